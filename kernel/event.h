@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The event ABI: what the sensor programs put into the ring buffer and the fan-out map, and what
+ * user space reads. The only definition of it: cffi parses this file, NumPy dtypes and the object's
+ * BTF are derived and compared with it.
+ *
+ * Written in the intersection of C, BPF and cffi: fixed-width integers, fixed arrays, enums,
+ * integer #defines, explicit padding, largest field first. No attribute, union, bitfield, pointer
+ * or 128-bit integer.
+ *
+ * Byte order: every integer, ports included, is in host order. Addresses are 16 bytes as on the
+ * wire, IPv4 mapped (::ffff:a.b.c.d). Times are nanoseconds of CLOCK_BOOTTIME. Strings end in NUL
+ * unless they fill their array.
+ */
+#ifndef PROCWIRE_EVENT_H
+#define PROCWIRE_EVENT_H
+
+#ifndef PROCWIRE_KERNEL_TYPES
+#include <linux/types.h>
+#endif
+
+#define EVENT_ABI_VERSION 1
+
+#define ADDRESS_SIZE 16
+#define COMM_SIZE 16
+#define EXE_SIZE 256
+#define ARGV_SIZE 4096
+#define SAMPLE_TARGETS 8
+#define FANOUT_WINDOWS 3
+
+enum event_kind {
+	EVENT_EXEC = 1,
+	EVENT_FORK = 2,
+	EVENT_EXIT = 3,
+	EVENT_SOCKET = 4,
+	EVENT_CONNECTION = 5,
+	EVENT_FANOUT = 6,
+};
+
+/* How user space learned of an attempt to reach a peer. The kernel writes the first three. */
+enum connection_origin {
+	ORIGIN_CONNECT = 1,
+	ORIGIN_SENDMSG = 2,
+	ORIGIN_RAW = 3,
+	ORIGIN_WIRE = 4,
+	ORIGIN_IMPORT = 5,
+};
+
+enum connection_outcome {
+	OUTCOME_PENDING = 0,
+	OUTCOME_ESTABLISHED = 1,
+	OUTCOME_REFUSED = 2,
+	OUTCOME_TIMED_OUT = 3,
+	OUTCOME_UNREACHABLE = 4,
+	OUTCOME_DENIED = 5,
+	OUTCOME_SENT = 6,
+	OUTCOME_ABORTED = 7,
+};
+
+/* The measure whose threshold a fan-out window crossed. */
+enum fanout_measure {
+	MEASURE_HOSTS = 1,
+	MEASURE_HOST_PORTS = 2,
+	MEASURE_FAILURES = 3,
+	MEASURE_SEQUENTIAL_RUN = 4,
+};
+
+#define EVENT_FLAG_ARGV_TRUNCATED 1
+#define EVENT_FLAG_ARGV_UNREADABLE 2
+#define EVENT_FLAG_EXE_TRUNCATED 4
+
+/* A program's execution. exec_count is the kernel's self_exec_id: it rises at every exec, and fork
+ * inherits it. With the boot id, which user space adds, the key is unique for the machine's life.
+ * All zero: unknown. */
+struct process_key {
+	__u64 started_ns;
+	__u32 pid;
+	__u32 exec_count;
+};
+
+/* EVENT_EXEC, EVENT_FORK and EVENT_EXIT. Only argv_size bytes of argv are sent and valid; a fork
+ * has none, its child inherits exe and argv. argv is the NUL-separated vector as the kernel holds
+ * it. */
+struct process_event {
+	__u64 time_ns;
+	__u64 cgroup;
+	struct process_key process;
+	struct process_key parent;
+	__u32 kind;
+	__u32 flags;
+	__u32 uid;
+	__u32 gid;
+	__u32 login_uid;
+	__u32 session;
+	__u32 net_namespace;
+	__u32 namespace_pid;
+	__u32 exit_code;
+	__u32 argv_size;
+	char comm[COMM_SIZE];
+	char exe[EXE_SIZE];
+	char argv[ARGV_SIZE];
+};
+
+/* EVENT_SOCKET: a socket that can send what connect never sees (SOCK_RAW, AF_PACKET where a hook
+ * shows it). */
+struct socket_event {
+	__u64 time_ns;
+	struct process_key process;
+	__u32 kind;
+	__u32 family;
+	__u32 type;
+	__u32 protocol;
+	__u32 uid;
+	__u32 net_namespace;
+	char comm[COMM_SIZE];
+};
+
+/* EVENT_CONNECTION: one attempt, sent when its outcome is known (or at once where none will be). */
+struct connection_event {
+	__u64 time_ns;
+	__u64 duration_ns;
+	struct process_key process;
+	__u32 kind;
+	__u32 error;
+	__u32 uid;
+	__u32 net_namespace;
+	__u8 source[ADDRESS_SIZE];
+	__u8 destination[ADDRESS_SIZE];
+	__u16 source_port;
+	__u16 destination_port;
+	__u8 protocol;
+	__u8 origin;
+	__u8 outcome;
+	__u8 family;
+	char comm[COMM_SIZE];
+};
+
+struct target {
+	__u8 address[ADDRESS_SIZE];
+	__u16 port;
+	__u8 protocol;
+	__u8 padding[5];
+};
+
+/* EVENT_FANOUT: a window of one subject crossed a threshold. The subject is a process, or, when
+ * user space counts packets in the same way, a source address (process is then zero). hosts and
+ * host_ports are estimates, see fanout.bpf.h for their error; every other count is exact. failures
+ * = refused + timed out + unreachable + denied; what is neither established nor failed is still
+ * pending. sample holds the most recent new targets. */
+struct fanout_event {
+	__u64 time_ns;
+	__u64 window_ns;
+	__u64 window_start_ns;
+	struct process_key process;
+	__u32 kind;
+	__u32 measure;
+	__u32 threshold;
+	__u32 attempts;
+	__u32 established;
+	__u32 refused;
+	__u32 failures;
+	__u32 hosts;
+	__u32 host_ports;
+	__u32 sequential_run;
+	__u32 uid;
+	__u32 samples;
+	__u8 source[ADDRESS_SIZE];
+	char comm[COMM_SIZE];
+	struct target first;
+	struct target last;
+	struct target sample[SAMPLE_TARGETS];
+};
+
+/* Per-CPU loss counters, index of the counters map. Each names what user space did not get to see,
+ * and why. */
+enum sensor_counter {
+	COUNT_EXECS = 0,
+	COUNT_FORKS = 1,
+	COUNT_EXITS = 2,
+	COUNT_SOCKETS = 3,
+	COUNT_ATTEMPTS = 4,
+	COUNT_OUTCOMES = 5,
+	COUNT_FANOUTS = 6,
+	LOST_RING_FULL = 7,
+	LOST_PROCESS_MAP_FULL = 8,
+	LOST_CONNECTION_MAP_FULL = 9,
+	LOST_ARGV_UNREADABLE = 10,
+	SKIPPED_ARGV_TRUNCATED = 11,
+	SKIPPED_UNKNOWN_SOCKET = 12,
+	SKIPPED_OTHER_FAMILY = 13,
+	SKIPPED_CONNECTION_DETAIL = 14,
+	SENSOR_COUNTERS = 15,
+};
+
+/* Settings, written into the programs' read-only data before load. A threshold of 0 is off.
+ * detail_limit: how many connection events one process may send per shortest window; beyond it
+ * connections are only counted. */
+struct fanout_settings {
+	__u64 window_ns[FANOUT_WINDOWS];
+	__u32 hosts;
+	__u32 host_ports;
+	__u32 failures;
+	__u32 sequential_run;
+	__u32 detail_limit;
+	__u32 padding;
+};
+
+#endif

@@ -1,0 +1,65 @@
+"""The columns that decoding a PacketBatch fills: one row per packet (Packets), one row per layer
+(Spans)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Packets(NamedTuple):
+    """One row per packet of a batch, of its outermost network and transport layer. Absent fields
+    are 0.
+
+    network: uint8, layers.IPV4, IPV6, ARP or 0; protocol: uint8, IP protocol after extension
+    headers; src_hi, src_lo, dst_hi, dst_lo: uint64, addresses as big-endian halves, IPv4 mapped
+    (::ffff:a.b.c.d), for ARP the sender and target protocol addresses; src_port, dst_port: uint16
+    (ICMP: type and code); transport: uint8, layers.TCP, UDP, ICMP4, ICMP6 where that header is
+    present and intact, else 0; tcp_flags: uint8; ttl: uint8; fragment: uint8, 1 for any fragment of
+    a larger datagram; payload: int32, bytes of transport payload on the wire; seq, ack: uint32.
+    """
+
+    network: NDArray[np.uint8]
+    protocol: NDArray[np.uint8]
+    transport: NDArray[np.uint8]
+    tcp_flags: NDArray[np.uint8]
+    ttl: NDArray[np.uint8]
+    fragment: NDArray[np.uint8]
+    src_hi: NDArray[np.uint64]
+    src_lo: NDArray[np.uint64]
+    dst_hi: NDArray[np.uint64]
+    dst_lo: NDArray[np.uint64]
+    src_port: NDArray[np.uint16]
+    dst_port: NDArray[np.uint16]
+    payload: NDArray[np.int32]
+    seq: NDArray[np.uint32]
+    ack: NDArray[np.uint32]
+
+
+class Spans(NamedTuple):
+    """One row per layer found in a packet, packets in order, outer layers first. Rules are
+    evaluated on spans.
+
+    packet: int32, row of the packet in its batch; layer: uint8 (layers.py); start: int64, index
+    into the batch's data of the layer's first byte; captured: int32, bytes present from there;
+    length: int32, bytes on the wire from there, so captured < length says that the snap length cut
+    the packet; network: int32, row of the span of the IP header that carries this one, or -1.
+    """
+
+    packet: NDArray[np.int32]
+    layer: NDArray[np.uint8]
+    start: NDArray[np.int64]
+    captured: NDArray[np.int32]
+    length: NDArray[np.int32]
+    network: NDArray[np.int32]
+
+
+class Decoded(NamedTuple):
+    """What decode() returns: columns of one batch. skipped counts packets per reason
+    (decode.SKIP_REASONS)."""
+
+    packets: Packets
+    spans: Spans
+    skipped: NDArray[np.int64]

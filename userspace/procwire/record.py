@@ -1,0 +1,68 @@
+"""Record types that pass between the parts, each defined once: Process, CONNECTION, FINDING.
+
+Packets are the columns of decode/columns.py, alerts the dataclass of alert.py, and the kernel's own
+events the dtypes of event.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from procwire.event import PROCESS_KEY
+
+CONNECTION = np.dtype(
+    [
+        ("time", "i8"),  # ns since the epoch of the attempt
+        ("process", PROCESS_KEY),  # all zero: unknown
+        ("src_hi", "u8"),
+        ("src_lo", "u8"),
+        ("dst_hi", "u8"),
+        ("dst_lo", "u8"),
+        ("src_port", "u2"),
+        ("dst_port", "u2"),
+        ("protocol", "u1"),
+        ("origin", "u1"),  # enum connection_origin of event.h
+        ("outcome", "u1"),  # enum connection_outcome of event.h
+        ("family", "u1"),  # 4 or 6
+    ],
+    align=True,
+)
+"""One attempt to reach a peer. Addresses are big-endian halves, IPv4 mapped, so that address
+arithmetic is integer."""
+
+FINDING = np.dtype(
+    [
+        ("packet", "i8"),  # number in its source, counting from 1
+        ("row", "i4"),  # row in its batch
+        ("rule", "u2"),  # index into rule.all_rules()
+        ("size", "u2"),  # bytes of evidence
+        ("start", "u4"),  # offset of the evidence from the packet's first byte
+    ],
+    align=True,
+)
+"""One rule that one packet broke."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """One execution of a program.
+
+    key: (started ns since boot, pid, exec count); started: ns since the epoch; attribution: kernel
+    (seen by a hook), snapshot (ran before the sensor), or none. argv holds the arguments as
+    captured, undecoded bytes replaced.
+    """
+
+    key: tuple[int, int, int]
+    parent: tuple[int, int, int]
+    started: int
+    uid: int
+    user: str
+    exe: str
+    argv: tuple[str, ...]
+    comm: str
+    cwd: str | None
+    cgroup: str | None
+    container: str | None
+    attribution: str
