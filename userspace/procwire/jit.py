@@ -43,13 +43,17 @@ def _drop_stale_cache() -> None:
 
 def kernel(function: Function) -> Function:
     """Compile `function` with numba (nopython, cached, GIL released). Private kernels write into
-    caller's arrays.""" compiled: Function = numba.njit(cache=True, nogil=True)(function)
+    caller's arrays.
+    """
+    compiled: Function = numba.njit(cache=True, nogil=True)(function)
     return compiled
 
 
 def inlined(function: Function) -> Function:
     """Let kernels call `function`; called from Python it stays plain Python, which makes it its own
-    oracle.""" callable_from_kernels: Function = register_jitable(function)
+    oracle.
+    """
+    callable_from_kernels: Function = register_jitable(function)
     return callable_from_kernels
 
 
