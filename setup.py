@@ -1,7 +1,7 @@
-"""Builds what Python alone cannot: the cffi modules and the eBPF object. Metadata is in pyproject.toml."""
+"""Builds what Python alone cannot: the cffi modules and the eBPF object."""
 
 from setuptools import setup
 
 setup(
-    cffi_modules=["bindings/build_event.py:ffi", "bindings/build_libbpf.py:ffi"],
+    cffi_modules=["bindings/build_event.py:ffi"],
 )

@@ -1,0 +1,103 @@
+"""The event ABI as NumPy dtypes and Python enums, computed from kernel/event.h through cffi.
+
+Nothing is written down twice: offsets, sizes and values are what the C compiler gave them.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+from procwire._event import ffi, lib
+
+ABI_VERSION: int = lib.EVENT_ABI_VERSION
+ADDRESS_SIZE: int = lib.ADDRESS_SIZE
+COMM_SIZE: int = lib.COMM_SIZE
+EXE_SIZE: int = lib.EXE_SIZE
+ARGV_SIZE: int = lib.ARGV_SIZE
+SAMPLE_TARGETS: int = lib.SAMPLE_TARGETS
+FANOUT_WINDOWS: int = lib.FANOUT_WINDOWS
+
+FLAG_ARGV_TRUNCATED: int = lib.EVENT_FLAG_ARGV_TRUNCATED
+FLAG_ARGV_UNREADABLE: int = lib.EVENT_FLAG_ARGV_UNREADABLE
+FLAG_EXE_TRUNCATED: int = lib.EVENT_FLAG_EXE_TRUNCATED
+
+
+class EventKind(IntEnum):
+    """enum event_kind."""
+
+    EXEC = lib.EVENT_EXEC
+    FORK = lib.EVENT_FORK
+    EXIT = lib.EVENT_EXIT
+    SOCKET = lib.EVENT_SOCKET
+    CONNECTION = lib.EVENT_CONNECTION
+    FANOUT = lib.EVENT_FANOUT
+
+
+class Origin(IntEnum):
+    """enum connection_origin: how the attempt became known."""
+
+    CONNECT = lib.ORIGIN_CONNECT
+    SENDMSG = lib.ORIGIN_SENDMSG
+    RAW = lib.ORIGIN_RAW
+    WIRE = lib.ORIGIN_WIRE
+    IMPORT = lib.ORIGIN_IMPORT
+
+
+class Outcome(IntEnum):
+    """enum connection_outcome: how the attempt ended."""
+
+    PENDING = lib.OUTCOME_PENDING
+    ESTABLISHED = lib.OUTCOME_ESTABLISHED
+    REFUSED = lib.OUTCOME_REFUSED
+    TIMED_OUT = lib.OUTCOME_TIMED_OUT
+    UNREACHABLE = lib.OUTCOME_UNREACHABLE
+    DENIED = lib.OUTCOME_DENIED
+    SENT = lib.OUTCOME_SENT
+    ABORTED = lib.OUTCOME_ABORTED
+
+
+class Measure(IntEnum):
+    """enum fanout_measure: the figure of a window that crossed its threshold."""
+
+    HOSTS = lib.MEASURE_HOSTS
+    HOST_PORTS = lib.MEASURE_HOST_PORTS
+    FAILURES = lib.MEASURE_FAILURES
+    SEQUENTIAL_RUN = lib.MEASURE_SEQUENTIAL_RUN
+
+
+def _item_type(kind: Any) -> Any:
+    """The NumPy type of a C type: a nested struct, an array, a string of char or an integer."""
+    if kind.kind == "struct":
+        return _struct_type(kind.cname)
+    if kind.kind == "array":
+        if kind.item.cname == "char":
+            return f"S{kind.length}"
+        return (_item_type(kind.item), (kind.length,))
+    sign = "u" if kind.cname.startswith("unsigned") else "i"
+    return f"{sign}{ffi.sizeof(kind)}"
+
+
+def _struct_type(name: str) -> np.dtype[np.void]:
+    """The structured dtype with the C compiler's offsets and size."""
+    kind = ffi.typeof(name)
+    fields = list(kind.fields)
+    return np.dtype(
+        {
+            "names": [name for name, _ in fields],
+            "formats": [_item_type(field.type) for _, field in fields],
+            "offsets": [field.offset for _, field in fields],
+            "itemsize": ffi.sizeof(kind),
+        }
+    )
+
+
+PROCESS_KEY = _struct_type("struct process_key")
+PROCESS_EVENT = _struct_type("struct process_event")
+SOCKET_EVENT = _struct_type("struct socket_event")
+CONNECTION_EVENT = _struct_type("struct connection_event")
+TARGET = _struct_type("struct target")
+FANOUT_EVENT = _struct_type("struct fanout_event")
+FANOUT_SETTINGS = _struct_type("struct fanout_settings")
