@@ -1,8 +1,9 @@
-"""The layers a packet is decoded into. A layer's name is also the name of the file its rules live
-in.
+"""The layers a packet is decoded into. A rule names the layers whose spans it sees.
 
-A rule sees one *span*: the bytes of one layer, from its first header byte to the end of what that
-layer carries.
+A *span* is the bytes of one layer, from its first header byte to the end of what that layer
+carries. A layer whose fixed header contradicts itself or its surroundings is decoded no further;
+its span belongs to the layer's malformed twin, so that rules about broken headers cost nothing on
+intact packets, and rules about fields never read a header that is none.
 """
 
 ETHERNET = 1
@@ -14,6 +15,13 @@ IPV6 = 6
 ICMP6 = 7
 TCP = 8
 UDP = 9
+MALFORMED = 16  # added to a layer's number
+IPV4_MALFORMED = IPV4 + MALFORMED
+ICMP4_MALFORMED = ICMP4 + MALFORMED
+IPV6_MALFORMED = IPV6 + MALFORMED
+ICMP6_MALFORMED = ICMP6 + MALFORMED
+TCP_MALFORMED = TCP + MALFORMED
+UDP_MALFORMED = UDP + MALFORMED
 
 LAYER_NAMES = {
     ETHERNET: "ethernet",
@@ -25,5 +33,11 @@ LAYER_NAMES = {
     ICMP6: "icmp6",
     TCP: "tcp",
     UDP: "udp",
+    IPV4_MALFORMED: "ipv4_malformed",
+    ICMP4_MALFORMED: "icmp4_malformed",
+    IPV6_MALFORMED: "ipv6_malformed",
+    ICMP6_MALFORMED: "icmp6_malformed",
+    TCP_MALFORMED: "tcp_malformed",
+    UDP_MALFORMED: "udp_malformed",
 }
 LAYER_NUMBERS = {name: number for number, name in LAYER_NAMES.items()}

@@ -45,7 +45,8 @@ class Spans(NamedTuple):
     packet: int32, row of the packet in its batch; layer: uint8 (layers.py); start: int64, index
     into the batch's data of the layer's first byte; captured: int32, bytes present from there;
     length: int32, bytes on the wire from there, so captured < length says that the snap length cut
-    the packet; network: int32, row of the span of the IP header that carries this one, or -1.
+    the packet; outer: int32, row of the enclosing span that a rule may also read, or -1: the IP
+    header of a transport layer, the Ethernet frame of ARP, VLAN and IP.
     """
 
     packet: NDArray[np.int32]
@@ -53,7 +54,7 @@ class Spans(NamedTuple):
     start: NDArray[np.int64]
     captured: NDArray[np.int32]
     length: NDArray[np.int32]
-    network: NDArray[np.int32]
+    outer: NDArray[np.int32]
 
 
 class Decoded(NamedTuple):

@@ -1,0 +1,111 @@
+"""The words rules are written in. Each is total: a byte outside the span reads as 0.
+
+A rule's parameter `p` is a Span. From Python these functions run as plain Python and are the oracle;
+kernels compile the same text; lua/words.lua says the same in Lua, where a span is a string.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from procwire.jit import inlined
+
+
+class Span(NamedTuple):
+    """The bytes of one layer: `captured` of its `length` bytes on the wire, from data[start] on.
+
+    data: bytes or a uint8 array; start, captured, length: ints.
+    """
+
+    data: Any
+    start: int
+    captured: int
+    length: int
+
+
+def span(data: bytes) -> Span:
+    """The span that covers all of `data`."""
+    return Span(data, 0, len(data), len(data))
+
+
+@inlined
+def length(p: Span) -> int:
+    """Bytes of this layer on the wire."""
+    return p.length
+
+
+@inlined
+def captured(p: Span) -> int:
+    """Bytes of this layer that the capture holds; fewer than length(p) if the snap length cut it."""
+    return p.captured
+
+
+@inlined
+def u8(p: Span, offset: int) -> int:
+    """The byte at `offset`."""
+    if offset < 0 or offset >= p.captured:
+        return 0
+    return int(p.data[p.start + offset])
+
+
+@inlined
+def u16(p: Span, offset: int) -> int:
+    """The 16-bit big-endian number at `offset`."""
+    return u8(p, offset) * 256 + u8(p, offset + 1)
+
+
+@inlined
+def u32(p: Span, offset: int) -> int:
+    """The 32-bit big-endian number at `offset`."""
+    return u16(p, offset) * 65536 + u16(p, offset + 2)
+
+
+@inlined
+def bits(value: int, shift: int, width: int) -> int:
+    """`width` bits of `value`, after dropping the lowest `shift`."""
+    return (value >> shift) & ((1 << width) - 1)
+
+
+@inlined
+def same(p: Span, first: int, second: int, count: int) -> bool:
+    """Whether the `count` bytes at `first` equal those at `second`."""
+    for i in range(count):
+        if u8(p, first + i) != u8(p, second + i):
+            return False
+    return True
+
+
+@inlined
+def filled(p: Span, offset: int, count: int, value: int) -> bool:
+    """Whether the `count` bytes at `offset` all equal `value`."""
+    for i in range(count):
+        if u8(p, offset + i) != value:
+            return False
+    return True
+
+
+class Word(NamedTuple):
+    """What the subset must know of a word: how its arguments are read and what it returns.
+
+    arguments: "span" or "int" each; a `constant` argument must be an integer literal; returns
+    "bool" or the largest int.
+    """
+
+    arguments: tuple[str, ...]
+    returns: str | int
+    constant: tuple[int, ...] = ()
+
+
+LARGEST_PACKET = 2**18  # the snap length that every capture tool stops at
+LARGEST_RUN = 64  # bytes that one same() or filled() may compare
+
+WORDS: dict[str, Word] = {
+    "length": Word(("span",), LARGEST_PACKET),
+    "captured": Word(("span",), LARGEST_PACKET),
+    "u8": Word(("span", "int"), 2**8 - 1),
+    "u16": Word(("span", "int"), 2**16 - 1),
+    "u32": Word(("span", "int"), 2**32 - 1),
+    "bits": Word(("int", "int", "int"), 2**32 - 1, constant=(1, 2)),
+    "same": Word(("span", "int", "int", "int"), "bool", constant=(3,)),
+    "filled": Word(("span", "int", "int", "int"), "bool", constant=(2, 3)),
+}
