@@ -8,7 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Link types of https://www.tcpdump.org/linktypes.html, by the number stored in capture files.
+NULL = 0
 ETHERNET = 1
+PPP = 9
+RAW_BSD = 12
+RAW = 101
+LOOP = 108
+LINUX_SLL = 113
+IPV4 = 228
+IPV6 = 229
+LINUX_SLL2 = 276
 
 
 class PacketBatch(NamedTuple):

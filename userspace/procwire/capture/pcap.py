@@ -1,0 +1,99 @@
+"""The classic capture file, draft-ietf-opsawg-pcap: a header, then packets back to back.
+
+A kernel notes where each packet lies and stops at the first that cannot be; Python turns what it
+found there into words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.capture import link
+from procwire.capture.batch import PacketBatch
+from procwire.capture.fields import u16, u32
+from procwire.capture.rows import LENGTH_LIMIT, SNAP_LIMIT, Rows, allocate, batch_of
+from procwire.errors import InputDamaged
+from procwire.jit import kernel
+
+FILE_HEADER = 24
+PACKET_HEADER = 16
+VERSION = (2, 4)
+
+# The magic number as bytes in the file: most significant byte first?, nanoseconds per tick.
+MAGICS = {
+    bytes.fromhex("a1b2c3d4"): (True, 1000),
+    bytes.fromhex("d4c3b2a1"): (False, 1000),
+    bytes.fromhex("a1b23c4d"): (True, 1),
+    bytes.fromhex("4d3cb2a1"): (False, 1),
+}
+# Kuznetzov's variant, whose packet headers are longer.
+MODIFIED_MAGICS = (bytes.fromhex("a1b2cd34"), bytes.fromhex("34cdb2a1"))
+
+_SOUND, _HEADER_CUT, _OVER_SNAP_LIMIT, _OVER_LENGTH_LIMIT, _PACKET_CUT = range(5)
+
+# Where in a packet's header the fault shows, and what is said of it.
+_FAULTS = {
+    _HEADER_CUT: (0, "found the last {found} bytes, expected a packet header of 16"),
+    _OVER_SNAP_LIMIT: (8, f"found a packet of {{found}} captured bytes, expected <= {SNAP_LIMIT}"),
+    _OVER_LENGTH_LIMIT: (12, f"found a packet of {{found}} bytes, expected <= {LENGTH_LIMIT}"),
+    _PACKET_CUT: (0, "found a packet cut by the end of the file, {found} bytes short"),
+}
+
+
+def read_pcap(path: str, data: NDArray[np.uint8], batch_size: int) -> Iterator[PacketBatch]:
+    """Packets of a whole capture file in `data`, uint8 (bytes,), whose magic number is in MAGICS.
+
+    Yields batches of at most `batch_size` packets; raises InputDamaged after the last sound one.
+    """
+    if data.size < FILE_HEADER:
+        problem = f"found a file of {data.size} bytes, expected a file header of {FILE_HEADER}"
+        raise InputDamaged(path, data.size, problem)
+    big, tick = MAGICS[data[:4].tobytes()]
+    version = u16(data, 4, big), u16(data, 6, big)
+    if version != VERSION:
+        raise InputDamaged(path, 4, "found pcap version {}.{}, expected 2.4".format(*version))
+    # The upper half holds the length of the frame check sequence.
+    link_type = u32(data, 20, big) & 0xFFFF
+    if link_type not in link.DECODED:
+        raise link.undecoded(path, 20, link_type)
+    at, first = FILE_HEADER, 1
+    while at < data.size:
+        rows = allocate(min(batch_size, (data.size - at) // PACKET_HEADER + 1))
+        used, at, fault, found = _index(data, at, big, tick, rows)
+        if used:
+            rows.link[:used] = link_type
+            yield batch_of(data, rows, used, first)
+            first += used
+        if fault != _SOUND:
+            offset, problem = _FAULTS[fault]
+            raise InputDamaged(path, at + offset, problem.format(found=found))
+
+
+@kernel
+def _index(
+    data: NDArray[np.uint8], at: int, big: bool, tick: int, rows: Rows
+) -> tuple[int, int, int, int]:
+    """Index packets from `at` on until rows are full: (used, next offset, fault, value found)."""
+    used = 0
+    while used < rows.start.size and at < data.size:
+        left = data.size - at
+        if left < PACKET_HEADER:
+            return used, at, _HEADER_CUT, left
+        captured, length = u32(data, at + 8, big), u32(data, at + 12, big)
+        if captured > SNAP_LIMIT:
+            return used, at, _OVER_SNAP_LIMIT, captured
+        if length > LENGTH_LIMIT:
+            return used, at, _OVER_LENGTH_LIMIT, length
+        if captured > left - PACKET_HEADER:
+            return used, at, _PACKET_CUT, captured - (left - PACKET_HEADER)
+        rows.start[used] = at + PACKET_HEADER
+        rows.captured[used] = captured
+        # Some writers leave the length on the wire 0; what was captured was there.
+        rows.length[used] = max(captured, length)
+        rows.time[used] = u32(data, at, big) * 1_000_000_000 + u32(data, at + 4, big) * tick
+        used += 1
+        at += PACKET_HEADER + captured
+    return used, at, _SOUND, 0

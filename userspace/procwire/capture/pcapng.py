@@ -1,0 +1,324 @@
+"""The block-structured capture file, draft-ietf-opsawg-pcapng: sections, interfaces, packets.
+
+A kernel walks blocks and notes packets. It stops at what changes how packets are read (a section,
+an interface), which Python then parses, and at the first block that cannot be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.capture import link
+from procwire.capture.batch import PacketBatch
+from procwire.capture.fields import u8, u16, u32
+from procwire.capture.rows import LENGTH_LIMIT, SNAP_LIMIT, Rows, allocate, batch_of
+from procwire.errors import InputDamaged
+from procwire.jit import inlined, kernel
+
+MAGIC = bytes.fromhex("0a0d0d0a")
+
+_SECTION_HEADER = 0x0A0D0D0A
+_INTERFACE_DESCRIPTION = 1
+_OBSOLETE_PACKET = 2
+_SIMPLE_PACKET = 3
+_ENHANCED_PACKET = 6
+_PACKETS = (_ENHANCED_PACKET, _SIMPLE_PACKET, _OBSOLETE_PACKET)
+
+_SMALLEST_BLOCK = 12
+_SMALLEST_SECTION_HEADER = 28
+_SMALLEST_INTERFACE_DESCRIPTION = 20
+_SIMPLE_OVERHEAD = 16
+_PACKET_OVERHEAD = 32
+
+_BYTE_ORDER_MAGIC = 0x1A2B3C4D
+_OPTION_END, _OPTION_RESOLUTION, _OPTION_TIME_OFFSET = 0, 9, 14
+
+# Seconds whose nanoseconds fit 64 bits: years 1678 to 2262.
+_SECONDS_LIMIT = 2**63 // 10**9 - 1
+# Ticks a second up to which ten times a fraction of a second fits 64 bits.
+_UNITS_LIMIT = 2**63 // 10
+
+(
+    _SOUND,
+    _SECTION,
+    _INTERFACE,
+    _UNDECODED_LINK,
+    _HEADER_CUT,
+    _BAD_LENGTH,
+    _BLOCK_CUT,
+    _LENGTHS_DIFFER,
+    _BLOCK_SHORT,
+    _UNKNOWN_INTERFACE,
+    _OVER_SNAP_LIMIT,
+    _OVER_LENGTH_LIMIT,
+    _OVER_BLOCK,
+    _BAD_TIME,
+) = range(14)
+
+# Where in its block the fault shows, and what is said of it.
+_FAULTS = {
+    _HEADER_CUT: (0, "found the last {found} bytes, expected a block of at least 12"),
+    _BAD_LENGTH: (4, "found a block length of {found}, expected a multiple of 4, at least 12"),
+    _BLOCK_CUT: (0, "found a block cut by the end of the file, {found} bytes short"),
+    _LENGTHS_DIFFER: (4, "found {found} as the block length at the block's end, expected the same"),
+    _BLOCK_SHORT: (4, "found a packet block of {found} bytes, too short for its fields"),
+    _UNKNOWN_INTERFACE: (8, "found interface {found}, expected one described in this section"),
+    _OVER_SNAP_LIMIT: (20, f"found a packet of {{found}} captured bytes, expected <= {SNAP_LIMIT}"),
+    _OVER_LENGTH_LIMIT: (8, f"found a packet of {{found}} bytes, expected <= {LENGTH_LIMIT}"),
+    _OVER_BLOCK: (8, "found a packet of {found} captured bytes, expected what fits its block"),
+    _BAD_TIME: (12, "found a time after {found} s, expected one in the years 1678 to 2262"),
+}
+
+
+class _Section(NamedTuple):
+    """How to read the packets of one section. Row i of the arrays, shape (capacity,), is interface
+    i < interfaces; units: ticks a second; base: seconds to add to every time; described: offset of
+    the link type field in the file.
+    """
+
+    big: bool
+    interfaces: int
+    link: NDArray[np.uint16]
+    decoded: NDArray[np.bool_]
+    snap: NDArray[np.int64]
+    units: NDArray[np.int64]
+    base: NDArray[np.int64]
+    described: NDArray[np.int64]
+
+
+def read_pcapng(path: str, data: NDArray[np.uint8], batch_size: int) -> Iterator[PacketBatch]:
+    """Packets of a whole capture file in `data`, uint8 (bytes,), that begins with MAGIC.
+
+    Yields batches of at most `batch_size` packets; raises InputDamaged after the last sound one.
+    Simple packet blocks hold no time: theirs is 0.
+    """
+    section = _new_section(big=False)
+    at, first = 0, 1
+    while at < data.size:
+        rows = allocate(min(batch_size, (data.size - at) // _SIMPLE_OVERHEAD + 1))
+        used, damage = 0, None
+        while used < rows.start.size and at < data.size and damage is None:
+            used, at, state, found = _index(data, at, section, rows, used)
+            try:
+                if state == _SECTION:
+                    section, at = _read_section_header(path, data, at)
+                elif state == _INTERFACE:
+                    section, at = _read_interface(path, data, at, section)
+                elif state == _UNDECODED_LINK:
+                    refused = int(section.link[found])
+                    damage = link.undecoded(path, int(section.described[found]), refused)
+                elif state != _SOUND:
+                    offset, problem = _FAULTS[state]
+                    damage = InputDamaged(path, at + offset, problem.format(found=found))
+            except InputDamaged as error:
+                damage = error
+        if used:
+            yield batch_of(data, rows, used, first)
+            first += used
+        if damage is not None:
+            raise damage
+
+
+def _new_section(big: bool) -> _Section:
+    return _Section(
+        big=big,
+        interfaces=0,
+        link=np.zeros(1, np.uint16),
+        decoded=np.zeros(1, np.bool_),
+        snap=np.zeros(1, np.int64),
+        units=np.ones(1, np.int64),
+        base=np.zeros(1, np.int64),
+        described=np.zeros(1, np.int64),
+    )
+
+
+def _read_section_header(path: str, data: NDArray[np.uint8], at: int) -> tuple[_Section, int]:
+    left = data.size - at
+    if left < _SMALLEST_SECTION_HEADER:
+        problem = f"found the last {left} bytes, expected a section header of at least 28"
+        raise InputDamaged(path, at, problem)
+    big = u32(data, at + 8, True) == _BYTE_ORDER_MAGIC
+    if not big and u32(data, at + 8, False) != _BYTE_ORDER_MAGIC:
+        found = data[at + 8 : at + 12].tobytes().hex(" ")
+        problem = f"found {found}, expected the byte-order magic 1a 2b 3c 4d or 4d 3c 2b 1a"
+        raise InputDamaged(path, at + 8, problem)
+    total = u32(data, at + 4, big)
+    if total < _SMALLEST_SECTION_HEADER or total % 4 or total > left:
+        problem = f"found a section header of {total} bytes, expected 28 to {left}, in fours"
+        raise InputDamaged(path, at + 4, problem)
+    if u32(data, at + total - 4, big) != total:
+        offset, problem = _FAULTS[_LENGTHS_DIFFER]
+        found_total = u32(data, at + total - 4, big)
+        raise InputDamaged(path, at + offset, problem.format(found=found_total))
+    major = u16(data, at + 12, big)
+    if major != 1:
+        raise InputDamaged(path, at + 12, f"found pcapng version {major}, expected 1")
+    return _new_section(big), at + total
+
+
+def _read_interface(
+    path: str, data: NDArray[np.uint8], at: int, section: _Section
+) -> tuple[_Section, int]:
+    """The section with the interface that the sound block at `at` describes, and the next block."""
+    total = u32(data, at + 4, section.big)
+    if total < _SMALLEST_INTERFACE_DESCRIPTION:
+        problem = f"found an interface description of {total} bytes, expected at least 20"
+        raise InputDamaged(path, at + 4, problem)
+    units, base = _read_time_options(path, data, (at + 16, at + total - 4), section.big)
+    number = section.interfaces
+    if number == section.link.size:
+        # Doubling keeps a file of nothing but interfaces from costing its square.
+        grown: dict[str, Any] = {
+            name: np.concatenate([column, np.zeros_like(column)])
+            for name, column in section._asdict().items()
+            if isinstance(column, np.ndarray)
+        }
+        section = section._replace(**grown)
+    section.link[number] = u16(data, at + 8, section.big)
+    section.decoded[number] = int(section.link[number]) in link.DECODED
+    section.snap[number] = u32(data, at + 12, section.big) or SNAP_LIMIT
+    section.units[number] = units
+    section.base[number] = base
+    section.described[number] = at + 8
+    return section._replace(interfaces=number + 1), at + total
+
+
+def _read_time_options(
+    path: str, data: NDArray[np.uint8], extent: tuple[int, int], big: bool
+) -> tuple[int, int]:
+    """Ticks a second and the seconds to add, from the options in data[extent]."""
+    units, base = 10**6, 0
+    at, end = extent
+    while end - at >= 4:
+        code, size = u16(data, at, big), u16(data, at + 2, big)
+        if code == _OPTION_END:
+            break
+        if size > end - at - 4:
+            problem = f"found an option of {size} bytes, expected at most {end - at - 4}"
+            raise InputDamaged(path, at + 2, problem)
+        if code == _OPTION_RESOLUTION and size == 1:
+            # The top bit tells powers of two from powers of ten.
+            exponent = u8(data, at + 4)
+            units = 2 ** (exponent & 0x7F) if exponent & 0x80 else 10**exponent
+            if units > _UNITS_LIMIT:
+                problem = f"found {units} ticks a second, expected at most {_UNITS_LIMIT}"
+                raise InputDamaged(path, at + 4, problem)
+        if code == _OPTION_TIME_OFFSET and size == 8:
+            base = int(data[at + 4 : at + 12].view(">i8" if big else "<i8")[0])
+            if abs(base) > _SECONDS_LIMIT:
+                problem = f"found a time offset of {base} s, expected <= {_SECONDS_LIMIT}"
+                raise InputDamaged(path, at + 4, problem)
+        at += 4 + (size + 3) // 4 * 4
+    return units, base
+
+
+@kernel
+def _index(
+    data: NDArray[np.uint8], at: int, section: _Section, rows: Rows, used: int
+) -> tuple[int, int, int, int]:
+    """Walk blocks from `at` on: (rows used, offset stopped at, why, value found)."""
+    while used < rows.start.size and at < data.size:
+        left = data.size - at
+        if left < _SMALLEST_BLOCK:
+            return used, at, _HEADER_CUT, left
+        kind = u32(data, at, section.big)
+        if kind == _SECTION_HEADER:
+            return used, at, _SECTION, 0
+        total = u32(data, at + 4, section.big)
+        if total < _SMALLEST_BLOCK or total % 4 != 0:
+            return used, at, _BAD_LENGTH, total
+        if total > left:
+            return used, at, _BLOCK_CUT, total - left
+        trailer = u32(data, at + total - 4, section.big)
+        if trailer != total:
+            return used, at, _LENGTHS_DIFFER, trailer
+        if kind == _INTERFACE_DESCRIPTION:
+            return used, at, _INTERFACE, 0
+        if kind in _PACKETS:
+            if kind == _SIMPLE_PACKET:
+                state, found = _index_simple(data, at, total, section, rows, used)
+            else:
+                state, found = _index_packet(data, at, total, section, rows, used)
+            if state != _SOUND:
+                return used, at, state, found
+            used += 1
+        at += total
+    return used, at, _SOUND, 0
+
+
+@inlined
+def _index_simple(
+    data: NDArray[np.uint8], at: int, total: int, section: _Section, rows: Rows, row: int
+) -> tuple[int, int]:
+    if total < _SIMPLE_OVERHEAD:
+        return _BLOCK_SHORT, total
+    if section.interfaces == 0:
+        return _UNKNOWN_INTERFACE, 0
+    if not section.decoded[0]:
+        return _UNDECODED_LINK, 0
+    length = u32(data, at + 8, section.big)
+    if length > LENGTH_LIMIT:
+        return _OVER_LENGTH_LIMIT, length
+    captured = min(length, section.snap[0], SNAP_LIMIT)
+    if captured > total - _SIMPLE_OVERHEAD:
+        return _OVER_BLOCK, captured
+    rows.start[row] = at + 12
+    rows.captured[row] = captured
+    rows.length[row] = length
+    rows.time[row] = 0
+    rows.link[row] = section.link[0]
+    return _SOUND, 0
+
+
+@inlined
+def _index_packet(
+    data: NDArray[np.uint8], at: int, total: int, section: _Section, rows: Rows, row: int
+) -> tuple[int, int]:
+    """Index an enhanced or obsolete packet block: they differ in the interface's width alone."""
+    if total < _PACKET_OVERHEAD:
+        return _BLOCK_SHORT, total
+    big = section.big
+    interface = u32(data, at + 8, big)
+    if u32(data, at, big) == _OBSOLETE_PACKET:
+        interface = u16(data, at + 8, big)
+    if interface >= section.interfaces:
+        return _UNKNOWN_INTERFACE, interface
+    if not section.decoded[interface]:
+        return _UNDECODED_LINK, interface
+    captured, length = u32(data, at + 20, big), u32(data, at + 24, big)
+    if captured > SNAP_LIMIT:
+        return _OVER_SNAP_LIMIT, captured
+    if length > LENGTH_LIMIT:
+        return _OVER_LENGTH_LIMIT, length
+    if captured > total - _PACKET_OVERHEAD:
+        return _OVER_BLOCK, captured
+    # Ticks of 2^63 and more are beyond 2262 in every resolution that counts from 1970.
+    high_ticks = u32(data, at + 12, big)
+    ticks = (high_ticks & 0x7FFFFFFF) << 32 | u32(data, at + 16, big)
+    units = section.units[interface]
+    seconds = ticks // units + section.base[interface]
+    if high_ticks > 0x7FFFFFFF or abs(seconds) > _SECONDS_LIMIT:
+        return _BAD_TIME, seconds
+    rows.start[row] = at + 28
+    rows.captured[row] = captured
+    rows.length[row] = max(captured, length)
+    rows.time[row] = seconds * 1_000_000_000 + _nanoseconds(ticks % units, units)
+    rows.link[row] = section.link[interface]
+    return _SOUND, 0
+
+
+@inlined
+def _nanoseconds(fraction: int, units: int) -> int:
+    """fraction / units seconds in whole nanoseconds, without a product that 64 bits cannot hold."""
+    if units <= 9_000_000_000:
+        return fraction * 1_000_000_000 // units
+    nanoseconds = 0
+    for _ in range(9):
+        fraction *= 10
+        nanoseconds = nanoseconds * 10 + fraction // units
+        fraction %= units
+    return nanoseconds

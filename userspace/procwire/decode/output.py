@@ -1,0 +1,94 @@
+"""What the decode kernels read from and write to: a layer's extent in the data, the output arrays,
+and why a packet was not decoded further.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.decode.columns import Packets, Spans
+from procwire.jit import inlined
+from procwire.layers import MALFORMED
+
+SKIP_REASONS = (
+    "snapped header",
+    "truncated link header",
+    "unknown ethertype",
+    "802.3 length frame",
+    "too many VLAN tags",
+    "fragment, not reassembled",
+    "too many extension headers",
+    "IP protocol not decoded",
+)
+"""Why a packet's inner layers were not decoded, where its own fault in a decoded layer is not the
+reason. A packet counts once at most."""
+
+(
+    SNAPPED,
+    LINK_TRUNCATED,
+    UNKNOWN_ETHERTYPE,
+    LENGTH_FRAME,
+    TOO_MANY_TAGS,
+    FRAGMENT,
+    TOO_MANY_EXTENSIONS,
+    UNKNOWN_PROTOCOL,
+) = range(len(SKIP_REASONS))
+NOT_SKIPPED = -1
+
+
+class Extent(NamedTuple):
+    """The bytes of one layer: index of the first, how many are present, how many were on the wire.
+    What was captured never exceeds what was on the wire.
+    """
+
+    start: int
+    captured: int
+    length: int
+
+
+class Output(NamedTuple):
+    """The arrays a decode kernel fills. used: int64 (1,), rows of spans filled so far."""
+
+    packets: Packets
+    spans: Spans
+    used: NDArray[np.int64]
+
+
+@inlined
+def after(layer: Extent, size: int) -> Extent:
+    """What follows the first `size` bytes; size must not exceed the length."""
+    captured = max(layer.captured - size, 0)
+    return Extent(layer.start + size, captured, layer.length - size)
+
+
+@inlined
+def first(layer: Extent, length: int) -> Extent:
+    """The first `length` bytes; length must not exceed the layer's."""
+    return Extent(layer.start, min(layer.captured, length), length)
+
+
+@inlined
+def emit(output: Output, row: int, layer: int, extent: Extent, outer: int) -> int:
+    """Add the span of a layer of packet `row`; outer: the row of the span around it, or -1.
+    Returns the new span's row.
+    """
+    at = int(output.used[0])
+    spans = output.spans
+    spans.packet[at] = row
+    spans.layer[at] = layer
+    spans.start[at] = extent.start
+    spans.captured[at] = extent.captured
+    spans.length[at] = extent.length
+    spans.outer[at] = outer
+    output.used[0] = at + 1
+    return at
+
+
+@inlined
+def malformed(output: Output, span: int) -> int:
+    """Move a span to its layer's malformed twin. Decoding ends there, and nothing was skipped."""
+    output.spans.layer[span] += MALFORMED
+    return NOT_SKIPPED

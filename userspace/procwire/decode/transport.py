@@ -1,0 +1,116 @@
+"""Decodes TCP, UDP and ICMP headers. Sizes are judged by what was on the wire; bytes that were not
+captured are not read.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire import layers
+from procwire.capture.fields import u8, u16, u32
+from procwire.decode.output import (
+    NOT_SKIPPED,
+    SNAPPED,
+    UNKNOWN_PROTOCOL,
+    Extent,
+    Output,
+    emit,
+    malformed,
+)
+from procwire.jit import inlined
+
+_PROTOCOL_ICMP4, _PROTOCOL_TCP, _PROTOCOL_UDP, _PROTOCOL_ICMP6 = 1, 6, 17, 58
+
+_TCP_HEADER = 20
+_UDP_HEADER = 8
+_ICMP4_HEADER = 8
+_ICMP6_HEADER = 4
+
+
+@inlined
+def decode_transport(
+    data: NDArray[np.uint8], segment: Extent, row: int, network: int, output: Output
+) -> int:
+    """Decode what the IP header of span `network` carries, by packets.protocol; returns why not."""
+    protocol = output.packets.protocol[row]
+    over_ipv4 = output.spans.layer[network] == layers.IPV4
+    if protocol == _PROTOCOL_TCP:
+        return _decode_tcp(data, segment, row, network, output)
+    if protocol == _PROTOCOL_UDP:
+        return _decode_udp(data, segment, row, network, output)
+    if protocol == _PROTOCOL_ICMP4 and over_ipv4:
+        span = emit(output, row, layers.ICMP4, segment, network)
+        return _decode_icmp(data, segment, row, span, _ICMP4_HEADER, output)
+    if protocol == _PROTOCOL_ICMP6 and not over_ipv4:
+        span = emit(output, row, layers.ICMP6, segment, network)
+        return _decode_icmp(data, segment, row, span, _ICMP6_HEADER, output)
+    return UNKNOWN_PROTOCOL
+
+
+@inlined
+def _decode_tcp(
+    data: NDArray[np.uint8], segment: Extent, row: int, network: int, output: Output
+) -> int:
+    span = emit(output, row, layers.TCP, segment, network)
+    _decode_ports(data, segment, row, output)
+    if segment.length < _TCP_HEADER:
+        return malformed(output, span)
+    if segment.captured < _TCP_HEADER:
+        return SNAPPED
+    header = (u8(data, segment.start + 12) >> 4) * 4
+    if header < _TCP_HEADER or header > segment.length:
+        return malformed(output, span)
+    packets = output.packets
+    packets.transport[row] = layers.TCP
+    packets.seq[row] = u32(data, segment.start + 4, True)
+    packets.ack[row] = u32(data, segment.start + 8, True)
+    packets.tcp_flags[row] = u8(data, segment.start + 13)
+    packets.payload[row] = segment.length - header
+    return SNAPPED if segment.captured < header else NOT_SKIPPED
+
+
+@inlined
+def _decode_udp(
+    data: NDArray[np.uint8], segment: Extent, row: int, network: int, output: Output
+) -> int:
+    span = emit(output, row, layers.UDP, segment, network)
+    _decode_ports(data, segment, row, output)
+    if segment.length < _UDP_HEADER:
+        return malformed(output, span)
+    if segment.captured < _UDP_HEADER:
+        return SNAPPED
+    # RFC 2675 section 4: a jumbogram's length field is zero.
+    size = u16(data, segment.start + 4, True) or segment.length
+    if size < _UDP_HEADER or size > segment.length:
+        return malformed(output, span)
+    output.packets.transport[row] = layers.UDP
+    output.packets.payload[row] = size - _UDP_HEADER
+    return NOT_SKIPPED
+
+
+@inlined
+def _decode_ports(data: NDArray[np.uint8], segment: Extent, row: int, output: Output) -> None:
+    if segment.captured >= 2:
+        output.packets.src_port[row] = u16(data, segment.start, True)
+    if segment.captured >= 4:
+        output.packets.dst_port[row] = u16(data, segment.start + 2, True)
+
+
+@inlined
+def _decode_icmp(
+    data: NDArray[np.uint8], message: Extent, row: int, span: int, header: int, output: Output
+) -> int:
+    """Decode either ICMP: `header` bytes come before what their payload column counts."""
+    packets = output.packets
+    if message.captured >= 1:
+        packets.src_port[row] = u8(data, message.start)
+    if message.captured >= 2:
+        packets.dst_port[row] = u8(data, message.start + 1)
+    if message.length < header:
+        return malformed(output, span)
+    if message.captured < header:
+        return SNAPPED
+    packets.transport[row] = output.spans.layer[span]
+    packets.payload[row] = message.length - header
+    return NOT_SKIPPED
