@@ -1,13 +1,15 @@
 """The one way this project compiles: numba, cached beside the source, without the GIL.
 
 numba's cache looks only at the file of the function it compiles, not at the functions that one
-calls. So every cached kernel is dropped when a source that takes part in compilation changed since
-the cache was written.
+calls. So a module's cached kernels are dropped when it, or a module that it imports from, changed
+since they were compiled.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,26 +20,58 @@ from numba.extending import register_jitable
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _PACKAGE = Path(__file__).parent
+_IMPORT = re.compile(r"^from (procwire[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
+
+
+def _closures() -> dict[str, str]:
+    """Module -> digest of its source and of those of all modules of this package it imports."""
+    texts = {
+        ".".join(path.relative_to(_PACKAGE.parent).with_suffix("").parts): path.read_text()
+        for path in _PACKAGE.rglob("*.py")
+    }
+    imports = {
+        module: {
+            name
+            for base, names in _IMPORT.findall(text)
+            for name in (base, *(f"{base}.{word}" for word in re.findall(r"\w+", names)))
+            if name in texts
+        }
+        for module, text in texts.items()
+    }
+    digests = {}
+    for module in texts:
+        reached, waiting = {module}, [module]
+        while waiting:
+            found = imports[waiting.pop()] - reached
+            reached |= found
+            waiting += found
+        digest = hashlib.sha256(numba.__version__.encode())
+        for name in sorted(reached):
+            digest.update(texts[name].encode())
+        digests[module] = digest.hexdigest()
+    return digests
 
 
 def _drop_stale_cache() -> None:
-    digest = hashlib.sha256(numba.__version__.encode())
-    for source in sorted(_PACKAGE.rglob("*.py")):
-        text = source.read_bytes()
-        if b"procwire.jit" in text or b"procwire.words" in text:
-            digest.update(text)
-    stamp = _PACKAGE / "__pycache__" / "kernels.stamp"
-    if stamp.exists() and stamp.read_text() == digest.hexdigest():
+    stamp = _PACKAGE / "__pycache__" / "kernels.json"
+    now = _closures()
+    try:
+        cached = json.loads(stamp.read_text())
+    except (OSError, ValueError):
+        cached = {}
+    stale = [module for module, digest in now.items() if cached.get(module) != digest]
+    if not stale:
         return
     try:
-        for kind in ("*.nbi", "*.nbc"):
-            for stale in _PACKAGE.rglob(f"__pycache__/{kind}"):
-                stale.unlink(missing_ok=True)
+        for module in stale:
+            source = _PACKAGE.parent.joinpath(*module.split("."))
+            for compiled in (source.parent / "__pycache__").glob(f"{source.name}.*.nb[ic]"):
+                compiled.unlink(missing_ok=True)
         stamp.parent.mkdir(exist_ok=True)
-        stamp.write_text(digest.hexdigest())
+        stamp.write_text(json.dumps(now))
     except PermissionError:
-        # An installed package that this user may not write: its cache was made by the installer,
-        # with these sources.
+        # An installed package that this user may not write: its installer made the cache, from
+        # these sources.
         return
 
 
@@ -55,6 +89,15 @@ def inlined(function: Function) -> Function:
     """
     callable_from_kernels: Function = register_jitable(function)
     return callable_from_kernels
+
+
+def fused(function: Function) -> Function:
+    """`inlined`, compiled into the body of its caller and without reference counts, which otherwise
+    cost more than the work of functions that pass many arrays on. It may read and write arrays; one
+    that makes an array or a slice is refused by numba.
+    """
+    part_of_kernels: Function = register_jitable(forceinline=True, _nrt=False)(function)
+    return part_of_kernels
 
 
 _drop_stale_cache()

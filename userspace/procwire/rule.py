@@ -1,7 +1,7 @@
 """What a packet rule is: a predicate over one layer's bytes, its examples and its metadata.
 
-The decorated function stays an ordinary function; the registry, filled at import, is the only global
-state. Everything that back ends, tests and documentation need is read from it.
+The decorated function stays an ordinary function; the registry, filled at import, is the only
+global state. Everything that back ends, tests and documentation need is read from it.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ def rule(
 ) -> Callable[[Predicate], Predicate]:
     """Register the decorated predicate as a rule; see Rule for the arguments.
 
-    `layers` defaults to the name of the module. Raises subset.NotInSubset for a predicate outside the
-    subset, BadRule for metadata that is wrong or taken.
+    `layers` defaults to the name of the module. Raises subset.NotInSubset for a predicate outside
+    the subset, BadRule for metadata that is wrong or taken.
     """
 
     def register(predicate: Predicate) -> Predicate:
@@ -150,7 +150,9 @@ def _validate(made: Rule) -> None:
     }
     for expected, holds in expectations.items():
         if not holds:
-            raise BadRule(f"{made.source.file}:{made.source.first_line}: {made.id}: expected {expected}")
+            raise BadRule(
+                f"{made.source.file}:{made.source.first_line}: {made.id}: expected {expected}"
+            )
     for wanted, texts in ((True, made.fires_on), (False, made.silent_on)):
         for text in texts:
             if fires(made, *example(text)) != wanted:

@@ -1,7 +1,7 @@
 """The words rules are written in. Each is total: a byte outside the span reads as 0.
 
-A rule's parameter `p` is a Span. From Python these functions run as plain Python and are the oracle;
-kernels compile the same text; lua/words.lua says the same in Lua, where a span is a string.
+A rule's parameter `p` is a Span. From Python these functions run as plain Python and are the
+oracle; kernels compile the same text; lua/words.lua says the same in Lua, where a span is a string.
 """
 
 from __future__ import annotations
@@ -9,6 +9,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from procwire.jit import inlined
+
+
+# Hop-by-hop, routing, fragment, authentication, destination options, mobility, HIP, shim6: the
+# headers that IANA lists as extension headers and whose length can be read.
+EXTENSIONS = (0, 43, 44, 51, 60, 135, 139, 140)
+MOST_EXTENSIONS = 16
 
 
 class Span(NamedTuple):
@@ -36,7 +42,7 @@ def length(p: Span) -> int:
 
 @inlined
 def captured(p: Span) -> int:
-    """Bytes of this layer that the capture holds; fewer than length(p) if the snap length cut it."""
+    """Bytes of this layer that the capture holds; fewer than length(p) if it was cut."""
     return p.captured
 
 
@@ -84,6 +90,31 @@ def filled(p: Span, offset: int, count: int, value: int) -> bool:
     return True
 
 
+@inlined
+def extension(p: Span, wanted: int) -> int:
+    """Where the IPv6 packet `p` has its first extension header of number `wanted`; 0 if nowhere.
+
+    RFC 8200 4: the chain ends at the upper layer, and at a fragment that is not the first.
+    """
+    kind = u8(p, 6)
+    offset = 40
+    for _step in range(MOST_EXTENSIONS):
+        if kind not in EXTENSIONS or offset + 8 > p.captured:
+            return 0
+        if kind == wanted:
+            return offset
+        size = 8 + u8(p, offset + 1) * 8
+        if kind == 51:
+            size = 8 + u8(p, offset + 1) * 4
+        if kind == 44:
+            size = 8
+            if u16(p, offset + 2) >= 8:
+                return 0
+        kind = u8(p, offset)
+        offset += size
+    return 0
+
+
 class Word(NamedTuple):
     """What the subset must know of a word: how its arguments are read and what it returns.
 
@@ -107,5 +138,6 @@ WORDS: dict[str, Word] = {
     "u32": Word(("span", "int"), 2**32 - 1),
     "bits": Word(("int", "int", "int"), 2**32 - 1, constant=(1, 2)),
     "same": Word(("span", "int", "int", "int"), "bool", constant=(3,)),
+    "extension": Word(("span", "int"), LARGEST_PACKET),
     "filled": Word(("span", "int", "int", "int"), "bool", constant=(2, 3)),
 }

@@ -29,7 +29,7 @@ class NotInSubset(Exception):
 
 @dataclass
 class Source:
-    """A rule's function as text and tree. `constants` are the ints, `tables` the int tuples it names."""
+    """A rule's function as tree; `constants` are the ints, `tables` the int tuples it names."""
 
     function: ast.FunctionDef
     file: str

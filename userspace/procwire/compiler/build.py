@@ -1,0 +1,29 @@
+"""Writes everything that is generated from the rules. The same rules give the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from procwire.compiler import to_docs, to_numba
+from procwire.rule import Rule
+
+
+def artefacts(rules: tuple[Rule, ...]) -> dict[Path, str]:
+    """Path below the project's root -> text of every generated file."""
+    compiled = Path("userspace/procwire/generated")
+    files = {compiled / name: text for name, text in to_numba.modules(rules).items()}
+    files[Path("docs/rules.md")] = to_docs.reference(rules)
+    return files
+
+
+def build(rules: tuple[Rule, ...], root: Path) -> list[Path]:
+    """Write the artefacts below `root`; returns the paths of those that changed."""
+    changed = []
+    for path, text in artefacts(rules).items():
+        target = root / path
+        if target.exists() and target.read_text() == text:
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+        changed.append(path)
+    return changed

@@ -1,0 +1,130 @@
+"""The Lua back end: prints a rule's tree as Lua that reads the same in 5.1 (LuaJIT) and 5.4.
+
+A visitor with a table of spellings; a node without one is refused. A span is a Lua string, and the
+words are those of lua/words.lua. Rules use no bit operators, no integer division, no goto.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from procwire.rule import Rule
+
+INDENT = "  "
+
+
+def lua_functions(rules: tuple[Rule, ...], words: str) -> str:
+    """Lua that defines the words, as given (lua/words.lua), and one local function per rule."""
+    return "\n\n".join([words.rstrip(), *[lua_function(rule) for rule in rules], ""])
+
+
+def lua_function(rule: Rule) -> str:
+    """The rule's predicate with its length guard, as a Lua function of (p, outer)."""
+    body = rule.source.function.body[1:]
+    names = sorted(_assigned(rule.source.function))
+    lines = [f"-- {rule.id}: {rule.title} ({rule.reference})"]
+    for table, values in sorted(rule.source.tables.items()):
+        entries = ", ".join(f"[{value}] = true" for value in values)
+        lines.append(f"local {rule.name}_{table} = {{ {entries} }}")
+    lines.append(f"local function {rule.name}(p, outer)")
+    if names:
+        lines.append(f"{INDENT}local {', '.join(names)}")
+    if rule.needs:
+        lines.append(f"{INDENT}if #p < {rule.needs} then return false end")
+    printer = _Printer(rule)
+    lines += [INDENT + line for statement in body for line in printer.statement(statement)]
+    return "\n".join([*lines, "end"])
+
+
+def _assigned(function: ast.FunctionDef) -> set[str]:
+    def stored(node: ast.AST) -> set[str]:
+        names = {leaf.id for leaf in ast.walk(node) if isinstance(leaf, ast.Name)}
+        return names if isinstance(getattr(node, "ctx", None), ast.Store) else set()
+
+    nodes = list(ast.walk(function))
+    counters = [stored(node.target) for node in nodes if isinstance(node, ast.For)]
+    return set().union(*map(stored, nodes)) - set().union(*counters)
+
+
+class _Printer:
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+
+    def refuse(self, node: ast.AST) -> str:
+        raise ValueError(f"{self.rule.id}: {type(node).__name__} has no spelling in Lua")
+
+    def block(self, body: list[ast.stmt]) -> list[str]:
+        return [INDENT + line for statement in body for line in self.statement(statement)]
+
+    def statement(self, node: ast.stmt) -> list[str]:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                return [f"{name} = {self.value(value)}"]
+            case ast.AugAssign(target=ast.Name(id=name), op=op, value=value):
+                return [f"{name} = {name} {_OPERATORS[type(op)]} {self.value(value)}"]
+            case ast.If(test=test, body=body, orelse=orelse):
+                other = ["else", *self.block(orelse)] if orelse else []
+                return [f"if {self.value(test)} then", *self.block(body), *other, "end"]
+            case ast.For(target=ast.Name(id=name), iter=ast.Call(args=bounds), body=body):
+                steps = range(*[self.constant(bound) for bound in bounds])
+                head = f"for {name} = {steps[0]}, {steps[-1]}, {steps.step} do"
+                return [head, *self.block(body), "end"]
+            # In Lua 5.1 both end their block, so they get a block of their own.
+            case ast.Break():
+                return ["do break end"]
+            case ast.Return(value=ast.expr() as value):
+                return [f"do return {self.value(value)} end"]
+        return [self.refuse(node)]
+
+    def constant(self, node: ast.expr) -> int:
+        if isinstance(node, ast.Name):
+            return self.rule.source.constants[node.id]
+        return int(ast.literal_eval(node))
+
+    def value(self, node: ast.expr) -> str:
+        match node:
+            case ast.Constant(value=bool() as value):
+                return "true" if value else "false"
+            case ast.Constant(value=int() as value):
+                return str(value)
+            case ast.Name(id=name) if name in self.rule.source.constants:
+                return str(self.rule.source.constants[name])
+            case ast.Name(id=name):
+                return name
+            case ast.BinOp(left=left, op=op, right=right):
+                return f"({self.value(left)} {_OPERATORS[type(op)]} {self.value(right)})"
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return f"(not {self.value(operand)})"
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return f"(-{self.value(operand)})"
+            case ast.BoolOp(op=op, values=values):
+                word = f" {_OPERATORS[type(op)]} "
+                return f"({word.join(self.value(value) for value in values)})"
+            case ast.Compare(ops=[ast.In()], left=left, comparators=[ast.Name(id=table)]):
+                return f"({self.rule.name}_{table}[{self.value(left)}] == true)"
+            case ast.Compare(ops=[ast.NotIn()], left=left, comparators=[ast.Name(id=table)]):
+                return f"({self.rule.name}_{table}[{self.value(left)}] == nil)"
+            case ast.Compare(left=left, ops=ops, comparators=comparators):
+                terms = [self.value(term) for term in (left, *comparators)]
+                pairs = zip(terms, ops, terms[1:], strict=False)
+                tests = [f"{one} {_OPERATORS[type(op)]} {other}" for one, op, other in pairs]
+                return f"({' and '.join(tests)})"
+            case ast.Call(func=ast.Name(id=word), args=arguments):
+                return f"{word}({', '.join(self.value(argument) for argument in arguments)})"
+        return self.refuse(node)
+
+
+_OPERATORS: dict[type[ast.AST], str] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Mod: "%",
+    ast.And: "and",
+    ast.Or: "or",
+    ast.Eq: "==",
+    ast.NotEq: "~=",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+}

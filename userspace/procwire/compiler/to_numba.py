@@ -1,0 +1,107 @@
+"""The numba back end: one module per layer that tests all of its rules, and one that dispatches.
+
+numba compiles the rule's own function; what is generated is only the sequence of calls, behind the
+length guards. A layer's verdict is a bit mask: bit i is rule i of rules_of(layer).
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from procwire.compiler import HEADLINE
+from procwire.layers import LAYER_NAMES
+from procwire.rule import Rule
+
+MOST_RULES = 63  # bits of a verdict
+
+
+def modules(rules: tuple[Rule, ...]) -> dict[str, str]:
+    """File name -> text of the generated modules, for every layer that has rules."""
+    texts = {}
+    for number, name in LAYER_NAMES.items():
+        seen = [rule for rule in rules if name in rule.layers]
+        if seen:
+            texts[f"{name}.py"] = _layer(name, seen)
+    texts["dispatch.py"] = _dispatch(
+        {number: name for number, name in LAYER_NAMES.items() if f"{name}.py" in texts}
+    )
+    texts["__init__.py"] = f'"""{HEADLINE}: the compiled form of the rules."""\n'
+    return texts
+
+
+def _layer(name: str, rules: list[Rule]) -> str:
+    if len(rules) > MOST_RULES:
+        raise ValueError(f"layer {name}: {len(rules)} rules, at most {MOST_RULES} fit a verdict")
+    files = sorted({rule.predicate.__module__.rpartition(".")[2] for rule in rules})
+    lines = [
+        f'"""{HEADLINE}: the rules of the {name} layer."""',
+        "",
+        "from procwire.jit import inlined, kernel",
+        f"from procwire.rules import {', '.join(files)}",
+        "",
+        "RULES = (",
+        *[f'    "{rule.id}",' for rule in rules],
+        ")",
+        "",
+    ]
+    for rule in rules:
+        file = rule.predicate.__module__.rpartition(".")[2]
+        lines.append(f"{rule.name} = inlined({file}.{rule.name})")
+    lines += [
+        "",
+        "",
+        "@kernel",
+        "def verdict(p, outer):",
+        '    """Bit i is set if rule i of RULES fires on the span."""',
+        "    hits = 0",
+    ]
+    numbered = sorted(enumerate(rules), key=lambda item: item[1].needs)
+    for needs, group in groupby(numbered, key=lambda item: item[1].needs):
+        lines += ["    if p.captured < " + str(needs) + ":", "        return hits"] if needs else []
+        for bit, rule in group:
+            arguments = "p, outer" if rule.reads_outer else "p"
+            lines += [f"    if {rule.name}({arguments}):", f"        hits |= {1 << bit}"]
+    return "\n".join([*lines, "    return hits", ""])
+
+
+def _dispatch(layers: dict[int, str]) -> str:
+    lines = [
+        f'"""{HEADLINE}: which layer\'s rules a span meets."""',
+        "",
+        "from procwire.generated import (",
+        *[f"    {name}," for name in sorted(layers.values())],
+        ")",
+        "from procwire.jit import kernel",
+        "from procwire.words import Span",
+        "",
+        "LAYERS = {",
+        *[f"    {number}: {name}.RULES," for number, name in layers.items()],
+        "}",
+        *[f"{name}_verdict = {name}.verdict" for name in layers.values()],
+        "",
+        "",
+        "@kernel",
+        "def verdicts(data, spans, hits):",
+        '    """Write each span\'s verdict, a bit mask, into hits: int64 (spans,)."""',
+        "    for row in range(spans.layer.shape[0]):",
+        "        layer = spans.layer[row]",
+        "        p = Span(",
+        "            data, int(spans.start[row]), int(spans.captured[row]), int(spans.length[row])",
+        "        )",
+        "        carrier = spans.outer[row]",
+        "        outer = Span(data, 0, 0, 0)",
+        "        if carrier >= 0:",
+        "            outer = Span(",
+        "                data,",
+        "                int(spans.start[carrier]),",
+        "                int(spans.captured[carrier]),",
+        "                int(spans.length[carrier]),",
+        "            )",
+    ]
+    for position, (number, name) in enumerate(layers.items()):
+        word = "elif" if position else "if"
+        lines += [
+            f"        {word} layer == {number}:",
+            f"            hits[row] = {name}_verdict(p, outer)",
+        ]
+    return "\n".join([*lines, "        else:", "            hits[row] = 0", ""])

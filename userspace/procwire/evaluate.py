@@ -1,0 +1,83 @@
+"""From spans to findings: every rule of a span's layer, compiled, one pass over a batch.
+
+A first kernel writes a bit mask per span, a second one lists the bits as FINDING rows. Packets that
+break nothing cost the masks only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.capture.batch import PacketBatch
+from procwire.decode.columns import Decoded, Spans
+from procwire.generated import dispatch
+from procwire.jit import kernel
+from procwire.layers import LAYER_NAMES
+from procwire.record import FINDING
+from procwire.rule import Rule
+from procwire.rules import all_rules, rules_of
+
+_verdicts: Callable[..., None] = dispatch.verdicts
+_LAYERS = max(LAYER_NAMES) + 1
+_BITS = 63
+
+
+class StaleRules(Exception):
+    """The generated kernels are not those of the rules; `procwire rules build` mends it."""
+
+
+def _rule_table(rules: tuple[Rule, ...]) -> NDArray[np.int64]:
+    """(layers, bits, 3): index into all_rules(), offset and size of the evidence."""
+    index = {rule.sid: position for position, rule in enumerate(rules)}
+    table = np.zeros((_LAYERS, _BITS, 3), dtype=np.int64)
+    for number, name in LAYER_NAMES.items():
+        seen = rules_of(name)
+        built = dispatch.LAYERS.get(number, ())
+        if tuple(rule.id for rule in seen) != built:
+            raise StaleRules(f"layer {name}: run `procwire rules build`, then start again")
+        for bit, rule in enumerate(seen):
+            table[number, bit] = index[rule.sid], *rule.at
+    return table
+
+
+_TABLE = _rule_table(all_rules())
+
+
+def evaluate(batch: PacketBatch, decoded: Decoded) -> NDArray[np.void]:
+    """FINDING (n,) of every rule that a packet of the batch breaks, in packet order."""
+    spans = decoded.spans
+    hits = np.empty(len(spans.layer), dtype=np.int64)
+    _verdicts(batch.data, spans, hits)
+    findings = np.empty(int(np.bitwise_count(hits).sum()), dtype=FINDING)
+    if len(findings):
+        _list(hits, spans, batch.start, _TABLE, findings)
+        findings["packet"] = findings["row"] + batch.first
+    return findings
+
+
+@kernel
+def _list(
+    hits: NDArray[np.int64],
+    spans: Spans,
+    starts: NDArray[np.int64],
+    table: NDArray[np.int64],
+    findings: NDArray[np.void],
+) -> None:
+    written = 0
+    for span in range(hits.shape[0]):
+        verdict = hits[span]
+        bit = 0
+        while verdict:
+            if verdict & 1:
+                row = spans.packet[span]
+                place = table[spans.layer[span], bit]
+                findings[written].row = row
+                findings[written].rule = place[0]
+                findings[written].start = spans.start[span] - starts[row] + place[1]
+                findings[written].size = place[2]
+                written += 1
+            verdict >>= 1
+            bit += 1

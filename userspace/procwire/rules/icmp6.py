@@ -1,0 +1,160 @@
+"""ICMPv6 (RFC 4443) with neighbour discovery (RFC 4861) and multicast listener discovery. A rule
+sees the message from its type on; `outer` is the IPv6 header."""
+
+from procwire.rule import rule
+from procwire.words import bits, captured, extension, length, u8
+
+NEIGHBOUR_DISCOVERY = (133, 134, 135, 136, 137)
+LISTENER_DISCOVERY = (130, 131, 132, 143)
+IP_255 = "6000 0000 0018 3aff" + " fe80 0000 0000 0000 0000 0000 0000 0001" * 2
+IP_64 = IP_255.replace("3aff", "3a40")
+IP_1 = IP_255.replace("3aff", "3a01")
+IP_FRAGMENT = IP_255.replace("3aff", "2cff") + " 3a00 0000 0000 0001"
+SOLICITATION = "8700 0000 0000 0000 fe80 0000 0000 0000 0000 0000 0000 0001"
+QUERY = "8200 0000 0000 0000 ff02 0000 0000 0000 0000 0000 0000 0001"
+
+
+@rule(
+    id="icmp6.truncated",
+    sid=9100601,
+    title="ICMPv6 message shorter than its header",
+    reference="RFC 4443 2.1",
+    layers=("icmp6_malformed",),
+    suricata=("decoder.icmpv6.pkt_too_small",),
+    fires_on=["8000 0000 0000"],
+    silent_on=["8000 0000 0000 0000"],
+)
+def icmp6_message_cut(p):
+    """Four bytes of header and, in every message defined, four more."""
+    return length(p) < 8
+
+
+@rule(
+    id="icmp6.bad_type_code",
+    sid=9100602,
+    title="ICMPv6 type or code that is not assigned",
+    reference="RFC 4443 section 6; IANA ICMPv6 parameters",
+    needs=8,
+    at=(0, 2),
+    suricata=("decoder.icmpv6.unassigned_type", "decoder.icmpv6.unknown_code"),
+    fires_on=["0500 0000 0000 0000", "8001 0000 0000 0000", "c800 0000 0000 0000"],
+    silent_on=["8000 0000 0000 0000", "0104 0000 0000 0000", "8f00 0000 0000 0000"],
+)
+def icmp6_type_or_code_unassigned(p):
+    """Types 1 to 4 and 128 to 161 are assigned; those for experiments belong in a laboratory."""
+    kind = u8(p, 0)
+    code = u8(p, 1)
+    if kind == 0 or kind > 161 or 4 < kind < 128:
+        return True
+    if kind == 2 or 128 <= kind <= 137:
+        return code != 0
+    unreachable = kind == 1 and code > 8
+    exceeded = kind == 3 and code > 1
+    parameter = kind == 4 and code > 10
+    return unreachable or exceeded or parameter
+
+
+@rule(
+    id="icmp6.embedded_bad",
+    sid=9100603,
+    title="ICMPv6 error that quotes no IPv6 packet",
+    reference="RFC 4443 2.4 (c)",
+    needs=8,
+    at=(8, 40),
+    suricata=("decoder.icmpv6.ipv6_trunc_pkt", "decoder.icmpv6.ipv6_unknown_version"),
+    fires_on=[
+        "0100 0000 0000 0000 6000 0000",
+        f"0100 0000 0000 0000 {IP_64.replace('6000', '4000', 1)}",
+    ],
+    silent_on=[f"0100 0000 0000 0000 {IP_64}", "8000 0000 0000 0000"],
+)
+def icmp6_error_quotes_no_packet(p):
+    """An error returns as much of the packet that caused it as fits, its header at least."""
+    kind = u8(p, 0)
+    if kind == 0 or kind > 4:
+        return False
+    if length(p) < 48:
+        return True
+    return captured(p) > 8 and bits(u8(p, 8), 4, 4) != 6
+
+
+@rule(
+    id="icmp6.mld_hlim",
+    sid=9100604,
+    title="Multicast listener message with a hop limit other than 1",
+    reference="RFC 2710 section 3; RFC 3810 section 5",
+    needs=8,
+    suricata=("decoder.icmpv6.mld_message_with_invalid_hl",),
+    fires_on=[f"{IP_64} | {QUERY}"],
+    silent_on=[f"{IP_1} | {QUERY}", f"{IP_64} | 8000 0000 0000 0000"],
+)
+def icmp6_listener_hop_limit(p, outer):
+    """Listener discovery stays on its link; a higher hop limit means it came from elsewhere."""
+    return u8(p, 0) in LISTENER_DISCOVERY and captured(outer) >= 40 and u8(outer, 7) != 1
+
+
+@rule(
+    id="icmp6.nd_hlim",
+    sid=9100605,
+    title="Neighbour discovery with a hop limit other than 255",
+    reference="RFC 4861 6.1, 7.1",
+    needs=8,
+    severity=2,
+    fires_on=[f"{IP_64} | {SOLICITATION}"],
+    silent_on=[f"{IP_255} | {SOLICITATION}", f"{IP_64} | 8000 0000 0000 0000"],
+)
+def icmp6_neighbour_hop_limit(p, outer):
+    """255 proves that no router forwarded it; anything else was sent from off the link."""
+    return u8(p, 0) in NEIGHBOUR_DISCOVERY and captured(outer) >= 40 and u8(outer, 7) != 255
+
+
+@rule(
+    id="icmp6.nd_opt_bad",
+    sid=9100606,
+    title="Neighbour discovery option of length 0 or beyond the message",
+    reference="RFC 4861 4.6, 6.1, 7.1",
+    needs=8,
+    at=(8, 8),
+    zeek=("zero_length_ICMPv6_ND_option", "truncated_ICMPv6_ND_options"),
+    fires_on=[f"{SOLICITATION} 0100 0200 0000 0001", f"{SOLICITATION} 0102 0200 0000 0001"],
+    silent_on=[f"{SOLICITATION} 0101 0200 0000 0001", SOLICITATION, "8500 0000 0000 0000"],
+)
+def icmp6_neighbour_option_malformed(p):
+    """An option's length counts 8-byte units and is never 0; the receiver discards the packet."""
+    kind = u8(p, 0)
+    if kind not in NEIGHBOUR_DISCOVERY:
+        return False
+    offset = 24
+    if kind == 133:
+        offset = 8
+    if kind == 134:
+        offset = 16
+    if kind == 137:
+        offset = 40
+    for _step in range(64):
+        if offset >= length(p):
+            break
+        if offset + 2 > length(p):
+            return True
+        if offset + 2 > captured(p):
+            break
+        size = u8(p, offset + 1) * 8
+        if size == 0 or offset + size > length(p):
+            return True
+        offset += size
+    return False
+
+
+@rule(
+    id="icmp6.nd_fragmented",
+    sid=9100607,
+    title="Neighbour discovery behind a fragment header",
+    reference="RFC 6980 section 5",
+    needs=8,
+    severity=2,
+    fires_on=[f"{IP_FRAGMENT} | {SOLICITATION}"],
+    silent_on=[f"{IP_255} | {SOLICITATION}", f"{IP_FRAGMENT} | 8000 0000 0000 0000"],
+)
+def icmp6_neighbour_fragmented(p, outer):
+    """Nodes ignore it; fragments once carried it past router advertisement guards."""
+    return u8(p, 0) in NEIGHBOUR_DISCOVERY and extension(outer, 44) > 0

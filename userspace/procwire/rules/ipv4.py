@@ -1,0 +1,318 @@
+"""IPv4 (RFC 791). A rule sees the bytes from the IP header to the end of the frame, padding
+included; `outer` is the Ethernet frame, or empty."""
+
+from procwire.rule import rule
+from procwire.words import bits, captured, filled, length, u8, u16, u32
+
+ROUTE_OPTIONS = (7, 131, 137)
+SOURCE_ROUTES = (131, 137)
+ADDRESSES = "c000 0201 c633 6401"
+HEADER = f"4500 0014 0001 0000 40fd 0000 {ADDRESSES}"
+
+
+@rule(
+    id="ipv4.truncated",
+    sid=9100101,
+    title="IPv4 packet shorter than its header or total length says",
+    reference="RFC 791 3.1, Total Length",
+    layers=("ipv4_malformed",),
+    at=(2, 2),
+    suricata=("decoder.ipv4.pkt_too_small", "decoder.ipv4.trunc_pkt"),
+    zeek=("truncated_IP", "truncated_IP_len", "internally_truncated_header"),
+    fires_on=["4500 0014 0001", HEADER.replace("4500 0014", "4500 0030")],
+    silent_on=[HEADER, HEADER + "0000"],
+)
+def ipv4_packet_cut(p):
+    """The frame must hold the whole packet; more bytes than that are link padding."""
+    if length(p) < 20:
+        return True
+    if bits(u8(p, 0), 4, 4) != 4 or bits(u8(p, 0), 0, 4) < 5:
+        return False
+    return u16(p, 2) > length(p) or bits(u8(p, 0), 0, 4) * 4 > length(p)
+
+
+@rule(
+    id="ipv4.bad_hlen",
+    sid=9100102,
+    title="IPv4 header length below 20 bytes",
+    reference="RFC 791 3.1, IHL",
+    layers=("ipv4_malformed",),
+    needs=20,
+    at=(0, 1),
+    suricata=("decoder.ipv4.hlen_too_small",),
+    zeek=("invalid_IP_header_size",),
+    fires_on=[HEADER.replace("4500", "4400")],
+    silent_on=[HEADER, HEADER.replace("4500", "5400")],
+)
+def ipv4_header_length_too_small(p):
+    """IHL counts 32-bit words; a header without options has five."""
+    return bits(u8(p, 0), 4, 4) == 4 and bits(u8(p, 0), 0, 4) < 5
+
+
+@rule(
+    id="ipv4.len_lt_hlen",
+    sid=9100103,
+    title="IPv4 total length shorter than the header",
+    reference="RFC 791 3.1, Total Length",
+    layers=("ipv4_malformed",),
+    needs=20,
+    at=(2, 2),
+    suricata=("decoder.ipv4.iplen_smaller_than_hlen",),
+    zeek=("bogus_IP_header_lengths",),
+    fires_on=[HEADER.replace("4500 0014", "4500 0013")],
+    silent_on=[HEADER, HEADER.replace("4500 0014", "4500 0000")],
+)
+def ipv4_total_shorter_than_header(p):
+    """Zero is what a capture sees before segmentation offload fills the field in."""
+    words = bits(u8(p, 0), 0, 4)
+    if bits(u8(p, 0), 4, 4) != 4 or words < 5 or u16(p, 2) == 0:
+        return False
+    return u16(p, 2) < words * 4
+
+
+@rule(
+    id="ipv4.bad_version",
+    sid=9100104,
+    title="IPv4 by the link layer's word, another version by its own",
+    reference="RFC 791 3.1, Version",
+    layers=("ipv4_malformed",),
+    needs=20,
+    at=(0, 1),
+    suricata=("decoder.ipv4.wrong_ip_version", "decoder.ipraw.invalid_ip_version"),
+    zeek=("unknown_ip_version",),
+    fires_on=[HEADER.replace("4500", "5500")],
+    silent_on=[HEADER, "5500"],
+)
+def ipv4_version_wrong(p):
+    """The first four bits of an IPv4 packet are 4."""
+    return bits(u8(p, 0), 4, 4) != 4
+
+
+@rule(
+    id="ipv4.opt_malformed",
+    sid=9100105,
+    title="Malformed IPv4 option",
+    reference="RFC 791 3.1, Options; RFC 7126",
+    needs=21,
+    at=(20, 40),
+    suricata=("decoder.ipv4.opt_invalid_len", "decoder.ipv4.opt_malformed"),
+    fires_on=[
+        HEADER.replace("4500 0014", "4600 0018") + " 0700 0000",
+        HEADER.replace("4500 0014", "4600 0018") + " 8308 0400",
+        HEADER.replace("4500 0014", "4600 0018") + " 9403 0000",
+    ],
+    silent_on=[
+        HEADER.replace("4500 0014", "4600 0018") + " 9404 0000",
+        HEADER.replace("4500 0014", "4700 001c") + " 0707 04c0 0002 0100",
+        HEADER.replace("4500 0014", "4600 0018") + " 0101 0100",
+    ],
+)
+def ipv4_option_malformed(p):
+    """An option's length counts its type and length bytes and stays inside the header; router alert
+    has four bytes, a route or time stamp option at least three."""
+    end = bits(u8(p, 0), 0, 4) * 4
+    offset = 20
+    for _step in range(40):
+        if offset >= end or offset >= captured(p):
+            break
+        kind = u8(p, offset)
+        if kind == 0:
+            break
+        size = 1
+        if kind != 1:
+            if offset + 1 >= end:
+                return True
+            if offset + 1 >= captured(p):
+                break
+            size = u8(p, offset + 1)
+            if size < 2 or offset + size > end:
+                return True
+            if kind == 148 and size != 4:
+                return True
+            if kind in ROUTE_OPTIONS and size % 4 != 3:
+                return True
+            if kind == 68 and size < 4:
+                return True
+        offset += size
+    return False
+
+
+@rule(
+    id="ipv4.source_route",
+    sid=9100106,
+    title="IPv4 source route",
+    reference="RFC 7126 4.3, 4.4",
+    needs=21,
+    at=(20, 40),
+    severity=2,
+    fires_on=[HEADER.replace("4500 0014", "4700 001c") + " 8307 04c0 0002 0100"],
+    silent_on=[HEADER.replace("4500 0014", "4700 001c") + " 0707 04c0 0002 0100"],
+)
+def ipv4_source_route(p):
+    """Loose and strict source routes choose a path around filters; routers drop them."""
+    end = bits(u8(p, 0), 0, 4) * 4
+    offset = 20
+    for _step in range(40):
+        if offset >= end or offset >= captured(p):
+            break
+        kind = u8(p, offset)
+        if kind in SOURCE_ROUTES:
+            return True
+        if kind == 0:
+            break
+        size = 1
+        if kind != 1:
+            size = u8(p, offset + 1)
+            if size < 2:
+                break
+        offset += size
+    return False
+
+
+@rule(
+    id="ipv4.frag_too_large",
+    sid=9100107,
+    title="IPv4 fragment reaches beyond 65535 bytes",
+    reference="RFC 791 3.2, Fragmentation",
+    needs=20,
+    at=(6, 2),
+    severity=2,
+    suricata=("decoder.ipv4.frag_pkt_too_large",),
+    zeek=("excessively_large_fragment",),
+    fires_on=[HEADER.replace("4500 0014 0001 0000", "4500 0022 0001 1fff") + " 0000" * 7],
+    silent_on=[HEADER.replace("0001 0000", "0001 1ffd"), HEADER],
+)
+def ipv4_fragment_beyond_largest_packet(p):
+    """Reassembled, the packet would overflow the 16-bit total length: the ping of death."""
+    offset = bits(u16(p, 6), 0, 13) * 8
+    return offset > 0 and offset + u16(p, 2) > 65535
+
+
+@rule(
+    id="ipv4.frag_tiny",
+    sid=9100108,
+    title="IPv4 fragment that splits the transport header",
+    reference="RFC 1858 3; RFC 3128",
+    needs=20,
+    at=(6, 2),
+    severity=2,
+    zeek=("excessively_small_fragment",),
+    fires_on=[
+        HEADER.replace("4500 0014 0001 0000 40fd", "4500 001c 0001 2000 4006") + " 0000" * 4,
+        HEADER.replace("4500 0014 0001 0000 40fd", "4500 001c 0001 0001 4006") + " 0000" * 4,
+    ],
+    silent_on=[
+        HEADER.replace("4500 0014 0001 0000 40fd", "4500 002c 0001 2000 4006") + " 0000" * 12,
+        HEADER.replace("0001 0000", "0001 2000"),
+    ],
+)
+def ipv4_fragment_splits_header(p):
+    """Filters look for ports and flags in the first fragment; no link's MTU is so small that they
+    could not fit."""
+    flags = u16(p, 6)
+    offset = bits(flags, 0, 13)
+    protocol = u8(p, 9)
+    size = u16(p, 2) - bits(u8(p, 0), 0, 4) * 4
+    if offset == 1:
+        return protocol == 6
+    if offset != 0 or bits(flags, 13, 1) == 0:
+        return False
+    return (protocol == 6 and size < 20) or (protocol == 17 and size < 8)
+
+
+@rule(
+    id="ipv4.reserved_flag",
+    sid=9100109,
+    title="Reserved IPv4 flag set",
+    reference="RFC 791 3.1, Flags",
+    needs=20,
+    at=(6, 1),
+    fires_on=[HEADER.replace("0001 0000", "0001 8000")],
+    silent_on=[HEADER, HEADER.replace("0001 0000", "0001 4000")],
+)
+def ipv4_reserved_flag_set(p):
+    """Bit 0 of the flags must be zero."""
+    return bits(u8(p, 6), 7, 1) == 1
+
+
+@rule(
+    id="ipv4.martian_src",
+    sid=9100110,
+    title="IPv4 source address that no host can have",
+    reference="RFC 1122 3.2.1.3; RFC 6890",
+    needs=20,
+    at=(12, 4),
+    severity=2,
+    fires_on=[
+        HEADER.replace("c000 0201 c633", "e000 0001 c633"),
+        HEADER.replace("c000 0201 c633", "7f00 0001 c633"),
+        HEADER.replace("c000 0201 c633", "ffff ffff c633"),
+        HEADER.replace("c000 0201 c633", "0001 0203 c633"),
+    ],
+    silent_on=[
+        HEADER,
+        HEADER.replace("c000 0201 c633 6401", "7f00 0001 7f00 0001"),
+        HEADER.replace("c000 0201 c633", "0000 0000 c633"),
+    ],
+)
+def ipv4_source_is_martian(p):
+    """Multicast, reserved, broadcast and, off the host, loopback addresses send nothing; of network
+    0 only 0.0.0.0 does, before a host knows its address."""
+    network = u8(p, 12)
+    if network == 127:
+        return u8(p, 16) != 127
+    return network >= 224 or (network == 0 and u32(p, 12) != 0)
+
+
+@rule(
+    id="ipv4.land",
+    sid=9100111,
+    title="IPv4 source and destination address are the same",
+    reference="RFC 1122 3.2.1.3",
+    needs=20,
+    at=(12, 8),
+    severity=2,
+    fires_on=[f"0200 0000 0002 0200 0000 0001 0800 | {HEADER.replace('c633 6401', 'c000 0201')}"],
+    silent_on=[
+        HEADER,
+        HEADER.replace("c000 0201 c633 6401", "7f00 0001 7f00 0001"),
+        f"0000 0000 0000 0000 0000 0000 0800 | {HEADER.replace('c633 6401', 'c000 0201')}",
+    ],
+)
+def ipv4_land(p, outer):
+    """A host that answers itself loops. Its own traffic over the loopback device, whose frames
+    carry zero addresses, is the lawful case."""
+    if captured(outer) >= 12 and filled(outer, 0, 12, 0):
+        return False
+    return u32(p, 12) == u32(p, 16) and u8(p, 12) != 127 and u32(p, 12) != 0
+
+
+@rule(
+    id="ipv4.ttl_zero",
+    sid=9100112,
+    title="IPv4 time to live is zero",
+    reference="RFC 1122 3.2.1.7",
+    needs=20,
+    at=(8, 1),
+    fires_on=[HEADER.replace("40fd", "00fd")],
+    silent_on=[HEADER, HEADER.replace("40fd", "01fd")],
+)
+def ipv4_ttl_zero(p):
+    """A host must not send it and a router that counts down to it discards the packet."""
+    return u8(p, 8) == 0
+
+
+@rule(
+    id="ipv4.carries_icmpv6",
+    sid=9100113,
+    title="ICMPv6 inside IPv4",
+    reference="RFC 4443 section 1",
+    needs=20,
+    at=(9, 1),
+    suricata=("decoder.ipv4.icmpv6",),
+    fires_on=[HEADER.replace("40fd", "403a")],
+    silent_on=[HEADER, HEADER.replace("40fd", "4001")],
+)
+def ipv4_carries_icmpv6(p):
+    """ICMPv6 is part of IPv6 and its checksum covers an IPv6 header."""
+    return u8(p, 9) == 58

@@ -1,0 +1,224 @@
+"""TCP (RFC 9293). A rule sees the segment from its source port to the end of the IP packet."""
+
+from procwire.rule import rule
+from procwire.words import bits, captured, length, u8, u16
+
+FIN, SYN = 1, 2
+SYN_SEGMENT = "0400 0050 0000 0001 0000 0000 5002 2000 0000 0000"
+
+
+@rule(
+    id="tcp.truncated",
+    sid=9100401,
+    title="TCP segment shorter than a TCP header",
+    reference="RFC 9293 3.1",
+    layers=("tcp_malformed",),
+    suricata=("decoder.tcp.pkt_too_small",),
+    zeek=("truncated_header",),
+    fires_on=["0400 0050 0000 0001"],
+    silent_on=[SYN_SEGMENT],
+)
+def tcp_segment_cut(p):
+    """A TCP header without options has 20 bytes."""
+    return length(p) < 20
+
+
+@rule(
+    id="tcp.bad_hlen",
+    sid=9100402,
+    title="TCP data offset below 5 or beyond the segment",
+    reference="RFC 9293 3.1, Data Offset",
+    layers=("tcp_malformed",),
+    needs=20,
+    at=(12, 1),
+    suricata=("decoder.tcp.hlen_too_small", "decoder.tcp.invalid_optlen"),
+    zeek=("bad_TCP_header_len",),
+    fires_on=[SYN_SEGMENT.replace("5002", "4002"), SYN_SEGMENT.replace("5002", "6002")],
+    silent_on=[SYN_SEGMENT],
+)
+def tcp_data_offset_wrong(p):
+    """The data offset counts the header's 32-bit words, 5 without options."""
+    words = bits(u8(p, 12), 4, 4)
+    return words < 5 or words * 4 > length(p)
+
+
+@rule(
+    id="tcp.opt_malformed",
+    sid=9100403,
+    title="Malformed TCP option",
+    reference="RFC 9293 3.2; RFC 7323; RFC 2018; RFC 7413",
+    needs=21,
+    at=(20, 40),
+    suricata=("decoder.tcp.opt_invalid_len",),
+    zeek=(
+        "tcp_option_mss_invalid_len",
+        "tcp_option_sack_invalid_len",
+        "tcp_option_timestamps_invalid_len",
+        "tcp_option_window_scale_invalid_len",
+    ),
+    fires_on=[
+        SYN_SEGMENT.replace("5002", "6002") + " 0203 0500",
+        SYN_SEGMENT.replace("5002", "6002") + " 0101 0102",
+        SYN_SEGMENT.replace("5002", "6002") + " 0101 0805",
+        SYN_SEGMENT.replace("5002", "6002") + " 1301 0000",
+    ],
+    silent_on=[
+        SYN_SEGMENT.replace("5002", "6002") + " 0204 05b4",
+        SYN_SEGMENT.replace("5002", "8002") + " 0101 080a 0000 0001 0000 0000",
+        SYN_SEGMENT.replace("5002", "6002") + " 0000 ffff",
+    ],
+)
+def tcp_option_malformed(p):
+    """An option's length counts its kind and length bytes and stays inside the header; the common
+    options have one length each, selective acknowledgements 8 bytes a block."""
+    end = bits(u8(p, 12), 4, 4) * 4
+    offset = 20
+    for _step in range(40):
+        if offset >= end or offset >= captured(p):
+            break
+        kind = u8(p, offset)
+        if kind == 0:
+            break
+        size = 1
+        if kind != 1:
+            if offset + 1 >= end:
+                return True
+            if offset + 1 >= captured(p):
+                break
+            size = u8(p, offset + 1)
+            if size < 2 or offset + size > end:
+                return True
+            if kind == 2 and size != 4:
+                return True
+            if kind == 3 and size != 3:
+                return True
+            if kind == 4 and size != 2:
+                return True
+            if kind == 5 and (size < 10 or size % 8 != 2):
+                return True
+            if kind == 8 and size != 10:
+                return True
+        offset += size
+    return False
+
+
+@rule(
+    id="tcp.wscale_range",
+    sid=9100404,
+    title="TCP window scale above 14",
+    reference="RFC 7323 2.3",
+    needs=23,
+    at=(20, 40),
+    zeek=("TCP_scale_range",),
+    fires_on=[SYN_SEGMENT.replace("5002", "6002") + " 0103 030f"],
+    silent_on=[
+        SYN_SEGMENT.replace("5002", "6002") + " 0103 030e",
+        SYN_SEGMENT.replace("5002", "6010") + " 0103 030f",
+    ],
+)
+def tcp_window_scale_too_large(p):
+    """A larger shift could put old data into the window; the option counts only on a SYN."""
+    if bits(u8(p, 13), 1, 1) == 0:
+        return False
+    end = bits(u8(p, 12), 4, 4) * 4
+    offset = 20
+    for _step in range(40):
+        if offset >= end or offset >= captured(p):
+            break
+        kind = u8(p, offset)
+        if kind == 0:
+            break
+        size = 1
+        if kind != 1:
+            size = u8(p, offset + 1)
+            if size < 2 or offset + size > end:
+                break
+            if kind == 3 and size == 3 and u8(p, offset + 2) > 14:
+                return True
+        offset += size
+    return False
+
+
+@rule(
+    id="tcp.flags_syn_fin",
+    sid=9100405,
+    title="TCP segment with SYN and FIN",
+    reference="RFC 9293 3.5",
+    needs=20,
+    at=(13, 1),
+    severity=2,
+    suricata=("stream.fin_syn",),
+    zeek=("inappropriate_FIN", "baroque_SYN"),
+    fires_on=[SYN_SEGMENT.replace("5002", "5003")],
+    silent_on=[SYN_SEGMENT, SYN_SEGMENT.replace("5002", "5011")],
+)
+def tcp_syn_with_fin(p):
+    """A connection does not begin and end at once; the pair passes careless filters."""
+    return bits(u8(p, 13), 0, 2) == SYN + FIN
+
+
+@rule(
+    id="tcp.flags_null_xmas",
+    sid=9100406,
+    title="TCP segment with neither SYN, RST nor ACK: a NULL, FIN or XMAS probe",
+    reference="RFC 9293 3.10.7.4",
+    needs=20,
+    at=(13, 1),
+    severity=2,
+    analytics=("AN1949", "AN1962", "AN1999"),
+    zeek=("TCP_christmas",),
+    fires_on=[
+        SYN_SEGMENT.replace("5002", "5000"),
+        SYN_SEGMENT.replace("5002", "5001"),
+        SYN_SEGMENT.replace("5002", "5029"),
+    ],
+    silent_on=[
+        SYN_SEGMENT,
+        SYN_SEGMENT.replace("5002", "5010"),
+        SYN_SEGMENT.replace("5002", "5004"),
+    ],
+)
+def tcp_probe_flags(p):
+    """Every segment after the first SYN carries ACK unless it resets; a closed port answers such a
+    segment and an open one does not, which is what the probe wants to know."""
+    flags = u8(p, 13)
+    return bits(flags, 1, 2) == 0 and bits(flags, 4, 1) == 0
+
+
+@rule(
+    id="tcp.flags_syn_rst",
+    sid=9100407,
+    title="TCP segment with SYN and RST",
+    reference="RFC 9293 3.5",
+    needs=20,
+    at=(13, 1),
+    severity=2,
+    fires_on=[SYN_SEGMENT.replace("5002", "5006")],
+    silent_on=[SYN_SEGMENT, SYN_SEGMENT.replace("5002", "5014")],
+)
+def tcp_syn_with_rst(p):
+    """No segment both opens and refuses a connection."""
+    return bits(u8(p, 13), 1, 2) == 3
+
+
+@rule(
+    id="l4.port_zero",
+    sid=9100408,
+    title="Port 0",
+    reference="RFC 6335 section 6; RFC 768, Source Port",
+    layers=("tcp", "udp"),
+    needs=8,
+    at=(0, 4),
+    fires_on=[
+        "4500 0028 0001 0000 4006 | " + SYN_SEGMENT.replace("0400 0050", "0000 0050"),
+        SYN_SEGMENT.replace("0400 0050", "0400 0000"),
+    ],
+    silent_on=[SYN_SEGMENT, "4500 001c 0001 0000 4011 | 0000 0035 0008 0000"],
+)
+def port_zero(p, outer):
+    """Port 0 is reserved. As a UDP source it says that no answer is wanted, which is lawful."""
+    if u16(p, 2) == 0:
+        return True
+    over_ipv4 = bits(u8(outer, 0), 4, 4) == 4 and u8(outer, 9) == 6
+    over_ipv6 = bits(u8(outer, 0), 4, 4) == 6 and u8(outer, 6) == 6
+    return u16(p, 0) == 0 and (over_ipv4 or over_ipv6)
