@@ -7,16 +7,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.jit import inlined
+from procwire.jit import fused
 
 
-@inlined
+@fused
 def u8(data: NDArray[np.uint8], at: int) -> int:
     """The byte at index `at`, as a signed 64-bit integer in kernels."""
     return int(np.int64(data[at]))
 
 
-@inlined
+@fused
 def u16(data: NDArray[np.uint8], at: int, big: bool) -> int:
     """Two bytes at index `at`; big: most significant byte first."""
     if big:
@@ -24,7 +24,7 @@ def u16(data: NDArray[np.uint8], at: int, big: bool) -> int:
     return u8(data, at + 1) << 8 | u8(data, at)
 
 
-@inlined
+@fused
 def u32(data: NDArray[np.uint8], at: int, big: bool) -> int:
     """Four bytes at index `at`; big: most significant byte first."""
     if big:

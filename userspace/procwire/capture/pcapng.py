@@ -17,7 +17,7 @@ from procwire.capture.batch import PacketBatch
 from procwire.capture.fields import u8, u16, u32
 from procwire.capture.rows import LENGTH_LIMIT, SNAP_LIMIT, Rows, allocate, batch_of
 from procwire.errors import InputDamaged
-from procwire.jit import inlined, kernel
+from procwire.jit import fused, kernel
 
 MAGIC = bytes.fromhex("0a0d0d0a")
 
@@ -250,7 +250,7 @@ def _index(
     return used, at, _SOUND, 0
 
 
-@inlined
+@fused
 def _index_simple(
     data: NDArray[np.uint8], at: int, total: int, section: _Section, rows: Rows, row: int
 ) -> tuple[int, int]:
@@ -274,7 +274,7 @@ def _index_simple(
     return _SOUND, 0
 
 
-@inlined
+@fused
 def _index_packet(
     data: NDArray[np.uint8], at: int, total: int, section: _Section, rows: Rows, row: int
 ) -> tuple[int, int]:
@@ -311,7 +311,7 @@ def _index_packet(
     return _SOUND, 0
 
 
-@inlined
+@fused
 def _nanoseconds(fraction: int, units: int) -> int:
     """fraction / units seconds in whole nanoseconds, without a product that 64 bits cannot hold."""
     if units <= 9_000_000_000:

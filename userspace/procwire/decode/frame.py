@@ -28,7 +28,7 @@ from procwire.decode.output import (
     after,
     emit,
 )
-from procwire.jit import inlined, kernel
+from procwire.jit import fused, kernel
 
 __all__ = ["SKIP_REASONS", "decode"]
 
@@ -120,7 +120,7 @@ def _decode_packets(batch: PacketBatch, output: Output, skipped: NDArray[np.int6
     return -1
 
 
-@inlined
+@fused
 def _decode_frame(
     data: NDArray[np.uint8], frame: Extent, link: int, row: int, output: Output
 ) -> int:
@@ -159,7 +159,7 @@ def _decode_frame(
     return LENGTH_FRAME if ethertype < _SMALLEST_ETHERTYPE else UNKNOWN_ETHERTYPE
 
 
-@inlined
+@fused
 def _link_header_size(data: NDArray[np.uint8], frame: Extent, link: int) -> int:
     """Bytes before the network layer, on every link but Ethernet."""
     if link == links.LINUX_SLL:
@@ -173,7 +173,7 @@ def _link_header_size(data: NDArray[np.uint8], frame: Extent, link: int) -> int:
     return 0
 
 
-@inlined
+@fused
 def _ethertype(data: NDArray[np.uint8], frame: Extent, link: int) -> int:
     """What the whole, captured link header says of the layer it carries, as an ethertype."""
     if link == links.ETHERNET:
@@ -199,7 +199,7 @@ def _ethertype(data: NDArray[np.uint8], frame: Extent, link: int) -> int:
     return _NO_ETHERTYPE
 
 
-@inlined
+@fused
 def _family_ethertype(data: NDArray[np.uint8], frame: Extent) -> int:
     # In the byte order of the machine that captured; no family is above 255.
     family = u32(data, frame.start, False)
@@ -210,7 +210,7 @@ def _family_ethertype(data: NDArray[np.uint8], frame: Extent) -> int:
     return _ETHERTYPE_IPV6 if family in _FAMILIES_IPV6 else _NO_ETHERTYPE
 
 
-@inlined
+@fused
 def _ppp_protocol(data: NDArray[np.uint8], frame: Extent) -> int:
     """Where a PPP header holds its protocol."""
     if frame.captured >= 2 and u16(data, frame.start, True) == _PPP_ADDRESS_CONTROL:

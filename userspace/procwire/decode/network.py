@@ -22,7 +22,7 @@ from procwire.decode.output import (
     malformed,
 )
 from procwire.decode.transport import decode_transport
-from procwire.jit import inlined
+from procwire.jit import fused
 
 _ARP_FIXED = 8
 _IPV4_HEADER = 20
@@ -50,7 +50,7 @@ _EXTENSION_UNIT = 8
 _PAD1, _JUMBO = 0, 0xC2
 
 
-@inlined
+@fused
 def decode_arp(
     data: NDArray[np.uint8], message: Extent, row: int, outer: int, output: Output
 ) -> int:
@@ -75,7 +75,7 @@ def decode_arp(
     return SNAPPED if message.captured < needed else NOT_SKIPPED
 
 
-@inlined
+@fused
 def decode_ipv4(
     data: NDArray[np.uint8], frame: Extent, row: int, outer: int, output: Output
 ) -> int:
@@ -105,7 +105,7 @@ def decode_ipv4(
     return decode_transport(data, after(first(frame, total), header), row, network, output)
 
 
-@inlined
+@fused
 def decode_ipv6(
     data: NDArray[np.uint8], frame: Extent, row: int, outer: int, output: Output
 ) -> int:
@@ -135,7 +135,7 @@ def decode_ipv6(
     return _walk_extensions(data, first(rest, size), row, network, output)
 
 
-@inlined
+@fused
 def _is_jumbo(data: NDArray[np.uint8], rest: Extent, next_header: int) -> bool:
     """Whether a payload length of 0 stands for all of `rest`."""
     # Linux sends its own batches of segments ("BIG TCP") without a jumbo option.
@@ -156,7 +156,7 @@ def _is_jumbo(data: NDArray[np.uint8], rest: Extent, next_header: int) -> bool:
     return False
 
 
-@inlined
+@fused
 def _walk_extensions(
     data: NDArray[np.uint8], rest: Extent, row: int, network: int, output: Output
 ) -> int:
@@ -190,13 +190,13 @@ def _walk_extensions(
     return decode_transport(data, rest, row, network, output)
 
 
-@inlined
+@fused
 def _mapped(data: NDArray[np.uint8], at: int) -> int:
     """The lower half of ::ffff:a.b.c.d, of the IPv4 address at index `at`."""
     return 0xFFFF << 32 | u32(data, at, True)
 
 
-@inlined
+@fused
 def _u64(data: NDArray[np.uint8], at: int) -> np.uint64:
     high, low = np.uint64(u32(data, at, True)), np.uint64(u32(data, at + 4, True))
     return high << np.uint64(32) | low

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.decode.columns import Packets, Spans
-from procwire.jit import inlined
+from procwire.jit import fused
 from procwire.layers import MALFORMED
 
 SKIP_REASONS = (
@@ -57,20 +57,20 @@ class Output(NamedTuple):
     used: NDArray[np.int64]
 
 
-@inlined
+@fused
 def after(layer: Extent, size: int) -> Extent:
     """What follows the first `size` bytes; size must not exceed the length."""
     captured = max(layer.captured - size, 0)
     return Extent(layer.start + size, captured, layer.length - size)
 
 
-@inlined
+@fused
 def first(layer: Extent, length: int) -> Extent:
     """The first `length` bytes; length must not exceed the layer's."""
     return Extent(layer.start, min(layer.captured, length), length)
 
 
-@inlined
+@fused
 def emit(output: Output, row: int, layer: int, extent: Extent, outer: int) -> int:
     """Add the span of a layer of packet `row`; outer: the row of the span around it, or -1.
     Returns the new span's row.
@@ -87,7 +87,7 @@ def emit(output: Output, row: int, layer: int, extent: Extent, outer: int) -> in
     return at
 
 
-@inlined
+@fused
 def malformed(output: Output, span: int) -> int:
     """Move a span to its layer's malformed twin. Decoding ends there, and nothing was skipped."""
     output.spans.layer[span] += MALFORMED

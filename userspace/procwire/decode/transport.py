@@ -18,7 +18,7 @@ from procwire.decode.output import (
     emit,
     malformed,
 )
-from procwire.jit import inlined
+from procwire.jit import fused
 
 _PROTOCOL_ICMP4, _PROTOCOL_TCP, _PROTOCOL_UDP, _PROTOCOL_ICMP6 = 1, 6, 17, 58
 
@@ -28,7 +28,7 @@ _ICMP4_HEADER = 8
 _ICMP6_HEADER = 4
 
 
-@inlined
+@fused
 def decode_transport(
     data: NDArray[np.uint8], segment: Extent, row: int, network: int, output: Output
 ) -> int:
@@ -48,7 +48,7 @@ def decode_transport(
     return UNKNOWN_PROTOCOL
 
 
-@inlined
+@fused
 def _decode_tcp(
     data: NDArray[np.uint8], segment: Extent, row: int, network: int, output: Output
 ) -> int:
@@ -70,7 +70,7 @@ def _decode_tcp(
     return SNAPPED if segment.captured < header else NOT_SKIPPED
 
 
-@inlined
+@fused
 def _decode_udp(
     data: NDArray[np.uint8], segment: Extent, row: int, network: int, output: Output
 ) -> int:
@@ -89,7 +89,7 @@ def _decode_udp(
     return NOT_SKIPPED
 
 
-@inlined
+@fused
 def _decode_ports(data: NDArray[np.uint8], segment: Extent, row: int, output: Output) -> None:
     if segment.captured >= 2:
         output.packets.src_port[row] = u16(data, segment.start, True)
@@ -97,7 +97,7 @@ def _decode_ports(data: NDArray[np.uint8], segment: Extent, row: int, output: Ou
         output.packets.dst_port[row] = u16(data, segment.start + 2, True)
 
 
-@inlined
+@fused
 def _decode_icmp(
     data: NDArray[np.uint8], message: Extent, row: int, span: int, header: int, output: Output
 ) -> int:
