@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from naive_contacts import ACK, FIN, RST, SYN, contacts
-
 from procwire import layers
 from procwire.decode.columns import Packets
 from procwire.decode.contacts import Contacts
@@ -21,11 +20,10 @@ CLIENT, SERVER = 0xFFFF0A000001, 0xFFFF0A000002
 
 def columns(packets):
     """Packets and times of tuples (time, source, port, destination, port, flags, seq)."""
+    kinds = ["u1"] * 6 + ["u8"] * 4 + ["u2"] * 2 + ["i4"] + ["u4"] * 2
     blank = {
         name: np.zeros(len(packets), kind)
-        for name, kind in zip(
-            Packets._fields, "u1 u1 u1 u1 u1 u1 u8 u8 u8 u8 u2 u2 i4 u4 u4".split(), strict=True
-        )
+        for name, kind in zip(Packets._fields, kinds, strict=True)
     }
     blank["transport"][:] = layers.TCP
     for i, (_, src, sport, dst, dport, flags, seq) in enumerate(packets):

@@ -12,7 +12,7 @@ an attempt ends as timed out.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,10 @@ _ENTRY = np.dtype(
     align=True,
 )
 _FREE, _OPEN, _ENDED = 0, 1, 2
+
+# One element of a structured array: mypy cannot see the fields that numba reads as attributes.
+_Record: TypeAlias = Any
+_Slot: TypeAlias = int | np.int64
 
 _WAITING = np.dtype([("time", "i8"), ("slot", "i8")])
 
@@ -130,7 +134,7 @@ class Contacts:
 
 
 @inlined
-def _write(row: np.void, entry: np.void, time: int, outcome: int) -> None:
+def _write(row: _Record, entry: _Record, time: int, outcome: int) -> None:
     row.time = time
     row.src_hi = entry.src_hi
     row.src_lo = entry.src_lo
@@ -146,7 +150,7 @@ def _write(row: np.void, entry: np.void, time: int, outcome: int) -> None:
 
 
 @inlined
-def _home(entry: np.void) -> np.uint64:
+def _home(entry: _Record) -> np.uint64:
     """Hash of the 4-tuple."""
     ports = (np.uint64(entry.src_port) << _PORT_SHIFT) | np.uint64(entry.dst_port)
     source = mix_address(entry.src_hi, entry.src_lo)
@@ -154,7 +158,7 @@ def _home(entry: np.void) -> np.uint64:
 
 
 @inlined
-def _find(entries: NDArray[np.void], wanted: np.void) -> int:
+def _find(entries: NDArray[np.void], wanted: _Record) -> _Slot:
     """Slot of the entry with the 4-tuple of `wanted`, or -1."""
     mask = len(entries) - 1
     home = np.int64(_home(wanted) & np.uint64(mask))
@@ -175,7 +179,7 @@ def _find(entries: NDArray[np.void], wanted: np.void) -> int:
 
 
 @inlined
-def _place(entries: NDArray[np.void], wanted: np.void) -> int:
+def _place(entries: NDArray[np.void], wanted: _Record) -> _Slot:
     """Slot for a new entry: a free one, else the oldest ended attempt, else the oldest open one."""
     mask = len(entries) - 1
     home = np.int64(_home(wanted) & np.uint64(mask))
@@ -213,7 +217,7 @@ def _expire(table: _Table, now: int, rows: NDArray[np.void], count: int) -> int:
 
 
 @kernel
-def _await_answer(table: _Table, slot: int, time: int) -> None:
+def _await_answer(table: _Table, slot: _Slot, time: int) -> None:
     """Append to the ring. A full ring gives up on its head."""
     entries, waiting, state = table
     mask = len(waiting) - 1
@@ -257,9 +261,7 @@ def _track(
         if attempt:
             # A SYN to a peer that is still to answer, or with the sequence number of the attempt
             # that ended, is a retransmission. Another number after the end is a new connection.
-            if slot >= 0 and (
-                entries[slot].state == _OPEN or entries[slot].seq == packets.seq[i]
-            ):
+            if slot >= 0 and (entries[slot].state == _OPEN or entries[slot].seq == packets.seq[i]):
                 continue
             if slot < 0:
                 slot = _place(entries, wanted)

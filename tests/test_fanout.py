@@ -1,0 +1,181 @@
+"""Fan-out windows: equal to the twin that counts from scratch, and close to the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive_fanout import NaiveFanOut, estimate, host_hash
+from procwire.config import FanOutSettings
+from procwire.detect.fanout import FanOut
+from procwire.event import FANOUT_EVENT, EventKind, Measure, Origin, Outcome
+from procwire.record import CONNECTION
+
+SECOND = 1_000_000_000
+START = 1_790_000_000 * SECOND
+SCANNER = 0xFFFF0A000001
+NETWORK = 0xFFFF0A010000
+V6_EDGE = (0x20010DB8 << 96) | (2**64 - 2)
+
+
+def connection(time, destination, port=80, outcome=Outcome.PENDING, source=SCANNER):
+    return time, source, destination, port, outcome
+
+
+def table(rows, origin=Origin.WIRE):
+    """record.CONNECTION rows of tuples made by connection()."""
+    out = np.zeros(len(rows), CONNECTION)
+    for i, (time, source, destination, port, outcome) in enumerate(rows):
+        out[i]["time"] = time
+        out[i]["src_hi"], out[i]["src_lo"] = divmod(source, 2**64)
+        out[i]["dst_hi"], out[i]["dst_lo"] = divmod(destination, 2**64)
+        out[i]["dst_port"], out[i]["outcome"] = port, outcome
+        out[i]["origin"], out[i]["protocol"] = origin, 6
+    return out
+
+
+def sweep(count, step=SECOND // 1000, outcome=Outcome.PENDING):
+    return [connection(START + i * step, NETWORK + i, outcome=outcome) for i in range(count)]
+
+
+def target(row):
+    return int.from_bytes(row["address"].tobytes(), "big"), int(row["port"])
+
+
+def as_twin(event):
+    """A report in the twin's form, without the exact numbers."""
+    names = set(FANOUT_EVENT.names) - {"process", "kind", "uid", "source", "comm"}
+    plain = {name: int(event[name]) for name in names - {"first", "last", "sample"}}
+    sample = [target(row) for row in event["sample"]]
+    return plain | {
+        "first": target(event["first"]),
+        "last": target(event["last"]),
+        "sample": tuple(
+            here if index < event["samples"] else None for index, here in enumerate(sample)
+        ),
+    }
+
+
+def test_a_sweep_reports_with_all_its_figures():
+    events = FanOut(FanOutSettings(sequential_run=0)).update(table(sweep(25)))
+    assert len(events) == 1
+    event = events[0]
+    assert event["kind"] == EventKind.FANOUT
+    assert event["measure"] == Measure.HOSTS
+    assert (event["threshold"], event["hosts"], event["attempts"]) == (25, 25, 25)
+    assert event["sequential_run"] == 25
+    assert event["process"]["pid"] == 0
+    assert int.from_bytes(event["source"].tobytes(), "big") == SCANNER
+    assert target(event["first"]) == (NETWORK, 80)
+    assert target(event["last"]) == (NETWORK + 24, 80)
+
+
+def test_a_million_targets_cost_a_handful_of_reports():
+    count = 200_000
+    rows = np.tile(table(sweep(1)), count)
+    rows["time"] += np.arange(count) * 10_000
+    rows["dst_lo"] += np.arange(count, dtype=np.uint64)
+    events = FanOut().update(rows)
+    assert 3 * 4 * 3 <= len(events) <= 3 * 4 * 6
+    crossed = events[events["measure"] == Measure.HOSTS]
+    assert set(crossed["threshold"].tolist()) == {25, 250, 2500, 25_000}
+    error = np.abs(crossed["hosts"] / crossed["attempts"] - 1)
+    assert error.max() < 4 * 1.04 / np.sqrt(512)
+
+
+def test_one_server_many_times_is_no_fan_out():
+    rows = [connection(START + i, NETWORK, outcome=Outcome.PENDING) for i in range(5000)]
+    assert len(FanOut().update(table(rows))) == 0
+
+
+def test_failures_are_counted_and_successes_are_not():
+    ends = [Outcome.REFUSED, Outcome.TIMED_OUT, Outcome.UNREACHABLE, Outcome.DENIED] * 25
+    rows = [connection(START + i, NETWORK, outcome=end) for i, end in enumerate(ends)]
+    quiet = [connection(START, NETWORK, outcome=Outcome.ESTABLISHED)] * 500
+    events = FanOut().update(table(quiet + rows))
+    assert (events[0]["measure"], events[0]["failures"]) == (Measure.FAILURES, 100)
+    assert (events[0]["refused"], events[0]["established"]) == (25, 500)
+
+
+def test_an_imported_row_is_attempt_and_end_at_once():
+    rows = table(sweep(30, outcome=Outcome.REFUSED), origin=Origin.IMPORT)
+    event = FanOut(FanOutSettings(sequential_run=0)).update(rows)[0]
+    assert (event["attempts"], event["refused"]) == (25, 24)
+
+
+def test_a_level_falls_back_when_the_window_has_passed():
+    rows = sweep(30) + [
+        connection(time + 3600 * SECOND, host, port) for time, _, host, port, _ in sweep(30)
+    ]
+    settings = FanOutSettings(sequential_run=0, host_ports=0)
+    events = FanOut(settings).update(table(rows))
+    assert len(events) == 6
+
+
+def test_a_threshold_of_zero_is_off():
+    off = FanOutSettings(hosts=0, host_ports=0, failures=0, sequential_run=0)
+    assert len(FanOut(off).update(table(sweep(500)))) == 0
+
+
+def test_a_crowd_of_sources_evicts_and_says_so():
+    rows = [connection(START + i, NETWORK, source=SCANNER + i) for i in range(100)]
+    detector = FanOut(FanOutSettings(subjects=16))
+    assert len(detector.update(table(rows))) == 0
+    assert detector.counters() == {"attempts": 100, "ends": 0, "reports": 0, "evicted": 84}
+
+
+def test_ipv6_runs_carry_across_the_lower_half():
+    rows = [connection(START + i, V6_EDGE + i) for i in range(25)]
+    event = FanOut(FanOutSettings(hosts=0)).update(table(rows))[0]
+    assert (event["measure"], event["sequential_run"]) == (Measure.SEQUENTIAL_RUN, 20)
+
+
+@pytest.mark.parametrize("count", [1, 10, 100, 1000, 1300, 5000])
+def test_the_estimate_is_close_to_the_truth(count):
+    hashes = {host_hash(NETWORK + 7 * i) for i in range(count)}
+    assert abs(estimate(hashes) - count) <= max(1, 4 * 0.046 * count)
+
+
+STEP = st.tuples(
+    st.sampled_from([0, 1, SECOND // 2, SECOND, 7 * SECOND]),
+    st.sampled_from([SCANNER, SCANNER + 1]),
+    st.sampled_from(["next", "back", "port", "again", "far", "edge"]),
+    st.sampled_from([Outcome.PENDING] * 6 + list(Outcome)),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(STEP, min_size=30, max_size=150), st.integers(1, 150))
+def test_equals_its_twin_wherever_batches_end(steps, batch):
+    limits = FanOutSettings(
+        windows_s=(2.0, 9.0, 31.0), hosts=4, host_ports=6, failures=3, sequential_run=4
+    )
+    move = {"next": (1, 0), "back": (-1, 0), "port": (0, 1), "again": (0, 0), "far": (977, 13)}
+    time, here, rows = START, (NETWORK, 80), []
+    for gap, source, kind, outcome in steps:
+        time += gap
+        if kind == "edge":
+            here = (V6_EDGE, 443)
+        else:
+            here = (here[0] + move[kind][0], here[1] + move[kind][1])
+        rows.append(connection(time, here[0], here[1], outcome, source))
+    twin = NaiveFanOut(limits.windows_ns, (4, 6, 3, 4))
+    expected = []
+    for time, source, host, port, outcome in rows:
+        if outcome in (Outcome.PENDING, Outcome.SENT):
+            expected.append(twin.attempt(time, source, host, port))
+        else:
+            expected.append(twin.end(time, source, outcome))
+    expected = [report for report in expected if report is not None]
+    detector = FanOut(limits)
+    events = [
+        event
+        for start in range(0, len(rows), batch)
+        for event in detector.update(table(rows[start : start + batch]))
+    ]
+    for report in expected:
+        hosts, pairs = report.pop("exact")
+        assert abs(report["hosts"] - hosts) <= 3
+        assert abs(report["host_ports"] - pairs) <= 3
+    assert [as_twin(event) for event in events] == expected

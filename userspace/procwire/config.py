@@ -1,0 +1,237 @@
+"""Every setting, its default and its meaning. The only place where defaults are written down.
+
+Settings come from a TOML file and from name=value pairs of the command line, later ones winning.
+An unknown name or a wrong value stops the program, naming what was meant and what is accepted.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from procwire.errors import UsageError
+
+Threshold = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Seconds = Annotated[float, Field(gt=0, le=86400 * 7)]
+Capacity = Annotated[int, Field(ge=8, le=1 << 26)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+NANOSECONDS = 1_000_000_000
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class FanOutSettings(_Section):
+    """[fanout] The counters per process (in the kernel) and per source address (on the wire)."""
+
+    windows_s: Annotated[
+        tuple[Seconds, Seconds, Seconds], Field(strict=False, description="lengths of the windows")
+    ] = (10.0, 60.0, 600.0)
+    hosts: Annotated[
+        Threshold, Field(description="distinct hosts that one report takes; 0 = off")
+    ] = 25
+    host_ports: Annotated[
+        Threshold, Field(description="distinct host and port pairs that one report takes; 0 = off")
+    ] = 50
+    failures: Annotated[
+        Threshold, Field(description="failed attempts that one report takes; 0 = off")
+    ] = 100
+    sequential_run: Annotated[
+        Threshold, Field(description="attempts in unbroken order that one report takes; 0 = off")
+    ] = 20
+    subjects: Annotated[
+        Capacity, Field(description="source addresses counted at a time, 6.5 kB each")
+    ] = 8192
+    detail_limit: Annotated[
+        Threshold, Field(description="connection events of one process per shortest window")
+    ] = 200
+
+    @field_validator("windows_s")
+    @classmethod
+    def _rising(cls, windows: tuple[float, float, float]) -> tuple[float, float, float]:
+        if not windows[0] < windows[1] < windows[2]:
+            raise ValueError("give three lengths, each greater than the one before")
+        return windows
+
+    @property
+    def windows_ns(self) -> tuple[int, int, int]:
+        """The lengths in ns."""
+        first, second, third = (round(length * NANOSECONDS) for length in self.windows_s)
+        return first, second, third
+
+
+class ContactSettings(_Section):
+    """[contacts] Attempts to connect, as seen on the wire."""
+
+    timeout_s: Annotated[
+        Seconds, Field(description="an attempt unanswered for so long has failed")
+    ] = 60.0
+    capacity: Annotated[
+        Capacity, Field(description="attempts remembered, a power of two, 88 bytes each")
+    ] = 1 << 18
+
+    @field_validator("capacity")
+    @classmethod
+    def _power_of_two(cls, capacity: int) -> int:
+        if capacity & (capacity - 1):
+            raise ValueError("give a power of two")
+        return capacity
+
+    @property
+    def timeout_ns(self) -> int:
+        """The timeout in ns."""
+        return round(self.timeout_s * NANOSECONDS)
+
+
+class SweepSettings(_Section):
+    """[sweep] When a fan-out is called a scan."""
+
+    hosts: Annotated[
+        int, Field(ge=2, description="distinct hosts that make a host sweep (ScanRateThreshold)")
+    ] = 25
+    host_ports: Annotated[
+        int, Field(ge=2, description="distinct host and port pairs that make a port scan")
+    ] = 50
+    ports_per_host: Annotated[
+        float, Field(ge=1, description="mean ports per host that make a port scan")
+    ] = 15.0
+    unanswered: Annotated[
+        Share, Field(description="share of attempts not established, below which it is no scan")
+    ] = 0.5
+    mostly_unanswered: Annotated[
+        Share, Field(description="share of attempts not established that raises the severity")
+    ] = 0.9
+    sequential_run: Annotated[
+        int, Field(ge=2, description="attempts in unbroken order that raise the severity")
+    ] = 20
+    known_scanners: Annotated[
+        tuple[str, ...],
+        Field(
+            strict=False,
+            description="names of scanning programs; they raise the severity (KnownScannerExeList)",
+        ),
+    ] = ("masscan", "nmap", "rustscan", "unicornscan", "zgrab2", "zmap")
+
+
+class EpisodeSettings(_Section):
+    """[episodes] How findings and scans are folded into alerts."""
+
+    quiet_s: Annotated[
+        Seconds, Field(description="an episode ends after so long without news (TimeWindow)")
+    ] = 600.0
+    open: Annotated[int, Field(ge=1, le=10**7, description="episodes open at a time")] = 20_000
+    per_rule: Annotated[
+        int,
+        Field(ge=1, le=10**7, description="open episodes of one rule; the rest fold into one more"),
+    ] = 1_000
+
+    @property
+    def quiet_ns(self) -> int:
+        """The quiet time in ns."""
+        return round(self.quiet_s * NANOSECONDS)
+
+
+class Settings(_Section):
+    """All settings, section by section."""
+
+    fanout: FanOutSettings = FanOutSettings()
+    contacts: ContactSettings = ContactSettings()
+    sweep: SweepSettings = SweepSettings()
+    episodes: EpisodeSettings = EpisodeSettings()
+
+
+# ATT&CK's names for what its analytics leave to the site (AN1057).
+ALIASES = {
+    "TimeWindow": "episodes.quiet_s",
+    "ScanRateThreshold": "sweep.hosts",
+    "KnownScannerExeList": "sweep.known_scanners",
+}
+
+
+def names() -> dict[str, str]:
+    """Every setting's full name and what it means."""
+    return {
+        f"{section}.{name}": field.description or ""
+        for section, model in _sections().items()
+        for name, field in model.model_fields.items()
+    }
+
+
+def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Settings:
+    """The settings of a TOML file, if any, changed by `overrides` ("sweep.hosts=40").
+
+    Raises UsageError for an unreadable file, an unknown name (with the nearest known one) or a
+    value of the wrong type or range.
+    """
+    chosen: dict[str, tuple[Any, str]] = {}
+    if path is not None:
+        for name, value in _flat(_read(path)):
+            chosen[_known(name, str(path))] = value, str(path)
+    for text in overrides:
+        name, equals, written = text.partition("=")
+        if not equals:
+            raise UsageError(f"--set {text}: give name=value, such as sweep.hosts=40")
+        chosen[_known(name.strip(), f"--set {text}")] = _literal(written.strip()), f"--set {text}"
+    tree: dict[str, dict[str, Any]] = {}
+    for name, (value, _) in chosen.items():
+        section, _, key = name.partition(".")
+        tree.setdefault(section, {})[key] = value
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as wrong:
+        raise UsageError("; ".join(_explain(error, chosen) for error in wrong.errors())) from None
+
+
+def _sections() -> dict[str, type[_Section]]:
+    return {name: type(getattr(Settings(), name)) for name in Settings.model_fields}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise UsageError(f"{path}: {problem.strerror}; name a readable TOML file") from None
+    except UnicodeDecodeError as problem:
+        raise UsageError(f"{path}: byte {problem.start} is not UTF-8, which TOML is") from None
+    except tomllib.TOMLDecodeError as problem:
+        raise UsageError(f"{path}: {problem}; the file must be TOML") from None
+
+
+def _flat(tree: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Full names and values; a section is a table, an alias stands outside of them."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{key}", inner) for key, inner in value.items())
+        else:
+            yield name, value
+
+
+def _known(name: str, where: str) -> str:
+    name = ALIASES.get(name, name)
+    known = names()
+    if name in known:
+        return name
+    near = difflib.get_close_matches(name, [*known, *ALIASES], n=1, cutoff=0)
+    raise UsageError(f"{where}: no setting is called {name}; the nearest is {near[0]}")
+
+
+def _literal(written: str) -> Any:
+    """A TOML value, or the text itself where it is none."""
+    try:
+        return tomllib.loads(f"value = {written}")["value"]
+    except tomllib.TOMLDecodeError:
+        return written
+
+
+def _explain(error: Any, chosen: Mapping[str, tuple[Any, str]]) -> str:
+    name = ".".join(str(part) for part in error["loc"][:2])
+    value, where = chosen[name]
+    problem = error["msg"].removeprefix("Value error, ")
+    return f"{where}: {name} = {value!r}: {problem}; {name} is {names()[name]}"

@@ -1,0 +1,71 @@
+"""HyperLogLog for kernels (Flajolet, Fusy, Gandouet and Meunier 2007), in integers throughout.
+
+kernel/window.h does the same arithmetic, so user space and the kernel report equal estimates. The
+sum of the registers' weights and the number of empty ones are kept as registers rise: an estimate
+costs one division.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.jit import inlined
+
+REGISTERS = 512
+"""Of one sketch: a standard error of 1.04/sqrt(512), 4.6 %."""
+
+SKETCH = np.dtype([("sum", "u8"), ("zeros", "i8")])
+"""What is kept beside the registers: the sum of 2^(32 - min(rank, 32)) and how many
+are 0."""
+
+# One element of a SKETCH array.
+Record: TypeAlias = Any
+
+_REGISTER_BITS = np.uint64(9)
+_REST_BITS = 55
+_LINEAR_COUNTING_LIMIT = np.uint64(REGISTERS * 5 // 2)
+_ALPHA = Fraction(7213, 10000) / (1 + Fraction(1079, 1000) / REGISTERS)
+_ALPHA_SCALED = np.uint64(int(_ALPHA * REGISTERS * REGISTERS * 2**32))
+EMPTY_SUM = np.uint64(REGISTERS << 32)
+# Estimate by the number of registers still zero; the first entry is never read.
+_LINEAR_COUNTING = np.array(
+    [0] + [round(REGISTERS * math.log(REGISTERS / zeros)) for zeros in range(1, REGISTERS + 1)],
+    np.uint64,
+)
+
+
+@inlined
+def estimate(sketch: Record) -> int | np.int64:
+    """Distinct items seen: HyperLogLog, linear counting where it is the more exact."""
+    raw = _ALPHA_SCALED // sketch.sum
+    if raw <= _LINEAR_COUNTING_LIMIT and sketch.zeros > 0:
+        return np.int64(_LINEAR_COUNTING[sketch.zeros])
+    return np.int64(raw)
+
+
+@inlined
+def _weight(rank: int) -> np.uint64:
+    return np.uint64(1) << np.uint64(32 - min(rank, 32))
+
+
+@inlined
+def observe(sketch: Record, registers: NDArray[np.uint8], item: np.uint64) -> bool:
+    """Enter one hash; whether that raised a register."""
+    rest = item >> _REGISTER_BITS
+    rank = 1
+    while rank <= _REST_BITS and not (rest >> np.uint64(_REST_BITS - rank)) & np.uint64(1):
+        rank += 1
+    register = np.int64(item & np.uint64(REGISTERS - 1))
+    before = registers[register]
+    if rank <= before:
+        return False
+    registers[register] = rank
+    sketch.sum = sketch.sum - _weight(before) + _weight(rank)
+    if before == 0:
+        sketch.zeros -= 1
+    return True

@@ -1,0 +1,307 @@
+"""The fan-out windows as kernels, twin of kernel/window.h with a source address as the subject.
+
+Strategy: per subject and window two buckets of the window's length lie on a fixed grid, half a
+window apart; figures are those of the older one, so they cover half to a whole window. Distinct
+counts are HyperLogLog sketches, everything else is exact. Subjects live in an open-addressing table
+probed over a few slots, where the least recently active gives way.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.decode.mix import GOLDEN, mix64, mix_address
+from procwire.detect.sketch import EMPTY_SUM, REGISTERS, estimate, observe
+from procwire.event import (
+    FANOUT_WINDOWS,
+    SAMPLE_TARGETS,
+    Measure,
+    Origin,
+    Outcome,
+)
+from procwire.jit import inlined, kernel
+
+COUNTERS = ("attempts", "ends", "reports", "evicted")
+"""evicted: subjects forgotten with their counts because the table was full around them."""
+
+_WINDOWS = FANOUT_WINDOWS
+BUCKETS = 2
+_HOSTS, _PAIRS = 0, 1
+_MEASURES = len(Measure)
+_SAMPLES = SAMPLE_TARGETS
+_SAMPLED_WINDOW = 1
+_PROBES = 8
+
+_WIRE = int(Origin.WIRE)
+_PENDING, _SENT, _ABORTED = int(Outcome.PENDING), int(Outcome.SENT), int(Outcome.ABORTED)
+_ESTABLISHED, _REFUSED = int(Outcome.ESTABLISHED), int(Outcome.REFUSED)
+
+TARGET = np.dtype([("hi", "u8"), ("lo", "u8"), ("port", "u2"), ("protocol", "u1")], align=True)
+SUBJECT = np.dtype(
+    [
+        ("hi", "u8"),
+        ("lo", "u8"),
+        ("active", "i8"),
+        ("run", "i8"),
+        ("step", "i8"),
+        ("sampled", "i8"),
+        ("attempts", "i8"),
+        ("first", TARGET),
+        ("last", TARGET),
+        ("used", "u1"),
+    ],
+    align=True,
+)
+BUCKET = np.dtype(
+    [
+        ("start", "i8"),
+        ("attempts", "i8"),
+        ("established", "i8"),
+        ("refused", "i8"),
+        ("failures", "i8"),
+        ("sequential_run", "i8"),
+    ]
+)
+REPORT = np.dtype(
+    [
+        ("time", "i8"),
+        ("window", "i8"),
+        ("measure", "i8"),
+        ("threshold", "i8"),
+        ("subject", SUBJECT),
+        ("bucket", BUCKET),
+        ("hosts", "i8"),
+        ("host_ports", "i8"),
+        ("sample", TARGET, (_SAMPLES,)),
+    ]
+)
+_Record: TypeAlias = Any
+_Whole: TypeAlias = int | np.int64
+
+
+class State(NamedTuple):
+    """Per subject s, window w, bucket b and sketch k (hosts, pairs): subjects[s], buckets[s, w, b],
+    levels[s, w, measure], sketches[s, w, b, k], registers[s, w, b, k, 512], samples[s, 8]; counters
+    as in COUNTERS; windows: lengths in ns; thresholds: by measure, the first at index 1."""
+
+    subjects: NDArray[np.void]
+    buckets: NDArray[np.void]
+    levels: NDArray[np.uint8]
+    sketches: NDArray[np.void]
+    registers: NDArray[np.uint8]
+    samples: NDArray[np.void]
+    counters: NDArray[np.int64]
+    windows: NDArray[np.int64]
+    thresholds: NDArray[np.int64]
+
+
+@inlined
+def _subject(state: State, row: _Record) -> _Whole:
+    """Slot of the row's source: its own, a free one, or that of the least recently active."""
+    subjects = state.subjects
+    home = np.int64(mix_address(row.src_hi, row.src_lo) % np.uint64(len(subjects)))
+    best = home
+    for probe in range(_PROBES):
+        slot = (home + probe) % len(subjects)
+        subject = subjects[slot]
+        if subject.used and subject.hi == row.src_hi and subject.lo == row.src_lo:
+            subject.active = row.time
+            return slot
+        if subjects[best].used and (not subject.used or subject.active < subjects[best].active):
+            best = slot
+    if subjects[best].used:
+        state.counters[3] += 1
+    subjects[best].used = 1
+    subjects[best].hi = row.src_hi
+    subjects[best].lo = row.src_lo
+    subjects[best].active = row.time
+    subjects[best].run = 0
+    subjects[best].step = 0
+    subjects[best].sampled = 0
+    subjects[best].attempts = 0
+    state.levels[best] = 0
+    for window in range(_WINDOWS):
+        for bucket in range(BUCKETS):
+            _reset(state, best, window, bucket, 0)
+    state.samples[best] = np.zeros(_SAMPLES, TARGET)
+    return best
+
+
+@inlined
+def _reset(state: State, slot: _Whole, window: int, bucket: int, start: int) -> None:
+    record = state.buckets[slot, window, bucket]
+    record.start = start
+    record.attempts = 0
+    record.established = 0
+    record.refused = 0
+    record.failures = 0
+    record.sequential_run = 0
+    state.registers[slot, window, bucket] = 0
+    for sketch in range(2):
+        state.sketches[slot, window, bucket, sketch].sum = EMPTY_SUM
+        state.sketches[slot, window, bucket, sketch].zeros = REGISTERS
+
+
+@inlined
+def _roll(state: State, slot: _Whole, time: int) -> None:
+    """Empty each bucket whose grid cell is over."""
+    for window in range(_WINDOWS):
+        length = state.windows[window]
+        for bucket in range(BUCKETS):
+            start = time - (time + bucket * (length // 2)) % length
+            if state.buckets[slot, window, bucket].start != start:
+                _reset(state, slot, window, bucket, start)
+
+
+@inlined
+def _older(state: State, slot: _Whole, window: int) -> int:
+    """The bucket whose figures are reported."""
+    buckets = state.buckets[slot, window]
+    return 0 if buckets[0].start < buckets[1].start else 1
+
+
+@inlined
+def _unit_step(last: _Record, row: _Record) -> _Whole:
+    """+1, -1: the neighbouring address; +2, -2: the neighbouring port; 0: the same target again;
+    3: anything else. Address arithmetic is that of 128 bits."""
+    if last.port == row.dst_port:
+        if last.hi == row.dst_hi and last.lo == row.dst_lo:
+            return 0
+        up = last.lo + np.uint64(1)
+        if up == row.dst_lo and last.hi + np.uint64(up == 0) == row.dst_hi:
+            return 1
+        down = last.lo - np.uint64(1)
+        if down == row.dst_lo and last.hi - np.uint64(last.lo == 0) == row.dst_hi:
+            return -1
+    elif last.hi == row.dst_hi and last.lo == row.dst_lo:
+        difference = np.int64(row.dst_port) - np.int64(last.port)
+        if difference == 1 or difference == -1:
+            return 2 * difference
+    return 3
+
+
+@inlined
+def _follow(subject: _Record, row: _Record) -> None:
+    """Continue or break the subject's run through neighbouring targets."""
+    if subject.attempts == 0:
+        subject.run = 1
+        return
+    step = _unit_step(subject.last, row)
+    if step == 3:
+        subject.run = 1
+        subject.step = 0
+    elif step != 0:
+        subject.run = subject.run + 1 if step == subject.step else 2
+        subject.step = step
+
+
+@inlined
+def _point(target: _Record, row: _Record) -> None:
+    target.hi = row.dst_hi
+    target.lo = row.dst_lo
+    target.port = row.dst_port
+    target.protocol = row.protocol
+
+
+@inlined
+def _attempt(state: State, slot: _Whole, row: _Record) -> None:
+    subject = state.subjects[slot]
+    _follow(subject, row)
+    host = mix_address(row.dst_hi, row.dst_lo)
+    pair = mix64(host ^ (np.uint64(row.dst_port) + GOLDEN))
+    fresh = False
+    for window in range(_WINDOWS):
+        reported = _older(state, slot, window)
+        for bucket in range(BUCKETS):
+            record = state.buckets[slot, window, bucket]
+            sketches = state.sketches[slot, window, bucket]
+            registers = state.registers[slot, window, bucket]
+            record.attempts += 1
+            record.sequential_run = max(record.sequential_run, subject.run)
+            observe(sketches[_HOSTS], registers[_HOSTS], host)
+            raised = observe(sketches[_PAIRS], registers[_PAIRS], pair)
+            if window == _SAMPLED_WINDOW and bucket == reported:
+                fresh = raised or record.attempts <= _SAMPLES
+    if fresh:
+        _point(state.samples[slot, subject.sampled % _SAMPLES], row)
+        subject.sampled += 1
+    if subject.attempts == 0:
+        _point(subject.first, row)
+    _point(subject.last, row)
+    subject.attempts += 1
+
+
+@inlined
+def _end(state: State, slot: _Whole, outcome: int) -> None:
+    for window in range(_WINDOWS):
+        for bucket in range(BUCKETS):
+            record = state.buckets[slot, window, bucket]
+            if outcome == _ESTABLISHED:
+                record.established += 1
+            elif outcome != _ABORTED:
+                record.failures += 1
+                record.refused += outcome == _REFUSED
+
+
+@inlined
+def _judge(state: State, slot: _Whole, time: int, report: _Record) -> int:
+    """Move every level; 1 if a report was written (the first crossing), else 0."""
+    written = 0
+    for window in range(_WINDOWS):
+        older = _older(state, slot, window)
+        bucket = state.buckets[slot, window, older]
+        hosts = estimate(state.sketches[slot, window, older, _HOSTS])
+        pairs = estimate(state.sketches[slot, window, older, _PAIRS])
+        figures = (hosts, pairs, bucket.failures, bucket.sequential_run)
+        for measure in range(_MEASURES):
+            figure, threshold = figures[measure], state.thresholds[measure]
+            if threshold == 0:
+                continue
+            if figure < threshold:
+                state.levels[slot, window, measure] = 0
+                continue
+            crossed = threshold * 10 ** np.int64(state.levels[slot, window, measure])
+            if written or figure < crossed:
+                continue
+            report.time = time
+            report.window = window
+            report.measure = measure
+            report.threshold = crossed
+            report.subject = state.subjects[slot]
+            report.bucket = bucket
+            report.hosts = hosts
+            report.host_ports = pairs
+            report.sample[:] = state.samples[slot]
+            written = 1
+            while figure >= crossed:
+                crossed *= 10
+                state.levels[slot, window, measure] += 1
+    return written
+
+
+@kernel
+def count_connections(
+    state: State, connections: NDArray[np.void], reports: NDArray[np.void]
+) -> int:
+    """Enter record.CONNECTION rows (n,), writing REPORT rows (room for 2n); how many were written.
+
+    A row of origin wire is an attempt, or the end of an earlier one; any other row is both."""
+    written = 0
+    for i in range(len(connections)):
+        row = connections[i]
+        slot = _subject(state, row)
+        _roll(state, slot, row.time)
+        ended = row.outcome != _PENDING and row.outcome != _SENT
+        if row.origin != _WIRE or not ended:
+            _attempt(state, slot, row)
+            state.counters[0] += 1
+            written += _judge(state, slot, row.time, reports[written])
+        if ended:
+            _end(state, slot, row.outcome)
+            state.counters[1] += 1
+            written += _judge(state, slot, row.time, reports[written])
+    state.counters[2] += written
+    return written
