@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 from numba.extending import register_jitable
@@ -79,16 +79,14 @@ def kernel(function: Function) -> Function:
     """Compile `function` with numba (nopython, cached, GIL released). Private kernels write into
     caller's arrays.
     """
-    compiled: Function = numba.njit(cache=True, nogil=True)(function)
-    return compiled
+    return cast(Function, numba.njit(cache=True, nogil=True)(function))
 
 
 def inlined(function: Function) -> Function:
     """Let kernels call `function`; called from Python it stays plain Python, which makes it its own
     oracle.
     """
-    callable_from_kernels: Function = register_jitable(function)
-    return callable_from_kernels
+    return register_jitable(function)
 
 
 def fused(function: Function) -> Function:

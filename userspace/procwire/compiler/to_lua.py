@@ -21,7 +21,7 @@ def lua_functions(rules: tuple[Rule, ...], words: str) -> str:
 def lua_function(rule: Rule) -> str:
     """The rule's predicate with its length guard, as a Lua function of (p, outer)."""
     body = rule.source.function.body[1:]
-    names = sorted(_assigned(rule.source.function))
+    names = sorted(map(_name, _assigned(rule.source.function)))
     lines = [f"-- {rule.id}: {rule.title} ({rule.reference})"]
     for table, values in sorted(rule.source.tables.items()):
         entries = ", ".join(f"[{value}] = true" for value in values)
@@ -46,6 +46,10 @@ def _assigned(function: ast.FunctionDef) -> set[str]:
     return set().union(*map(stored, nodes)) - set().union(*counters)
 
 
+def _name(name: str) -> str:
+    return f"{name}_" if name in _RESERVED else name
+
+
 class _Printer:
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
@@ -59,15 +63,17 @@ class _Printer:
     def statement(self, node: ast.stmt) -> list[str]:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                return [f"{name} = {self.value(value)}"]
+                return [f"{_name(name)} = {self.value(value)}"]
             case ast.AugAssign(target=ast.Name(id=name), op=op, value=value):
-                return [f"{name} = {name} {_OPERATORS[type(op)]} {self.value(value)}"]
+                variable = _name(name)
+                operator = _OPERATORS[type(op)]
+                return [f"{variable} = {variable} {operator} {self.value(value)}"]
             case ast.If(test=test, body=body, orelse=orelse):
                 other = ["else", *self.block(orelse)] if orelse else []
                 return [f"if {self.value(test)} then", *self.block(body), *other, "end"]
             case ast.For(target=ast.Name(id=name), iter=ast.Call(args=bounds), body=body):
                 steps = range(*[self.constant(bound) for bound in bounds])
-                head = f"for {name} = {steps[0]}, {steps[-1]}, {steps.step} do"
+                head = f"for {_name(name)} = {steps[0]}, {steps[-1]}, {steps.step} do"
                 return [head, *self.block(body), "end"]
             # In Lua 5.1 both end their block, so they get a block of their own.
             case ast.Break():
@@ -90,7 +96,7 @@ class _Printer:
             case ast.Name(id=name) if name in self.rule.source.constants:
                 return str(self.rule.source.constants[name])
             case ast.Name(id=name):
-                return name
+                return _name(name)
             case ast.BinOp(left=left, op=op, right=right):
                 return f"({self.value(left)} {_OPERATORS[type(op)]} {self.value(right)})"
             case ast.UnaryOp(op=ast.Not(), operand=operand):
@@ -114,6 +120,8 @@ class _Printer:
         return self.refuse(node)
 
 
+# Words of Lua that Python leaves free.
+_RESERVED = frozenset("do else elseif end function goto local nil repeat then until".split())
 _OPERATORS: dict[type[ast.AST], str] = {
     ast.Add: "+",
     ast.Sub: "-",

@@ -18,7 +18,7 @@ MOST_RULES = 63  # bits of a verdict
 def modules(rules: tuple[Rule, ...]) -> dict[str, str]:
     """File name -> text of the generated modules, for every layer that has rules."""
     texts = {}
-    for number, name in LAYER_NAMES.items():
+    for name in LAYER_NAMES.values():
         seen = [rule for rule in rules if name in rule.layers]
         if seen:
             texts[f"{name}.py"] = _layer(name, seen)

@@ -1,0 +1,131 @@
+"""Every rule on its own examples, in every back end; and what @rule refuses."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+import lupa.lua54
+import lupa.luajit21
+import numpy as np
+import pytest
+
+from procwire.compiler.build import artefacts
+from procwire.compiler.to_lua import lua_functions
+from procwire.rule import BadRule, Rule, example, fires, rule
+from procwire.rules import all_rules, rules_of
+from procwire.words import Span
+
+ROOT = Path(__file__).parent.parent
+Backend = Callable[[Rule, str], bool]
+
+
+def in_python(checked: Rule, text: str) -> bool:
+    return fires(checked, *example(text))
+
+
+def in_numba(checked: Rule, text: str) -> bool:
+    verdicts = set()
+    for layer in checked.layers:
+        module = importlib.import_module(f"procwire.generated.{layer}")
+        p, outer = (_compiled(span) for span in example(text))
+        bit = rules_of(layer).index(checked)
+        verdicts.add(bool(module.verdict(p, outer) >> bit & 1))
+    assert len(verdicts) == 1, f"{checked.layers} disagree"
+    return verdicts.pop()
+
+
+def _compiled(span: Span) -> Span:
+    data = np.frombuffer(span.data + b"\0", dtype=np.uint8)  # numba types the array, not its size
+    return Span(data, span.start, span.captured, span.length)
+
+
+def in_lua(runtime: type) -> Backend:
+    rules = all_rules()
+    table = ", ".join(f"[{checked.sid}] = {checked.name}" for checked in rules)
+    text = lua_functions(rules, (ROOT / "lua" / "words.lua").read_text())
+    functions = runtime(encoding=None).execute(f"{text}\nreturn {{ {table} }}".encode())
+
+    def run(checked: Rule, text: str) -> bool:
+        p, outer = example(text)
+        verdict = functions[checked.sid](p.data, outer.data)
+        assert isinstance(verdict, bool)
+        return verdict
+
+    return run
+
+
+BACKENDS: dict[str, Backend] = {
+    "python": in_python,
+    "numba": in_numba,
+    "lua54": in_lua(lupa.lua54.LuaRuntime),
+    "luajit": in_lua(lupa.luajit21.LuaRuntime),
+}
+EXAMPLES = [
+    pytest.param(checked, text, wanted, id=f"{checked.id}-{verb}-{number}")
+    for checked in all_rules()
+    for wanted, verb, texts in (
+        (True, "fires", checked.fires_on),
+        (False, "silent", checked.silent_on),
+    )
+    for number, text in enumerate(texts)
+]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("checked", "text", "wanted"), EXAMPLES)
+def test_example(checked: Rule, text: str, wanted: bool, backend: str) -> None:
+    assert BACKENDS[backend](checked, text) == wanted
+
+
+def test_generated_files_are_those_of_the_rules() -> None:
+    for path, text in artefacts(all_rules()).items():
+        assert (ROOT / path).read_text() == text, f"{path}: run `procwire rules build`"
+
+
+def test_every_layer_with_malformed_twin_keeps_its_rules_apart() -> None:
+    for checked in all_rules():
+        twins = {layer.removesuffix("_malformed") for layer in checked.layers}
+        assert len(twins) == len(checked.layers), checked.id
+
+
+GOOD = {
+    "id": "test.rule",
+    "sid": 9199000,
+    "title": "A test",
+    "reference": "none",
+    "layers": ("udp",),
+    "fires_on": ["01"],
+    "silent_on": ["00"],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"sid": 9100301}, "its own sid"),
+        ({"sid": 1}, "a sid of"),
+        ({"id": "udp.truncated"}, "of its own"),
+        ({"fires_on": []}, "examples"),
+        ({"silent_on": []}, "examples"),
+        ({"layers": ("carrier_pigeon",)}, "layers among"),
+        ({"tier": "Z"}, "a tier among"),
+        ({"severity": 0}, "a severity"),
+        ({"at": (0, 0)}, "evidence"),
+        ({"reference": ""}, "a reference"),
+        ({"fires_on": ["00"]}, "fire on the example '00'"),
+        ({"silent_on": ["01"]}, "silent on the example '01'"),
+    ],
+)
+def test_wrong_metadata_is_refused_with_its_place(change: dict, expected: str) -> None:
+    from procwire.words import u8
+
+    def first_byte_is_one(p):
+        """A rule for this test."""
+        return u8(p, 0) == 1
+
+    first_byte_is_one.__globals__.setdefault("u8", u8)
+    with pytest.raises(BadRule, match=expected) as refusal:
+        rule(**{**GOOD, **change})(first_byte_is_one)
+    assert f"{__file__}:" in str(refusal.value)
