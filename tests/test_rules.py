@@ -10,7 +10,6 @@ import lupa.lua54
 import lupa.luajit21
 import numpy as np
 import pytest
-
 from procwire.compiler.build import artefacts
 from procwire.compiler.to_lua import lua_functions
 from procwire.rule import BadRule, Rule, example, fires, rule

@@ -6,7 +6,6 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-
 from procwire.compiler.subset import NotInSubset, read
 
 REFUSED = {

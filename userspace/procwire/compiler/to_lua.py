@@ -121,7 +121,9 @@ class _Printer:
 
 
 # Words of Lua that Python leaves free.
-_RESERVED = frozenset("do else elseif end function goto local nil repeat then until".split())
+_RESERVED = frozenset(
+    ("do", "else", "elseif", "end", "function", "goto", "local", "nil", "repeat", "then", "until")
+)
 _OPERATORS: dict[type[ast.AST], str] = {
     ast.Add: "+",
     ast.Sub: "-",

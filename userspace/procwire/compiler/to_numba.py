@@ -68,11 +68,11 @@ def _dispatch(layers: dict[int, str]) -> str:
     lines = [
         f'"""{HEADLINE}: which layer\'s rules a span meets."""',
         "",
+        "from procwire.decode.columns import span_at",
         "from procwire.generated import (",
         *[f"    {name}," for name in sorted(layers.values())],
         ")",
         "from procwire.jit import kernel",
-        "from procwire.words import Span",
         "",
         "LAYERS = {",
         *[f"    {number}: {name}.RULES," for number, name in layers.items()],
@@ -85,18 +85,8 @@ def _dispatch(layers: dict[int, str]) -> str:
         '    """Write each span\'s verdict, a bit mask, into hits: int64 (spans,)."""',
         "    for row in range(spans.layer.shape[0]):",
         "        layer = spans.layer[row]",
-        "        p = Span(",
-        "            data, int(spans.start[row]), int(spans.captured[row]), int(spans.length[row])",
-        "        )",
-        "        carrier = spans.outer[row]",
-        "        outer = Span(data, 0, 0, 0)",
-        "        if carrier >= 0:",
-        "            outer = Span(",
-        "                data,",
-        "                int(spans.start[carrier]),",
-        "                int(spans.captured[carrier]),",
-        "                int(spans.length[carrier]),",
-        "            )",
+        "        p = span_at(data, spans, row)",
+        "        outer = span_at(data, spans, int(spans.outer[row]))",
     ]
     for position, (number, name) in enumerate(layers.items()):
         word = "elif" if position else "if"

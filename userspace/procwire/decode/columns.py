@@ -8,6 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.jit import inlined
+from procwire.words import Span
+
 
 class Packets(NamedTuple):
     """One row per packet of a batch, of its outermost network and transport layer. Absent fields
@@ -55,6 +58,15 @@ class Spans(NamedTuple):
     captured: NDArray[np.int32]
     length: NDArray[np.int32]
     outer: NDArray[np.int32]
+
+
+@inlined
+def span_at(data: NDArray[np.uint8], spans: Spans, row: int) -> Span:
+    """The span of a row as rules read it; row -1 is the empty span."""
+    if row < 0:
+        return Span(data, 0, 0, 0)
+    captured, length = np.int64(spans.captured[row]), np.int64(spans.length[row])
+    return Span(data, int(spans.start[row]), int(captured), int(length))
 
 
 class Decoded(NamedTuple):

@@ -82,11 +82,12 @@ def icmp4_code_unassigned(p):
         "0301 0000 0000 0000 4500 0028",
         f"0301 0000 0000 0000 {QUOTED.replace('4500', '6500')}",
     ],
-    silent_on=[f"0301 0000 0000 0000 {QUOTED}", "0800 0000 0000 0000"],
+    silent_on=[f"0301 0000 0000 0000 {QUOTED}", "0301 0000 0000 0000", "0800 0000 0000 0000"],
 )
 def icmp4_error_quotes_no_packet(p):
-    """An error returns the header of the packet that caused it and at least 8 bytes more."""
-    if u8(p, 0) not in ERRORS:
+    """An error returns the header of the packet that caused it and at least 8 bytes more. Some
+    hosts return nothing at all, which misleads no one."""
+    if u8(p, 0) not in ERRORS or length(p) == 8:
         return False
     if length(p) < 28:
         return True
