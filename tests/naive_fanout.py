@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from functools import cache
 
 from procwire.event import Measure, Outcome
 
@@ -22,11 +23,13 @@ def mix64(x):
     return x ^ x >> 31
 
 
+@cache
 def host_hash(address):
     high, low = divmod(address, 2**64)
     return mix64(mix64((high + GOLDEN) & WORD) ^ low)
 
 
+@cache
 def pair_hash(address, port):
     return mix64(host_hash(address) ^ ((port + GOLDEN) & WORD))
 
@@ -44,7 +47,7 @@ def registers(hashes):
 def estimate(hashes):
     ranks = registers(hashes)
     zeros = 512 - len(ranks)
-    total = sum(2 ** (32 - min(ranks.get(index, 0), 32)) for index in range(512))
+    total = zeros * 2**32 + sum(2 ** (32 - min(rank, 32)) for rank in ranks.values())
     alpha_scaled = 7213 * 512 * 1000 * 512 * 512 * 2**32 // (10000 * (512 * 1000 + 1079))
     raw = alpha_scaled // total
     if raw <= 1280 and zeros > 0:
@@ -65,7 +68,7 @@ class Subject:
         self.buckets = [[Bucket(None), Bucket(None)] for _ in range(3)]
         self.levels = defaultdict(int)
         self.run, self.step, self.previous = 0, None, None
-        self.first = self.last = None
+        self.first = self.last = (0, 0)
         self.sample, self.sampled = [None] * 8, 0
 
 
@@ -95,14 +98,17 @@ class NaiveFanOut:
                 bucket.hosts.add(address)
                 bucket.pairs.add(here)
                 bucket.run = max(bucket.run, subject.run)
-                before = registers(bucket.pair_hashes)
+                before = set(bucket.pair_hashes)
                 bucket.host_hashes.add(host_hash(address))
                 bucket.pair_hashes.add(pair_hash(address, port))
-                raised = registers(bucket.pair_hashes) != before
-                if window == 1 and bucket is older and (raised or bucket.attempts <= 8):
-                    subject.sample[subject.sampled % 8] = here
-                    subject.sampled += 1
-        subject.first, subject.last = subject.first or here, here
+                if window == 1 and bucket is older:
+                    raised = registers(before) != registers(bucket.pair_hashes)
+                    if raised or bucket.attempts <= 8:
+                        subject.sample[subject.sampled % 8] = here
+                        subject.sampled += 1
+        if subject.first == (0, 0):
+            subject.first = here
+        subject.last = here
         return self._judge(time, subject)
 
     def end(self, time, source, outcome):

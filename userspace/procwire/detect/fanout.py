@@ -1,7 +1,7 @@
 """Fan-out per source address: how many hosts and ports it tried in a window, and how that ended.
 
-Strategy: count in kernels (window.py) in fixed memory; hand out the same rows that the kernel sends for
-a process, so that one detector serves both.
+Strategy: count in kernels (window.py) in fixed memory; hand out the same rows that the kernel sends
+for a process: one detector serves both.
 """
 
 from __future__ import annotations
