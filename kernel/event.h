@@ -115,7 +115,9 @@ struct socket_event {
 	char comm[COMM_SIZE];
 };
 
-/* EVENT_CONNECTION: one attempt, sent when its outcome is known (or at once where none will be). */
+/* EVENT_CONNECTION: one attempt, sent when its outcome is known (or at once where none will be).
+ * time_ns is the attempt's, duration_ns leads to the outcome; error is the socket's errno, 0 where
+ * the kernel gave none; family is 4 or 6, after unmapping. */
 struct connection_event {
 	__u64 time_ns;
 	__u64 duration_ns;
@@ -171,8 +173,8 @@ struct fanout_event {
 	struct target sample[SAMPLE_TARGETS];
 };
 
-/* Per-CPU loss counters, index of the counters map. Each names what user space did not get to see,
- * and why. */
+/* Per-CPU counters, index of the counters map: what was seen, what user space did not get to see
+ * (LOST), and what was left out on purpose (SKIPPED), each with its reason. */
 enum sensor_counter {
 	COUNT_EXECS = 0,
 	COUNT_FORKS = 1,
@@ -181,15 +183,18 @@ enum sensor_counter {
 	COUNT_ATTEMPTS = 4,
 	COUNT_OUTCOMES = 5,
 	COUNT_FANOUTS = 6,
-	LOST_RING_FULL = 7,
-	LOST_PROCESS_MAP_FULL = 8,
-	LOST_CONNECTION_MAP_FULL = 9,
-	LOST_ARGV_UNREADABLE = 10,
-	SKIPPED_ARGV_TRUNCATED = 11,
-	SKIPPED_UNKNOWN_SOCKET = 12,
-	SKIPPED_OTHER_FAMILY = 13,
-	SKIPPED_CONNECTION_DETAIL = 14,
-	SENSOR_COUNTERS = 15,
+	LOST_PROCESS_RING_FULL = 7,
+	LOST_SOCKET_RING_FULL = 8,
+	LOST_CONNECTION_RING_FULL = 9,
+	LOST_FANOUT_RING_FULL = 10,
+	LOST_PROCESS_MAP_FULL = 11,
+	LOST_CONNECTION_MAP_FULL = 12,
+	LOST_ARGV_UNREADABLE = 13,
+	SKIPPED_ARGV_TRUNCATED = 14,
+	SKIPPED_UNKNOWN_SOCKET = 15,
+	SKIPPED_OTHER_FAMILY = 16,
+	SKIPPED_CONNECTION_DETAIL = 17,
+	SENSOR_COUNTERS = 18,
 };
 
 /* Settings, written into the programs' read-only data before load. A threshold of 0 is off.

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The sensor's programs: hooks only, the work is in the headers. One object, loadable on kernels
+ * from 5.10 with BTF; no kprobe, fentry or LSM hook.
+ */
+#include "connect.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Keeps every event struct in the object's BTF, where a test compares it with what user space
+ * reads. */
+const struct process_event *abi_process_event;
+const struct socket_event *abi_socket_event;
+const struct connection_event *abi_connection_event;
+const struct fanout_event *abi_fanout_event;
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+	process_exec(task, bprm);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+	process_fork(child);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task)
+{
+	process_exit(task);
+	return 0;
+}
+
+SEC("iter/task")
+int walk_processes(struct bpf_iter__task *walk)
+{
+	process_snapshot(walk);
+	return 0;
+}
+
+SEC("cgroup/sock_create")
+int on_socket(struct bpf_sock *context)
+{
+	socket_created(context);
+	return 1;
+}
+
+SEC("cgroup/sock_release")
+int on_release(struct bpf_sock *context)
+{
+	settle_unsent((__u64)context);
+	return 1;
+}
+
+SEC("cgroup/connect4")
+int on_connect4(struct bpf_sock_addr *context)
+{
+	connect_starts(context, 0, IPV4_MAPPED | bpf_ntohl(context->user_ip4));
+	return 1;
+}
+
+SEC("cgroup/connect6")
+int on_connect6(struct bpf_sock_addr *context)
+{
+	connect_starts(context, halves(context->user_ip6[0], context->user_ip6[1]),
+		       halves(context->user_ip6[2], context->user_ip6[3]));
+	return 1;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_state, const struct sock *sock, int before, int after)
+{
+	state_changes(sock, before, after);
+	return 0;
+}
