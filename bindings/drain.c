@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Copies events from the rings into the caller's arrays, row by row, without Python in between.
+ * libbpf takes a sample as read even when the callback refuses it, so a row is stored first and the
+ * reading stopped afterwards.
+ */
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "drain.h"
+
+static int store(void *context, void *data, size_t size)
+{
+	struct drain_lane *lane = context;
+	char *row = lane->rows + lane->count * lane->row_size;
+
+	if (size > lane->row_size)
+		size = lane->row_size;
+	memcpy(row, data, size);
+	memset(row + size, 0, lane->row_size - size);
+	lane->count++;
+	return lane->count < lane->capacity ? 0 : -ENOBUFS;
+}
+
+struct ring_buffer *drain_open(struct drain_lane *lanes, size_t count)
+{
+	struct ring_buffer *rings = ring_buffer__new(lanes[0].map, store, &lanes[0], NULL);
+
+	for (size_t i = 1; rings && i < count; i++) {
+		int error = ring_buffer__add(rings, lanes[i].map, store, &lanes[i]);
+
+		if (error) {
+			ring_buffer__free(rings);
+			errno = -error;
+			return NULL;
+		}
+	}
+	return rings;
+}
+
+void drain_close(struct ring_buffer *rings)
+{
+	ring_buffer__free(rings);
+}
+
+int drain(struct ring_buffer *rings, struct drain_lane *lanes, size_t count, int timeout_ms,
+	  int *full)
+{
+	struct epoll_event ready;
+	int result;
+	int stored = 0;
+
+	*full = 0;
+	for (size_t i = 0; i < count; i++)
+		lanes[i].count = 0;
+	if (timeout_ms != 0 &&
+	    epoll_wait(ring_buffer__epoll_fd(rings), &ready, 1, timeout_ms) < 0)
+		return -errno;
+	/* All rings in the order of the lanes, whichever was ready. */
+	result = ring_buffer__consume(rings);
+	if (result == -ENOBUFS)
+		*full = 1;
+	else if (result < 0)
+		return result;
+	for (size_t i = 0; i < count; i++)
+		stored += lanes[i].count;
+	return stored;
+}
+
+/* The end of a verifier's log is what tells, so the tail is kept. */
+static char log_buffer[16384];
+static size_t log_used;
+
+static int log_line(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	char line[8192];
+	int written;
+	size_t size;
+
+	if (level == LIBBPF_DEBUG)
+		return 0;
+	written = vsnprintf(line, sizeof(line), format, arguments);
+	if (written <= 0)
+		return 0;
+	size = (size_t)written < sizeof(line) ? (size_t)written : sizeof(line) - 1;
+	if (log_used + size >= sizeof(log_buffer)) {
+		size_t dropped = log_used + size + 1 - sizeof(log_buffer);
+
+		memmove(log_buffer, log_buffer + dropped, log_used - dropped);
+		log_used -= dropped;
+	}
+	memcpy(log_buffer + log_used, line, size);
+	log_used += size;
+	log_buffer[log_used] = '\0';
+	return 0;
+}
+
+void log_keep(void)
+{
+	libbpf_set_print(log_line);
+}
+
+void log_clear(void)
+{
+	log_used = 0;
+	log_buffer[0] = '\0';
+}
+
+const char *log_text(void)
+{
+	return log_buffer;
+}
