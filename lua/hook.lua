@@ -1,0 +1,195 @@
+-- What Suricata calls. The walk is that of procwire/decode, span for span: a span is the string from
+-- a layer's first byte on, and a broken transport header belongs to its layer's malformed twin.
+--
+-- The generator puts the words, RULES (layer -> {sid, rule} in order) and ONE_RULE before this text.
+-- ONE_RULE = false: all rules are tried and the flow variable "procwire" holds the sids that fired on
+-- this very packet. ONE_RULE = true, for packets that Suricata gives no flow to hold a variable: the
+-- script answers for the Suricata rule that called it.
+local sub = string.sub
+local VARIABLE = "procwire"
+local NONE = "-"
+
+local ETHERNET_HEADER, TAG_SIZE, MOST_TAGS = 14, 4, 4
+local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
+
+-- What Suricata 7 (LuaJIT) and 8 (Lua 5.4) name differently.
+local packet_of, has_flow, calling_sid, recall, remember
+if _VERSION == "Lua 5.1" then
+  packet_of = function(args) return args["packet"] end
+  has_flow = function() return SCFlowTuple() ~= nil end
+  calling_sid = function() return (SCRuleIds()) end
+  recall = function() return SCFlowvarGet(0) end
+  remember = function(value) SCFlowvarSet(0, value, #value) end
+else
+  local packets, flows = require("suricata.packet"), require("suricata.flow")
+  local variables, signatures = require("suricata.flowvar"), require("suricata.rule")
+  local variable
+  packet_of = function() return packets.get():packet() end
+  has_flow = function() return flows.get() ~= nil end
+  calling_sid = function() return signatures.get_rule():sid() end
+  recall = function() return variable:value() end
+  remember = function(value) variable:set(value, #value) end
+  function thread_init()
+    if not ONE_RULE then variable = variables.get(VARIABLE) end
+  end
+end
+
+function init()
+  if ONE_RULE then return { packet = "true" } end
+  if _VERSION ~= "Lua 5.1" then require("suricata.flowvar").register(VARIABLE) end
+  return { packet = "true", flowvar = { VARIABLE } }
+end
+
+local fired
+
+local function examine(layer, p, outer)
+  local rules = RULES[layer]
+  if not rules then return end
+  for i = 1, #rules do
+    if rules[i][2](p, outer) then fired[#fired + 1] = rules[i][1] end
+  end
+end
+
+-- Each tells whether the transport header at the start of `p` is intact.
+local function tcp_intact(p)
+  local header = bits(u8(p, 12), 4, 4) * 4
+  return #p >= 20 and header >= 20 and header <= #p
+end
+
+local function udp_intact(p)
+  local size = u16(p, 4)
+  return #p >= 8 and (size == 0 or (size >= 8 and size <= #p))
+end
+
+local function icmp4_intact(p) return #p >= 8 end
+
+local function icmp6_intact(p) return #p >= 4 end
+
+local TRANSPORTS = {
+  [4] = { [1] = { "icmp4", icmp4_intact }, [6] = { "tcp", tcp_intact }, [17] = { "udp", udp_intact } },
+  [6] = { [58] = { "icmp6", icmp6_intact }, [6] = { "tcp", tcp_intact }, [17] = { "udp", udp_intact } },
+}
+
+local function examine_transport(version, protocol, p, network)
+  local transport = TRANSPORTS[version][protocol]
+  if not transport then return end
+  local layer, intact = transport[1], transport[2]
+  if not intact(p) then layer = layer .. "_malformed" end
+  examine(layer, p, network)
+end
+
+-- The sizes of header and packet of the intact IPv4 header at offset `at`, or nil.
+local function ipv4_sizes(frame, at)
+  local rest = #frame - at
+  local first = u8(frame, at)
+  local header, total = bits(first, 0, 4) * 4, u16(frame, at + 2)
+  if total == 0 then total = rest end
+  local intact = rest >= 20 and bits(first, 4, 4) == 4 and header >= 20
+  if intact and total >= header and total <= rest then return header, total end
+end
+
+-- RFC 2675 section 2: the hop-by-hop header's jumbo payload option holds the length.
+local function is_jumbo(frame, at, next_header)
+  local rest = #frame - at
+  if rest > 65535 then return true end
+  if next_header ~= 0 or rest < 8 then return false end
+  local finish = (u8(frame, at + 1) + 1) * 8
+  if finish > rest then finish = rest end
+  local offset = 2
+  while offset + 2 <= finish do
+    local option = u8(frame, at + offset)
+    if option == 0xC2 then return true end
+    if option == 0 then offset = offset + 1 else offset = offset + 2 + u8(frame, at + offset + 1) end
+  end
+  return false
+end
+
+-- The payload size of the intact IPv6 header at offset `at`, or nil.
+local function ipv6_size(frame, at)
+  local rest = #frame - at - 40
+  local size = u16(frame, at + 4)
+  if rest < 0 or bits(u8(frame, at), 4, 4) ~= 6 then return nil end
+  if size == 0 and is_jumbo(frame, at + 40, u8(frame, at + 6)) then size = rest end
+  if size <= rest then return size end
+end
+
+-- Where the transport header starts behind offset `at`, and its protocol; nil if none can be read.
+local function skip_extensions(frame, at, finish, protocol)
+  for _ = 0, MOST_EXTENSIONS do
+    if not EXTENSIONS[protocol] then return at, protocol end
+    if at + 8 > finish then return nil end
+    local size = (u8(frame, at + 1) + 1) * 8
+    if protocol == 51 then size = (u8(frame, at + 1) + 2) * 4 end
+    if protocol == 44 then
+      size = 8
+      local field = u16(frame, at + 2)
+      if bits(field, 3, 13) > 0 or bits(field, 0, 1) > 0 then return nil end
+    end
+    if at + size > finish then return nil end
+    protocol = u8(frame, at)
+    at = at + size
+  end
+end
+
+-- Each examines the packet whose header lies at offset `at`; false if that header is not intact.
+local function examine_ipv4(frame, at, outer)
+  local header, total = ipv4_sizes(frame, at)
+  if not header then return false end
+  local p = sub(frame, at + 1)
+  examine("ipv4", p, outer)
+  local fragment = bits(u16(p, 6), 0, 14) > 0
+  if not fragment then examine_transport(4, u8(p, 9), sub(p, header + 1, total), p) end
+  return true
+end
+
+local function examine_ipv6(frame, at, outer)
+  local size = ipv6_size(frame, at)
+  if not size then return false end
+  local p = sub(frame, at + 1)
+  examine("ipv6", p, outer)
+  local start, protocol = skip_extensions(p, 40, 40 + size, u8(p, 6))
+  if start then examine_transport(6, protocol, sub(p, start + 1, 40 + size), p) end
+  return true
+end
+
+local NETWORKS = { [0x0800] = examine_ipv4, [0x86DD] = examine_ipv6 }
+
+-- Suricata tells no script the link type. Only packets with an intact IP header reach one, so the
+-- place where such a header lies tells: behind an Ethernet header, else (NFQUEUE, the inside of a
+-- tunnel) at the start.
+local function examine_frame(frame)
+  local kind, at, tags = u16(frame, 12), ETHERNET_HEADER, {}
+  while TAG_TYPES[kind] and #tags < MOST_TAGS do
+    tags[#tags + 1] = at
+    kind = u16(frame, at + 2)
+    at = at + TAG_SIZE
+  end
+  local network = NETWORKS[kind]
+  if network and network(frame, at, frame) then
+    examine("ethernet", frame, "")
+    for i = 1, #tags do examine("vlan", sub(frame, tags[i] + 1), frame) end
+    return
+  end
+  if not examine_ipv4(frame, 0, "") then examine_ipv6(frame, 0, "") end
+end
+
+function match(args)
+  local flow = has_flow()
+  if flow == ONE_RULE then return 0 end
+  fired = {}
+  examine_frame(packet_of(args))
+  if ONE_RULE then
+    local sid = calling_sid()
+    for i = 1, #fired do
+      if fired[i] == sid then return 1 end
+    end
+    return 0
+  end
+  if #fired > 0 then
+    remember("/" .. table.concat(fired, "/") .. "/")
+    return 1
+  end
+  local before = recall()
+  if before and before ~= NONE then remember(NONE) end
+  return 0
+end

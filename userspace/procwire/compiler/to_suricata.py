@@ -1,0 +1,199 @@
+"""The Suricata back end: a rules file and Lua scripts that give each packet its exact sids.
+
+A script can only say yes or no, and one script per rule costs twelve times the CPU. So one script,
+run once per packet, writes the sids that fired into a flow variable, and a native rule per sid
+looks for its own there. A packet without a flow cannot hold one: natively selected, it is shown to
+one script per rule. What Suricata rejects before any script is found by its decoder events.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from procwire.compiler import HEADLINE
+from procwire.compiler.to_lua import lua_function
+from procwire.rule import Rule
+
+GATE_SID = 9_199_999
+SCRIPTS = "lua/procwire"  # from Suricata's rule directory
+GATE = f"{SCRIPTS}/packet.lua"
+
+
+class Selection(NamedTuple):
+    """The packets that a rule looks at, in Suricata's words: protocol, ports, further keywords."""
+
+    protocol: str
+    ports: str = "any"
+    keywords: str = ""
+
+
+# Packets that get no flow in Suricata 7, each kind selected by stateless keywords.
+_REJECTED_TRANSPORT = Selection("ip", "0")  # whose ports Suricata leaves at 0
+_FRAGMENT_4 = Selection("ipv4", "any", "ipv4.hdr; byte_test:2,&,0x3fff,6;")
+# ESP and SCTP always have a flow. With ip_proto, the protocol "ipv4" or "ipv6" would match nothing.
+_OTHER_PROTOCOL = Selection("ip", "any", "ip_proto:!6; ip_proto:!17; ip_proto:!50; ip_proto:!132;")
+_OTHER_OVER_4 = Selection("ip", "any", f"{_OTHER_PROTOCOL.keywords} ipv4.hdr; byte_test:1,>,0,0;")
+# An IPv6 fragment's protocol is 44.
+_OTHER_OVER_6 = Selection("ip", "any", f"{_OTHER_PROTOCOL.keywords} ipv6.hdr; byte_test:1,>,0,0;")
+_ICMP_ERROR = Selection("icmp", "any", "itype:2<>13;")
+
+
+class Sight(NamedTuple):
+    """How scripts see a layer: the rule header of its packets with a flow (None: they never have
+    one), and the selections that cover those without."""
+
+    flow: str | None
+    flowless: tuple[Selection, ...]
+
+
+SIGHTS = {
+    "ethernet": Sight("ip", (_REJECTED_TRANSPORT, _FRAGMENT_4, _OTHER_PROTOCOL)),
+    "ipv4": Sight("ipv4", (_REJECTED_TRANSPORT, _FRAGMENT_4, _OTHER_OVER_4)),
+    "ipv6": Sight("ipv6", (_REJECTED_TRANSPORT, _OTHER_OVER_6)),
+    "icmp4": Sight("icmp", (_ICMP_ERROR,)),
+    "icmp6": Sight("icmp", ()),
+    "tcp": Sight("tcp", ()),
+    "udp": Sight("udp", (Selection("udp", "0"),)),
+    "tcp_malformed": Sight(None, (Selection("tcp", "0"),)),
+    "udp_malformed": Sight(None, (Selection("udp", "0"),)),
+}
+
+# Rules on what Suricata's decoder rejects, and its events for the same fault.
+NATIVE = {
+    "eth.truncated": ("ethernet.pkt_too_small",),
+    "vlan.truncated": ("vlan.header_too_small",),
+    "vlan.too_many_tags": ("vlan.too_many_layers",),
+    "ipv4.truncated": ("ipv4.pkt_too_small", "ipv4.trunc_pkt"),
+    "ipv4.bad_hlen": ("ipv4.hlen_too_small",),
+    "ipv4.len_lt_hlen": ("ipv4.iplen_smaller_than_hlen",),
+    "ipv4.bad_version": ("ipv4.wrong_ip_version",),
+    "ipv6.truncated": ("ipv6.pkt_too_small", "ipv6.trunc_pkt"),
+    "ipv6.bad_version": ("ipv6.wrong_ip_version",),
+    "ipv6.exthdr_truncated": ("ipv6.trunc_exthdr",),
+    "ipv6.carries_icmpv4": ("ipv6.icmpv4",),
+    "icmp4.truncated": ("icmpv4.pkt_too_small",),
+    "icmp6.truncated": ("icmpv6.pkt_too_small",),
+}
+
+# A packet with one of these events reaches no script: Suricata could not decode its IP header.
+HIDING = ("ethernet.", "vlan.", "ipv4.", "ipv6.")
+
+HOST_ONLY_LAYERS = {"arp": "Suricata decodes no ARP that a rule could see"}
+
+
+class Expression(NamedTuple):
+    """How Suricata shows a rule. way: "lua", "native" or "host"; reason: why not, for "host"."""
+
+    way: str
+    reason: str = ""
+
+
+def expression(rule: Rule) -> Expression:
+    """How Suricata shows `rule`. Raises ValueError if no table has an answer."""
+    if rule.id in NATIVE:
+        return Expression("native")
+    if all(layer in SIGHTS for layer in rule.layers):
+        return Expression("lua")
+    for layer in rule.layers:
+        if layer in HOST_ONLY_LAYERS:
+            return Expression("host", HOST_ONLY_LAYERS[layer])
+    raise ValueError(f"{rule.id}: no Suricata table tells how to see {', '.join(rule.layers)}")
+
+
+def artefacts(rules: tuple[Rule, ...], words: str, hook: str) -> dict[Path, str]:
+    """Path below Suricata's rule directory -> text of every file.
+
+    words, hook: the texts of lua/words.lua and lua/hook.lua.
+    """
+    scripted = [rule for rule in rules if expression(rule).way == "lua"]
+    files = {Path("procwire.rules"): _rules_file(rules)}
+    files[Path(GATE)] = _script(scripted, words, hook, one_rule=False)
+    for layer, sight in SIGHTS.items():
+        seen = [rule for rule in scripted if layer in rule.layers]
+        if seen and sight.flowless:
+            files[Path(_single(layer))] = _script(seen, words, hook, one_rule=True)
+    return files
+
+
+def build(rules: tuple[Rule, ...], directory: Path, words: str, hook: str) -> list[Path]:
+    """Write the artefacts below `directory`, Suricata's rule directory; returns their paths.
+
+    words, hook: the texts of lua/words.lua and lua/hook.lua.
+    """
+    files = artefacts(rules, words, hook)
+    for path, text in files.items():
+        (directory / path).parent.mkdir(parents=True, exist_ok=True)
+        (directory / path).write_text(text)
+    return list(files)
+
+
+def _single(layer: str) -> str:
+    return f"{SCRIPTS}/{layer}.lua"
+
+
+def _script(rules: list[Rule], words: str, hook: str, one_rule: bool) -> str:
+    layers = sorted({layer for rule in rules for layer in rule.layers})
+    parts = [
+        f"-- {HEADLINE}",
+        words.strip(),
+        f"local ONE_RULE = {str(one_rule).lower()}",
+        f"local RULES = {{ {', '.join(f'{layer} = {{}}' for layer in layers)} }}",
+    ]
+    for rule in rules:
+        places = [f"RULES.{layer}[#RULES.{layer} + 1]" for layer in rule.layers]
+        entries = [f"{place} = {{ {rule.sid}, {rule.name} }}" for place in places]
+        # A block each: Lua 5.1 allows a function, the main chunk too, 200 local names.
+        parts.append("\n".join(["do", lua_function(rule), *entries, "end"]))
+    return "\n\n".join([*parts, hook])
+
+
+def _rules_file(rules: tuple[Rule, ...]) -> str:
+    lines = [
+        f"# {HEADLINE}",
+        f'alert ip any any -> any any (msg:"procwire: all rules"; lua:{GATE};'
+        f" flowbits:set,procwire; noalert; sid:{GATE_SID}; rev:1;)",
+    ]
+    for rule in rules:
+        shown = expression(rule)
+        if shown.way == "host":
+            lines.append(f"# {rule.id}: {shown.reason}")
+        # A sid may come once in each group, and a rule can say only "and", never "or".
+        for group, signature in enumerate(_signatures(rule), 1):
+            lines.append(signature.format(tail=_tail(rule, group)))
+    return "\n".join([*lines, ""])
+
+
+def _signatures(rule: Rule) -> list[str]:
+    """The Suricata rules that together show `rule`, with {tail} where the metadata goes."""
+    if rule.id in NATIVE:
+        return [_signature(Selection("pkthdr"), f"decode-event:{e};") for e in NATIVE[rule.id]]
+    if expression(rule).way == "host":
+        return []
+    sights = {layer: SIGHTS[layer] for layer in rule.layers}
+    signatures = []
+    flows = sorted({sight.flow for sight in sights.values() if sight.flow})
+    if flows:
+        # Suricata runs what sets a flow bit before what reads it, so the gate comes first.
+        found = f'flowbits:isset,procwire; flowvar:procwire,"/{rule.sid}/";'
+        protocol = flows[0] if len(flows) == 1 else "ip"
+        signatures.append(_signature(Selection(protocol), found))
+    for layer, sight in sights.items():
+        for selection in sight.flowless:
+            signatures.append(_signature(selection, f"lua:{_single(layer)};"))
+    return signatures
+
+
+def _signature(selection: Selection, condition: str) -> str:
+    protocol, ports, keywords = selection
+    options = " ".join(filter(None, ("{tail}", keywords, condition)))
+    return f"alert {protocol} any {ports} -> any {ports} ({options})"
+
+
+def _tail(rule: Rule, group: int) -> str:
+    metadata = [f"rule {rule.id}", *[f"analytic {name}" for name in rule.analytics]]
+    metadata.append(f"tier {rule.tier}")
+    return (
+        f'msg:"{rule.title}"; metadata:{", ".join(metadata)}; priority:{rule.severity};'
+        f" gid:{group}; sid:{rule.sid}; rev:1;"
+    )
