@@ -11,7 +11,8 @@ ETHERTYPES = (0x0800, 0x86DD, 0x0806, 0x8100, 0x88A8, 0x9100, 0x8847, 0x0026)
 PROTOCOLS = (1, 6, 17, 58, 0, 43, 44, 51, 60, 135, 139, 140, 50, 59, 47)
 
 payloads = st.binary(max_size=24)
-rarely = st.integers(0, 9).map(lambda value: value == 0)
+# Not 0, which hypothesis prefers.
+rarely = st.integers(0, 9).map(lambda value: value == 7)
 
 
 @st.composite
@@ -33,6 +34,7 @@ def udp(draw: st.DrawFn) -> bytes:
 transports = st.one_of(
     st.tuples(st.just(6), tcp()),
     st.tuples(st.just(17), udp()),
+    st.tuples(st.sampled_from((1, 58)), st.binary(max_size=30)),
     st.tuples(st.sampled_from(PROTOCOLS), st.binary(max_size=30)),
 )
 
@@ -90,6 +92,8 @@ def arp(draw: st.DrawFn) -> bytes:
 
 networks = st.one_of(
     st.tuples(st.just(0x0800), ipv4()),
+    st.tuples(st.just(0x0800), ipv4()),
+    st.tuples(st.just(0x86DD), ipv6()),
     st.tuples(st.just(0x86DD), ipv6()),
     st.tuples(st.just(0x0806), arp()),
     st.tuples(st.sampled_from(ETHERTYPES), st.binary(max_size=40)),
@@ -100,7 +104,8 @@ networks = st.one_of(
 def frame(draw: st.DrawFn) -> tuple[bytes, int, int]:
     """(captured bytes, length on the wire, link type)"""
     ethertype, body = draw(networks)
-    for tag in draw(st.lists(st.sampled_from((0x8100, 0x88A8, 0x9100)), max_size=6)):
+    for _ in range(draw(st.sampled_from((0, 0, 0, 1, 2, 4, 5)))):
+        tag = draw(st.sampled_from((0x8100, 0x88A8, 0x9100)))
         body = struct.pack(">HH", 1, ethertype) + body
         ethertype = tag
     link = draw(st.sampled_from((1, 1, 1, *LINKS)))
@@ -120,6 +125,6 @@ def frame(draw: st.DrawFn) -> tuple[bytes, int, int]:
     for _ in range(draw(st.sampled_from((0, 0, 0, 1, 3)))):
         if whole:
             whole[draw(st.integers(0, len(whole) - 1))] = draw(st.integers(0, 255))
-    kept = draw(st.integers(0, len(whole))) if draw(st.integers(0, 3)) == 0 else len(whole)
+    kept = draw(st.integers(0, len(whole))) if draw(st.integers(0, 3)) == 3 else len(whole)
     on_wire = draw(st.sampled_from((kept, len(whole), len(whole) + 70000)))
     return bytes(whole[:kept]), on_wire, link

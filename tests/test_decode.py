@@ -64,7 +64,7 @@ any_bytes = st.binary(max_size=80).flatmap(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.lists(st.one_of(frame(), any_bytes), max_size=8))
 def test_columns_and_spans_equal_the_plain_twins(packets: list[tuple[bytes, int, int]]) -> None:
     assert found(decode(batch_of(packets))) == expected(packets)
