@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 
 import lupa.lua54
 import lupa.luajit21
-import numpy as np
 import pytest
 from procwire.compiler.build import artefacts
 from procwire.compiler.to_lua import lua_functions
+from procwire.evaluate import compiled_verdict
 from procwire.rule import BadRule, Rule, example, fires, rule
-from procwire.rules import all_rules, rules_of
-from procwire.words import Span
+from procwire.rules import all_rules
 
 ROOT = Path(__file__).parent.parent
 Backend = Callable[[Rule, str], bool]
@@ -22,22 +20,6 @@ Backend = Callable[[Rule, str], bool]
 
 def in_python(checked: Rule, text: str) -> bool:
     return fires(checked, *example(text))
-
-
-def in_numba(checked: Rule, text: str) -> bool:
-    verdicts = set()
-    for layer in checked.layers:
-        module = importlib.import_module(f"procwire.generated.{layer}")
-        p, outer = (_compiled(span) for span in example(text))
-        bit = rules_of(layer).index(checked)
-        verdicts.add(bool(module.verdict(p, outer) >> bit & 1))
-    assert len(verdicts) == 1, f"{checked.layers} disagree"
-    return verdicts.pop()
-
-
-def _compiled(span: Span) -> Span:
-    data = np.frombuffer(span.data + b"\0", dtype=np.uint8)  # numba types the array, not its size
-    return Span(data, span.start, span.captured, span.length)
 
 
 def in_lua(runtime: type) -> Backend:
@@ -57,7 +39,7 @@ def in_lua(runtime: type) -> Backend:
 
 BACKENDS: dict[str, Backend] = {
     "python": in_python,
-    "numba": in_numba,
+    "numba": compiled_verdict,
     "lua54": in_lua(lupa.lua54.LuaRuntime),
     "luajit": in_lua(lupa.luajit21.LuaRuntime),
 }

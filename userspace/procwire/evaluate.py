@@ -6,6 +6,7 @@ break nothing cost the masks only.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 
 import numpy as np
@@ -17,8 +18,9 @@ from procwire.generated import dispatch
 from procwire.jit import kernel
 from procwire.layers import LAYER_NAMES
 from procwire.record import FINDING
-from procwire.rule import Rule
+from procwire.rule import Rule, example, fires
 from procwire.rules import all_rules, rules_of
+from procwire.words import Span
 
 _verdicts: Callable[..., None] = dispatch.verdicts
 _LAYERS = max(LAYER_NAMES) + 1
@@ -56,6 +58,40 @@ def evaluate(batch: PacketBatch, decoded: Decoded) -> NDArray[np.void]:
         _list(hits, spans, batch.start, _TABLE, findings)
         findings["packet"] = findings["row"] + batch.first
     return findings
+
+
+def compiled_verdict(rule: Rule, text: str) -> bool:
+    """Whether the compiled rule fires on an example, on every layer that it sees."""
+    p, outer = (_in_array(span) for span in example(text))
+    verdicts = set()
+    for layer in rule.layers:
+        module = importlib.import_module(f"procwire.generated.{layer}")
+        verdicts.add(bool(module.verdict(p, outer) >> rules_of(layer).index(rule) & 1))
+    return verdicts == {True}
+
+
+def disagreements(rules: tuple[Rule, ...]) -> list[str]:
+    """One line for every example on which plain Python or the compiled form is wrong."""
+    lines = []
+    for rule in rules:
+        for wanted, texts in ((True, rule.fires_on), (False, rule.silent_on)):
+            for text in texts:
+                found = {
+                    "python": fires(rule, *example(text)),
+                    "numba": compiled_verdict(rule, text),
+                }
+                lines += [
+                    f"{rule.id}: {name} says {verdict}, expected {wanted}: {text}"
+                    for name, verdict in found.items()
+                    if verdict != wanted
+                ]
+    return lines
+
+
+def _in_array(span: Span) -> Span:
+    # One byte more than the span: numba compiles for an array, and an empty one has no address.
+    data = np.frombuffer(bytes(span.data) + b"\0", dtype=np.uint8)
+    return span._replace(data=data)
 
 
 @kernel

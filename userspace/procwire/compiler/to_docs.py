@@ -28,11 +28,12 @@ def reference(rules: tuple[Rule, ...]) -> str:
     for file, group in groupby(rules, key=lambda rule: rule.predicate.__module__):
         lines += ["", f"## {file.rpartition('.')[2]}"]
         for rule in group:
-            lines += _section(rule)
+            lines += section(rule)
     return "\n".join([*lines, ""])
 
 
-def _section(rule: Rule) -> list[str]:
+def section(rule: Rule) -> list[str]:
+    """The lines about one rule."""
     offset, size = rule.at
     facts = [
         f"sid {rule.sid}, severity {rule.severity}, tier {rule.tier} ({TIERS[rule.tier]})",

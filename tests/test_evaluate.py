@@ -1,0 +1,119 @@
+"""Findings of the compiled rules against the rules' own Python, over random and real packets."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from procwire.capture.batch import ETHERNET, PacketBatch
+from procwire.capture.open import read_capture
+from procwire.decode.columns import Decoded
+from procwire.decode.frame import decode
+from procwire.errors import InputDamaged
+from procwire.evaluate import evaluate
+from procwire.layers import LAYER_NAMES
+from procwire.rule import example, fires
+from procwire.rules import all_rules, rules_of
+from procwire.words import Span
+
+ETHERTYPES = {"arp": "0806", "ipv4": "0800", "ipv6": "86dd", "vlan": "8100"}
+EXAMPLE_FRAMES = [
+    bytes.fromhex(f"0200 0000 0002 0200 0000 0001 {ETHERTYPES[layer]}") + example(text)[0].data
+    for rule in all_rules()
+    for layer in (rule.layers[0].removesuffix("_malformed"),)
+    if layer in ETHERTYPES
+    for text in rule.fires_on + rule.silent_on
+]
+
+
+def batch_of(frames: list[bytes]) -> PacketBatch:
+    sizes = np.array([len(frame) for frame in frames], np.int32)
+    return PacketBatch(
+        data=np.frombuffer(b"".join(frames), np.uint8),
+        start=np.cumsum(sizes, dtype=np.int64) - sizes,
+        captured=sizes,
+        length=sizes,
+        time=np.zeros(len(frames), np.int64),
+        link=np.full(len(frames), ETHERNET, np.uint16),
+        first=1,
+    )
+
+
+def expected(batch: PacketBatch, decoded: Decoded) -> list[tuple[int, int, int, int]]:
+    """(packet, rule, start, size) of every finding, by the rules' plain Python."""
+    spans, rules = decoded.spans, all_rules()
+
+    def span(row: int) -> Span:
+        if row < 0:
+            return Span(b"", 0, 0, 0)
+        start, captured = int(spans.start[row]), int(spans.captured[row])
+        data = batch.data[start : start + captured].tobytes()
+        return Span(data, 0, captured, int(spans.length[row]))
+
+    found = []
+    for row, layer in enumerate(spans.layer):
+        for rule in rules_of(LAYER_NAMES[int(layer)]):
+            if fires(rule, span(row), span(int(spans.outer[row]))):
+                packet = int(spans.packet[row])
+                offset = int(spans.start[row] - batch.start[packet]) + rule.at[0]
+                found.append((packet + batch.first, rules.index(rule), offset, rule.at[1]))
+    return found
+
+
+def listed(findings: np.ndarray) -> list[tuple[int, int, int, int]]:
+    return [
+        (int(row["packet"]), int(row["rule"]), int(row["start"]), int(row["size"]))
+        for row in findings
+    ]
+
+
+def check(batch: PacketBatch) -> int:
+    decoded = decode(batch)
+    findings = evaluate(batch, decoded)
+    assert listed(findings) == expected(batch, decoded)
+    return len(findings)
+
+
+def test_frames_made_of_the_examples() -> None:
+    assert check(batch_of(EXAMPLE_FRAMES)) > 50
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(EXAMPLE_FRAMES),
+            st.lists(st.tuples(st.integers(0, 90), st.integers(0, 255)), max_size=4),
+            st.integers(0, 40),
+        ),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_mutated_and_cut_frames(recipes: list[tuple[bytes, list[tuple[int, int]], int]]) -> None:
+    frames = []
+    for frame, changes, cut in recipes:
+        changed = bytearray(frame)
+        for offset, value in changes:
+            changed[offset % len(changed)] = value
+        frames.append(bytes(changed[: max(1, len(changed) - cut)]))
+    check(batch_of(frames))
+
+
+def test_real_captures(corpus: Path) -> None:
+    found = 0
+    for path in sorted((corpus / "wire" / "pcaps").rglob("*.pcap"))[::25]:
+        try:
+            for batch in itertools.islice(read_capture(path), 1):
+                found += check(batch._replace(**first_rows(batch, 300)))
+        except InputDamaged:
+            continue
+    assert found > 0
+
+
+def first_rows(batch: PacketBatch, count: int) -> dict[str, np.ndarray]:
+    columns = ("start", "captured", "length", "time", "link")
+    return {name: getattr(batch, name)[:count] for name in columns}

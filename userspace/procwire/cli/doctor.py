@@ -1,0 +1,31 @@
+"""procwire doctor: what this machine lets procwire see, and the command that mends the rest."""
+
+from __future__ import annotations
+
+import click
+import msgspec
+
+from procwire.errors import Unavailable
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
+def doctor(as_json: bool) -> int:
+    """Check privileges, kernel features and packages.
+
+    Exits with 4 if something is missing that `watch` needs. Example: sudo procwire doctor
+    """
+    from procwire.sensor.doctor import checks
+
+    results = checks()
+    if as_json:
+        click.echo(msgspec.json.encode(results))
+    else:
+        width = max(len(check.name) for check in results)
+        for check in results:
+            mark = click.style("ok  ", fg="green") if check.ok else click.style("MISS", fg="red")
+            click.echo(f"{mark} {check.name:<{width}}  {check.found}")
+            if not check.ok and check.remedy:
+                click.echo(f"     {'':<{width}}  -> {check.remedy}")
+    missing = any(not check.ok and check.required for check in results)
+    return Unavailable.exit_code if missing else 0

@@ -1,0 +1,79 @@
+"""The procwire command: options in, calls out. Every error a user can cause ends in one line."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+
+import click
+
+from procwire import __version__
+from procwire.errors import ProcwireError
+
+# Imported only when called: numba alone takes half a second to import.
+COMMANDS = {
+    "doctor": "procwire.cli.doctor:doctor",
+    "read": "procwire.cli.read:read",
+    "rules": "procwire.cli.rules:rules",
+    "watch": "procwire.cli.watch:watch",
+}
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """A group that imports its commands on demand and names the nearest one for an unknown."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command of that name, or None."""
+        if name not in COMMANDS:
+            return None
+        module, _, function = COMMANDS[name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), function)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest known name in the refusal."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1, cutoff=0)[0]
+            ctx.fail(f"no command is called {args[0]!r}; the nearest is {near!r}")
+        return super().resolve_command(ctx, args)
+
+
+@click.command(cls=Commands)
+@click.version_option(__version__, prog_name="procwire")
+def procwire() -> None:
+    """Find out which process scans, and which packets break the protocol standards.
+
+    \b
+    Examples:
+      sudo procwire watch              connections and scans of this host, by process
+      procwire read capture.pcap       scans and protocol violations in a capture
+      procwire rules list              what is checked
+      procwire doctor                  what this machine lets procwire see
+    """
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 nothing found, 1 findings, 2 usage, 3 input damaged, 4
+    privilege, kernel feature or package missing, 130 interrupted."""
+    try:
+        sys.exit(procwire(standalone_mode=False) or 0)
+    except click.ClickException as refusal:
+        refusal.show()
+        sys.exit(2)
+    except ProcwireError as problem:
+        click.echo(f"procwire: {problem}", err=True)
+        sys.exit(problem.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output, such as head, has seen enough.
+        sys.stderr.close()
+        sys.exit(0)

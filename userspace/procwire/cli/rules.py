@@ -1,0 +1,92 @@
+"""procwire rules: what is checked, why, and proof that every compiled form agrees."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import click
+import msgspec
+
+from procwire.errors import UsageError
+from procwire.rule import Rule
+from procwire.rules import all_rules
+
+
+@click.group()
+def rules() -> None:
+    """List, explain, test and rebuild the rules."""
+
+
+@rules.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
+def list_rules(as_json: bool) -> None:
+    """Every packet rule and every detector. Example: procwire rules list --json | jq length"""
+    from procwire.rules.catalogue import catalogue
+
+    entries = catalogue()
+    if as_json:
+        click.echo(msgspec.json.encode(entries))
+        return
+    for entry in entries:
+        click.echo(
+            f"{entry.sid}  {entry.tier}{entry.severity}  {entry.id:<26} "
+            f"{entry.suricata_7:<9}  {entry.title}"
+        )
+
+
+@rules.command()
+@click.argument("rule_id")
+def show(rule_id: str) -> None:
+    """One rule: why, where in the standard, examples. Example: procwire rules show tcp.bad_hlen"""
+    from procwire.compiler.to_docs import section
+
+    click.echo("\n".join(section(_find(rule_id))).strip())
+
+
+@rules.command()
+@click.argument("rule_ids", nargs=-1)
+def test(rule_ids: tuple[str, ...]) -> int:
+    """Run the rules' examples in plain Python and compiled; exits with 1 if any disagrees.
+
+    Example: procwire rules test udp.len_mismatch
+    """
+    from procwire.evaluate import disagreements
+
+    chosen = tuple(_find(name) for name in rule_ids) or all_rules()
+    found = disagreements(chosen)
+    for text in found:
+        click.echo(text)
+    examples = sum(len(rule.fires_on) + len(rule.silent_on) for rule in chosen)
+    click.echo(f"{len(chosen)} rules, {examples} examples, {len(found)} disagreements", err=True)
+    return 1 if found else 0
+
+
+@rules.command()
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=Path(),
+    help="The project's folder; the one you are in by default.",
+)
+def build(root: Path) -> None:
+    """Write what is generated from the rules: kernels, Lua, Suricata rules, documentation.
+
+    Example: procwire rules build
+    """
+    from procwire.compiler import build as generator
+
+    if not (root / "userspace" / "procwire").is_dir():
+        raise UsageError(f"{root.resolve()} is not the project's folder; go there or give --root")
+    changed = generator.build(all_rules(), root)
+    for path in changed:
+        click.echo(path)
+    click.echo(f"{len(changed)} files changed", err=True)
+
+
+def _find(name: str) -> Rule:
+    known = {rule.id: rule for rule in all_rules()} | {str(rule.sid): rule for rule in all_rules()}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+        raise UsageError(f"no packet rule is called {name}; the nearest is {near}")
+    return known[name]
