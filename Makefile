@@ -1,0 +1,31 @@
+# Targets for a fresh Debian machine; each installs what it needs first (packaging/setup.sh).
+PYTHON := .venv/bin/python
+MULTIARCH = $(shell gcc -print-multiarch)
+
+.PHONY: demo test bench lint setup-demo setup-test setup-bench clean
+
+demo: setup-demo
+	$(PYTHON) packaging/demo.py
+
+test: setup-test
+	$(PYTHON) -m pytest
+
+bench: setup-bench
+	$(PYTHON) -m pytest bench --benchmark-only
+	$(PYTHON) bench/side_by_side.py
+
+lint: setup-test
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/mypy $(wildcard bindings/*.py)
+	clang -target bpf -Wall -Werror -fsyntax-only -I/usr/include/$(MULTIARCH) kernel/*.bpf.c
+	gcc -Wall -Werror -fsyntax-only bindings/drain.c
+
+setup-demo setup-test setup-bench: setup-%:
+	@packaging/setup.sh $*
+
+clean:
+	rm -rf .venv .cache build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf *.egg-info userspace/*.egg-info
+	rm -f userspace/procwire/*.so userspace/procwire/*.o userspace/procwire/_event.c userspace/procwire/_libbpf.c
+	find userspace tests bench bindings packaging -name __pycache__ -prune -exec rm -rf {} +
