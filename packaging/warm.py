@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from procwire.capture.batch import ETHERNET, PacketBatch
-from procwire.decode import decode
+from procwire.decode.frame import decode
 from procwire.evaluate import evaluate
 
 frame = np.zeros(60, np.uint8)
