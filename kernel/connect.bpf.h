@@ -101,7 +101,9 @@ static __always_inline void send_connection(const struct pending *pending, const
 	event->family = pending->family;
 	__builtin_memcpy(event->comm, pending->comm, sizeof(event->comm));
 	if (sock) {
-		event->source_port = BPF_CORE_READ(sock, __sk_common.skc_num);
+		/* A closed socket has given skc_num back; inet_sport stays. */
+		event->source_port =
+			bpf_ntohs(BPF_CORE_READ((const struct inet_sock *)sock, inet_sport));
 		if (pending->family == 4) {
 			__be32 address = BPF_CORE_READ(sock, __sk_common.skc_rcv_saddr);
 

@@ -108,7 +108,6 @@ struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
 	__be16 skc_dport;
-	__u16 skc_num;
 	unsigned short skc_family;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -118,6 +117,11 @@ struct sock {
 	struct sock_common __sk_common;
 	int sk_err;
 	__u16 sk_protocol;
+};
+
+/* A struct sock of TCP is the beginning of one. */
+struct inet_sock {
+	__be16 inet_sport;
 };
 
 struct bpf_iter_meta {

@@ -1,0 +1,184 @@
+"""Every process the sensor has seen, by key: who runs, who ran lately, and who started whom.
+
+A fork inherits its parent's record, an exec replaces the record under a new key, an exit retires
+it. Retired records are kept for as long as there is room, because outcomes and alerts come later.
+"""
+
+from __future__ import annotations
+
+import pwd
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.event import EventKind
+from procwire.record import Process
+from procwire.sensor.machine import boot_epoch_ns
+from procwire.sensor.proc import ProcFacts, read_facts, split_argv
+
+Key = tuple[int, int, int]
+
+ENDED_LIMIT = 4096
+RUNNING_LIMIT = 65536
+"""More than Linux lets run by default (pid_max 32768 and up); only lost exits could reach it."""
+
+_GENERATIONS = 64
+
+
+class ProcessTable:
+    """Processes by key (started ns since boot, pid, exec count).
+
+    evicted: ended processes forgotten because there was no room.
+    """
+
+    def __init__(self, ended_limit: int = ENDED_LIMIT, running_limit: int = RUNNING_LIMIT) -> None:
+        self._running: OrderedDict[Key, Process] = OrderedDict()
+        self._ended: OrderedDict[Key, Process] = OrderedDict()
+        self._latest: dict[tuple[int, int], Key] = {}
+        self._ended_limit, self._running_limit = ended_limit, running_limit
+        # Taken once: a process has one start time, even if the wall clock is set.
+        self._boot = boot_epoch_ns()
+        self.evicted = 0
+
+    def __len__(self) -> int:
+        """Processes that run now."""
+        return len(self._running)
+
+    def insert(self, processes: Iterable[Process]) -> None:
+        """Adds processes that ran before the sensor did; what an event said already stays."""
+        for process in processes:
+            if process.key not in self._running and process.key not in self._ended:
+                self._run(process)
+
+    def apply(self, events: NDArray[np.void]) -> None:
+        """Follows execs, forks and exits: events is (n,) PROCESS_EVENT in the ring's order."""
+        for row in events:
+            key, kind = key_of(row["process"]), row["kind"]
+            if kind == EventKind.FORK:
+                self._run(self._forked(key, row))
+            elif kind == EventKind.EXEC:
+                started, pid, exec_count = key
+                before = (started, pid, exec_count - 1)
+                process = self._executed(key, before, row)
+                self._end(before)
+                self._run(process)
+            elif kind == EventKind.EXIT:
+                if key not in self._running and key not in self._ended:
+                    self._run(self._described(key, row))
+                self._end(key)
+
+    def get(self, key: Key) -> Process | None:
+        """The process of that key, running or ended lately; None if it was never seen or is
+        forgotten."""
+        process = self._running.get(key)
+        if process is None and key in self._ended:
+            self._ended.move_to_end(key)
+            process = self._ended[key]
+        return process
+
+    def ancestry(self, key: Key) -> list[Process]:
+        """Parent, grandparent and so on, as far as known.
+
+        A parent that has executed another program since the fork and whose earlier record is
+        forgotten is represented by what it runs now.
+        """
+        lineage: list[Process] = []
+        process = self.get(key)
+        while process is not None and len(lineage) < _GENERATIONS:
+            parent = process.parent
+            process = self.get(parent) or self.get(self._latest.get(parent[:2], parent))
+            if process is None or process.key == key:
+                break
+            lineage.append(process)
+        return lineage
+
+    def _run(self, process: Process) -> None:
+        self._running[process.key] = process
+        self._latest[process.key[:2]] = process.key
+        if len(self._running) > self._running_limit:
+            self._end(next(iter(self._running)))
+
+    def _end(self, key: Key) -> None:
+        process = self._running.pop(key, None)
+        if process is None:
+            return
+        self._ended[key] = process
+        if len(self._ended) > self._ended_limit:
+            oldest, _ = self._ended.popitem(last=False)
+            self.evicted += 1
+            if self._latest.get(oldest[:2]) == oldest:
+                del self._latest[oldest[:2]]
+
+    def _described(self, key: Key, row: Any) -> Process:
+        """What an event alone tells."""
+        return Process(
+            key=key,
+            parent=key_of(row["parent"]),
+            started=key[0] + self._boot,
+            uid=int(row["uid"]),
+            user=user_name(int(row["uid"])),
+            exe=row["exe"].decode(errors="replace"),
+            argv=split_argv(row["argv"].ljust(int(row["argv_size"]), b"\0")),
+            comm=row["comm"].decode(errors="replace"),
+            cwd=None,
+            cgroup=None,
+            container=None,
+            attribution="kernel",
+        )
+
+    def _forked(self, key: Key, row: Any) -> Process:
+        process = self._described(key, row)
+        parent = self.get(process.parent)
+        if parent is None:
+            return process
+        return replace(
+            process,
+            exe=parent.exe,
+            argv=parent.argv,
+            cwd=parent.cwd,
+            cgroup=parent.cgroup,
+            container=parent.container,
+        )
+
+    def _executed(self, key: Key, before: Key, row: Any) -> Process:
+        process = self._described(key, row)
+        facts = read_facts(key[0], key[1])
+        if facts is not None and _same_program(facts, row):
+            return replace(
+                process,
+                exe=facts.exe or process.exe,
+                cwd=facts.cwd,
+                cgroup=facts.cgroup,
+                container=facts.container,
+            )
+        forked = self.get(before)
+        if forked is None:
+            return process
+        return replace(
+            process, cwd=forked.cwd, cgroup=forked.cgroup, container=forked.container
+        )
+
+
+def key_of(row: Any) -> Key:
+    """The tuple of a PROCESS_KEY row."""
+    return int(row["started_ns"]), int(row["pid"]), int(row["exec_count"])
+
+
+def _same_program(facts: ProcFacts, row: Any) -> bool:
+    """Whether /proc still shows this execution: the start time survives a further exec, the
+    command line does not."""
+    return facts.cmdline.rstrip(b"\0").startswith(row["argv"])
+
+
+@lru_cache(maxsize=1024)
+def user_name(uid: int) -> str:
+    """The account's name, or the number where it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
