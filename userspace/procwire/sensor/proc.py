@@ -6,7 +6,6 @@ the 10 ms ticks in which /proc/PID/stat gives it and process keys are rounded.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ CLOCK_TICK_NS = 10_000_000
 # libpod-ID.scope, crio-ID.scope, or the bare ID.
 _CONTAINER = re.compile(r"(?:^|[/:-])([0-9a-f]{64})(?:\.scope)?(?:/|$)", re.MULTILINE)
 _UNIFIED = re.compile(r"^0::(.*)$", re.MULTILINE)
-# stat's second field, the name, may hold blanks and parentheses; field 22 is counted from behind it.
+# The second field of stat, the name, may hold blanks and parentheses; field 22 is counted from
+# behind it.
 _START_TIME_AFTER_NAME = 22 - 3
 
 
@@ -71,7 +71,7 @@ def split_argv(raw: bytes) -> tuple[str, ...]:
 
 def _link(path: Path) -> str | None:
     try:
-        return os.readlink(path)
+        return str(path.readlink())
     except OSError:
         return None
 

@@ -159,9 +159,7 @@ class ProcessTable:
         forked = self.get(before)
         if forked is None:
             return process
-        return replace(
-            process, cwd=forked.cwd, cgroup=forked.cgroup, container=forked.container
-        )
+        return replace(process, cwd=forked.cwd, cgroup=forked.cgroup, container=forked.container)
 
 
 def key_of(row: Any) -> Key:
