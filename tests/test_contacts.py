@@ -158,3 +158,15 @@ def test_equals_its_twin_wherever_batches_end(steps, batch):
     for start in range(0, len(packets), batch):
         rows += outcomes(tracker.update(*columns(packets[start : start + batch])))
     assert rows == list(contacts(packets, TIMEOUT))
+
+
+def contacts_of_a_scan(size):
+    """The rows of 400 unanswered SYNs to neighbouring hosts, in batches, and the last time."""
+    start = 1_790_000_000 * SECOND
+    packets = [(start + i * 1_000_000, CLIENT, 40000, SERVER + i, 80, SYN, 1) for i in range(400)]
+    tracker = Contacts()
+    rows = [
+        tracker.update(*columns(packets[first : first + size]))
+        for first in range(0, len(packets), size)
+    ]
+    return rows, packets[-1][0]

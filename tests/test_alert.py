@@ -1,0 +1,314 @@
+"""From observations and findings to alerts: one per episode, the same in every replay."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from procwire import layers
+from procwire.alert import CLOSED, GROWN, RAISED, episode_id
+from procwire.config import EpisodeSettings, FanOutSettings, Settings, SweepSettings
+from procwire.detect.detector import BLOCK, DETECTORS, HOST_SWEEP, PORT_VERTICAL, Detector
+from procwire.detect.fanout import FanOut
+from procwire.detect.hits import Hits, groups
+from procwire.detect.sweep import Sweep
+from procwire.episodes import Episodes
+from procwire.event import FANOUT_EVENT, Outcome
+from procwire.record import FINDING, Process
+from test_contacts import columns, contacts_of_a_scan
+from test_fanout import NETWORK, SCANNER, SECOND, START, sweep, table
+
+RULES = (
+    Detector("ipv4.first", 9100101, "First", "RFC 791", ("AN1962",), 2),
+    Detector("ipv4.second", 9100102, "Second", "RFC 791", ("AN1962",), 3),
+    Detector("tcp.counted", 9100401, "Counted", "RFC 9293", ("AN1962",), 3, tier="C"),
+)
+QUIET = 600 * SECOND
+KEY = (77 * SECOND, 4711, 2)
+SCANNER_PROCESS = Process(
+    KEY,
+    (1, 1, 1),
+    START,
+    33,
+    "www-data",
+    "/tmp/x9",
+    ("/tmp/x9", "-r"),
+    "x9",
+    "/",
+    None,
+    None,
+    "kernel",
+)
+PARENT = Process(
+    (1, 1, 1), (0, 0, 0), 1, 0, "root", "/sbin/init", ("init",), "init", "/", None, None, "kernel"
+)
+
+
+def row(**figures):
+    """One FANOUT_EVENT of a silent scan of 25 hosts, changed by `figures`."""
+    event = np.zeros(1, FANOUT_EVENT)
+    plain = {
+        "time_ns": START,
+        "window_ns": 60 * SECOND,
+        "window_start_ns": START - SECOND,
+        "attempts": 25,
+        "hosts": 25,
+        "host_ports": 25,
+        "samples": 1,
+    }
+    for name, value in (plain | figures).items():
+        event[name] = value
+    event["source"][0] = np.frombuffer(SCANNER.to_bytes(16, "big"), np.uint8)
+    for name in ("first", "last", "sample"):
+        event[name]["port"], event[name]["protocol"] = 445, 6
+    return event
+
+
+def kinds(rows, settings=None):
+    return [scan.detector for scan in Sweep(settings).update(rows)]
+
+
+def hits(packets, rules):
+    """Hits of (time, source, destination) packets, packet i breaking rules[i]."""
+    made, times = columns([(time, src, 1, dst, 2, 0, 0) for time, src, dst in packets])
+    made.network[:] = layers.IPV4
+    findings = np.zeros(len(packets), FINDING)
+    findings["row"] = np.arange(len(packets))
+    findings["packet"] = findings["row"] + 1
+    findings["rule"] = rules
+    return Hits(findings, made, times)
+
+
+def brief(alerts):
+    return [(alert.state, alert.count, alert.check.id) for alert in alerts]
+
+
+def test_the_shape_of_the_fan_out_names_the_scan():
+    assert kinds(row()) == [HOST_SWEEP]
+    assert kinds(row(hosts=1, host_ports=50, attempts=50)) == [PORT_VERTICAL]
+    assert kinds(row(hosts=25, host_ports=375, attempts=375)) == [BLOCK]
+    assert kinds(row(hosts=24, host_ports=48, attempts=400)) == []
+
+
+def test_mostly_answered_attempts_are_no_scan():
+    detector = Sweep()
+    assert detector.update(row(established=13)) == []
+    assert detector.counters() == {"judged": 1, "scans": 0, "answered": 1}
+    assert kinds(row(established=12)) == [HOST_SWEEP]
+    assert kinds(row(established=13), SweepSettings(unanswered=0.4)) == [HOST_SWEEP]
+
+
+def test_more_established_than_attempts_in_a_window_is_no_scan():
+    assert kinds(row(established=30)) == []
+
+
+def test_silence_and_order_raise_the_severity():
+    def severity(**figures):
+        return Sweep().update(row(**figures))[0].severity
+
+    assert severity(established=10) == 3
+    assert severity() == 2
+    assert severity(sequential_run=20) == 1
+    assert severity(hosts=25, host_ports=375, attempts=375, sequential_run=300) == 1
+
+
+def test_evidence_carries_thresholds_and_the_names_of_their_settings():
+    evidence = {one.name: one for one in Sweep().update(row(hosts=214))[0].evidence}
+    assert (evidence["hosts"].value, evidence["hosts"].threshold) == (214, 25)
+    assert evidence["hosts"].setting == "sweep.hosts"
+    assert evidence["window_s"].value == 60
+    assert evidence["host_ports"].threshold is None
+
+
+def test_one_episode_per_scan_with_growth_and_totals():
+    episodes = Episodes()
+    observe = Sweep().update
+    alerts = episodes.update(START, observe(row()))
+    alerts += episodes.update(START, observe(row(time_ns=START + SECOND, hosts=100, attempts=100)))
+    alerts += episodes.update(
+        START, observe(row(time_ns=START + 2 * SECOND, hosts=250, attempts=251))
+    )
+    alerts += episodes.update(
+        START, observe(row(time_ns=START + 3 * SECOND, hosts=300, attempts=310))
+    )
+    alerts += episodes.update(START + 2 * QUIET)
+    assert brief(alerts) == [
+        (RAISED, 25, "scan.host_sweep"),
+        (GROWN, 251, "scan.host_sweep"),
+        (CLOSED, 310, "scan.host_sweep"),
+    ]
+    assert len({alert.episode for alert in alerts}) == 1
+    assert alerts[2].time == START + 3 * SECOND + QUIET
+    assert alerts[2].last == START + 3 * SECOND
+    assert episodes.close() == []
+
+
+def test_hosts_and_ports_together_become_one_block_scan():
+    rows = np.concatenate(
+        [row(), row(time_ns=START + 1, window_ns=600 * SECOND, hosts=3, host_ports=60, attempts=60)]
+    )
+    alerts = Episodes().update(START, Sweep().update(rows))
+    assert [(alert.state, alert.check) for alert in alerts] == [
+        (RAISED, HOST_SWEEP),
+        (GROWN, BLOCK),
+    ]
+    assert alerts[0].episode == alerts[1].episode
+
+
+def test_a_process_comes_with_its_ancestry():
+    rows = row()
+    rows["process"]["started_ns"], rows["process"]["pid"], rows["process"]["exec_count"] = KEY
+    rows["source"] = 0
+    asked = []
+
+    def lookup(key):
+        asked.append(key)
+        return SCANNER_PROCESS, [PARENT]
+
+    alert = Episodes(lookup=lookup).update(START, Sweep().update(rows))[0]
+    assert asked == [KEY]
+    assert (alert.process, alert.ancestors) == (SCANNER_PROCESS, (PARENT,))
+    assert alert.source is None
+    unknown = Episodes().update(START, Sweep().update(rows))[0]
+    assert unknown.process is None
+    assert ("pid", 4711) in [(one.name, one.value) for one in unknown.evidence]
+
+
+def test_a_known_scanner_is_graver_and_says_why():
+    rows = row(established=10)
+    rows["process"]["pid"] = 4711
+    settings = Settings(sweep=SweepSettings(known_scanners=("X9",)))
+    episodes = Episodes(settings, lookup=lambda key: (SCANNER_PROCESS, []))
+    alert = episodes.update(START, Sweep().update(rows))[0]
+    assert alert.severity == 2
+    assert alert.evidence[-1].setting == "sweep.known_scanners"
+
+
+def test_findings_fold_by_rule_and_pair_and_grow_tenfold():
+    packets = [(START + i, SCANNER, NETWORK) for i in range(120)] + [
+        (START + 200, NETWORK, SCANNER)
+    ]
+    episodes = Episodes(rules=RULES)
+    alerts = episodes.update(START + 200, hits=hits(packets, [0] * 121)) + episodes.close()
+    assert [(alert.state, alert.count, alert.packet) for alert in alerts] == [
+        (RAISED, 1, 1),
+        (GROWN, 10, 10),
+        (GROWN, 100, 100),
+        (RAISED, 1, 121),
+        (CLOSED, 120, 120),
+    ]
+    assert (alerts[4].first, alerts[4].last) == (START, START + 119)
+
+
+def test_a_pause_ends_an_episode_within_a_batch_as_between_batches():
+    packets = [(START, SCANNER, NETWORK), (START + 1, SCANNER, NETWORK)]
+    later = [(time + QUIET + 5, src, dst) for time, src, dst in packets]
+    together = Episodes(rules=RULES)
+    apart = Episodes(rules=RULES)
+    end = START + QUIET + 9
+    first = together.update(end, hits=hits(packets + later, [0] * 4))
+    second = apart.update(START + 1, hits=hits(packets, [0, 0]))
+    second += apart.update(end, hits=hits(later, [0, 0]))
+    assert brief(first) == brief(second)
+    assert [alert.state for alert in first] == [RAISED, CLOSED, RAISED]
+    assert [alert.episode for alert in first] == [alert.episode for alert in second]
+
+
+def test_counted_rules_raise_nothing_and_are_counted():
+    episodes = Episodes(rules=RULES)
+    packets = [(START, SCANNER, NETWORK)] * 3
+    assert episodes.update(START, hits=hits(packets, [2, 2, 2])) == []
+    assert episodes.counters()["rule.tcp.counted"] == 3
+
+
+def test_a_flood_of_sources_folds_into_one_more_episode():
+    settings = Settings(episodes=EpisodeSettings(per_rule=10))
+    episodes = Episodes(settings, RULES)
+    packets = [(START + i, SCANNER + i, NETWORK) for i in range(5000)]
+    alerts = episodes.update(START + 5000, hits=hits(packets, [0] * 5000)) + episodes.close()
+    shared = [alert for alert in alerts if alert.source is None]
+    assert len(alerts) == 10 + len(shared)
+    assert [alert.count for alert in shared] == [1, 10, 100, 1000, 4990]
+    assert episodes.counters()["folded_sources"] == 4990
+
+
+def test_too_many_open_episodes_close_the_oldest():
+    settings = Settings(episodes=EpisodeSettings(open=10))
+    episodes = Episodes(settings, RULES)
+    packets = [(START + i, SCANNER + i // 2, NETWORK) for i in range(40)]
+    alerts = episodes.update(START + 40, hits=hits(packets, [0] * 40)) + episodes.close()
+    assert episodes.counters()["evicted"] == 10
+    assert [alert.count for alert in alerts if alert.state == CLOSED] == [2] * 20
+
+
+def test_groups_equal_a_dictionary():
+    random = np.random.default_rng(7)
+    packets = [
+        (START, SCANNER + int(a), NETWORK + int(b)) for a, b in random.integers(0, 4, (300, 2))
+    ]
+    rules = random.integers(0, 2, 300)
+    made = hits(packets, rules)
+    expected = {}
+    for place, ((_, src, dst), rule) in enumerate(zip(packets, rules, strict=True)):
+        expected.setdefault((int(rule), 0, src, 0, dst), []).append(place)
+    assert {key: rows.tolist() for key, rows in groups(made)} == expected
+    assert [key for key, _ in groups(made)] == list(expected)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, 1, 90 * SECOND, QUIET]), st.integers(0, 2), st.integers(0, 2)
+        ),
+        max_size=60,
+    ),
+    st.integers(1, 60),
+)
+def test_alerts_do_not_depend_on_where_batches_end(steps, batch):
+    time, packets, rules = START, [], []
+    for gap, source, rule in steps:
+        time += gap
+        packets.append((time, SCANNER + source, NETWORK))
+        rules.append(rule)
+
+    def run(size):
+        episodes, alerts = Episodes(rules=RULES), []
+        for start in range(0, len(packets), size):
+            part = packets[start : start + size]
+            made = hits(part, rules[start : start + size])
+            made.findings["packet"] += start
+            alerts += episodes.update(part[-1][0], hits=made)
+        return alerts + episodes.close()
+
+    assert run(batch) == run(len(packets) or 1)
+
+
+def test_a_replayed_scan_gives_the_same_alerts_from_packets_to_episode():
+    def run(size):
+        rows, now = contacts_of_a_scan(size)
+        fanout, judge, episodes = FanOut(FanOutSettings()), Sweep(), Episodes()
+        alerts = []
+        for connections in rows:
+            alerts += episodes.update(now, judge.update(fanout.update(connections)))
+        return alerts + episodes.close()
+
+    alerts = run(1000)
+    assert [alert.state for alert in alerts] == [RAISED, GROWN, CLOSED]
+    assert alerts[0].check is HOST_SWEEP
+    assert run(7) == alerts
+
+
+def test_episode_names_are_readable_and_differ():
+    names = {episode_id(1, ("a",), first) for first in range(2000)}
+    assert len(names) == 2000
+    assert all(len(name) == 8 and name.startswith("F-") for name in names)
+
+
+def test_the_detectors_have_sids_and_names_of_their_own():
+    assert sorted(one.sid for one in DETECTORS) == [9100901, 9100902, 9100903]
+    assert len({one.id for one in DETECTORS}) == len(DETECTORS)
+
+
+def test_an_imported_crawl_that_succeeds_is_silent():
+    rows = table(sweep(500, outcome=Outcome.ESTABLISHED), origin=5)
+    assert Sweep().update(FanOut().update(rows)) == []

@@ -1,0 +1,145 @@
+"""What an alert is: one state of one episode, with the check, the evidence, the process and the
+packet it rests on. All time is event time, so a replay makes the same alerts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Protocol
+
+from procwire.detect.detector import Endpoint, Evidence, Observation
+from procwire.detect.hits import Hits, endpoints
+from procwire.record import Process
+
+RAISED, GROWN, CLOSED = "raised", "grown", "closed"
+
+# Crockford's base 32: no letter that reads like a digit.
+_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_ID_LENGTH = 6
+
+
+class Check(Protocol):
+    """What an alert tells of its rule: a rule.Rule or a detector.Detector."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def sid(self) -> int: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def reference(self) -> str: ...
+    @property
+    def analytics(self) -> tuple[str, ...]: ...
+    @property
+    def severity(self) -> int: ...
+    @property
+    def tier(self) -> str: ...
+    @property
+    def suricata(self) -> tuple[str, ...]: ...
+    @property
+    def zeek(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One state of one episode.
+
+    state: raised, grown or closed; time: ns since the epoch at which it got into this state, first
+    and last: of what it folds; count: findings, or attempts of a scan; source, destination,
+    protocol: of the packet or the last target, None and 0 where unknown (or where many sources are
+    folded into one episode); packet: its number in its source, offset and size: the evidence in it,
+    None for detectors.
+    """
+
+    episode: str
+    state: str
+    check: Check
+    severity: int
+    time: int
+    first: int
+    last: int
+    count: int
+    source: Endpoint | None
+    destination: Endpoint | None
+    protocol: int
+    evidence: tuple[Evidence, ...]
+    targets: tuple[Endpoint, ...] = ()
+    process: Process | None = None
+    ancestors: tuple[Process, ...] = ()
+    packet: int | None = None
+    offset: int | None = None
+    size: int | None = None
+
+
+def episode_id(sid: int, subject: Iterable[object], first: int) -> str:
+    """A readable name, the same in every replay: F- and 30 bits in base 32."""
+    text = "|".join(str(part) for part in (sid, *subject, first))
+    number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
+    return "F-" + "".join(_DIGITS[number >> 5 * place & 31] for place in range(_ID_LENGTH))
+
+
+def scan_alert(
+    scan: Observation,
+    known: tuple[Process, Sequence[Process]] | None,
+    scanners: Collection[str],
+) -> Alert:
+    """The alert that a first observation raises.
+
+    known: the subject's process and its ancestors, parent first, where they are known; scanners:
+    names of scanning programs in lower case, which make it graver.
+    """
+    process, ancestors = known if known is not None else (None, ())
+    evidence, severity = scan.evidence, scan.severity
+    if process is not None and PurePath(process.exe).name.lower() in scanners:
+        named = Evidence("known_scanner", process.exe, None, "sweep.known_scanners")
+        evidence, severity = (*evidence, named), max(1, severity - 1)
+    if process is None and scan.subject is not None:
+        evidence = (*evidence, Evidence("pid", scan.subject[1]))
+    return Alert(
+        episode=episode_id(scan.detector.sid, (scan.subject, scan.source), scan.time),
+        state=RAISED,
+        check=scan.detector,
+        severity=severity,
+        time=scan.time,
+        first=scan.first,
+        last=scan.time,
+        count=scan.attempts,
+        source=scan.source,
+        destination=scan.last_target,
+        protocol=scan.protocol,
+        evidence=evidence,
+        targets=scan.targets,
+        process=process,
+        ancestors=tuple(ancestors),
+    )
+
+
+def finding_alert(check: Check, hits: Hits, place: int, shared: bool) -> Alert:
+    """The alert that the finding in row `place` raises.
+
+    shared: many sources are folded into one episode, so it belongs to no pair of addresses.
+    """
+    finding = hits.findings[place]
+    row = int(finding["row"])
+    time = int(hits.times[row])
+    source, destination = (None, None) if shared else endpoints(hits.packets, row)
+    return Alert(
+        episode=episode_id(check.sid, (end and end.address for end in (source, destination)), time),
+        state=RAISED,
+        check=check,
+        severity=check.severity,
+        time=time,
+        first=time,
+        last=time,
+        count=1,
+        source=source,
+        destination=destination,
+        protocol=int(hits.packets.protocol[row]),
+        evidence=(),
+        packet=int(finding["packet"]),
+        offset=int(finding["start"]),
+        size=int(finding["size"]),
+    )

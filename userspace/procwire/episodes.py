@@ -1,0 +1,227 @@
+"""Episodes: what detectors observe and packets break is folded into alerts, never listed.
+
+An episode is raised at once, again at each tenfold growth, and closed with its totals after a quiet
+time or at the end. Findings are grouped in NumPy, Python runs once per group. Alerts come in order
+of event time and do not depend on where batches end.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.alert import CLOSED, GROWN, RAISED, Alert, Check, finding_alert, scan_alert
+from procwire.config import Settings
+from procwire.detect.detector import BLOCK, Observation, ProcessId
+from procwire.detect.hits import Hits, groups
+from procwire.record import Process
+
+Lookup = Callable[[ProcessId], tuple[Process, Sequence[Process]] | None]
+"""A process key -> the process and its ancestors, parent first; None where it is unknown."""
+
+_STATE_ORDER = {CLOSED: 0, RAISED: 1, GROWN: 2}
+
+Key = tuple[object, ...]
+"""What makes an episode: its rule and addresses, or "scan" and its subject."""
+
+
+@dataclass
+class _Episode:
+    """latest: its state now, not yet told; told: the count last told; figure: the largest seen;
+    next_raise: the figure at which it is told again; due: when it closes, as queued."""
+
+    key: Key
+    latest: Alert
+    told: int
+    figure: int
+    next_raise: int
+    due: int = 0
+
+
+class Episodes:
+    """Folds observations and findings into alerts.
+
+    rules: what FINDING.rule is an index into; lookup: where the process of a key is asked for.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        rules: Sequence[Check] = (),
+        lookup: Lookup = lambda key: None,
+    ) -> None:
+        settings = settings or Settings()
+        self._settings, self._rules, self._lookup = settings.episodes, rules, lookup
+        self._scanners = {name.lower() for name in settings.sweep.known_scanners}
+        self._open: dict[Key, _Episode] = {}
+        self._due: list[tuple[int, int, Key]] = []
+        self._pushed = 0
+        self._of_rule: Counter[object] = Counter()
+        self._clock = 0
+        self._counts: Counter[str] = Counter(opened=0, evicted=0, folded_sources=0, alerts=0)
+
+    def update(
+        self, now: int, observations: Iterable[Observation] = (), hits: Hits | None = None
+    ) -> list[Alert]:
+        """The alerts of one batch, in order of time.
+
+        now: event time at the end of the batch, ns; episodes that are quiet by then are closed.
+        """
+        alerts: list[Alert] = []
+        for scan in observations:
+            self._observe(scan, alerts)
+        if hits is not None and len(hits.findings):
+            self._fold(hits, alerts)
+        self._clock = max(self._clock, now)
+        while self._due and self._due[0][0] <= self._clock:
+            episode = self._next_due()
+            if episode is not None:
+                self._close(episode, episode.due, alerts)
+        return self._sorted(alerts)
+
+    def close(self) -> list[Alert]:
+        """The end of the run: the totals of every open episode."""
+        alerts: list[Alert] = []
+        for episode in list(self._open.values()):
+            self._close(episode, self._clock, alerts)
+        self._due.clear()
+        return self._sorted(alerts)
+
+    def counters(self) -> dict[str, int]:
+        """opened: episodes; evicted: closed early because too many were open; folded_sources:
+        findings that went into a rule's common episode for the same reason; alerts: handed out;
+        and by rule, the findings of tier C, which are counted only."""
+        return dict(self._counts)
+
+    def _sorted(self, alerts: list[Alert]) -> list[Alert]:
+        self._counts["alerts"] += len(alerts)
+        return sorted(
+            alerts, key=lambda one: (one.time, _STATE_ORDER[one.state], one.check.sid, one.episode)
+        )
+
+    def _observe(self, scan: Observation, alerts: list[Alert]) -> None:
+        key: Key = ("scan", scan.subject or scan.source)
+        episode = self._current(key, scan.time, alerts)
+        if episode is None:
+            known = self._lookup(scan.subject) if scan.subject is not None else None
+            self._begin(key, scan_alert(scan, known, self._scanners), scan.figure, alerts)
+            return
+        before = episode.latest
+        check = before.check if before.check is scan.detector else BLOCK
+        now = replace(
+            before,
+            state=GROWN,
+            check=check,
+            severity=min(before.severity, scan.severity),
+            time=scan.time,
+            first=min(before.first, scan.first),
+            last=max(before.last, scan.time),
+            count=max(before.count, scan.attempts),
+            destination=scan.last_target,
+            evidence=scan.evidence if scan.figure >= episode.figure else before.evidence,
+            targets=scan.targets,
+        )
+        episode.latest = now
+        episode.figure = max(episode.figure, scan.figure)
+        if check is not before.check or scan.figure >= episode.next_raise:
+            alerts.append(now)
+            episode.told = now.count
+            episode.next_raise = 10 * episode.figure
+
+    def _fold(self, hits: Hits, alerts: list[Alert]) -> None:
+        """Findings of counted rules are counted; the rest extend episodes, group by group."""
+        found = np.bincount(hits.findings["rule"], minlength=len(self._rules))
+        counted = np.array([rule.tier == "C" for rule in self._rules])
+        for index in np.flatnonzero(counted & (found > 0)).tolist():
+            self._counts[f"rule.{self._rules[index].id}"] += int(found[index])
+        hits = hits._replace(findings=hits.findings[~counted[hits.findings["rule"]]])
+        crowd: dict[Key, list[NDArray[np.int64]]] = {}
+        for key, rows in groups(hits):
+            if key in self._open or self._of_rule[key[0]] < self._settings.per_rule:
+                self._extend(key, hits, rows, alerts)
+            else:
+                crowd.setdefault(key[:1], []).append(rows)
+        for rule, parts in crowd.items():
+            rows = np.sort(np.concatenate(parts))
+            self._counts["folded_sources"] += len(rows)
+            self._extend(rule, hits, rows, alerts)
+
+    def _extend(self, key: Key, hits: Hits, rows: NDArray[np.int64], alerts: list[Alert]) -> None:
+        """Enter the rows of one key, split wherever they pause for the quiet time."""
+        times = hits.times[hits.findings["row"][rows]]
+        pauses = np.flatnonzero(np.diff(times) >= self._settings.quiet_ns) + 1
+        for part, at in zip(np.split(rows, pauses), np.split(times, pauses), strict=True):
+            episode = self._current(key, int(at[0]), alerts)
+            before = 0 if episode is None else episode.latest.count
+            if episode is None:
+                episode = self._begin(key, self._alert_of(key, hits, int(part[0])), 1, alerts)
+            name, first = episode.latest.episode, episode.latest.first
+            total = before + len(part)
+            while episode.next_raise <= total:
+                grown = self._alert_of(key, hits, int(part[episode.next_raise - before - 1]))
+                episode.told = episode.next_raise
+                alerts.append(
+                    replace(grown, episode=name, state=GROWN, first=first, count=episode.told)
+                )
+                episode.next_raise *= 10
+            episode.latest = replace(
+                self._alert_of(key, hits, int(part[-1])),
+                episode=name,
+                first=first,
+                count=total,
+                last=max(episode.latest.last, int(at.max())),
+            )
+
+    def _alert_of(self, key: Key, hits: Hits, place: int) -> Alert:
+        rule = self._rules[int(hits.findings["rule"][place])]
+        return finding_alert(rule, hits, place, shared=len(key) == 1)
+
+    def _current(self, key: Key, time: int, alerts: list[Alert]) -> _Episode | None:
+        """The open episode of `key`; one that was quiet for too long by `time` is closed first."""
+        episode = self._open.get(key)
+        if episode is None or time - episode.latest.last < self._settings.quiet_ns:
+            return episode
+        self._close(episode, episode.latest.last + self._settings.quiet_ns, alerts)
+        return None
+
+    def _begin(self, key: Key, alert: Alert, figure: int, alerts: list[Alert]) -> _Episode:
+        while len(self._open) >= self._settings.open:
+            oldest = self._next_due()
+            if oldest is not None:
+                self._counts["evicted"] += 1
+                self._close(oldest, max(self._clock, oldest.latest.last), alerts)
+        episode = _Episode(key, alert, alert.count, figure, 10 * figure)
+        self._open[key] = episode
+        self._of_rule[key[0]] += 1
+        self._counts["opened"] += 1
+        self._push(episode)
+        alerts.append(alert)
+        return episode
+
+    def _push(self, episode: _Episode) -> None:
+        episode.due = episode.latest.last + self._settings.quiet_ns
+        self._pushed += 1
+        heapq.heappush(self._due, (episode.due, self._pushed, episode.key))
+
+    def _next_due(self) -> _Episode | None:
+        """Take the head of the queue: its episode, or None where that ended or had news since."""
+        due, _, key = heapq.heappop(self._due)
+        episode = self._open.get(key)
+        if episode is None or episode.due != due:
+            return None
+        if episode.latest.last + self._settings.quiet_ns > due:
+            self._push(episode)
+            return None
+        return episode
+
+    def _close(self, episode: _Episode, time: int, alerts: list[Alert]) -> None:
+        """Forget the episode; its totals are told where they are more than was told before."""
+        del self._open[episode.key]
+        self._of_rule[episode.key[0]] -= 1
+        if episode.latest.count != episode.told:
+            alerts.append(replace(episode.latest, state=CLOSED, time=time))
