@@ -1,0 +1,77 @@
+"""The whole path from packets and kernel counters to alerts, in batches and in event time.
+
+Live capture, files and the kernel sensor all end here, so the same packets give the same alerts
+whichever way they came.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.alert import Alert
+from procwire.capture.batch import PacketBatch
+from procwire.config import Settings
+from procwire.decode.contacts import Contacts
+from procwire.decode.frame import SKIP_REASONS, decode
+from procwire.detect.fanout import FanOut
+from procwire.detect.hits import Hits
+from procwire.detect.sweep import Sweep
+from procwire.episodes import Episodes, Lookup
+from procwire.evaluate import evaluate
+from procwire.rules import all_rules
+
+
+class Analysis:
+    """Detectors and episodes of one run.
+
+    lookup: where the process of a kernel row is asked for; by default none is known.
+    """
+
+    def __init__(self, settings: Settings, lookup: Lookup = lambda key: None) -> None:
+        contacts = settings.contacts
+        self._contacts = Contacts(contacts.capacity, contacts.timeout_ns)
+        self._fanout = FanOut(settings.fanout)
+        self._sweep = Sweep(settings.sweep)
+        self._episodes = Episodes(settings, all_rules(), lookup)
+        self._skipped = np.zeros(len(SKIP_REASONS), np.int64)
+        self._counts = {"packets": 0, "bytes": 0, "findings": 0}
+
+    def packets(self, batch: PacketBatch) -> list[Alert]:
+        """The alerts that a batch of packets raises."""
+        if not len(batch.start):
+            return []
+        decoded = decode(batch)
+        findings = evaluate(batch, decoded)
+        contacts = self._contacts.update(decoded.packets, batch.time)
+        scans = self._sweep.update(self._fanout.update(contacts))
+        self._skipped += decoded.skipped
+        self._counts["packets"] += len(batch.start)
+        self._counts["bytes"] += int(batch.length.sum(dtype=np.int64))
+        self._counts["findings"] += len(findings)
+        hits = Hits(findings, decoded.packets, batch.time)
+        return self._episodes.update(int(batch.time.max()), scans, hits)
+
+    def fanouts(self, rows: NDArray[np.void], now: int) -> list[Alert]:
+        """The alerts that the kernel's fan-out rows raise.
+
+        rows: event.FANOUT_EVENT (n,), times in ns since the epoch; now: the same clock's time up to
+        which everything has been seen.
+        """
+        return self._episodes.update(now, self._sweep.update(rows))
+
+    def finish(self) -> list[Alert]:
+        """The end of the input: what is still unanswered has failed, and totals are told."""
+        scans = self._sweep.update(self._fanout.update(self._contacts.flush()))
+        alerts = self._episodes.update(0, scans)
+        return alerts + self._episodes.close()
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        """What was seen, skipped and dropped, by part."""
+        return {
+            "decode": self._counts | dict(zip(SKIP_REASONS, self._skipped.tolist(), strict=True)),
+            "contacts": self._contacts.counters(),
+            "fanout": self._fanout.counters(),
+            "sweep": self._sweep.counters(),
+            "episodes": self._episodes.counters(),
+        }
