@@ -101,6 +101,16 @@ networks = st.one_of(
 
 
 @st.composite
+def ppp_header(draw: st.DrawFn, ethertype: int) -> bytes:
+    if draw(rarely):
+        return draw(st.sampled_from((b"\x0f\0", b"\x8f\0"))) + struct.pack(">H", ethertype)
+    protocol = {0x0800: 0x0021, 0x86DD: 0x0057}.get(ethertype, 0x8021)
+    packed = struct.pack(">H", protocol)
+    compressed = protocol < 256 and draw(st.booleans())
+    return draw(st.sampled_from((b"", b"\xff\x03"))) + (packed[1:] if compressed else packed)
+
+
+@st.composite
 def frame(draw: st.DrawFn) -> tuple[bytes, int, int]:
     """(captured bytes, length on the wire, link type)"""
     ethertype, body = draw(networks)
@@ -110,14 +120,13 @@ def frame(draw: st.DrawFn) -> tuple[bytes, int, int]:
         ethertype = tag
     link = draw(st.sampled_from((1, 1, 1, *LINKS)))
     family_ipv6 = draw(st.sampled_from((10, 23, 24, 28, 30)))
-    families = {0x0800: (0x21, 2), 0x86DD: (0x57, family_ipv6)}
-    ppp, family = families.get(ethertype, (0x8021, 7))
+    family = {0x0800: 2, 0x86DD: family_ipv6}.get(ethertype, 7)
     order = draw(st.sampled_from("<>"))
     header = {
         1: bytes(12) + struct.pack(">H", ethertype),
         113: bytes(14) + struct.pack(">H", ethertype),
         276: struct.pack(">H", ethertype) + bytes(18),
-        9: draw(st.sampled_from((b"", b"\xff\x03"))) + struct.pack(">H", ppp),
+        9: draw(ppp_header(ethertype)),
         0: struct.pack(f"{order}I", family),
         108: struct.pack(f"{order}I", family),
     }.get(link, b"")

@@ -95,8 +95,9 @@ def read_other_link(packet: Packet, link: int) -> tuple[int, int]:
             packet.read(0, 1)
         first = packet.data[0] >> 4 if packet.data else 4
         return FIXED_LINKS.get(link, 0x86DD if first == 6 else 0x0800), 0
-    with_address = packet.data[:2] == b"\xff\x03"
-    size = {113: 16, 276: 20, 0: 4, 108: 4, 9: 4 if with_address else 2}[link]
+    if link == 9:
+        return read_ppp(packet)
+    size = {113: 16, 276: 20, 0: 4, 108: 4}[link]
     if packet.length < size:
         raise Skip("truncated link header")
     header = packet.read(0, size)
@@ -104,12 +105,24 @@ def read_other_link(packet: Packet, link: int) -> tuple[int, int]:
         return int.from_bytes(header[14:], "big"), size
     if link == 276:
         return int.from_bytes(header[:2], "big"), size
-    if link == 9:
-        return PPP_ETHERTYPES.get(int.from_bytes(header[-2:], "big"), 0xFFFF), size
     family = int.from_bytes(header, "little")
     if family > 0xFFFF:
         family = int.from_bytes(header, "big")
     return FAMILY_ETHERTYPES.get(family, 0xFFFF), size
+
+
+def read_ppp(packet: Packet) -> tuple[int, int]:
+    data = packet.data
+    at = 2 if data[:2] == b"\xff\x03" else 0
+    cisco = data[:1] in (b"\x0f", b"\x8f")
+    compressed = data[at : at + 1] != b"" and data[at] % 2 == 1
+    size = 4 if cisco else at + (1 if compressed else 2)
+    if packet.length < size:
+        raise Skip("truncated link header")
+    header = packet.read(0, size)
+    if cisco:
+        return int.from_bytes(header[2:], "big"), size
+    return PPP_ETHERTYPES.get(int.from_bytes(header[at:], "big"), 0xFFFF), size
 
 
 def decode_arp(packet: Packet, start: int, outer: int) -> None:

@@ -1,0 +1,117 @@
+"""Reads link headers: how long they are, and what they carry, as an ethertype.
+
+The layouts are those of https://www.tcpdump.org/linktypes.html.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.capture import batch as links
+from procwire.capture.fields import u8, u16, u32
+from procwire.decode.output import Extent
+from procwire.jit import fused
+
+ETHERTYPE_IPV4, ETHERTYPE_ARP, ETHERTYPE_IPV6 = 0x0800, 0x0806, 0x86DD
+# Stands for whatever else a link header names that has no ethertype.
+_NO_ETHERTYPE = 0xFFFF
+
+_ETHERNET_HEADER, _ETHERNET_TYPE = 14, 12
+_SLL_HEADER, _SLL_TYPE = 16, 14
+_SLL2_HEADER, _SLL2_TYPE = 20, 0
+_CISCO_HEADER, _CISCO_TYPE = 4, 2
+_FAMILY_HEADER = 4
+
+_FAMILY_IPV4 = 2
+# AF_INET6 of Linux, Windows, NetBSD, FreeBSD and Darwin.
+_FAMILIES_IPV6 = (10, 23, 24, 28, 30)
+
+_PPP_IPV4, _PPP_IPV6 = 0x0021, 0x0057
+_PPP_ADDRESS_CONTROL = 0xFF03
+_CISCO_ADDRESSES = (0x0F, 0x8F)
+
+
+@fused
+def link_header_size(data: NDArray[np.uint8], frame: Extent, link: int) -> int:
+    """Bytes before the network layer."""
+    if link == links.ETHERNET:
+        return _ETHERNET_HEADER
+    if link == links.LINUX_SLL:
+        return _SLL_HEADER
+    if link == links.LINUX_SLL2:
+        return _SLL2_HEADER
+    if link == links.NULL or link == links.LOOP:
+        return _FAMILY_HEADER
+    if link == links.PPP:
+        if _is_cisco(data, frame):
+            return _CISCO_HEADER
+        return _ppp_protocol(data, frame) + _ppp_protocol_size(data, frame)
+    return 0
+
+
+@fused
+def link_ethertype(data: NDArray[np.uint8], frame: Extent, link: int) -> int:
+    """What the link header, all of it captured, says that it carries."""
+    if link == links.ETHERNET:
+        return u16(data, frame.start + _ETHERNET_TYPE, True)
+    if link == links.LINUX_SLL:
+        return u16(data, frame.start + _SLL_TYPE, True)
+    if link == links.LINUX_SLL2:
+        return u16(data, frame.start + _SLL2_TYPE, True)
+    if link == links.NULL or link == links.LOOP:
+        return _family_ethertype(data, frame)
+    if link == links.PPP:
+        return _ppp_ethertype(data, frame)
+    if link == links.IPV4:
+        return ETHERTYPE_IPV4
+    if link == links.IPV6:
+        return ETHERTYPE_IPV6
+    if link == links.RAW or link == links.RAW_BSD:
+        version_6 = frame.captured > 0 and u8(data, frame.start) >> 4 == 6
+        return ETHERTYPE_IPV6 if version_6 else ETHERTYPE_IPV4
+    return _NO_ETHERTYPE
+
+
+@fused
+def _family_ethertype(data: NDArray[np.uint8], frame: Extent) -> int:
+    # In the byte order of the machine that captured; no family is above 255.
+    family = u32(data, frame.start, False)
+    if family > 0xFFFF:
+        family = u32(data, frame.start, True)
+    if family == _FAMILY_IPV4:
+        return ETHERTYPE_IPV4
+    return ETHERTYPE_IPV6 if family in _FAMILIES_IPV6 else _NO_ETHERTYPE
+
+
+@fused
+def _ppp_ethertype(data: NDArray[np.uint8], frame: Extent) -> int:
+    if _is_cisco(data, frame):
+        return u16(data, frame.start + _CISCO_TYPE, True)
+    at = frame.start + _ppp_protocol(data, frame)
+    compressed = _ppp_protocol_size(data, frame) == 1
+    protocol = u8(data, at) if compressed else u16(data, at, True)
+    if protocol == _PPP_IPV4:
+        return ETHERTYPE_IPV4
+    return ETHERTYPE_IPV6 if protocol == _PPP_IPV6 else _NO_ETHERTYPE
+
+
+@fused
+def _is_cisco(data: NDArray[np.uint8], frame: Extent) -> bool:
+    """Whether a PPP capture holds Cisco HDLC, as serial interfaces also deliver it."""
+    return frame.captured > 0 and u8(data, frame.start) in _CISCO_ADDRESSES
+
+
+@fused
+def _ppp_protocol(data: NDArray[np.uint8], frame: Extent) -> int:
+    """Where a PPP header names its protocol: address and control may be left out (RFC 1661 6.6)."""
+    if frame.captured >= 2 and u16(data, frame.start, True) == _PPP_ADDRESS_CONTROL:
+        return 2
+    return 0
+
+
+@fused
+def _ppp_protocol_size(data: NDArray[np.uint8], frame: Extent) -> int:
+    """One byte where it is odd, for all second bytes are odd and all first ones even (6.5)."""
+    at = _ppp_protocol(data, frame)
+    return 1 if frame.captured > at and u8(data, frame.start + at) & 1 else 2
