@@ -18,6 +18,13 @@
 #define __always_inline inline __attribute__((always_inline))
 #endif
 
+/* The verifier walks a global function of its own once, not once for each path of its callers. */
+#ifdef __bpf__
+#define SUBPROGRAM __attribute__((noinline))
+#else
+#define SUBPROGRAM static inline
+#endif
+
 #define MEASURES 4
 
 /* Time zero of the grid is boot, so the second bucket of a young machine may start before it: the
@@ -125,9 +132,8 @@ static __always_inline __u64 mix64(__u64 x)
 #define GOLDEN_RATIO 0x9e3779b97f4a7c15ULL
 
 /* The position of the highest one bit, counted from 1; 0 for 0. Spelt out because clang 14 crashes
- * on __builtin_clzll for BPF; a function of its own because the verifier then walks its 64 paths
- * once, not once for each path of the caller. */
-__attribute__((noinline)) __u32 bit_length(__u64 x)
+ * on __builtin_clzll for BPF. */
+SUBPROGRAM __u32 bit_length(__u64 x)
 {
 	__u32 length = 0;
 

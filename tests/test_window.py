@@ -1,0 +1,224 @@
+"""kernel/window.h, the text the sensor runs, compiled for this machine and held against counting.
+
+The oracle, naive_fanout.py, is also that of the packets' fan-out: kernel and wire count alike.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from cffi import FFI
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive_fanout import NaiveFanOut
+from procwire.event import SAMPLE_TARGETS, Measure, Outcome
+
+ROOT = Path(__file__).parent.parent
+KERNEL = ROOT / "kernel"
+SECOND = 1_000_000_000
+WINDOWS = (10 * SECOND, 60 * SECOND, 600 * SECOND)
+NETWORK = 0xFFFF_0A00_0000
+FIGURES = (
+    "window_ns",
+    "threshold",
+    "attempts",
+    "established",
+    "refused",
+    "failures",
+    "hosts",
+    "host_ports",
+    "sequential_run",
+)
+ALPHA_SCALED = 7213 * 512 * 1000 * 512 * 512 * 2**32 // (10000 * (512 * 1000 + 1079))
+
+
+def parsed(header: Path) -> str:
+    """The integer #defines, enums and structs of a header; cffi reads no functions' bodies."""
+    text = header.read_text()
+    return "\n".join(
+        re.findall(r"^#define \w+ \d+$", text, re.MULTILINE)
+        + re.findall(r"^(?:enum|struct) \w+ \{.*?^\};", text, re.MULTILINE | re.DOTALL)
+    )
+
+
+@pytest.fixture(scope="module")
+def window(tmp_path_factory):
+    ffi = FFI()
+    ffi.cdef((ROOT / "bindings" / "fixed_width.h").read_text())
+    for name in ("event.h", "linear_count.h", "window.h"):
+        ffi.cdef(parsed(KERNEL / name))
+    ffi.cdef((ROOT / "tests" / "window_probe.h").read_text())
+    ffi.set_source(
+        "window_probe",
+        '#include "window.h"\n#include "window_probe.h"\n',
+        sources=[str(ROOT / "tests" / "window_probe.c")],
+        include_dirs=[str(KERNEL), str(ROOT / "tests")],
+    )
+    folder = tmp_path_factory.mktemp("window")
+    ffi.compile(tmpdir=str(folder))
+    sys.path.insert(0, str(folder))
+    try:
+        return importlib.import_module("window_probe")
+    finally:
+        sys.path.remove(str(folder))
+
+
+class KernelFanOut:
+    """One process's state in the kernel, with the oracle's interface."""
+
+    def __init__(self, window, windows=WINDOWS, thresholds=(25, 50, 100, 20), detail_limit=32):
+        self.ffi, self.lib = window.ffi, window.lib
+        self.state = self.ffi.new("struct fanout_state *")
+        self.settings = self.ffi.new("struct fanout_settings *")
+        self.settings.window_ns = windows
+        self.settings.hosts, self.settings.host_ports = thresholds[:2]
+        self.settings.failures, self.settings.sequential_run = thresholds[2:]
+        self.settings.detail_limit = detail_limit
+        self.crossing = self.ffi.new("struct fanout_crossing *")
+
+    def attempt(self, time, address, port):
+        target = {"hi": address >> 64, "lo": address & (2**64 - 1), "port": port, "protocol": 6}
+        row = self.ffi.new("struct fanout_target *", target)
+        self.lib.probe_attempt(self.state, self.settings, row, time, self.crossing)
+        return self.report(time)
+
+    def end(self, time, outcome):
+        self.lib.probe_outcome(self.state, self.settings, outcome, time, self.crossing)
+        return self.report(time)
+
+    def bucket(self, window, time):
+        return self.state.window[window].bucket[self.lib.probe_older(self.state, window, time)]
+
+    def estimate(self, distinct):
+        return self.lib.probe_estimate(self.ffi.addressof(distinct))
+
+    def report(self, time):
+        crossing = self.crossing
+        if crossing.measure == 0:
+            return None
+        start = crossing.window_start_ns
+        sampled = min(self.state.sampled, SAMPLE_TARGETS)
+        return {name: getattr(crossing, name) for name in FIGURES} | {
+            "time_ns": time,
+            "measure": Measure(crossing.measure),
+            "window_start_ns": start if start < 2**63 else start - 2**64,
+            "first": self.pair(self.state.first),
+            "last": self.pair(self.state.last),
+            "samples": sampled,
+            "sample": tuple(self.pair(self.state.sample[i]) for i in range(sampled)),
+        }
+
+    @staticmethod
+    def pair(target):
+        return target.hi << 64 | target.lo, target.port
+
+
+def without_truth(report):
+    """The oracle's report as the kernel gives it."""
+    if report is None:
+        return None
+    shown = {name: value for name, value in report.items() if name != "exact"}
+    return shown | {"sample": shown["sample"][: shown["samples"]]}
+
+
+# Small numbers, so that repeats, neighbours and full rounds of a window all happen.
+steps = st.lists(
+    st.tuples(
+        st.sampled_from([0, 1, SECOND // 3, SECOND, 4 * SECOND, 31 * SECOND]),
+        st.one_of(
+            st.tuples(
+                st.integers(NETWORK, NETWORK + 40) | st.integers(2**64 - 2, 2**64 + 2),
+                st.sampled_from([80, 81, 82, 443]),
+            ),
+            st.sampled_from([Outcome.ESTABLISHED, Outcome.REFUSED, Outcome.DENIED]),
+            st.sampled_from([Outcome.TIMED_OUT, Outcome.UNREACHABLE, Outcome.ABORTED]),
+        ),
+    ),
+    max_size=120,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(start=st.integers(1, 700 * SECOND) | st.just(10**18), steps=steps)
+def test_equals_the_oracle_step_by_step(window, start, steps):
+    thresholds = (3, 5, 4, 3)
+    kernel = KernelFanOut(window, thresholds=thresholds)
+    oracle = NaiveFanOut(WINDOWS, thresholds)
+    time = start
+    for pause, what in steps:
+        time += pause
+        if isinstance(what, Outcome):
+            expected, found = oracle.end(time, 0, what), kernel.end(time, what)
+        else:
+            expected, found = oracle.attempt(time, 0, *what), kernel.attempt(time, *what)
+        assert found == without_truth(expected)
+
+
+@pytest.mark.parametrize("count", [10, 100, 1000, 10_000, 100_000])
+def test_distinct_hosts_stay_within_the_stated_error(window, count):
+    kernel = KernelFanOut(window)
+    for i in range(count):
+        kernel.attempt(SECOND, NETWORK + i, 80)
+    bucket = kernel.bucket(2, SECOND)
+    assert bucket.attempts == count
+    # Three standard errors of 1.04 / sqrt(512); small sets are off by a few at most.
+    allowed = max(3, 3 * 1.04 / math.sqrt(512) * count)
+    assert abs(kernel.estimate(bucket.hosts) - count) <= allowed
+    assert abs(kernel.estimate(bucket.host_ports) - count) <= allowed
+
+
+@settings(max_examples=30, deadline=None)
+@given(targets=st.sets(st.tuples(st.integers(0, 2**128 - 1), st.integers(0, 65535)), max_size=300))
+def test_any_addresses_are_told_apart_within_five_errors(window, targets):
+    kernel = KernelFanOut(window)
+    for address, port in targets:
+        kernel.attempt(SECOND, address, port)
+        kernel.attempt(SECOND, address, port)
+    bucket = kernel.bucket(0, SECOND)
+    pairs, hosts = len(targets), len({address for address, _ in targets})
+    allowed = 5 * 1.04 / math.sqrt(512)
+    assert bucket.attempts == 2 * pairs
+    assert abs(kernel.estimate(bucket.host_ports) - pairs) <= max(4, allowed * pairs)
+    assert abs(kernel.estimate(bucket.hosts) - hosts) <= max(4, allowed * hosts)
+
+
+def test_a_figure_covers_half_to_a_whole_window(window):
+    """One attempt each second: between half a window's and a whole window's are reported."""
+    kernel = KernelFanOut(window)
+    counts = []
+    for second in range(1, 60):
+        kernel.attempt(second * SECOND, NETWORK, 80)
+        counts.append(kernel.bucket(0, second * SECOND).attempts)
+    assert all(5 <= count <= 10 for count in counts[10:])
+
+
+def test_a_machine_booted_seconds_ago_counts_like_any(window):
+    """The second bucket's grid start lies before time zero."""
+    kernel = KernelFanOut(window)
+    for i in range(30):
+        kernel.attempt(SECOND + i, NETWORK + i, 80)
+    for index in range(len(WINDOWS)):
+        assert kernel.bucket(index, SECOND + 30).attempts == 30
+
+
+def test_details_are_limited_per_shortest_window(window):
+    kernel = KernelFanOut(window, detail_limit=4)
+
+    def allowed(time):
+        return kernel.lib.probe_detail(kernel.state, kernel.settings, time)
+
+    assert [allowed(SECOND) for _ in range(6)] == [1, 1, 1, 1, 0, 0]
+    assert allowed(11 * SECOND) == 1
+
+
+def test_linear_counting_table_is_the_formula():
+    text = (KERNEL / "linear_count.h").read_text()
+    body = re.search(r"linear_count\[.*?\{(.*?)\}", text, re.DOTALL)
+    numbers = [int(number) for number in re.findall(r"\d+", body.group(1))]
+    assert numbers[1:] == [round(512 * math.log(512 / zeros)) for zeros in range(1, 513)]
+    assert int(re.search(r"DISTINCT_SCALE (\d+)ULL", text).group(1)) == ALPHA_SCALED

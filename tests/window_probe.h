@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/* kernel/window.h as functions that a test can call: the steps of the sensor, without its map. */
+
+void probe_attempt(struct fanout_state *state, const struct fanout_settings *settings,
+		   const struct fanout_target *target, __u64 now, struct fanout_crossing *crossing);
+void probe_outcome(struct fanout_state *state, const struct fanout_settings *settings,
+		   __u32 outcome, __u64 now, struct fanout_crossing *crossing);
+int probe_detail(struct fanout_state *state, const struct fanout_settings *settings, __u64 now);
+__u32 probe_older(const struct fanout_state *state, int window, __u64 now);
+__u32 probe_estimate(const struct distinct *set);
