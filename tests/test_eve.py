@@ -1,0 +1,276 @@
+"""EVE records are valid by Suricata's schema and safe to show; so is the text for people."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from procwire.alert import RAISED, Alert
+from procwire.detect.detector import HOST_SWEEP, Detector, Endpoint, Evidence
+from procwire.output.eve import EveWriter, Source, encode, record, timestamp
+from procwire.output.printable import printable
+from procwire.output.text import TextWriter, text
+from procwire.record import Process
+
+SCHEMA = Path(__file__).parent.parent.parent / "shared" / "facts" / "eve-schema-8.json"
+START = 1_790_000_000_123_456_789
+NASTY = "\x1b[31m\u202egnp.exe\x9b2J\n\udcff\U000e0041ok"
+PROCESS = Process(
+    (77, 4711, 2),
+    (1, 1, 1),
+    START,
+    33,
+    "www-data",
+    "/tmp/x9",
+    ("/tmp/x9", "-r", "10.20.0.0/24"),
+    "x9",
+    "/",
+    None,
+    None,
+    "kernel",
+)
+PARENT = replace(PROCESS, key=(1, 1, 1), comm="php-fpm", exe="/usr/sbin/php-fpm", argv=("php",))
+
+
+def endpoint(text, port=None):
+    prefix = bytes(10) + b"\xff\xff"
+    return Endpoint(prefix + bytes(int(part) for part in text.split(".")), port)
+
+
+SCAN = Alert(
+    episode="F-7Q2KXM",
+    state=RAISED,
+    check=HOST_SWEEP,
+    severity=1,
+    time=START,
+    first=START - 38_000_000_000,
+    last=START,
+    count=220,
+    source=endpoint("10.0.0.5"),
+    destination=endpoint("10.0.0.9", 445),
+    protocol=6,
+    evidence=(
+        Evidence("hosts", 214, 25, "sweep.hosts"),
+        Evidence("window_s", 60.0),
+        Evidence("unanswered", 0.97, 0.5, "sweep.unanswered"),
+        Evidence("sequential_run", 200, 20, "sweep.sequential_run"),
+    ),
+    targets=(endpoint("10.0.0.9", 445),),
+    process=PROCESS,
+    ancestors=(PARENT,),
+)
+RULE = Detector(
+    "udp.len_mismatch",
+    9100301,
+    "Length field shorter than the UDP header",
+    "RFC 768, Length",
+    ("AN1962", "AN1999"),
+    3,
+    suricata=("decoder.udp.hlen_too_small",),
+)
+HIT = replace(
+    SCAN,
+    check=RULE,
+    severity=3,
+    source=endpoint("10.0.0.5", 40000),
+    destination=endpoint("10.0.0.9", 53),
+    protocol=17,
+    evidence=(),
+    targets=(),
+    process=None,
+    ancestors=(),
+    packet=17,
+    offset=38,
+    size=2,
+)
+ICMP_HIT = replace(
+    HIT,
+    check=replace(RULE, id="icmp4.short", zeek=("bad_ICMP",), suricata=()),
+    source=endpoint("10.0.0.5", 8),
+    destination=endpoint("10.0.0.9", 0),
+    protocol=1,
+)
+SHARED_HIT = replace(HIT, source=None, destination=None)
+V6_HIT = replace(
+    HIT, source=Endpoint(bytes(15) + b"\x01", 1), destination=Endpoint(bytes(15) + b"\x02", 2)
+)
+TIER_B = replace(HIT, check=replace(RULE, id="tcp.odd", tier="B"))
+NASTY_SCAN = replace(SCAN, process=replace(PROCESS, exe=NASTY, comm=NASTY, argv=(NASTY, "a b")))
+ALERTS = {
+    "scan": SCAN,
+    "rule": HIT,
+    "icmp": ICMP_HIT,
+    "many sources": SHARED_HIT,
+    "ipv6": V6_HIT,
+    "anomaly": TIER_B,
+    "hostile process": NASTY_SCAN,
+    "without addresses": replace(SCAN, source=None, process=None),
+    "unknown protocol": replace(HIT, protocol=253),
+}
+FILE = Source(pcap_filename="a.pcap")
+
+
+@pytest.fixture(scope="module")
+def valid():
+    """Suricata's own schema as a function that raises for a record outside it."""
+    if not SCHEMA.is_file():
+        pytest.skip(f"no schema at {SCHEMA}")
+    return jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate
+
+
+@pytest.mark.parametrize("source", [FILE, Source(in_iface="eth0"), Source()])
+@pytest.mark.parametrize("alert", ALERTS.values(), ids=ALERTS.keys())
+def test_every_alert_is_valid(valid, alert, source):
+    valid(json.loads(encode(record(alert, source))))
+
+
+def test_statistics_are_valid_and_complete(valid):
+    stream = io.BytesIO()
+    EveWriter(stream, FILE).stats(START, {"packets": 9, "bytes": 900, "contacts.evicted": 3})
+    written = json.loads(stream.getvalue())
+    valid(written)
+    assert written["stats"]["decoder"] == {"pkts": 9, "bytes": 900}
+    assert written["metadata"]["flowints"]["contacts.evicted"] == 3
+
+
+def test_the_schema_check_can_fail(valid):
+    with pytest.raises(jsonschema.ValidationError):
+        valid(record(SCAN, FILE) | {"verdict": 1})
+
+
+def test_a_scan_record_reads_as_designed():
+    made = json.loads(encode(record(SCAN, FILE)))
+    assert made["timestamp"] == "2026-09-21T14:13:20.123456+0000"
+    assert (made["src_ip"], made["dest_ip"], made["dest_port"]) == ("10.0.0.5", "10.0.0.9", 445)
+    assert (made["proto"], made["ip_v"], made["pcap_filename"]) == ("TCP", 4, "a.pcap")
+    assert made["alert"]["signature_id"] == 9100901
+    assert made["alert"]["metadata"]["analytic"] == ["AN1949", "AN1057", "AN2050"]
+    assert made["alert"]["metadata"]["episode"] == ["F-7Q2KXM"]
+    context = made["alert"]["context"]
+    assert context["evidence"]["hosts"] == 214
+    assert context["evidence"]["threshold"] == 25
+    assert context["thresholds"]["unanswered"] == {"threshold": 0.5, "setting": "sweep.unanswered"}
+    assert context["process"]["cmdline"] == "/tmp/x9 -r 10.20.0.0/24"
+    assert context["process"]["parent"][0]["comm"] == "php-fpm"
+
+
+def test_a_rule_record_names_packet_flow_and_peers_names():
+    made = record(HIT, FILE)
+    assert made["pcap_cnt"] == 17
+    assert made["community_id"] == record(_turned(HIT), FILE)["community_id"]
+    assert made["flow_id"] == record(_turned(HIT), FILE)["flow_id"]
+    assert made["flow_id"] < 2**53
+    assert made["alert"]["metadata"]["suricata"] == ["decoder.udp.hlen_too_small"]
+    assert made["alert"]["metadata"]["offset"] == ["38"]
+    icmp = record(ICMP_HIT, FILE)
+    assert (icmp["icmp_type"], icmp["icmp_code"]) == (8, 0)
+    assert "src_port" not in icmp
+
+
+def _turned(alert):
+    return replace(alert, source=alert.destination, destination=alert.source)
+
+
+def test_community_id_is_that_of_its_specification():
+    # The TCP example of the Community ID specification's baseline.
+    alert = replace(
+        HIT,
+        source=endpoint("128.232.110.120", 34855),
+        destination=endpoint("66.35.250.204", 80),
+        protocol=6,
+    )
+    assert record(alert, FILE)["community_id"] == "1:LQU9qZlK+B5F3KDmev6m5PMibrg="
+
+
+def test_tier_b_without_context_is_an_anomaly():
+    made = record(TIER_B, FILE)
+    assert made["event_type"] == "anomaly"
+    assert made["anomaly"] == {"type": "stream", "event": "tcp.odd"}
+
+
+def test_a_record_is_one_line_that_no_terminal_obeys():
+    line = encode(record(NASTY_SCAN, FILE))
+    shown = line.decode()
+    assert shown.count("\n") == 1
+    assert not set(shown[:-1]) & set("\x1b\u202e\x9b\x7f\U000e0041")
+    context = json.loads(line)["alert"]["context"]
+    assert context["process"]["exe"] == NASTY.replace("\udcff", "?")
+
+
+@given(st.text())
+def test_any_text_survives_json_and_stays_on_its_line(anything):
+    line = encode({"text": anything})
+    assert json.loads(line)["text"] == anything.encode("utf-8", "replace").decode()
+    assert printable(line.decode()[:-1]) == line.decode()[:-1]
+
+
+@given(st.text(st.characters(codec=None)))
+def test_printable_text_has_no_control_left(anything):
+    shown = printable(anything)
+    assert printable(shown) == shown
+    assert not set(shown) & set("\x1b\n\r\x9b\u202e\u2066\u200b")
+
+
+@pytest.mark.parametrize("time", [0, -1, START, 2**63 - 1, -(2**63)])
+def test_any_time_has_a_timestamp(valid, time):
+    valid({"event_type": "stats", "timestamp": timestamp(time)})
+
+
+def test_the_writer_flushes_whole_lines():
+    stream = io.BytesIO()
+    EveWriter(stream, FILE).write([SCAN, HIT])
+    lines = stream.getvalue().splitlines()
+    assert [json.loads(line)["event_type"] for line in lines] == ["alert", "alert"]
+
+
+def test_a_scan_in_words():
+    assert text(SCAN).splitlines() == [
+        "HIGH    AN1949 AN1057 AN2050  /tmp/x9 (pid 4711, www-data) tried 214 hosts, "
+        "last on tcp/445 in 38 s",
+        "        parent: php-fpm   cmd: /tmp/x9 -r 10.20.0.0/24",
+        "        97% not established · 200 in unbroken order · sweep.hosts is 25",
+        "        F-7Q2KXM raised 2026-09-21T14:13:20.123456+0000 · scan.host_sweep",
+    ]
+
+
+def test_a_finding_in_words():
+    headline, why, *_ = text(HIT).splitlines()
+    assert headline.endswith(
+        "10.0.0.5:40000 -> 10.0.0.9:53 udp  Length field shorter than the UDP header"
+    )
+    assert "RFC 768, Length · packet 17, offset 38, 2 bytes" in why
+
+
+@pytest.mark.parametrize("alert", ALERTS.values(), ids=ALERTS.keys())
+def test_words_never_carry_controls(alert):
+    shown = text(alert)
+    assert len(shown.splitlines()) <= 4
+    assert printable(shown.replace("\n", "")) == shown.replace("\n", "")
+
+
+def test_colour_only_on_a_terminal_that_wants_it(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    def shown(stream):
+        TextWriter(stream).write([SCAN])
+        return stream.getvalue()
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[" in shown(Terminal())
+    assert "\x1b[" not in shown(io.StringIO())
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in shown(Terminal())
+
+
+def test_numpy_numbers_never_reach_json():
+    with pytest.raises(TypeError):
+        encode({"count": np.uint32(3)})

@@ -1,0 +1,138 @@
+"""Alerts for people: a few lines each, the most important first. Colour only where it is wanted.
+
+Every captured string passes through printable(): a scanner chooses its own name and arguments.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable
+from typing import TextIO
+
+import click
+
+from procwire.alert import Alert
+from procwire.detect.detector import Endpoint
+from procwire.output.address import address, protocol_name
+from procwire.output.eve import ICMP, timestamp
+from procwire.output.printable import printable
+
+# Severity -> word and colour.
+SEVERITIES = {
+    1: ("HIGH", "red"),
+    2: ("MEDIUM", "yellow"),
+    3: ("LOW", "cyan"),
+    4: ("INFO", "white"),
+}
+_INDENT = " " * 8
+_COMMAND_LINE_LIMIT = 200
+# Scan -> which figure it is about and what that counts.
+_FIGURES = {
+    "scan.host_sweep": ("hosts", "hosts"),
+    "scan.port_vertical": ("host_ports", "ports"),
+    "scan.block": ("host_ports", "host and port pairs"),
+}
+
+
+class TextWriter:
+    """Writes alerts to a text stream. colour: None decides by the stream and NO_COLOR."""
+
+    def __init__(self, stream: TextIO, colour: bool | None = None) -> None:
+        wanted = stream.isatty() and not os.environ.get("NO_COLOR")
+        self._stream, self._colour = stream, wanted if colour is None else colour
+
+    def write(self, alerts: Iterable[Alert]) -> None:
+        """Append the alerts."""
+        self._stream.writelines(text(alert, self._colour) for alert in alerts)
+        self._stream.flush()
+
+
+def text(alert: Alert, colour: bool = False) -> str:
+    """Up to four lines: verdict, who did it, why it is thought so, how to refer to it."""
+    word, shade = SEVERITIES[alert.severity]
+    label = f"{word:<8}"
+    if colour:
+        label = click.style(label, fg=shade, bold=True)
+    body = _scan(alert) if alert.packet is None else _finding(alert)
+    first, *more = [line for line in (*body, _reference(alert)) if line]
+    headline = f"{label}{' '.join(alert.check.analytics)}  {first}"
+    return "\n".join((headline, *(_INDENT + line for line in more))) + "\n"
+
+
+def _scan(alert: Alert) -> tuple[str, ...]:
+    figures = {one.name: one.value for one in alert.evidence}
+    name, things = _FIGURES.get(alert.check.id, ("attempts", "connections"))
+    verdict = f"{_who(alert)} tried {figures.get(name, alert.count)} {things}"
+    if name == "hosts" and alert.destination is not None and alert.destination.port is not None:
+        verdict += f", last on {protocol_name(alert.protocol).lower()}/{alert.destination.port}"
+    elif name == "host_ports" and figures.get("hosts") == 1 and alert.destination is not None:
+        verdict += f" of {address(alert.destination.address)}"
+    return f"{verdict} in {_span(alert)}", _ancestry(alert), _reasons(alert)
+
+
+def _finding(alert: Alert) -> tuple[str, ...]:
+    peers = "many sources"
+    if alert.source is not None and alert.destination is not None:
+        peers = " -> ".join(_peer(end, alert.protocol) for end in (alert.source, alert.destination))
+    protocol = f" {protocol_name(alert.protocol).lower()}" if alert.protocol else ""
+    place = f"packet {alert.packet}, offset {alert.offset}, {alert.size} bytes"
+    many = f" · {alert.count} findings in {_span(alert)}" if alert.count > 1 else ""
+    return (
+        f"{peers}{protocol}  {alert.check.title}",
+        f"{alert.check.reference} · {place}{many}",
+    )
+
+
+def _who(alert: Alert) -> str:
+    process = alert.process
+    if process is not None:
+        name = printable(process.exe or process.comm)
+        return f"{name} (pid {process.key[1]}, {printable(process.user)})"
+    if alert.source is not None:
+        return str(address(alert.source.address))
+    pids = [one.value for one in alert.evidence if one.name == "pid"]
+    return f"an unknown program (pid {pids[0]})" if pids else "an unknown source"
+
+
+def _ancestry(alert: Alert) -> str:
+    if alert.process is None:
+        return ""
+    parents = " ← ".join(printable(one.comm) for one in alert.ancestors) or "unknown"
+    line = printable(shlex.join(alert.process.argv))
+    if len(line) > _COMMAND_LINE_LIMIT:
+        line = f"{line[:_COMMAND_LINE_LIMIT]}…"
+    return f"parent: {parents}   cmd: {line}"
+
+
+def _reasons(alert: Alert) -> str:
+    figures = {one.name: one for one in alert.evidence}
+    reasons = []
+    if "unanswered" in figures:
+        reasons.append(f"{float(figures['unanswered'].value):.0%} not established")
+    run = figures.get("sequential_run")
+    if run is not None and run.threshold is not None and float(run.value) >= run.threshold:
+        reasons.append(f"{run.value} in unbroken order")
+    if "known_scanner" in figures:
+        reasons.append("a known scanning program")
+    leading = alert.evidence[0] if alert.evidence else None
+    if leading is not None and leading.setting is not None:
+        reasons.append(f"{leading.setting} is {leading.threshold}")
+    return " · ".join(reasons)
+
+
+def _reference(alert: Alert) -> str:
+    return f"{alert.episode} {alert.state} {timestamp(alert.time)} · {alert.check.id}"
+
+
+def _span(alert: Alert) -> str:
+    """The time between the first and the last of it."""
+    seconds = max(0, alert.last - alert.first) / 1e9
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+
+
+def _peer(peer: Endpoint, protocol: int) -> str:
+    where = str(address(peer.address))
+    if peer.port is None or protocol in ICMP:
+        return where
+    return f"[{where}]:{peer.port}" if ":" in where else f"{where}:{peer.port}"
