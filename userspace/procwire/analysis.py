@@ -23,7 +23,7 @@ from procwire.rules import all_rules
 
 
 class Analysis:
-    """Detectors and episodes of one run.
+    """Detectors and episodes of one run. last_time: event time reached, ns since the epoch.
 
     lookup: where the process of a kernel row is asked for; by default none is known.
     """
@@ -35,6 +35,7 @@ class Analysis:
         self._sweep = Sweep(settings.sweep)
         self._episodes = Episodes(settings, all_rules(), lookup)
         self._skipped = np.zeros(len(SKIP_REASONS), np.int64)
+        self.last_time = 0
         self._counts = {"packets": 0, "bytes": 0, "findings": 0}
 
     def packets(self, batch: PacketBatch) -> list[Alert]:
@@ -49,8 +50,9 @@ class Analysis:
         self._counts["packets"] += len(batch.start)
         self._counts["bytes"] += int(batch.length.sum(dtype=np.int64))
         self._counts["findings"] += len(findings)
+        self.last_time = max(self.last_time, int(batch.time.max()))
         hits = Hits(findings, decoded.packets, batch.time)
-        return self._episodes.update(int(batch.time.max()), scans, hits)
+        return self._episodes.update(self.last_time, scans, hits)
 
     def fanouts(self, rows: NDArray[np.void], now: int) -> list[Alert]:
         """The alerts that the kernel's fan-out rows raise.
@@ -58,20 +60,23 @@ class Analysis:
         rows: event.FANOUT_EVENT (n,), times in ns since the epoch; now: the same clock's time up to
         which everything has been seen.
         """
+        self.last_time = max(self.last_time, now)
         return self._episodes.update(now, self._sweep.update(rows))
 
     def finish(self) -> list[Alert]:
         """The end of the input: what is still unanswered has failed, and totals are told."""
         scans = self._sweep.update(self._fanout.update(self._contacts.flush()))
-        alerts = self._episodes.update(0, scans)
+        alerts = self._episodes.update(self.last_time, scans)
         return alerts + self._episodes.close()
 
-    def counters(self) -> dict[str, dict[str, int]]:
-        """What was seen, skipped and dropped, by part."""
-        return {
-            "decode": self._counts | dict(zip(SKIP_REASONS, self._skipped.tolist(), strict=True)),
+    def counters(self) -> dict[str, int]:
+        """What was seen, skipped and dropped, by part and name."""
+        parts = {
+            "decode": dict(zip(SKIP_REASONS, self._skipped.tolist(), strict=True)),
             "contacts": self._contacts.counters(),
             "fanout": self._fanout.counters(),
             "sweep": self._sweep.counters(),
             "episodes": self._episodes.counters(),
         }
+        named = {f"{part}.{name}": n for part in parts for name, n in parts[part].items()}
+        return self._counts | named

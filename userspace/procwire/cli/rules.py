@@ -22,7 +22,7 @@ def rules() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
 def list_rules(as_json: bool) -> None:
     """Every packet rule and every detector. Example: procwire rules list --json | jq length"""
-    from procwire.rules.catalogue import catalogue
+    from procwire.catalogue import catalogue
 
     entries = catalogue()
     if as_json:

@@ -1,0 +1,56 @@
+"""Everything procwire can raise, packet rules and detectors alike, for people and tools."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from procwire.alert import Check
+from procwire.compiler.to_suricata import expression
+from procwire.detect.detector import DETECTORS
+from procwire.rules import all_rules
+
+_NO_SCRIPT = "counts over many packets, which no Suricata script can hold"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One check. suricata_7: lua, native or host, and for host the reason why Suricata 7 cannot."""
+
+    id: str
+    sid: int
+    title: str
+    kind: str
+    tier: str
+    severity: int
+    reference: str
+    analytics: tuple[str, ...]
+    layers: tuple[str, ...]
+    suricata_7: str
+    reason: str
+    suricata: tuple[str, ...]
+    zeek: tuple[str, ...]
+
+
+def catalogue() -> list[Entry]:
+    """Every check, by sid."""
+    packet = [_entry(rule, "packet", rule.layers, *expression(rule)) for rule in all_rules()]
+    detectors = [_entry(check, "detector", (), "host", _NO_SCRIPT) for check in DETECTORS]
+    return packet + detectors
+
+
+def _entry(check: Check, kind: str, layers: tuple[str, ...], way: str, reason: str) -> Entry:
+    return Entry(
+        id=check.id,
+        sid=check.sid,
+        title=check.title,
+        kind=kind,
+        tier=check.tier,
+        severity=check.severity,
+        reference=check.reference,
+        analytics=check.analytics,
+        layers=layers,
+        suricata_7=way,
+        reason=reason,
+        suricata=check.suricata,
+        zeek=check.zeek,
+    )

@@ -1,0 +1,72 @@
+"""procwire read: captures in, alerts out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from procwire.analysis import Analysis
+from procwire.capture.open import read_capture
+from procwire.cli.results import FINDINGS, Results, analysis_options
+from procwire.config import load
+from procwire.errors import InputDamaged
+from procwire.output.eve import Source
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--continuous", is_flag=True, help="The files follow each other: one analysis.")
+@analysis_options
+def read(
+    files: tuple[Path, ...],
+    continuous: bool,
+    output: Path | None,
+    form: str,
+    fail_on: str,
+    config: Path | None,
+    overrides: tuple[str, ...],
+) -> int:
+    """Analyse pcap and pcapng files: protocol violations and scans.
+
+    A damaged file is analysed up to the damage; the exit code is then 3.
+
+    Example: procwire read --format text capture.pcap
+    """
+    settings = load(config, overrides)
+    damage: list[InputDamaged] = []
+    with Results(output, form, fail_on) as results:
+        analysis = Analysis(settings)
+        for number, path in enumerate(files):
+            if number and not continuous:
+                analysis = Analysis(settings)
+            try:
+                _read(path, analysis, results)
+            except InputDamaged as problem:
+                damage.append(problem)
+                click.echo(f"procwire: {problem}", err=True)
+            if not continuous or number == len(files) - 1:
+                _finish(analysis, results, Source(pcap_filename=str(path)))
+    if damage:
+        return InputDamaged.exit_code
+    return FINDINGS if results.found else 0
+
+
+def _read(path: Path, analysis: Analysis, results: Results) -> None:
+    source = Source(pcap_filename=str(path))
+    size = path.stat().st_size if path.is_file() else 0
+    with click.progressbar(
+        length=size, label=path.name, file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as progress:
+        reached = 0
+        for batch in read_capture(path):
+            results.write(analysis.packets(batch), source)
+            at = int(batch.start[-1] + batch.captured[-1])
+            progress.update(at - reached)
+            reached = at
+
+
+def _finish(analysis: Analysis, results: Results, source: Source) -> None:
+    results.write(analysis.finish(), source)
+    results.stats(analysis.last_time, analysis.counters(), source)
