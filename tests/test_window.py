@@ -15,7 +15,7 @@ import pytest
 from cffi import FFI
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_fanout import NaiveFanOut
+from naive_fanout import NaiveFanOut, estimate, host_hash, pair_hash
 from procwire.event import SAMPLE_TARGETS, Measure, Outcome
 
 ROOT = Path(__file__).parent.parent
@@ -157,6 +157,42 @@ def test_equals_the_oracle_step_by_step(window, start, steps):
         else:
             expected, found = oracle.attempt(time, 0, *what), kernel.attempt(time, *what)
         assert found == without_truth(expected)
+
+
+def test_a_long_scan_equals_the_oracle_at_every_report(window):
+    """Every level a scan climbs, with repeats between, and sketches filled far enough that each
+    bit of the hash tells."""
+    thresholds = (3, 5, 4, 3)
+    kernel = KernelFanOut(window, thresholds=thresholds)
+    oracle = NaiveFanOut(WINDOWS, thresholds)
+    reports = []
+    for i in range(600):
+        time = SECOND + i * 10_000_000
+        # The first target nine times over, then ports of hosts in order and at random.
+        if i < 9:
+            address, port = NETWORK, 80
+        elif i < 300:
+            address, port = NETWORK + i, 80
+        else:
+            address, port = NETWORK + i * i * 7919 % 100_003, i % 5
+        expected = oracle.attempt(time, 0, address, port)
+        assert kernel.attempt(time, address, port) == without_truth(expected)
+        if i % 3 == 0:
+            expected = oracle.end(time, 0, Outcome.REFUSED)
+            assert kernel.end(time, Outcome.REFUSED) == without_truth(expected)
+        reports.append(expected)
+    levels = {(report["measure"], report["threshold"]) for report in reports if report is not None}
+    assert (Measure.FAILURES, 40) in levels
+
+
+def test_estimates_equal_the_oracle(window):
+    targets = [(NETWORK + i * 7919 % 65_521 << i % 60, i % 1000) for i in range(3000)]
+    kernel = KernelFanOut(window)
+    for address, port in targets:
+        kernel.attempt(SECOND, address, port)
+    bucket = kernel.bucket(1, SECOND)
+    assert kernel.estimate(bucket.hosts) == estimate({host_hash(host) for host, _ in targets})
+    assert kernel.estimate(bucket.host_ports) == estimate({pair_hash(*pair) for pair in targets})
 
 
 @pytest.mark.parametrize("count", [10, 100, 1000, 10_000, 100_000])
