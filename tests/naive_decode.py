@@ -236,7 +236,7 @@ def decode_transport(packet: Packet, start: int, end: int, own: int) -> None:
         (IPV4, 17): (UDP, 8),
         (IPV6, 6): (TCP, 20),
         (IPV6, 17): (UDP, 8),
-        (IPV6, 58): (ICMP6, 4),
+        (IPV6, 58): (ICMP6, 8),
     }
     kind = kinds.get((over, packet.fields["protocol"]))
     if kind is None:
