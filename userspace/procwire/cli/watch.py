@@ -1,0 +1,95 @@
+"""procwire watch: this host's connections by process, and the packets of its interfaces."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from procwire.capture.live import LiveCapture
+from procwire.cli.results import FINDINGS, Results, analysis_options
+from procwire.config import load
+from procwire.errors import Unavailable
+from procwire.live import Live, sensor_settings
+from procwire.output.eve import Source
+from procwire.sensor.loader import Sensor
+
+INTERRUPTED = 130
+# Counters that say what the run did not see, and what they are called in the summary.
+LOSSES = ("lost", "skipped", "dropped", "evicted", "overflow")
+
+
+@click.command()
+@click.option(
+    "-i",
+    "--interface",
+    "interfaces",
+    multiple=True,
+    help="Capture packets of this interface as well. May be repeated.",
+)
+@analysis_options
+def watch(
+    interfaces: tuple[str, ...],
+    output: Path | None,
+    form: str,
+    fail_on: str,
+    config: Path | None,
+    overrides: tuple[str, ...],
+) -> int:
+    """Watch this host until Ctrl-C: scans by process, protocol violations on the wire.
+
+    Needs root. Where the kernel refuses eBPF, -i still watches packets.
+
+    Example: sudo procwire watch -i eth0 --format text
+    """
+    settings = load(config, overrides)
+    ended_by: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        ended_by.append(number)
+
+    with ExitStack() as stack:
+        captures = []
+        for interface in interfaces:
+            captures.append(LiveCapture(interface))
+            stack.callback(captures[-1].close)
+        sensor = None
+        try:
+            sensor = stack.enter_context(Sensor(sensor_settings(settings.fanout)))
+        except Unavailable as missing:
+            if not captures:
+                raise
+            click.echo(f"procwire: {missing}", err=True)
+            click.echo("procwire: packets only; no process will be named", err=True)
+        results = stack.enter_context(Results(output, form, fail_on))
+        live = Live(settings, sensor, captures, results.write)
+        signal.signal(signal.SIGINT, end)
+        signal.signal(signal.SIGTERM, end)
+        seen = ["processes"] * (sensor is not None) + [f"packets of {name}" for name in interfaces]
+        click.echo(f"procwire: watching {', '.join(seen)}; Ctrl-C ends it", err=True)
+        live.run(lambda: bool(ended_by))
+        counters = live.counters()
+        results.stats(live.last_time, counters, Source())
+        _summary(counters)
+    if signal.SIGINT in ended_by:
+        return INTERRUPTED
+    return FINDINGS if results.found else 0
+
+
+def _summary(counters: dict[str, int]) -> None:
+    seen = {
+        "connections attempted": counters.get("kernel.count_attempts", 0),
+        "packets": counters["packets"],
+        "alerts": counters["episodes.alerts"],
+    }
+    click.echo("procwire: " + ", ".join(f"{n:,} {name}" for name, n in seen.items()), err=True)
+    lost = {
+        name: n
+        for name, n in counters.items()
+        if n and any(word in name.partition(".")[2] for word in LOSSES)
+    }
+    told = ", ".join(f"{name} {n:,}" for name, n in lost.items()) or "nothing"
+    click.echo(f"procwire: lost or left out: {told}", err=True)

@@ -1,0 +1,98 @@
+"""The live run: kernel events and packets of interfaces, in turn, until told to stop.
+
+Process events are applied before the fan-out rows that name their processes. Every count of
+something lost is part of the statistics and of the summary.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from procwire.alert import Alert
+from procwire.analysis import Analysis
+from procwire.capture.live import LiveCapture
+from procwire.config import FanOutSettings, Settings
+from procwire.detect.detector import ProcessId
+from procwire.output.eve import Source
+from procwire.record import Process
+from procwire.sensor.loader import Sensor, SensorSettings
+from procwire.sensor.processes import ProcessTable
+from procwire.sensor.snapshot import processes_before
+
+POLL_MS = 50
+_KERNEL = Source()
+
+Emit = Callable[[Iterable[Alert], Source], None]
+
+
+def sensor_settings(fanout: FanOutSettings) -> SensorSettings:
+    """The kernel's part of the settings."""
+    return SensorSettings(
+        window_ns=fanout.windows_ns,
+        hosts=fanout.hosts,
+        host_ports=fanout.host_ports,
+        failures=fanout.failures,
+        sequential_run=fanout.sequential_run,
+        detail_limit=fanout.detail_limit,
+    )
+
+
+class Live:
+    """One live run. sensor: None where the kernel half is unavailable; captures: may be empty.
+
+    emit: called with the alerts of a batch and where they were seen.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        sensor: Sensor | None,
+        captures: Sequence[LiveCapture],
+        emit: Emit,
+    ) -> None:
+        self._sensor, self._captures, self._emit = sensor, captures, emit
+        self._processes = ProcessTable()
+        self._analysis = Analysis(settings, self._known)
+        if sensor is not None:
+            # Hooks are attached already: a process that starts now is seen twice, never not at all.
+            self._processes.insert(processes_before(sensor.snapshot()))
+
+    def run(self, stopped: Callable[[], bool]) -> None:
+        """Watch until `stopped` says so, then tell what is still open."""
+        while not stopped():
+            self._step()
+        self._step()
+        self._emit(self._analysis.finish(), _KERNEL)
+
+    def counters(self) -> dict[str, int]:
+        """Everything seen, skipped, lost and dropped."""
+        counts = self._analysis.counters()
+        if self._sensor is not None:
+            counts |= {f"kernel.{name}": n for name, n in self._sensor.counters().items()}
+            counts["processes.evicted"] = self._processes.evicted
+        for capture in self._captures:
+            counts[f"capture.{capture.interface}.received"] = capture.received()
+            counts[f"capture.{capture.interface}.dropped"] = capture.dropped()
+        return counts
+
+    @property
+    def last_time(self) -> int:
+        """Event time reached, ns since the epoch."""
+        return self._analysis.last_time
+
+    def _step(self) -> None:
+        if self._sensor is not None:
+            events = self._sensor.poll(POLL_MS)
+            self._processes.apply(events.process)
+            self._emit(self._analysis.fanouts(events.fanout, time.time_ns()), _KERNEL)
+        else:
+            time.sleep(POLL_MS / 1000)
+        for capture in self._captures:
+            source = Source(in_iface=capture.interface)
+            for batch in capture.batches():
+                self._emit(self._analysis.packets(batch), source)
+
+    def _known(self, key: ProcessId) -> tuple[Process, list[Process]] | None:
+        process = self._processes.get(key)
+        return None if process is None else (process, self._processes.ancestry(key))
