@@ -11,11 +11,12 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.alert import CLOSED, GROWN, RAISED, Alert, Check, finding_alert, scan_alert
+from procwire.alert import CLOSED, GROWN, Alert, Check, finding_alert, scan_alert
 from procwire.config import Settings
 from procwire.detect.detector import BLOCK, Observation, ProcessId
 from procwire.detect.hits import Hits, groups
@@ -23,8 +24,6 @@ from procwire.record import Process
 
 Lookup = Callable[[ProcessId], tuple[Process, Sequence[Process]] | None]
 """A process key -> the process and its ancestors, parent first; None where it is unknown."""
-
-_STATE_ORDER = {CLOSED: 0, RAISED: 1, GROWN: 2}
 
 Key = tuple[object, ...]
 """What makes an episode: its rule and addresses, or "scan" and its subject."""
@@ -41,6 +40,11 @@ class _Episode:
     figure: int
     next_raise: int
     due: int = 0
+
+
+def _turn(alert: Alert) -> tuple[int, bool, int, int, str]:
+    """Order of alerts: by time, ends before beginnings, then as the packets came."""
+    return alert.time, alert.state != CLOSED, alert.packet or 0, alert.check.sid, alert.episode
 
 
 class Episodes:
@@ -100,9 +104,7 @@ class Episodes:
 
     def _sorted(self, alerts: list[Alert]) -> list[Alert]:
         self._counts["alerts"] += len(alerts)
-        return sorted(
-            alerts, key=lambda one: (one.time, _STATE_ORDER[one.state], one.check.sid, one.episode)
-        )
+        return sorted(alerts, key=_turn)
 
     def _observe(self, scan: Observation, alerts: list[Alert]) -> None:
         key: Key = ("scan", scan.subject or scan.source)
@@ -155,27 +157,28 @@ class Episodes:
         """Enter the rows of one key, split wherever they pause for the quiet time."""
         times = hits.times[hits.findings["row"][rows]]
         pauses = np.flatnonzero(np.diff(times) >= self._settings.quiet_ns) + 1
-        for part, at in zip(np.split(rows, pauses), np.split(times, pauses), strict=True):
-            episode = self._current(key, int(at[0]), alerts)
+        bounds = [0, *pauses.tolist(), len(rows)]
+        for start, end in pairwise(bounds):
+            episode = self._current(key, int(times[start]), alerts)
             before = 0 if episode is None else episode.latest.count
             if episode is None:
-                episode = self._begin(key, self._alert_of(key, hits, int(part[0])), 1, alerts)
-            name, first = episode.latest.episode, episode.latest.first
-            total = before + len(part)
+                first = self._alert_of(key, hits, int(rows[start]))
+                episode = self._begin(key, first, 1, alerts)
+            total = before + end - start
             while episode.next_raise <= total:
-                grown = self._alert_of(key, hits, int(part[episode.next_raise - before - 1]))
-                episode.told = episode.next_raise
-                alerts.append(
-                    replace(grown, episode=name, state=GROWN, first=first, count=episode.told)
+                place = start + episode.next_raise - before - 1
+                episode.latest = replace(
+                    self._alert_of(key, hits, int(rows[place])),
+                    episode=episode.latest.episode,
+                    state=GROWN,
+                    first=episode.latest.first,
+                    count=episode.next_raise,
                 )
+                episode.told = episode.next_raise
                 episode.next_raise *= 10
-            episode.latest = replace(
-                self._alert_of(key, hits, int(part[-1])),
-                episode=name,
-                first=first,
-                count=total,
-                last=max(episode.latest.last, int(at.max())),
-            )
+                alerts.append(episode.latest)
+            newest = max(episode.latest.last, int(times[start:end].max()))
+            episode.latest = replace(episode.latest, count=total, last=newest)
 
     def _alert_of(self, key: Key, hits: Hits, place: int) -> Alert:
         rule = self._rules[int(hits.findings["rule"][place])]

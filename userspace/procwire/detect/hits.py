@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -29,10 +30,8 @@ class Hits(NamedTuple):
     times: NDArray[np.int64]
 
 
-def groups(hits: Hits) -> list[tuple[Key, NDArray[np.int64]]]:
+def groups(hits: Hits) -> Iterator[tuple[Key, NDArray[np.int64]]]:
     """Key and rows of `findings` of each group, rows ascending, groups by their first row."""
-    if len(hits.findings) == 0:
-        return []
     rows = hits.findings["row"]
     columns = [
         hits.findings["rule"].astype(np.uint64),
@@ -42,15 +41,18 @@ def groups(hits: Hits) -> list[tuple[Key, NDArray[np.int64]]]:
         hits.packets.dst_lo[rows],
     ]
     order = np.lexsort(columns)
-    keys = np.stack(columns, axis=1)
-    ordered = keys[order]
-    starts = np.flatnonzero((ordered[1:] != ordered[:-1]).any(axis=1)) + 1
-    parts = sorted(np.split(order, starts), key=lambda part: int(part[0]))
-    firsts = keys[[part[0] for part in parts]].tolist()
-    return [
-        ((rule, src_hi, src_lo, dst_hi, dst_lo), part)
-        for (rule, src_hi, src_lo, dst_hi, dst_lo), part in zip(firsts, parts, strict=True)
-    ]
+    begins = np.zeros(len(order), bool)
+    begins[:1] = True
+    for column in columns:
+        ordered = column[order]
+        begins[1:] |= ordered[1:] != ordered[:-1]
+    starts = np.flatnonzero(begins)
+    ends = np.append(starts, len(order))[1:]
+    turn = np.argsort(order[starts])
+    firsts = order[starts[turn]]
+    keys = zip(*(column[firsts].tolist() for column in columns), strict=True)
+    for key, start, end in zip(keys, starts[turn].tolist(), ends[turn].tolist(), strict=True):
+        yield key, order[start:end]
 
 
 def endpoints(packets: Packets, row: int) -> tuple[Endpoint | None, Endpoint | None]:
