@@ -57,9 +57,11 @@ def expected(batch: PacketBatch, decoded: Decoded) -> list[tuple[int, int, int, 
     for row, layer in enumerate(spans.layer):
         for rule in rules_of(LAYER_NAMES[int(layer)]):
             if fires(rule, span(row), span(int(spans.outer[row]))):
-                packet = int(spans.packet[row])
-                offset = int(spans.start[row] - batch.start[packet]) + rule.at[0]
-                found.append((packet + batch.first, rules.index(rule), offset, rule.at[1]))
+                packet, (offset, size) = int(spans.packet[row]), rule.at
+                home = int(spans.outer[row]) if rule.at_outer else row
+                size = max(0, min(size, int(spans.captured[home]) - offset))
+                offset += int(spans.start[home] - batch.start[packet])
+                found.append((packet + batch.first, rules.index(rule), offset, size))
     return found
 
 

@@ -32,16 +32,17 @@ class StaleRules(Exception):
 
 
 def _rule_table(rules: tuple[Rule, ...]) -> NDArray[np.int64]:
-    """(layers, bits, 3): index into all_rules(), offset and size of the evidence."""
+    """(layers, bits, 4): index into all_rules(), offset and size of the evidence, and whether it
+    lies in the enclosing header."""
     index = {rule.sid: position for position, rule in enumerate(rules)}
-    table = np.zeros((_LAYERS, _BITS, 3), dtype=np.int64)
+    table = np.zeros((_LAYERS, _BITS, 4), dtype=np.int64)
     for number, name in LAYER_NAMES.items():
         seen = rules_of(name)
         built = dispatch.LAYERS.get(number, ())
         if tuple(rule.id for rule in seen) != built:
             raise StaleRules(f"layer {name}: run `procwire rules build`, then start again")
         for bit, rule in enumerate(seen):
-            table[number, bit] = index[rule.sid], *rule.at
+            table[number, bit] = index[rule.sid], *rule.at, rule.at_outer
     return table
 
 
@@ -109,11 +110,12 @@ def _list(
         while verdict:
             if verdict & 1:
                 row = spans.packet[span]
-                place = table[spans.layer[span], bit]
+                rule, offset, size, in_outer = table[spans.layer[span], bit]
+                home = spans.outer[span] if in_outer else span
                 findings[written].row = row
-                findings[written].rule = place[0]
-                findings[written].start = spans.start[span] - starts[row] + place[1]
-                findings[written].size = place[2]
+                findings[written].rule = rule
+                findings[written].start = spans.start[home] - starts[row] + offset
+                findings[written].size = max(0, min(size, spans.captured[home] - offset))
                 written += 1
             verdict >>= 1
             bit += 1

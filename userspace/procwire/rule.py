@@ -31,9 +31,9 @@ class Rule:
 
     id: dotted check name; sid: Suricata's signature id, never reused; layers: names of the layers
     whose spans it sees; needs: bytes that must be captured, else the rule is silent; at: (offset,
-    size) of the evidence in the span; severity: 1 (highest) to 4; tier: a key of TIERS; suricata,
-    zeek: peers' names for the same fault; fires_on, silent_on: spans in hexadecimal, "outer | span"
-    where the rule also reads the enclosing header.
+    size) of the evidence in the span, or in the enclosing header if at_outer; severity: 1 (highest)
+    to 4; tier: a key of TIERS; suricata, zeek: peers' names for the same fault; fires_on,
+    silent_on: spans in hexadecimal, "outer | span" where the rule also reads the enclosing header.
     """
 
     id: str
@@ -44,6 +44,7 @@ class Rule:
     severity: int
     needs: int
     at: tuple[int, int]
+    at_outer: bool
     layers: tuple[str, ...]
     tier: str
     suricata: tuple[str, ...]
@@ -95,6 +96,7 @@ def rule(
     silent_on: list[str],
     needs: int = 0,
     at: tuple[int, int] = (0, 1),
+    at_outer: bool = False,
     severity: int = 3,
     tier: str = "A",
     analytics: tuple[str, ...] = ("AN1962", "AN1999"),
@@ -118,6 +120,7 @@ def rule(
             severity=severity,
             needs=needs,
             at=at,
+            at_outer=at_outer,
             layers=layers or (predicate.__module__.rpartition(".")[2],),
             tier=tier,
             suricata=suricata,
@@ -145,6 +148,7 @@ def _validate(made: Rule) -> None:
         f"a tier among {', '.join(TIERS)}": made.tier in TIERS,
         "a severity of 1 to 4": made.severity in range(1, 5),
         "evidence of at least one byte": made.at[0] >= 0 and made.at[1] > 0,
+        "evidence in a header that the rule reads": made.reads_outer or not made.at_outer,
         "needs of at least 0": made.needs >= 0,
         "a reference": bool(made.reference),
     }

@@ -63,6 +63,21 @@ def test(rule_ids: tuple[str, ...]) -> int:
 
 
 @rules.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("rule_ids", nargs=-1)
+def capture(file: Path, rule_ids: tuple[str, ...]) -> None:
+    """Write a pcap FILE with a packet that breaks each rule, to try this or another sensor with.
+
+    Example: procwire rules capture broken.pcap tcp.flags_syn_fin
+    """
+    from procwire import examples
+
+    chosen = tuple(_find(name) for name in rule_ids) or all_rules()
+    frames = [examples.frame(rule.layers[0], rule.fires_on[0]) for rule in chosen]
+    file.write_bytes(examples.capture(frames))
+
+
+@rules.command()
 @click.option(
     "--root",
     type=click.Path(path_type=Path, file_okay=False, exists=True),

@@ -38,7 +38,8 @@ def section(rule: Rule) -> list[str]:
     facts = [
         f"sid {rule.sid}, severity {rule.severity}, tier {rule.tier} ({TIERS[rule.tier]})",
         f"Reference: {rule.reference}",
-        f"Layers: {', '.join(rule.layers)}; evidence: {size} bytes at offset {offset}",
+        f"Layers: {', '.join(rule.layers)}; evidence: {size} byte{'s' * (size > 1)} at offset"
+        f" {offset}{' of the enclosing header' * rule.at_outer}",
         f"ATT&CK analytics: {', '.join(rule.analytics)}",
     ]
     peers = [("Suricata", rule.suricata), ("Zeek", rule.zeek)]

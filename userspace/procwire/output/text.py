@@ -68,7 +68,8 @@ def _scan(alert: Alert) -> tuple[str, ...]:
         verdict += f", last on {protocol_name(alert.protocol).lower()}/{alert.destination.port}"
     elif name == "host_ports" and figures.get("hosts") == 1 and alert.destination is not None:
         verdict += f" of {address(alert.destination.address)}"
-    return f"{verdict} in {_span(alert)}", _ancestry(alert), _reasons(alert)
+    window = f" within {figures['window_s']:g} s" if "window_s" in figures else ""
+    return verdict + window, _ancestry(alert), _reasons(alert)
 
 
 def _finding(alert: Alert) -> tuple[str, ...]:
@@ -76,7 +77,8 @@ def _finding(alert: Alert) -> tuple[str, ...]:
     if alert.source is not None and alert.destination is not None:
         peers = " -> ".join(_peer(end, alert.protocol) for end in (alert.source, alert.destination))
     protocol = f" {protocol_name(alert.protocol).lower()}" if alert.protocol else ""
-    place = f"packet {alert.packet}, offset {alert.offset}, {alert.size} bytes"
+    unit = "byte" if alert.size == 1 else "bytes"
+    place = f"packet {alert.packet}, offset {alert.offset}, {alert.size} {unit}"
     many = f" · {alert.count} findings in {_span(alert)}" if alert.count > 1 else ""
     return (
         f"{peers}{protocol}  {alert.check.title}",

@@ -1,0 +1,81 @@
+"""Whole frames around the examples of rules, as a capture to try a sensor with.
+
+What an example does not say is valid: lower layers, lengths, checksums.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+
+from procwire.capture.batch import ETHERNET
+from procwire.capture.rows import SNAP_LIMIT
+from procwire.rule import Rule
+
+FIRST_SECOND = 1_700_000_000
+LINK = bytes.fromhex("020000000002 020000000001")
+IPV4_ADDRESSES = bytes.fromhex("c0000201 c6336401")
+IPV6_ADDRESSES = bytes.fromhex("20010db8" + "00" * 11 + "01" + "20010db8" + "00" * 11 + "02")
+IPV4_TEMPLATE = bytes.fromhex("4500 0000 0001 0000 4000 0000") + IPV4_ADDRESSES
+IPV6_TEMPLATE = bytes.fromhex("6000 0000 0000 0040") + IPV6_ADDRESSES
+FRAGMENT = 44
+
+LINK_TYPES = {"vlan": 0x8100, "arp": 0x0806, "ipv4": 0x0800, "ipv6": 0x86DD}
+PROTOCOLS = {"icmp4": 1, "icmp6": 58, "tcp": 6, "udp": 17}
+
+
+def capture(frames: Iterable[bytes]) -> bytes:
+    """A pcap file of Ethernet frames, one a second."""
+    parts = [struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, SNAP_LIMIT, ETHERNET)]
+    for number, data in enumerate(frames):
+        parts.append(struct.pack("<IIII", FIRST_SECOND + number, 0, len(data), len(data)) + data)
+    return b"".join(parts)
+
+
+def frames(rule: Rule) -> list[bytes]:
+    """A frame for every example of `rule`, in each of its layers."""
+    return [
+        frame(layer, text)
+        for layer in rule.layers
+        for text in (*rule.fires_on, *rule.silent_on)
+    ]
+
+
+def frame(layer: str, text: str) -> bytes:
+    """An Ethernet frame that holds an example, "outer | span" in hexadecimal, of `layer`."""
+    layer = layer.removesuffix("_malformed")
+    outer_text, _, inner = text.rpartition("|")
+    outer, span = bytes.fromhex(outer_text), bytes.fromhex(inner)
+    if layer == "ethernet":
+        return span
+    if layer in LINK_TYPES:
+        return _completed(outer, LINK + struct.pack(">H", LINK_TYPES[layer])) + span
+    version = outer[0] >> 4 if outer else 6 if layer == "icmp6" else 4
+    network = {4: _ipv4, 6: _ipv6}[version](outer, PROTOCOLS[layer], span)
+    return LINK + struct.pack(">H", {4: 0x0800, 6: 0x86DD}[version]) + network
+
+
+def _completed(given: bytes, template: bytes) -> bytes:
+    return given + template[len(given) :]
+
+
+def _ipv4(outer: bytes, protocol: int, payload: bytes) -> bytes:
+    header = bytearray(_completed(outer, IPV4_TEMPLATE))
+    struct.pack_into(">H", header, 2, len(header) + len(payload))
+    header[9] = protocol
+    struct.pack_into(">H", header, 10, 0)
+    struct.pack_into(">H", header, 10, _checksum(bytes(header)))
+    return bytes(header) + payload
+
+
+def _ipv6(outer: bytes, protocol: int, payload: bytes) -> bytes:
+    packet = bytearray(_completed(outer, IPV6_TEMPLATE) + payload)
+    struct.pack_into(">H", packet, 4, len(packet) - 40)
+    if packet[6] != FRAGMENT:
+        packet[6] = protocol
+    return bytes(packet)
+
+
+def _checksum(header: bytes) -> int:
+    total: int = sum(struct.unpack(f">{len(header) // 2}H", header))
+    return ~(total % 0xFFFF) & 0xFFFF
