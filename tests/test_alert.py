@@ -87,6 +87,7 @@ def test_the_shape_of_the_fan_out_names_the_scan():
     assert kinds(row()) == [HOST_SWEEP]
     assert kinds(row(hosts=1, host_ports=50, attempts=50)) == [PORT_VERTICAL]
     assert kinds(row(hosts=25, host_ports=375, attempts=375)) == [BLOCK]
+    assert kinds(row(), Settings(fanout=FanOutSettings(hosts=0))) == []
     assert kinds(row(hosts=24, host_ports=48, attempts=400)) == []
 
 
@@ -95,7 +96,7 @@ def test_mostly_answered_attempts_are_no_scan():
     assert detector.update(row(established=13)) == []
     assert detector.counters() == {"judged": 1, "scans": 0, "answered": 1}
     assert kinds(row(established=12)) == [HOST_SWEEP]
-    assert kinds(row(established=13), SweepSettings(unanswered=0.4)) == [HOST_SWEEP]
+    assert kinds(row(established=13), Settings(sweep=SweepSettings(unanswered=0.4))) == [HOST_SWEEP]
 
 
 def test_more_established_than_attempts_in_a_window_is_no_scan():
@@ -115,7 +116,7 @@ def test_silence_and_order_raise_the_severity():
 def test_evidence_carries_thresholds_and_the_names_of_their_settings():
     evidence = {one.name: one for one in Sweep().update(row(hosts=214))[0].evidence}
     assert (evidence["hosts"].value, evidence["hosts"].threshold) == (214, 25)
-    assert evidence["hosts"].setting == "sweep.hosts"
+    assert evidence["hosts"].setting == "fanout.hosts"
     assert evidence["window_s"].value == 60
     assert evidence["host_ports"].threshold is None
 

@@ -20,35 +20,35 @@ def test_every_setting_says_what_it_means():
 
 def test_settings_cannot_be_changed():
     with pytest.raises(ValidationError):
-        load().sweep.hosts = 3
+        load().fanout.hosts = 3
 
 
 def test_the_command_line_wins_over_the_file(tmp_path):
     path = tmp_path / "procwire.toml"
-    path.write_text("[sweep]\nhosts = 40\nunanswered = 0.25\n[fanout]\nwindows_s = [5, 30, 300]\n")
-    settings = load(path, ["sweep.hosts=60"])
-    assert (settings.sweep.hosts, settings.sweep.unanswered) == (60, 0.25)
+    path.write_text("[sweep]\nunanswered = 0.25\n[fanout]\nhosts = 40\nwindows_s = [5, 30, 300]\n")
+    settings = load(path, ["fanout.hosts=60"])
+    assert (settings.fanout.hosts, settings.sweep.unanswered) == (60, 0.25)
     assert settings.fanout.windows_s == (5, 30, 300)
 
 
 def test_attacks_own_names_are_understood():
     settings = load(
-        overrides=["ScanRateThreshold=99", "KnownScannerExeList=['x9']", "TimeWindow=60"]
+        overrides=["ScanRateThreshold=99", "KnownScannerExeList=['x9']", "TimeWindow=[1, 60, 90]"]
     )
-    assert settings.sweep.hosts == 99
+    assert settings.fanout.hosts == 99
     assert settings.sweep.known_scanners == ("x9",)
-    assert settings.episodes.quiet_s == 60
+    assert settings.fanout.windows_s == (1, 60, 90)
 
 
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("sweep.host=3", "nearest is sweep.hosts"),
-        ("sweap.hosts=3", "nearest is sweep.hosts"),
+        ("fanout.host=3", "nearest is fanout.hosts"),
+        ("fanaut.hosts=3", "nearest is fanout.hosts"),
         ("ScanRate=3", "nearest is ScanRateThreshold"),
-        ("sweep.hosts", "name=value"),
-        ("sweep.hosts=many", "sweep.hosts = 'many'.*integer"),
-        ("sweep.hosts=1", "greater than or equal to 2"),
+        ("fanout.hosts", "name=value"),
+        ("fanout.hosts=many", "fanout.hosts = 'many'.*integer"),
+        ("fanout.hosts=-1", "greater than or equal to 0"),
         ("sweep.unanswered=1.5", "less than or equal to 1"),
         ("contacts.capacity=100", "power of two"),
         ("fanout.windows_s=[60, 10, 600]", "each greater"),
@@ -67,11 +67,11 @@ def test_a_wrong_setting_is_refused_with_the_remedy(override, expected):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"[sweep]\nhosts = \n", "line 2"),
-        (b"[sweep]\nhosts = '25'\n", "sweep.hosts = '25'"),
-        (b"[sweeps]\nhosts = 25\n", "sweeps.hosts; the nearest is sweep.hosts"),
-        (b"sweep = 3\n", "no setting is called sweep"),
-        (b"[sweep.hosts]\nmore = 3\n", "sweep.hosts"),
+        (b"[fanout]\nhosts = \n", "line 2"),
+        (b"[fanout]\nhosts = '25'\n", "fanout.hosts = '25'"),
+        (b"[fanouts]\nhosts = 25\n", "fanouts.hosts; the nearest is fanout.hosts"),
+        (b"fanout = 3\n", "no setting is called fanout"),
+        (b"[fanout.hosts]\nmore = 3\n", "fanout.hosts"),
         (b"\xff\xfe", "not UTF-8"),
     ],
 )

@@ -57,10 +57,10 @@ SCAN = Alert(
     destination=endpoint("10.0.0.9", 445),
     protocol=6,
     evidence=(
-        Evidence("hosts", 214, 25, "sweep.hosts"),
+        Evidence("hosts", 214, 25, "fanout.hosts"),
         Evidence("window_s", 60.0),
         Evidence("unanswered", 0.97, 0.5, "sweep.unanswered"),
-        Evidence("sequential_run", 200, 20, "sweep.sequential_run"),
+        Evidence("sequential_run", 200, 20, "fanout.sequential_run"),
     ),
     targets=(endpoint("10.0.0.9", 445),),
     process=PROCESS,
@@ -233,9 +233,9 @@ def test_the_writer_flushes_whole_lines():
 def test_a_scan_in_words():
     assert text(SCAN).splitlines() == [
         "HIGH    AN1949 AN1057 AN2050  /tmp/x9 (pid 4711, www-data) tried 214 hosts, "
-        "last on tcp/445 in 38 s",
+        "last on tcp/445 within 60 s",
         "        parent: php-fpm   cmd: /tmp/x9 -r 10.20.0.0/24",
-        "        97% not established · 200 in unbroken order · sweep.hosts is 25",
+        "        97% not established · 200 in unbroken order · fanout.hosts is 25",
         "        F-7Q2KXM raised 2026-09-21T14:13:20.123456+0000 · scan.host_sweep",
     ]
 

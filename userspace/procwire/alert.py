@@ -47,11 +47,11 @@ class Check(Protocol):
 class Alert:
     """One state of one episode.
 
-    state: raised, grown or closed; time: ns since the epoch at which it got into this state, first
-    and last: of what it folds; count: findings, or attempts of a scan; source, destination,
-    protocol: of the packet or the last target, None and 0 where unknown (or where many sources are
-    folded into one episode); packet: its number in its source, offset and size: the evidence in it,
-    None for detectors.
+    state: raised, grown or closed; time: ns since the epoch at which it got into this state; first,
+    last: of the findings, or reports of a scan, that it folds; count: findings, or attempts of a
+    scan; source, destination, protocol: of the packet or the last target, None and 0 where unknown
+    (or where many sources are folded into one episode); packet: its number in its source, offset
+    and size: the evidence in it, None for detectors.
     """
 
     episode: str
@@ -104,7 +104,7 @@ def scan_alert(
         check=scan.detector,
         severity=severity,
         time=scan.time,
-        first=scan.first,
+        first=scan.time,
         last=scan.time,
         count=scan.attempts,
         source=scan.source,

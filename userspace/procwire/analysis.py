@@ -32,7 +32,7 @@ class Analysis:
         contacts = settings.contacts
         self._contacts = Contacts(contacts.capacity, contacts.timeout_ns)
         self._fanout = FanOut(settings.fanout)
-        self._sweep = Sweep(settings.sweep)
+        self._sweep = Sweep(settings)
         self._episodes = Episodes(settings, all_rules(), lookup)
         self._skipped = np.zeros(len(SKIP_REASONS), np.int64)
         self.last_time = 0

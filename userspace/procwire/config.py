@@ -32,22 +32,25 @@ class FanOutSettings(_Section):
     """[fanout] The counters per process (in the kernel) and per source address (on the wire)."""
 
     windows_s: Annotated[
-        tuple[Seconds, Seconds, Seconds], Field(strict=False, description="lengths of the windows")
+        tuple[Seconds, Seconds, Seconds],
+        Field(strict=False, description="lengths of the windows (TimeWindow)"),
     ] = (10.0, 60.0, 600.0)
     hosts: Annotated[
-        Threshold, Field(description="distinct hosts that one report takes; 0 = off")
+        Threshold,
+        Field(description="distinct hosts that make a host sweep (ScanRateThreshold); 0 = off"),
     ] = 25
     host_ports: Annotated[
-        Threshold, Field(description="distinct host and port pairs that one report takes; 0 = off")
+        Threshold,
+        Field(description="distinct host and port pairs that may make a port scan; 0 = off"),
     ] = 50
     failures: Annotated[
-        Threshold, Field(description="failed attempts that one report takes; 0 = off")
+        Threshold, Field(description="failed attempts at which a window is looked at; 0 = off")
     ] = 100
     sequential_run: Annotated[
-        Threshold, Field(description="attempts in unbroken order that one report takes; 0 = off")
+        Threshold, Field(description="attempts in unbroken order that raise the severity; 0 = off")
     ] = 20
     subjects: Annotated[
-        Capacity, Field(description="source addresses counted at a time, 6.5 kB each")
+        Capacity, Field(description="source addresses counted at a time, 7 kB each")
     ] = 8192
     detail_limit: Annotated[
         Threshold, Field(description="connection events of one process per shortest window")
@@ -74,7 +77,7 @@ class ContactSettings(_Section):
         Seconds, Field(description="an attempt unanswered for so long has failed")
     ] = 60.0
     capacity: Annotated[
-        Capacity, Field(description="attempts remembered, a power of two, 88 bytes each")
+        Capacity, Field(description="attempts remembered, a power of two, 72 bytes each")
     ] = 1 << 18
 
     @field_validator("capacity")
@@ -91,14 +94,8 @@ class ContactSettings(_Section):
 
 
 class SweepSettings(_Section):
-    """[sweep] When a fan-out is called a scan."""
+    """[sweep] Which fan-outs are scans. How wide they have to be is said in [fanout]."""
 
-    hosts: Annotated[
-        int, Field(ge=2, description="distinct hosts that make a host sweep (ScanRateThreshold)")
-    ] = 25
-    host_ports: Annotated[
-        int, Field(ge=2, description="distinct host and port pairs that make a port scan")
-    ] = 50
     ports_per_host: Annotated[
         float, Field(ge=1, description="mean ports per host that make a port scan")
     ] = 15.0
@@ -108,9 +105,6 @@ class SweepSettings(_Section):
     mostly_unanswered: Annotated[
         Share, Field(description="share of attempts not established that raises the severity")
     ] = 0.9
-    sequential_run: Annotated[
-        int, Field(ge=2, description="attempts in unbroken order that raise the severity")
-    ] = 20
     known_scanners: Annotated[
         tuple[str, ...],
         Field(
@@ -123,9 +117,9 @@ class SweepSettings(_Section):
 class EpisodeSettings(_Section):
     """[episodes] How findings and scans are folded into alerts."""
 
-    quiet_s: Annotated[
-        Seconds, Field(description="an episode ends after so long without news (TimeWindow)")
-    ] = 600.0
+    quiet_s: Annotated[Seconds, Field(description="an episode ends after so long without news")] = (
+        600.0
+    )
     open: Annotated[int, Field(ge=1, le=10**7, description="episodes open at a time")] = 20_000
     per_rule: Annotated[
         int,
@@ -149,8 +143,8 @@ class Settings(_Section):
 
 # ATT&CK's names for what its analytics leave to the site (AN1057).
 ALIASES = {
-    "TimeWindow": "episodes.quiet_s",
-    "ScanRateThreshold": "sweep.hosts",
+    "TimeWindow": "fanout.windows_s",
+    "ScanRateThreshold": "fanout.hosts",
     "KnownScannerExeList": "sweep.known_scanners",
 }
 
@@ -165,7 +159,7 @@ def names() -> dict[str, str]:
 
 
 def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Settings:
-    """The settings of a TOML file, if any, changed by `overrides` ("sweep.hosts=40").
+    """The settings of a TOML file, if any, changed by `overrides` ("fanout.hosts=40").
 
     Raises UsageError for an unreadable file, an unknown name (with the nearest known one) or a
     value of the wrong type or range.
@@ -177,7 +171,7 @@ def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Settings:
     for text in overrides:
         name, equals, written = text.partition("=")
         if not equals:
-            raise UsageError(f"--set {text}: give name=value, such as sweep.hosts=40")
+            raise UsageError(f"--set {text}: give name=value, such as fanout.hosts=40")
         chosen[_known(name.strip(), f"--set {text}")] = _literal(written.strip()), f"--set {text}"
     tree: dict[str, dict[str, Any]] = {}
     for name, (value, _) in chosen.items():

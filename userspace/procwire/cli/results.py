@@ -54,7 +54,7 @@ def analysis_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "overrides",
             multiple=True,
             metavar="NAME=VALUE",
-            help="Change one setting, for example sweep.hosts=40. May be repeated.",
+            help="Change one setting, for example fanout.hosts=40. May be repeated.",
         ),
     ]
     for option in reversed(options):

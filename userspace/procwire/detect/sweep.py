@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.config import SweepSettings
+from procwire.config import Settings
 from procwire.detect.detector import (
     BLOCK,
     HOST_SWEEP,
@@ -34,8 +34,9 @@ _NOBODY = bytes(16)
 class Sweep:
     """Judges fan-out rows of the kernel (a process) and of the wire (a source address) alike."""
 
-    def __init__(self, settings: SweepSettings | None = None) -> None:
-        self._settings = settings or SweepSettings()
+    def __init__(self, settings: Settings | None = None) -> None:
+        settings = settings or Settings()
+        self._wide, self._settings = settings.fanout, settings.sweep
         self._counts = {"judged": 0, "scans": 0, "answered": 0}
 
     def update(self, rows: NDArray[np.void]) -> list[Observation]:
@@ -52,12 +53,13 @@ class Sweep:
         return dict(self._counts)
 
     def _judge(self, row: np.void) -> Observation | None:
-        settings = self._settings
+        wide, settings = self._wide, self._settings
         self._counts["judged"] += 1
         hosts, pairs, attempts = (int(row[name]) for name in ("hosts", "host_ports", "attempts"))
         ports_per_host = pairs / max(hosts, 1)
-        many_ports = pairs >= settings.host_ports and ports_per_host >= settings.ports_per_host
-        detector = _KINDS.get((hosts >= settings.hosts, many_ports))
+        many_hosts = 0 < wide.hosts <= hosts
+        many_ports = 0 < wide.host_ports <= pairs and ports_per_host >= settings.ports_per_host
+        detector = _KINDS.get((many_hosts, many_ports))
         if detector is None:
             return None
         # A window counts the ends that fell into it, of attempts that may have begun before it.
@@ -66,14 +68,13 @@ class Sweep:
             self._counts["answered"] += 1
             return None
         self._counts["scans"] += 1
-        ordered = int(row["sequential_run"]) >= settings.sequential_run
+        ordered = 0 < wide.sequential_run <= int(row["sequential_run"])
         silent = unanswered >= settings.mostly_unanswered
         key = row["process"]
         source = row["source"].tobytes()
         return Observation(
             detector=detector,
             time=int(row["time_ns"]),
-            first=int(row["window_start_ns"]),
             subject=(int(key["started_ns"]), int(key["pid"]), int(key["exec_count"]))
             if key["pid"]
             else None,
@@ -91,10 +92,10 @@ class Sweep:
         self, row: np.void, detector: Detector, ports_per_host: float, unanswered: float
     ) -> tuple[Evidence, ...]:
         """The figures, those that decided for this kind of scan with their thresholds."""
-        settings = self._settings
-        hosts = Evidence("hosts", int(row["hosts"]), settings.hosts, "sweep.hosts")
+        limits, settings = self._wide, self._settings
+        hosts = Evidence("hosts", int(row["hosts"]), limits.hosts, "fanout.hosts")
         pairs = Evidence(
-            "host_ports", int(row["host_ports"]), settings.host_ports, "sweep.host_ports"
+            "host_ports", int(row["host_ports"]), limits.host_ports, "fanout.host_ports"
         )
         ratio = Evidence(
             "ports_per_host",
@@ -102,21 +103,17 @@ class Sweep:
             settings.ports_per_host,
             "sweep.ports_per_host",
         )
-        wide = {
+        run = int(row["sequential_run"])
+        deciding = {
             HOST_SWEEP: (hosts, Evidence(pairs.name, pairs.value)),
             PORT_VERTICAL: (pairs, ratio, Evidence(hosts.name, hosts.value)),
             BLOCK: (hosts, pairs, ratio),
         }
         return (
-            *wide[detector],
+            *deciding[detector],
             Evidence("window_s", int(row["window_ns"]) / 1e9),
             Evidence("unanswered", round(unanswered, 3), settings.unanswered, "sweep.unanswered"),
-            Evidence(
-                "sequential_run",
-                int(row["sequential_run"]),
-                settings.sequential_run,
-                "sweep.sequential_run",
-            ),
+            Evidence("sequential_run", run, limits.sequential_run, "fanout.sequential_run"),
             *(
                 Evidence(name, int(row[name]))
                 for name in ("attempts", "established", "refused", "failures")
