@@ -61,13 +61,11 @@ local function udp_intact(p)
   return #p >= 8 and (size == 0 or (size >= 8 and size <= #p))
 end
 
-local function icmp4_intact(p) return #p >= 8 end
-
-local function icmp6_intact(p) return #p >= 4 end
+local function icmp_intact(p) return #p >= 8 end
 
 local TRANSPORTS = {
-  [4] = { [1] = { "icmp4", icmp4_intact }, [6] = { "tcp", tcp_intact }, [17] = { "udp", udp_intact } },
-  [6] = { [58] = { "icmp6", icmp6_intact }, [6] = { "tcp", tcp_intact }, [17] = { "udp", udp_intact } },
+  [4] = { [1] = { "icmp4", icmp_intact }, [6] = { "tcp", tcp_intact }, [17] = { "udp", udp_intact } },
+  [6] = { [58] = { "icmp6", icmp_intact }, [6] = { "tcp", tcp_intact }, [17] = { "udp", udp_intact } },
 }
 
 local function examine_transport(version, protocol, p, network)

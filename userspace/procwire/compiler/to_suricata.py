@@ -59,31 +59,40 @@ SIGHTS = {
     "udp_malformed": Sight(None, (Selection("udp", "0"),)),
 }
 
-# Rules on what Suricata's decoder rejects, and its events for the same fault.
+# Rules on what Suricata's decoder rejects, and its events for the same fault. It reports the first
+# fault it meets, in this order. Two differences remain: an IPv6 header below 40 bytes raises no
+# event, and lengths of 0 (segmentation offload, jumbograms) are faults to it.
 NATIVE = {
     "eth.truncated": ("ethernet.pkt_too_small",),
     "vlan.truncated": ("vlan.header_too_small",),
     "vlan.too_many_tags": ("vlan.too_many_layers",),
-    "ipv4.truncated": ("ipv4.pkt_too_small", "ipv4.trunc_pkt"),
+    "ipv4.bad_version": ("ipv4.wrong_ip_version",),
     "ipv4.bad_hlen": ("ipv4.hlen_too_small",),
     "ipv4.len_lt_hlen": ("ipv4.iplen_smaller_than_hlen",),
-    "ipv4.bad_version": ("ipv4.wrong_ip_version",),
-    "ipv6.truncated": ("ipv6.pkt_too_small", "ipv6.trunc_pkt"),
+    "ipv4.truncated": ("ipv4.pkt_too_small", "ipv4.trunc_pkt"),
     "ipv6.bad_version": ("ipv6.wrong_ip_version",),
+    "ipv6.truncated": ("ipv6.trunc_pkt",),
     "ipv6.exthdr_truncated": ("ipv6.trunc_exthdr",),
-    "ipv6.carries_icmpv4": ("ipv6.icmpv4",),
     "icmp4.truncated": ("icmpv4.pkt_too_small",),
     "icmp6.truncated": ("icmpv6.pkt_too_small",),
 }
+# Rules whose packets it rejects in some cases only: shown both ways.
+PARTLY_NATIVE = {
+    "ipv4.opt_malformed": ("ipv4.opt_invalid_len",),
+    "ipv6.carries_icmpv4": ("ipv6.icmpv4",),
+}
 
-# A packet with one of these events reaches no script: Suricata could not decode its IP header.
-HIDING = ("ethernet.", "vlan.", "ipv4.", "ipv6.")
+# A packet that breaks one of these may reach no script: Suricata could not decode its IP header.
+# Nor does one with an IPv6 extension header behind which nothing follows.
+HIDING = (*(name for name in NATIVE if not name.startswith("icmp")), *PARTLY_NATIVE)
 
 HOST_ONLY_LAYERS = {"arp": "Suricata decodes no ARP that a rule could see"}
 
 
 class Expression(NamedTuple):
-    """How Suricata shows a rule. way: "lua", "native" or "host"; reason: why not, for "host"."""
+    """How Suricata shows a rule. way: "lua", "native" (by its decoder's events) or "host" (not at
+    all); reason: why not, for "host".
+    """
 
     way: str
     reason: str = ""
@@ -166,10 +175,12 @@ def _rules_file(rules: tuple[Rule, ...]) -> str:
 
 def _signatures(rule: Rule) -> list[str]:
     """The Suricata rules that together show `rule`, with {tail} where the metadata goes."""
-    if rule.id in NATIVE:
-        return [_signature(Selection("pkthdr"), f"decode-event:{e};") for e in NATIVE[rule.id]]
-    if expression(rule).way == "host":
-        return []
+    events = NATIVE.get(rule.id, ()) + PARTLY_NATIVE.get(rule.id, ())
+    native = [_signature(Selection("pkthdr"), f"decode-event:{event};") for event in events]
+    return _scripted(rule) + native if expression(rule).way == "lua" else native
+
+
+def _scripted(rule: Rule) -> list[str]:
     sights = {layer: SIGHTS[layer] for layer in rule.layers}
     signatures = []
     flows = sorted({sight.flow for sight in sights.values() if sight.flow})

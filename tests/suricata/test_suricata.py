@@ -1,0 +1,158 @@
+"""The rules in a real Suricata: for each packet exactly the sids that numba finds."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import real_suricata
+from lower_layers import frames
+from procwire import layers
+from procwire.capture.batch import PacketBatch
+from procwire.capture.open import read_capture
+from procwire.compiler.to_suricata import HIDING, NATIVE, expression
+from procwire.decode.columns import Decoded
+from procwire.decode.frame import decode
+from procwire.evaluate import evaluate
+from procwire.rule import Rule
+from procwire.rules import all_rules
+from procwire.words import EXTENSIONS
+
+pytestmark = pytest.mark.suricata
+Verdicts = set[tuple[int, int]]  # (number of the packet, sid)
+FRAGMENT, AUTHENTICATION, NO_NEXT_HEADER = 44, 51, 59
+RULES = {rule.sid: rule for rule in all_rules()}
+WAYS = {sid: expression(rule).way for sid, rule in RULES.items()}
+DECODING_ORDER = [*HIDING, *NATIVE]  # what ends decoding early comes first
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    real_suricata.require()
+    made = tmp_path_factory.mktemp("suricata")
+    real_suricata.build_rules(made)
+    return made
+
+
+def write_capture(path: Path, packets: Iterable[bytes]) -> Path:
+    with path.open("wb") as file:
+        file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
+        for number, packet in enumerate(packets):
+            file.write(struct.pack("<IIII", 1700000000 + number, 0, len(packet), len(packet)))
+            file.write(packet)
+    return path
+
+
+class Expected(NamedTuple):
+    """What numba finds. found: all that Suricata may show; surely: the part that it must show;
+    apart: packets of which it has another opinion, which nothing is expected of.
+    """
+
+    found: Verdicts
+    surely: Verdicts
+    apart: set[int]
+
+
+def expected(capture: Path) -> Expected:
+    """By the tables of to_suricata."""
+    found: Verdicts = set()
+    intact: set[int] = set()
+    apart: set[int] = set()
+    for batch in read_capture(capture):
+        decoded = decode(batch)
+        rows = evaluate(batch, decoded)
+        sids = [sorted(RULES)[rule] for rule in rows["rule"]]
+        found |= set(zip(rows["packet"].tolist(), sids, strict=True))
+        for number, layer, data in network_spans(batch, decoded):
+            if layer < layers.MALFORMED:
+                intact.add(number)
+            if judged_otherwise(layer, data):
+                apart.add(number)
+    found = {(number, sid) for number, sid in found if WAYS[sid] != "host"}
+    hidden = {number for number, sid in found if RULES[sid].id in HIDING}
+    surely = {(n, sid) for n, sid in found if WAYS[sid] == "lua" and n in intact - hidden}
+    return Expected(found, surely | first_faults(found), apart)
+
+
+def network_spans(batch: PacketBatch, decoded: Decoded) -> Iterator[tuple[int, int, bytes]]:
+    """(number of the packet, layer, bytes) of each IP header with what follows it."""
+    spans = decoded.spans
+    for packet, layer, start, size, *_ in zip(*spans, strict=True):
+        if layer % layers.MALFORMED in (layers.IPV4, layers.IPV6):
+            yield int(packet) + batch.first, int(layer), batch.data[start:][:size].tobytes()
+
+
+def first_faults(found: Verdicts) -> Verdicts:
+    """Of each packet's faults that end Suricata's decoding, the one that it meets first."""
+    faults = [(number, sid) for number, sid in found if RULES[sid].id in DECODING_ORDER]
+    faults.sort(key=lambda verdict: DECODING_ORDER.index(RULES[verdict[1]].id), reverse=True)
+    return set(dict(faults).items())  # of equal keys, a dict keeps the last
+
+
+def judged_otherwise(layer: int, data: bytes) -> bool:
+    """Whether Suricata 7 sees a fault in an IP header where the decoder sees none, or none where it
+    sees one: lengths of 0, IPv6 headers cut short, extension headers with nothing behind.
+    """
+    if layer % layers.MALFORMED == layers.IPV4:
+        return data[2:4] == b"\0\0"
+    if len(data) < 40:
+        return True
+    end = 40 + int.from_bytes(data[4:6], "big")
+    protocol, at = data[6], 40
+    while protocol in EXTENSIONS and at + 8 <= min(end, len(data)):
+        unit = 4 if protocol == AUTHENTICATION else 8
+        size = 8 if protocol == FRAGMENT else 8 + unit * data[at + 1]
+        protocol, at = data[at], at + size
+    return at >= end and data[6] != NO_NEXT_HEADER
+
+
+def differences(wanted: Expected, alerts: Verdicts) -> dict[str, list[tuple[int, str]]]:
+    """Verdicts, as (number of the packet, id), that Suricata missed and that it made up."""
+    kinds = {"missed": wanted.surely - alerts, "made up": alerts - wanted.found}
+    return {
+        kind: [(number, RULES[sid].id) for number, sid in sorted(verdicts)]
+        for kind, verdicts in (
+            (kind, {verdict for verdict in verdicts if verdict[0] not in wanted.apart})
+            for kind, verdicts in kinds.items()
+        )
+    }
+
+
+def assert_same(directory: Path, capture: Path, *options: str) -> set[str]:
+    """Returns the ids of the rules that were seen to fire in both."""
+    wanted = expected(capture)
+    outcome = real_suricata.run(directory, capture, *options)
+    assert outcome.log == ""
+    assert outcome.stats["detect"]["engines"][0]["rules_failed"] == 0
+    assert outcome.stats["detect"]["alert_queue_overflow"] == 0
+    assert differences(wanted, outcome.alerts) == {"missed": [], "made up": []}
+    return {RULES[sid].id for number, sid in wanted.surely if number not in wanted.apart}
+
+
+def shown() -> list[Rule]:
+    return [rule for rule in all_rules() if WAYS[rule.sid] != "host"]
+
+
+def test_every_example(directory: Path, tmp_path: Path) -> None:
+    packets = [packet for rule in all_rules() for packet in frames(rule)]
+    fired = assert_same(directory, write_capture(tmp_path / "examples.pcap", packets))
+    assert [rule.id for rule in shown() if rule.id not in fired] == []
+
+
+@pytest.mark.parametrize("runmode", ["single", "autofp"])
+def test_mixed_flows(directory: Path, tmp_path: Path, runmode: str) -> None:
+    """Violations, several at once and none, alternate in a few flows and outside of any."""
+    chance = random.Random(7)
+    examples = [packet for rule in all_rules() for packet in frames(rule)]
+    packets = []
+    for _ in range(6000):
+        packet = bytearray(chance.choice(examples))
+        for _ in range(chance.choice((0, 0, 1, 2))):
+            packet[chance.randrange(len(packet))] ^= 1 << chance.randrange(8)
+        packets.append(bytes(packet))
+    capture = write_capture(tmp_path / "mixed.pcap", packets)
+    assert_same(directory, capture, "--runmode", runmode)
