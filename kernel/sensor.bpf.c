@@ -7,6 +7,9 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+/* The loader compares it with its own: an object of another ABI would be misread. */
+const volatile __u32 abi_version SEC(".rodata.abi") = EVENT_ABI_VERSION;
+
 /* Keeps every event struct in the object's BTF, where a test compares it with what user space
  * reads. */
 const struct process_event *abi_process_event;

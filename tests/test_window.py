@@ -252,6 +252,14 @@ def test_details_are_limited_per_shortest_window(window):
     assert allowed(11 * SECOND) == 1
 
 
+@pytest.mark.parametrize("direction", [1, -1])
+def test_a_run_crosses_the_middle_of_an_ipv6_address(window, direction):
+    kernel = KernelFanOut(window)
+    for i in range(-3, 4):
+        kernel.attempt(SECOND, (0xFD00 << 112) + 2**64 + direction * i, 80)
+    assert kernel.bucket(0, SECOND).sequential_run == 7
+
+
 def test_linear_counting_table_is_the_formula():
     text = (KERNEL / "linear_count.h").read_text()
     body = re.search(r"linear_count\[.*?\{(.*?)\}", text, re.DOTALL)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from procwire.errors import Unavailable, UsageError
 from procwire.event import (
+    ABI_VERSION,
     CONNECTION_EVENT,
     FANOUT_EVENT,
     FANOUT_SETTINGS,
@@ -45,7 +46,7 @@ _LOG_LINES = 12
 _TEST_POLL_MS = 100
 _U32_LIMIT = 2**32
 
-_REBUILD = "pip install --force-reinstall procwire"
+REBUILD = "pip install --force-reinstall procwire"
 _KERNEL = "run procwire doctor; the sensor needs Linux 5.10 or later with BTF"
 _MOUNT_CGROUP2 = "mount -t cgroup2 none /sys/fs/cgroup/unified"
 
@@ -96,7 +97,7 @@ def require_machine() -> None:
             + os.uname().machine.replace("x86_64", "amd64").replace("aarch64", "arm64"),
         )
     if not OBJECT.exists():
-        raise Unavailable(f"no {OBJECT}: the eBPF object was not built", _REBUILD)
+        raise Unavailable(f"no {OBJECT}: the eBPF object was not built", REBUILD)
 
 
 def load_libbpf() -> tuple[Any, Any]:
@@ -191,6 +192,14 @@ class Sensor:
             self._fail(f"open {OBJECT}", self._ffi.errno)
         self._cleanup.callback(self._lib.bpf_object__close, opened)
         self._object = opened
+        version = self._ffi.cast(
+            "unsigned int *",
+            self._lib.bpf_map__initial_value(self._map(".rodata.abi"), self._ffi.new("size_t *")),
+        )
+        if version[0] != ABI_VERSION:
+            raise Unavailable(
+                f"{OBJECT} has event ABI {version[0]}, this program {ABI_VERSION}", REBUILD
+            )
         row = np.zeros(1, FANOUT_SETTINGS)
         row["window_ns"] = settings.window_ns
         for name in ("hosts", "host_ports", "failures", "sequential_run", "detail_limit"):
@@ -265,7 +274,7 @@ class Sensor:
     def _map(self, name: str) -> Any:
         found = self._lib.bpf_object__find_map_by_name(self._object, name.encode())
         if found == self._ffi.NULL:
-            raise Unavailable(f"{OBJECT} has no map {name}: it is of another version", _REBUILD)
+            raise Unavailable(f"{OBJECT} has no map {name}: it is of another build", REBUILD)
         return found
 
     def _text(self, value: Any) -> str:

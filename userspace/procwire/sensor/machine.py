@@ -27,7 +27,6 @@ def missing_capabilities() -> list[str]:
     found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
     held = int(found.group(1), 16) if found else 0
     if held >> SYS_ADMIN & 1:
-        # It covers CAP_BPF and CAP_PERFMON, and the kernel takes it for CAP_NET_ADMIN too here.
         return []
     return [name for number, name, _ in CAPABILITIES if not held >> number & 1]
 

@@ -88,13 +88,16 @@ class ProcessTable:
         forgotten is represented by what it runs now.
         """
         lineage: list[Process] = []
+        visited = {key[:2]}
         process = self.get(key)
         while process is not None and len(lineage) < _GENERATIONS:
             parent = process.parent
-            process = self.get(parent) or self.get(self._latest.get(parent[:2], parent))
-            if process is None or process.key == key:
+            if parent[:2] in visited:
                 break
-            lineage.append(process)
+            visited.add(parent[:2])
+            process = self.get(parent) or self.get(self._latest.get(parent[:2], parent))
+            if process is not None:
+                lineage.append(process)
         return lineage
 
     def _run(self, process: Process) -> None:

@@ -1,0 +1,138 @@
+"""The process table from made-up events: bounds, inheritance, lineage. Pids beyond pid_max, so that
+/proc knows none of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from procwire.event import PROCESS_EVENT, EventKind
+from procwire.sensor.machine import cgroup2_mount
+from procwire.sensor.proc import read_facts, split_argv, started_ns
+from procwire.sensor.processes import ProcessTable
+
+BASE = 5_000_000
+
+
+def key(pid, execs=0):
+    return (pid * 10_000_000, BASE + pid, execs)
+
+
+def event(kind, pid, execs=0, parent=(1, 0), argv=b"", exe=b"", uid=0):
+    row = np.zeros(1, PROCESS_EVENT)
+    row["kind"], row["process"], row["parent"] = kind, key(pid, execs), key(*parent)
+    row["argv"], row["argv_size"], row["exe"], row["uid"] = argv, len(argv), exe, uid
+    return row
+
+
+def table_of(*events, **limits):
+    table = ProcessTable(**limits)
+    table.apply(np.concatenate(events))
+    return table
+
+
+def test_fork_inherits_exec_replaces_exit_retires():
+    table = table_of(
+        event(EventKind.EXEC, 1, 1, argv=b"sh\0-c\0", exe=b"/bin/sh"),
+        event(EventKind.FORK, 2, 1, parent=(1, 1)),
+    )
+    assert table.get(key(2, 1)).argv == ("sh", "-c")
+    table.apply(event(EventKind.EXEC, 2, 2, parent=(1, 1), argv=b"nmap\0\0", exe=b"/usr/bin/nmap"))
+    assert table.get(key(2, 2)).argv == ("nmap", "")
+    assert table.get(key(2, 1)).exe == "/bin/sh"
+    assert len(table) == 2
+    table.apply(event(EventKind.EXIT, 2, 2, parent=(1, 1)))
+    assert len(table) == 1
+    assert table.get(key(2, 2)).exe == "/usr/bin/nmap"
+    assert [process.exe for process in table.ancestry(key(2, 2))] == ["/bin/sh"]
+
+
+def test_ended_processes_are_bounded_and_evictions_counted():
+    events = [event(EventKind.FORK, pid) for pid in range(2, 12)]
+    events += [event(EventKind.EXIT, pid) for pid in range(2, 12)]
+    table = table_of(*events, ended_limit=4)
+    assert table.evicted == 6
+    assert table.get(key(7)) is None
+    assert table.get(key(8)) is not None
+
+
+def test_what_is_asked_for_is_kept_longest():
+    events = [event(EventKind.FORK, pid) for pid in range(2, 7)]
+    table = table_of(*events, *[event(EventKind.EXIT, pid) for pid in (2, 3)], ended_limit=2)
+    assert table.get(key(2)) is not None
+    table.apply(event(EventKind.EXIT, 4))
+    assert table.get(key(2)) is not None
+    assert table.get(key(3)) is None
+
+
+def test_lost_exits_cannot_fill_the_table():
+    table = table_of(
+        *[event(EventKind.FORK, pid) for pid in range(2, 50)], running_limit=8, ended_limit=8
+    )
+    assert len(table) == 8
+    assert table.evicted == 32
+
+
+def test_a_parent_whose_earlier_record_is_gone_is_what_it_runs_now():
+    table = table_of(
+        event(EventKind.EXEC, 1, 5, exe=b"/bin/bash"),
+        event(EventKind.FORK, 2, 4, parent=(1, 4)),
+    )
+    assert [process.exe for process in table.ancestry(key(2, 4))] == ["/bin/bash"]
+
+
+def test_a_process_that_is_its_own_parent_ends_the_lineage():
+    table = table_of(event(EventKind.FORK, 1, parent=(1, 0)))
+    assert table.ancestry(key(1)) == []
+    assert table.ancestry(key(99)) == []
+
+
+def test_an_exit_alone_still_tells_who_it_was():
+    table = table_of(event(EventKind.EXIT, 3, uid=987_654))
+    assert (len(table), table.get(key(3)).user) == (0, "987654")
+
+
+def write_process(root, pid, cmdline=b"a\0", start=7):
+    folder = root / str(pid)
+    folder.mkdir()
+    (folder / "stat").write_text(f"{pid} (a) b) c) S " + " ".join(["0"] * 18) + f" {start} 0 0")
+    (folder / "cmdline").write_bytes(cmdline)
+    (folder / "cgroup").write_text(
+        "4:memory:/docker/" + "ab" * 32 + "\n0::/system.slice/docker-" + "cd" * 32 + ".scope\n"
+    )
+    (folder / "exe").symlink_to("/opt/tool")
+
+
+def test_proc_is_believed_only_for_the_same_start(tmp_path):
+    write_process(tmp_path, 12)
+    assert started_ns(12, tmp_path) == 70_000_000
+    facts = read_facts(70_000_000, 12, tmp_path)
+    assert (facts.exe, facts.cwd) == ("/opt/tool", None)
+    assert facts.container == "ab" * 32
+    assert facts.cgroup == "/system.slice/docker-" + "cd" * 32 + ".scope"
+    assert read_facts(80_000_000, 12, tmp_path) is None
+    assert read_facts(70_000_000, 13, tmp_path) is None
+
+
+@pytest.mark.parametrize("stat", [b"", b"12 (a", b"12 (a) S 1", b"12 (a) S " + b"x " * 30])
+def test_a_damaged_stat_is_no_process(tmp_path, stat):
+    (tmp_path / "12").mkdir()
+    (tmp_path / "12" / "stat").write_bytes(stat)
+    assert started_ns(12, tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "argv"),
+    [(b"", ()), (b"a\0", ("a",)), (b"a\0\0", ("a", "")), (b"\xff\0b", ("\ufffd", "b"))],
+)
+def test_argv_is_split_as_the_kernel_holds_it(raw, argv):
+    assert split_argv(raw) == argv
+
+
+def test_cgroup2_is_found_among_others(tmp_path):
+    mountinfo = tmp_path / "mountinfo"
+    mountinfo.write_text(
+        "30 1 0:26 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"
+        "31 1 0:27 /inner /mnt/part rw - cgroup2 cgroup2 rw\n"
+        "32 1 0:27 / /mnt/a\\040b rw shared:4 - cgroup2 cgroup2 rw\n"
+    )
+    assert str(cgroup2_mount(mountinfo)) == "/mnt/a b"

@@ -1,0 +1,135 @@
+"""What this machine lets the sensor see: one line per requirement, with the command that mends it.
+
+Nothing is assumed from a version number where it can be tried: the last check loads the programs,
+attaches every hook and runs the self-test.
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+import importlib.util
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from procwire import jit
+from procwire.errors import Unavailable
+from procwire.event import ABI_VERSION
+from procwire.sensor.counters import Counter
+from procwire.sensor.loader import OBJECT, REBUILD, Sensor, load_libbpf
+from procwire.sensor.machine import BTF, CAPABILITIES, cgroup2_mount, missing_capabilities
+
+_OLDEST_KERNEL = (5, 10)
+_JIT = Path("/proc/sys/net/core/bpf_jit_enable")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One requirement. found: what is there, for people; remedy: the command that mends it, empty
+    where ok; required: whether `watch` cannot run without it."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str
+    required: bool = True
+
+
+def checks() -> list[Check]:
+    """All checks, in the order in which they would stop the sensor. Raises nothing."""
+    return [check() for check in _CHECKS]
+
+
+def _privilege() -> Check:
+    missing = missing_capabilities()
+    names = ", ".join(missing or [name for _, name, _ in CAPABILITIES])
+    found = f"missing {names}" if missing else f"user {os.geteuid()} has {names}"
+    return Check("privilege", not missing, found, "run as root, e.g. with sudo" if missing else "")
+
+
+def _kernel() -> Check:
+    release = os.uname().release
+    numbers = re.match(r"(\d+)\.(\d+)", release)
+    ok = numbers is not None and (int(numbers[1]), int(numbers[2])) >= _OLDEST_KERNEL
+    return Check("kernel", ok, release, "" if ok else "boot Linux 5.10 or later")
+
+
+def _btf() -> Check:
+    ok = BTF.exists()
+    found = f"{BTF}, {BTF.stat().st_size >> 10} KiB" if ok else f"no {BTF}"
+    return Check("BTF", ok, found, "" if ok else "boot a kernel with CONFIG_DEBUG_INFO_BTF=y")
+
+
+def _cgroup2() -> Check:
+    mount = cgroup2_mount()
+    remedy = "" if mount else "mount -t cgroup2 none /sys/fs/cgroup/unified"
+    return Check("cgroup2", mount is not None, str(mount or "not mounted"), remedy)
+
+
+def _libbpf() -> Check:
+    try:
+        ffi, lib = load_libbpf()
+    except Unavailable as error:
+        return Check("libbpf", False, error.missing, error.remedy)
+    return Check("libbpf", True, ffi.string(lib.libbpf_version_string()).decode(), "")
+
+
+def _object() -> Check:
+    ok = OBJECT.exists()
+    found = f"{OBJECT}, event ABI {ABI_VERSION}" if ok else f"no {OBJECT}"
+    return Check("eBPF object", ok, found, "" if ok else REBUILD)
+
+
+def _hooks() -> Check:
+    try:
+        with Sensor() as sensor:
+            seen = sensor.counters()[Counter.COUNT_ATTEMPTS.label]
+    except Unavailable as error:
+        return Check("hooks", False, error.missing, error.remedy)
+    return Check("hooks", True, f"all attached, self-test passed ({seen} connections seen)", "")
+
+
+def _bpf_jit() -> Check:
+    try:
+        ok = _JIT.read_text().strip() != "0"
+    except OSError:
+        return Check("BPF JIT", True, "always on in this kernel", "", required=False)
+    remedy = "" if ok else "sysctl net.core.bpf_jit_enable=1"
+    return Check("BPF JIT", ok, "on" if ok else "off: programs are interpreted", remedy, False)
+
+
+def _bcc() -> Check:
+    """PyPI's bcc is another library; only the distribution's has BPF."""
+    ok = importlib.util.find_spec("bcc") is not None and ctypes.util.find_library("bcc") is not None
+    found = "installed" if ok else "not installed; needed only on kernels without BTF"
+    return Check("bcc", ok, found, "" if ok else "apt-get install python3-bpfcc", required=False)
+
+
+def _numba_cache() -> Check:
+    """Without a place for compiled kernels every start compiles them again."""
+    folder = Path(jit.__file__).parent / "__pycache__"
+    try:
+        folder.mkdir(exist_ok=True)
+        with TemporaryDirectory(dir=folder):
+            pass
+    except OSError as error:
+        remedy = "set NUMBA_CACHE_DIR to a folder you may write"
+        return Check("numba cache", "NUMBA_CACHE_DIR" in os.environ, str(error), remedy, False)
+    return Check("numba cache", True, str(folder), "", required=False)
+
+
+_CHECKS: tuple[Callable[[], Check], ...] = (
+    _privilege,
+    _kernel,
+    _btf,
+    _cgroup2,
+    _libbpf,
+    _object,
+    _hooks,
+    _bpf_jit,
+    _bcc,
+    _numba_cache,
+)
