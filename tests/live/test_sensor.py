@@ -302,8 +302,11 @@ def test_fork_and_exec_are_followed_from_start_to_exit(live: Live) -> None:
     last = live.table.get(key_of(rows["process"][-1]))
     assert last is not None
     assert last.argv == ("/bin/sh", "-c", "exit 3")
-    echo = [row for events in live.seen for row in events.process if row["comm"] == b"echo"]
-    assert [key_of(row["parent"])[1] for row in echo if row["kind"] == EventKind.EXEC] == [pid]
+    executed = np.concatenate([events.process for events in live.seen])
+    children = executed[executed["parent"]["pid"] == pid]
+    assert children["kind"].tolist() == [EventKind.FORK, EventKind.EXEC, EventKind.EXIT]
+    assert children["argv"][1] == b"/bin/echo\0one"
+    assert children["exe"][1] == b"/bin/echo"
 
 
 def test_a_thread_is_no_process(live: Live) -> None:
