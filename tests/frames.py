@@ -1,139 +1,133 @@
-"""Hypothesis strategies for packets: layers stacked with plausible fields, then damaged."""
+"""Random packets: layers stacked with plausible fields, some wrong, then damaged and cut."""
 
 from __future__ import annotations
 
 import struct
-
-from hypothesis import strategies as st
+from random import Random
 
 LINKS = (0, 1, 9, 12, 101, 108, 113, 228, 229, 276)
-ETHERTYPES = (0x0800, 0x86DD, 0x0806, 0x8100, 0x88A8, 0x9100, 0x8847, 0x0026)
-PROTOCOLS = (1, 6, 17, 58, 0, 43, 44, 51, 60, 135, 139, 140, 50, 59, 47)
-
-payloads = st.binary(max_size=24)
-# Not 0, which hypothesis prefers.
-rarely = st.integers(0, 9).map(lambda value: value == 7)
+ETHERTYPES = (0x8847, 0x8863, 0x0026, 0x0005)
+TAGS = (0x8100, 0x88A8, 0x9100)
+EXTENSIONS = (0, 43, 44, 51, 60, 135, 139, 140)
+OTHER_PROTOCOLS = (50, 59, 47, 132)
 
 
-@st.composite
-def tcp(draw: st.DrawFn) -> bytes:
-    words = draw(st.integers(0, 3))
-    offset = draw(st.integers(0, 15)) if draw(rarely) else 5 + words
-    ports = draw(st.binary(min_size=12, max_size=12))
-    flags = draw(st.integers(0, 255))
-    return ports + bytes([offset << 4, flags]) + bytes(6 + 4 * words) + draw(payloads)
-
-
-@st.composite
-def udp(draw: st.DrawFn) -> bytes:
-    payload = draw(payloads)
-    size = draw(st.integers(0, 40)) if draw(rarely) else 8 + len(payload)
-    return struct.pack(">HHHH", draw(st.integers(0, 65535)), 53, size, 0) + payload
-
-
-transports = st.one_of(
-    st.tuples(st.just(6), tcp()),
-    st.tuples(st.just(17), udp()),
-    st.tuples(st.sampled_from((1, 58)), st.binary(max_size=30)),
-    st.tuples(st.sampled_from(PROTOCOLS), st.binary(max_size=30)),
-)
-
-
-@st.composite
-def ipv4(draw: st.DrawFn) -> bytes:
-    protocol, body = draw(transports)
-    words = draw(st.integers(0, 2))
-    first = draw(st.integers(0, 255)) if draw(rarely) else 0x45 + words
-    total = draw(st.integers(0, 90)) if draw(rarely) else 20 + 4 * words + len(body)
-    fragment = draw(st.sampled_from((0x2000, 0x1FFF, 0x8000))) if draw(rarely) else 0
-    header = struct.pack(">BBHHHBBH", first, 0, total, 7, fragment, 64, protocol, 0)
-    addresses = draw(st.binary(min_size=8, max_size=8))
-    return header + addresses + bytes(4 * words) + body + bytes(draw(st.integers(0, 6)))
-
-
-@st.composite
-def extension(draw: st.DrawFn, kind: int, following: int) -> bytes:
-    if kind == 44:
-        fragment = draw(st.sampled_from((0, 0, 0, 6, 1, 0xFFF8)))
-        return struct.pack(">BBHI", following, draw(st.integers(0, 3)), fragment, 9)
-    units = draw(st.integers(0, 2))
-    size = 8 + 8 * units
-    written = draw(st.integers(0, 255)) if draw(rarely) else units
-    if kind == 51:
-        written = (size - 8) // 4
-    body = bytearray(size - 2)
-    if kind == 0 and draw(st.booleans()):
-        body[:6] = b"\xc2\x04\x00\x01\x00\x00"
-    return bytes([following, written]) + bytes(body)
-
-
-@st.composite
-def ipv6(draw: st.DrawFn) -> bytes:
-    protocol, body = draw(transports)
-    kinds = draw(st.lists(st.sampled_from((0, 43, 44, 51, 60, 135)), max_size=3))
-    if draw(rarely):
-        kinds = [60] * draw(st.integers(15, 18))
-    for kind in reversed(kinds):
-        body = draw(extension(kind, protocol)) + body
-        protocol = kind
-    size = draw(st.sampled_from((0, 8, 40, 65535))) if draw(rarely) else len(body)
-    version = draw(st.integers(0, 255)) if draw(rarely) else 0x60
-    header = struct.pack(">BBHHBB", version, 0, 0, size, protocol, 64)
-    addresses = draw(st.binary(min_size=32, max_size=32))
-    return header + addresses + body + bytes(draw(st.integers(0, 6)))
-
-
-@st.composite
-def arp(draw: st.DrawFn) -> bytes:
-    sizes = draw(st.sampled_from(((6, 4), (8, 4), (6, 6), (255, 255))))
-    kind = draw(st.sampled_from((0x0800, 0x0800, 0x86DD)))
-    return struct.pack(">HHBBH", 1, kind, *sizes, 1) + draw(st.binary(max_size=40))
-
-
-networks = st.one_of(
-    st.tuples(st.just(0x0800), ipv4()),
-    st.tuples(st.just(0x0800), ipv4()),
-    st.tuples(st.just(0x86DD), ipv6()),
-    st.tuples(st.just(0x86DD), ipv6()),
-    st.tuples(st.just(0x0806), arp()),
-    st.tuples(st.sampled_from(ETHERTYPES), st.binary(max_size=40)),
-)
-
-
-@st.composite
-def ppp_header(draw: st.DrawFn, ethertype: int) -> bytes:
-    if draw(rarely):
-        return draw(st.sampled_from((b"\x0f\0", b"\x8f\0"))) + struct.pack(">H", ethertype)
-    protocol = {0x0800: 0x0021, 0x86DD: 0x0057}.get(ethertype, 0x8021)
-    packed = struct.pack(">H", protocol)
-    compressed = protocol < 256 and draw(st.booleans())
-    return draw(st.sampled_from((b"", b"\xff\x03"))) + (packed[1:] if compressed else packed)
-
-
-@st.composite
-def frame(draw: st.DrawFn) -> tuple[bytes, int, int]:
+def frame(source: Random) -> tuple[bytes, int, int]:
     """(captured bytes, length on the wire, link type)"""
-    ethertype, body = draw(networks)
-    for _ in range(draw(st.sampled_from((0, 0, 0, 1, 2, 4, 5)))):
-        tag = draw(st.sampled_from((0x8100, 0x88A8, 0x9100)))
-        body = struct.pack(">HH", 1, ethertype) + body
-        ethertype = tag
-    link = draw(st.sampled_from((1, 1, 1, *LINKS)))
-    family_ipv6 = draw(st.sampled_from((10, 23, 24, 28, 30)))
-    family = {0x0800: 2, 0x86DD: family_ipv6}.get(ethertype, 7)
-    order = draw(st.sampled_from("<>"))
-    header = {
-        1: bytes(12) + struct.pack(">H", ethertype),
-        113: bytes(14) + struct.pack(">H", ethertype),
-        276: struct.pack(">H", ethertype) + bytes(18),
-        9: draw(ppp_header(ethertype)),
-        0: struct.pack(f"{order}I", family),
-        108: struct.pack(f"{order}I", family),
-    }.get(link, b"")
-    whole = bytearray(header + body)
-    for _ in range(draw(st.sampled_from((0, 0, 0, 1, 3)))):
-        if whole:
-            whole[draw(st.integers(0, len(whole) - 1))] = draw(st.integers(0, 255))
-    kept = draw(st.integers(0, len(whole))) if draw(st.integers(0, 3)) == 3 else len(whole)
-    on_wire = draw(st.sampled_from((kept, len(whole), len(whole) + 70000)))
+    ethertype, body = network(source)
+    for _ in range(source.choice((0, 0, 0, 0, 0, 1, 2, 4, 5))):
+        body = struct.pack(">HH", source.randrange(4096), ethertype) + body
+        ethertype = source.choice(TAGS)
+    link = 1 if source.random() < 0.5 else source.choice(LINKS)
+    whole = bytearray(link_header(source, link, ethertype) + body)
+    if whole and source.random() < 0.2:
+        for _ in range(source.choice((1, 1, 4))):
+            whole[source.randrange(len(whole))] = source.choice((0, 1, 255, source.randrange(256)))
+    kept = source.randrange(len(whole) + 1) if source.random() < 0.25 else len(whole)
+    on_wire = source.choice((kept, len(whole), len(whole), len(whole) + 70000))
     return bytes(whole[:kept]), on_wire, link
+
+
+def link_header(source: Random, link: int, ethertype: int) -> bytes:
+    if link in (0, 108):
+        families = {0x0800: 2, 0x86DD: source.choice((10, 23, 24, 28, 30))}
+        return struct.pack(source.choice("<>") + "I", families.get(ethertype, 7))
+    if link == 9 and source.random() < 0.2:
+        return source.choice((b"\x0f\0", b"\x8f\0")) + struct.pack(">H", ethertype)
+    if link == 9:
+        protocol = {0x0800: 0x0021, 0x86DD: 0x0057}.get(ethertype, 0x8021)
+        packed = struct.pack(">H", protocol)
+        compressed = protocol < 256 and source.random() < 0.5
+        return source.choice((b"", b"\xff\x03")) + (packed[1:] if compressed else packed)
+    packed = struct.pack(">H", ethertype)
+    return {
+        1: source.randbytes(12) + packed,
+        113: source.randbytes(14) + packed,
+        276: packed + source.randbytes(18),
+    }.get(link, b"")
+
+
+def network(source: Random) -> tuple[int, bytes]:
+    """(ethertype, packet)"""
+    kind = source.random()
+    if kind < 0.4:
+        return 0x0800, ipv4(source) + padding(source)
+    if kind < 0.8:
+        return 0x86DD, ipv6(source) + padding(source)
+    if kind < 0.95:
+        return 0x0806, arp(source)
+    return source.choice(ETHERTYPES), padding(source)
+
+
+def padding(source: Random) -> bytes:
+    return source.randbytes(source.choice((0, 0, 0, 6)))
+
+
+def arp(source: Random) -> bytes:
+    sizes = source.choice(((6, 4), (6, 4), (8, 4), (6, 6), (255, 255)))
+    kind = source.choice((0x0800, 0x0800, 0x0800, 0x86DD))
+    header = struct.pack(">HHBBH", 1, kind, *sizes, source.choice((1, 2)))
+    return header + source.randbytes(source.choice((20, 20, 38, source.randrange(30))))
+
+
+def rarely(source: Random, usual: int, unusual: tuple[int, ...]) -> int:
+    return source.choice(unusual) if source.random() < 0.08 else usual
+
+
+def ipv4(source: Random) -> bytes:
+    protocol, body = transport(source, icmp=1)
+    options = bytes(4 * source.choice((0, 0, 0, 1, 10)))
+    usual = 20 + len(options) + len(body)
+    total = rarely(source, usual, (0, 19, 20, usual - 1, usual + 1, 65535))
+    words = 5 + len(options) // 4
+    first = rarely(source, 0x40 + words, (0x44, 0x65, 0x00, 0x4F, 0x41 + words))
+    fragment = rarely(source, source.choice((0, 0x4000)), (0x2000, 0x0001, 0x1FFF, 0x8000))
+    header = struct.pack(">BBHHHBBH", first, 0, total, 7, fragment, 64, protocol, 0)
+    return header + source.randbytes(8) + options + body
+
+
+def ipv6(source: Random) -> bytes:
+    protocol, body = transport(source, icmp=58)
+    kinds = [source.choice(EXTENSIONS) for _ in range(source.choice((0, 0, 1, 1, 2, 3)))]
+    if source.random() < 0.03:
+        kinds = [60] * source.randint(15, 18)
+    for kind in reversed(kinds):
+        body = extension(source, kind, protocol) + body
+        protocol = kind
+    size = rarely(source, len(body), (0, 1, 8, len(body) + 1, 65535))
+    if kinds[:1] == [0] and source.random() < 0.5:
+        # Perhaps a jumbogram.
+        size = 0
+    first = rarely(source, 0x60, (0x00, 0x40, 0x70))
+    header = struct.pack(">BBHHBB", first, 0, 0, size, protocol, 64)
+    return header + source.randbytes(32) + body
+
+
+def extension(source: Random, kind: int, following: int) -> bytes:
+    if kind == 44:
+        fragment = source.choice((0, 0, 6, 1, 0x0008, 0xFFF8))
+        return struct.pack(">BBHI", following, source.randrange(4), fragment, 9)
+    units = source.choice((0, 0, 1, 2))
+    size = 8 + (4 if kind == 51 else 8) * units
+    written = rarely(source, units, (0, 1, 3, 255))
+    options = {
+        0: source.choice((b"", b"\0\0", b"\1\0")) + source.choice((b"\xc2\4\0\1\0\0", b"\5\2\0\0")),
+    }.get(kind, b"")
+    return (bytes([following, written]) + options + bytes(size))[:size]
+
+
+def transport(source: Random, icmp: int) -> tuple[int, bytes]:
+    """(protocol, segment)"""
+    payload = source.randbytes(source.randrange(20))
+    protocol = source.choice((6, 6, 17, 17, icmp, rarely(source, icmp, (1, 58, *OTHER_PROTOCOLS))))
+    if protocol == 6:
+        words = source.choice((0, 0, 3, 10))
+        offset = rarely(source, 5 + words, (0, 4, 7, 15))
+        fixed = source.randbytes(12) + bytes([offset << 4, source.randrange(256)]) + bytes(6)
+        segment = fixed + bytes(4 * words) + payload
+    elif protocol == 17:
+        size = rarely(source, 8 + len(payload), (0, 7, 8, 9 + len(payload)))
+        segment = source.randbytes(4) + struct.pack(">HH", size, 0) + payload
+    else:
+        segment = source.randbytes(8) + payload
+    return protocol, segment[: rarely(source, len(segment), (0, 1, 3, 7, 8, 19))]

@@ -196,13 +196,14 @@ def has_whole_frame(packet: Packet, start: int) -> bool:
         return True
     if packet.fields["protocol"] != 0 or packet.length - start < 8:
         return False
-    if len(packet.data) < start + 2:
+    if len(packet.data) < start + 4:
         return True
-    options = packet.data[start : start + 8 + packet.data[start + 1] * 8][2:]
-    while len(options) >= 2:
-        if options[0] == 0xC2:
+    end = min(start + 8 + packet.data[start + 1] * 8, packet.length)
+    at = start + 2
+    while at + 2 <= end:
+        if at + 2 > len(packet.data) or packet.data[at] == 0xC2:
             return True
-        options = options[1:] if options[0] == 0 else options[2 + options[1] :]
+        at += 1 if packet.data[at] == 0 else 2 + packet.data[at + 1]
     return False
 
 

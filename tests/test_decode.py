@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
+from random import Random
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from procwire.capture.batch import PacketBatch
 from procwire.decode.columns import Decoded, Packets
 from procwire.decode.frame import SKIP_REASONS, decode
 
-GAP = b"\xff" * 40
+# What a kernel that strays would find: the type of the jumbo option.
+GAP = b"\xc2" * 40
 
 
 def batch_of(packets: list[tuple[bytes, int, int]]) -> PacketBatch:
@@ -57,16 +59,16 @@ def found(decoded: Decoded) -> tuple[list, list, list[int]]:
     return rows, spans, decoded.skipped.tolist()
 
 
-any_bytes = st.binary(max_size=80).flatmap(
-    lambda data: st.tuples(
-        st.just(data), st.integers(len(data), len(data) + 60), st.sampled_from(LINKS)
-    )
-)
+def any_bytes(source: Random) -> tuple[bytes, int, int]:
+    data = source.randbytes(source.randrange(100))
+    return data, len(data) + source.choice((0, 0, 50)), source.choice(LINKS)
 
 
-@settings(max_examples=250, deadline=None)
-@given(st.lists(st.one_of(frame(), any_bytes), max_size=8))
-def test_columns_and_spans_equal_the_plain_twins(packets: list[tuple[bytes, int, int]]) -> None:
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32))
+def test_columns_and_spans_equal_the_plain_twins(seed: int) -> None:
+    source = Random(seed)
+    packets = [frame(source) for _ in range(300)] + [any_bytes(source) for _ in range(50)]
     assert found(decode(batch_of(packets))) == expected(packets)
 
 

@@ -143,12 +143,13 @@ def _is_jumbo(data: NDArray[np.uint8], rest: Extent, next_header: int) -> bool:
         return True
     if next_header != _HOP_BY_HOP or rest.length < _EXTENSION_UNIT:
         return False
-    if rest.captured < 2:
-        return True
-    # RFC 2675 section 2: the jumbo payload option of the hop-by-hop header holds the length.
-    end = (u8(data, rest.start + 1) + 1) * _EXTENSION_UNIT
-    at = 2
-    while at + 2 <= min(end, rest.captured):
+    # RFC 2675 section 2: the jumbo payload option of the hop-by-hop header holds the length. Where
+    # the capture was cut before it could be seen, the benefit of the doubt.
+    end, at = _EXTENSION_UNIT, 2
+    while at + 2 <= min(end, rest.length):
+        if at + 2 > rest.captured:
+            return True
+        end = (u8(data, rest.start + 1) + 1) * _EXTENSION_UNIT
         option = u8(data, rest.start + at)
         if option == _JUMBO:
             return True
