@@ -7,14 +7,14 @@ an interface), which Python then parses, and at the first block that cannot be.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from procwire.capture import link
 from procwire.capture.batch import PacketBatch
-from procwire.capture.fields import u8, u16, u32
+from procwire.capture.fields import u16, u32
+from procwire.capture.interfaces import SECONDS_LIMIT, Section, new_section, read_interface
 from procwire.capture.rows import LENGTH_LIMIT, SNAP_LIMIT, Rows, allocate, batch_of
 from procwire.errors import InputDamaged
 from procwire.jit import fused, kernel
@@ -30,17 +30,10 @@ _PACKETS = (_ENHANCED_PACKET, _SIMPLE_PACKET, _OBSOLETE_PACKET)
 
 _SMALLEST_BLOCK = 12
 _SMALLEST_SECTION_HEADER = 28
-_SMALLEST_INTERFACE_DESCRIPTION = 20
 _SIMPLE_OVERHEAD = 16
 _PACKET_OVERHEAD = 32
 
 _BYTE_ORDER_MAGIC = 0x1A2B3C4D
-_OPTION_END, _OPTION_RESOLUTION, _OPTION_TIME_OFFSET = 0, 9, 14
-
-# Seconds whose nanoseconds fit 64 bits: years 1678 to 2262.
-_SECONDS_LIMIT = 2**63 // 10**9 - 1
-# Ticks a second up to which ten times a fraction of a second fits 64 bits.
-_UNITS_LIMIT = 2**63 // 10
 
 (
     _SOUND,
@@ -74,29 +67,13 @@ _FAULTS = {
 }
 
 
-class _Section(NamedTuple):
-    """How to read the packets of one section. Row i of the arrays, shape (capacity,), is interface
-    i < interfaces; units: ticks a second; base: seconds to add to every time; described: offset of
-    the link type field in the file.
-    """
-
-    big: bool
-    interfaces: int
-    link: NDArray[np.uint16]
-    decoded: NDArray[np.bool_]
-    snap: NDArray[np.int64]
-    units: NDArray[np.int64]
-    base: NDArray[np.int64]
-    described: NDArray[np.int64]
-
-
 def read_pcapng(path: str, data: NDArray[np.uint8], batch_size: int) -> Iterator[PacketBatch]:
     """Packets of a whole capture file in `data`, uint8 (bytes,), that begins with MAGIC.
 
     Yields batches of at most `batch_size` packets; raises InputDamaged after the last sound one.
     Simple packet blocks hold no time: theirs is 0.
     """
-    section = _new_section(big=False)
+    section = new_section(big=False)
     at, first = 0, 1
     while at < data.size:
         rows = allocate(min(batch_size, (data.size - at) // _SIMPLE_OVERHEAD + 1))
@@ -107,7 +84,7 @@ def read_pcapng(path: str, data: NDArray[np.uint8], batch_size: int) -> Iterator
                 if state == _SECTION:
                     section, at = _read_section_header(path, data, at)
                 elif state == _INTERFACE:
-                    section, at = _read_interface(path, data, at, section)
+                    section, at = read_interface(path, data, at, section)
                 elif state == _UNDECODED_LINK:
                     refused = int(section.link[found])
                     damage = link.undecoded(path, int(section.described[found]), refused)
@@ -123,20 +100,7 @@ def read_pcapng(path: str, data: NDArray[np.uint8], batch_size: int) -> Iterator
             raise damage
 
 
-def _new_section(big: bool) -> _Section:
-    return _Section(
-        big=big,
-        interfaces=0,
-        link=np.zeros(1, np.uint16),
-        decoded=np.zeros(1, np.bool_),
-        snap=np.zeros(1, np.int64),
-        units=np.ones(1, np.int64),
-        base=np.zeros(1, np.int64),
-        described=np.zeros(1, np.int64),
-    )
-
-
-def _read_section_header(path: str, data: NDArray[np.uint8], at: int) -> tuple[_Section, int]:
+def _read_section_header(path: str, data: NDArray[np.uint8], at: int) -> tuple[Section, int]:
     left = data.size - at
     if left < _SMALLEST_SECTION_HEADER:
         problem = f"found the last {left} bytes, expected a section header of at least 28"
@@ -157,68 +121,12 @@ def _read_section_header(path: str, data: NDArray[np.uint8], at: int) -> tuple[_
     major = u16(data, at + 12, big)
     if major != 1:
         raise InputDamaged(path, at + 12, f"found pcapng version {major}, expected 1")
-    return _new_section(big), at + total
-
-
-def _read_interface(
-    path: str, data: NDArray[np.uint8], at: int, section: _Section
-) -> tuple[_Section, int]:
-    """The section with the interface that the sound block at `at` describes, and the next block."""
-    total = u32(data, at + 4, section.big)
-    if total < _SMALLEST_INTERFACE_DESCRIPTION:
-        problem = f"found an interface description of {total} bytes, expected at least 20"
-        raise InputDamaged(path, at + 4, problem)
-    units, base = _read_time_options(path, data, (at + 16, at + total - 4), section.big)
-    number = section.interfaces
-    if number == section.link.size:
-        # Doubling keeps a file of nothing but interfaces from costing its square.
-        grown: dict[str, Any] = {
-            name: np.concatenate([column, np.zeros_like(column)])
-            for name, column in section._asdict().items()
-            if isinstance(column, np.ndarray)
-        }
-        section = section._replace(**grown)
-    section.link[number] = u16(data, at + 8, section.big)
-    section.decoded[number] = int(section.link[number]) in link.DECODED
-    section.snap[number] = u32(data, at + 12, section.big) or SNAP_LIMIT
-    section.units[number] = units
-    section.base[number] = base
-    section.described[number] = at + 8
-    return section._replace(interfaces=number + 1), at + total
-
-
-def _read_time_options(
-    path: str, data: NDArray[np.uint8], extent: tuple[int, int], big: bool
-) -> tuple[int, int]:
-    """Ticks a second and the seconds to add, from the options in data[extent]."""
-    units, base = 10**6, 0
-    at, end = extent
-    while end - at >= 4:
-        code, size = u16(data, at, big), u16(data, at + 2, big)
-        if code == _OPTION_END:
-            break
-        if size > end - at - 4:
-            problem = f"found an option of {size} bytes, expected at most {end - at - 4}"
-            raise InputDamaged(path, at + 2, problem)
-        if code == _OPTION_RESOLUTION and size == 1:
-            # The top bit tells powers of two from powers of ten.
-            exponent = u8(data, at + 4)
-            units = 2 ** (exponent & 0x7F) if exponent & 0x80 else 10**exponent
-            if units > _UNITS_LIMIT:
-                problem = f"found {units} ticks a second, expected at most {_UNITS_LIMIT}"
-                raise InputDamaged(path, at + 4, problem)
-        if code == _OPTION_TIME_OFFSET and size == 8:
-            base = int(data[at + 4 : at + 12].view(">i8" if big else "<i8")[0])
-            if abs(base) > _SECONDS_LIMIT:
-                problem = f"found a time offset of {base} s, expected <= {_SECONDS_LIMIT}"
-                raise InputDamaged(path, at + 4, problem)
-        at += 4 + (size + 3) // 4 * 4
-    return units, base
+    return new_section(big), at + total
 
 
 @kernel
 def _index(
-    data: NDArray[np.uint8], at: int, section: _Section, rows: Rows, used: int
+    data: NDArray[np.uint8], at: int, section: Section, rows: Rows, used: int
 ) -> tuple[int, int, int, int]:
     """Walk blocks from `at` on: (rows used, offset stopped at, why, value found)."""
     while used < rows.start.size and at < data.size:
@@ -252,7 +160,7 @@ def _index(
 
 @fused
 def _index_simple(
-    data: NDArray[np.uint8], at: int, total: int, section: _Section, rows: Rows, row: int
+    data: NDArray[np.uint8], at: int, total: int, section: Section, rows: Rows, row: int
 ) -> tuple[int, int]:
     if total < _SIMPLE_OVERHEAD:
         return _BLOCK_SHORT, total
@@ -276,7 +184,7 @@ def _index_simple(
 
 @fused
 def _index_packet(
-    data: NDArray[np.uint8], at: int, total: int, section: _Section, rows: Rows, row: int
+    data: NDArray[np.uint8], at: int, total: int, section: Section, rows: Rows, row: int
 ) -> tuple[int, int]:
     """Index an enhanced or obsolete packet block: they differ in the interface's width alone."""
     if total < _PACKET_OVERHEAD:
@@ -301,7 +209,7 @@ def _index_packet(
     ticks = (high_ticks & 0x7FFFFFFF) << 32 | u32(data, at + 16, big)
     units = section.units[interface]
     seconds = ticks // units + section.base[interface]
-    if high_ticks > 0x7FFFFFFF or abs(seconds) > _SECONDS_LIMIT:
+    if high_ticks > 0x7FFFFFFF or abs(seconds) > SECONDS_LIMIT:
         return _BAD_TIME, seconds
     rows.start[row] = at + 28
     rows.captured[row] = captured
