@@ -76,24 +76,17 @@ def _drop_stale_cache() -> None:
 
 
 def kernel(function: Function) -> Function:
-    """Compile `function` with numba (nopython, cached, GIL released). Private kernels write into
-    caller's arrays.
-    """
-    return cast(Function, numba.njit(cache=True, nogil=True)(function))
+    """Compile `function` with numba: nopython, cached, GIL released, without reference counts.
 
-
-def inlined(function: Function) -> Function:
-    """Let kernels call `function`; called from Python it stays plain Python, which makes it its own
-    oracle.
+    Counting references to the arrays that functions pass on costs more than their work. The price:
+    a kernel cannot make an array or a slice, numba refuses it; it writes into its caller's arrays.
     """
-    return register_jitable(function)
+    return cast(Function, numba.njit(cache=True, nogil=True, _nrt=False)(function))
 
 
 def fused(function: Function) -> Function:
-    """`inlined`, compiled into the body of its caller and without reference counts, which otherwise
-    cost more than the work of functions that pass many arrays on. It may read and write arrays; one
-    that makes an array or a slice is refused by numba.
-    """
+    """Compiled into the body of each kernel that calls it; called from Python it stays plain
+    Python, which makes it its own oracle."""
     part_of_kernels: Function = register_jitable(forceinline=True, _nrt=False)(function)
     return part_of_kernels
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from procwire.jit import inlined
-
+from procwire.jit import fused
 
 # Hop-by-hop, routing, fragment, authentication, destination options, mobility, HIP, shim6: the
 # headers that IANA lists as extension headers and whose length can be read.
@@ -34,19 +33,19 @@ def span(data: bytes) -> Span:
     return Span(data, 0, len(data), len(data))
 
 
-@inlined
+@fused
 def length(p: Span) -> int:
     """Bytes of this layer on the wire."""
     return p.length
 
 
-@inlined
+@fused
 def captured(p: Span) -> int:
     """Bytes of this layer that the capture holds; fewer than length(p) if it was cut."""
     return p.captured
 
 
-@inlined
+@fused
 def u8(p: Span, offset: int) -> int:
     """The byte at `offset`."""
     if offset < 0 or offset >= p.captured:
@@ -54,25 +53,25 @@ def u8(p: Span, offset: int) -> int:
     return int(p.data[p.start + offset])
 
 
-@inlined
+@fused
 def u16(p: Span, offset: int) -> int:
     """The 16-bit big-endian number at `offset`."""
     return u8(p, offset) * 256 + u8(p, offset + 1)
 
 
-@inlined
+@fused
 def u32(p: Span, offset: int) -> int:
     """The 32-bit big-endian number at `offset`."""
     return u16(p, offset) * 65536 + u16(p, offset + 2)
 
 
-@inlined
+@fused
 def bits(value: int, shift: int, width: int) -> int:
     """`width` bits of `value`, after dropping the lowest `shift`."""
     return (value >> shift) & ((1 << width) - 1)
 
 
-@inlined
+@fused
 def same(p: Span, first: int, second: int, count: int) -> bool:
     """Whether the `count` bytes at `first` equal those at `second`."""
     for i in range(count):
@@ -81,7 +80,7 @@ def same(p: Span, first: int, second: int, count: int) -> bool:
     return True
 
 
-@inlined
+@fused
 def filled(p: Span, offset: int, count: int, value: int) -> bool:
     """Whether the `count` bytes at `offset` all equal `value`."""
     for i in range(count):
@@ -90,7 +89,7 @@ def filled(p: Span, offset: int, count: int, value: int) -> bool:
     return True
 
 
-@inlined
+@fused
 def extension(p: Span, wanted: int) -> int:
     """Where the IPv6 packet `p` has its first extension header of number `wanted`; 0 if nowhere.
 

@@ -36,7 +36,7 @@ def _layer(name: str, rules: list[Rule]) -> str:
     lines = [
         f'"""{HEADLINE}: the rules of the {name} layer."""',
         "",
-        "from procwire.jit import inlined, kernel",
+        "from procwire.jit import fused, kernel",
         f"from procwire.rules import {', '.join(files)}",
         "",
         "RULES = (",
@@ -46,7 +46,7 @@ def _layer(name: str, rules: list[Rule]) -> str:
     ]
     for rule in rules:
         file = rule.predicate.__module__.rpartition(".")[2]
-        lines.append(f"{rule.name} = inlined({file}.{rule.name})")
+        lines.append(f"{rule.name} = fused({file}.{rule.name})")
     lines += [
         "",
         "",

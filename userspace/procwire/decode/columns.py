@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.jit import inlined
+from procwire.jit import fused
 from procwire.words import Span
 
 
@@ -60,7 +60,7 @@ class Spans(NamedTuple):
     outer: NDArray[np.int32]
 
 
-@inlined
+@fused
 def span_at(data: NDArray[np.uint8], spans: Spans, row: int) -> Span:
     """The span of a row as rules read it; row -1 is the empty span."""
     if row < 0:

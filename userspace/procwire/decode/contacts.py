@@ -22,7 +22,7 @@ from procwire.decode.columns import Packets
 from procwire.decode.mix import mix64, mix_address
 from procwire.errors import UsageError
 from procwire.event import Origin, Outcome
-from procwire.jit import inlined, kernel
+from procwire.jit import fused, kernel
 from procwire.record import CONNECTION
 
 COUNTERS = ("attempts", "established", "refused", "timed_out", "evicted", "overflow")
@@ -74,11 +74,12 @@ _PORT_SHIFT = np.uint64(16)
 
 class _Table(NamedTuple):
     """entries: _ENTRY (capacity,), a power of two; waiting: _WAITING (capacity,), a ring; state:
-    int64, see the slot numbers above."""
+    int64, see the slot numbers above; wanted: _ENTRY (1,), what is looked for."""
 
     entries: NDArray[np.void]
     waiting: NDArray[np.void]
     state: NDArray[np.int64]
+    wanted: NDArray[np.void]
 
 
 class Contacts:
@@ -99,6 +100,7 @@ class Contacts:
             np.zeros(capacity, _ENTRY),
             np.zeros(capacity, _WAITING),
             np.zeros(_COUNTERS_FROM + len(COUNTERS), np.int64),
+            np.zeros(1, _ENTRY),
         )
         self._table.state[_TIMEOUT] = timeout_ns
 
@@ -133,7 +135,7 @@ class Contacts:
         return dict(zip(COUNTERS, values.tolist(), strict=True))
 
 
-@inlined
+@fused
 def _write(row: _Record, entry: _Record, time: int, outcome: int) -> None:
     row.time = time
     row.src_hi = entry.src_hi
@@ -149,7 +151,7 @@ def _write(row: _Record, entry: _Record, time: int, outcome: int) -> None:
     row.family = 4 if mapped else 6
 
 
-@inlined
+@fused
 def _home(entry: _Record) -> np.uint64:
     """Hash of the 4-tuple."""
     ports = (np.uint64(entry.src_port) << _PORT_SHIFT) | np.uint64(entry.dst_port)
@@ -157,7 +159,7 @@ def _home(entry: _Record) -> np.uint64:
     return mix64(mix64(mix64(source ^ entry.dst_hi) ^ entry.dst_lo) ^ ports)
 
 
-@inlined
+@fused
 def _find(entries: NDArray[np.void], wanted: _Record) -> _Slot:
     """Slot of the entry with the 4-tuple of `wanted`, or -1."""
     mask = len(entries) - 1
@@ -178,7 +180,7 @@ def _find(entries: NDArray[np.void], wanted: _Record) -> _Slot:
     return -1
 
 
-@inlined
+@fused
 def _place(entries: NDArray[np.void], wanted: _Record) -> _Slot:
     """Slot for a new entry: a free one, else the oldest ended attempt, else the oldest open one."""
     mask = len(entries) - 1
@@ -200,7 +202,7 @@ def _place(entries: NDArray[np.void], wanted: _Record) -> _Slot:
 @kernel
 def _expire(table: _Table, now: int, rows: NDArray[np.void], count: int) -> int:
     """Write a timed_out row for each open attempt due at `now`; the number of rows after that."""
-    entries, waiting, state = table
+    entries, waiting, state = table.entries, table.waiting, table.state
     while state[_WAITING_COUNT] > 0:
         head = waiting[state[_HEAD]]
         if head.time > now - state[_TIMEOUT]:
@@ -219,7 +221,7 @@ def _expire(table: _Table, now: int, rows: NDArray[np.void], count: int) -> int:
 @kernel
 def _await_answer(table: _Table, slot: _Slot, time: int) -> None:
     """Append to the ring. A full ring gives up on its head."""
-    entries, waiting, state = table
+    entries, waiting, state = table.entries, table.waiting, table.state
     mask = len(waiting) - 1
     if state[_WAITING_COUNT] == len(waiting):
         head = waiting[state[_HEAD]]
@@ -240,8 +242,8 @@ def _track(
     table: _Table, packets: Packets, times: NDArray[np.int64], rows: NDArray[np.void]
 ) -> int:
     """Run the packets through the table; the number of rows written."""
-    entries, waiting, state = table
-    wanted = np.zeros(1, _ENTRY)[0]
+    entries, state = table.entries, table.state
+    wanted = table.wanted[0]
     count = 0
     for i in range(len(times)):
         if times[i] > state[_CLOCK] or times[i] < state[_CLOCK] - state[_TIMEOUT]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from procwire.jit import inlined
+from procwire.jit import fused
 
 # 2^64 divided by the golden ratio: keeps a zero input from mixing to zero.
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -16,7 +16,7 @@ _SECOND_FACTOR = np.uint64(0x94D049BB133111EB)
 _SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
 
 
-@inlined
+@fused
 def mix64(value: np.uint64) -> np.uint64:
     """A bijection of uint64 in which every input bit flips every output bit half of the time."""
     value ^= value >> _SHIFTS[0]
@@ -26,7 +26,7 @@ def mix64(value: np.uint64) -> np.uint64:
     return value ^ (value >> _SHIFTS[2])
 
 
-@inlined
+@fused
 def mix_address(high: np.uint64, low: np.uint64) -> np.uint64:
     """Hash of one 16-byte address given as big-endian halves."""
     return mix64(mix64(high + GOLDEN) ^ low)

@@ -18,6 +18,7 @@ from procwire.detect.window import (
     REPORT,
     SUBJECT,
     TARGET,
+    Reports,
     State,
     count_connections,
 )
@@ -55,16 +56,19 @@ class FanOut:
         connection, attempt and end. At most one report per attempt and per end: the first measure
         of the first window that crossed. Times of the result are ns since the epoch.
         """
-        reports = np.zeros(2 * len(connections), REPORT)
+        room = 2 * len(connections)
+        reports = Reports(np.zeros(room, REPORT), np.zeros((room, SAMPLE_TARGETS), TARGET))
         written = count_connections(self._state, connections, reports)
-        return _events(reports[:written], self._state.windows)
+        told = Reports(reports.rows[:written], reports.samples[:written])
+        return _events(told, self._state.windows)
 
     def counters(self) -> dict[str, int]:
         """COUNTERS by name, since the start."""
         return dict(zip(COUNTERS, self._state.counters.tolist(), strict=True))
 
 
-def _events(reports: NDArray[np.void], windows: NDArray[np.int64]) -> NDArray[np.void]:
+def _events(told: Reports, windows: NDArray[np.int64]) -> NDArray[np.void]:
+    reports = told.rows
     events = np.zeros(len(reports), FANOUT_EVENT)
     subject, bucket = reports["subject"], reports["bucket"]
     events["time_ns"] = reports["time"]
@@ -81,7 +85,7 @@ def _events(reports: NDArray[np.void], windows: NDArray[np.int64]) -> NDArray[np
     for name, targets in (
         ("first", subject["first"]),
         ("last", subject["last"]),
-        ("sample", reports["sample"]),
+        ("sample", told.samples),
     ):
         events[name]["address"] = _address_bytes(targets)
         events[name]["port"] = targets["port"]

@@ -22,7 +22,7 @@ from procwire.event import (
     Origin,
     Outcome,
 )
-from procwire.jit import inlined, kernel
+from procwire.jit import fused, kernel
 
 COUNTERS = ("attempts", "ends", "reports", "evicted")
 """evicted: subjects forgotten with their counts because the table was full around them."""
@@ -75,7 +75,6 @@ REPORT = np.dtype(
         ("bucket", BUCKET),
         ("hosts", "i8"),
         ("host_ports", "i8"),
-        ("sample", TARGET, (_SAMPLES,)),
     ]
 )
 _Record: TypeAlias = Any
@@ -98,7 +97,14 @@ class State(NamedTuple):
     thresholds: NDArray[np.int64]
 
 
-@inlined
+class Reports(NamedTuple):
+    """rows: REPORT (n,); samples: TARGET (n, 8), the subject's at that time."""
+
+    rows: NDArray[np.void]
+    samples: NDArray[np.void]
+
+
+@fused
 def _subject(state: State, row: _Record) -> _Whole:
     """Slot of the row's source: its own, a free one, or that of the least recently active."""
     subjects = state.subjects
@@ -126,11 +132,13 @@ def _subject(state: State, row: _Record) -> _Whole:
     for window in range(_WINDOWS):
         for bucket in range(BUCKETS):
             _reset(state, best, window, bucket, 0)
-    state.samples[best] = np.zeros(_SAMPLES, TARGET)
+    for place in range(_SAMPLES):
+        sample = state.samples[best, place]
+        sample.hi = sample.lo = sample.port = sample.protocol = 0
     return best
 
 
-@inlined
+@fused
 def _reset(state: State, slot: _Whole, window: int, bucket: int, start: int) -> None:
     record = state.buckets[slot, window, bucket]
     record.start = start
@@ -145,7 +153,7 @@ def _reset(state: State, slot: _Whole, window: int, bucket: int, start: int) -> 
         state.sketches[slot, window, bucket, sketch].zeros = REGISTERS
 
 
-@inlined
+@fused
 def _roll(state: State, slot: _Whole, time: int) -> None:
     """Empty each bucket whose grid cell is over."""
     for window in range(_WINDOWS):
@@ -156,14 +164,14 @@ def _roll(state: State, slot: _Whole, time: int) -> None:
                 _reset(state, slot, window, bucket, start)
 
 
-@inlined
+@fused
 def _older(state: State, slot: _Whole, window: int) -> int:
     """The bucket whose figures are reported."""
     buckets = state.buckets[slot, window]
     return 0 if buckets[0].start < buckets[1].start else 1
 
 
-@inlined
+@fused
 def _unit_step(last: _Record, row: _Record) -> _Whole:
     """+1, -1: the neighbouring address; +2, -2: the neighbouring port; 0: the same target again;
     3: anything else. Address arithmetic is that of 128 bits."""
@@ -183,7 +191,7 @@ def _unit_step(last: _Record, row: _Record) -> _Whole:
     return 3
 
 
-@inlined
+@fused
 def _follow(subject: _Record, row: _Record) -> None:
     """Continue or break the subject's run through neighbouring targets."""
     if subject.attempts == 0:
@@ -198,7 +206,7 @@ def _follow(subject: _Record, row: _Record) -> None:
         subject.step = step
 
 
-@inlined
+@fused
 def _point(target: _Record, row: _Record) -> None:
     target.hi = row.dst_hi
     target.lo = row.dst_lo
@@ -206,7 +214,7 @@ def _point(target: _Record, row: _Record) -> None:
     target.protocol = row.protocol
 
 
-@inlined
+@fused
 def _attempt(state: State, slot: _Whole, row: _Record) -> None:
     subject = state.subjects[slot]
     _follow(subject, row)
@@ -234,7 +242,7 @@ def _attempt(state: State, slot: _Whole, row: _Record) -> None:
     subject.attempts += 1
 
 
-@inlined
+@fused
 def _end(state: State, slot: _Whole, outcome: int) -> None:
     for window in range(_WINDOWS):
         for bucket in range(BUCKETS):
@@ -246,9 +254,9 @@ def _end(state: State, slot: _Whole, outcome: int) -> None:
                 record.refused += outcome == _REFUSED
 
 
-@inlined
-def _judge(state: State, slot: _Whole, time: int, report: _Record) -> int:
-    """Move every level; 1 if a report was written (the first crossing), else 0."""
+@fused
+def _judge(state: State, slot: _Whole, time: int, reports: Reports, at: int) -> int:
+    """Move every level; 1 if report `at` was written (the first crossing), else 0."""
     written = 0
     for window in range(_WINDOWS):
         older = _older(state, slot, window)
@@ -266,6 +274,7 @@ def _judge(state: State, slot: _Whole, time: int, report: _Record) -> int:
             crossed = threshold * 10 ** np.int64(state.levels[slot, window, measure])
             if written or figure < crossed:
                 continue
+            report = reports.rows[at]
             report.time = time
             report.window = window
             report.measure = measure
@@ -274,7 +283,8 @@ def _judge(state: State, slot: _Whole, time: int, report: _Record) -> int:
             report.bucket = bucket
             report.hosts = hosts
             report.host_ports = pairs
-            report.sample[:] = state.samples[slot]
+            for place in range(_SAMPLES):
+                reports.samples[at, place] = state.samples[slot, place]
             written = 1
             while figure >= crossed:
                 crossed *= 10
@@ -283,10 +293,8 @@ def _judge(state: State, slot: _Whole, time: int, report: _Record) -> int:
 
 
 @kernel
-def count_connections(
-    state: State, connections: NDArray[np.void], reports: NDArray[np.void]
-) -> int:
-    """Enter record.CONNECTION rows (n,), writing REPORT rows (room for 2n); how many were written.
+def count_connections(state: State, connections: NDArray[np.void], reports: Reports) -> int:
+    """Enter record.CONNECTION rows (n,), writing reports (room for 2n); how many were written.
 
     A row of origin wire is an attempt, or the end of an earlier one; any other row is both."""
     written = 0
@@ -298,10 +306,10 @@ def count_connections(
         if row.origin != _WIRE or not ended:
             _attempt(state, slot, row)
             state.counters[0] += 1
-            written += _judge(state, slot, row.time, reports[written])
+            written += _judge(state, slot, row.time, reports, written)
         if ended:
             _end(state, slot, row.outcome)
             state.counters[1] += 1
-            written += _judge(state, slot, row.time, reports[written])
+            written += _judge(state, slot, row.time, reports, written)
     state.counters[2] += written
     return written
