@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import struct
 
 from procwire.rule import Rule
+from procwire.rules import all_rules
 
 LINK = bytes.fromhex("020000000002 020000000001")
 IPV4_ADDRESSES = bytes.fromhex("c0000201 c6336401")
@@ -26,6 +28,19 @@ def frames(rule: Rule) -> list[bytes]:
         for text in (*rule.fires_on, *rule.silent_on)
         for packet in _frames(layer.removesuffix("_malformed"), text)
     ]
+
+
+def mixed(count: int, seed: int) -> list[bytes]:
+    """`count` frames of random examples, half of them with one or two bits turned."""
+    chance = random.Random(seed)
+    examples = [packet for rule in all_rules() for packet in frames(rule)]
+    packets = []
+    for _ in range(count):
+        packet = bytearray(chance.choice(examples))
+        for _ in range(chance.choice((0, 0, 1, 2))):
+            packet[chance.randrange(len(packet))] ^= 1 << chance.randrange(8)
+        packets.append(bytes(packet))
+    return packets
 
 
 def _frames(layer: str, text: str) -> list[bytes]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import random
+import contextlib
+import itertools
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import NamedTuple
 
 import pytest
 import real_suricata
-from lower_layers import frames
+from lower_layers import frames, mixed
 from procwire import layers
-from procwire.capture.batch import PacketBatch
+from procwire.capture.batch import ETHERNET, PacketBatch
 from procwire.capture.open import read_capture
 from procwire.compiler.to_suricata import HIDING, NATIVE, expression
 from procwire.decode.columns import Decoded
 from procwire.decode.frame import decode
+from procwire.errors import InputDamaged
 from procwire.evaluate import evaluate
 from procwire.rule import Rule
 from procwire.rules import all_rules
@@ -27,6 +29,7 @@ Verdicts = set[tuple[int, int]]  # (number of the packet, sid)
 FRAGMENT, AUTHENTICATION, NO_NEXT_HEADER = 44, 51, 59
 RULES = {rule.sid: rule for rule in all_rules()}
 WAYS = {sid: expression(rule).way for sid, rule in RULES.items()}
+LARGEST_RECORDING, FIRST_PACKETS = 1_000_000, 200
 DECODING_ORDER = [*HIDING, *NATIVE]  # what ends decoding early comes first
 
 
@@ -146,13 +149,25 @@ def test_every_example(directory: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("runmode", ["single", "autofp"])
 def test_mixed_flows(directory: Path, tmp_path: Path, runmode: str) -> None:
     """Violations, several at once and none, alternate in a few flows and outside of any."""
-    chance = random.Random(7)
-    examples = [packet for rule in all_rules() for packet in frames(rule)]
-    packets = []
-    for _ in range(6000):
-        packet = bytearray(chance.choice(examples))
-        for _ in range(chance.choice((0, 0, 1, 2))):
-            packet[chance.randrange(len(packet))] ^= 1 << chance.randrange(8)
-        packets.append(bytes(packet))
-    capture = write_capture(tmp_path / "mixed.pcap", packets)
+    capture = write_capture(tmp_path / "mixed.pcap", mixed(6000, seed=7))
     assert_same(directory, capture, "--runmode", runmode)
+
+
+def test_real_traffic(directory: Path, tmp_path: Path, corpus: Path) -> None:
+    """The first packets of many recordings, as one capture."""
+    packets = [
+        packet
+        for path in sorted((corpus / "wire").rglob("*.pcap"))
+        if path.stat().st_size < LARGEST_RECORDING
+        for packet in itertools.islice(whole_ethernet_frames(path), FIRST_PACKETS)
+    ]
+    assert_same(directory, write_capture(tmp_path / "real.pcap", packets))
+
+
+def whole_ethernet_frames(path: Path) -> Iterator[bytes]:
+    """Up to where the file is damaged. Suricata takes what a snap length cut for truncated."""
+    with contextlib.suppress(InputDamaged):
+        for batch in read_capture(path):
+            for start, captured, length, _, link in zip(*batch[1:6], strict=True):
+                if link == ETHERNET and captured == length:
+                    yield batch.data[start:][:captured].tobytes()
