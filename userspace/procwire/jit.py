@@ -12,13 +12,16 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numba
 from numba.extending import register_jitable
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+# numba's annotations do not know _nrt.
+_njit: Any = numba.njit
+_register: Any = register_jitable
 _PACKAGE = Path(__file__).parent
 _IMPORT = re.compile(r"^from (procwire[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
 
@@ -81,13 +84,14 @@ def kernel(function: Function) -> Function:
     Counting references to the arrays that functions pass on costs more than their work. The price:
     a kernel cannot make an array or a slice, numba refuses it; it writes into its caller's arrays.
     """
-    return cast(Function, numba.njit(cache=True, nogil=True, _nrt=False)(function))
+    compiled: Function = _njit(cache=True, nogil=True, _nrt=False)(function)
+    return compiled
 
 
 def fused(function: Function) -> Function:
     """Compiled into the body of each kernel that calls it; called from Python it stays plain
     Python, which makes it its own oracle."""
-    part_of_kernels: Function = register_jitable(forceinline=True, _nrt=False)(function)
+    part_of_kernels: Function = _register(forceinline=True, _nrt=False)(function)
     return part_of_kernels
 
 
