@@ -4,10 +4,12 @@
  * libbpf takes a sample as read even when the callback refuses it, so a row is stored first and the
  * reading stopped afterwards.
  */
+#define _GNU_SOURCE
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -71,37 +73,35 @@ int drain(struct ring_buffer *rings, struct drain_lane *lanes, size_t count, int
 	return stored;
 }
 
-/* The end of a verifier's log is what tells, so the tail is kept. */
+/* A verifier's log comes as one message of any length, and its end is what tells: the tail is
+ * kept. */
 static char log_buffer[16384];
 static size_t log_used;
 
-static int log_line(enum libbpf_print_level level, const char *format, va_list arguments)
+static int log_message(enum libbpf_print_level level, const char *format, va_list arguments)
 {
-	char line[8192];
+	char *message;
+	size_t size, kept, room = sizeof(log_buffer) - 1;
 	int written;
-	size_t size;
 
 	if (level == LIBBPF_DEBUG)
 		return 0;
-	written = vsnprintf(line, sizeof(line), format, arguments);
-	if (written <= 0)
+	written = vasprintf(&message, format, arguments);
+	if (written < 0)
 		return 0;
-	size = (size_t)written < sizeof(line) ? (size_t)written : sizeof(line) - 1;
-	if (log_used + size >= sizeof(log_buffer)) {
-		size_t dropped = log_used + size + 1 - sizeof(log_buffer);
-
-		memmove(log_buffer, log_buffer + dropped, log_used - dropped);
-		log_used -= dropped;
-	}
-	memcpy(log_buffer + log_used, line, size);
-	log_used += size;
+	size = (size_t)written < room ? (size_t)written : room;
+	kept = log_used < room - size ? log_used : room - size;
+	memmove(log_buffer, log_buffer + log_used - kept, kept);
+	memcpy(log_buffer + kept, message + written - size, size);
+	log_used = kept + size;
 	log_buffer[log_used] = '\0';
+	free(message);
 	return 0;
 }
 
 void log_keep(void)
 {
-	libbpf_set_print(log_line);
+	libbpf_set_print(log_message);
 }
 
 void log_clear(void)

@@ -78,6 +78,7 @@ static __always_inline void send_crossing(struct subject *subject, const struct 
 	event->samples = state->sampled < SAMPLE_TARGETS ? state->sampled : SAMPLE_TARGETS;
 	write_target(&event->first, &state->first);
 	write_target(&event->last, &state->last);
+	UNROLLED
 	for (int i = 0; i < SAMPLE_TARGETS; i++)
 		write_target(&event->sample[i], &state->sample[i]);
 	bpf_spin_unlock(&subject->lock);

@@ -14,15 +14,22 @@
 #include "event.h"
 #include "linear_count.h"
 
-#ifndef __always_inline
+/* linux/stddef.h makes a mere hint of it, and before 6.8 nothing may be called under a lock. */
+#undef __always_inline
 #define __always_inline inline __attribute__((always_inline))
-#endif
 
 /* The verifier walks a global function of its own once, not once for each path of its callers. */
 #ifdef __bpf__
 #define SUBPROGRAM __attribute__((noinline))
 #else
 #define SUBPROGRAM static inline
+#endif
+
+/* Loops are written out: 5.10 refuses one whose body clang has laid out to fall into its head. */
+#ifdef __bpf__
+#define UNROLLED _Pragma("clang loop unroll(full)")
+#else
+#define UNROLLED
 #endif
 
 #define MEASURES 4
@@ -137,6 +144,7 @@ SUBPROGRAM __u32 bit_length(__u64 x)
 {
 	__u32 length = 0;
 
+	UNROLLED
 	for (__u32 half = 32; half > 0; half /= 2) {
 		if (x >> half) {
 			x >>= half;
@@ -177,6 +185,7 @@ static __always_inline void distinct_reset(struct distinct *set)
 {
 	__u64 *word = (__u64 *)set->rank;
 
+	UNROLLED
 	for (int i = 0; i < DISTINCT_REGISTERS / 8; i++)
 		word[i] = 0;
 	set->sum = (__u64)DISTINCT_REGISTERS << 32;
@@ -212,7 +221,9 @@ static __always_inline __u32 distinct_estimate(const struct distinct *set)
 static __always_inline void fanout_turn(struct fanout_state *state,
 					const volatile struct fanout_settings *settings, __u64 now)
 {
+	UNROLLED
 	for (int w = 0; w < FANOUT_WINDOWS; w++) {
+		UNROLLED
 		for (int b = 0; b < 2; b++) {
 			struct fanout_bucket *bucket = &state->window[w].bucket[b];
 			__u64 start = bucket_grid_start(now, settings->window_ns[w], b);
@@ -293,7 +304,9 @@ static __always_inline void fanout_attempt(struct fanout_state *state,
 	int is_new = 0;
 
 	fanout_advance(state, target);
+	UNROLLED
 	for (int w = 0; w < FANOUT_WINDOWS; w++) {
+		UNROLLED
 		for (__u32 b = 0; b < 2; b++) {
 			struct fanout_bucket *bucket = &state->window[w].bucket[b];
 			int raised;
@@ -318,7 +331,9 @@ static __always_inline void fanout_outcome(struct fanout_state *state, __u32 out
 	__u32 failed = refused || outcome == OUTCOME_TIMED_OUT || outcome == OUTCOME_UNREACHABLE ||
 		       outcome == OUTCOME_DENIED;
 
+	UNROLLED
 	for (int w = 0; w < FANOUT_WINDOWS; w++) {
+		UNROLLED
 		for (int b = 0; b < 2; b++) {
 			struct fanout_bucket *bucket = &state->window[w].bucket[b];
 
@@ -351,6 +366,7 @@ static __always_inline void fanout_crossed(struct fanout_state *state,
 					    settings->failures, settings->sequential_run };
 
 	crossing->measure = 0;
+	UNROLLED
 	for (int w = 0; w < FANOUT_WINDOWS; w++) {
 		const struct fanout_window *window = &state->window[w];
 		const struct fanout_bucket *bucket = &window->bucket[fanout_older(window, now) & 1];
@@ -358,6 +374,7 @@ static __always_inline void fanout_crossed(struct fanout_state *state,
 					   distinct_estimate(&bucket->host_ports),
 					   bucket->failures, bucket->sequential_run };
 
+		UNROLLED
 		for (int m = 0; m < MEASURES; m++) {
 			__u64 *next = &state->next[w * MEASURES + m];
 			__u64 due = *next ? *next : threshold[m];
@@ -382,8 +399,11 @@ static __always_inline void fanout_crossed(struct fanout_state *state,
 			crossing->host_ports = figure[1];
 			crossing->sequential_run = figure[3];
 			/* A figure has at most ten decimal digits. */
-			for (int digit = 0; digit < 10 && due <= figure[m]; digit++)
-				due *= 10;
+			UNROLLED
+			for (int digit = 0; digit < 10; digit++) {
+				if (due <= figure[m])
+					due *= 10;
+			}
 			*next = due;
 		}
 	}
