@@ -8,6 +8,7 @@ from procwire.decode.frame import decode
 from procwire.evaluate import evaluate
 
 frame = np.zeros(60, np.uint8)
+frame.setflags(write=False)  # as a mapped file is; numba compiles for each kind of array
 batch = PacketBatch(
     data=frame,
     start=np.zeros(1, np.int64),

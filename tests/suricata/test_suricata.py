@@ -29,6 +29,7 @@ Verdicts = set[tuple[int, int]]  # (number of the packet, sid)
 FRAGMENT, AUTHENTICATION, NO_NEXT_HEADER = 44, 51, 59
 RULES = {rule.sid: rule for rule in all_rules()}
 WAYS = {sid: expression(rule).way for sid, rule in RULES.items()}
+SIZED_OPTIONS = {25, 130, 134, 136}  # quick start, security, commercial security, stream id
 LARGEST_RECORDING, FIRST_PACKETS = 1_000_000, 200
 DECODING_ORDER = [*HIDING, *NATIVE]  # what ends decoding early comes first
 
@@ -98,10 +99,12 @@ def first_faults(found: Verdicts) -> Verdicts:
 
 def judged_otherwise(layer: int, data: bytes) -> bool:
     """Whether Suricata 7 sees a fault in an IP header where the decoder sees none, or none where it
-    sees one: lengths of 0, IPv6 headers cut short, extension headers with nothing behind.
+    sees one: lengths of 0, options whose length it fixes, IPv6 headers cut short, extension headers
+    with less than two bytes behind.
     """
     if layer % layers.MALFORMED == layers.IPV4:
-        return data[2:4] == b"\0\0"
+        options = data[20 : 4 * (data[0] & 15)] if data else b""
+        return data[2:4] == b"\0\0" or not SIZED_OPTIONS.isdisjoint(options)
     if len(data) < 40:
         return True
     end = 40 + int.from_bytes(data[4:6], "big")
@@ -110,7 +113,7 @@ def judged_otherwise(layer: int, data: bytes) -> bool:
         unit = 4 if protocol == AUTHENTICATION else 8
         size = 8 if protocol == FRAGMENT else 8 + unit * data[at + 1]
         protocol, at = data[at], at + size
-    return at >= end and data[6] != NO_NEXT_HEADER
+    return at + 2 > end and data[6] != NO_NEXT_HEADER
 
 
 def differences(wanted: Expected, alerts: Verdicts) -> dict[str, list[tuple[int, str]]]:
