@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * The sensor's programs: hooks only, the work is in the headers. One object, loadable on kernels
- * from 5.10 with BTF; no kprobe, fentry or LSM hook.
+ * The sensor's programs: hooks only, the work is in the headers. One object for every kernel with
+ * BTF whose tracepoint programs may lock (6.1 does, 5.10 does not); no kprobe, fentry or LSM hook.
  */
 #include "connect.bpf.h"
 

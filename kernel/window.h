@@ -25,7 +25,8 @@
 #define SUBPROGRAM static inline
 #endif
 
-/* Loops are written out: 5.10 refuses one whose body clang has laid out to fall into its head. */
+/* Written out, loops cost the verifier a fifth of the instructions, and old ones refuse a loop that
+ * clang has laid out to fall into its own head. */
 #ifdef __bpf__
 #define UNROLLED _Pragma("clang loop unroll(full)")
 #else

@@ -47,7 +47,7 @@ _TEST_POLL_MS = 100
 _U32_LIMIT = 2**32
 
 REBUILD = "pip install --force-reinstall procwire"
-_KERNEL = "run procwire doctor; the sensor needs Linux 5.10 or later with BTF"
+_KERNEL = "run procwire doctor; the sensor is tested from Linux 6.1 on"
 _MOUNT_CGROUP2 = "mount -t cgroup2 none /sys/fs/cgroup/unified"
 
 
