@@ -7,6 +7,7 @@ since they were compiled.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -84,7 +85,12 @@ def kernel(function: Function) -> Function:
     Counting references to the arrays that functions pass on costs more than their work. The price:
     a kernel cannot make an array or a slice, numba refuses it; it writes into its caller's arrays.
     """
-    compiled: Function = _njit(cache=True, nogil=True, _nrt=False)(function)
+    compile_: Any = functools.partial(_njit, nogil=True, _nrt=False)
+    try:
+        compiled: Function = compile_(cache=True)(function)
+    except RuntimeError:
+        # A user without a home, such as nobody, has nowhere to keep a cache.
+        compiled = compile_()(function)
     return compiled
 
 

@@ -7,6 +7,7 @@ something lost is part of the statistics and of the summary.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from procwire.alert import Alert
@@ -53,7 +54,9 @@ class Live:
     ) -> None:
         self._sensor, self._captures, self._emit = sensor, captures, emit
         self._processes = ProcessTable()
-        self._analysis = Analysis(settings, self._known)
+        self._kernel = Analysis(settings, self._known)
+        # One each, as for files: what an alert rests on was seen in one place.
+        self._wires = [Analysis(settings) for _ in captures]
         if sensor is not None:
             # Hooks are attached already: a process that starts now is seen twice, never not at all.
             self._processes.insert(processes_before(sensor.snapshot()))
@@ -63,35 +66,39 @@ class Live:
         while not stopped():
             self._step()
         self._step()
-        self._emit(self._analysis.finish(), _KERNEL)
+        self._emit(self._kernel.finish(), _KERNEL)
+        for capture, wire in zip(self._captures, self._wires, strict=True):
+            self._emit(wire.finish(), Source(in_iface=capture.interface))
 
     def counters(self) -> dict[str, int]:
         """Everything seen, skipped, lost and dropped."""
-        counts = self._analysis.counters()
+        counts = Counter[str]()
+        for analysis in (self._kernel, *self._wires):
+            counts.update(analysis.counters())
         if self._sensor is not None:
-            counts |= {f"kernel.{name}": n for name, n in self._sensor.counters().items()}
+            counts.update({f"kernel.{name}": n for name, n in self._sensor.counters().items()})
             counts["processes.evicted"] = self._processes.evicted
         for capture in self._captures:
             counts[f"capture.{capture.interface}.received"] = capture.received()
             counts[f"capture.{capture.interface}.dropped"] = capture.dropped()
-        return counts
+        return dict(counts)
 
     @property
     def last_time(self) -> int:
         """Event time reached, ns since the epoch."""
-        return self._analysis.last_time
+        return max(one.last_time for one in (self._kernel, *self._wires))
 
     def _step(self) -> None:
         if self._sensor is not None:
             events = self._sensor.poll(POLL_MS)
             self._processes.apply(events.process)
-            self._emit(self._analysis.fanouts(events.fanout, time.time_ns()), _KERNEL)
+            self._emit(self._kernel.fanouts(events.fanout, time.time_ns()), _KERNEL)
         else:
             time.sleep(POLL_MS / 1000)
-        for capture in self._captures:
+        for capture, wire in zip(self._captures, self._wires, strict=True):
             source = Source(in_iface=capture.interface)
             for batch in capture.batches():
-                self._emit(self._analysis.packets(batch), source)
+                self._emit(wire.packets(batch), source)
 
     def _known(self, key: ProcessId) -> tuple[Process, list[Process]] | None:
         process = self._processes.get(key)

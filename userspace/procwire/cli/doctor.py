@@ -7,6 +7,14 @@ import msgspec
 
 from procwire.errors import Unavailable
 
+# (ok, required) -> word and colour.
+MARKS = {
+    (True, True): ("ok  ", "green"),
+    (True, False): ("ok  ", "green"),
+    (False, True): ("MISS", "red"),
+    (False, False): ("opt ", "yellow"),
+}
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
@@ -23,8 +31,8 @@ def doctor(as_json: bool) -> int:
     else:
         width = max(len(check.name) for check in results)
         for check in results:
-            mark = click.style("ok  ", fg="green") if check.ok else click.style("MISS", fg="red")
-            click.echo(f"{mark} {check.name:<{width}}  {check.found}")
+            word, colour = MARKS[check.ok, check.required]
+            click.echo(f"{click.style(word, fg=colour)} {check.name:<{width}}  {check.found}")
             if not check.ok and check.remedy:
                 click.echo(f"     {'':<{width}}  -> {check.remedy}")
     missing = any(not check.ok and check.required for check in results)

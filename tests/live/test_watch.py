@@ -1,0 +1,144 @@
+"""procwire watch and the demo on this host's kernel, with a real nmap in a namespace of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root to load eBPF programs"),
+    pytest.mark.skipif(shutil.which("nmap") is None, reason="nmap is not installed"),
+]
+PROCWIRE = Path(sys.executable).with_name("procwire")
+ROOT = Path(__file__).parent.parent.parent
+NAMESPACE = f"pwtest-watch-{os.getpid()}"
+UNAVAILABLE = 4
+
+
+@pytest.fixture
+def namespace() -> Iterator[list[str]]:
+    """Command prefix that runs in a namespace where every address of 10.97.0.0/24 is local."""
+    subprocess.run(["ip", "netns", "add", NAMESPACE], check=True)
+    try:
+        for command in (
+            ["link", "set", "lo", "up"],
+            ["route", "add", "local", "10.97.0.0/24", "dev", "lo"],
+        ):
+            subprocess.run(["ip", "-n", NAMESPACE, *command], check=True)
+        yield ["ip", "netns", "exec", NAMESPACE]
+    finally:
+        subprocess.run(["ip", "netns", "del", NAMESPACE], check=True)
+
+
+def started(command: list[str], sign: str) -> subprocess.Popen[str]:
+    """The running command, once its stderr has said `sign`."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if select.select([process.stderr], [], [], 0.5)[0]:
+            line = process.stderr.readline()
+            if sign in line or not line:
+                break
+    assert process.poll() is None, "ended too early"
+    return process
+
+
+def records(process: subprocess.Popen[str]) -> tuple[list[dict], str]:
+    process.send_signal(signal.SIGTERM)
+    out, talk = process.communicate(timeout=30)
+    return [json.loads(line) for line in out.splitlines()], talk
+
+
+def test_a_connect_scan_is_one_episode_with_its_process(namespace: list[str]) -> None:
+    scan = ["nmap", "-sT", "-Pn", "-n", "-T5", "-p", "1-20", "10.97.0.0/26"]
+    user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+    watch = started([str(PROCWIRE), "watch"], "watching")
+    subprocess.run([*namespace, *user, *scan], check=True, stdout=subprocess.DEVNULL)
+    told, talk = records(watch)
+    assert watch.returncode == 1
+    scans = [
+        record
+        for record in told
+        if record["event_type"] == "alert"
+        and record["alert"]["context"].get("process", {}).get("comm") == "nmap"
+    ]
+    assert len({record["alert"]["metadata"]["episode"][0] for record in scans}) == 1
+    assert len(scans) <= 5
+    process = scans[0]["alert"]["context"]["process"]
+    assert process["exe"] == shutil.which("nmap")
+    assert process["cmdline"] == " ".join(scan)
+    assert (process["user"], process["attribution"]) == ("nobody", "kernel")
+    parents = [parent["pid"] for parent in process["parent"]]
+    assert parents[0] == os.getpid()
+    assert scans[0]["alert"]["context"]["targets"][0]["ip"].startswith("10.97.0.")
+    last = scans[-1]["alert"]["context"]
+    assert last["evidence"]["attempts"] == 64 * 20
+    assert "connections attempted" in talk
+
+
+def test_packets_of_an_interface(namespace: list[str]) -> None:
+    watch = started([*namespace, str(PROCWIRE), "watch", "-i", "lo"], "watching")
+    scan = ["nmap", "-sX", "-Pn", "-n", "-p", "1-30", "10.97.0.1"]
+    subprocess.run([*namespace, *scan], check=True, stdout=subprocess.DEVNULL)
+    told, _ = records(watch)
+    probes = [
+        record
+        for record in told
+        if record["event_type"] == "alert"
+        and record["alert"]["metadata"]["rule"] == ["tcp.flags_null_xmas"]
+    ]
+    assert probes
+    assert {record["in_iface"] for record in probes} == {"lo"}
+    assert probes[-1]["alert"]["context"]["count"] == 30
+
+
+def ended(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_without_privilege_the_missing_one_and_its_remedy_are_named() -> None:
+    user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+    ran = ended([*user, str(PROCWIRE), "watch"])
+    assert ran.returncode == UNAVAILABLE
+    assert "CAP_BPF" in ran.stderr
+    assert "sudo" in ran.stderr
+
+
+def test_without_btf_the_package_is_named() -> None:
+    hide = "mount -t tmpfs none /sys/kernel/btf && exec \"$0\" watch"
+    ran = ended(["unshare", "-m", "sh", "-c", hide, str(PROCWIRE)])
+    assert ran.returncode == UNAVAILABLE
+    assert "BTF" in ran.stderr
+    assert "apt-get install" in ran.stderr
+
+
+def demo_namespaces() -> list[str]:
+    listed = subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
+    return [line.split()[0] for line in listed.splitlines() if line.startswith(("procwire-scanner", "procwire-target"))]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_nothing_behind(number: signal.Signals) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, str(ROOT / "packaging" / "demo.py")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while not demo_namespaces() and time.monotonic() < deadline and demo.poll() is None:
+        time.sleep(0.02)
+    assert demo_namespaces(), "the demo made no namespaces"
+    demo.send_signal(number)
+    assert demo.wait(timeout=60) == 128 + number
+    assert demo_namespaces() == []

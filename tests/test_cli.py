@@ -1,0 +1,189 @@
+"""The commands as a user meets them: what they print, where, and the code they end with."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from procwire import examples
+from procwire.cli.main import main
+from procwire.rules import all_rules
+
+BROKEN = [examples.frame(rule.layers[0], rule.fires_on[0]) for rule in all_rules()]
+ETHERNET_II = bytes.fromhex("0200 0000 0002 0200 0000 0001 88b5") + bytes(46)
+ENDS = {"nothing": 0, "findings": 1, "usage": 2, "damage": 3}
+
+
+class Ran:
+    """How a command ended: exit code, results, talk."""
+
+    def __init__(self, code: int, out: str, talk: str) -> None:
+        self.code, self.out, self.talk = code, out, talk
+        self.records = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+
+    def of_type(self, kind: str) -> list[dict]:
+        return [record for record in self.records if record["event_type"] == kind]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]):
+    def command(*words: str | Path) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["procwire", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, talk = capfdbinary.readouterr()
+        return Ran(end.value.code, out.decode(), talk.decode())
+
+    return command
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    path = tmp_path / "broken.pcap"
+    path.write_bytes(examples.capture(BROKEN))
+    return path
+
+
+def test_every_rule_is_told(run, broken: Path) -> None:
+    ran = run("read", broken)
+    assert ran.code == ENDS["findings"]
+    told = {record["alert"]["metadata"]["rule"][0] for record in ran.of_type("alert")}
+    told |= {record["anomaly"]["event"] for record in ran.of_type("anomaly")}
+    assert told == {rule.id for rule in all_rules()}
+    assert {record["pcap_filename"] for record in ran.records} == {str(broken)}
+    (stats,) = ran.of_type("stats")
+    assert stats["stats"]["decoder"]["pkts"] == len(BROKEN)
+    assert ran.talk == ""
+
+
+def test_an_ordinary_capture_ends_with_0(run, tmp_path: Path) -> None:
+    path = tmp_path / "fine.pcap"
+    path.write_bytes(examples.capture([ETHERNET_II]))
+    ran = run("read", path)
+    assert (ran.code, len(ran.records)) == (ENDS["nothing"], 1)
+
+
+def test_fail_on_looks_at_the_severity(run, tmp_path: Path) -> None:
+    path = tmp_path / "low.pcap"
+    rule = next(rule for rule in all_rules() if rule.id == "udp.len_mismatch")
+    path.write_bytes(examples.capture([examples.frame("udp", rule.fires_on[0])]))
+    assert run("read", path).code == ENDS["findings"]
+    assert run("read", "--fail-on", "medium", path).code == ENDS["nothing"]
+
+
+@pytest.mark.parametrize(
+    ("content", "offset", "expected"),
+    [
+        (b"", 0, "empty file"),
+        (b"#!/bin/sh\necho this is no capture\n", 0, "magic number"),
+        (examples.capture([])[:20], 20, "file header"),
+        (examples.capture([])[:20] + struct.pack("<I", 105), 20, "link type 105 \\(IEEE 802.11\\)"),
+        (examples.capture(BROKEN[:3])[:-10], None, "cut by the end of the file"),
+        (examples.capture(BROKEN[:3]) + b"\0" * 7, None, "packet header"),
+    ],
+    ids=["empty", "not-a-capture", "short-header", "link-type", "cut-packet", "cut-header"],
+)
+def test_damage(run, tmp_path: Path, content: bytes, offset: int | None, expected: str) -> None:
+    path = tmp_path / "damaged.pcap"
+    path.write_bytes(content)
+    ran = run("read", path)
+    assert ran.code == ENDS["damage"]
+    (line,) = ran.talk.splitlines()
+    assert line.startswith(f"procwire: {path}: offset ")
+    if offset is not None:
+        assert f"offset {offset}:" in line
+    assert re.search(expected, line)
+
+
+def test_what_comes_before_the_damage_is_analysed(run, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.pcap"
+    path.write_bytes(examples.capture(BROKEN)[:-3])
+    ran = run("read", path)
+    assert ran.code == ENDS["damage"]
+    assert max(record["pcap_cnt"] for record in ran.of_type("alert")) == len(BROKEN) - 1
+
+
+def test_damage_in_one_file_leaves_the_others_alone(run, broken: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.pcap"
+    empty.touch()
+    ran = run("read", empty, broken)
+    assert ran.code == ENDS["damage"]
+    assert len(ran.of_type("alert")) > 40
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["raed", "x"], "nearest is 'read'"),
+        (["read", "--fromat", "text", "x"], "--format"),
+        (["read", "--set", "sweep.known_scaners=[]", "x"], "nearest is sweep.known_scanners"),
+        (["read", "--set", "fanout.hosts=many", "x"], "fanout.hosts"),
+        (["read", "no-such-file"], "no-such-file"),
+        (["rules", "show", "tcp.bad_hlne"], "nearest is tcp.bad_hlen"),
+        (["watch", "-i", "no-such-if"], "no interface no-such-if"),
+    ],
+)
+def test_usage_errors_name_the_nearest(run, words: list[str], expected: str) -> None:
+    ran = run(*words)
+    assert (ran.code, ran.out) == (ENDS["usage"], "")
+    assert expected in ran.talk
+
+
+def test_a_wrong_settings_file_is_named(run, tmp_path: Path) -> None:
+    settings = tmp_path / "procwire.toml"
+    settings.write_text("[fanout]\nhost = 3\n")
+    ran = run("read", "-c", settings, "x")
+    assert ran.code == ENDS["usage"]
+    assert str(settings) in ran.talk
+    assert "nearest is fanout.hosts" in ran.talk
+
+
+def test_results_in_a_file_are_the_owners_alone(run, broken: Path, tmp_path: Path) -> None:
+    path = tmp_path / "eve.json"
+    ran = run("read", "-o", path, broken)
+    assert ran.out == ""
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(path.read_text().splitlines()) > len(all_rules())
+
+
+def test_text_for_people(run, broken: Path) -> None:
+    ran = run("read", "--format", "text", broken)
+    assert "RFC 9293 3.5 · packet" in ran.out
+    assert "\x1b" not in ran.out
+
+
+def test_rules_list(run) -> None:
+    entries = json.loads(run("rules", "list", "--json").out)
+    assert len({entry["sid"] for entry in entries}) == len(entries) >= 30
+    assert {entry["kind"] for entry in entries} == {"packet", "detector"}
+    for entry in entries:
+        assert entry["suricata_7"] in ("lua", "native", "host")
+        assert (entry["suricata_7"] == "host") == bool(entry["reason"])
+    assert entries[0]["title"] in run("rules", "list").out
+
+
+def test_rules_test(run) -> None:
+    ran = run("rules", "test", "udp.len_mismatch", "9100401")
+    assert ran.code == 0
+    assert "2 rules" in ran.talk
+
+
+def test_rules_build_outside_the_project(run, tmp_path: Path) -> None:
+    ran = run("rules", "build", "--root", tmp_path)
+    assert ran.code == ENDS["usage"]
+    assert "--root" in ran.talk
+
+
+def test_a_closed_pipe_is_no_error(broken: Path) -> None:
+    command = f"{Path(sys.executable).with_name('procwire')} read {broken} | head -n 1"
+    ended = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False
+    )
+    assert ended.stderr == ""
+    assert json.loads(ended.stdout)
