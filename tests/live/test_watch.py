@@ -44,7 +44,7 @@ def namespace() -> Iterator[list[str]]:
 def started(command: list[str], sign: str) -> subprocess.Popen[str]:
     """The running command, once its stderr has said `sign`."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         if select.select([process.stderr], [], [], 0.5)[0]:
             line = process.stderr.readline()
@@ -125,7 +125,8 @@ def test_without_btf_the_package_is_named() -> None:
 
 def demo_namespaces() -> list[str]:
     listed = subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
-    return [line.split()[0] for line in listed.splitlines() if line.startswith(("procwire-scanner", "procwire-target"))]
+    names = [line.split()[0] for line in listed.splitlines()]
+    return [name for name in names if name.startswith(("procwire-scanner", "procwire-target"))]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -32,6 +32,24 @@ def capture(frames: Iterable[bytes]) -> bytes:
     return b"".join(parts)
 
 
+def capture_ng(frames: Iterable[bytes]) -> bytes:
+    """A pcapng file of Ethernet frames, one a second."""
+    section = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)
+    interface = struct.pack("<HHI", ETHERNET, 0, SNAP_LIMIT)
+    blocks = [_block(0x0A0D0D0A, section), _block(1, interface)]
+    for number, data in enumerate(frames):
+        high, low = divmod((FIRST_SECOND + number) * 1_000_000, 2**32)
+        head = struct.pack("<IIIII", 0, high, low, len(data), len(data))
+        blocks.append(_block(6, head + data))
+    return b"".join(blocks)
+
+
+def _block(kind: int, body: bytes) -> bytes:
+    body += bytes(-len(body) % 4)
+    size = struct.pack("<I", 12 + len(body))
+    return struct.pack("<I", kind) + size + body + size
+
+
 def frames(rule: Rule) -> list[bytes]:
     """A frame for every example of `rule`, in each of its layers."""
     return [

@@ -120,7 +120,7 @@ class LiveCapture:
                 return
             (count,) = struct.unpack_from("=I", self._ring, at + _BLOCK_PACKETS)
             rows = allocate(count)
-            used = _index_block(self._packets, at, count, _LITTLE, rows)
+            used = index_block(self._packets, at, count, _LITTLE, rows)
             rows.link[:used] = self._link
             if used:
                 yield batch_of(self._packets, rows, used, self._first)
@@ -144,7 +144,7 @@ class LiveCapture:
 
 
 @kernel
-def _index_block(
+def index_block(
     data: NDArray[np.uint8], block: int, count: int, little: bool, rows: Rows
 ) -> int:
     """Note the packets of the ring's block at index `block`; returns their number."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -16,6 +17,7 @@ from procwire.errors import Unavailable
 from procwire.live import Live, sensor_settings
 from procwire.output.eve import Source
 from procwire.sensor.loader import Sensor
+from procwire.warm import warm_up
 
 INTERRUPTED = 130
 # Counters that say what the run did not see, and what they are called in the summary.
@@ -53,6 +55,10 @@ def watch(
 
     with ExitStack() as stack:
         captures = []
+        if interfaces:
+            if sys.stderr.isatty():
+                click.echo("procwire: preparing kernels (the first time, a minute)", err=True)
+            warm_up()
         for interface in interfaces:
             captures.append(LiveCapture(interface))
             stack.callback(captures[-1].close)

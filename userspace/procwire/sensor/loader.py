@@ -33,13 +33,14 @@ from procwire.sensor.selftest import loopback_connection
 
 OBJECT = Path(__file__).parent.parent / "sensor.bpf.o"
 
-# A process event must be read no earlier than the events that name the process, so its ring is
-# last: whatever a connection refers to is then in the same batch or an earlier one.
+# A process event must be read no later than the events that name the process: its ring is read
+# last, and each array holds more than its ring can, so that none stops the reading early. Rows that
+# stay unused cost no memory.
 _LANES = (
-    ("fanout_ring", FANOUT_EVENT, 512),
-    ("connection_ring", CONNECTION_EVENT, 8192),
-    ("socket_ring", SOCKET_EVENT, 256),
-    ("process_ring", PROCESS_EVENT, 1024),
+    ("fanout_ring", FANOUT_EVENT, 2048),
+    ("connection_ring", CONNECTION_EVENT, 24_576),
+    ("socket_ring", SOCKET_EVENT, 1024),
+    ("process_ring", PROCESS_EVENT, 12_288),
 )
 _SNAPSHOT_ROW = PROCESS_EVENT.fields["argv"][1] if PROCESS_EVENT.fields else 0
 _LOG_LINES = 12
