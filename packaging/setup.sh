@@ -85,15 +85,19 @@ kernels() {
     stamp kernels "$digest"
 }
 
-suricata() {
-    [[ -x .cache/suricata7/suricata ]] && return
-    say "fetching Debian's Suricata 7 into .cache/suricata7"
-    # The tests that need it say so and skip.
-    packaging/suricata.sh 7 .cache/suricata7 || say "going on without Suricata"
+suricatas() {
+    local version
+    for version in 7 8; do
+        [[ -x .cache/suricata$version/suricata ]] && continue
+        say "fetching Debian's Suricata $version into .cache/suricata$version"
+        # The tests that need it say so and skip.
+        packaging/suricata.sh "$version" ".cache/suricata$version" ||
+            say "going on without Suricata $version"
+    done
 }
 
 system_packages
 environment
 project
 kernels
-[[ $kind == demo ]] || suricata
+[[ $kind == demo ]] || suricatas

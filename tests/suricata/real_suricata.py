@@ -1,4 +1,4 @@
-"""Runs the Suricata 7 that packaging/suricata.sh fetched over a capture, and reads what it says."""
+"""Runs a Suricata that packaging/suricata.sh fetched over a capture, and reads what it says."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from procwire.compiler import to_suricata
 from procwire.rules import all_rules
 
 ROOT = Path(__file__).parent.parent.parent
-PROGRAM = ROOT / ".cache" / "suricata7" / "suricata"
+VERSIONS = ("7", "8")
 TIME_LIMIT = 120
 
 # Stream and checksum settings that leave every packet to the rules; without `midstream` the packets
@@ -45,10 +45,12 @@ class Outcome(NamedTuple):
     log: str
 
 
-def require() -> None:
-    """Skip the test where no Suricata 7 could be had."""
-    if not PROGRAM.exists():
-        pytest.skip(f"no Suricata 7: packaging/suricata.sh 7 {PROGRAM.parent} could not fetch it")
+def program(version: str) -> Path:
+    """The Suricata of a major version; skips the test where there is none."""
+    found = ROOT / ".cache" / f"suricata{version}" / "suricata"
+    if not found.exists():
+        pytest.skip(f"no Suricata {version}: packaging/suricata.sh {version} {found.parent}")
+    return found
 
 
 def build_rules(directory: Path) -> None:
@@ -57,11 +59,11 @@ def build_rules(directory: Path) -> None:
     to_suricata.build(all_rules(), directory, words, hook)
 
 
-def run(directory: Path, capture: Path, *options: str) -> Outcome:
-    """Run the rules of `directory` over `capture`."""
+def run(suricata: Path, directory: Path, capture: Path, *options: str) -> Outcome:
+    """Run the program `suricata` with the rules of `directory` over `capture`."""
     settings = directory / "suricata.yaml"
     settings.write_text(SETTINGS.format(directory=directory))
-    command = [PROGRAM, "-c", settings, "-S", directory / "procwire.rules", "-l", directory]
+    command = [suricata, "-c", settings, "-S", directory / "procwire.rules", "-l", directory]
     done = subprocess.run(
         [*map(str, command), "-r", str(capture), "-k", "none", *options],
         stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The rules in a real Suricata: for each packet exactly the sids that numba finds."""
+"""The rules in real Suricatas: for each packet exactly the sids that numba finds."""
 
 from __future__ import annotations
 
@@ -34,9 +34,13 @@ LARGEST_RECORDING, FIRST_PACKETS = 1_000_000, 200
 DECODING_ORDER = [*HIDING, *NATIVE]  # what ends decoding early comes first
 
 
+@pytest.fixture(scope="module", params=real_suricata.VERSIONS)
+def suricata(request: pytest.FixtureRequest) -> Path:
+    return real_suricata.program(request.param)
+
+
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    real_suricata.require()
     made = tmp_path_factory.mktemp("suricata")
     real_suricata.build_rules(made)
     return made
@@ -98,7 +102,7 @@ def first_faults(found: Verdicts) -> Verdicts:
 
 
 def judged_otherwise(layer: int, data: bytes) -> bool:
-    """Whether Suricata 7 sees a fault in an IP header where the decoder sees none, or none where it
+    """Whether Suricata sees a fault in an IP header where the decoder sees none, or none where it
     sees one: lengths of 0, options whose length it fixes, IPv6 headers cut short, extension headers
     with less than two bytes behind.
     """
@@ -128,10 +132,10 @@ def differences(wanted: Expected, alerts: Verdicts) -> dict[str, list[tuple[int,
     }
 
 
-def assert_same(directory: Path, capture: Path, *options: str) -> set[str]:
+def assert_same(suricata: Path, directory: Path, capture: Path, *options: str) -> set[str]:
     """Returns the ids of the rules that were seen to fire in both."""
     wanted = expected(capture)
-    outcome = real_suricata.run(directory, capture, *options)
+    outcome = real_suricata.run(suricata, directory, capture, *options)
     assert outcome.log == ""
     assert outcome.stats["detect"]["engines"][0]["rules_failed"] == 0
     assert outcome.stats["detect"]["alert_queue_overflow"] == 0
@@ -143,20 +147,24 @@ def shown() -> list[Rule]:
     return [rule for rule in all_rules() if WAYS[rule.sid] != "host"]
 
 
-def test_every_example(directory: Path, tmp_path: Path) -> None:
+def test_every_example(suricata: Path, directory: Path, tmp_path: Path) -> None:
     packets = [packet for rule in all_rules() for packet in frames(rule)]
-    fired = assert_same(directory, write_capture(tmp_path / "examples.pcap", packets))
+    fired = assert_same(suricata, directory, write_capture(tmp_path / "examples.pcap", packets))
     assert [rule.id for rule in shown() if rule.id not in fired] == []
 
 
 @pytest.mark.parametrize("runmode", ["single", "autofp"])
-def test_mixed_flows(directory: Path, tmp_path: Path, runmode: str) -> None:
+def test_mixed_flows(
+    suricata: Path, directory: Path, tmp_path: Path, runmode: str
+) -> None:
     """Violations, several at once and none, alternate in a few flows and outside of any."""
     capture = write_capture(tmp_path / "mixed.pcap", mixed(6000, seed=7))
-    assert_same(directory, capture, "--runmode", runmode)
+    assert_same(suricata, directory, capture, "--runmode", runmode)
 
 
-def test_real_traffic(directory: Path, tmp_path: Path, corpus: Path) -> None:
+def test_real_traffic(
+    suricata: Path, directory: Path, tmp_path: Path, corpus: Path
+) -> None:
     """The first packets of many recordings, as one capture."""
     packets = [
         packet
@@ -164,7 +172,7 @@ def test_real_traffic(directory: Path, tmp_path: Path, corpus: Path) -> None:
         if path.stat().st_size < LARGEST_RECORDING
         for packet in itertools.islice(whole_ethernet_frames(path), FIRST_PACKETS)
     ]
-    assert_same(directory, write_capture(tmp_path / "real.pcap", packets))
+    assert_same(suricata, directory, write_capture(tmp_path / "real.pcap", packets))
 
 
 def whole_ethernet_frames(path: Path) -> Iterator[bytes]:
