@@ -148,11 +148,14 @@ struct target {
  * user space counts packets in the same way, a source address (process is then zero). hosts and
  * host_ports are estimates, see fanout.bpf.h for their error; every other count is exact. failures
  * = refused + timed out + unreachable + denied; what is neither established nor failed is still
- * pending. sample holds the most recent new targets. */
+ * pending. first_ns is the time of the window's first attempt. sample holds the most recent new
+ * targets. measure is enum fanout_measure, or 0 in the last report of a subject: the figures of its
+ * longest window. */
 struct fanout_event {
 	__u64 time_ns;
 	__u64 window_ns;
 	__u64 window_start_ns;
+	__u64 first_ns;
 	struct process_key process;
 	__u32 kind;
 	__u32 measure;

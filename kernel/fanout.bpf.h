@@ -59,6 +59,7 @@ static __always_inline void send_crossing(struct subject *subject, const struct 
 	event->time_ns = now;
 	event->window_ns = crossing->window_ns;
 	event->window_start_ns = crossing->window_start_ns;
+	event->first_ns = crossing->first_ns;
 	event->process = pending->process;
 	event->kind = EVENT_FANOUT;
 	event->measure = crossing->measure;
@@ -85,6 +86,28 @@ static __always_inline void send_crossing(struct subject *subject, const struct 
 
 	bpf_ringbuf_submit(event, 0);
 	count(COUNT_FANOUTS);
+}
+
+/* Sends what a process ends with, if anything of it was reported before, and forgets it. */
+static __always_inline void end_subject(const struct process_key *process, __u32 uid,
+					const char *comm, __u64 now)
+{
+	struct subject *subject = bpf_map_lookup_elem(&subjects, process);
+	struct pending last = { .process = *process, .uid = uid };
+	struct fanout_crossing crossing;
+	int reported;
+
+	if (!subject)
+		return;
+	bpf_spin_lock(&subject->lock);
+	fanout_turn(&subject->state, &settings, now);
+	reported = fanout_final(&subject->state, &settings, now, &crossing);
+	bpf_spin_unlock(&subject->lock);
+	if (reported) {
+		__builtin_memcpy(last.comm, comm, sizeof(last.comm));
+		send_crossing(subject, &last, &crossing, now);
+	}
+	bpf_map_delete_elem(&subjects, process);
 }
 
 /* Counts a TCP attempt; returns whether the connection may be sent as an event of its own. */

@@ -6,7 +6,7 @@
 #ifndef PROCWIRE_PROCESS_BPF_H
 #define PROCWIRE_PROCESS_BPF_H
 
-#include "maps.bpf.h"
+#include "fanout.bpf.h"
 
 /* /proc/PID/stat gives start times in ticks of 10 ms, rounded down; keys follow, so that both
  * sources name a process alike. */
@@ -111,7 +111,7 @@ static __always_inline void process_exec(struct task_struct *task, struct linux_
 	/* The fan-out so far was another program's. */
 	before = event->process;
 	before.exec_count--;
-	bpf_map_delete_elem(&subjects, &before);
+	end_subject(&before, event->uid, event->comm, event->time_ns);
 
 	if (bpf_probe_read_kernel_str(event->exe, sizeof(event->exe),
 				      BPF_CORE_READ(bprm, filename)) == sizeof(event->exe))
@@ -145,7 +145,7 @@ static __always_inline void process_exit(struct task_struct *task)
 	count(COUNT_EXITS);
 	if (!event)
 		return;
-	bpf_map_delete_elem(&subjects, &event->process);
+	end_subject(&event->process, event->uid, event->comm, event->time_ns);
 	/* As wait(2) gives it. exit_group sets the group's code; a lone thread's own is its own. */
 	event->exit_code = BPF_CORE_READ(task, signal, group_exit_code);
 	if (event->exit_code == 0)

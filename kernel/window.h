@@ -63,6 +63,7 @@ struct fanout_target {
 
 struct fanout_bucket {
 	__u64 start_ns;
+	__u64 first_ns; /* of the first attempt */
 	__u32 in_use;
 	__u32 attempts;
 	__u32 established;
@@ -113,6 +114,7 @@ struct fanout_places {
 struct fanout_crossing {
 	__u64 window_ns;
 	__u64 window_start_ns;
+	__u64 first_ns;
 	__u64 previous_next;
 	__u32 place;
 	__u32 measure;
@@ -233,6 +235,7 @@ static __always_inline void fanout_turn(struct fanout_state *state,
 				continue;
 			bucket->start_ns = start;
 			bucket->in_use = 1;
+			bucket->first_ns = start;
 			bucket->attempts = 0;
 			bucket->established = 0;
 			bucket->refused = 0;
@@ -312,6 +315,8 @@ static __always_inline void fanout_attempt(struct fanout_state *state,
 			struct fanout_bucket *bucket = &state->window[w].bucket[b];
 			int raised;
 
+			if (bucket->attempts == 0)
+				bucket->first_ns = now;
 			bucket->attempts++;
 			if (state->run > bucket->sequential_run)
 				bucket->sequential_run = state->run;
@@ -356,6 +361,44 @@ static __always_inline int fanout_detail(struct fanout_state *state, __u32 limit
 	return 1;
 }
 
+static __always_inline void fanout_figures(const struct fanout_bucket *bucket, __u64 window_ns,
+					   struct fanout_crossing *crossing)
+{
+	crossing->window_ns = window_ns;
+	crossing->window_start_ns = bucket->start_ns;
+	crossing->first_ns = bucket->first_ns;
+	crossing->attempts = bucket->attempts;
+	crossing->established = bucket->established;
+	crossing->refused = bucket->refused;
+	crossing->failures = bucket->failures;
+	crossing->hosts = distinct_estimate(&bucket->hosts);
+	crossing->host_ports = distinct_estimate(&bucket->host_ports);
+	crossing->sequential_run = bucket->sequential_run;
+}
+
+/* The figures of the longest window, for the last report of a subject. Returns whether there is
+ * one to send: only those of which something was reported before have totals to tell. */
+static __always_inline int fanout_final(const struct fanout_state *state,
+					const volatile struct fanout_settings *settings,
+					__u64 now, struct fanout_crossing *crossing)
+{
+	const struct fanout_window *window = &state->window[FANOUT_WINDOWS - 1];
+	const struct fanout_bucket *bucket = &window->bucket[fanout_older(window, now) & 1];
+	int reported = 0;
+
+	UNROLLED
+	for (int place = 0; place < FANOUT_WINDOWS * MEASURES; place++)
+		reported |= state->next[place] != 0;
+	if (!reported || bucket->attempts == 0)
+		return 0;
+	fanout_figures(bucket, settings->window_ns[FANOUT_WINDOWS - 1], crossing);
+	crossing->place = FANOUT_WINDOWS * MEASURES;
+	crossing->previous_next = 0;
+	crossing->measure = 0;
+	crossing->threshold = 0;
+	return 1;
+}
+
 /* Finds the first measure, shortest window first, that reached its next figure, and raises that
  * figure tenfold until it lies above. Measures that crossed together are found by the calls that
  * follow. A figure below its threshold starts over. */
@@ -390,15 +433,7 @@ static __always_inline void fanout_crossed(struct fanout_state *state,
 			crossing->place = w * MEASURES + m;
 			crossing->previous_next = *next;
 			crossing->threshold = due;
-			crossing->window_ns = settings->window_ns[w];
-			crossing->window_start_ns = bucket->start_ns;
-			crossing->attempts = bucket->attempts;
-			crossing->established = bucket->established;
-			crossing->refused = bucket->refused;
-			crossing->failures = figure[2];
-			crossing->hosts = figure[0];
-			crossing->host_ports = figure[1];
-			crossing->sequential_run = figure[3];
+			fanout_figures(bucket, settings->window_ns[w], crossing);
 			/* A figure has at most ten decimal digits. */
 			UNROLLED
 			for (int digit = 0; digit < 10; digit++) {

@@ -57,7 +57,7 @@ def estimate(hashes):
 
 class Bucket:
     def __init__(self, start):
-        self.start = start
+        self.start = self.first = start
         self.hosts, self.pairs = set(), set()
         self.host_hashes, self.pair_hashes = set(), set()
         self.attempts = self.established = self.refused = self.failures = self.run = 0
@@ -94,6 +94,8 @@ class NaiveFanOut:
         for window, buckets in enumerate(subject.buckets):
             older = min(buckets, key=lambda bucket: bucket.start)
             for bucket in buckets:
+                if bucket.attempts == 0:
+                    bucket.first = time
                 bucket.attempts += 1
                 bucket.hosts.add(address)
                 bucket.pairs.add(here)
@@ -155,6 +157,7 @@ class NaiveFanOut:
                         "time_ns": time,
                         "window_ns": self.windows[window],
                         "window_start_ns": bucket.start,
+                        "first_ns": bucket.first,
                         "measure": measure,
                         "threshold": threshold * 10 ** subject.levels[window, measure],
                         "attempts": bucket.attempts,

@@ -50,7 +50,8 @@ def row(**figures):
     plain = {
         "time_ns": START,
         "window_ns": 60 * SECOND,
-        "window_start_ns": START - SECOND,
+        "window_start_ns": START - 2 * SECOND,
+        "first_ns": START - SECOND,
         "attempts": 25,
         "hosts": 25,
         "host_ports": 25,

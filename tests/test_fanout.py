@@ -84,6 +84,18 @@ def test_a_million_targets_cost_a_handful_of_reports():
     assert error.max() < 4 * 1.04 / np.sqrt(512)
 
 
+def test_totals_are_those_of_the_longest_window():
+    fanout = FanOut()
+    fanout.update(table(sweep(19)))
+    assert len(fanout.totals()) == 0
+    fanout.update(table(sweep(300)))
+    (row,) = fanout.totals()
+    assert (row["measure"], row["threshold"], row["window_ns"]) == (0, 0, 600 * SECOND)
+    assert row["attempts"] == 19 + 300
+    assert row["first_ns"] == START
+    assert abs(int(row["hosts"]) - 300) < 30
+
+
 def test_one_server_many_times_is_no_fan_out():
     rows = [connection(START + i, NETWORK, outcome=Outcome.PENDING) for i in range(5000)]
     assert len(FanOut().update(table(rows))) == 0

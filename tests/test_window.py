@@ -101,12 +101,12 @@ class KernelFanOut:
         crossing = self.crossing
         if crossing.measure == 0:
             return None
-        start = crossing.window_start_ns
+        wrapped = {name: getattr(crossing, name) for name in ("window_start_ns", "first_ns")}
         sampled = min(self.state.sampled, SAMPLE_TARGETS)
         return {name: getattr(crossing, name) for name in FIGURES} | {
             "time_ns": time,
             "measure": Measure(crossing.measure),
-            "window_start_ns": start if start < 2**63 else start - 2**64,
+            **{name: at if at < 2**63 else at - 2**64 for name, at in wrapped.items()},
             "first": self.pair(self.state.first),
             "last": self.pair(self.state.last),
             "samples": sampled,
@@ -183,6 +183,25 @@ def test_a_long_scan_equals_the_oracle_at_every_report(window):
         reports.append(expected)
     levels = {(report["measure"], report["threshold"]) for report in reports if report is not None}
     assert (Measure.FAILURES, 40) in levels
+
+
+def test_only_a_reported_process_ends_with_totals(window):
+    kernel = KernelFanOut(window)
+
+    def final(time):
+        return kernel.lib.probe_final(kernel.state, kernel.settings, time, kernel.crossing)
+
+    for i in range(19):
+        kernel.attempt(SECOND + i, NETWORK + i, 80)
+    assert final(2 * SECOND) == 0
+    for i in range(19, 60):
+        kernel.attempt(SECOND + i, NETWORK + i, 80)
+        kernel.end(SECOND + i, Outcome.REFUSED)
+    assert final(2 * SECOND) == 1
+    told = kernel.crossing
+    assert (told.measure, told.attempts, told.refused, told.first_ns) == (0, 60, 41, SECOND)
+    assert told.window_ns == WINDOWS[-1]
+    assert final(3000 * SECOND) == 0
 
 
 def test_estimates_equal_the_oracle(window):

@@ -36,3 +36,10 @@ __u32 probe_estimate(const struct distinct *set)
 {
 	return distinct_estimate(set);
 }
+
+int probe_final(struct fanout_state *state, const struct fanout_settings *settings, __u64 now,
+		struct fanout_crossing *crossing)
+{
+	fanout_turn(state, settings, now);
+	return fanout_final(state, settings, now, crossing);
+}

@@ -8,3 +8,5 @@ void probe_outcome(struct fanout_state *state, const struct fanout_settings *set
 int probe_detail(struct fanout_state *state, const struct fanout_settings *settings, __u64 now);
 __u32 probe_older(const struct fanout_state *state, int window, __u64 now);
 __u32 probe_estimate(const struct distinct *set);
+int probe_final(struct fanout_state *state, const struct fanout_settings *settings, __u64 now,
+		struct fanout_crossing *crossing);

@@ -65,7 +65,8 @@ class Analysis:
 
     def finish(self) -> list[Alert]:
         """The end of the input: what is still unanswered has failed, and totals are told."""
-        scans = self._sweep.update(self._fanout.update(self._contacts.flush()))
+        ended = self._fanout.update(self._contacts.flush())
+        scans = self._sweep.update(np.concatenate([ended, self._fanout.totals()]))
         alerts = self._episodes.update(self.last_time, scans)
         return alerts + self._episodes.close()
 

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.config import FanOutSettings
-from procwire.detect.sketch import REGISTERS, SKETCH
-from procwire.detect.window import (
+from procwire.detect.fanout_state import (
     BUCKET,
     BUCKETS,
     COUNTERS,
@@ -20,8 +19,9 @@ from procwire.detect.window import (
     TARGET,
     Reports,
     State,
-    count_connections,
 )
+from procwire.detect.sketch import REGISTERS, SKETCH
+from procwire.detect.window import count_connections, final_reports
 from procwire.event import FANOUT_EVENT, FANOUT_WINDOWS, SAMPLE_TARGETS, EventKind, Measure
 
 _FIGURE_LIMIT = np.int64(2**32 - 1)
@@ -56,15 +56,26 @@ class FanOut:
         connection, attempt and end. At most one report per attempt and per end: the first measure
         of the first window that crossed. Times of the result are ns since the epoch.
         """
-        room = 2 * len(connections)
-        reports = Reports(np.zeros(room, REPORT), np.zeros((room, SAMPLE_TARGETS), TARGET))
-        written = count_connections(self._state, connections, reports)
+        reports = _room(2 * len(connections))
+        return self._events(reports, count_connections(self._state, connections, reports))
+
+    def totals(self) -> NDArray[np.void]:
+        """A last row of event.FANOUT_EVENT, measure 0, for each source of which something was
+        reported: what its longest window holds now."""
+        reports = _room(len(self._state.subjects))
+        return self._events(reports, final_reports(self._state, reports))
+
+    def _events(self, reports: Reports, written: int) -> NDArray[np.void]:
         told = Reports(reports.rows[:written], reports.samples[:written])
         return _events(told, self._state.windows)
 
     def counters(self) -> dict[str, int]:
         """COUNTERS by name, since the start."""
         return dict(zip(COUNTERS, self._state.counters.tolist(), strict=True))
+
+
+def _room(count: int) -> Reports:
+    return Reports(np.zeros(count, REPORT), np.zeros((count, SAMPLE_TARGETS), TARGET))
 
 
 def _events(told: Reports, windows: NDArray[np.int64]) -> NDArray[np.void]:
@@ -74,6 +85,7 @@ def _events(told: Reports, windows: NDArray[np.int64]) -> NDArray[np.void]:
     events["time_ns"] = reports["time"]
     events["window_ns"] = windows[reports["window"]]
     events["window_start_ns"] = bucket["start"].astype(np.uint64)
+    events["first_ns"] = bucket["first"].astype(np.uint64)
     events["kind"] = EventKind.FANOUT
     events["measure"] = reports["measure"] + Measure.HOSTS
     for name in ("attempts", "established", "refused", "failures", "sequential_run"):

@@ -8,12 +8,13 @@ probed over a few slots, where the least recently active gives way.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from procwire.decode.mix import GOLDEN, mix64, mix_address
+from procwire.detect.fanout_state import BUCKETS, Crossing, Reports, State
 from procwire.detect.sketch import EMPTY_SUM, REGISTERS, estimate, observe
 from procwire.event import (
     FANOUT_WINDOWS,
@@ -24,11 +25,7 @@ from procwire.event import (
 )
 from procwire.jit import fused, kernel
 
-COUNTERS = ("attempts", "ends", "reports", "evicted")
-"""evicted: subjects forgotten with their counts because the table was full around them."""
-
 _WINDOWS = FANOUT_WINDOWS
-BUCKETS = 2
 _HOSTS, _PAIRS = 0, 1
 _MEASURES = len(Measure)
 _SAMPLES = SAMPLE_TARGETS
@@ -39,69 +36,8 @@ _WIRE = int(Origin.WIRE)
 _PENDING, _SENT, _ABORTED = int(Outcome.PENDING), int(Outcome.SENT), int(Outcome.ABORTED)
 _ESTABLISHED, _REFUSED = int(Outcome.ESTABLISHED), int(Outcome.REFUSED)
 
-TARGET = np.dtype([("hi", "u8"), ("lo", "u8"), ("port", "u2"), ("protocol", "u1")], align=True)
-SUBJECT = np.dtype(
-    [
-        ("hi", "u8"),
-        ("lo", "u8"),
-        ("active", "i8"),
-        ("run", "i8"),
-        ("step", "i8"),
-        ("sampled", "i8"),
-        ("attempts", "i8"),
-        ("first", TARGET),
-        ("last", TARGET),
-        ("used", "u1"),
-    ],
-    align=True,
-)
-BUCKET = np.dtype(
-    [
-        ("start", "i8"),
-        ("attempts", "i8"),
-        ("established", "i8"),
-        ("refused", "i8"),
-        ("failures", "i8"),
-        ("sequential_run", "i8"),
-    ]
-)
-REPORT = np.dtype(
-    [
-        ("time", "i8"),
-        ("window", "i8"),
-        ("measure", "i8"),
-        ("threshold", "i8"),
-        ("subject", SUBJECT),
-        ("bucket", BUCKET),
-        ("hosts", "i8"),
-        ("host_ports", "i8"),
-    ]
-)
 _Record: TypeAlias = Any
 _Whole: TypeAlias = int | np.int64
-
-
-class State(NamedTuple):
-    """Per subject s, window w, bucket b and sketch k (hosts, pairs): subjects[s], buckets[s, w, b],
-    levels[s, w, measure], sketches[s, w, b, k], registers[s, w, b, k, 512], samples[s, 8]; counters
-    as in COUNTERS; windows: lengths in ns; thresholds: by measure, the first at index 1."""
-
-    subjects: NDArray[np.void]
-    buckets: NDArray[np.void]
-    levels: NDArray[np.uint8]
-    sketches: NDArray[np.void]
-    registers: NDArray[np.uint8]
-    samples: NDArray[np.void]
-    counters: NDArray[np.int64]
-    windows: NDArray[np.int64]
-    thresholds: NDArray[np.int64]
-
-
-class Reports(NamedTuple):
-    """rows: REPORT (n,); samples: TARGET (n, 8), the subject's at that time."""
-
-    rows: NDArray[np.void]
-    samples: NDArray[np.void]
 
 
 @fused
@@ -142,6 +78,7 @@ def _subject(state: State, row: _Record) -> _Whole:
 def _reset(state: State, slot: _Whole, window: int, bucket: int, start: int) -> None:
     record = state.buckets[slot, window, bucket]
     record.start = start
+    record.first = start
     record.attempts = 0
     record.established = 0
     record.refused = 0
@@ -227,6 +164,8 @@ def _attempt(state: State, slot: _Whole, row: _Record) -> None:
             record = state.buckets[slot, window, bucket]
             sketches = state.sketches[slot, window, bucket]
             registers = state.registers[slot, window, bucket]
+            if record.attempts == 0:
+                record.first = row.time
             record.attempts += 1
             record.sequential_run = max(record.sequential_run, subject.run)
             observe(sketches[_HOSTS], registers[_HOSTS], host)
@@ -255,6 +194,23 @@ def _end(state: State, slot: _Whole, outcome: int) -> None:
 
 
 @fused
+def _report(
+    state: State, slot: _Whole, time: int, reports: Reports, at: int, crossing: Crossing
+) -> None:
+    report = reports.rows[at]
+    report.time = time
+    report.window = crossing.window
+    report.measure = crossing.measure
+    report.threshold = crossing.threshold
+    report.subject = state.subjects[slot]
+    report.bucket = state.buckets[slot, crossing.window, _older(state, slot, crossing.window)]
+    report.hosts = crossing.hosts
+    report.host_ports = crossing.host_ports
+    for place in range(_SAMPLES):
+        reports.samples[at, place] = state.samples[slot, place]
+
+
+@fused
 def _judge(state: State, slot: _Whole, time: int, reports: Reports, at: int) -> int:
     """Move every level; 1 if report `at` was written (the first crossing), else 0."""
     written = 0
@@ -274,17 +230,8 @@ def _judge(state: State, slot: _Whole, time: int, reports: Reports, at: int) -> 
             crossed = threshold * 10 ** np.int64(state.levels[slot, window, measure])
             if written or figure < crossed:
                 continue
-            report = reports.rows[at]
-            report.time = time
-            report.window = window
-            report.measure = measure
-            report.threshold = crossed
-            report.subject = state.subjects[slot]
-            report.bucket = bucket
-            report.hosts = hosts
-            report.host_ports = pairs
-            for place in range(_SAMPLES):
-                reports.samples[at, place] = state.samples[slot, place]
+            crossing = Crossing(window, measure, crossed, hosts, pairs)
+            _report(state, slot, time, reports, at, crossing)
             written = 1
             while figure >= crossed:
                 crossed *= 10
@@ -312,4 +259,26 @@ def count_connections(state: State, connections: NDArray[np.void], reports: Repo
             state.counters[1] += 1
             written += _judge(state, slot, row.time, reports, written)
     state.counters[2] += written
+    return written
+
+
+@kernel
+def final_reports(state: State, reports: Reports) -> int:
+    """Write the longest window's figures of each subject of which something was reported (room for
+    one report a subject); how many were written. Their measure is -1: nothing was crossed."""
+    written = 0
+    window = _WINDOWS - 1
+    for slot in range(len(state.subjects)):
+        reported = False
+        for level_window in range(_WINDOWS):
+            for measure in range(_MEASURES):
+                reported |= state.levels[slot, level_window, measure] > 0
+        if not reported:
+            continue
+        older = _older(state, slot, window)
+        hosts = estimate(state.sketches[slot, window, older, _HOSTS])
+        pairs = estimate(state.sketches[slot, window, older, _PAIRS])
+        time = state.subjects[slot].active
+        _report(state, slot, time, reports, written, Crossing(window, -1, 0, hosts, pairs))
+        written += 1
     return written

@@ -266,6 +266,7 @@ class Sensor:
             events["time_ns"] += boot
         # A window that began before boot wrapped around; adding wraps it back.
         fanout["window_start_ns"] += boot
+        fanout["first_ns"] += boot
         return SensorEvents(process, socket, connection, fanout)
 
     def _test(self) -> list[SensorEvents]:
