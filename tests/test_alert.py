@@ -115,7 +115,7 @@ def test_silence_and_order_raise_the_severity():
 
 
 def test_evidence_carries_thresholds_and_the_names_of_their_settings():
-    evidence = {one.name: one for one in Sweep().update(row(hosts=214))[0].evidence}
+    evidence = {one.name: one for one in Sweep().update(row(hosts=214, attempts=214))[0].evidence}
     assert (evidence["hosts"].value, evidence["hosts"].threshold) == (214, 25)
     assert evidence["hosts"].setting == "fanout.hosts"
     assert evidence["window_s"].value == 60

@@ -233,7 +233,7 @@ def test_the_writer_flushes_whole_lines():
 def test_a_scan_in_words():
     assert text(SCAN).splitlines() == [
         "HIGH    AN1949 AN1057 AN2050  /tmp/x9 (pid 4711, www-data) tried 214 hosts, "
-        "last on tcp/445 within 60 s",
+        "last on tcp/445 in 38 s",
         "        parent: php-fpm   cmd: /tmp/x9 -r 10.20.0.0/24",
         "        97% not established · 200 in unbroken order · fanout.hosts is 25",
         "        F-7Q2KXM raised 2026-09-21T14:13:20.123456+0000 · scan.host_sweep",

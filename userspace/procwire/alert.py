@@ -104,7 +104,7 @@ def scan_alert(
         check=scan.detector,
         severity=severity,
         time=scan.time,
-        first=scan.time,
+        first=scan.first,
         last=scan.time,
         count=scan.attempts,
         source=scan.source,

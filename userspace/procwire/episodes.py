@@ -121,6 +121,7 @@ class Episodes:
             check=check,
             severity=min(before.severity, scan.severity),
             time=scan.time,
+            first=min(before.first, scan.first),
             last=max(before.last, scan.time),
             count=max(before.count, scan.attempts),
             destination=scan.last_target,

@@ -82,13 +82,15 @@ class Evidence:
 class Observation:
     """A detector's verdict on one window of one subject.
 
-    time: ns since the epoch; subject: the process, or None where the source address is the subject;
-    source: None where only the process is known; figure: the count whose growth makes the episode
-    grow; protocol: IP protocol of the attempts.
+    time, first: ns since the epoch, of the verdict and of the window's first attempt; subject: the
+    process, or None where the source address is the subject; source: None where only the process is
+    known; figure: the count whose growth makes the episode grow; protocol: IP protocol of the
+    attempts.
     """
 
     detector: Detector
     time: int
+    first: int
     subject: ProcessId | None
     source: Endpoint | None
     protocol: int

@@ -55,7 +55,9 @@ class Sweep:
     def _judge(self, row: np.void) -> Observation | None:
         wide, settings = self._wide, self._settings
         self._counts["judged"] += 1
-        hosts, pairs, attempts = (int(row[name]) for name in ("hosts", "host_ports", "attempts"))
+        attempts = int(row["attempts"])
+        # Estimates err to both sides; there are never more targets than attempts.
+        hosts, pairs = (min(int(row[name]), attempts) for name in ("hosts", "host_ports"))
         ports_per_host = pairs / max(hosts, 1)
         many_hosts = 0 < wide.hosts <= hosts
         many_ports = 0 < wide.host_ports <= pairs and ports_per_host >= settings.ports_per_host
@@ -75,6 +77,7 @@ class Sweep:
         return Observation(
             detector=detector,
             time=int(row["time_ns"]),
+            first=int(row["first_ns"]),
             subject=(int(key["started_ns"]), int(key["pid"]), int(key["exec_count"]))
             if key["pid"]
             else None,
@@ -83,26 +86,20 @@ class Sweep:
             figure=hosts if detector is HOST_SWEEP else pairs,
             attempts=attempts,
             severity=max(1, detector.severity - ordered - silent),
-            evidence=self._evidence(row, detector, ports_per_host, unanswered),
+            evidence=self._evidence(row, detector, hosts, pairs, unanswered),
             last_target=_endpoint(row["last"]),
             targets=tuple(_endpoint(target) for target in row["sample"][: int(row["samples"])]),
         )
 
     def _evidence(
-        self, row: np.void, detector: Detector, ports_per_host: float, unanswered: float
+        self, row: np.void, detector: Detector, host_count: int, pair_count: int, unanswered: float
     ) -> tuple[Evidence, ...]:
         """The figures, those that decided for this kind of scan with their thresholds."""
         limits, settings = self._wide, self._settings
-        hosts = Evidence("hosts", int(row["hosts"]), limits.hosts, "fanout.hosts")
-        pairs = Evidence(
-            "host_ports", int(row["host_ports"]), limits.host_ports, "fanout.host_ports"
-        )
-        ratio = Evidence(
-            "ports_per_host",
-            round(ports_per_host, 1),
-            settings.ports_per_host,
-            "sweep.ports_per_host",
-        )
+        hosts = Evidence("hosts", host_count, limits.hosts, "fanout.hosts")
+        pairs = Evidence("host_ports", pair_count, limits.host_ports, "fanout.host_ports")
+        mean = round(pair_count / max(host_count, 1), 1)
+        ratio = Evidence("ports_per_host", mean, settings.ports_per_host, "sweep.ports_per_host")
         run = int(row["sequential_run"])
         deciding = {
             HOST_SWEEP: (hosts, Evidence(pairs.name, pairs.value)),

@@ -68,8 +68,7 @@ def _scan(alert: Alert) -> tuple[str, ...]:
         verdict += f", last on {protocol_name(alert.protocol).lower()}/{alert.destination.port}"
     elif name == "host_ports" and figures.get("hosts") == 1 and alert.destination is not None:
         verdict += f" of {address(alert.destination.address)}"
-    window = f" within {figures['window_s']:g} s" if "window_s" in figures else ""
-    return verdict + window, _ancestry(alert), _reasons(alert)
+    return f"{verdict} in {_span(alert)}", _ancestry(alert), _reasons(alert)
 
 
 def _finding(alert: Alert) -> tuple[str, ...]:
