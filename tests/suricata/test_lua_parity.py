@@ -9,10 +9,10 @@ import lupa.lua54
 import lupa.luajit21
 import numpy as np
 import pytest
-from lower_layers import mixed
+from example_frames import mixed
 from procwire import layers
 from procwire.capture.batch import ETHERNET, PacketBatch
-from procwire.compiler.to_suricata import GATE, artefacts, expression
+from procwire.compiler.to_suricata import GATE, expression
 from procwire.decode.frame import decode
 from procwire.evaluate import evaluate
 from procwire.rules import all_rules
@@ -20,12 +20,9 @@ from procwire.rules import all_rules
 ROOT = Path(__file__).parent.parent.parent
 RULES = all_rules()
 SCRIPTED = {rule.sid for rule in RULES if expression(rule).way == "lua"}
+GENERATED = ROOT / "lua" / "generated"
 SCRIPTS = {
-    str(path): text
-    for path, text in artefacts(
-        RULES, *[(ROOT / "lua" / name).read_text() for name in ("words.lua", "hook.lua")]
-    ).items()
-    if path.suffix == ".lua"
+    str(path.relative_to(GENERATED)): path.read_text() for path in GENERATED.rglob("*.lua")
 }
 
 # What the scripts call, as Suricata 7 has it in globals and Suricata 8 in modules.

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import real_suricata
-from lower_layers import frames, mixed
-from procwire import layers
+from example_frames import frames, mixed
+from procwire import examples, layers
 from procwire.capture.batch import ETHERNET, PacketBatch
 from procwire.capture.open import read_capture
 from procwire.compiler.to_suricata import HIDING, NATIVE, expression
@@ -47,11 +46,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_capture(path: Path, packets: Iterable[bytes]) -> Path:
-    with path.open("wb") as file:
-        file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
-        for number, packet in enumerate(packets):
-            file.write(struct.pack("<IIII", 1700000000 + number, 0, len(packet), len(packet)))
-            file.write(packet)
+    path.write_bytes(examples.capture(packets))
     return path
 
 

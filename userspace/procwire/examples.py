@@ -10,7 +10,6 @@ from collections.abc import Iterable
 
 from procwire.capture.batch import ETHERNET
 from procwire.capture.rows import SNAP_LIMIT
-from procwire.rule import Rule
 
 FIRST_SECOND = 1_700_000_000
 LINK = bytes.fromhex("020000000002 020000000001")
@@ -50,15 +49,6 @@ def _block(kind: int, body: bytes) -> bytes:
     return struct.pack("<I", kind) + size + body + size
 
 
-def frames(rule: Rule) -> list[bytes]:
-    """A frame for every example of `rule`, in each of its layers."""
-    return [
-        frame(layer, text)
-        for layer in rule.layers
-        for text in (*rule.fires_on, *rule.silent_on)
-    ]
-
-
 def frame(layer: str, text: str) -> bytes:
     """An Ethernet frame that holds an example, "outer | span" in hexadecimal, of `layer`."""
     layer = layer.removesuffix("_malformed")
@@ -69,7 +59,7 @@ def frame(layer: str, text: str) -> bytes:
     if layer in LINK_TYPES:
         return _completed(outer, LINK + struct.pack(">H", LINK_TYPES[layer])) + span
     version = outer[0] >> 4 if outer else 6 if layer == "icmp6" else 4
-    network = {4: _ipv4, 6: _ipv6}[version](outer, PROTOCOLS[layer], span)
+    network = {4: ipv4, 6: ipv6}[version](outer, PROTOCOLS[layer], span)
     return LINK + struct.pack(">H", {4: 0x0800, 6: 0x86DD}[version]) + network
 
 
@@ -77,7 +67,8 @@ def _completed(given: bytes, template: bytes) -> bytes:
     return given + template[len(given) :]
 
 
-def _ipv4(outer: bytes, protocol: int, payload: bytes) -> bytes:
+def ipv4(outer: bytes, protocol: int, payload: bytes) -> bytes:
+    """An IPv4 packet that begins with the bytes of `outer`, lengths and checksum put right."""
     header = bytearray(_completed(outer, IPV4_TEMPLATE))
     struct.pack_into(">H", header, 2, len(header) + len(payload))
     header[9] = protocol
@@ -86,7 +77,8 @@ def _ipv4(outer: bytes, protocol: int, payload: bytes) -> bytes:
     return bytes(header) + payload
 
 
-def _ipv6(outer: bytes, protocol: int, payload: bytes) -> bytes:
+def ipv6(outer: bytes, protocol: int, payload: bytes) -> bytes:
+    """An IPv6 packet that begins with the bytes of `outer`, the payload length put right."""
     packet = bytearray(_completed(outer, IPV6_TEMPLATE) + payload)
     struct.pack_into(">H", packet, 4, len(packet) - 40)
     if packet[6] != FRAGMENT:

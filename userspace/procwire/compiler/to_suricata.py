@@ -125,18 +125,6 @@ def artefacts(rules: tuple[Rule, ...], words: str, hook: str) -> dict[Path, str]
     return files
 
 
-def build(rules: tuple[Rule, ...], directory: Path, words: str, hook: str) -> list[Path]:
-    """Write the artefacts below `directory`, Suricata's rule directory; returns their paths.
-
-    words, hook: the texts of lua/words.lua and lua/hook.lua.
-    """
-    files = artefacts(rules, words, hook)
-    for path, text in files.items():
-        (directory / path).parent.mkdir(parents=True, exist_ok=True)
-        (directory / path).write_text(text)
-    return list(files)
-
-
 def _single(layer: str) -> str:
     return f"{SCRIPTS}/{layer}.lua"
 

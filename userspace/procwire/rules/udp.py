@@ -15,7 +15,7 @@ IPV6 = "6000 0000 0008 1140"
     title="UDP datagram shorter than a UDP header",
     reference="RFC 768, Format",
     layers=("udp_malformed",),
-    suricata=("decoder.udp.pkt_too_small",),
+    suricata=("decoder.udp.hlen_too_small",),
     zeek=("truncated_header",),
     fires_on=["0035 0035 0008"],
     silent_on=["0035 0035 0008 0000"],
@@ -33,7 +33,7 @@ def udp_datagram_cut(p):
     layers=("udp_malformed",),
     needs=8,
     at=(4, 2),
-    suricata=("decoder.udp.hlen_too_small", "decoder.udp.len_invalid"),
+    suricata=("decoder.udp.pkt_too_small", "decoder.udp.len_invalid"),
     zeek=("UDP_datagram_length_mismatch",),
     fires_on=["0035 0035 0007 0000", "0035 0035 0009 0000"],
     silent_on=[

@@ -1,0 +1,59 @@
+"""Frames of the rules' examples, whole and with a datagram behind what ends in a header."""
+
+from __future__ import annotations
+
+import random
+import struct
+
+from procwire.examples import LINK, PROTOCOLS, frame, ipv4
+from procwire.rule import Rule
+from procwire.rules import all_rules
+
+NO_NEXT_HEADER = 59
+DATAGRAM = bytes.fromhex("0400 0035 0008 1234")
+
+
+def frames(rule: Rule) -> list[bytes]:
+    """Frames for every example of `rule`, in each of its layers."""
+    return [
+        packet
+        for layer in rule.layers
+        for text in (*rule.fires_on, *rule.silent_on)
+        for packet in _variants(layer, text)
+    ]
+
+
+def mixed(count: int, seed: int) -> list[bytes]:
+    """`count` frames of random examples, half of them with one or two bits turned."""
+    chance = random.Random(seed)
+    examples = [packet for rule in all_rules() for packet in frames(rule)]
+    packets = []
+    for _ in range(count):
+        packet = bytearray(chance.choice(examples))
+        for _ in range(chance.choice((0, 0, 1, 2))):
+            packet[chance.randrange(len(packet))] ^= 1 << chance.randrange(8)
+        packets.append(bytes(packet))
+    return packets
+
+
+def _variants(layer: str, text: str) -> list[bytes]:
+    whole = frame(layer, text)
+    if layer == "ethernet":
+        return [whole, whole[:12] + b"\x08\0" + ipv4(b"", PROTOCOLS["udp"], DATAGRAM)]
+    if layer.startswith("ipv6"):
+        head = len(LINK) + struct.calcsize(">H")
+        return [whole, whole[:head] + _carrying(whole[head:])]
+    return [whole]
+
+
+def _carrying(packet: bytes) -> bytes:
+    """An IPv6 packet with a UDP datagram in place of the end of its chain of headers."""
+    changed = bytearray(packet + DATAGRAM)
+    if len(packet) < 40:
+        return packet
+    at, following = 6, 40
+    while changed[at] != NO_NEXT_HEADER and following + 8 <= len(packet):
+        at, following = following, following + 8 + 8 * changed[following + 1]
+    changed[at] = PROTOCOLS["udp"]
+    struct.pack_into(">H", changed, 4, int.from_bytes(packet[4:6], "big") + len(DATAGRAM))
+    return bytes(changed)
