@@ -22,6 +22,15 @@ IPV6_MALFORMED = IPV6 + MALFORMED
 ICMP6_MALFORMED = ICMP6 + MALFORMED
 TCP_MALFORMED = TCP + MALFORMED
 UDP_MALFORMED = UDP + MALFORMED
+GRE = 32
+SCTP = 33
+IGMP = 34
+DNS = 40
+NTP = 41
+DHCP = 42
+SNMP = 43
+MODBUS = 44
+DNP3 = 45
 
 LAYER_NAMES = {
     ETHERNET: "ethernet",
@@ -39,5 +48,14 @@ LAYER_NAMES = {
     ICMP6_MALFORMED: "icmp6_malformed",
     TCP_MALFORMED: "tcp_malformed",
     UDP_MALFORMED: "udp_malformed",
+    GRE: "gre",
+    SCTP: "sctp",
+    IGMP: "igmp",
+    DNS: "dns",
+    NTP: "ntp",
+    DHCP: "dhcp",
+    SNMP: "snmp",
+    MODBUS: "modbus",
+    DNP3: "dnp3",
 }
 LAYER_NUMBERS = {name: number for number, name in LAYER_NAMES.items()}
