@@ -129,6 +129,8 @@ def _reference(alert: Alert) -> str:
 def _span(alert: Alert) -> str:
     """The time between the first and the last of it."""
     seconds = max(0, alert.last - alert.first) / 1e9
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
 
 
