@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from procwire.config import ALIASES, Settings, load, names
 from procwire.errors import UsageError
@@ -86,3 +88,12 @@ def test_a_wrong_file_is_refused_by_name(tmp_path, content, expected):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(UsageError, match="No such file"):
         load(tmp_path / "absent.toml")
+
+
+def test_the_manual_lists_every_setting_with_its_default():
+    manual = (Path(__file__).parent.parent / "docs" / "usage.md").read_text()
+    for name in names():
+        section, _, key = name.partition(".")
+        value = getattr(getattr(Settings(), section), key)
+        shown = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        assert f"| `{name}` | {shown} |" in manual, f"docs/usage.md: {name} is {shown}"
