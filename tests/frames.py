@@ -10,6 +10,7 @@ ETHERTYPES = (0x8847, 0x8863, 0x0026, 0x0005)
 TAGS = (0x8100, 0x88A8, 0x9100)
 EXTENSIONS = (0, 43, 44, 51, 60, 135, 139, 140)
 OTHER_PROTOCOLS = (50, 59, 47, 132)
+APPLICATION_PORTS = (53, 5353, 123, 67, 68, 161, 162, 20000, 502)
 
 
 def frame(source: Random) -> tuple[bytes, int, int]:
@@ -123,11 +124,34 @@ def transport(source: Random, icmp: int) -> tuple[int, bytes]:
     if protocol == 6:
         words = source.choice((0, 0, 3, 10))
         offset = rarely(source, 5 + words, (0, 4, 7, 15))
-        fixed = source.randbytes(12) + bytes([offset << 4, source.randrange(256)]) + bytes(6)
+        payload = message(source, payload)
+        fixed = ports(source) + source.randbytes(8)
+        fixed += bytes([offset << 4, source.randrange(256)]) + bytes(6)
         segment = fixed + bytes(4 * words) + payload
     elif protocol == 17:
         size = rarely(source, 8 + len(payload), (0, 7, 8, 9 + len(payload)))
-        segment = source.randbytes(4) + struct.pack(">HH", size, 0) + payload
+        segment = ports(source) + struct.pack(">HH", size, 0) + payload
     else:
         segment = source.randbytes(8) + payload
     return protocol, segment[: rarely(source, len(segment), (0, 1, 3, 7, 8, 19))]
+
+
+def ports(source: Random) -> bytes:
+    """Source and destination port, often one of a known protocol."""
+    known = (source.choice(APPLICATION_PORTS), source.choice((40000, *APPLICATION_PORTS)))
+    numbers = source.sample(known, 2) if source.random() < 0.5 else (40000, 445)
+    return struct.pack(">HH", *numbers)
+
+
+def message(source: Random, payload: bytes) -> bytes:
+    """`payload`, perhaps behind the first bytes of a message of DNS, Modbus or DNP3."""
+    size = rarely(source, len(payload), (0, len(payload) + 1))
+    protocol = source.choice((0, 0, 1))
+    return source.choice(
+        (
+            payload,
+            struct.pack(">H", size) + payload,
+            struct.pack(">HHH", 1, protocol, size) + payload,
+            b"\x05\x64" + payload,
+        )
+    )

@@ -6,6 +6,7 @@ captured; whatever cannot be judged is left as it is at that moment.
 
 from __future__ import annotations
 
+from naive_application import find_application
 from procwire.decode.columns import Packets
 
 ETHERNET, VLAN, ARP, IPV4, ICMP4, IPV6, ICMP6, TCP, UDP = range(1, 10)
@@ -269,3 +270,6 @@ def decode_transport(packet: Packet, start: int, end: int, own: int) -> None:
     packet.fields["payload"] = payload
     if layer == TCP:
         packet.read(start, (header[12] >> 4) * 4)
+    if layer in (TCP, UDP):
+        message = start + fixed if layer == UDP else end - payload
+        find_application(packet, span, message, message + payload)

@@ -48,8 +48,9 @@ class Spans(NamedTuple):
     packet: int32, row of the packet in its batch; layer: uint8 (layers.py); start: int64, index
     into the batch's data of the layer's first byte; captured: int32, bytes present from there;
     length: int32, bytes on the wire from there, so captured < length says that the snap length cut
-    the packet; outer: int32, row of the enclosing span that a rule may also read, or -1: the IP
-    header of a transport layer, the Ethernet frame of ARP, VLAN and IP.
+    the packet; outer: int32, row of the enclosing span that a rule may also read, or -1: the
+    transport header of an application message, the IP header of a transport layer, the Ethernet
+    frame of ARP, VLAN and IP.
     """
 
     packet: NDArray[np.int32]

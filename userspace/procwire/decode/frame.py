@@ -41,8 +41,8 @@ __all__ = ["SKIP_REASONS", "decode"]
 
 _TAG = 4
 _TAG_LIMIT = 4
-# Ethernet, four tags, a network and a transport layer.
-_SPANS_A_PACKET = _TAG_LIMIT + 3
+# Ethernet, four tags, a network, a transport and an application layer.
+_SPANS_A_PACKET = _TAG_LIMIT + 4
 
 # IEEE 802.1Q, 802.1ad, and what came before 802.1ad.
 _TAG_ETHERTYPES = (0x8100, 0x88A8, 0x9100)

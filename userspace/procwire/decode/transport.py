@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from procwire import layers
 from procwire.capture.fields import u8, u16, u32
+from procwire.decode.application import decode_datagram_payload, decode_segment_payload
 from procwire.decode.output import (
     NOT_SKIPPED,
     SNAPPED,
@@ -16,6 +17,7 @@ from procwire.decode.output import (
     Extent,
     Output,
     emit,
+    first,
     malformed,
 )
 from procwire.jit import fused
@@ -67,7 +69,10 @@ def _decode_tcp(
     packets.ack[row] = u32(data, segment.start + 8, True)
     packets.tcp_flags[row] = u8(data, segment.start + 13)
     packets.payload[row] = segment.length - header
-    return SNAPPED if segment.captured < header else NOT_SKIPPED
+    if segment.captured < header:
+        return SNAPPED
+    decode_segment_payload(data, segment, header, row, span, output)
+    return NOT_SKIPPED
 
 
 @fused
@@ -86,6 +91,7 @@ def _decode_udp(
         return malformed(output, span)
     output.packets.transport[row] = layers.UDP
     output.packets.payload[row] = size - _UDP_HEADER
+    decode_datagram_payload(data, first(segment, size), _UDP_HEADER, row, span, output)
     return NOT_SKIPPED
 
 

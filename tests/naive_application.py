@@ -1,0 +1,46 @@
+"""The plain twin of procwire.decode.application."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from naive_decode import Packet
+
+TCP, UDP = 8, 9
+DNS, NTP, DHCP, SNMP, MODBUS, DNP3 = range(40, 46)
+PORTS = {
+    UDP: {53: DNS, 5353: DNS, 123: NTP, 67: DHCP, 68: DHCP, 161: SNMP, 162: SNMP, 20000: DNP3},
+    TCP: {53: DNS, 502: MODBUS, 20000: DNP3},
+}
+
+
+def find_application(packet: Packet, transport: int, start: int, end: int) -> None:
+    """Add the span of the message in bytes `start` to `end`, which span `transport` carries."""
+    kind, header = packet.spans[transport][:2]
+    source, destination = (packet.number(header + at, 2) for at in (0, 2))
+    layer = PORTS[kind].get(destination) or PORTS[kind].get(source)
+    payload = packet.data[start:end]
+    if layer is None or not payload:
+        return
+    if kind == TCP:
+        begins = {DNS: begins_dns, MODBUS: begins_modbus, DNP3: begins_dnp3}[layer]
+        if not begins(payload, end - start):
+            return
+        if layer == DNS:
+            start += 2
+    packet.span(layer, start, end, transport)
+
+
+def begins_dns(payload: bytes, size: int) -> bool:
+    return size >= 14 and len(payload) >= 2 and int.from_bytes(payload[:2], "big") == size - 2
+
+
+def begins_modbus(payload: bytes, size: int) -> bool:
+    return len(payload) >= 8 and (
+        payload[2:4] == b"\0\0" or int.from_bytes(payload[4:6], "big") == size - 6
+    )
+
+
+def begins_dnp3(payload: bytes, size: int) -> bool:
+    return payload.startswith(b"\x05\x64")

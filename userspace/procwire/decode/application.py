@@ -1,0 +1,98 @@
+"""Finds the application message in a datagram or segment, by the well-known port of either end.
+
+A port proves nothing: rules ask for a protocol's fixed fields before they judge. TCP is taken one
+segment at a time, so a segment has to begin like a message; what continues one is left alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire import layers
+from procwire.capture.fields import u16
+from procwire.decode.output import Extent, Output, after, emit
+from procwire.jit import fused
+
+# IANA, Service Name and Transport Protocol Port Number Registry.
+_OVER_UDP = (
+    (53, layers.DNS),
+    (5353, layers.DNS),
+    (123, layers.NTP),
+    (67, layers.DHCP),
+    (68, layers.DHCP),
+    (161, layers.SNMP),
+    (162, layers.SNMP),
+    (20000, layers.DNP3),
+)
+_OVER_TCP = ((53, layers.DNS), (502, layers.MODBUS), (20000, layers.DNP3))
+
+_DNS_PREFIX, _DNS_HEADER = 2, 12
+_MODBUS_HEADER, _MODBUS_COUNTED_FROM = 8, 6
+_DNP3_START = 0x0564
+
+
+@fused
+def decode_datagram_payload(
+    data: NDArray[np.uint8], datagram: Extent, header: int, row: int, span: int, output: Output
+) -> None:
+    """Emit the message behind the `header` bytes of the intact UDP datagram of row `span`."""
+    layer = _layer_of_ports(data, datagram, _OVER_UDP)
+    message = after(datagram, header)
+    if layer != 0 and message.captured > 0:
+        emit(output, row, layer, message, span)
+
+
+@fused
+def decode_segment_payload(
+    data: NDArray[np.uint8], segment: Extent, header: int, row: int, span: int, output: Output
+) -> None:
+    """Emit the message that begins behind the `header` bytes of the intact TCP segment of row
+    `span`, if one does."""
+    layer = _layer_of_ports(data, segment, _OVER_TCP)
+    message = after(segment, header)
+    if layer == layers.DNS:
+        if _fills_segment(data, message):
+            emit(output, row, layer, after(message, _DNS_PREFIX), span)
+    elif layer == layers.MODBUS:
+        if _begins_modbus(data, message):
+            emit(output, row, layer, message, span)
+    elif layer == layers.DNP3 and _begins_dnp3(data, message):
+        emit(output, row, layer, message, span)
+
+
+@fused
+def _layer_of_ports(
+    data: NDArray[np.uint8], transport: Extent, ports: tuple[tuple[int, int], ...]
+) -> int:
+    """The layer of the destination port, or of the source port; 0 if neither is listed."""
+    source, destination = u16(data, transport.start, True), u16(data, transport.start + 2, True)
+    for port, layer in ports:
+        if destination == port:
+            return layer
+    for port, layer in ports:
+        if source == port:
+            return layer
+    return 0
+
+
+@fused
+def _fills_segment(data: NDArray[np.uint8], message: Extent) -> bool:
+    """RFC 1035 4.2.2: two bytes of length precede a message."""
+    if message.captured < _DNS_PREFIX or message.length < _DNS_PREFIX + _DNS_HEADER:
+        return False
+    return u16(data, message.start, True) == message.length - _DNS_PREFIX
+
+
+@fused
+def _begins_modbus(data: NDArray[np.uint8], message: Extent) -> bool:
+    """One of the header's two fixed points holds, so that the other can be judged."""
+    if message.captured < _MODBUS_HEADER:
+        return False
+    protocol, size = u16(data, message.start + 2, True), u16(data, message.start + 4, True)
+    return protocol == 0 or size == message.length - _MODBUS_COUNTED_FROM
+
+
+@fused
+def _begins_dnp3(data: NDArray[np.uint8], message: Extent) -> bool:
+    return message.captured >= 2 and u16(data, message.start, True) == _DNP3_START
