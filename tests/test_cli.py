@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from procwire import examples
 from procwire.cli.main import main
-from procwire.rules import all_rules
+from procwire.rules import all_rules, packet_rules
 
-BROKEN = [examples.frame(rule.layers[0], rule.fires_on[0]) for rule in all_rules()]
+BROKEN = [examples.frame(rule.layers[0], rule.fires_on[0]) for rule in packet_rules()]
 ETHERNET_II = bytes.fromhex("0200 0000 0002 0200 0000 0001 88b5") + bytes(46)
 ENDS = {"nothing": 0, "findings": 1, "usage": 2, "damage": 3}
 
@@ -55,7 +55,7 @@ def test_every_rule_is_told(run, broken: Path) -> None:
     assert ran.code == ENDS["findings"]
     told = {record["alert"]["metadata"]["rule"][0] for record in ran.of_type("alert")}
     told |= {record["anomaly"]["event"] for record in ran.of_type("anomaly")}
-    assert told == {rule.id for rule in all_rules()}
+    assert told == {rule.id for rule in packet_rules()}
     assert {record["pcap_filename"] for record in ran.records} == {str(broken)}
     (stats,) = ran.of_type("stats")
     assert stats["stats"]["decoder"]["pkts"] == len(BROKEN)
@@ -71,7 +71,7 @@ def test_an_ordinary_capture_ends_with_0(run, tmp_path: Path) -> None:
 
 def test_fail_on_looks_at_the_severity(run, tmp_path: Path) -> None:
     path = tmp_path / "low.pcap"
-    rule = next(rule for rule in all_rules() if rule.id == "udp.len_mismatch")
+    rule = next(rule for rule in packet_rules() if rule.id == "udp.len_mismatch")
     path.write_bytes(examples.capture([examples.frame("udp", rule.fires_on[0])]))
     assert run("read", path).code == ENDS["findings"]
     assert run("read", "--fail-on", "medium", path).code == ENDS["nothing"]
@@ -161,7 +161,7 @@ def test_text_for_people(run, broken: Path) -> None:
 def test_rules_list(run) -> None:
     entries = json.loads(run("rules", "list", "--json").out)
     assert len({entry["sid"] for entry in entries}) == len(entries) >= 30
-    assert {entry["kind"] for entry in entries} == {"packet", "detector"}
+    assert {entry["kind"] for entry in entries} == {"packet", "packets", "detector"}
     for entry in entries:
         assert entry["suricata_7"] in ("lua", "native", "host")
         assert (entry["suricata_7"] == "host") == bool(entry["reason"])

@@ -16,13 +16,13 @@ from procwire.errors import InputDamaged
 from procwire.evaluate import evaluate
 from procwire.layers import LAYER_NAMES
 from procwire.rule import example, fires
-from procwire.rules import all_rules, rules_of
+from procwire.rules import all_rules, packet_rules, rules_of
 from procwire.words import Span
 
 ETHERTYPES = {"arp": "0806", "ipv4": "0800", "ipv6": "86dd", "vlan": "8100"}
 EXAMPLE_FRAMES = [
     bytes.fromhex(f"0200 0000 0002 0200 0000 0001 {ETHERTYPES[layer]}") + example(text)[0].data
-    for rule in all_rules()
+    for rule in packet_rules()
     for layer in (rule.layers[0].removesuffix("_malformed"),)
     if layer in ETHERTYPES
     for text in rule.fires_on + rule.silent_on

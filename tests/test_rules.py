@@ -11,8 +11,8 @@ import pytest
 from procwire.compiler.build import artefacts
 from procwire.compiler.to_lua import lua_functions
 from procwire.evaluate import compiled_verdict
-from procwire.rule import BadRule, Rule, example, fires, rule
-from procwire.rules import all_rules
+from procwire.rule import BadRule, Observed, Rule, example, fires, observed, rule
+from procwire.rules import all_rules, index_of, packet_rules
 
 ROOT = Path(__file__).parent.parent
 Backend = Callable[[Rule, str], bool]
@@ -23,7 +23,7 @@ def in_python(checked: Rule, text: str) -> bool:
 
 
 def in_lua(runtime: type) -> Backend:
-    rules = all_rules()
+    rules = packet_rules()
     table = ", ".join(f"[{checked.sid}] = {checked.name}" for checked in rules)
     text = lua_functions(rules, (ROOT / "lua" / "words.lua").read_text())
     functions = runtime(encoding=None).execute(f"{text}\nreturn {{ {table} }}".encode())
@@ -45,7 +45,7 @@ BACKENDS: dict[str, Backend] = {
 }
 EXAMPLES = [
     pytest.param(checked, text, wanted, id=f"{checked.id}-{verb}-{number}")
-    for checked in all_rules()
+    for checked in packet_rules()
     for wanted, verb, texts in (
         (True, "fires", checked.fires_on),
         (False, "silent", checked.silent_on),
@@ -66,7 +66,7 @@ def test_generated_files_are_those_of_the_rules() -> None:
 
 
 def test_every_layer_with_malformed_twin_keeps_its_rules_apart() -> None:
-    for checked in all_rules():
+    for checked in packet_rules():
         twins = {layer.removesuffix("_malformed") for layer in checked.layers}
         assert len(twins) == len(checked.layers), checked.id
 
@@ -110,3 +110,26 @@ def test_wrong_metadata_is_refused_with_its_place(change: dict, expected: str) -
     with pytest.raises(BadRule, match=expected) as refusal:
         rule(**{**GOOD, **change})(first_byte_is_one)
     assert f"{__file__}:" in str(refusal.value)
+
+
+OBSERVED = {"id": "test.seen", "sid": 9199001, "title": "A test", "reference": "none"}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"sid": 9100301}, "its own sid"),
+        ({"id": "udp.truncated"}, "an id of its own"),
+        ({"tier": "Z"}, "a tier among"),
+        ({"reference": ""}, "a reference"),
+    ],
+)
+def test_wrong_metadata_of_an_observed_check_is_refused(change: dict, expected: str) -> None:
+    with pytest.raises(BadRule, match=expected):
+        observed(**{**OBSERVED, **change})
+
+
+def test_every_check_is_a_rule_or_observed_and_has_an_index() -> None:
+    for place, check in enumerate(all_rules()):
+        assert isinstance(check, Rule) or index_of(check) == place
+        assert isinstance(check, Rule) != isinstance(check, Observed)

@@ -7,7 +7,7 @@ import struct
 
 from procwire.examples import LINK, PROTOCOLS, frame, ipv4
 from procwire.rule import Rule
-from procwire.rules import all_rules
+from procwire.rules import packet_rules
 
 NO_NEXT_HEADER = 59
 DATAGRAM = bytes.fromhex("0400 0035 0008 1234")
@@ -26,7 +26,7 @@ def frames(rule: Rule) -> list[bytes]:
 def mixed(count: int, seed: int) -> list[bytes]:
     """`count` frames of random examples, half of them with one or two bits turned."""
     chance = random.Random(seed)
-    examples = [packet for rule in all_rules() for packet in frames(rule)]
+    examples = [packet for rule in packet_rules() for packet in frames(rule)]
     packets = []
     for _ in range(count):
         packet = bytearray(chance.choice(examples))

@@ -15,15 +15,13 @@ from procwire.capture.batch import ETHERNET, PacketBatch
 from procwire.compiler.to_suricata import GATE, expression
 from procwire.decode.frame import decode
 from procwire.evaluate import evaluate
-from procwire.rules import all_rules
+from procwire.rules import all_rules, packet_rules
 
 ROOT = Path(__file__).parent.parent.parent
 RULES = all_rules()
-SCRIPTED = {rule.sid for rule in RULES if expression(rule).way == "lua"}
+SCRIPTED = {rule.sid for rule in packet_rules() if expression(rule).way == "lua"}
 GENERATED = ROOT / "lua" / "generated"
-SCRIPTS = {
-    str(path.relative_to(GENERATED)): path.read_text() for path in GENERATED.rglob("*.lua")
-}
+SCRIPTS = {str(path.relative_to(GENERATED)): path.read_text() for path in GENERATED.rglob("*.lua")}
 
 # What the scripts call, as Suricata 7 has it in globals and Suricata 8 in modules.
 STANDS_FOR_7 = """

@@ -20,13 +20,13 @@ from procwire.decode.frame import decode
 from procwire.errors import InputDamaged
 from procwire.evaluate import evaluate
 from procwire.rule import Rule
-from procwire.rules import all_rules
+from procwire.rules import packet_rules
 from procwire.words import EXTENSIONS
 
 pytestmark = pytest.mark.suricata
 Verdicts = set[tuple[int, int]]  # (number of the packet, sid)
 FRAGMENT, AUTHENTICATION, NO_NEXT_HEADER = 44, 51, 59
-RULES = {rule.sid: rule for rule in all_rules()}
+RULES = {rule.sid: rule for rule in packet_rules()}
 WAYS = {sid: expression(rule).way for sid, rule in RULES.items()}
 SIZED_OPTIONS = {25, 130, 134, 136}  # quick start, security, commercial security, stream id
 LARGEST_RECORDING, FIRST_PACKETS = 1_000_000, 200
@@ -134,32 +134,30 @@ def assert_same(suricata: Path, directory: Path, capture: Path, *options: str) -
     assert outcome.log == ""
     assert outcome.stats["detect"]["engines"][0]["rules_failed"] == 0
     assert outcome.stats["detect"]["alert_queue_overflow"] == 0
-    assert differences(wanted, outcome.alerts) == {"missed": [], "made up": []}
+    # Suricata reassembles with limits of its own, so checks of several packets are not compared.
+    alerts = {(number, sid) for number, sid in outcome.alerts if sid in RULES}
+    assert differences(wanted, alerts) == {"missed": [], "made up": []}
     return {RULES[sid].id for number, sid in wanted.surely if number not in wanted.apart}
 
 
 def shown() -> list[Rule]:
-    return [rule for rule in all_rules() if WAYS[rule.sid] != "host"]
+    return [rule for rule in packet_rules() if WAYS[rule.sid] != "host"]
 
 
 def test_every_example(suricata: Path, directory: Path, tmp_path: Path) -> None:
-    packets = [packet for rule in all_rules() for packet in frames(rule)]
+    packets = [packet for rule in packet_rules() for packet in frames(rule)]
     fired = assert_same(suricata, directory, write_capture(tmp_path / "examples.pcap", packets))
     assert [rule.id for rule in shown() if rule.id not in fired] == []
 
 
 @pytest.mark.parametrize("runmode", ["single", "autofp"])
-def test_mixed_flows(
-    suricata: Path, directory: Path, tmp_path: Path, runmode: str
-) -> None:
+def test_mixed_flows(suricata: Path, directory: Path, tmp_path: Path, runmode: str) -> None:
     """Violations, several at once and none, alternate in a few flows and outside of any."""
     capture = write_capture(tmp_path / "mixed.pcap", mixed(6000, seed=7))
     assert_same(suricata, directory, capture, "--runmode", runmode)
 
 
-def test_real_traffic(
-    suricata: Path, directory: Path, tmp_path: Path, corpus: Path
-) -> None:
+def test_real_traffic(suricata: Path, directory: Path, tmp_path: Path, corpus: Path) -> None:
     """The first packets of many recordings, as one capture."""
     packets = [
         packet

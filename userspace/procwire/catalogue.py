@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from procwire.alert import Check
-from procwire.compiler.to_suricata import expression
+from procwire.compiler.to_suricata import NO_SCRIPT, expression, observation
 from procwire.detect.detector import DETECTORS
-from procwire.rules import all_rules
-
-_NO_SCRIPT = "counts over many packets, which no Suricata script can hold"
+from procwire.rules import observed_checks, packet_rules
 
 
 @dataclass(frozen=True)
@@ -33,9 +31,10 @@ class Entry:
 
 def catalogue() -> list[Entry]:
     """Every check, by sid."""
-    packet = [_entry(rule, "packet", rule.layers, *expression(rule)) for rule in all_rules()]
-    detectors = [_entry(check, "detector", (), "host", _NO_SCRIPT) for check in DETECTORS]
-    return packet + detectors
+    packet = [_entry(rule, "packet", rule.layers, *expression(rule)) for rule in packet_rules()]
+    observed = [_entry(check, "packets", (), *observation(check)) for check in observed_checks()]
+    detectors = [_entry(check, "detector", (), "host", NO_SCRIPT) for check in DETECTORS]
+    return sorted(packet + observed, key=lambda entry: entry.sid) + detectors
 
 
 def _entry(check: Check, kind: str, layers: tuple[str, ...], way: str, reason: str) -> Entry:

@@ -18,7 +18,7 @@ from procwire.generated import dispatch
 from procwire.jit import kernel
 from procwire.layers import LAYER_NAMES
 from procwire.record import FINDING
-from procwire.rule import Rule, example, fires
+from procwire.rule import Observed, Rule, example, fires
 from procwire.rules import all_rules, rules_of
 from procwire.words import Span
 
@@ -31,7 +31,7 @@ class StaleRules(Exception):
     """The generated kernels are not those of the rules; `procwire rules build` mends it."""
 
 
-def _rule_table(rules: tuple[Rule, ...]) -> NDArray[np.int64]:
+def _rule_table(rules: tuple[Rule | Observed, ...]) -> NDArray[np.int64]:
     """(layers, bits, 4): index into all_rules(), offset and size of the evidence, and whether it
     lies in the enclosing header."""
     index = {rule.sid: position for position, rule in enumerate(rules)}

@@ -36,7 +36,7 @@ FINDING = np.dtype(
     [
         ("packet", "i8"),  # number in its source, counting from 1
         ("row", "i4"),  # row in its batch
-        ("rule", "u2"),  # index into rule.all_rules()
+        ("rule", "u2"),  # index into rules.all_rules()
         ("size", "u2"),  # captured bytes of evidence
         ("start", "u4"),  # offset of the evidence from the packet's first byte
     ],

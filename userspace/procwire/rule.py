@@ -1,4 +1,5 @@
-"""What a packet rule is: a predicate over one layer's bytes, its examples and its metadata.
+"""What a packet rule is: a predicate over one layer's bytes, its examples and its metadata. Of
+what code with state observes over several packets, it is the metadata alone.
 
 The decorated function stays an ordinary function; the registry, filled at import, is the only
 global state. Everything that back ends, tests and documentation need is read from it.
@@ -70,6 +71,25 @@ class Rule:
         return inspect.getdoc(self.predicate) or ""
 
 
+@dataclass(frozen=True)
+class Observed:
+    """A check of several packets together, which no predicate over one span can state. The code
+    that keeps their state writes its FINDING rows. Fields as in Rule; rationale: why the fault
+    matters.
+    """
+
+    id: str
+    sid: int
+    title: str
+    reference: str
+    analytics: tuple[str, ...]
+    severity: int
+    tier: str
+    suricata: tuple[str, ...]
+    zeek: tuple[str, ...]
+    rationale: str
+
+
 def fires(rule: Rule, p: Span, outer: Span) -> bool:
     """The meaning of a rule, in plain Python: every back end must agree with this."""
     if p.captured < rule.needs:
@@ -83,7 +103,7 @@ def example(text: str) -> tuple[Span, Span]:
     return span(bytes.fromhex(inner)), span(bytes.fromhex(outer) if bar else b"")
 
 
-_RULES: dict[int, Rule] = {}
+_RULES: dict[int, Rule | Observed] = {}
 
 
 def rule(
@@ -137,34 +157,66 @@ def rule(
     return register
 
 
-def _validate(made: Rule) -> None:
-    same_name = [old for old in _RULES.values() if made.name == old.name or made.id == old.id]
-    expectations = {
+def observed(
+    *,
+    id: str,
+    sid: int,
+    title: str,
+    reference: str,
+    severity: int = 3,
+    tier: str = "A",
+    analytics: tuple[str, ...] = ("AN1962", "AN1999"),
+    suricata: tuple[str, ...] = (),
+    zeek: tuple[str, ...] = (),
+    rationale: str = "",
+) -> Observed:
+    """Register a check that code with state reports; see Observed for the arguments.
+
+    Raises BadRule for metadata that is wrong or taken.
+    """
+    made = Observed(id, sid, title, reference, analytics, severity, tier, suricata, zeek, rationale)
+    _expect(made, id, _metadata(made))
+    _RULES[sid] = made
+    return made
+
+
+def _metadata(made: Rule | Observed) -> dict[str, bool]:
+    """What is expected of every check -> whether it holds."""
+    return {
         f"its own sid, but {made.sid} is taken": made.sid not in _RULES,
         f"a sid of {FIRST_SID} to {LAST_SID}": FIRST_SID <= made.sid <= LAST_SID,
-        "an id and a function name of its own": not same_name,
-        "examples to fire on and to be silent on": bool(made.fires_on and made.silent_on),
-        f"layers among {', '.join(LAYER_NUMBERS)}": set(made.layers) <= set(LAYER_NUMBERS),
+        "an id of its own": made.id not in {old.id for old in _RULES.values()},
         f"a tier among {', '.join(TIERS)}": made.tier in TIERS,
         "a severity of 1 to 4": made.severity in range(1, 5),
+        "a reference": bool(made.reference),
+    }
+
+
+def _expect(made: Rule | Observed, place: str, expectations: dict[str, bool]) -> None:
+    for expected, holds in expectations.items():
+        if not holds:
+            raise BadRule(f"{place}: expected {expected}")
+
+
+def _validate(made: Rule) -> None:
+    place = f"{made.source.file}:{made.source.first_line}: {made.id}"
+    names = {old.name for old in _RULES.values() if isinstance(old, Rule)}
+    expectations = {
+        "a function name of its own": made.name not in names,
+        "examples to fire on and to be silent on": bool(made.fires_on and made.silent_on),
+        f"layers among {', '.join(LAYER_NUMBERS)}": set(made.layers) <= set(LAYER_NUMBERS),
         "evidence of at least one byte": made.at[0] >= 0 and made.at[1] > 0,
         "evidence in a header that the rule reads": made.reads_outer or not made.at_outer,
         "needs of at least 0": made.needs >= 0,
-        "a reference": bool(made.reference),
     }
-    for expected, holds in expectations.items():
-        if not holds:
-            raise BadRule(
-                f"{made.source.file}:{made.source.first_line}: {made.id}: expected {expected}"
-            )
+    _expect(made, place, _metadata(made) | expectations)
     for wanted, texts in ((True, made.fires_on), (False, made.silent_on)):
         for text in texts:
             if fires(made, *example(text)) != wanted:
                 verb = "fire on" if wanted else "be silent on"
-                place = f"{made.source.file}:{made.source.first_line}"
-                raise BadRule(f"{place}: {made.id}: expected to {verb} the example {text!r}")
+                raise BadRule(f"{place}: expected to {verb} the example {text!r}")
 
 
-def registered() -> tuple[Rule, ...]:
-    """All rules registered so far, by sid. procwire.rules.all_rules() imports them first."""
+def registered() -> tuple[Rule | Observed, ...]:
+    """All checks registered so far, by sid. procwire.rules.all_rules() imports them first."""
     return tuple(_RULES[sid] for sid in sorted(_RULES))

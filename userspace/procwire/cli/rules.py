@@ -9,8 +9,8 @@ import click
 import msgspec
 
 from procwire.errors import UsageError
-from procwire.rule import Rule
-from procwire.rules import all_rules
+from procwire.rule import Observed, Rule
+from procwire.rules import all_rules, packet_rules
 
 
 @click.group()
@@ -53,7 +53,7 @@ def test(rule_ids: tuple[str, ...]) -> int:
     """
     from procwire.evaluate import disagreements
 
-    chosen = tuple(_find(name) for name in rule_ids) or all_rules()
+    chosen = tuple(_find_rule(name) for name in rule_ids) or packet_rules()
     found = disagreements(chosen)
     for text in found:
         click.echo(text)
@@ -72,7 +72,7 @@ def capture(file: Path, rule_ids: tuple[str, ...]) -> None:
     """
     from procwire import examples
 
-    chosen = tuple(_find(name) for name in rule_ids) or all_rules()
+    chosen = tuple(_find_rule(name) for name in rule_ids) or packet_rules()
     frames = [examples.frame(rule.layers[0], rule.fires_on[0]) for rule in chosen]
     file.write_bytes(examples.capture(frames))
 
@@ -99,7 +99,14 @@ def build(root: Path) -> None:
     click.echo(f"{len(changed)} files changed", err=True)
 
 
-def _find(name: str) -> Rule:
+def _find_rule(name: str) -> Rule:
+    found = _find(name)
+    if isinstance(found, Observed):
+        raise UsageError(f"{found.id} judges several packets together: it has no examples")
+    return found
+
+
+def _find(name: str) -> Rule | Observed:
     known = {rule.id: rule for rule in all_rules()} | {str(rule.sid): rule for rule in all_rules()}
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]

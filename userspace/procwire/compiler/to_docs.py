@@ -5,54 +5,60 @@ from __future__ import annotations
 from itertools import groupby
 
 from procwire.compiler import HEADLINE
-from procwire.rule import TIERS, Rule
+from procwire.rule import TIERS, Observed, Rule
 
 
-def reference(rules: tuple[Rule, ...]) -> str:
-    """The text of docs/rules.md: a table of all rules, then one section a rule."""
+def reference(checks: tuple[Rule | Observed, ...]) -> str:
+    """The text of docs/rules.md: a table of all checks, then one section for each."""
+    rules = [check for check in checks if isinstance(check, Rule)]
+    observed = [check for check in checks if isinstance(check, Observed)]
     lines = [
         f"<!-- {HEADLINE} -->",
         "# Packet rules",
         "",
-        f"{len(rules)} checks of protocol standards. A tier A rule raises an alert, tier B an alert"
-        " only where its context holds and an anomaly record otherwise, tier C a counter.",
+        f"{len(checks)} checks of protocol standards. A tier A rule raises an alert, tier B an"
+        " alert only where its context holds and an anomaly record otherwise, tier C a counter.",
         "",
         "| rule | sid | tier | severity | title | reference |",
         "|---|---|---|---|---|---|",
     ]
-    for rule in rules:
+    for check in checks:
         lines.append(
-            f"| [{rule.id}](#{_anchor(rule.id)}) | {rule.sid} | {rule.tier} | {rule.severity} |"
-            f" {rule.title} | {rule.reference} |"
+            f"| [{check.id}](#{_anchor(check.id)}) | {check.sid} | {check.tier} | {check.severity}"
+            f" | {check.title} | {check.reference} |"
         )
     for file, group in groupby(rules, key=lambda rule: rule.predicate.__module__):
         lines += ["", f"## {file.rpartition('.')[2]}"]
         for rule in group:
             lines += section(rule)
+    if observed:
+        lines += ["", "## Seen over several packets"]
+        for check in observed:
+            lines += section(check)
     return "\n".join([*lines, ""])
 
 
-def section(rule: Rule) -> list[str]:
-    """The lines about one rule."""
-    offset, size = rule.at
+def section(check: Rule | Observed) -> list[str]:
+    """The lines about one check."""
     facts = [
-        f"sid {rule.sid}, severity {rule.severity}, tier {rule.tier} ({TIERS[rule.tier]})",
-        f"Reference: {rule.reference}",
-        f"Layers: {', '.join(rule.layers)}; evidence: {size} byte{'s' * (size > 1)} at offset"
-        f" {offset}{' of the enclosing header' * rule.at_outer}",
-        f"ATT&CK analytics: {', '.join(rule.analytics)}",
+        f"sid {check.sid}, severity {check.severity}, tier {check.tier} ({TIERS[check.tier]})",
+        f"Reference: {check.reference}",
+        *(_evidence(check) if isinstance(check, Rule) else []),
+        f"ATT&CK analytics: {', '.join(check.analytics)}",
     ]
-    peers = [("Suricata", rule.suricata), ("Zeek", rule.zeek)]
+    peers = [("Suricata", check.suricata), ("Zeek", check.zeek)]
     facts += [f"{peer}: `{'`, `'.join(names)}`" for peer, names in peers if names]
+    if isinstance(check, Rule):
+        facts += [f"Fires on `{check.fires_on[0]}`", f"Silent on `{check.silent_on[0]}`"]
+    text = f"**{check.title}.** {' '.join(check.rationale.split())}".strip()
+    return ["", f"### {check.id}", "", text, "", *[f"- {fact}" for fact in facts]]
+
+
+def _evidence(rule: Rule) -> list[str]:
+    offset, size = rule.at
     return [
-        "",
-        f"### {rule.id}",
-        "",
-        f"**{rule.title}.** {' '.join(rule.rationale.split())}",
-        "",
-        *[f"- {fact}" for fact in facts],
-        f"- Fires on `{rule.fires_on[0]}`",
-        f"- Silent on `{rule.silent_on[0]}`",
+        f"Layers: {', '.join(rule.layers)}; evidence: {size} byte{'s' * (size > 1)} at offset"
+        f" {offset}{' of the enclosing header' * rule.at_outer}"
     ]
 
 

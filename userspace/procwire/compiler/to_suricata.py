@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from procwire.compiler import HEADLINE
 from procwire.compiler.to_lua import lua_function
-from procwire.rule import Rule
+from procwire.rule import Observed, Rule
 
 GATE_SID = 9_199_999
 SCRIPTS = "lua/procwire"  # from Suricata's rule directory
@@ -88,6 +88,14 @@ HIDING = (*(name for name in NATIVE if not name.startswith("icmp")), *PARTLY_NAT
 
 HOST_ONLY_LAYERS = {"arp": "Suricata decodes no ARP that a rule could see"}
 
+# Checks over several packets that Suricata makes, too: the keyword of each of its events. It keeps
+# state of its own, with other limits, so it may find more or fewer.
+STATE_EVENTS = {
+    "ipv4.frag_overlap": ("decode-event:ipv4.frag_overlap",),
+    "ipv6.frag_overlap": ("decode-event:ipv6.frag_overlap",),
+}
+NO_SCRIPT = "counts over many packets, which no Suricata script can hold"
+
 
 class Expression(NamedTuple):
     """How Suricata shows a rule. way: "lua", "native" (by its decoder's events) or "host" (not at
@@ -110,13 +118,19 @@ def expression(rule: Rule) -> Expression:
     raise ValueError(f"{rule.id}: no Suricata table tells how to see {', '.join(rule.layers)}")
 
 
-def artefacts(rules: tuple[Rule, ...], words: str, hook: str) -> dict[Path, str]:
+def observation(check: Observed) -> Expression:
+    """How Suricata shows a check of several packets."""
+    return Expression("native") if check.id in STATE_EVENTS else Expression("host", NO_SCRIPT)
+
+
+def artefacts(checks: tuple[Rule | Observed, ...], words: str, hook: str) -> dict[Path, str]:
     """Path below Suricata's rule directory -> text of every file.
 
     words, hook: the texts of lua/words.lua and lua/hook.lua.
     """
+    rules = [check for check in checks if isinstance(check, Rule)]
     scripted = [rule for rule in rules if expression(rule).way == "lua"]
-    files = {Path("procwire.rules"): _rules_file(rules)}
+    files = {Path("procwire.rules"): _rules_file(checks)}
     files[Path(GATE)] = _script(scripted, words, hook, one_rule=False)
     for layer, sight in SIGHTS.items():
         seen = [rule for rule in scripted if layer in rule.layers]
@@ -145,20 +159,28 @@ def _script(rules: list[Rule], words: str, hook: str, one_rule: bool) -> str:
     return "\n\n".join([*parts, hook])
 
 
-def _rules_file(rules: tuple[Rule, ...]) -> str:
+def _rules_file(checks: tuple[Rule | Observed, ...]) -> str:
     lines = [
         f"# {HEADLINE}",
         f'alert ip any any -> any any (msg:"procwire: all rules"; lua:{GATE};'
         f" flowbits:set,procwire; noalert; sid:{GATE_SID}; rev:1;)",
     ]
-    for rule in rules:
-        shown = expression(rule)
+    for check in checks:
+        if isinstance(check, Observed):
+            shown, signatures = observation(check), _state_signatures(check)
+        else:
+            shown, signatures = expression(check), _signatures(check)
         if shown.way == "host":
-            lines.append(f"# {rule.id}: {shown.reason}")
+            lines.append(f"# {check.id}: {shown.reason}")
         # A sid may come once in each group, and a rule can say only "and", never "or".
-        for group, signature in enumerate(_signatures(rule), 1):
-            lines.append(signature.format(tail=_tail(rule, group)))
+        for group, signature in enumerate(signatures, 1):
+            lines.append(signature.format(tail=_tail(check, group)))
     return "\n".join([*lines, ""])
+
+
+def _state_signatures(check: Observed) -> list[str]:
+    events = STATE_EVENTS.get(check.id, ())
+    return [_signature(Selection("pkthdr"), f"{event};") for event in events]
 
 
 def _signatures(rule: Rule) -> list[str]:
@@ -189,7 +211,7 @@ def _signature(selection: Selection, condition: str) -> str:
     return f"alert {protocol} any {ports} -> any {ports} ({options})"
 
 
-def _tail(rule: Rule, group: int) -> str:
+def _tail(rule: Rule | Observed, group: int) -> str:
     metadata = [f"rule {rule.id}", *[f"analytic {name}" for name in rule.analytics]]
     metadata.append(f"tier {rule.tier}")
     return (
