@@ -20,7 +20,7 @@ from procwire.decode.frame import decode
 from procwire.errors import InputDamaged
 from procwire.evaluate import evaluate
 from procwire.rule import Rule
-from procwire.rules import packet_rules
+from procwire.rules import all_rules, packet_rules
 from procwire.words import EXTENSIONS
 
 pytestmark = pytest.mark.suricata
@@ -68,7 +68,7 @@ def expected(capture: Path) -> Expected:
     for batch in read_capture(capture):
         decoded = decode(batch)
         rows = evaluate(batch, decoded)
-        sids = [sorted(RULES)[rule] for rule in rows["rule"]]
+        sids = [all_rules()[rule].sid for rule in rows["rule"]]
         found |= set(zip(rows["packet"].tolist(), sids, strict=True))
         for number, layer, data in network_spans(batch, decoded):
             if layer < layers.MALFORMED:
