@@ -1,8 +1,8 @@
 """procwire, tcpdump, tshark and Suricata over the same capture in one run, as ratios.
 
-Figures are CPU seconds of the whole process, the least of the rounds; the rounds take turns so that
+Figures are CPU seconds of the whole process, medians over the rounds; the rounds take turns so that
 a noisy machine is noisy for all. What a program needs before its first packet is measured on a
-capture of one packet and shown apart, so that packets per second are those of the packet path.
+capture of one packet, right before, and taken off: packets per second are those of the packet path.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 import click
 from captures import CACHE, REPOSITORY, TRAFFIC, ethernet_capture
@@ -123,11 +124,12 @@ def report(runners: list[Contestant], packets: int, capture: Path) -> None:
         if runner.missing:
             print(f"{runner.name:<12}not run: {runner.missing}")
             continue
-        work = min(runner.cpu) - min(runner.start_up)
-        rates[runner.name] = packets / max(work, 1e-3)
+        whole, start_up = median(runner.cpu), median(runner.start_up)
+        pairs = zip(runner.cpu, runner.start_up, strict=True)
+        rates[runner.name] = packets / median(cpu - before for cpu, before in pairs)
         ratio = rates["procwire"] / rates[runner.name]
         print(
-            f"{runner.name:<12}{min(runner.cpu):>8.2f}{min(runner.start_up):>12.2f}"
+            f"{runner.name:<12}{whole:>8.2f}{start_up:>12.2f}"
             f"{rates[runner.name]:>12,.0f}{runner.peak_mb:>9.0f}  {ratio:.2f} x as fast"
         )
 
