@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from procwire.privilege import CAP_BPF, CAP_SYS_PTRACE
 
 pytestmark = [
     pytest.mark.live,
@@ -103,6 +104,17 @@ def test_packets_of_an_interface(namespace: list[str]) -> None:
     assert probes[-1]["alert"]["context"]["count"] == 30
 
 
+def test_capabilities_are_dropped_once_it_watches() -> None:
+    watch = started([str(PROCWIRE), "watch", "-i", "lo"], "watching")
+    status = Path(f"/proc/{watch.pid}/status").read_text()
+    told, talk = records(watch)
+    held = dict(line.split(":\t") for line in status.splitlines() if ":\t" in line)
+    wanted = 1 << CAP_SYS_PTRACE | 1 << CAP_BPF
+    assert int(held["CapEff"], 16) == int(held["CapPrm"], 16) == wanted
+    assert held["NoNewPrivs"] == "1"
+    assert told[-1]["metadata"]["flowints"]["kernel.count_attempts"] >= 1, talk
+
+
 def ended(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
@@ -116,11 +128,20 @@ def test_without_privilege_the_missing_one_and_its_remedy_are_named() -> None:
 
 
 def test_without_btf_the_package_is_named() -> None:
-    hide = "mount -t tmpfs none /sys/kernel/btf && exec \"$0\" watch"
+    hide = 'mount -t tmpfs none /sys/kernel/btf && exec "$0" watch'
     ran = ended(["unshare", "-m", "sh", "-c", hide, str(PROCWIRE)])
     assert ran.returncode == UNAVAILABLE
     assert "BTF" in ran.stderr
     assert "apt-get install" in ran.stderr
+
+
+def test_the_demo_without_ebpf_says_why_and_checks_packets() -> None:
+    hide = 'mount -t tmpfs none /sys/kernel/btf && exec "$0" "$1"'
+    demo = ROOT / "packaging" / "demo.py"
+    ran = ended(["unshare", "-m", "sh", "-c", hide, sys.executable, str(demo)])
+    assert ran.returncode == 0
+    assert "BTF" in ran.stderr
+    assert "RFC 9293" in ran.stdout
 
 
 def demo_namespaces() -> list[str]:

@@ -16,6 +16,7 @@ from procwire.config import load
 from procwire.errors import Unavailable
 from procwire.live import Live, sensor_settings
 from procwire.output.eve import Source
+from procwire.privilege import NEEDED_WHILE_WATCHING, keep_only
 from procwire.sensor.loader import Sensor
 from procwire.warm import warm_up
 
@@ -72,6 +73,7 @@ def watch(
             click.echo("procwire: packets only; no process will be named", err=True)
         results = stack.enter_context(Results(output, form, fail_on))
         live = Live(settings, sensor, captures, results.write)
+        keep_only(NEEDED_WHILE_WATCHING)
         signal.signal(signal.SIGINT, end)
         signal.signal(signal.SIGTERM, end)
         seen = ["processes"] * (sensor is not None) + [f"packets of {name}" for name in interfaces]
