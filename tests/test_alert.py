@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from procwire.detect.hits import Hits, groups
 from procwire.detect.sweep import Sweep
 from procwire.episodes import Episodes
 from procwire.event import FANOUT_EVENT, Outcome
+from procwire.output.eve import Source, record
 from procwire.record import FINDING, Process
 from test_contacts import columns, contacts_of_a_scan
 from test_fanout import NETWORK, SCANNER, SECOND, START, sweep, table
@@ -243,6 +246,15 @@ def test_too_many_open_episodes_close_the_oldest():
     assert [alert.count for alert in alerts if alert.state == CLOSED] == [2] * 20
 
 
+def test_what_has_context_is_an_episode_of_its_own_and_alone_becomes_an_alert():
+    rules = [replace(RULES[0], tier="B")]
+    made = hits([(START + i, SCANNER, NETWORK) for i in range(3)], [0, 0, 0])
+    made.findings["in_context"] = 0, 1, 0
+    alerts = Episodes(Settings(), rules).update(START + 3, hits=made)
+    assert [alert.in_context for alert in alerts] == [False, True]
+    assert [record(alert, Source())["event_type"] for alert in alerts] == ["anomaly", "alert"]
+
+
 def test_groups_equal_a_dictionary():
     random = np.random.default_rng(7)
     packets = [
@@ -250,9 +262,11 @@ def test_groups_equal_a_dictionary():
     ]
     rules = random.integers(0, 2, 300)
     made = hits(packets, rules)
+    contexts = made.findings["in_context"] = random.integers(0, 2, 300)
     expected = {}
-    for place, ((_, src, dst), rule) in enumerate(zip(packets, rules, strict=True)):
-        expected.setdefault((int(rule), 0, src, 0, dst), []).append(place)
+    for place, ((_, src, dst), *of_rule) in enumerate(zip(packets, rules, contexts, strict=True)):
+        rule, context = map(int, of_rule)
+        expected.setdefault((rule, context, 0, src, 0, dst), []).append(place)
     found = [(key, rows.tolist()) for key, rows in groups(made)]
     assert found == list(expected.items())
 

@@ -51,7 +51,8 @@ class Alert:
     last: of the findings, or reports of a scan, that it folds; count: findings, or attempts of a
     scan; source, destination, protocol: of the packet or the last target, None and 0 where unknown
     (or where many sources are folded into one episode); packet: its number in its source, offset
-    and size: the evidence in it, None for detectors.
+    and size: the evidence in it, None for detectors; in_context: whether what a tier B check
+    depends on was seen to hold.
     """
 
     episode: str
@@ -72,6 +73,7 @@ class Alert:
     packet: int | None = None
     offset: int | None = None
     size: int | None = None
+    in_context: bool = False
 
 
 def episode_id(sid: int, subject: Iterable[object], first: int) -> str:
@@ -142,4 +144,5 @@ def finding_alert(check: Check, hits: Hits, place: int, shared: bool) -> Alert:
         packet=int(finding["packet"]),
         offset=int(finding["start"]),
         size=int(finding["size"]),
+        in_context=bool(finding["in_context"]),
     )

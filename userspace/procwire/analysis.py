@@ -13,12 +13,14 @@ from procwire.alert import Alert
 from procwire.capture.batch import PacketBatch
 from procwire.config import Settings
 from procwire.decode.contacts import Contacts
+from procwire.decode.flow import Flows
 from procwire.decode.frame import SKIP_REASONS, decode
 from procwire.detect.fanout import FanOut
 from procwire.detect.hits import Hits
 from procwire.detect.sweep import Sweep
 from procwire.episodes import Episodes, Lookup
 from procwire.evaluate import evaluate
+from procwire.observe import in_packet_order, stream_findings
 from procwire.rules import all_rules
 
 
@@ -31,6 +33,7 @@ class Analysis:
     def __init__(self, settings: Settings, lookup: Lookup = lambda key: None) -> None:
         contacts = settings.contacts
         self._contacts = Contacts(contacts.capacity, contacts.timeout_ns)
+        self._flows = Flows(settings.flows.capacity, settings.flows.warm_up_ns)
         self._fanout = FanOut(settings.fanout)
         self._sweep = Sweep(settings)
         self._episodes = Episodes(settings, all_rules(), lookup)
@@ -43,7 +46,10 @@ class Analysis:
         if not len(batch.start):
             return []
         decoded = decode(batch)
-        findings = evaluate(batch, decoded)
+        flows = self._flows.update(batch.data, decoded, batch.time)
+        findings = in_packet_order(
+            evaluate(batch, decoded), stream_findings(batch, decoded.spans, flows)
+        )
         contacts = self._contacts.update(decoded.packets, batch.time)
         scans = self._sweep.update(self._fanout.update(contacts))
         self._skipped += decoded.skipped
@@ -75,6 +81,7 @@ class Analysis:
         parts = {
             "decode": dict(zip(SKIP_REASONS, self._skipped.tolist(), strict=True)),
             "contacts": self._contacts.counters(),
+            "flows": self._flows.counters(),
             "fanout": self._fanout.counters(),
             "sweep": self._sweep.counters(),
             "episodes": self._episodes.counters(),

@@ -12,13 +12,22 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from procwire.errors import UsageError
 
 Threshold = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Seconds = Annotated[float, Field(gt=0, le=86400 * 7)]
 Capacity = Annotated[int, Field(ge=8, le=1 << 26)]
+
+
+def _power_of_two(value: int) -> int:
+    if value & (value - 1):
+        raise ValueError("give a power of two")
+    return value
+
+
+PowerOfTwo = Annotated[Capacity, AfterValidator(_power_of_two)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 NANOSECONDS = 1_000_000_000
@@ -74,23 +83,40 @@ class ContactSettings(_Section):
     """[contacts] Attempts to connect, as seen on the wire."""
 
     timeout_s: Annotated[
-        Seconds, Field(description="an attempt unanswered for so long has failed")
+        Seconds, Field(description="a TCP connection unanswered for so long has failed")
     ] = 60.0
+    reply_s: Annotated[
+        Seconds, Field(description="the same for datagrams, echoes, neighbours and lone segments")
+    ] = 5.0
     capacity: Annotated[
-        Capacity, Field(description="attempts remembered, a power of two, 72 bytes each")
+        PowerOfTwo, Field(description="attempts remembered, a power of two, 88 bytes each")
     ] = 1 << 18
-
-    @field_validator("capacity")
-    @classmethod
-    def _power_of_two(cls, capacity: int) -> int:
-        if capacity & (capacity - 1):
-            raise ValueError("give a power of two")
-        return capacity
 
     @property
     def timeout_ns(self) -> int:
         """The timeout in ns."""
         return round(self.timeout_s * NANOSECONDS)
+
+    @property
+    def reply_ns(self) -> int:
+        """The time for a reply in ns."""
+        return round(self.reply_s * NANOSECONDS)
+
+
+class FlowSettings(_Section):
+    """[flows] Conversations on the wire, and when what they show can be trusted."""
+
+    capacity: Annotated[
+        PowerOfTwo, Field(description="flows remembered, a power of two, 128 bytes each")
+    ] = 1 << 18
+    warm_up_s: Annotated[
+        Seconds, Field(description="time from the first packet in which tier B raises no alert")
+    ] = 60.0
+
+    @property
+    def warm_up_ns(self) -> int:
+        """The warm-up in ns."""
+        return round(self.warm_up_s * NANOSECONDS)
 
 
 class SweepSettings(_Section):
@@ -137,6 +163,7 @@ class Settings(_Section):
 
     fanout: FanOutSettings = FanOutSettings()
     contacts: ContactSettings = ContactSettings()
+    flows: FlowSettings = FlowSettings()
     sweep: SweepSettings = SweepSettings()
     episodes: EpisodeSettings = EpisodeSettings()
 

@@ -26,7 +26,8 @@ Lookup = Callable[[ProcessId], tuple[Process, Sequence[Process]] | None]
 """A process key -> the process and its ancestors, parent first; None where it is unknown."""
 
 Key = tuple[object, ...]
-"""What makes an episode: its rule and addresses, or "scan" and its subject."""
+"""What makes an episode: its rule, whether its context holds, and its addresses, or "scan" and its
+subject."""
 
 
 @dataclass
@@ -147,7 +148,7 @@ class Episodes:
             if key in self._open or self._of_rule[key[0]] < self._settings.per_rule:
                 self._extend(key, hits, rows, alerts)
             else:
-                crowd.setdefault(key[:1], []).append(rows)
+                crowd.setdefault(key[:2], []).append(rows)
         for rule, parts in crowd.items():
             rows = np.sort(np.concatenate(parts))
             self._counts["folded_sources"] += len(rows)
@@ -182,7 +183,7 @@ class Episodes:
 
     def _alert_of(self, key: Key, hits: Hits, place: int) -> Alert:
         rule = self._rules[int(hits.findings["rule"][place])]
-        return finding_alert(rule, hits, place, shared=len(key) == 1)
+        return finding_alert(rule, hits, place, shared=len(key) == 2)
 
     def _current(self, key: Key, time: int, alerts: list[Alert]) -> _Episode | None:
         """The open episode of `key`; one that was quiet for too long by `time` is closed first."""

@@ -54,7 +54,7 @@ def evaluate(batch: PacketBatch, decoded: Decoded) -> NDArray[np.void]:
     spans = decoded.spans
     hits = np.empty(len(spans.layer), dtype=np.int64)
     _verdicts(batch.data, spans, hits)
-    findings = np.empty(int(np.bitwise_count(hits).sum()), dtype=FINDING)
+    findings = np.zeros(int(np.bitwise_count(hits).sum()), dtype=FINDING)
     if len(findings):
         _list(hits, spans, batch.start, _TABLE, findings)
         findings["packet"] = findings["row"] + batch.first

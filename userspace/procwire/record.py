@@ -7,10 +7,28 @@ events the dtypes of event.py.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 
 from procwire.event import PROCESS_KEY
+
+
+class Attempt(IntEnum):
+    """What an attempt was made with. CONNECT: a SYN, or whatever another origin calls a connection;
+    NULL to ACK: a TCP segment without SYN outside of any connection, by its flags (XMAS: FIN, PSH
+    and URG; MAIMON: FIN and ACK); NEIGHBOUR: an ARP request or a neighbour solicitation."""
+
+    CONNECT = 0
+    NULL = 1
+    FIN = 2
+    XMAS = 3
+    MAIMON = 4
+    ACK = 5
+    DATAGRAM = 6
+    ECHO = 7
+    NEIGHBOUR = 8
+
 
 CONNECTION = np.dtype(
     [
@@ -26,11 +44,13 @@ CONNECTION = np.dtype(
         ("origin", "u1"),  # enum connection_origin of event.h
         ("outcome", "u1"),  # enum connection_outcome of event.h
         ("family", "u1"),  # 4 or 6
+        ("kind", "u1"),  # Attempt
     ],
     align=True,
 )
 """One attempt to reach a peer. Addresses are big-endian halves, IPv4 mapped, so that address
-arithmetic is integer."""
+arithmetic is integer. The destination of a NEIGHBOUR is the address asked for; where there are no
+ports, dst_port is the ICMP type (0 for ARP) and src_port an ECHO's identifier."""
 
 FINDING = np.dtype(
     [
@@ -38,6 +58,7 @@ FINDING = np.dtype(
         ("row", "i4"),  # row in its batch
         ("rule", "u2"),  # index into rules.all_rules()
         ("size", "u2"),  # captured bytes of evidence
+        ("in_context", "u1"),  # 1: what a tier B check depends on was seen to hold
         ("start", "u4"),  # offset of the evidence from the packet's first byte
     ],
     align=True,

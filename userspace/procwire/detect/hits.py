@@ -12,8 +12,8 @@ from procwire import layers
 from procwire.decode.columns import Packets
 from procwire.detect.detector import Endpoint
 
-Key = tuple[int, int, int, int, int]
-"""Index of the rule; source and destination as big-endian halves."""
+Key = tuple[int, int, int, int, int, int]
+"""Index of the rule and whether its context holds; source and destination as big-endian halves."""
 
 _WITH_PORTS = frozenset((layers.TCP, layers.UDP, layers.ICMP4, layers.ICMP6))
 
@@ -35,6 +35,7 @@ def groups(hits: Hits) -> Iterator[tuple[Key, NDArray[np.int64]]]:
     rows = hits.findings["row"]
     columns = [
         hits.findings["rule"].astype(np.uint64),
+        hits.findings["in_context"].astype(np.uint64),
         hits.packets.src_hi[rows],
         hits.packets.src_lo[rows],
         hits.packets.dst_hi[rows],

@@ -1,0 +1,207 @@
+"""The memory of flows: a fixed-size open-addressing table keyed by both ends and the protocol.
+
+A key is symmetrical: the smaller end comes first, so both directions meet in one entry. An entry is
+two cache lines: FLOW, and an END for each direction. Only a few neighbouring slots are probed;
+where all are taken, a flow that timed out gives way, else an ended one, else the quietest.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire import layers
+from procwire.decode.columns import Packets
+from procwire.decode.mix import mix64, mix_address
+from procwire.jit import fused
+
+Record: TypeAlias = Any
+"""One element of a structured array: mypy cannot see the fields that numba reads as attributes."""
+
+FLOW = np.dtype(
+    [
+        ("low_hi", "u8"),
+        ("low_lo", "u8"),
+        ("high_hi", "u8"),
+        ("high_lo", "u8"),
+        ("first", "i8"),  # ns since the epoch, as is last
+        ("last", "i8"),
+        ("low_port", "u2"),
+        ("high_port", "u2"),
+        ("later", "u4"),  # sequence number of a SYN that came while the connection stood
+        ("protocol", "u1"),
+        ("state", "u1"),
+        ("origin", "u1"),  # end (0 low, 1 high) that opened it, or was seen first
+        ("marks", "u1"),
+    ],
+    align=True,
+)
+"""One flow. Addresses as in Packets."""
+
+END = np.dtype(
+    [
+        ("bytes", "u8"),  # of transport payload, on the wire
+        ("packets", "u4"),
+        ("initial", "u4"),  # sequence number of its SYN
+        ("next", "u4"),  # the highest sequence number sent, plus one
+        ("acknowledged", "u4"),  # the highest acknowledgement it sent
+        ("reset", "u4"),  # sequence number of its reset, where RESET_SEEN
+        ("sent", "u1"),  # SENT_ bits
+    ],
+    align=True,
+)
+"""What one end of a flow sent."""
+
+FREE, DATAGRAMS, MIDSTREAM, SYN_SENT, SYN_RECEIVED, ESTABLISHED, CLOSING, CLOSED, RESET = range(9)
+"""States of a flow. TCP's after RFC 9293 3.3.2, of both ends at once: CLOSING has seen one FIN,
+CLOSED both. MIDSTREAM: its beginning was not seen."""
+
+FROM_SYN, TOLD_STRAY, FAST_OPEN, GUESSED, COUNTED = 1, 2, 4, 8, 16
+"""Marks of a flow: seen from its SYN; a stray was reported; offers TCP fast open (RFC 7413); an
+end was taken as established without its SYN being seen; counted for the capture's health."""
+
+SENT_SYN, SENT_FIN, SENT_RESET = 1, 2, 4
+
+PROBES = 8
+_SECOND = 1_000_000_000
+IDLE_LIMITS = np.array([0, 300, 3600, 60, 60, 3600, 3600, 60, 60], np.int64) * np.int64(_SECOND)
+"""State -> ns without a packet after which a flow is over. 60 s outlast SYN retransmission steps of
+up to 32 s and 2 MSL as systems implement it."""
+
+_PORT_SHIFT = np.uint64(16)
+_PROTOCOL_SHIFT = np.uint64(32)
+
+
+class FlowTable(NamedTuple):
+    """flows: FLOW (capacity,); ends: END (capacity, 2), low end first; wanted: FLOW (1,), the key
+    that is looked for; counts: int64, see flow.COUNTERS."""
+
+    flows: NDArray[np.void]
+    ends: NDArray[np.void]
+    wanted: NDArray[np.void]
+    counts: NDArray[np.int64]
+
+
+def flow_table(capacity: int, counters: int) -> FlowTable:
+    """An empty table of `capacity` flows, a power of two, 128 bytes each."""
+    return FlowTable(
+        np.zeros(capacity, FLOW),
+        np.zeros((capacity, 2), END),
+        np.zeros(1, FLOW),
+        np.zeros(counters, np.int64),
+    )
+
+
+@fused
+def key_of(packets: Packets, row: int, wanted: Record) -> int:
+    """Write the key of packet `row` to `wanted`; which end sent it: 0 the low one, 1 the high."""
+    high_first = packets.src_lo[row] > packets.dst_lo[row]
+    if packets.src_lo[row] == packets.dst_lo[row]:
+        high_first = packets.src_hi[row] > packets.dst_hi[row]
+        if packets.src_hi[row] == packets.dst_hi[row]:
+            high_first = packets.src_port[row] > packets.dst_port[row]
+    if high_first:
+        wanted.low_hi, wanted.low_lo = packets.dst_hi[row], packets.dst_lo[row]
+        wanted.high_hi, wanted.high_lo = packets.src_hi[row], packets.src_lo[row]
+        wanted.low_port, wanted.high_port = packets.dst_port[row], packets.src_port[row]
+    else:
+        wanted.low_hi, wanted.low_lo = packets.src_hi[row], packets.src_lo[row]
+        wanted.high_hi, wanted.high_lo = packets.dst_hi[row], packets.dst_lo[row]
+        wanted.low_port, wanted.high_port = packets.src_port[row], packets.dst_port[row]
+    wanted.protocol = packets.transport[row]
+    return 1 if high_first else 0
+
+
+@fused
+def home(wanted: Record) -> np.uint64:
+    """Hash of a key."""
+    ports = (np.uint64(wanted.low_port) << _PORT_SHIFT) | np.uint64(wanted.high_port)
+    ports |= np.uint64(wanted.protocol) << _PROTOCOL_SHIFT
+    low = mix_address(wanted.low_hi, wanted.low_lo)
+    return mix64(mix64(mix64(low ^ wanted.high_hi) ^ wanted.high_lo) ^ ports)
+
+
+@fused
+def find(flows: NDArray[np.void], wanted: Record) -> int:
+    """Slot of the flow with the key of `wanted`, or -1."""
+    mask = len(flows) - 1
+    start = np.int64(home(wanted) & np.uint64(mask))
+    for probe in range(PROBES):
+        slot = (start + probe) & mask
+        flow = flows[slot]
+        if (
+            flow.state != FREE
+            and flow.low_lo == wanted.low_lo
+            and flow.high_lo == wanted.high_lo
+            and flow.low_port == wanted.low_port
+            and flow.high_port == wanted.high_port
+            and flow.low_hi == wanted.low_hi
+            and flow.high_hi == wanted.high_hi
+            and flow.protocol == wanted.protocol
+        ):
+            return int(slot)
+    return -1
+
+
+@fused
+def is_over(flow: Record, time: int) -> bool:
+    """Whether the flow was idle for too long by `time`, or the clock stepped far back."""
+    idle = abs(time - flow.last)
+    return bool(idle > IDLE_LIMITS[flow.state])
+
+
+@fused
+def _rank(flow: Record, time: int) -> int:
+    """How readily a flow gives up its slot; the higher the more readily."""
+    if flow.state == FREE:
+        return 3
+    if is_over(flow, time):
+        return 2
+    return 1 if flow.state >= CLOSED else 0
+
+
+@fused
+def place(flows: NDArray[np.void], wanted: Record, time: int) -> tuple[int, bool]:
+    """(slot for a new flow, whether a living one has to give way)"""
+    mask = len(flows) - 1
+    start = np.int64(home(wanted) & np.uint64(mask))
+    best, best_rank = start, -1
+    for probe in range(PROBES):
+        slot = (start + probe) & mask
+        rank = _rank(flows[slot], time)
+        if rank == 3:
+            return int(slot), False
+        if rank > best_rank or (rank == best_rank and flows[slot].last < flows[best].last):
+            best, best_rank = slot, rank
+    return int(best), best_rank == 0
+
+
+@fused
+def begin(table: FlowTable, slot: int, state: int, sender: int, time: int) -> None:
+    """Make `slot` a flow with the key of table.wanted, opened by end `sender`."""
+    flow, wanted = table.flows[slot], table.wanted[0]
+    flow.low_hi, flow.low_lo = wanted.low_hi, wanted.low_lo
+    flow.high_hi, flow.high_lo = wanted.high_hi, wanted.high_lo
+    flow.low_port, flow.high_port = wanted.low_port, wanted.high_port
+    flow.protocol = wanted.protocol
+    flow.first = time
+    flow.last = time
+    flow.later = 0
+    flow.state = state
+    flow.origin = sender
+    flow.marks = 0
+    for side in range(2):
+        end = table.ends[slot, side]
+        end.bytes = 0
+        end.packets = 0
+        end.initial = 0
+        end.next = 0
+        end.acknowledged = 0
+        end.reset = 0
+        end.sent = 0
+
+
+TRACKED = (layers.TCP, layers.UDP)
+"""Transport layers whose packets make flows."""
