@@ -24,7 +24,8 @@ _COMPRESSED = {
 def read_capture(path: str | Path, batch_size: int = 65536) -> Iterator[PacketBatch]:
     """Packets of a pcap or pcapng file, in batches of at most `batch_size`.
 
-    The batches are views of the mapped file, which must not shrink while they are in use. Raises
+    The batches are views of the mapped file, which must not shrink while they are in use; memory
+    of a batch that was left behind is given back, so that resident memory stays flat. Raises
     UsageError where the file cannot be opened; the iterator raises InputDamaged where the file is
     damaged, after it has yielded every packet before.
     """
@@ -48,6 +49,19 @@ def _map(path: Path) -> NDArray[np.uint8]:
     return np.frombuffer(mapped, np.uint8)
 
 
+def _given_back(data: NDArray[np.uint8], batches: Iterator[PacketBatch]) -> Iterator[PacketBatch]:
+    """The same batches; pages before a batch are unmapped when it is asked for. A later look at an
+    earlier batch reads them from the file again."""
+    assert isinstance(data.base, memoryview) and isinstance(data.base.obj, mmap.mmap)
+    mapped, done = data.base.obj, 0
+    for batch in batches:
+        yield batch
+        end = int(batch.start[-1]) // mmap.PAGESIZE * mmap.PAGESIZE
+        if end > done:
+            mapped.madvise(mmap.MADV_DONTNEED, done, end - done)
+            done = end
+
+
 def _batches(path: str, data: NDArray[np.uint8], batch_size: int) -> Iterator[PacketBatch]:
     head = data[:4].tobytes()
     if not head:
@@ -60,9 +74,9 @@ def _batches(path: str, data: NDArray[np.uint8], batch_size: int) -> Iterator[Pa
         problem = "found the modified pcap format (magic a1b2cd34), expected pcap or pcapng"
         raise InputDamaged(path, 0, f"{problem}; convert it: editcap {path} capture.pcapng")
     if head in pcap.MAGICS:
-        yield from pcap.read_pcap(path, data, batch_size)
+        yield from _given_back(data, pcap.read_pcap(path, data, batch_size))
     elif head == pcapng.MAGIC:
-        yield from pcapng.read_pcapng(path, data, batch_size)
+        yield from _given_back(data, pcapng.read_pcapng(path, data, batch_size))
     else:
         problem = f"found {head.hex(' ')}, expected the magic number of a pcap or pcapng capture"
         raise InputDamaged(path, 0, problem)
