@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scapy.all as scapy
 from hypothesis import given
 from hypothesis import strategies as st
-from naive_contacts import ACK, FIN, RST, SYN, contacts
+from naive_contacts import ACK, FIN, PSH, RST, SYN, TCP, UDP, URG, contacts
 from procwire import layers
-from procwire.decode.columns import Packets
+from procwire.capture.batch import ETHERNET, RAW, PacketBatch
+from procwire.decode.columns import Decoded, Packets, Spans
 from procwire.decode.contacts import Contacts
+from procwire.decode.frame import decode
 from procwire.errors import UsageError
 from procwire.event import Origin, Outcome
+from procwire.record import Attempt
 
 SECOND = 1_000_000_000
 TIMEOUT = 60 * SECOND
+REPLY = 5 * SECOND
 CLIENT, SERVER = 0xFFFF0A000001, 0xFFFF0A000002
 
 
@@ -32,6 +37,32 @@ def columns(packets):
         blank["src_port"][i], blank["dst_port"][i] = sport, dport
         blank["tcp_flags"][i], blank["seq"][i] = flags, seq
     return Packets(**blank), np.array([packet[0] for packet in packets], np.int64)
+
+
+def replay(tracker, packets, transport=layers.TCP):
+    """The rows that a tracker makes of the tuples that columns() takes."""
+    made, times = columns(packets)
+    made.transport[:] = transport
+    return track(tracker, made, times)
+
+
+def track(tracker, packets, times):
+    """The rows that a tracker makes of columns without bytes."""
+    count = len(times)
+    data = np.zeros(1, np.uint8)
+    data.flags.writeable = False
+    batch = PacketBatch(
+        data=data,
+        start=np.zeros(count, np.int64),
+        captured=np.zeros(count, np.int32),
+        length=np.zeros(count, np.int32),
+        time=times,
+        link=np.full(count, RAW, np.uint16),
+        first=1,
+    )
+    kinds = ["i4", "u1", "i8", "i4", "i4", "i4"]
+    spans = Spans(*(np.zeros(0, kind) for kind in kinds))
+    return tracker.update(batch, Decoded(packets, spans, np.zeros(8, np.int64)))
 
 
 def outcomes(rows):
@@ -58,7 +89,7 @@ def answer(time, flags, sport=40000, dport=80):
 
 
 def test_an_answered_attempt_gives_two_rows():
-    rows = Contacts().update(*columns([syn(5), answer(7, SYN | ACK)]))
+    rows = replay(Contacts(), [syn(5), answer(7, SYN | ACK)])
     assert outcomes(rows) == [
         (5, CLIENT, 40000, SERVER, 80, Outcome.PENDING),
         (7, CLIENT, 40000, SERVER, 80, Outcome.ESTABLISHED),
@@ -70,48 +101,46 @@ def test_an_answered_attempt_gives_two_rows():
 
 
 def test_a_reset_of_a_half_open_attempt_refuses_it():
-    rows = Contacts().update(*columns([syn(5), answer(7, RST | ACK), answer(8, RST | ACK)]))
+    rows = replay(Contacts(), [syn(5), answer(7, RST | ACK), answer(8, RST | ACK)])
     assert [row["outcome"] for row in rows] == [Outcome.PENDING, Outcome.REFUSED]
 
 
 def test_a_reset_after_the_handshake_changes_nothing():
     packets = [syn(5), answer(7, SYN | ACK), answer(8, RST)]
-    rows = Contacts().update(*columns(packets))
+    rows = replay(Contacts(), packets)
     assert [row["outcome"] for row in rows] == [Outcome.PENDING, Outcome.ESTABLISHED]
 
 
-@pytest.mark.parametrize("flags", [SYN | ACK, RST, RST | ACK, ACK, FIN | ACK, 0, SYN | RST])
+@pytest.mark.parametrize("flags", [SYN | ACK, RST, RST | ACK, SYN | RST, SYN | RST | ACK])
 def test_backscatter_makes_nobody_a_scanner(flags):
     packets = [answer(time, flags, dport=time) for time in range(1, 50)]
-    assert len(Contacts().update(*columns(packets))) == 0
+    assert len(replay(Contacts(), packets)) == 0
 
 
 def test_retransmissions_collapse_even_after_the_timeout():
     tracker = Contacts()
     times = [0, 1, 3, 7, 15, 31, 63]
-    rows = tracker.update(*columns([syn(10 * SECOND + time * SECOND) for time in times]))
+    rows = replay(tracker, [syn(10 * SECOND + time * SECOND) for time in times])
     assert [row["outcome"] for row in rows] == [Outcome.PENDING, Outcome.TIMED_OUT]
     assert rows["time"][1] == 70 * SECOND
 
 
 def test_a_reused_port_is_a_new_attempt():
-    rows = Contacts().update(*columns([syn(5), answer(6, RST | ACK), syn(8, seq=77)]))
+    rows = replay(Contacts(), [syn(5), answer(6, RST | ACK), syn(8, seq=77)])
     assert [row["outcome"] for row in rows] == [Outcome.PENDING, Outcome.REFUSED, Outcome.PENDING]
 
 
 def test_other_traffic_moves_the_clock():
     tracker = Contacts()
-    tracker.update(*columns([syn(5)]))
-    packets, times = columns([answer(5 + TIMEOUT, ACK)])
-    packets.transport[:] = layers.UDP
-    assert outcomes(tracker.update(packets, times)) == [
+    replay(tracker, [syn(5)])
+    assert outcomes(replay(tracker, [answer(5 + TIMEOUT, 0)], layers.UDP)) == [
         (5 + TIMEOUT, CLIENT, 40000, SERVER, 80, Outcome.TIMED_OUT)
     ]
 
 
 def test_flush_ends_what_waits_at_the_last_packets_time():
     tracker = Contacts()
-    tracker.update(*columns([syn(5), syn(9, sport=40001)]))
+    replay(tracker, [syn(5), syn(9, sport=40001)])
     assert [(row[0], row[5]) for row in outcomes(tracker.flush())] == [
         (9, Outcome.TIMED_OUT),
         (9, Outcome.TIMED_OUT),
@@ -122,7 +151,7 @@ def test_flush_ends_what_waits_at_the_last_packets_time():
 def test_a_full_table_counts_what_it_forgets():
     tracker = Contacts(capacity=8)
     packets = [syn(time, sport=time) for time in range(1, 101)]
-    rows = tracker.update(*columns(packets))
+    rows = replay(tracker, packets)
     ended = tracker.flush()
     counters = tracker.counters()
     assert len(rows) == counters["attempts"] == 100
@@ -136,28 +165,182 @@ def test_a_wrong_capacity_is_refused(capacity):
         Contacts(capacity)
 
 
+@pytest.mark.parametrize(
+    ("flags", "kind"),
+    [
+        (0, Attempt.NULL),
+        (FIN, Attempt.FIN),
+        (FIN | PSH | URG, Attempt.XMAS),
+        (FIN | ACK, Attempt.MAIMON),
+        (ACK, Attempt.ACK),
+    ],
+)
+def test_a_segment_that_no_connection_explains_is_a_probe(flags, kind):
+    probe = (5, CLIENT, 40000, SERVER, 80, flags, 1)
+    rows = replay(Contacts(), [probe, probe, answer(7, RST)])
+    assert [(row["kind"], row["outcome"]) for row in rows] == [
+        (kind, Outcome.PENDING),
+        (kind, Outcome.REFUSED),
+    ]
+
+
+@pytest.mark.parametrize("flags", [0, FIN, FIN | PSH | URG, FIN | ACK, ACK, PSH | ACK])
+def test_what_follows_a_connection_is_no_probe(flags):
+    later = (9, CLIENT, 40000, SERVER, 80, flags, 2)
+    packets = [syn(5), answer(7, SYN | ACK), later, answer(10, flags), later]
+    assert len(replay(Contacts(), packets)) == 2
+
+
+def test_a_connection_older_than_the_capture_is_answered():
+    packets = [(5, CLIENT, 40000, SERVER, 80, ACK, 1), answer(6, ACK), answer(7, FIN | ACK)]
+    rows = replay(Contacts(), packets)
+    assert [row["outcome"] for row in rows] == [Outcome.PENDING, Outcome.ESTABLISHED]
+
+
+def test_a_client_that_acknowledges_was_answered_where_we_do_not_look():
+    rows = replay(Contacts(), [syn(5), (6, CLIENT, 40000, SERVER, 80, ACK, 2)])
+    assert [row["outcome"] for row in rows] == [Outcome.PENDING, Outcome.ESTABLISHED]
+
+
+def test_the_first_datagram_of_a_flow_asks():
+    ask, reply = (5, CLIENT, 40000, SERVER, 53, 0, 0), (6, SERVER, 53, CLIENT, 40000, 0, 0)
+    rows = replay(Contacts(), [ask, ask, reply, ask, reply], layers.UDP)
+    assert outcomes(rows) == [
+        (5, CLIENT, 40000, SERVER, 53, Outcome.PENDING),
+        (6, CLIENT, 40000, SERVER, 53, Outcome.ESTABLISHED),
+    ]
+    assert set(rows["protocol"]) == {17}
+    assert len(replay(Contacts(), [reply, ask], layers.UDP)) == 0
+
+
+@pytest.mark.parametrize("group", [0xFFFFE0000001, 0xFFFFFFFFFFFF, 0xFF02 << 112 | 1, 0xFFFF << 32])
+def test_a_group_of_hosts_is_no_destination(group):
+    assert len(replay(Contacts(), [(5, CLIENT, 40000, group, 53, 0, 0)], layers.UDP)) == 0
+
+
+def frames(*packets):
+    """Batch of scapy packets on Ethernet, a millisecond apart, and its columns."""
+    bodies = [bytes(packet) for packet in packets]
+    data = np.frombuffer(b"".join(bodies), np.uint8)
+    sizes = np.array([len(body) for body in bodies], np.int32)
+    batch = PacketBatch(
+        data=data,
+        start=np.cumsum(sizes, dtype=np.int64) - sizes,
+        captured=sizes,
+        length=sizes,
+        time=SECOND + np.arange(len(bodies)) * 1_000_000,
+        link=np.full(len(bodies), ETHERNET, np.uint16),
+        first=1,
+    )
+    return batch, decode(batch)
+
+
+UNICAST = scapy.Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01")
+ASK4 = UNICAST / scapy.IP(src="10.0.0.1", dst="10.0.0.2")
+ASK6 = UNICAST / scapy.IPv6(src="2001:db8::1", dst="2001:db8::2")
+BACK4 = UNICAST / scapy.IP(src="10.0.0.2", dst="10.0.0.1")
+BACK6 = UNICAST / scapy.IPv6(src="2001:db8::2", dst="2001:db8::1")
+CALL = scapy.TCP(sport=40000, dport=80, flags="S")
+DATAGRAM = scapy.UDP(sport=40000, dport=161) / b"ask"
+WHO_HAS = scapy.Ether(dst="ff:ff:ff:ff:ff:ff", src="02:00:00:00:00:01")
+EXCHANGES = {
+    "tcp4": (ASK4 / CALL, BACK4 / scapy.ICMP(type=3, code=13) / (ASK4 / CALL)[1]),
+    "tcp6": (ASK6 / CALL, BACK6 / scapy.ICMPv6DestUnreach(code=1) / (ASK6 / CALL)[1]),
+    "udp4": (ASK4 / DATAGRAM, BACK4 / scapy.ICMP(type=3, code=3) / (ASK4 / DATAGRAM)[1]),
+    "udp6": (ASK6 / DATAGRAM, BACK6 / scapy.ICMPv6DestUnreach(code=4) / (ASK6 / DATAGRAM)[1]),
+    "echo4": (ASK4 / scapy.ICMP(id=7), BACK4 / scapy.ICMP(type=0, id=7)),
+    "echo6": (ASK6 / scapy.ICMPv6EchoRequest(id=7), BACK6 / scapy.ICMPv6EchoReply(id=7)),
+    "no route": (
+        ASK4 / scapy.ICMP(id=7),
+        UNICAST
+        / scapy.IP(src="10.0.0.254", dst="10.0.0.1")
+        / scapy.ICMP(type=3, code=1)
+        / (ASK4 / scapy.ICMP(id=7))[1],
+    ),
+    "arp": (
+        WHO_HAS / scapy.ARP(op=1, psrc="10.0.0.1", pdst="10.0.0.2"),
+        UNICAST / scapy.ARP(op=2, psrc="10.0.0.2", pdst="10.0.0.1"),
+    ),
+    "nd": (
+        scapy.Ether(dst="33:33:ff:00:00:02")
+        / scapy.IPv6(src="2001:db8::1", dst="ff02::1:ff00:2")
+        / scapy.ICMPv6ND_NS(tgt="2001:db8::2"),
+        BACK6 / scapy.ICMPv6ND_NA(tgt="2001:db8::2"),
+    ),
+}
+ENDS = {"tcp4": Outcome.UNREACHABLE, "tcp6": Outcome.UNREACHABLE, "no route": Outcome.UNREACHABLE}
+ENDS |= {"udp4": Outcome.REFUSED, "udp6": Outcome.REFUSED}
+
+
+@pytest.mark.parametrize("name", EXCHANGES)
+def test_each_question_finds_its_answer(name):
+    ask, reply = EXCHANGES[name]
+    rows = Contacts().update(*frames(ask, ask, reply, reply))
+    assert [row["outcome"] for row in rows] == [
+        Outcome.PENDING,
+        ENDS.get(name, Outcome.ESTABLISHED),
+    ]
+    assert rows["kind"][0] == rows["kind"][1]
+    network = 0x20010DB8 << 96 if rows["dst_hi"][0] else 0xFFFF0A000000
+    for side, host in (("src", 1), ("dst", 2)):
+        address = (int(rows[f"{side}_hi"][0]) << 64) | int(rows[f"{side}_lo"][0])
+        assert address == network + host
+    assert len(Contacts().update(*frames(reply, reply))) == 0
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        WHO_HAS / scapy.ARP(op=1, psrc="10.0.0.1", pdst="10.0.0.1"),
+        WHO_HAS / scapy.ARP(op=1, psrc="0.0.0.0", pdst="10.0.0.2"),
+        scapy.Ether(dst="33:33:ff:00:00:02")
+        / scapy.IPv6(src="::", dst="ff02::1:ff00:2")
+        / scapy.ICMPv6ND_NS(tgt="2001:db8::2"),
+        scapy.Ether(dst="ff:ff:ff:ff:ff:ff") / (ASK4 / DATAGRAM)[1],
+        ASK4 / scapy.ICMP(type=3, code=4) / (BACK4 / DATAGRAM)[1],
+    ],
+    ids=["announcement", "probe", "own address", "broadcast", "fragmentation needed"],
+)
+def test_no_attempt_at_all(packet):
+    assert len(Contacts().update(*frames(packet))) == 0
+
+
+@pytest.mark.parametrize("name", EXCHANGES)
+def test_cut_messages_end_nothing_and_crash_nothing(name):
+    ask, reply = (bytes(packet) for packet in EXCHANGES[name])
+    for size in range(14, len(reply)):
+        Contacts().update(*frames(ask, reply[:size]))
+
+
 PACKET = st.tuples(
     st.integers(0, 40).map(lambda step: step * SECOND),
+    st.sampled_from([TCP, TCP, TCP, UDP]),
     st.integers(1, 3),
     st.integers(1, 3),
     st.integers(1, 3),
-    st.integers(1, 3),
-    st.sampled_from([SYN, SYN, SYN | ACK, RST, RST | ACK, ACK, FIN, SYN | FIN]),
+    st.sampled_from([1, 2, 5000]),
+    st.sampled_from([SYN, SYN, SYN | ACK, RST, RST | ACK, ACK, ACK, FIN, SYN | FIN, 0, FIN | ACK]),
     st.integers(1, 2),
+    st.sampled_from([0, 0, 5]),
 )
 
 
 @given(st.lists(PACKET, max_size=60), st.integers(1, 60))
 def test_equals_its_twin_wherever_batches_end(steps, batch):
     clock, packets = 0, []
-    for step, *rest in steps:
-        clock += step - 2 * SECOND
-        packets.append((max(clock, 1), *rest))
+    for step, protocol, src, sport, dst, dport, flags, *rest in steps:
+        clock += step // 2 - 2 * SECOND
+        flags = 0 if protocol == UDP else flags
+        packets.append((max(clock, 1), protocol, src, sport, dst, dport, flags, *rest))
     tracker = Contacts()
     rows = []
     for start in range(0, len(packets), batch):
-        rows += outcomes(tracker.update(*columns(packets[start : start + batch])))
-    assert rows == list(contacts(packets, TIMEOUT))
+        part = packets[start : start + batch]
+        made, times = columns([(time, *plain) for time, _, *plain, _ in part])
+        made.transport[:] = [layers.UDP if packet[1] == UDP else layers.TCP for packet in part]
+        made.payload[:] = [packet[-1] for packet in part]
+        rows += outcomes(track(tracker, made, times))
+    assert rows == list(contacts(packets, TIMEOUT, REPLY))
 
 
 def contacts_of_a_scan(size):
@@ -166,7 +349,6 @@ def contacts_of_a_scan(size):
     packets = [(start + i * 1_000_000, CLIENT, 40000, SERVER + i, 80, SYN, 1) for i in range(400)]
     tracker = Contacts()
     rows = [
-        tracker.update(*columns(packets[first : first + size]))
-        for first in range(0, len(packets), size)
+        replay(tracker, packets[first : first + size]) for first in range(0, len(packets), size)
     ]
     return rows, packets[-1][0]

@@ -21,6 +21,7 @@ from procwire.detect.sweep import Sweep
 from procwire.episodes import Episodes, Lookup
 from procwire.evaluate import evaluate
 from procwire.observe import in_packet_order, stream_findings
+from procwire.record import Attempt
 from procwire.rules import all_rules
 
 
@@ -32,7 +33,7 @@ class Analysis:
 
     def __init__(self, settings: Settings, lookup: Lookup = lambda key: None) -> None:
         contacts = settings.contacts
-        self._contacts = Contacts(contacts.capacity, contacts.timeout_ns)
+        self._contacts = Contacts(contacts.capacity, contacts.timeout_ns, contacts.reply_ns)
         self._flows = Flows(settings.flows.capacity, settings.flows.warm_up_ns)
         self._fanout = FanOut(settings.fanout)
         self._sweep = Sweep(settings)
@@ -50,7 +51,8 @@ class Analysis:
         findings = in_packet_order(
             evaluate(batch, decoded), stream_findings(batch, decoded.spans, flows)
         )
-        contacts = self._contacts.update(decoded.packets, batch.time)
+        contacts = self._contacts.update(batch, decoded)
+        contacts = contacts[contacts["kind"] == Attempt.CONNECT]
         scans = self._sweep.update(self._fanout.update(contacts))
         self._skipped += decoded.skipped
         self._counts["packets"] += len(batch.start)

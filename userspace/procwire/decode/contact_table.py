@@ -1,0 +1,251 @@
+"""The memory of first contacts: who asked whom, what still waits for an answer, and which flows
+need no further look.
+
+Strategy: a fixed-size open-addressing table keyed by protocol and 4-tuple, probed over a few slots
+only; one ring of the open attempts per waiting time, in order of time, whose head is the next to
+time out; and in front of both a small table of flow fingerprints, which spares most packets the
+search.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.decode.columns import Packets
+from procwire.decode.mix import GOLDEN, mix64, mix_address
+from procwire.event import Origin, Outcome
+from procwire.jit import fused, kernel
+from procwire.record import Attempt
+
+COUNTERS = (
+    "attempts",
+    "established",
+    "refused",
+    "timed_out",
+    "unreachable",
+    "evicted",
+    "overflow",
+)
+"""The first five by outcome, an attempt being pending. evicted: open attempts displaced from a full
+neighbourhood of the table; overflow: open attempts dropped from a full ring. Of both kinds the
+outcome is not seen any more, the attempt was."""
+
+ENTRY = np.dtype(
+    [
+        ("time", "i8"),
+        ("src_hi", "u8"),
+        ("src_lo", "u8"),
+        ("dst_hi", "u8"),
+        ("dst_lo", "u8"),
+        ("seq", "u4"),
+        ("src_port", "u2"),
+        ("dst_port", "u2"),
+        ("protocol", "u1"),
+        ("kind", "u1"),
+        ("flags", "u1"),
+        ("state", "u1"),
+    ],
+    align=True,
+)
+FREE, OPEN, ENDED = 0, 1, 2
+
+WAITING = np.dtype([("time", "i8"), ("slot", "i8")])
+RINGS = 2
+CONNECTS, PROBES = 0, 1
+"""Rings: of SYNs, whose answer may have to be asked for again, and of all other kinds."""
+
+# Slots of the state, an int64 array: the clock; head, length and waiting time of each ring; the
+# counters.
+CLOCK = 0
+HEAD, LENGTH, TIMEOUT = 1, 1 + RINGS, 1 + 2 * RINGS
+COUNTERS_FROM = 1 + 3 * RINGS
+EVICTED, OVERFLOW = COUNTERS_FROM + 5, COUNTERS_FROM + 6
+
+NEIGHBOURHOOD = 8
+FLOWS = 1 << 16
+
+_FLOW_MASK = np.uint64(FLOWS - 1)
+_TAKEN = np.uint32(1)
+_WIRE = int(Origin.WIRE)
+_CONNECT = int(Attempt.CONNECT)
+_TIMED_OUT = int(Outcome.TIMED_OUT)
+_MAPPED_PREFIX = np.uint64(0xFFFF)
+_HALF = np.uint64(32)
+_PORT_SHIFT = np.uint64(16)
+
+# One element of a structured array: mypy cannot see the fields that numba reads as attributes.
+Record: TypeAlias = Any
+Slot: TypeAlias = int | np.int64
+
+
+class Table(NamedTuple):
+    """entries: ENTRY (capacity,), a power of two; waiting: WAITING (RINGS, capacity); settled:
+    uint32 (FLOWS,), fingerprints; state: int64, see the slot numbers above; wanted: ENTRY (1,),
+    what is looked for."""
+
+    entries: NDArray[np.void]
+    waiting: NDArray[np.void]
+    settled: NDArray[np.uint32]
+    state: NDArray[np.int64]
+    wanted: NDArray[np.void]
+
+
+def new_table(capacity: int, timeouts: tuple[int, int]) -> Table:
+    """An empty table. timeouts: of SYNs and of everything else, in ns."""
+    table = Table(
+        np.zeros(capacity, ENTRY),
+        np.zeros((RINGS, capacity), WAITING),
+        np.zeros(FLOWS, np.uint32),
+        np.zeros(COUNTERS_FROM + len(COUNTERS), np.int64),
+        np.zeros(1, ENTRY),
+    )
+    table.state[TIMEOUT : TIMEOUT + RINGS] = timeouts
+    return table
+
+
+@fused
+def write(row: Record, entry: Record, time: int, outcome: int) -> None:
+    """Fill a row of record.CONNECTION."""
+    row.time = time
+    row.src_hi = entry.src_hi
+    row.src_lo = entry.src_lo
+    row.dst_hi = entry.dst_hi
+    row.dst_lo = entry.dst_lo
+    row.src_port = entry.src_port
+    row.dst_port = entry.dst_port
+    row.protocol = entry.protocol
+    row.kind = entry.kind
+    row.origin = _WIRE
+    row.outcome = outcome
+    mapped = entry.dst_hi == 0 and entry.dst_lo >> _HALF == _MAPPED_PREFIX
+    row.family = 4 if mapped else 6
+
+
+@fused
+def _home(entry: Record) -> np.uint64:
+    """Hash of protocol and 4-tuple."""
+    ports = (np.uint64(entry.src_port) << _PORT_SHIFT) | np.uint64(entry.dst_port)
+    ports |= np.uint64(entry.protocol) << _HALF
+    source = mix_address(entry.src_hi, entry.src_lo)
+    return mix64(mix64(mix64(source ^ entry.dst_hi) ^ entry.dst_lo) ^ ports)
+
+
+@fused
+def find(entries: NDArray[np.void], wanted: Record) -> Slot:
+    """Slot of the entry with the protocol and 4-tuple of `wanted`, or -1."""
+    mask = len(entries) - 1
+    home = np.int64(_home(wanted) & np.uint64(mask))
+    for probe in range(NEIGHBOURHOOD):
+        slot = (home + probe) & mask
+        entry = entries[slot]
+        if (
+            entry.state != FREE
+            and entry.dst_lo == wanted.dst_lo
+            and entry.src_lo == wanted.src_lo
+            and entry.src_port == wanted.src_port
+            and entry.dst_port == wanted.dst_port
+            and entry.protocol == wanted.protocol
+            and entry.dst_hi == wanted.dst_hi
+            and entry.src_hi == wanted.src_hi
+        ):
+            return slot
+    return -1
+
+
+@fused
+def place(entries: NDArray[np.void], wanted: Record) -> Slot:
+    """Slot for a new entry: a free one, else the oldest ended attempt, else the oldest open one."""
+    mask = len(entries) - 1
+    home = np.int64(_home(wanted) & np.uint64(mask))
+    best = home
+    for probe in range(NEIGHBOURHOOD):
+        slot = (home + probe) & mask
+        entry = entries[slot]
+        if entry.state == FREE:
+            return slot
+        if entry.state == entries[best].state:
+            if entry.time < entries[best].time:
+                best = slot
+        elif entry.state == ENDED:
+            best = slot
+    return best
+
+
+@kernel
+def expire(table: Table, now: int, rows: NDArray[np.void], count: int) -> int:
+    """Write a timed_out row for each open attempt due at `now`; the number of rows after that."""
+    entries, waiting, state = table.entries, table.waiting, table.state
+    mask = waiting.shape[1] - 1
+    while True:
+        ring, due = -1, now
+        for other in range(RINGS):
+            if state[LENGTH + other] > 0:
+                at = waiting[other, state[HEAD + other]].time + state[TIMEOUT + other]
+                if at <= now and (ring < 0 or at < due):
+                    ring, due = other, at
+        if ring < 0:
+            return count
+        head = waiting[ring, state[HEAD + ring]]
+        state[HEAD + ring] = (state[HEAD + ring] + 1) & mask
+        state[LENGTH + ring] -= 1
+        entry = entries[head.slot]
+        if entry.state == OPEN and entry.time == head.time:
+            entry.state = ENDED
+            write(rows[count], entry, due, _TIMED_OUT)
+            count += 1
+            state[COUNTERS_FROM + _TIMED_OUT] += 1
+
+
+@kernel
+def await_answer(table: Table, slot: Slot, time: int) -> None:
+    """Append to the ring of the entry's kind. A full ring gives up on its head."""
+    entries, waiting, state = table.entries, table.waiting, table.state
+    ring = CONNECTS if entries[slot].kind == _CONNECT else PROBES
+    mask = waiting.shape[1] - 1
+    if state[LENGTH + ring] == waiting.shape[1]:
+        head = waiting[ring, state[HEAD + ring]]
+        entry = entries[head.slot]
+        if entry.state == OPEN and entry.time == head.time:
+            entry.state = ENDED
+            state[OVERFLOW] += 1
+        state[HEAD + ring] = (state[HEAD + ring] + 1) & mask
+        state[LENGTH + ring] -= 1
+    tail = (state[HEAD + ring] + state[LENGTH + ring]) & mask
+    waiting[ring, tail].time = time
+    waiting[ring, tail].slot = slot
+    state[LENGTH + ring] += 1
+
+
+@fused
+def _side(high: np.uint64, low: np.uint64, port: int) -> np.uint64:
+    return mix64((high * GOLDEN ^ low) + (np.uint64(port) << _HALF))
+
+
+@fused
+def flow_hash(packets: Packets, row: int) -> np.uint64:
+    """Hash of the packet's transport and 4-tuple, the same for both directions."""
+    source = _side(packets.src_hi[row], packets.src_lo[row], packets.src_port[row])
+    destination = _side(packets.dst_hi[row], packets.dst_lo[row], packets.dst_port[row])
+    return mix64(source + destination + np.uint64(packets.transport[row]))
+
+
+@fused
+def is_settled(settled: NDArray[np.uint32], flow: np.uint64) -> bool:
+    """Whether the flow of that hash was settled, and has not been displaced since."""
+    return bool(settled[np.int64(flow & _FLOW_MASK)] == np.uint32(flow >> _HALF) | _TAKEN)
+
+
+@fused
+def settle(settled: NDArray[np.uint32], flow: np.uint64) -> None:
+    """Nothing more can be learnt from the flow's packets, but from a SYN or RST."""
+    settled[np.int64(flow & _FLOW_MASK)] = np.uint32(flow >> _HALF) | _TAKEN
+
+
+@fused
+def unsettle(settled: NDArray[np.uint32], flow: np.uint64) -> None:
+    """Somebody waits for an answer on the flow."""
+    if is_settled(settled, flow):
+        settled[np.int64(flow & _FLOW_MASK)] = np.uint32(0)
