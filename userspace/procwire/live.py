@@ -21,7 +21,8 @@ from procwire.sensor.loader import Sensor, SensorSettings
 from procwire.sensor.processes import ProcessTable
 from procwire.sensor.snapshot import processes_before
 
-POLL_MS = 50
+# Kernel events end the wait at once; blocks of packets are looked for at each turn.
+POLL_MS, IDLE_MS = 50, 500
 _KERNEL = Source()
 
 Emit = Callable[[Iterable[Alert], Source], None]
@@ -90,7 +91,7 @@ class Live:
 
     def _step(self) -> None:
         if self._sensor is not None:
-            events = self._sensor.poll(POLL_MS)
+            events = self._sensor.poll(POLL_MS if self._captures else IDLE_MS)
             self._processes.apply(events.process)
             self._emit(self._kernel.fanouts(events.fanout, time.time_ns()), _KERNEL)
         else:
