@@ -47,6 +47,7 @@ from procwire.decode.tcp_state import (
     DATA_NO_SESSION,
     FIN_NO_SESSION,
     GAP,
+    REPEATED,
     RST,
     RST_NO_SESSION,
     SYN,
@@ -262,6 +263,7 @@ def _weigh(
         from_syn = flow.marks & (FROM_SYN | GUESSED) == FROM_SYN
         if flow.marks & COUNTED == 0:
             _judge_direction(table, slot, figures)
+    columns.observed[row] = observed & ~REPEATED
     if observed == 0 or not is_trusted(figures):
         if observed & _STRAYS and begun_now:
             several_strays(state, source.packets.src_hi[row], source.packets.src_lo[row])
@@ -274,7 +276,7 @@ def _weigh(
             state, source.packets.src_hi[row], source.packets.src_lo[row]
         ):
             trusted |= observed & _STRAYS
-    if from_syn:
+    if from_syn and not observed & REPEATED:
         trusted |= observed & ~(_STRAYS | SYNACK_UNSOLICITED)
     columns.trusted[row] = trusted
 

@@ -30,7 +30,7 @@ FLOW = np.dtype(
         ("last", "i8"),
         ("low_port", "u2"),
         ("high_port", "u2"),
-        ("later", "u4"),  # sequence number of a SYN that came while the connection stood
+        ("later", "u4"),  # sequence number of a SYN that came after the first and differs from it
         ("protocol", "u1"),
         ("state", "u1"),
         ("origin", "u1"),  # end (0 low, 1 high) that opened it, or was seen first

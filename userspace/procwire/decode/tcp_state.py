@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from procwire.decode.flow_table import (
     CLOSED,
     CLOSING,
@@ -64,6 +66,8 @@ OBSERVATIONS = (
     INVALID_ACK,
     SIMULTANEOUS_OPEN,
 ) = (1 << _bit for _bit in range(len(OBSERVATIONS)))
+REPEATED = 1 << len(OBSERVATIONS)
+"""Beside another bit: the segment repeats an earlier one, which is evidence of nothing."""
 
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
@@ -88,8 +92,8 @@ class Segment(NamedTuple):
 @fused
 def apart(later: int, earlier: int) -> int:
     """Signed distance of two sequence numbers (RFC 9293 3.4)."""
-    distance = (later - earlier) & 0xFFFFFFFF
-    return distance - (1 << 32) if distance >= 1 << 31 else distance
+    distance = (np.int64(later) - np.int64(earlier)) & 0xFFFFFFFF
+    return int(distance - (1 << 32) if distance >= 1 << 31 else distance)
 
 
 @fused
@@ -239,12 +243,20 @@ def _in_syn_received(table: FlowTable, slot: int, segment: Segment) -> int:
             # After a simultaneous open, both answer with their own SYN.
             mine.acknowledged = segment.ack
             return 0
-        return RETRANSMIT if same and segment.ack == mine.acknowledged else HS_RESEND_DIFFERS
+        if same and segment.ack == mine.acknowledged:
+            return RETRANSMIT
+        flow.later = segment.seq
+        return HS_RESEND_DIFFERS
     if not flags & ACK:
         return 0
     if segment.sender != flow.origin:
         # The peer may send before the last acknowledgement is seen.
         return _advance(table, slot, segment)
+    if flow.later and segment.ack == (np.int64(flow.later) + 1) & 0xFFFFFFFF:
+        # Of two answers, this is the one that the opener believes.
+        other.initial = flow.later
+        other.next = segment.ack
+        flow.later = 0
     ahead, acked = apart(segment.seq, mine.initial), apart(segment.ack, other.initial)
     sent = apart(other.next, other.initial)
     data_on_answer = sent > 1 and not flow.marks & FAST_OPEN and other.packets == 1
@@ -293,7 +305,7 @@ def _syn_in_connection(table: FlowTable, slot: int, segment: Segment) -> int:
     flow = table.flows[slot]
     mine, other = table.ends[slot, segment.sender], table.ends[slot, 1 - segment.sender]
     if segment.flags & ACK:
-        if flow.later and segment.ack == (flow.later + 1) & 0xFFFFFFFF:
+        if flow.later and segment.ack == (np.int64(flow.later) + 1) & 0xFFFFFFFF:
             opener = 1 - segment.sender
             initial = flow.later
             table.wanted[0] = flow
@@ -312,10 +324,10 @@ def _syn_in_connection(table: FlowTable, slot: int, segment: Segment) -> int:
             mine.initial = segment.seq
             mine.sent |= SENT_SYN
             return 0
-        return SYN_IN_ESTABLISHED
-    if segment.seq != mine.initial:
+    elif segment.seq != mine.initial:
         flow.later = segment.seq
-    return SYN_IN_ESTABLISHED
+    same = segment.seq == mine.initial
+    return SYN_IN_ESTABLISHED | REPEATED if same else SYN_IN_ESTABLISHED
 
 
 @fused

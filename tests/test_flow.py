@@ -1,0 +1,279 @@
+"""Flows: what belongs together, and every observation of TCP's state by an example of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from naive_flow import follow
+from procwire import layers
+from procwire.decode.columns import Decoded, Packets, Spans
+from procwire.decode.flow import NO_FLOW, Flows
+from procwire.decode.tcp_state import ACK, FIN, OBSERVATIONS, RST, SYN
+from procwire.errors import UsageError
+
+SECOND = 1_000_000_000
+CLIENT, SERVER = 0xFFFF0A000001, 0xFFFF0A000002
+PSH = 8
+KINDS = ["u1"] * 6 + ["u8"] * 4 + ["u2"] * 2 + ["i4"] + ["u4"] * 2
+NO_SPANS = Spans(*(np.zeros(0, kind) for kind in ("i4", "u1", "i8", "i4", "i4", "i4")))
+
+
+def decoded(packets):
+    """What decode() gives, without spans, for tuples as naive_flow.follow takes them; and times."""
+    columns = {
+        name: np.zeros(len(packets), kind)
+        for name, kind in zip(Packets._fields, KINDS, strict=True)
+    }
+    for i, (_, transport, src, sport, dst, dport, flags, seq, ack, payload) in enumerate(packets):
+        columns["transport"][i] = transport
+        columns["src_hi"][i], columns["src_lo"][i] = divmod(src, 1 << 64)
+        columns["dst_hi"][i], columns["dst_lo"][i] = divmod(dst, 1 << 64)
+        columns["src_port"][i], columns["dst_port"][i] = sport, dport
+        columns["tcp_flags"][i], columns["payload"][i] = flags, payload
+        columns["seq"][i], columns["ack"][i] = seq, ack
+    times = np.array([packet[0] for packet in packets], np.int64)
+    return Decoded(Packets(**columns), NO_SPANS, np.zeros(0, np.int64)), times
+
+
+def update(flows, packets):
+    return flows.update(np.zeros(1, np.uint8), *decoded(packets))
+
+
+def names(mask):
+    return [name for bit, name in enumerate(OBSERVATIONS) if int(mask) >> bit & 1]
+
+
+def observed(packets, flows=None):
+    return [names(mask) for mask in update(flows or Flows(), packets).observed]
+
+
+def ask(flags, seq, ack=0, payload=0, time=0, port=40000):
+    return (time, layers.TCP, CLIENT, port, SERVER, 80, flags, seq, ack, payload)
+
+
+def reply(flags, seq, ack=0, payload=0, time=0, port=40000):
+    return (time, layers.TCP, SERVER, 80, CLIENT, port, flags, seq, ack, payload)
+
+
+def handshake(port=40000, time=0):
+    return [
+        ask(SYN, 100, port=port, time=time),
+        reply(SYN | ACK, 500, 101, port=port, time=time),
+        ask(ACK, 101, 501, port=port, time=time),
+    ]
+
+
+WHOLE = [
+    *handshake(),
+    ask(ACK | PSH, 101, 501, 10),
+    reply(ACK, 501, 111),
+    reply(ACK | PSH, 501, 111, 1000),
+    reply(FIN | ACK, 1501, 111),
+    ask(ACK, 111, 1502),
+    ask(FIN | ACK, 111, 1502),
+    reply(ACK, 1502, 112),
+]
+
+
+def test_an_ordinary_connection_shows_nothing_and_both_directions_are_one_flow():
+    columns = update(Flows(), WHOLE)
+    assert not columns.observed.any()
+    assert len(set(columns.flow.tolist())) == 1
+    assert columns.sender.tolist() == [int(packet[2] == SERVER) for packet in WHOLE]
+
+
+def test_sequence_numbers_wrap():
+    last = 0xFFFFFFFF
+    packets = [
+        ask(SYN, last),
+        reply(SYN | ACK, last, 0),
+        ask(ACK, 0, 0),
+        ask(ACK, 0, 0, 5),
+        reply(ACK, 0, 5),
+    ]
+    assert not update(Flows(), packets).observed.any()
+
+
+@pytest.mark.parametrize(
+    ("packets", "expected"),
+    [
+        ([reply(SYN | ACK, 500, 101)], "synack_unsolicited"),
+        ([reply(RST, 500)], "rst_no_session"),
+        ([ask(ACK, 7, 9), reply(RST, 9)], "rst_no_session"),
+        ([ask(FIN, 7)], "fin_no_session"),
+        ([ask(FIN | ACK, 7, 9)], "fin_no_session"),
+        ([ask(ACK, 7, 9), ask(ACK | PSH, 7, 9, 5)], "data_no_session"),
+        ([ask(SYN, 100), reply(SYN | ACK, 500, 99)], "hs_wrong_seq_ack"),
+        ([ask(SYN, 100, 0, 20), reply(SYN | ACK, 500, 121)], "hs_wrong_seq_ack"),
+        ([*handshake()[:2], ask(ACK, 101, 600)], "hs_wrong_seq_ack"),
+        ([*handshake()[:2], ask(ACK, 90, 501)], "hs_wrong_seq_ack"),
+        ([*handshake()[:2], ask(SYN, 170)], "hs_resend_differs"),
+        ([*handshake()[:2], reply(SYN | ACK, 777, 101)], "hs_resend_differs"),
+        ([ask(SYN, 100), ask(SYN, 170)], "hs_resend_differs"),
+        ([*handshake(), ask(SYN, 4000)], "syn_in_established"),
+        ([*handshake(), reply(SYN | ACK, 500, 101)], "syn_in_established"),
+        ([*handshake(), reply(RST, 501), reply(ACK | PSH, 501, 101, 9)], "rst_injection"),
+        ([ask(SYN, 1), reply(RST | ACK, 0, 2), reply(SYN | ACK, 500, 2)], "rst_injection"),
+        ([ask(SYN, 100), ask(SYN, 100)], "retransmit"),
+        ([*WHOLE[:4], WHOLE[3]], "retransmit"),
+        ([*handshake(), ask(ACK, 300, 501, 10)], "gap"),
+        ([*handshake(), ask(ACK, 101, 900)], "gap"),
+        ([*handshake(), ask(ACK, 101 + (1 << 31), 501, 10)], "out_of_window"),
+        ([*handshake(), ask(ACK, 101, 501 + (1 << 31))], "invalid_ack"),
+        ([ask(SYN, 100), reply(SYN, 500)], "simultaneous_open"),
+    ],
+)
+def test_what_does_not_fit_is_observed_in_its_last_packet_alone(packets, expected):
+    *before, last = observed(packets)
+    assert last == [expected]
+    assert all(not seen or seen == [expected] for seen in before)
+
+
+@pytest.mark.parametrize(
+    "packets",
+    [
+        [ask(SYN, 100), ask(SYN, 100, time=60 * SECOND + 1)],
+        [*WHOLE, ask(SYN, 9000), reply(SYN | ACK, 9, 9001), ask(ACK, 9001, 10)],
+        [ask(SYN, 100), reply(RST | ACK, 0, 101), ask(SYN, 200), reply(SYN | ACK, 5, 201)],
+        [*handshake(), ask(RST, 101), reply(ACK | PSH, 501, 101, 9)],
+        [*handshake(), ask(ACK, 100, 501, 1), reply(ACK, 501, 101)],
+        [ask(SYN, 100), ask(ACK, 101, 501), ask(ACK | PSH, 101, 501, 9)],
+    ],
+    ids=["forgotten", "ports reused", "refused", "in flight", "keep-alive", "one direction"],
+)
+def test_what_is_legal_is_not_observed(packets):
+    assert not update(Flows(), packets).observed.any()
+
+
+def test_a_syn_that_is_accepted_inside_a_connection_begins_a_new_one():
+    again = [ask(SYN, 4000), reply(SYN | ACK, 9000, 4001), ask(ACK, 4001, 9001)]
+    seen = observed([*handshake(), *again, ask(ACK | PSH, 4001, 9001, 5)])
+    assert seen[3:] == [["syn_in_established"], [], [], []]
+
+
+def test_the_answer_that_the_client_believes_is_followed():
+    packets = [*handshake()[:2], reply(SYN | ACK, 777, 101), ask(ACK, 101, 778)]
+    assert observed([*packets, reply(ACK | PSH, 778, 101, 9)])[3:] == [[], []]
+
+
+def test_datagrams_make_flows_too():
+    there = (0, layers.UDP, CLIENT, 5000, SERVER, 53, 0, 0, 0, 30)
+    back = (1, layers.UDP, SERVER, 53, CLIENT, 5000, 0, 0, 0, 90)
+    columns = update(Flows(), [there, back, ask(SYN, 1)])
+    assert columns.flow[0] == columns.flow[1] != columns.flow[2]
+    assert columns.sender.tolist() == [0, 1, 0]
+
+
+def connections(count, time, step):
+    """Handshakes and a byte of data from `count` ports."""
+    return [
+        packet
+        for i in range(count)
+        for packet in (
+            *handshake(1000 + i, time + i * step),
+            ask(ACK, 101, 501, 1, time + i * step, 1000 + i),
+            reply(ACK, 501, 102, 0, time + i * step, 1000 + i),
+        )
+    ]
+
+
+INJECTED = [reply(RST, 501, port=1019), reply(ACK | PSH, 501, 101, 9, port=1019)]
+
+
+def late(packets, time):
+    return [(time, *packet[1:]) for packet in packets]
+
+
+def trusted(packets):
+    return names(update(Flows(warm_up_ns=60 * SECOND), packets).trusted[-1])
+
+
+def test_context_holds_once_a_two_sided_capture_has_warmed_up():
+    warm = connections(20, 0, 4 * SECOND)
+    assert trusted([*warm, *late(INJECTED, 77 * SECOND)]) == ["rst_injection"]
+    assert trusted([*warm, reply(SYN | ACK, 5, 6, time=77 * SECOND)]) == ["synack_unsolicited"]
+
+
+def test_context_does_not_hold_without_warm_up_or_with_few_or_one_sided_connections():
+    stray = reply(SYN | ACK, 5, 6, time=77 * SECOND)
+    cold = connections(20, 0, SECOND)
+    assert trusted([*cold, *late(INJECTED, 20 * SECOND)]) == []
+    assert trusted([*connections(7, 0, SECOND), stray]) == []
+    one_way = [
+        ask(ACK, 10 + i, 5, 1, time=SECOND, port=port) for port in range(10) for i in range(9)
+    ]
+    assert trusted([*connections(20, 0, 3 * SECOND), *one_way, stray]) == []
+
+
+def test_context_does_not_hold_on_a_capture_that_drops():
+    missing = [ask(ACK, 500 + 50 * i, 501, 9, 76 * SECOND, 1019) for i in range(20)]
+    warm = connections(20, 0, 4 * SECOND)
+    assert trusted([*warm, *missing, reply(SYN | ACK, 5, 6, time=77 * SECOND)]) == []
+
+
+def test_one_stray_is_no_evidence_and_several_of_one_source_are():
+    warm = connections(20, 0, 4 * SECOND)
+    strays = [ask(FIN, 5, time=77 * SECOND, port=port) for port in range(2000, 2005)]
+    assert trusted([*warm, *strays[:4]]) == []
+    assert trusted([*warm, *strays]) == ["fin_no_session"]
+
+
+def test_a_repeated_answer_is_evidence_of_nothing():
+    warm = connections(20, 0, 4 * SECOND)
+    again = reply(SYN | ACK, 500, 101, port=1019, time=77 * SECOND)
+    other = reply(SYN | ACK, 600, 101, port=1019, time=77 * SECOND)
+    assert trusted([*warm, again]) == []
+    assert trusted([*warm, other]) == ["syn_in_established"]
+
+
+def test_a_full_table_counts_what_it_forgets():
+    flows = Flows(capacity=8)
+    columns = update(flows, [ask(SYN, 1, port=port) for port in range(1, 101)])
+    assert (columns.flow != NO_FLOW).all()
+    assert flows.counters()["flows"] == 100
+    assert flows.counters()["evicted"] == 92
+
+
+@pytest.mark.parametrize("capacity", [0, 7, 100])
+def test_a_wrong_capacity_is_refused(capacity):
+    with pytest.raises(UsageError, match="power of two"):
+        Flows(capacity)
+
+
+FLAGS = (SYN, SYN | ACK, ACK, ACK, ACK | PSH, RST, RST | ACK, FIN | ACK, SYN | FIN, 0)
+PACKETS = st.lists(
+    st.tuples(
+        st.sampled_from([0, 0, 0, 1, 40, 70, 4000]).map(lambda step: step * SECOND),
+        st.sampled_from([layers.TCP] * 7 + [layers.UDP]),
+        st.integers(1, 2),
+        st.integers(1, 2),
+        st.integers(1, 2),
+        st.integers(1, 2),
+        st.sampled_from(
+            [SYN, SYN | ACK, ACK, ACK, ACK | PSH, RST, RST | ACK, FIN | ACK, SYN | FIN, 0]
+        ),
+        st.integers(-3, 6).map(lambda seq: seq & 0xFFFFFFFF),
+        st.sampled_from([*range(-3, 7), 1 << 31]).map(lambda ack: ack & 0xFFFFFFFF),
+        st.sampled_from([0, 0, 1, 2, 1000]),
+    ),
+    max_size=40,
+)
+
+
+@given(PACKETS, st.integers(1, 40))
+def test_equals_its_twin_wherever_batches_end(steps, batch):
+    clock, packets = SECOND, []
+    for step, *rest in steps:
+        clock += step
+        packets.append((clock, *rest))
+    flows, found = Flows(), []
+    for start in range(0, len(packets), batch):
+        columns = update(flows, packets[start : start + batch])
+        found += zip(columns.flow.tolist(), columns.sender.tolist(), columns.observed, strict=True)
+    expected = list(follow(packets))
+    assert [row[1:] for row in found] == [row[1:] for row in expected]
+    slots = {name: slot for (slot, *_), (name, *_) in zip(found, expected, strict=True)}
+    assert [slot for slot, *_ in found] == [slots[name] for name, *_ in expected]
+    assert slots.get(None, NO_FLOW) == NO_FLOW
