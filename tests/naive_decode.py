@@ -165,7 +165,7 @@ def decode_ipv4(packet: Packet, start: int, outer: int) -> None:
         return
     if int.from_bytes(header[6:8], "big") & 0x3FFF:
         packet.fields["fragment"] = 1
-        raise Skip("fragment, not reassembled")
+        raise Skip("IP fragment")
     decode_transport(packet, start + size, start + total, own)
 
 
@@ -222,7 +222,7 @@ def walk_extensions(packet: Packet, start: int, end: int, own: int) -> None:
         if kind == 44 and (offset or more):
             packet.fields["protocol"] = header[0]
             packet.fields["fragment"] = 1
-            raise Skip("fragment, not reassembled")
+            raise Skip("IP fragment")
         if size > end - start:
             return
         packet.fields["protocol"] = header[0]

@@ -14,12 +14,12 @@ from procwire.capture.batch import PacketBatch
 from procwire.config import Settings
 from procwire.decode.contacts import Contacts
 from procwire.decode.flow import Flows
-from procwire.decode.frame import SKIP_REASONS, decode
+from procwire.decode.frame import SKIP_REASONS
 from procwire.detect.fanout import FanOut
 from procwire.detect.hits import Hits
 from procwire.detect.sweep import Sweep
 from procwire.episodes import Episodes, Lookup
-from procwire.evaluate import evaluate
+from procwire.examine import Examiner
 from procwire.observe import in_packet_order, stream_findings
 from procwire.record import Attempt
 from procwire.rules import all_rules
@@ -33,6 +33,7 @@ class Analysis:
 
     def __init__(self, settings: Settings, lookup: Lookup = lambda key: None) -> None:
         contacts = settings.contacts
+        self._examiner = Examiner()
         self._contacts = Contacts(contacts.capacity, contacts.timeout_ns, contacts.reply_ns)
         self._flows = Flows(settings.flows.capacity, settings.flows.warm_up_ns)
         self._fanout = FanOut(settings.fanout)
@@ -46,11 +47,9 @@ class Analysis:
         """The alerts that a batch of packets raises."""
         if not len(batch.start):
             return []
-        decoded = decode(batch)
+        decoded, judged = self._examiner.packets(batch)
         flows = self._flows.update(batch.data, decoded, batch.time)
-        findings = in_packet_order(
-            evaluate(batch, decoded), stream_findings(batch, decoded.spans, flows)
-        )
+        findings = in_packet_order(judged, stream_findings(batch, decoded.spans, flows))
         contacts = self._contacts.update(batch, decoded)
         contacts = contacts[contacts["kind"] == Attempt.CONNECT]
         scans = self._sweep.update(self._fanout.update(contacts))
@@ -82,6 +81,7 @@ class Analysis:
         """What was seen, skipped and dropped, by part and name."""
         parts = {
             "decode": dict(zip(SKIP_REASONS, self._skipped.tolist(), strict=True)),
+            "fragments": self._examiner.counters(),
             "contacts": self._contacts.counters(),
             "flows": self._flows.counters(),
             "fanout": self._fanout.counters(),

@@ -21,7 +21,8 @@ class Packets(NamedTuple):
     (::ffff:a.b.c.d), for ARP the sender and target protocol addresses; src_port, dst_port: uint16
     (ICMP: type and code); transport: uint8, layers.TCP, UDP, ICMP4, ICMP6 where that header is
     present and intact, else 0; tcp_flags: uint8; ttl: uint8; fragment: uint8, 1 for any fragment of
-    a larger datagram; payload: int32, bytes of transport payload on the wire; seq, ack: uint32.
+    a larger datagram (examine.py gives the one that completes it the datagram's row); payload:
+    int32, bytes of transport payload on the wire; seq, ack: uint32.
     """
 
     network: NDArray[np.uint8]

@@ -44,7 +44,7 @@ _EXTENSIONS = (
     _HOST_IDENTITY,
     _SHIM6,
 )
-_EXTENSION_LIMIT = 16
+EXTENSION_LIMIT = 16
 _EXTENSION_UNIT = 8
 
 _PAD1, _JUMBO = 0, 0xC2
@@ -165,7 +165,7 @@ def _walk_extensions(
     packets = output.packets
     walked = 0
     while packets.protocol[row] in _EXTENSIONS:
-        if walked == _EXTENSION_LIMIT:
+        if walked == EXTENSION_LIMIT:
             return TOO_MANY_EXTENSIONS
         walked += 1
         if rest.length < _EXTENSION_UNIT:

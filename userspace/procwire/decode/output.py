@@ -19,7 +19,7 @@ SKIP_REASONS = (
     "unknown ethertype",
     "802.3 length frame",
     "too many VLAN tags",
-    "fragment, not reassembled",
+    "IP fragment",
     "too many extension headers",
     "IP protocol not decoded",
 )

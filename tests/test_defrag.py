@@ -1,0 +1,186 @@
+"""Fragments: agreement with the plain twin, what limits them, and what the datagrams break."""
+
+from __future__ import annotations
+
+import struct
+from random import Random
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive_defrag import Fragment, NaiveDefragmenter
+from procwire import layers
+from procwire.capture.batch import RAW, PacketBatch
+from procwire.decode.defrag import TIMEOUT_NS, Defragmenter
+from procwire.decode.frame import decode
+from procwire.examine import Examiner
+from procwire.rules import all_rules
+
+UDP = 17
+HOP_BY_HOP = bytes([44, 0, 1, 4, 0, 0, 0, 0])
+ADDRESSES = bytes(range(1, 9))
+
+
+def ipv4(fragment: Fragment, options: bytes = b"") -> bytes:
+    field = fragment.offset // 8 | 0x2000 * fragment.more
+    size = 20 + len(options) + len(fragment.payload)
+    first = 0x45 + len(options) // 4
+    header = struct.pack(">BBHHHBBH", first, 0, size, fragment.key, field, 64, UDP, 0)
+    return header + ADDRESSES + options + fragment.payload
+
+
+def ipv6(fragment: Fragment, before: bytes = b"") -> bytes:
+    place = struct.pack(">BBHI", UDP, 0, fragment.offset | fragment.more, fragment.key)
+    body = before + place + fragment.payload
+    return struct.pack(">IHBB", 0x60000000, len(body), 0 if before else 44, 64) + bytes(32) + body
+
+
+def packet(fragment: Fragment) -> bytes:
+    return ipv4(fragment) if fragment.version == 4 else ipv6(fragment)
+
+
+def batch_of(packets: list[bytes], times: list[int] | None = None, first: int = 1) -> PacketBatch:
+    sizes = np.array([len(data) for data in packets], np.int32)
+    return PacketBatch(
+        data=np.frombuffer(b"".join(packets), np.uint8),
+        start=np.cumsum(sizes, dtype=np.int64) - sizes,
+        captured=sizes,
+        length=sizes,
+        time=np.array(times or [0] * len(packets), np.int64),
+        link=np.full(len(packets), RAW, np.uint16),
+        first=first,
+    )
+
+
+def reassemble(
+    defragmenter: Defragmenter, batch: PacketBatch
+) -> tuple[list[tuple[int, bytes]], list[int]]:
+    """(row and bytes of each datagram, rows that overlap)"""
+    result = defragmenter.update(batch, decode(batch))
+    if result is None:
+        return [], []
+    made = result.datagrams
+    packets = [
+        made.data[start:][:size].tobytes()
+        for start, size in zip(made.start, made.captured, strict=True)
+    ]
+    return list(zip(result.rows.tolist(), packets, strict=True)), result.overlaps.tolist()
+
+
+def random_fragment(source: Random) -> Fragment:
+    key, version = source.randrange(1, 4), source.choice((4, 6))
+    more = source.random() < 0.7
+    offset, blocks = source.randrange(4) * 8, source.randrange(1, 4)
+    size = blocks * 8 if more else blocks * 8 - source.randrange(8)
+    # Mostly what one datagram would hold there, so that repetitions are exact.
+    payload = bytes(range(offset, offset + size)) if source.random() < 0.8 else bytes(size)
+    return Fragment(key, version, offset, more, payload)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32))
+def test_datagrams_and_overlaps_equal_the_plain_twins(seed: int) -> None:
+    source = Random(seed)
+    defragmenter, twins = Defragmenter(), {4: NaiveDefragmenter(), 6: NaiveDefragmenter()}
+    for _ in range(3):
+        fragments = [random_fragment(source) for _ in range(source.randrange(40))]
+        # A zero offset without more would be no fragment.
+        fragments = [part for part in fragments if part.offset or part.more]
+        whole, overlapping = [], []
+        for row, fragment in enumerate(fragments):
+            payload, overlap = twins[fragment.version].add(fragment)
+            overlapping += [row] * overlap
+            if payload is not None:
+                whole.append((row, payload))
+        found, overlaps = reassemble(defragmenter, batch_of([packet(part) for part in fragments]))
+        header = {row: 20 if fragments[row].version == 4 else 40 for row, _ in found}
+        assert [(row, data[header[row] :]) for row, data in found] == whole
+        assert overlaps == overlapping
+
+
+def halves(datagram: bytes, version: int = 4, key: int = 7) -> list[Fragment]:
+    return [
+        Fragment(key, version, 0, True, datagram[:8]),
+        Fragment(key, version, 8, False, datagram[8:]),
+    ]
+
+
+DATAGRAM = struct.pack(">HHHH", 40000, 53, 21, 0x1234) + b"hello, world!"
+
+
+def test_the_first_fragments_headers_are_put_right() -> None:
+    options = bytes([1, 1, 1, 0])
+    first, last = halves(DATAGRAM)
+    found, _ = reassemble(Defragmenter(), batch_of([ipv4(last), ipv4(first, options)]))
+    ((row, datagram),) = found
+    assert row == 1
+    assert datagram[2:4] == struct.pack(">H", len(datagram))
+    assert datagram[6:8] == b"\0\0"
+    assert sum(struct.unpack(">12H", datagram[:24])) % 0xFFFF == 0
+    assert datagram[20:] == options + DATAGRAM
+
+    parts = [ipv6(part, HOP_BY_HOP) for part in halves(DATAGRAM, 6)]
+    ((_, datagram),), _ = reassemble(Defragmenter(), batch_of(parts))
+    assert datagram[4:7] == struct.pack(">HB", 8 + len(DATAGRAM), 0)
+    assert datagram[40:] == bytes([UDP]) + HOP_BY_HOP[1:] + DATAGRAM
+
+
+def test_an_unfinished_datagram_is_forgotten() -> None:
+    defragmenter = Defragmenter()
+    parts = [packet(part) for part in halves(DATAGRAM)]
+    late = batch_of(parts, [0, TIMEOUT_NS + 1])
+    assert reassemble(defragmenter, late) == ([], [])
+    assert defragmenter.counters()["timed_out"] == 1
+
+
+def test_open_datagrams_are_bounded_and_evictions_counted() -> None:
+    defragmenter = Defragmenter(slots=8)
+    flood = [packet(halves(DATAGRAM, key=key)[0]) for key in range(100)]
+    assert reassemble(defragmenter, batch_of(flood)) == ([], [])
+    assert defragmenter.counters()["evicted"] == 92
+
+
+def test_the_largest_datagram_fits_and_a_larger_one_is_refused() -> None:
+    for size, wanted in ((65515, 1), (65516, 0)):
+        payload = bytes(size)
+        parts = [
+            Fragment(1, 4, 0, True, payload[:32768]),
+            Fragment(1, 4, 32768, False, payload[32768:]),
+        ]
+        defragmenter = Defragmenter()
+        found, _ = reassemble(defragmenter, batch_of([packet(part) for part in parts]))
+        assert len(found) == wanted
+        assert defragmenter.counters()["refused"] == 1 - wanted
+
+
+def test_what_a_datagram_breaks_is_found_in_the_packet_that_completes_it() -> None:
+    parts = [packet(part) for part in halves(DATAGRAM[:4] + struct.pack(">HH", 99, 0) + bytes(8))]
+    examiner = Examiner()
+    _, before = examiner.packets(batch_of(parts[:1], first=10))
+    decoded, findings = examiner.packets(
+        batch_of([ipv4(halves(DATAGRAM, key=9)[0]), parts[1]], first=11)
+    )
+    assert len(before) == 0
+    (finding,) = findings
+    assert all_rules()[finding["rule"]].id == "udp.len_mismatch"
+    assert (finding["packet"], finding["row"]) == (12, 1)
+    assert decoded.packets.dst_port.tolist() == [0, 53]
+
+
+def test_a_completed_datagram_gives_its_packet_the_transports_columns() -> None:
+    parts = [packet(part) for part in halves(DATAGRAM, version=6)]
+    decoded, findings = Examiner().packets(batch_of(parts))
+    assert len(findings) == 0
+    assert decoded.packets.transport.tolist() == [0, layers.UDP]
+    assert decoded.packets.src_port.tolist() == [0, 40000]
+    assert decoded.packets.payload.tolist() == [0, 13]
+
+
+def test_overlaps_are_findings() -> None:
+    for version, name in ((4, "ipv4.frag_overlap"), (6, "ipv6.frag_overlap")):
+        first, last = halves(DATAGRAM, version)
+        parts = [first, first, Fragment(7, version, 0, True, bytes(16)), last]
+        _, findings = Examiner().packets(batch_of([packet(part) for part in parts]))
+        found = [(int(row["packet"]), all_rules()[row["rule"]].id) for row in findings]
+        overlapping = [3, 4] if version == 4 else [3]
+        assert found == [(number, name) for number in overlapping]

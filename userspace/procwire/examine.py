@@ -1,0 +1,72 @@
+"""Decodes and judges packets, and the datagrams that their fragments complete.
+
+A completed datagram counts as part of the packet that completed it: that packet's row gets the
+datagram's columns, and what the datagram breaks is found in that packet.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire import layers
+from procwire.capture.batch import PacketBatch
+from procwire.decode.columns import Decoded
+from procwire.decode.defrag import Defragmenter, Reassembled
+from procwire.decode.frame import decode
+from procwire.evaluate import evaluate
+from procwire.record import FINDING
+from procwire.rules import fragments, index_of
+
+_OVERLAPS = {
+    layers.IPV4: index_of(fragments.OVERLAP_4),
+    layers.IPV6: index_of(fragments.OVERLAP_6),
+}
+
+
+class Examiner:
+    """Examines the batches of one input. Fragments are remembered from batch to batch."""
+
+    def __init__(self) -> None:
+        self._defragmenter = Defragmenter()
+
+    def packets(self, batch: PacketBatch) -> tuple[Decoded, NDArray[np.void]]:
+        """The batch decoded, and FINDING (n,) of what its packets break, in packet order.
+
+        Evidence in a reassembled datagram is counted from that datagram's first byte.
+        """
+        decoded = decode(batch)
+        findings = [evaluate(batch, decoded)]
+        reassembled = self._defragmenter.update(batch, decoded)
+        if reassembled is None:
+            return decoded, findings[0]
+        findings.append(_overlap_findings(reassembled, decoded))
+        if reassembled.rows.size:
+            findings.append(_examine_datagrams(reassembled, decoded))
+        joined = np.concatenate(findings)
+        joined["packet"] = joined["row"] + batch.first
+        in_order: NDArray[np.void] = joined[np.argsort(joined["row"], kind="stable")]
+        return decoded, in_order
+
+    def counters(self) -> dict[str, int]:
+        """What became of fragments; see defrag.COUNTERS."""
+        return self._defragmenter.counters()
+
+
+def _overlap_findings(reassembled: Reassembled, decoded: Decoded) -> NDArray[np.void]:
+    findings = np.zeros(reassembled.overlaps.size, FINDING)
+    over_ipv6 = decoded.packets.network[reassembled.overlaps] == layers.IPV6
+    findings["row"] = reassembled.overlaps
+    findings["rule"] = np.where(over_ipv6, _OVERLAPS[layers.IPV6], _OVERLAPS[layers.IPV4])
+    return findings
+
+
+def _examine_datagrams(reassembled: Reassembled, decoded: Decoded) -> NDArray[np.void]:
+    inner = decode(reassembled.datagrams)
+    # The fragments' own IP headers have been judged.
+    inner.spans.layer[np.append(True, np.diff(inner.spans.packet) > 0)] = 0
+    findings = evaluate(reassembled.datagrams, inner)
+    findings["row"] = reassembled.rows[findings["row"]]
+    for name, of_datagrams in inner.packets._asdict().items():
+        getattr(decoded.packets, name)[reassembled.rows] = of_datagrams
+    return findings
