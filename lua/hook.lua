@@ -50,6 +50,42 @@ local function examine(layer, p, outer)
   end
 end
 
+local OVER_UDP = {
+  [53] = "dns", [5353] = "dns", [123] = "ntp", [67] = "dhcp", [68] = "dhcp",
+  [161] = "snmp", [162] = "snmp", [20000] = "dnp3",
+}
+local OVER_TCP = { [53] = "dns", [502] = "modbus", [20000] = "dnp3" }
+
+-- Each tells whether the payload of a TCP segment begins like a message of its layer, and where.
+local BEGINS = {
+  dns = function(payload)
+    if #payload >= 14 and u16(payload, 0) == #payload - 2 then return 2 end
+  end,
+  modbus = function(payload)
+    local fits = u16(payload, 2) == 0 or u16(payload, 4) == #payload - 6
+    if #payload >= 8 and fits then return 0 end
+  end,
+  dnp3 = function(payload)
+    if u16(payload, 0) == 0x0564 then return 0 end
+  end,
+}
+
+local function layer_of_ports(p, layers) return layers[u16(p, 2)] or layers[u16(p, 0)] end
+
+local function examine_segment(p)
+  local layer = layer_of_ports(p, OVER_TCP)
+  if not layer then return end
+  local payload = sub(p, bits(u8(p, 12), 4, 4) * 4 + 1)
+  local start = BEGINS[layer](payload)
+  if start then examine(layer, sub(payload, start + 1), p) end
+end
+
+local function examine_datagram(p)
+  local layer, size = layer_of_ports(p, OVER_UDP), u16(p, 4)
+  if size == 0 then size = #p end
+  if layer and size > 8 then examine(layer, sub(p, 9, size), p) end
+end
+
 -- Each tells whether the transport header at the start of `p` is intact.
 local function tcp_intact(p)
   local header = bits(u8(p, 12), 4, 4) * 4
@@ -63,17 +99,22 @@ end
 
 local function icmp_intact(p) return #p >= 8 end
 
+local TCP = { layer = "tcp", intact = tcp_intact, examine_payload = examine_segment }
+local UDP = { layer = "udp", intact = udp_intact, examine_payload = examine_datagram }
 local TRANSPORTS = {
-  [4] = { [1] = { "icmp4", icmp_intact }, [6] = { "tcp", tcp_intact }, [17] = { "udp", udp_intact } },
-  [6] = { [58] = { "icmp6", icmp_intact }, [6] = { "tcp", tcp_intact }, [17] = { "udp", udp_intact } },
+  [4] = { [1] = { layer = "icmp4", intact = icmp_intact }, [6] = TCP, [17] = UDP },
+  [6] = { [58] = { layer = "icmp6", intact = icmp_intact }, [6] = TCP, [17] = UDP },
 }
 
 local function examine_transport(version, protocol, p, network)
   local transport = TRANSPORTS[version][protocol]
   if not transport then return end
-  local layer, intact = transport[1], transport[2]
-  if not intact(p) then layer = layer .. "_malformed" end
-  examine(layer, p, network)
+  if not transport.intact(p) then
+    examine(transport.layer .. "_malformed", p, network)
+    return
+  end
+  examine(transport.layer, p, network)
+  if transport.examine_payload then transport.examine_payload(p) end
 end
 
 -- The sizes of header and packet of the intact IPv4 header at offset `at`, or nil.

@@ -65,3 +65,102 @@ local function extension(p, wanted)
   end
   return 0
 end
+
+local MOST_LABELS = 256
+
+local function name_end(p, offset)
+  for _ = 1, MOST_LABELS do
+    local size = u8(p, offset)
+    if offset >= #p or (size >= 64 and size < 192) then return 0 end
+    if size == 0 then return offset + 1 end
+    if size >= 192 then return offset + 2 <= #p and offset + 2 or 0 end
+    offset = offset + 1 + size
+  end
+  return 0
+end
+
+local function name_fault(p, offset)
+  local size, piece = 1, offset
+  for _ = 1, MOST_LABELS do
+    local label = u8(p, offset)
+    if offset >= #p or (label >= 192 and offset + 2 > #p) then return 1 end
+    if label == 0 then return 0 end
+    if label >= 64 and label < 192 then return 2 end
+    if label >= 192 then
+      local target = u16(p, offset) - 0xC000
+      if target < 12 or target >= piece then return 4 end
+      offset, piece = target, target
+    else
+      size = size + 1 + label
+      if size > 255 then return 3 end
+      offset = offset + 1 + label
+    end
+  end
+  return 4
+end
+
+local function dns_entries(p)
+  local flags, total = u16(p, 2), 0
+  if flags < 0x8000 and (flags % 16 ~= 0 or u16(p, 4) == 0) then return 0 end
+  for i = 0, 3 do
+    local count = u16(p, 4 + 2 * i)
+    if count > 255 then return 0 end
+    total = total + count
+  end
+  return total
+end
+
+local function dns_entry_end(p, offset, index)
+  local finish = name_end(p, offset)
+  if finish == 0 then return 0 end
+  finish = finish + 4
+  if index >= u16(p, 4) then finish = finish + 6 + u16(p, finish + 4) end
+  return finish <= #p and finish or 0
+end
+
+local function ber_value(p, offset)
+  local first = u8(p, offset + 1)
+  if first < 128 then return offset + 2 end
+  return first > 128 and first <= 132 and offset + first - 126 or 0
+end
+
+local function ber_end(p, offset)
+  local value, size = ber_value(p, offset), u8(p, offset + 1)
+  if value == 0 or value > #p then return 0 end
+  if size > 128 then
+    size = 0
+    for i = offset + 2, value - 1 do size = size * 256 + u8(p, i) end
+  end
+  return value + size <= #p and value + size or 0
+end
+
+-- Neither Lua 5.1 nor both versions together have an operator for it.
+local function exclusive_or(left, right)
+  local result, place = 0, 1
+  while left > 0 or right > 0 do
+    if left % 2 ~= right % 2 then result = result + place end
+    left, right, place = floor(left / 2), floor(right / 2), place * 2
+  end
+  return result
+end
+
+local CRC_DNP = {}
+for first = 0, 255 do
+  local crc = first
+  for _ = 1, 8 do
+    local low = crc % 2
+    crc = floor(crc / 2)
+    if low == 1 then crc = exclusive_or(crc, 0xA6BC) end
+  end
+  CRC_DNP[first] = crc
+end
+
+local function crc_dnp(p, offset, count)
+  local crc = 0
+  for i = 0, count - 1 do
+    if i == 16 then break end
+    local entry = CRC_DNP[exclusive_or(crc % 256, u8(p, offset + i))]
+    crc = exclusive_or(floor(crc / 256), entry)
+  end
+  return 65535 - crc
+end

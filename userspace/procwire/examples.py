@@ -21,6 +21,17 @@ FRAGMENT = 44
 
 LINK_TYPES = {"vlan": 0x8100, "arp": 0x0806, "ipv4": 0x0800, "ipv6": 0x86DD}
 PROTOCOLS = {"icmp4": 1, "icmp6": 58, "tcp": 6, "udp": 17}
+# The transport of each application layer, and its port.
+SERVICES = {
+    "dns": ("udp", 53),
+    "ntp": ("udp", 123),
+    "dhcp": ("udp", 67),
+    "snmp": ("udp", 161),
+    "modbus": ("tcp", 502),
+    "dnp3": ("tcp", 20000),
+}
+CLIENT_PORT = 49152
+TCP_TEMPLATE = bytes.fromhex("c000 0000 0000 0001 0000 0001 5018 0400 0000 0000")
 
 
 def capture(frames: Iterable[bytes]) -> bytes:
@@ -58,6 +69,9 @@ def frame(layer: str, text: str) -> bytes:
         return span
     if layer in LINK_TYPES:
         return _completed(outer, LINK + struct.pack(">H", LINK_TYPES[layer])) + span
+    if layer in SERVICES:
+        layer, port = SERVICES[layer]
+        outer, span = b"", transport(layer, outer or struct.pack(">HH", CLIENT_PORT, port), span)
     version = outer[0] >> 4 if outer else 6 if layer == "icmp6" else 4
     network = {4: ipv4, 6: ipv6}[version](outer, PROTOCOLS[layer], span)
     return LINK + struct.pack(">H", {4: 0x0800, 6: 0x86DD}[version]) + network
@@ -65,6 +79,13 @@ def frame(layer: str, text: str) -> bytes:
 
 def _completed(given: bytes, template: bytes) -> bytes:
     return given + template[len(given) :]
+
+
+def transport(layer: str, outer: bytes, payload: bytes) -> bytes:
+    """A datagram or segment that begins with the bytes of `outer`, the UDP length put right."""
+    if layer == "tcp":
+        return _completed(outer, TCP_TEMPLATE) + payload
+    return outer[:4] + struct.pack(">HH", 8 + len(payload), 0) + payload
 
 
 def ipv4(outer: bytes, protocol: int, payload: bytes) -> bytes:

@@ -14,6 +14,7 @@ from procwire.jit import fused
 # headers that IANA lists as extension headers and whose length can be read.
 EXTENSIONS = (0, 43, 44, 51, 60, 135, 139, 140)
 MOST_EXTENSIONS = 16
+MOST_LABELS = 256  # a name of 255 bytes has 127, each with a pointer before it at most
 
 
 class Span(NamedTuple):
@@ -114,6 +115,114 @@ def extension(p: Span, wanted: int) -> int:
     return 0
 
 
+@fused
+def name_end(p: Span, offset: int) -> int:
+    """Where the domain name at `offset` ends (RFC 1035 3.1, 4.1.4): behind its root label or its
+    pointer; 0 if it holds a reserved label type or runs out of the captured bytes."""
+    for _label in range(MOST_LABELS):
+        size = u8(p, offset)
+        if offset >= p.captured or 64 <= size < 192:
+            return 0
+        if size == 0:
+            return offset + 1
+        if size >= 192:
+            return offset + 2 if offset + 2 <= p.captured else 0
+        offset += 1 + size
+    return 0
+
+
+@fused
+def name_fault(p: Span, offset: int) -> int:
+    """What is wrong with the domain name at `offset`, its pointers followed: 0 nothing, 1 it runs
+    out of the captured bytes, 2 a label longer than 63 bytes, 3 a name longer than 255, 4 a pointer
+    that leads to no earlier place in the message, or one more than a name can have."""
+    size, piece = 1, offset
+    for _step in range(MOST_LABELS):
+        label = u8(p, offset)
+        if offset >= p.captured or (label >= 192 and offset + 2 > p.captured):
+            return 1
+        if label == 0:
+            return 0
+        if 64 <= label < 192:
+            return 2
+        if label >= 192:
+            target = u16(p, offset) - 0xC000
+            if not 12 <= target < piece:
+                return 4
+            offset = piece = target
+        else:
+            size += 1 + label
+            if size > 255:
+                return 3
+            offset += 1 + label
+    return 4
+
+
+@fused
+def dns_entries(p: Span) -> int:
+    """How many questions and records the DNS header of `p` announces. 0 where it is hardly one: a
+    count above 255, or a query that asks nothing or has a response code (RFC 1035 4.1.1)."""
+    flags = u16(p, 2)
+    if flags < 0x8000 and (flags % 16 != 0 or u16(p, 4) == 0):
+        return 0
+    total = 0
+    for i in range(4):
+        count = u16(p, 4 + 2 * i)
+        if count > 255:
+            return 0
+        total += count
+    return total
+
+
+@fused
+def dns_entry_end(p: Span, offset: int, index: int) -> int:
+    """Where entry number `index` of a DNS message ends, which begins at `offset`: the questions
+    come first (RFC 1035 4.1.2, 4.1.3). 0 if it runs out of the message."""
+    end = name_end(p, offset)
+    if end == 0:
+        return 0
+    end += 4
+    if index >= u16(p, 4):
+        end += 6 + u16(p, end + 4)
+    return end if end <= p.length else 0
+
+
+@fused
+def ber_value(p: Span, offset: int) -> int:
+    """Where the value of the BER element at `offset` starts (X.690 8.1.3), whose tag takes a byte;
+    0 if its length is indefinite or takes more than four bytes."""
+    first = u8(p, offset + 1)
+    if first < 128:
+        return offset + 2
+    return offset + first - 126 if 128 < first <= 132 else 0
+
+
+@fused
+def ber_end(p: Span, offset: int) -> int:
+    """Where the BER element at `offset` ends; 0 as for ber_value, or if it runs out of `p`."""
+    value = ber_value(p, offset)
+    if value == 0 or value > p.length:
+        return 0
+    size = u8(p, offset + 1)
+    if size > 128:
+        size = 0
+        for i in range(4):
+            if offset + 2 + i < value:
+                size = size * 256 + u8(p, offset + 2 + i)
+    return value + size if value + size <= p.length else 0
+
+
+@fused
+def crc_dnp(p: Span, offset: int, count: int) -> int:
+    """DNP3's cyclic redundancy check (IEEE 1815 clause 9) of the bytes at `offset`, 16 at most."""
+    crc = 0
+    for i in range(min(count, 16)):
+        crc ^= u8(p, offset + i)
+        for _bit in range(8):
+            crc = crc >> 1 ^ 0xA6BC * (crc & 1)
+    return crc ^ 0xFFFF
+
+
 class Word(NamedTuple):
     """What the subset must know of a word: how its arguments are read and what it returns.
 
@@ -139,4 +248,11 @@ WORDS: dict[str, Word] = {
     "same": Word(("span", "int", "int", "int"), "bool", constant=(3,)),
     "extension": Word(("span", "int"), LARGEST_PACKET),
     "filled": Word(("span", "int", "int", "int"), "bool", constant=(2, 3)),
+    "name_end": Word(("span", "int"), LARGEST_PACKET),
+    "name_fault": Word(("span", "int"), 4),
+    "dns_entries": Word(("span",), 4 * 255),
+    "dns_entry_end": Word(("span", "int", "int"), LARGEST_PACKET),
+    "ber_value": Word(("span", "int"), LARGEST_PACKET),
+    "ber_end": Word(("span", "int"), LARGEST_PACKET),
+    "crc_dnp": Word(("span", "int", "int"), 2**16 - 1),
 }

@@ -57,6 +57,13 @@ SIGHTS = {
     "udp": Sight("udp", (Selection("udp", "0"),)),
     "tcp_malformed": Sight(None, (Selection("tcp", "0"),)),
     "udp_malformed": Sight(None, (Selection("udp", "0"),)),
+    # An intact datagram or segment from or to a port other than 0 always has a flow.
+    "dns": Sight("ip", ()),
+    "ntp": Sight("udp", ()),
+    "dhcp": Sight("udp", ()),
+    "snmp": Sight("udp", ()),
+    "modbus": Sight("tcp", ()),
+    "dnp3": Sight("ip", ()),
 }
 
 # Rules on what Suricata's decoder rejects, and its events for the same fault. It reports the first

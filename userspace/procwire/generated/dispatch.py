@@ -3,6 +3,9 @@
 from procwire.decode.columns import span_at
 from procwire.generated import (
     arp,
+    dhcp,
+    dnp3,
+    dns,
     ethernet,
     icmp4,
     icmp4_malformed,
@@ -12,6 +15,9 @@ from procwire.generated import (
     ipv4_malformed,
     ipv6,
     ipv6_malformed,
+    modbus,
+    ntp,
+    snmp,
     tcp,
     tcp_malformed,
     udp,
@@ -36,6 +42,12 @@ LAYERS = {
     23: icmp6_malformed.RULES,
     24: tcp_malformed.RULES,
     25: udp_malformed.RULES,
+    40: dns.RULES,
+    41: ntp.RULES,
+    42: dhcp.RULES,
+    43: snmp.RULES,
+    44: modbus.RULES,
+    45: dnp3.RULES,
 }
 ethernet_verdict = ethernet.verdict
 vlan_verdict = vlan.verdict
@@ -52,6 +64,12 @@ ipv6_malformed_verdict = ipv6_malformed.verdict
 icmp6_malformed_verdict = icmp6_malformed.verdict
 tcp_malformed_verdict = tcp_malformed.verdict
 udp_malformed_verdict = udp_malformed.verdict
+dns_verdict = dns.verdict
+ntp_verdict = ntp.verdict
+dhcp_verdict = dhcp.verdict
+snmp_verdict = snmp.verdict
+modbus_verdict = modbus.verdict
+dnp3_verdict = dnp3.verdict
 
 
 @kernel
@@ -91,5 +109,17 @@ def verdicts(data, spans, hits):
             hits[row] = tcp_malformed_verdict(p, outer)
         elif layer == 25:
             hits[row] = udp_malformed_verdict(p, outer)
+        elif layer == 40:
+            hits[row] = dns_verdict(p, outer)
+        elif layer == 41:
+            hits[row] = ntp_verdict(p, outer)
+        elif layer == 42:
+            hits[row] = dhcp_verdict(p, outer)
+        elif layer == 43:
+            hits[row] = snmp_verdict(p, outer)
+        elif layer == 44:
+            hits[row] = modbus_verdict(p, outer)
+        elif layer == 45:
+            hits[row] = dnp3_verdict(p, outer)
         else:
             hits[row] = 0

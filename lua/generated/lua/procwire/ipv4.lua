@@ -68,6 +68,105 @@ local function extension(p, wanted)
   return 0
 end
 
+local MOST_LABELS = 256
+
+local function name_end(p, offset)
+  for _ = 1, MOST_LABELS do
+    local size = u8(p, offset)
+    if offset >= #p or (size >= 64 and size < 192) then return 0 end
+    if size == 0 then return offset + 1 end
+    if size >= 192 then return offset + 2 <= #p and offset + 2 or 0 end
+    offset = offset + 1 + size
+  end
+  return 0
+end
+
+local function name_fault(p, offset)
+  local size, piece = 1, offset
+  for _ = 1, MOST_LABELS do
+    local label = u8(p, offset)
+    if offset >= #p or (label >= 192 and offset + 2 > #p) then return 1 end
+    if label == 0 then return 0 end
+    if label >= 64 and label < 192 then return 2 end
+    if label >= 192 then
+      local target = u16(p, offset) - 0xC000
+      if target < 12 or target >= piece then return 4 end
+      offset, piece = target, target
+    else
+      size = size + 1 + label
+      if size > 255 then return 3 end
+      offset = offset + 1 + label
+    end
+  end
+  return 4
+end
+
+local function dns_entries(p)
+  local flags, total = u16(p, 2), 0
+  if flags < 0x8000 and (flags % 16 ~= 0 or u16(p, 4) == 0) then return 0 end
+  for i = 0, 3 do
+    local count = u16(p, 4 + 2 * i)
+    if count > 255 then return 0 end
+    total = total + count
+  end
+  return total
+end
+
+local function dns_entry_end(p, offset, index)
+  local finish = name_end(p, offset)
+  if finish == 0 then return 0 end
+  finish = finish + 4
+  if index >= u16(p, 4) then finish = finish + 6 + u16(p, finish + 4) end
+  return finish <= #p and finish or 0
+end
+
+local function ber_value(p, offset)
+  local first = u8(p, offset + 1)
+  if first < 128 then return offset + 2 end
+  return first > 128 and first <= 132 and offset + first - 126 or 0
+end
+
+local function ber_end(p, offset)
+  local value, size = ber_value(p, offset), u8(p, offset + 1)
+  if value == 0 or value > #p then return 0 end
+  if size > 128 then
+    size = 0
+    for i = offset + 2, value - 1 do size = size * 256 + u8(p, i) end
+  end
+  return value + size <= #p and value + size or 0
+end
+
+-- Neither Lua 5.1 nor both versions together have an operator for it.
+local function exclusive_or(left, right)
+  local result, place = 0, 1
+  while left > 0 or right > 0 do
+    if left % 2 ~= right % 2 then result = result + place end
+    left, right, place = floor(left / 2), floor(right / 2), place * 2
+  end
+  return result
+end
+
+local CRC_DNP = {}
+for first = 0, 255 do
+  local crc = first
+  for _ = 1, 8 do
+    local low = crc % 2
+    crc = floor(crc / 2)
+    if low == 1 then crc = exclusive_or(crc, 0xA6BC) end
+  end
+  CRC_DNP[first] = crc
+end
+
+local function crc_dnp(p, offset, count)
+  local crc = 0
+  for i = 0, count - 1 do
+    if i == 16 then break end
+    local entry = CRC_DNP[exclusive_or(crc % 256, u8(p, offset + i))]
+    crc = exclusive_or(floor(crc / 256), entry)
+  end
+  return 65535 - crc
+end
+
 local ONE_RULE = true
 
 local RULES = { ipv4 = {} }
@@ -286,6 +385,42 @@ local function examine(layer, p, outer)
   end
 end
 
+local OVER_UDP = {
+  [53] = "dns", [5353] = "dns", [123] = "ntp", [67] = "dhcp", [68] = "dhcp",
+  [161] = "snmp", [162] = "snmp", [20000] = "dnp3",
+}
+local OVER_TCP = { [53] = "dns", [502] = "modbus", [20000] = "dnp3" }
+
+-- Each tells whether the payload of a TCP segment begins like a message of its layer, and where.
+local BEGINS = {
+  dns = function(payload)
+    if #payload >= 14 and u16(payload, 0) == #payload - 2 then return 2 end
+  end,
+  modbus = function(payload)
+    local fits = u16(payload, 2) == 0 or u16(payload, 4) == #payload - 6
+    if #payload >= 8 and fits then return 0 end
+  end,
+  dnp3 = function(payload)
+    if u16(payload, 0) == 0x0564 then return 0 end
+  end,
+}
+
+local function layer_of_ports(p, layers) return layers[u16(p, 2)] or layers[u16(p, 0)] end
+
+local function examine_segment(p)
+  local layer = layer_of_ports(p, OVER_TCP)
+  if not layer then return end
+  local payload = sub(p, bits(u8(p, 12), 4, 4) * 4 + 1)
+  local start = BEGINS[layer](payload)
+  if start then examine(layer, sub(payload, start + 1), p) end
+end
+
+local function examine_datagram(p)
+  local layer, size = layer_of_ports(p, OVER_UDP), u16(p, 4)
+  if size == 0 then size = #p end
+  if layer and size > 8 then examine(layer, sub(p, 9, size), p) end
+end
+
 -- Each tells whether the transport header at the start of `p` is intact.
 local function tcp_intact(p)
   local header = bits(u8(p, 12), 4, 4) * 4
@@ -299,17 +434,22 @@ end
 
 local function icmp_intact(p) return #p >= 8 end
 
+local TCP = { layer = "tcp", intact = tcp_intact, examine_payload = examine_segment }
+local UDP = { layer = "udp", intact = udp_intact, examine_payload = examine_datagram }
 local TRANSPORTS = {
-  [4] = { [1] = { "icmp4", icmp_intact }, [6] = { "tcp", tcp_intact }, [17] = { "udp", udp_intact } },
-  [6] = { [58] = { "icmp6", icmp_intact }, [6] = { "tcp", tcp_intact }, [17] = { "udp", udp_intact } },
+  [4] = { [1] = { layer = "icmp4", intact = icmp_intact }, [6] = TCP, [17] = UDP },
+  [6] = { [58] = { layer = "icmp6", intact = icmp_intact }, [6] = TCP, [17] = UDP },
 }
 
 local function examine_transport(version, protocol, p, network)
   local transport = TRANSPORTS[version][protocol]
   if not transport then return end
-  local layer, intact = transport[1], transport[2]
-  if not intact(p) then layer = layer .. "_malformed" end
-  examine(layer, p, network)
+  if not transport.intact(p) then
+    examine(transport.layer .. "_malformed", p, network)
+    return
+  end
+  examine(transport.layer, p, network)
+  if transport.examine_payload then transport.examine_payload(p) end
 end
 
 -- The sizes of header and packet of the intact IPv4 header at offset `at`, or nil.

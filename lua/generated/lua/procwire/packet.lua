@@ -68,9 +68,108 @@ local function extension(p, wanted)
   return 0
 end
 
+local MOST_LABELS = 256
+
+local function name_end(p, offset)
+  for _ = 1, MOST_LABELS do
+    local size = u8(p, offset)
+    if offset >= #p or (size >= 64 and size < 192) then return 0 end
+    if size == 0 then return offset + 1 end
+    if size >= 192 then return offset + 2 <= #p and offset + 2 or 0 end
+    offset = offset + 1 + size
+  end
+  return 0
+end
+
+local function name_fault(p, offset)
+  local size, piece = 1, offset
+  for _ = 1, MOST_LABELS do
+    local label = u8(p, offset)
+    if offset >= #p or (label >= 192 and offset + 2 > #p) then return 1 end
+    if label == 0 then return 0 end
+    if label >= 64 and label < 192 then return 2 end
+    if label >= 192 then
+      local target = u16(p, offset) - 0xC000
+      if target < 12 or target >= piece then return 4 end
+      offset, piece = target, target
+    else
+      size = size + 1 + label
+      if size > 255 then return 3 end
+      offset = offset + 1 + label
+    end
+  end
+  return 4
+end
+
+local function dns_entries(p)
+  local flags, total = u16(p, 2), 0
+  if flags < 0x8000 and (flags % 16 ~= 0 or u16(p, 4) == 0) then return 0 end
+  for i = 0, 3 do
+    local count = u16(p, 4 + 2 * i)
+    if count > 255 then return 0 end
+    total = total + count
+  end
+  return total
+end
+
+local function dns_entry_end(p, offset, index)
+  local finish = name_end(p, offset)
+  if finish == 0 then return 0 end
+  finish = finish + 4
+  if index >= u16(p, 4) then finish = finish + 6 + u16(p, finish + 4) end
+  return finish <= #p and finish or 0
+end
+
+local function ber_value(p, offset)
+  local first = u8(p, offset + 1)
+  if first < 128 then return offset + 2 end
+  return first > 128 and first <= 132 and offset + first - 126 or 0
+end
+
+local function ber_end(p, offset)
+  local value, size = ber_value(p, offset), u8(p, offset + 1)
+  if value == 0 or value > #p then return 0 end
+  if size > 128 then
+    size = 0
+    for i = offset + 2, value - 1 do size = size * 256 + u8(p, i) end
+  end
+  return value + size <= #p and value + size or 0
+end
+
+-- Neither Lua 5.1 nor both versions together have an operator for it.
+local function exclusive_or(left, right)
+  local result, place = 0, 1
+  while left > 0 or right > 0 do
+    if left % 2 ~= right % 2 then result = result + place end
+    left, right, place = floor(left / 2), floor(right / 2), place * 2
+  end
+  return result
+end
+
+local CRC_DNP = {}
+for first = 0, 255 do
+  local crc = first
+  for _ = 1, 8 do
+    local low = crc % 2
+    crc = floor(crc / 2)
+    if low == 1 then crc = exclusive_or(crc, 0xA6BC) end
+  end
+  CRC_DNP[first] = crc
+end
+
+local function crc_dnp(p, offset, count)
+  local crc = 0
+  for i = 0, count - 1 do
+    if i == 16 then break end
+    local entry = CRC_DNP[exclusive_or(crc % 256, u8(p, offset + i))]
+    crc = exclusive_or(floor(crc / 256), entry)
+  end
+  return 65535 - crc
+end
+
 local ONE_RULE = false
 
-local RULES = { ethernet = {}, icmp4 = {}, icmp6 = {}, ipv4 = {}, ipv6 = {}, tcp = {}, tcp_malformed = {}, udp = {}, udp_malformed = {} }
+local RULES = { dhcp = {}, dnp3 = {}, dns = {}, ethernet = {}, icmp4 = {}, icmp6 = {}, ipv4 = {}, ipv6 = {}, modbus = {}, ntp = {}, snmp = {}, tcp = {}, tcp_malformed = {}, udp = {}, udp_malformed = {} }
 
 do
 -- eth.src_group_bit: Source address is a group address (IEEE 802.3 3.2.3)
@@ -847,6 +946,626 @@ end
 RULES.icmp6[#RULES.icmp6 + 1] = { 9100607, icmp6_neighbour_fragmented }
 end
 
+do
+-- dns.malformed: DNS message that ends before what its header announces (RFC 1035 section 4)
+local dns_message_cut_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = true, [6] = true }
+local function dns_message_cut(p, outer)
+  local entries, flags, offset
+  if #p < 6 then return false end
+  flags = u16(p, 2)
+  if ((dns_message_cut_OPCODES[bits(flags, 11, 4)] == nil) or (bits(flags, 6, 1) == 1) or (bits(flags, 9, 1) == 1)) then
+    do return false end
+  end
+  if (length(p) < 12) then
+    do return (((flags % 16) == 0) and (u16(p, 4) == 1)) end
+  end
+  if (captured(p) < length(p)) then
+    do return false end
+  end
+  entries = dns_entries(p)
+  offset = 12
+  for index = 0, 1019, 1 do
+    if (index >= entries) then
+      do break end
+    end
+    offset = dns_entry_end(p, offset, index)
+    if (offset == 0) then
+      do return true end
+    end
+  end
+  do return false end
+end
+RULES.dns[#RULES.dns + 1] = { 9100801, dns_message_cut }
+end
+
+do
+-- dns.name_too_long: DNS name over 255 bytes, or label over 63 bytes or longer than the message (RFC 1035 2.3.4, 3.1)
+local dns_name_over_limit_NAMES = { [2] = true, [5] = true, [12] = true, [39] = true }
+local dns_name_over_limit_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = true, [6] = true }
+local function dns_name_over_limit(p, outer)
+  local after, entries, fault, offset
+  if #p < 13 then return false end
+  if ((dns_name_over_limit_OPCODES[bits(u8(p, 2), 3, 4)] == nil) or (captured(p) < length(p))) then
+    do return false end
+  end
+  entries = dns_entries(p)
+  offset = 12
+  for index = 0, 1019, 1 do
+    if ((index >= entries) or (offset == 0) or (offset >= length(p))) then
+      do break end
+    end
+    fault = name_fault(p, offset)
+    after = name_end(p, offset)
+    if ((fault == 0) and (after > 0) and (index >= u16(p, 4)) and (dns_name_over_limit_NAMES[u16(p, after)] == true)) then
+      fault = name_fault(p, (after + 10))
+    end
+    if (1 <= fault and fault <= 3) then
+      do return true end
+    end
+    offset = dns_entry_end(p, offset, index)
+  end
+  do return false end
+end
+RULES.dns[#RULES.dns + 1] = { 9100802, dns_name_over_limit }
+end
+
+do
+-- dns.compression_abuse: DNS name pointer that leads to no earlier name (RFC 1035 4.1.4; RFC 9267 section 2)
+local dns_pointer_not_backwards_NAMES = { [2] = true, [5] = true, [12] = true, [39] = true }
+local dns_pointer_not_backwards_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = true, [6] = true }
+local function dns_pointer_not_backwards(p, outer)
+  local after, entries, fault, offset
+  if #p < 14 then return false end
+  if (dns_pointer_not_backwards_OPCODES[bits(u8(p, 2), 3, 4)] == nil) then
+    do return false end
+  end
+  entries = dns_entries(p)
+  offset = 12
+  for index = 0, 1019, 1 do
+    if ((index >= entries) or (offset == 0) or (offset >= captured(p))) then
+      do break end
+    end
+    fault = name_fault(p, offset)
+    after = name_end(p, offset)
+    if ((fault == 0) and (after > 0) and (index >= u16(p, 4)) and (dns_pointer_not_backwards_NAMES[u16(p, after)] == true)) then
+      fault = name_fault(p, (after + 10))
+    end
+    if (fault == 4) then
+      do return true end
+    end
+    offset = dns_entry_end(p, offset, index)
+  end
+  do return false end
+end
+RULES.dns[#RULES.dns + 1] = { 9100803, dns_pointer_not_backwards }
+end
+
+do
+-- dns.bad_opcode: DNS operation code that is not assigned (RFC 1035 4.1.1; RFC 6895 2.2; RFC 3425)
+local dns_opcode_unassigned_CLASSES = { [1] = true, [3] = true, [4] = true, [254] = true, [255] = true }
+local dns_opcode_unassigned_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = true, [6] = true }
+local function dns_opcode_unassigned(p, outer)
+  if #p < 17 then return false end
+  if ((dns_opcode_unassigned_OPCODES[bits(u8(p, 2), 3, 4)] == true) or (u16(p, 4) ~= 1)) then
+    do return false end
+  end
+  do return ((name_fault(p, 12) == 0) and (dns_opcode_unassigned_CLASSES[u16(p, (name_end(p, 12) + 2))] == true)) end
+end
+RULES.dns[#RULES.dns + 1] = { 9100804, dns_opcode_unassigned }
+end
+
+do
+-- dns.z_flag: DNS message with the reserved header bit set (RFC 1035 4.1.1 (Z); RFC 6895 2.1)
+local dns_reserved_bit_CLASSES = { [1] = true, [3] = true, [4] = true, [254] = true, [255] = true }
+local dns_reserved_bit_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = true, [6] = true }
+local function dns_reserved_bit(p, outer)
+  local flags
+  if #p < 17 then return false end
+  flags = u16(p, 2)
+  if ((bits(flags, 6, 1) == 0) or (dns_reserved_bit_OPCODES[bits(flags, 11, 4)] == nil) or (u16(p, 4) ~= 1)) then
+    do return false end
+  end
+  do return ((name_fault(p, 12) == 0) and (dns_reserved_bit_CLASSES[u16(p, (name_end(p, 12) + 2))] == true)) end
+end
+RULES.dns[#RULES.dns + 1] = { 9100805, dns_reserved_bit }
+end
+
+do
+-- dns.counts: DNS message with several questions, or more records than it has room for (RFC 9619 section 4; RFC 1035 4.1.1)
+local dns_counts_impossible_CLASSES = { [1] = true, [3] = true, [4] = true, [254] = true, [255] = true }
+local function dns_counts_impossible(p, outer)
+  local flags, records
+  if #p < 17 then return false end
+  flags = u16(p, 2)
+  if ((bits(flags, 11, 4) ~= 0) or (u16(p, 4) == 0) or (bits(flags, 6, 1) == 1)) then
+    do return false end
+  end
+  if ((flags < 32768) and ((flags % 16) ~= 0)) then
+    do return false end
+  end
+  if ((name_fault(p, 12) ~= 0) or (dns_counts_impossible_CLASSES[u16(p, (name_end(p, 12) + 2))] == nil)) then
+    do return false end
+  end
+  if (u16(p, 4) > 1) then
+    do return ((u16(outer, 0) ~= 5353) and (u16(outer, 2) ~= 5353)) end
+  end
+  records = ((u16(p, 6) + u16(p, 8)) + u16(p, 10))
+  do return ((bits(flags, 9, 1) == 0) and (((name_end(p, 12) + 4) + (11 * records)) > length(p))) end
+end
+RULES.dns[#RULES.dns + 1] = { 9100806, dns_counts_impossible }
+end
+
+do
+-- dns.rr_length: DNS record whose length does not fit its type (RFC 1035 3.2.1, 3.3, 3.4.1; RFC 3596 2.2; RFC 2782; RFC 8659 4.1)
+local dns_record_length_wrong_NAMES = { [2] = true, [5] = true, [12] = true, [39] = true }
+local dns_record_length_wrong_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = true, [6] = true }
+local function dns_record_length_wrong(p, outer)
+  local entries, kind, offset, opcode, owner_end, size, start
+  if #p < 23 then return false end
+  opcode = bits(u8(p, 2), 3, 4)
+  if ((dns_record_length_wrong_OPCODES[opcode] == nil) or (opcode == 5) or (captured(p) < length(p))) then
+    do return false end
+  end
+  entries = dns_entries(p)
+  offset = 12
+  for index = 0, 127, 1 do
+    if (index >= entries) then
+      do break end
+    end
+    owner_end = name_end(p, offset)
+    offset = dns_entry_end(p, offset, index)
+    if (offset == 0) then
+      do break end
+    end
+    if ((index < u16(p, 4)) or ((u16(p, (owner_end + 2)) % 32768) ~= 1)) then
+      kind = 0
+    else
+      kind = u16(p, owner_end)
+    end
+    start = (owner_end + 10)
+    size = (offset - start)
+    if (((kind == 1) and (size ~= 4)) or ((kind == 28) and (size ~= 16))) then
+      do return true end
+    end
+    if ((dns_record_length_wrong_NAMES[kind] == true) and (name_end(p, start) ~= offset)) then
+      do return true end
+    end
+    if ((kind == 15) and ((size < 3) or (name_end(p, (start + 2)) ~= offset))) then
+      do return true end
+    end
+    if ((kind == 33) and ((size < 7) or (name_end(p, (start + 6)) ~= offset))) then
+      do return true end
+    end
+    if ((kind == 6) and ((name_end(p, name_end(p, start)) + 20) ~= offset)) then
+      do return true end
+    end
+    if ((kind == 257) and ((size < 2) or ((2 + u8(p, (start + 1))) > size))) then
+      do return true end
+    end
+    if (kind == 16) then
+      if (size == 0) then
+        do return true end
+      end
+      for _part = 0, 31, 1 do
+        if (start >= offset) then
+          do break end
+        end
+        start = start + (1 + u8(p, start))
+      end
+      if (start > offset) then
+        do return true end
+      end
+    end
+  end
+  do return false end
+end
+RULES.dns[#RULES.dns + 1] = { 9100807, dns_record_length_wrong }
+end
+
+do
+-- dns.edns_bad: DNS extension (EDNS) record or option that is malformed (RFC 6891 6.1.1, 6.1.2; RFC 7871 section 6)
+local dns_extension_malformed_FAMILIES = { [1] = true, [2] = true }
+local dns_extension_malformed_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = true, [6] = true }
+local function dns_extension_malformed(p, outer)
+  local at, entries, family, found, offset, option, owner, prefix, size, whole
+  if #p < 23 then return false end
+  if ((dns_extension_malformed_OPCODES[bits(u8(p, 2), 3, 4)] == nil) or (captured(p) < length(p))) then
+    do return false end
+  end
+  entries = dns_entries(p)
+  offset = 12
+  found = 0
+  for index = 0, 127, 1 do
+    if (index >= entries) then
+      do break end
+    end
+    owner = offset
+    offset = dns_entry_end(p, owner, index)
+    if (offset == 0) then
+      do break end
+    end
+    at = name_end(p, owner)
+    if ((index >= u16(p, 4)) and (u16(p, at) == 41)) then
+      found = found + 1
+      if ((u8(p, owner) ~= 0) or (found > 1)) then
+        do return true end
+      end
+      at = at + 10
+      for _part = 0, 31, 1 do
+        if (at >= offset) then
+          do break end
+        end
+        option = u16(p, at)
+        size = u16(p, (at + 2))
+        if (((at + 4) + size) > offset) then
+          do return true end
+        end
+        if (option == 8) then
+          family = u16(p, (at + 4))
+          prefix = u8(p, (at + 6))
+          whole = (((family == 1) and (prefix > 32)) or ((family == 2) and (prefix > 128)))
+          if ((size < 4) or whole) then
+            do return true end
+          end
+          if ((dns_extension_malformed_FAMILIES[family] == true) and (bits((prefix + 7), 3, 8) ~= (size - 4))) then
+            do return true end
+          end
+        end
+        at = at + (4 + size)
+      end
+    end
+  end
+  do return false end
+end
+RULES.dns[#RULES.dns + 1] = { 9100808, dns_extension_malformed }
+end
+
+do
+-- ntp.malformed: NTP packet with a reserved version or mode, or lengths that do not fit (RFC 5905 7.3, 7.5; RFC 7822 section 3; RFC 9327 section 2)
+local ntp_packet_malformed_AUTHENTICATORS = { [0] = true, [4] = true, [12] = true, [20] = true, [24] = true, [36] = true, [52] = true, [68] = true, [72] = true }
+local ntp_packet_malformed_CONTROL_OPERATIONS = { [1] = true, [2] = true, [3] = true, [4] = true, [5] = true, [6] = true, [7] = true, [8] = true, [9] = true, [10] = true, [12] = true, [31] = true }
+local ntp_packet_malformed_PRIVATE_IMPLEMENTATIONS = { [2] = true, [3] = true }
+local ntp_packet_malformed_UNKNOWN_VERSIONS = { [6] = true, [7] = true }
+local ntp_packet_malformed_VERSIONS = { [1] = true, [2] = true, [3] = true, [4] = true }
+local function ntp_packet_malformed(p, outer)
+  local at, items, mode, plausible, rest, size, version
+  if #p < 8 then return false end
+  version = bits(u8(p, 0), 3, 3)
+  mode = bits(u8(p, 0), 0, 3)
+  if (mode == 6) then
+    plausible = ((ntp_packet_malformed_VERSIONS[version] == true) and (bits(u8(p, 0), 6, 2) == 0) and (u16(p, 8) == 0))
+    if ((not plausible) or (ntp_packet_malformed_CONTROL_OPERATIONS[bits(u8(p, 1), 0, 5)] == nil)) then
+      do return false end
+    end
+    do return ((length(p) < 12) or ((12 + u16(p, 10)) > length(p))) end
+  end
+  if (mode == 7) then
+    if ((ntp_packet_malformed_VERSIONS[version] == nil) or (ntp_packet_malformed_PRIVATE_IMPLEMENTATIONS[u8(p, 2)] == nil)) then
+      do return false end
+    end
+    items = (bits(u16(p, 4), 0, 12) * bits(u16(p, 6), 0, 12))
+    do return ((bits(u16(p, 6), 12, 4) == 0) and ((8 + items) > length(p))) end
+  end
+  if ((u8(p, 1) > 16) or (u8(p, 2) > 17) or (0 < u8(p, 3) and u8(p, 3) < 224)) then
+    do return false end
+  end
+  if (ntp_packet_malformed_VERSIONS[version] == nil) then
+    do return ((ntp_packet_malformed_UNKNOWN_VERSIONS[version] == true) and (length(p) == 48) and (mode > 0)) end
+  end
+  if (mode == 0) then
+    do return ((version > 1) and (length(p) == 48)) end
+  end
+  if (length(p) < 48) then
+    do return true end
+  end
+  at = 48
+  for _field = 0, 31, 1 do
+    rest = (length(p) - at)
+    if ((ntp_packet_malformed_AUTHENTICATORS[rest] == true) or ((at + 4) > length(p))) then
+      do break end
+    end
+    size = u16(p, (at + 2))
+    if ((version < 4) or (size < 16) or ((size % 4) ~= 0) or (size > rest)) then
+      do return true end
+    end
+    at = at + size
+  end
+  do return ((length(p) % 4) ~= 0) end
+end
+RULES.ntp[#RULES.ntp + 1] = { 9101001, ntp_packet_malformed }
+end
+
+do
+-- dhcp.malformed: DHCP message that is cut, or whose options do not fit their lengths (RFC 2131 section 2, 4.1; RFC 2132 section 2)
+local dhcp_message_malformed_ADDRESSES = { [3] = true, [4] = true, [5] = true, [6] = true, [42] = true, [44] = true }
+local dhcp_message_malformed_FOUR_BYTES = { [1] = true, [2] = true, [28] = true, [50] = true, [51] = true, [54] = true, [58] = true, [59] = true }
+local dhcp_message_malformed_ONE_BYTE = { [52] = true, [53] = true }
+local dhcp_message_malformed_REQUEST_OR_REPLY = { [1] = true, [2] = true }
+local function dhcp_message_malformed(p, outer)
+  local at, code, kind, marked, plausible, size
+  if #p < 12 then return false end
+  marked = ((length(p) > 240) and (u32(p, 236) == 1669485411))
+  kind = u8(p, 1)
+  plausible = ((0 < kind and kind <= 38) and (u8(p, 2) <= 16) and (u8(p, 3) <= 16))
+  if (not marked) then
+    do return (plausible and (dhcp_message_malformed_REQUEST_OR_REPLY[u8(p, 0)] == true) and (length(p) < 236)) end
+  end
+  if ((dhcp_message_malformed_REQUEST_OR_REPLY[u8(p, 0)] == nil) or (u8(p, 2) > 16)) then
+    do return true end
+  end
+  at = 240
+  for _option = 0, 511, 1 do
+    if (at >= length(p)) then
+      do return true end
+    end
+    if ((at + 2) > captured(p)) then
+      do break end
+    end
+    code = u8(p, at)
+    size = u8(p, (at + 1))
+    if (code == 255) then
+      do break end
+    end
+    if (code == 0) then
+      at = at + 1
+    else
+      if (((at + 2) + size) > length(p)) then
+        do return true end
+      end
+      if (((dhcp_message_malformed_FOUR_BYTES[code] == true) and (size ~= 4)) or ((dhcp_message_malformed_ONE_BYTE[code] == true) and (size ~= 1))) then
+        do return true end
+      end
+      if ((dhcp_message_malformed_ADDRESSES[code] == true) and ((size == 0) or ((size < 255) and ((size % 4) ~= 0)))) then
+        do return true end
+      end
+      if ((code == 53) and (not (0 < u8(p, (at + 2)) and u8(p, (at + 2)) <= 18))) then
+        do return true end
+      end
+      at = at + (2 + size)
+    end
+  end
+  do return false end
+end
+RULES.dhcp[#RULES.dhcp + 1] = { 9101051, dhcp_message_malformed }
+end
+
+do
+-- snmp.malformed: SNMP message whose elements do not fit together, or of an unknown version (RFC 1157 section 4; RFC 3416 section 3; RFC 3412 section 6; RFC 3417 section 8)
+local function snmp_message_malformed(p, outer)
+  local after, after_header, at, at_pdu, end_, flags, header, kind, message, model, name, value, version, wanted
+  if #p < 5 then return false end
+  if (u8(p, 0) ~= 48) then
+    do return false end
+  end
+  at = ber_value(p, 0)
+  if (at == 0) then
+    at = 2
+  end
+  if (u16(p, at) ~= 513) then
+    do return false end
+  end
+  version = u8(p, (at + 2))
+  if ((version ~= 0) and (version ~= 1) and (version ~= 3)) then
+    do return true end
+  end
+  end_ = ber_end(p, 0)
+  if (end_ == 0) then
+    do return true end
+  end
+  if (captured(p) < length(p)) then
+    do return false end
+  end
+  at = at + 3
+  if (version == 3) then
+    header = ber_value(p, at)
+    after_header = ber_end(p, at)
+    if ((u8(p, at) ~= 48) or (after_header == 0)) then
+      do return true end
+    end
+    flags = ber_end(p, ber_end(p, header))
+    if ((u8(p, header) ~= 2) or (u8(p, ber_end(p, header)) ~= 2)) then
+      do return true end
+    end
+    if ((u8(p, flags) ~= 4) or (ber_end(p, flags) ~= (ber_value(p, flags) + 1))) then
+      do return true end
+    end
+    model = ber_end(p, flags)
+    if ((u8(p, model) ~= 2) or (ber_end(p, model) ~= after_header)) then
+      do return true end
+    end
+    message = ber_end(p, after_header)
+    if ((u8(p, after_header) ~= 4) or (message == 0) or (ber_end(p, message) ~= end_)) then
+      do return true end
+    end
+    do return ((u8(p, message) ~= 4) and (u8(p, message) ~= 48)) end
+  end
+  at_pdu = ber_end(p, at)
+  if ((u8(p, at) ~= 4) or (at_pdu == 0) or (ber_end(p, at_pdu) ~= end_)) then
+    do return true end
+  end
+  kind = u8(p, at_pdu)
+  if ((kind < 160) or (kind > 168)) then
+    do return true end
+  end
+  at = ber_value(p, at_pdu)
+  if (kind == 164) then
+    if ((u8(p, at) ~= 6) or (u8(p, ber_end(p, at)) ~= 64)) then
+      do return true end
+    end
+    at = ber_end(p, ber_end(p, at))
+  end
+  for field = 0, 2, 1 do
+    wanted = 2
+    if ((kind == 164) and (field == 2)) then
+      wanted = 67
+    end
+    if ((at == 0) or (u8(p, at) ~= wanted)) then
+      do return true end
+    end
+    at = ber_end(p, at)
+  end
+  if ((at == 0) or (u8(p, at) ~= 48) or (ber_end(p, at) ~= end_)) then
+    do return true end
+  end
+  at = ber_value(p, at)
+  for _binding = 0, 127, 1 do
+    if (at == end_) then
+      do break end
+    end
+    after = ber_end(p, at)
+    name = ber_value(p, at)
+    if ((u8(p, at) ~= 48) or (after == 0) or (after > end_)) then
+      do return true end
+    end
+    value = ber_end(p, name)
+    if ((u8(p, name) ~= 6) or (value == 0) or (ber_end(p, value) ~= after)) then
+      do return true end
+    end
+    at = after
+  end
+  do return false end
+end
+RULES.snmp[#RULES.snmp + 1] = { 9101101, snmp_message_malformed }
+end
+
+do
+-- modbus.bad_protocol_id: Modbus header with a protocol identifier other than 0 (Modbus messaging on TCP/IP V1.0b 3.1.3)
+local function modbus_protocol_unknown(p, outer)
+  local function_, plausible
+  if #p < 8 then return false end
+  function_ = u8(p, 7)
+  plausible = ((0 < function_ and function_ < 44) and (length(p) == (6 + u16(p, 4))))
+  do return ((u16(p, 2) ~= 0) and plausible and (length(p) <= (6 + 254))) end
+end
+RULES.modbus[#RULES.modbus + 1] = { 9101151, modbus_protocol_unknown }
+end
+
+do
+-- modbus.bad_length: Modbus message whose length fits neither the protocol nor its function (Modbus application protocol V1.1b3 4.1, section 6; Modbus messaging V1.0b 3.1.3)
+local modbus_length_wrong_MULTIPLE_WRITES = { [15] = true, [16] = true }
+local modbus_length_wrong_READS = { [1] = true, [2] = true, [3] = true, [4] = true }
+local modbus_length_wrong_SINGLE_WRITES = { [5] = true, [6] = true }
+local function modbus_length_wrong(p, outer)
+  local function_, size
+  if #p < 8 then return false end
+  if (u16(p, 2) ~= 0) then
+    do return false end
+  end
+  size = u16(p, 4)
+  function_ = u8(p, 7)
+  if ((size < 2) or (size > 254)) then
+    do return ((0 < function_ and function_ < 44) and (size < 1024)) end
+  end
+  if (modbus_length_wrong_SINGLE_WRITES[function_] == true) then
+    do return (size ~= 6) end
+  end
+  if ((function_ >= 128) and (u16(outer, 0) == 502)) then
+    do return (size ~= 3) end
+  end
+  if (u16(outer, 2) == 502) then
+    if (modbus_length_wrong_READS[function_] == true) then
+      do return (size ~= 6) end
+    end
+    do return ((modbus_length_wrong_MULTIPLE_WRITES[function_] == true) and (length(p) > 12) and (size ~= (7 + u8(p, 12)))) end
+  end
+  if (modbus_length_wrong_READS[function_] == true) then
+    do return ((length(p) > 8) and (size ~= (3 + u8(p, 8)))) end
+  end
+  do return ((modbus_length_wrong_MULTIPLE_WRITES[function_] == true) and (size ~= 6)) end
+end
+RULES.modbus[#RULES.modbus + 1] = { 9101152, modbus_length_wrong }
+end
+
+do
+-- modbus.bad_function: Modbus function or exception code that does not exist (Modbus application protocol V1.1b3 4.1, sections 5 and 7)
+local modbus_function_unknown_EXCEPTION_CODES = { [1] = true, [2] = true, [3] = true, [4] = true, [5] = true, [6] = true, [7] = true, [8] = true, [10] = true, [11] = true }
+local function modbus_function_unknown(p, outer)
+  local function_, size
+  if #p < 9 then return false end
+  size = u16(p, 4)
+  if ((u16(p, 2) ~= 0) or (size < 2) or ((6 + size) > length(p))) then
+    do return false end
+  end
+  function_ = u8(p, 7)
+  if (function_ == 0) then
+    do return true end
+  end
+  if (function_ < 128) then
+    do return false end
+  end
+  if ((u16(outer, 2) == 502) or (function_ == 128)) then
+    do return true end
+  end
+  do return ((size == 3) and (modbus_function_unknown_EXCEPTION_CODES[u8(p, 8)] == nil)) end
+end
+RULES.modbus[#RULES.modbus + 1] = { 9101153, modbus_function_unknown }
+end
+
+do
+-- dnp3.bad_crc: DNP3 frame whose checksum is wrong (IEEE 1815-2012 9.2.4.3)
+local function dnp3_checksum_wrong(p, outer)
+  local at, check, rest, size
+  if #p < 10 then return false end
+  at = 0
+  for _frame = 0, 31, 1 do
+    if ((u16(p, at) ~= 1380) or ((at + 10) > captured(p))) then
+      do break end
+    end
+    check = ((u8(p, (at + 9)) * 256) + u8(p, (at + 8)))
+    if (crc_dnp(p, at, 8) ~= check) then
+      do return true end
+    end
+    rest = (u8(p, (at + 2)) - 5)
+    at = at + 10
+    for _block = 0, 15, 1 do
+      if (rest <= 0) then
+        do break end
+      end
+      size = 16
+      if (rest < 16) then
+        size = rest
+      end
+      if (((at + size) + 2) > captured(p)) then
+        do break end
+      end
+      check = ((u8(p, ((at + size) + 1)) * 256) + u8(p, (at + size)))
+      if (crc_dnp(p, at, size) ~= check) then
+        do return true end
+      end
+      at = at + (size + 2)
+      rest = rest - size
+    end
+    if (rest > 0) then
+      do break end
+    end
+  end
+  do return false end
+end
+RULES.dnp3[#RULES.dnp3 + 1] = { 9101201, dnp3_checksum_wrong }
+end
+
+do
+-- dnp3.bad_header: DNP3 frame with a length or link function that does not exist (IEEE 1815-2012 9.2.4.1.2, 9.2.4.1.3)
+local dnp3_header_wrong_FROM_PRIMARY = { [0] = true, [1] = true, [2] = true, [3] = true, [4] = true, [9] = true }
+local dnp3_header_wrong_FROM_SECONDARY = { [0] = true, [1] = true, [11] = true, [15] = true }
+local function dnp3_header_wrong(p, outer)
+  local function_
+  if #p < 10 then return false end
+  if (u16(p, 0) ~= 1380) then
+    do return false end
+  end
+  if (u8(p, 2) < 5) then
+    do return true end
+  end
+  function_ = bits(u8(p, 3), 0, 4)
+  if (bits(u8(p, 3), 6, 1) == 1) then
+    do return (dnp3_header_wrong_FROM_PRIMARY[function_] == nil) end
+  end
+  do return (dnp3_header_wrong_FROM_SECONDARY[function_] == nil) end
+end
+RULES.dnp3[#RULES.dnp3 + 1] = { 9101202, dnp3_header_wrong }
+end
+
 -- What Suricata calls. The walk is that of procwire/decode, span for span: a span is the string from
 -- a layer's first byte on, and a broken transport header belongs to its layer's malformed twin.
 --
@@ -899,6 +1618,42 @@ local function examine(layer, p, outer)
   end
 end
 
+local OVER_UDP = {
+  [53] = "dns", [5353] = "dns", [123] = "ntp", [67] = "dhcp", [68] = "dhcp",
+  [161] = "snmp", [162] = "snmp", [20000] = "dnp3",
+}
+local OVER_TCP = { [53] = "dns", [502] = "modbus", [20000] = "dnp3" }
+
+-- Each tells whether the payload of a TCP segment begins like a message of its layer, and where.
+local BEGINS = {
+  dns = function(payload)
+    if #payload >= 14 and u16(payload, 0) == #payload - 2 then return 2 end
+  end,
+  modbus = function(payload)
+    local fits = u16(payload, 2) == 0 or u16(payload, 4) == #payload - 6
+    if #payload >= 8 and fits then return 0 end
+  end,
+  dnp3 = function(payload)
+    if u16(payload, 0) == 0x0564 then return 0 end
+  end,
+}
+
+local function layer_of_ports(p, layers) return layers[u16(p, 2)] or layers[u16(p, 0)] end
+
+local function examine_segment(p)
+  local layer = layer_of_ports(p, OVER_TCP)
+  if not layer then return end
+  local payload = sub(p, bits(u8(p, 12), 4, 4) * 4 + 1)
+  local start = BEGINS[layer](payload)
+  if start then examine(layer, sub(payload, start + 1), p) end
+end
+
+local function examine_datagram(p)
+  local layer, size = layer_of_ports(p, OVER_UDP), u16(p, 4)
+  if size == 0 then size = #p end
+  if layer and size > 8 then examine(layer, sub(p, 9, size), p) end
+end
+
 -- Each tells whether the transport header at the start of `p` is intact.
 local function tcp_intact(p)
   local header = bits(u8(p, 12), 4, 4) * 4
@@ -912,17 +1667,22 @@ end
 
 local function icmp_intact(p) return #p >= 8 end
 
+local TCP = { layer = "tcp", intact = tcp_intact, examine_payload = examine_segment }
+local UDP = { layer = "udp", intact = udp_intact, examine_payload = examine_datagram }
 local TRANSPORTS = {
-  [4] = { [1] = { "icmp4", icmp_intact }, [6] = { "tcp", tcp_intact }, [17] = { "udp", udp_intact } },
-  [6] = { [58] = { "icmp6", icmp_intact }, [6] = { "tcp", tcp_intact }, [17] = { "udp", udp_intact } },
+  [4] = { [1] = { layer = "icmp4", intact = icmp_intact }, [6] = TCP, [17] = UDP },
+  [6] = { [58] = { layer = "icmp6", intact = icmp_intact }, [6] = TCP, [17] = UDP },
 }
 
 local function examine_transport(version, protocol, p, network)
   local transport = TRANSPORTS[version][protocol]
   if not transport then return end
-  local layer, intact = transport[1], transport[2]
-  if not intact(p) then layer = layer .. "_malformed" end
-  examine(layer, p, network)
+  if not transport.intact(p) then
+    examine(transport.layer .. "_malformed", p, network)
+    return
+  end
+  examine(transport.layer, p, network)
+  if transport.examine_payload then transport.examine_payload(p) end
 end
 
 -- The sizes of header and packet of the intact IPv4 header at offset `at`, or nil.

@@ -1,0 +1,97 @@
+"""The words of protocols' own structures: known values, and the same in both Luas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import lupa.lua54
+import lupa.luajit21
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from procwire import words
+from procwire.words import span
+
+ROOT = Path(__file__).parent.parent
+LUA_WORDS = (ROOT / "lua" / "words.lua").read_text()
+OVER_OFFSETS = ("name_end", "name_fault", "ber_value", "ber_end")
+RUNTIMES = {"luajit": lupa.luajit21.LuaRuntime, "lua54": lupa.lua54.LuaRuntime}
+
+
+def lua_words(runtime: str) -> dict[str, object]:
+    names = (*OVER_OFFSETS, "dns_entries", "dns_entry_end", "crc_dnp")
+    entries = ", ".join(f"{name} = {name}" for name in names)
+    loaded = RUNTIMES[runtime](encoding=None).execute(f"{LUA_WORDS}\nreturn {{ {entries} }}")
+    return {name: loaded[name.encode()] for name in names}
+
+
+LUA = {runtime: lua_words(runtime) for runtime in RUNTIMES}
+
+
+def structured(source: Random) -> bytes:
+    """Bytes among which lengths, pointers and long-form BER lengths are frequent."""
+    pieces = (0, 1, 2, 12, 48, 63, 64, 127, 128, 129, 130, 132, 133, 192, 255)
+    size = source.choice((0, 1, 5, 13, 60, 400))
+    return bytes(source.choice((*pieces, source.randrange(256))) for _ in range(size))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32))
+def test_lua_agrees_with_python_on_any_bytes(seed: int) -> None:
+    source = Random(seed)
+    data = structured(source)
+    p = span(data)
+    for loaded in LUA.values():
+        assert loaded["dns_entries"](data) == words.dns_entries(p)
+        for offset in range(-1, len(data) + 3):
+            for name in OVER_OFFSETS:
+                expected = getattr(words, name)(p, offset)
+                assert loaded[name](data, offset) == expected, (name, offset, data.hex())
+            other = source.randrange(-1, 40)
+            for name in ("dns_entry_end", "crc_dnp"):
+                expected = getattr(words, name)(p, offset, other)
+                assert loaded[name](data, offset, other) == expected, (name, offset, data.hex())
+
+
+def test_a_check_of_dnp3_is_the_catalogued_one() -> None:
+    # The check value of CRC-16/DNP in the catalogue of parametrised CRC algorithms.
+    assert words.crc_dnp(span(b"123456789"), 0, 9) == 0xEA82
+    assert words.crc_dnp(span(bytes(40)), 0, 40) == words.crc_dnp(span(bytes(16)), 0, 16)
+
+
+@pytest.mark.parametrize(
+    ("message", "offset", "fault", "end"),
+    [
+        (b"\1a\0", 0, 0, 3),
+        (b"\1a", 0, 1, 0),
+        (b"\1a\xc0", 0, 1, 0),
+        (b"\x40" + b"a" * 64 + b"\0", 0, 2, 0),
+        ((b"\x3f" + b"a" * 63) * 3 + b"\x3d" + b"a" * 61 + b"\0", 0, 0, 255),
+        ((b"\x3f" + b"a" * 63) * 3 + b"\x3e" + b"a" * 62 + b"\0", 0, 3, 256),
+        (bytes(12) + b"\1a\0\1b\xc0\x0c", 15, 0, 19),
+        (bytes(12) + b"\1a\xc0\x0c", 12, 4, 16),
+        (bytes(12) + b"\1a\xc0\x0f\0", 12, 4, 16),
+        (bytes(12) + b"\1a\xc0\0", 12, 4, 16),
+    ],
+)
+def test_names(message: bytes, offset: int, fault: int, end: int) -> None:
+    assert words.name_fault(span(message), offset) == fault
+    assert words.name_end(span(message), offset) == end
+
+
+@pytest.mark.parametrize(
+    ("element", "value", "end"),
+    [
+        ("04 02 6162", 2, 4),
+        ("04 03 6162", 2, 0),
+        ("04 81 02 6162", 3, 5),
+        ("04 84 00000002 6162", 6, 8),
+        ("04 80 6162 0000", 0, 0),
+        ("04 85 0000000002 6162", 0, 0),
+        ("04 84 ffffffff", 6, 0),
+    ],
+)
+def test_elements_of_ber(element: str, value: int, end: int) -> None:
+    p = span(bytes.fromhex(element))
+    assert (words.ber_value(p, 0), words.ber_end(p, 0)) == (value, end)

@@ -1,0 +1,132 @@
+"""Modbus over TCP (Modbus messaging on TCP/IP implementation guide V1.0b). A rule sees a segment
+from the header of its first message on, and `outer`, the TCP header.
+
+The decoder lets pass what has the protocol's number or its exact length; rules ask for more.
+"""
+
+from procwire.rule import rule
+from procwire.words import length, u8, u16
+
+PORT = 502
+COUNTED_FROM = 6
+MOST_COUNTED = 254  # the unit and 253 bytes
+EXCEPTION = 128
+# Modbus V1.1b3 section 7, and 5 and 7 of older editions.
+EXCEPTION_CODES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 11)
+READS = (1, 2, 3, 4)
+SINGLE_WRITES = (5, 6)
+MULTIPLE_WRITES = (15, 16)
+
+REQUEST = "c000 01f6 | "
+RESPONSE = "01f6 c000 | "
+READ = "0001 0000 0006 11 03 006b 0003"
+READ_ANSWER = "0001 0000 0009 11 03 06 022b 0000 0064"
+
+
+@rule(
+    id="modbus.bad_protocol_id",
+    sid=9101151,
+    title="Modbus header with a protocol identifier other than 0",
+    reference="Modbus messaging on TCP/IP V1.0b 3.1.3",
+    needs=8,
+    at=(2, 2),
+    suricata=("app.modbus.invalid_protocol_id",),
+    fires_on=["0001 0001 0006 11 03 006b 0003", "0001 0100 0009 11 03 06 022b 0000 0064"],
+    silent_on=[READ, "1603 0101 0006 0100 00fc 0303", "0001 0001 0006 11 00 006b 0003"],
+)
+def modbus_protocol_unknown(p):
+    """Its length fits to the byte and its function is a public one, so the message is Modbus."""
+    function = u8(p, 7)
+    plausible = 0 < function < 44 and length(p) == COUNTED_FROM + u16(p, 4)
+    return u16(p, 2) != 0 and plausible and length(p) <= COUNTED_FROM + MOST_COUNTED
+
+
+@rule(
+    id="modbus.bad_length",
+    sid=9101152,
+    title="Modbus message whose length fits neither the protocol nor its function",
+    reference="Modbus application protocol V1.1b3 4.1, section 6; Modbus messaging V1.0b 3.1.3",
+    needs=8,
+    at=(4, 2),
+    suricata=("app.modbus.invalid_length",),
+    fires_on=[
+        f"{REQUEST} 0001 0000 0001 11 03 006b 0003",
+        f"{REQUEST} 0001 0000 00ff 11 03 006b 0003",
+        f"{REQUEST} 0001 0000 0005 11 03 006b 0003",
+        f"{RESPONSE} 0001 0000 0008 11 03 06 022b 0000 0064",
+        f"{REQUEST} 0001 0000 0006 11 10 0001 0002 04 000a 0102",
+        f"{REQUEST} 0001 0000 0007 11 06 0001 0003 00",
+        f"{RESPONSE} 0001 0000 0004 11 83 02 00",
+    ],
+    silent_on=[
+        f"{REQUEST} {READ}",
+        f"{RESPONSE} {READ_ANSWER}",
+        f"{REQUEST} 0001 0000 000b 11 10 0001 0002 04 000a 0102",
+        f"{RESPONSE} 0001 0000 0006 11 10 0001 0002",
+        f"{RESPONSE} 0001 0000 0003 11 83 02",
+        f"{REQUEST} 0001 0000 0002 11 07",
+        f"{REQUEST} 0001 0000 00fe 11 5a 0002",
+        f"{REQUEST} 4745 0000 6020 2f20 4854 5450",
+        f"{REQUEST} 0000 0000 0000 0000 0000",
+    ],
+)
+def modbus_length_wrong(p, outer):
+    """It counts the unit and at most 253 bytes of function and data; most functions fix it."""
+    if u16(p, 2) != 0:
+        return False
+    size = u16(p, 4)
+    function = u8(p, 7)
+    if size < 2 or size > MOST_COUNTED:
+        return 0 < function < 44 and size < 1024
+    if function in SINGLE_WRITES:
+        return size != 6
+    if function >= EXCEPTION and u16(outer, 0) == PORT:
+        return size != 3
+    if u16(outer, 2) == PORT:
+        if function in READS:
+            return size != 6
+        return function in MULTIPLE_WRITES and length(p) > 12 and size != 7 + u8(p, 12)
+    if function in READS:
+        return length(p) > 8 and size != 3 + u8(p, 8)
+    return function in MULTIPLE_WRITES and size != 6
+
+
+@rule(
+    id="modbus.bad_function",
+    sid=9101153,
+    title="Modbus function or exception code that does not exist",
+    reference="Modbus application protocol V1.1b3 4.1, sections 5 and 7",
+    needs=9,
+    at=(7, 2),
+    suricata=("app.modbus.invalid_function_code", "app.modbus.invalid_exception_code"),
+    fires_on=[
+        f"{REQUEST} 0001 0000 0006 11 00 006b 0003",
+        f"{REQUEST} 0001 0000 0006 11 83 006b 0003",
+        f"{RESPONSE} 0001 0000 0003 11 83 00",
+        f"{RESPONSE} 0001 0000 0003 11 80 01",
+        f"{RESPONSE} 0001 0000 0003 11 83 20",
+    ],
+    silent_on=[
+        f"{REQUEST} {READ}",
+        f"{RESPONSE} {READ_ANSWER}",
+        f"{RESPONSE} 0001 0000 0003 11 83 02",
+        f"{RESPONSE} 0001 0000 0003 11 83 0b",
+        f"{REQUEST} 0001 0000 0004 00 5a 0002",
+        f"{REQUEST} 0000 0000 0000 0000 0000",
+        f"{REQUEST} 0001 0000 0006 11 00",
+    ],
+)
+def modbus_function_unknown(p, outer):
+    """0 is not valid and 128 to 255 are for exceptions, which only a server raises. All others are
+    public, reserved for old products or free for anyone's own use."""
+    size = u16(p, 4)
+    if u16(p, 2) != 0 or size < 2 or COUNTED_FROM + size > length(p):
+        return False
+    function = u8(p, 7)
+    if function == 0:
+        return True
+    if function < EXCEPTION:
+        return False
+    if u16(outer, 2) == PORT or function == EXCEPTION:
+        return True
+    return size == 3 and u8(p, 8) not in EXCEPTION_CODES
