@@ -54,8 +54,9 @@ def namespaces() -> Iterator[None]:
     made = []
     try:
         for name in (SCANNER, TARGET):
-            run("ip", "netns", "add", name)
+            # Noted first: an interrupt may come between its making and the next line.
             made.append(name)
+            run("ip", "netns", "add", name)
             run("ip", "-n", name, "link", "set", "lo", "up")
         veth = ("type", "veth", "peer", "name", "veth0", "netns", TARGET)
         run("ip", "-n", SCANNER, "link", "add", "veth0", *veth)
@@ -67,7 +68,7 @@ def namespaces() -> Iterator[None]:
         yield
     finally:
         for name in made:
-            subprocess.run(["ip", "netns", "del", name], check=False)
+            subprocess.run(["ip", "netns", "del", name], check=False, stderr=subprocess.DEVNULL)
 
 
 @contextmanager
@@ -108,9 +109,7 @@ def catch_a_scan() -> bool:
         say("procwire watch --format text")
         sensor = stack.enter_context(
             ended(
-                subprocess.Popen(
-                    command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-                )
+                subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             )
         )
         if not watching(sensor):
