@@ -10,10 +10,17 @@ from hypothesis import strategies as st
 from procwire import layers
 from procwire.alert import CLOSED, GROWN, RAISED, episode_id
 from procwire.config import EpisodeSettings, FanOutSettings, Settings, SweepSettings
-from procwire.detect.detector import BLOCK, DETECTORS, HOST_SWEEP, PORT_VERTICAL, Detector
+from procwire.detect.detector import (
+    BLOCK,
+    DETECTORS,
+    HOST_SWEEP,
+    PORT_VERTICAL,
+    SEQUENTIAL,
+    Detector,
+)
 from procwire.detect.fanout import FanOut
 from procwire.detect.hits import Hits, groups
-from procwire.detect.sweep import Sweep
+from procwire.detect.scans import Judges
 from procwire.episodes import Episodes
 from procwire.event import FANOUT_EVENT, Outcome
 from procwire.output.eve import Source, record
@@ -69,7 +76,7 @@ def row(**figures):
 
 
 def kinds(rows, settings=None):
-    return [scan.detector for scan in Sweep(settings).update(rows)]
+    return [scan.detector for scan in Judges(settings).update(rows)]
 
 
 def hits(packets, rules):
@@ -96,11 +103,13 @@ def test_the_shape_of_the_fan_out_names_the_scan():
 
 
 def test_mostly_answered_attempts_are_no_scan():
-    detector = Sweep()
+    detector = Judges()
     assert detector.update(row(established=13)) == []
-    assert detector.counters() == {"judged": 1, "scans": 0, "answered": 1}
+    assert detector.counters() == {"judged": 1, "scans": 0}
     assert kinds(row(established=12)) == [HOST_SWEEP]
-    assert kinds(row(established=13), Settings(sweep=SweepSettings(unanswered=0.4))) == [HOST_SWEEP]
+    mixed = row(established=13, failures=12)
+    assert kinds(mixed) == []
+    assert kinds(mixed, Settings(sweep=SweepSettings(unanswered=0.4))) == [HOST_SWEEP]
 
 
 def test_more_established_than_attempts_in_a_window_is_no_scan():
@@ -109,7 +118,7 @@ def test_more_established_than_attempts_in_a_window_is_no_scan():
 
 def test_silence_and_order_raise_the_severity():
     def severity(**figures):
-        return Sweep().update(row(**figures))[0].severity
+        return Judges().update(row(**figures))[0].severity
 
     assert severity(established=10) == 3
     assert severity() == 2
@@ -118,7 +127,7 @@ def test_silence_and_order_raise_the_severity():
 
 
 def test_evidence_carries_thresholds_and_the_names_of_their_settings():
-    evidence = {one.name: one for one in Sweep().update(row(hosts=214, attempts=214))[0].evidence}
+    evidence = {one.name: one for one in Judges().update(row(hosts=214, attempts=214))[0].evidence}
     assert (evidence["hosts"].value, evidence["hosts"].threshold) == (214, 25)
     assert evidence["hosts"].setting == "fanout.hosts"
     assert evidence["window_s"].value == 60
@@ -127,7 +136,7 @@ def test_evidence_carries_thresholds_and_the_names_of_their_settings():
 
 def test_one_episode_per_scan_with_growth_and_totals():
     episodes = Episodes()
-    observe = Sweep().update
+    observe = Judges().update
     alerts = episodes.update(START, observe(row()))
     alerts += episodes.update(START, observe(row(time_ns=START + SECOND, hosts=100, attempts=100)))
     alerts += episodes.update(
@@ -152,7 +161,7 @@ def test_hosts_and_ports_together_become_one_block_scan():
     rows = np.concatenate(
         [row(), row(time_ns=START + 1, window_ns=600 * SECOND, hosts=3, host_ports=60, attempts=60)]
     )
-    alerts = Episodes().update(START, Sweep().update(rows))
+    alerts = Episodes().update(START, Judges().update(rows))
     assert [(alert.state, alert.check) for alert in alerts] == [
         (RAISED, HOST_SWEEP),
         (GROWN, BLOCK),
@@ -170,11 +179,11 @@ def test_a_process_comes_with_its_ancestry():
         asked.append(key)
         return SCANNER_PROCESS, [PARENT]
 
-    alert = Episodes(lookup=lookup).update(START, Sweep().update(rows))[0]
+    alert = Episodes(lookup=lookup).update(START, Judges().update(rows))[0]
     assert asked == [KEY]
     assert (alert.process, alert.ancestors) == (SCANNER_PROCESS, (PARENT,))
     assert alert.source is None
-    unknown = Episodes().update(START, Sweep().update(rows))[0]
+    unknown = Episodes().update(START, Judges().update(rows))[0]
     assert unknown.process is None
     assert ("pid", 4711) in [(one.name, one.value) for one in unknown.evidence]
 
@@ -184,7 +193,7 @@ def test_a_known_scanner_is_graver_and_says_why():
     rows["process"]["pid"] = 4711
     settings = Settings(sweep=SweepSettings(known_scanners=("X9",)))
     episodes = Episodes(settings, lookup=lambda key: (SCANNER_PROCESS, []))
-    alert = episodes.update(START, Sweep().update(rows))[0]
+    alert = episodes.update(START, Judges().update(rows))[0]
     assert alert.severity == 2
     assert alert.evidence[-1].setting == "sweep.known_scanners"
 
@@ -302,7 +311,7 @@ def test_alerts_do_not_depend_on_where_batches_end(steps, batch):
 def test_a_replayed_scan_gives_the_same_alerts_from_packets_to_episode():
     def run(size):
         rows, now = contacts_of_a_scan(size)
-        fanout, judge, episodes = FanOut(FanOutSettings()), Sweep(), Episodes()
+        fanout, judge, episodes = FanOut(FanOutSettings()), Judges(), Episodes()
         alerts = []
         for connections in rows:
             alerts += episodes.update(now, judge.update(fanout.update(connections)))
@@ -310,7 +319,7 @@ def test_a_replayed_scan_gives_the_same_alerts_from_packets_to_episode():
 
     alerts = run(1000)
     assert [alert.state for alert in alerts] == [RAISED, GROWN, CLOSED]
-    assert alerts[0].check is HOST_SWEEP
+    assert [alert.check for alert in alerts] == [SEQUENTIAL, HOST_SWEEP, HOST_SWEEP]
     assert run(7) == alerts
 
 
@@ -321,10 +330,10 @@ def test_episode_names_are_readable_and_differ():
 
 
 def test_the_detectors_have_sids_and_names_of_their_own():
-    assert sorted(one.sid for one in DETECTORS) == [9100901, 9100902, 9100903]
+    assert [one.sid for one in DETECTORS] == list(range(9100901, 9100915))
     assert len({one.id for one in DETECTORS}) == len(DETECTORS)
 
 
 def test_an_imported_crawl_that_succeeds_is_silent():
     rows = table(sweep(500, outcome=Outcome.ESTABLISHED), origin=5)
-    assert Sweep().update(FanOut().update(rows)) == []
+    assert Judges().update(FanOut().update(rows)) == []

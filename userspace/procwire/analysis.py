@@ -15,13 +15,11 @@ from procwire.config import Settings
 from procwire.decode.contacts import Contacts
 from procwire.decode.flow import Flows
 from procwire.decode.frame import SKIP_REASONS
-from procwire.detect.fanout import FanOut
 from procwire.detect.hits import Hits
-from procwire.detect.sweep import Sweep
+from procwire.detect.scans import Scans
 from procwire.episodes import Episodes, Lookup
 from procwire.examine import Examiner
 from procwire.observe import in_packet_order, stream_findings
-from procwire.record import Attempt
 from procwire.rules import all_rules
 
 
@@ -36,8 +34,7 @@ class Analysis:
         self._examiner = Examiner()
         self._contacts = Contacts(contacts.capacity, contacts.timeout_ns, contacts.reply_ns)
         self._flows = Flows(settings.flows.capacity, settings.flows.warm_up_ns)
-        self._fanout = FanOut(settings.fanout)
-        self._sweep = Sweep(settings)
+        self._scans = Scans(settings)
         self._episodes = Episodes(settings, all_rules(), lookup)
         self._skipped = np.zeros(len(SKIP_REASONS), np.int64)
         self.last_time = 0
@@ -51,8 +48,7 @@ class Analysis:
         flows = self._flows.update(batch.data, decoded, batch.time)
         findings = in_packet_order(judged, stream_findings(batch, decoded.spans, flows))
         contacts = self._contacts.update(batch, decoded)
-        contacts = contacts[contacts["kind"] == Attempt.CONNECT]
-        scans = self._sweep.update(self._fanout.update(contacts))
+        scans = self._scans.update(contacts)
         self._skipped += decoded.skipped
         self._counts["packets"] += len(batch.start)
         self._counts["bytes"] += int(batch.length.sum(dtype=np.int64))
@@ -68,12 +64,11 @@ class Analysis:
         which everything has been seen.
         """
         self.last_time = max(self.last_time, now)
-        return self._episodes.update(now, self._sweep.update(rows))
+        return self._episodes.update(now, self._scans.fanouts(rows))
 
     def finish(self) -> list[Alert]:
         """The end of the input: what is still unanswered has failed, and totals are told."""
-        ended = self._fanout.update(self._contacts.flush())
-        scans = self._sweep.update(np.concatenate([ended, self._fanout.totals()]))
+        scans = self._scans.update(self._contacts.flush()) + self._scans.totals()
         alerts = self._episodes.update(self.last_time, scans)
         return alerts + self._episodes.close()
 
@@ -84,8 +79,7 @@ class Analysis:
             "fragments": self._examiner.counters(),
             "contacts": self._contacts.counters(),
             "flows": self._flows.counters(),
-            "fanout": self._fanout.counters(),
-            "sweep": self._sweep.counters(),
+            **self._scans.counters(),
             "episodes": self._episodes.counters(),
         }
         named = {f"{part}.{name}": n for part in parts for name, n in parts[part].items()}

@@ -29,6 +29,7 @@ def _power_of_two(value: int) -> int:
 
 PowerOfTwo = Annotated[Capacity, AfterValidator(_power_of_two)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Probability = Annotated[float, Field(gt=0, lt=1)]
 
 NANOSECONDS = 1_000_000_000
 
@@ -56,7 +57,8 @@ class FanOutSettings(_Section):
         Threshold, Field(description="failed attempts at which a window is looked at; 0 = off")
     ] = 100
     sequential_run: Annotated[
-        Threshold, Field(description="attempts in unbroken order that raise the severity; 0 = off")
+        Threshold,
+        Field(description="attempts in unbroken order that make a scan, or a graver one; 0 = off"),
     ] = 20
     subjects: Annotated[
         Capacity, Field(description="source addresses counted at a time, 7 kB each")
@@ -140,6 +142,86 @@ class SweepSettings(_Section):
     ] = ("masscan", "nmap", "rustscan", "unicornscan", "zgrab2", "zmap")
 
 
+class DatagramSettings(_Section):
+    """[datagrams] When refused datagrams are a scan of UDP ports."""
+
+    targets: Annotated[
+        Threshold, Field(description="distinct host and port pairs that datagrams were sent to")
+    ] = 25
+    refused: Annotated[
+        Threshold, Field(description="datagrams that came back as port unreachable")
+    ] = 10
+    unanswered: Annotated[
+        Share, Field(description="share of datagrams without reply, below which it is no scan")
+    ] = 0.8
+
+
+class ProbeSettings(_Section):
+    """[probes] When TCP segments outside of connections are a scan."""
+
+    targets: Annotated[
+        Threshold,
+        Field(description="distinct targets of NULL, FIN, XMAS, FIN+ACK or ACK segments; 0 = off"),
+    ] = 10
+
+
+class RepeatedSettings(_Section):
+    """[repeated] When failures are attempts repeated. How many is said by fanout.failures."""
+
+    failures_per_target: Annotated[
+        float, Field(ge=1, description="mean failures of each host and port that was tried")
+    ] = 25.0
+
+
+class RandomWalkSettings(_Section):
+    """[random_walk] The sequential hypothesis test on each source's first contacts (Jung 2004)."""
+
+    benign_success: Annotated[
+        float,
+        Field(gt=0.5, lt=1, description="share of a benign host's first contacts that succeed"),
+    ] = 0.8
+    scanner_success: Annotated[
+        float, Field(gt=0, lt=0.5, description="share of a scanner's first contacts that succeed")
+    ] = 0.2
+    false_alarm: Annotated[
+        Probability, Field(description="accepted probability of calling a benign host a scanner")
+    ] = 0.01
+    missed: Annotated[
+        Probability, Field(description="accepted probability of not calling a scanner one")
+    ] = 0.01
+    hosts: Annotated[
+        Threshold, Field(description="hosts that have to fail, whatever the test says; 0 = off")
+    ] = 5
+    memory_s: Annotated[
+        Seconds, Field(description="a source silent for so long is judged anew")
+    ] = 86400.0
+    sources: Annotated[Capacity, Field(description="sources judged at a time")] = 8192
+
+    @property
+    def memory_ns(self) -> int:
+        """The memory in ns."""
+        return round(self.memory_s * NANOSECONDS)
+
+
+class CoverageSettings(_Section):
+    """[coverage] When failures to reach a network's addresses, in any order, are a scan of it."""
+
+    hosts: Annotated[
+        Threshold, Field(description="hosts of one /24 or /120 that failed; 0 = off")
+    ] = 16
+    memory_s: Annotated[
+        Seconds, Field(description="a network left alone for so long is counted anew")
+    ] = 3600.0
+    networks: Annotated[
+        Capacity, Field(description="pairs of source and network counted at a time")
+    ] = 8192
+
+    @property
+    def memory_ns(self) -> int:
+        """The memory in ns."""
+        return round(self.memory_s * NANOSECONDS)
+
+
 class EpisodeSettings(_Section):
     """[episodes] How findings and scans are folded into alerts."""
 
@@ -165,6 +247,11 @@ class Settings(_Section):
     contacts: ContactSettings = ContactSettings()
     flows: FlowSettings = FlowSettings()
     sweep: SweepSettings = SweepSettings()
+    datagrams: DatagramSettings = DatagramSettings()
+    probes: ProbeSettings = ProbeSettings()
+    repeated: RepeatedSettings = RepeatedSettings()
+    random_walk: RandomWalkSettings = RandomWalkSettings()
+    coverage: CoverageSettings = CoverageSettings()
     episodes: EpisodeSettings = EpisodeSettings()
 
 

@@ -1,8 +1,8 @@
 """Episodes: what detectors observe and packets break is folded into alerts, never listed.
 
-An episode is raised at once, again at each tenfold growth, and closed with its totals after a quiet
-time or at the end. Findings are grouped in NumPy, Python runs once per group. Alerts come in order
-of event time and do not depend on where batches end.
+An episode is raised at once, again when it turns graver and at each tenfold growth, and closed with
+its totals after a quiet time or at the end. Findings are grouped in NumPy, Python runs once per
+group. Alerts come in order of event time and do not depend on where batches end.
 """
 
 from __future__ import annotations
@@ -12,13 +12,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from procwire.alert import CLOSED, GROWN, Alert, Check, finding_alert, scan_alert
 from procwire.config import Settings
-from procwire.detect.detector import BLOCK, Observation, ProcessId
+from procwire.detect.detector import (
+    BLOCK,
+    HOST_SWEEP,
+    Detector,
+    Observation,
+    ProcessId,
+    wider,
+)
 from procwire.detect.hits import Hits, groups
 from procwire.record import Process
 
@@ -26,8 +34,8 @@ Lookup = Callable[[ProcessId], tuple[Process, Sequence[Process]] | None]
 """A process key -> the process and its ancestors, parent first; None where it is unknown."""
 
 Key = tuple[object, ...]
-"""What makes an episode: its rule, whether its context holds, and its addresses, or "scan" and its
-subject."""
+"""What makes an episode: its rule, whether its context holds, and its addresses; or "scan", the
+kind of attempts, and their subject."""
 
 
 @dataclass
@@ -108,14 +116,20 @@ class Episodes:
         return sorted(alerts, key=_turn)
 
     def _observe(self, scan: Observation, alerts: list[Alert]) -> None:
-        key: Key = ("scan", scan.subject or scan.source)
+        key: Key = ("scan", scan.kind, scan.subject or scan.source)
         episode = self._current(key, scan.time, alerts)
         if episode is None:
+            if scan.final:
+                return
             known = self._lookup(scan.subject) if scan.subject is not None else None
             self._begin(key, scan_alert(scan, known, self._scanners), scan.figure, alerts)
             return
         before = episode.latest
-        check = before.check if before.check is scan.detector else BLOCK
+        known_as = cast(Detector, before.check)
+        check = wider(known_as, scan.detector)
+        # What a lesser detector counts is in the wider one's figures already.
+        tells = scan.detector.width >= min(known_as.width, HOST_SWEEP.width)
+        grows = tells and scan.figure >= episode.figure
         now = replace(
             before,
             state=GROWN,
@@ -126,12 +140,14 @@ class Episodes:
             last=max(before.last, scan.time),
             count=max(before.count, scan.attempts),
             destination=scan.last_target,
-            evidence=scan.evidence if scan.figure >= episode.figure else before.evidence,
-            targets=scan.targets,
+            evidence=scan.evidence if grows or check is not known_as else before.evidence,
+            targets=scan.targets or before.targets,
         )
         episode.latest = now
-        episode.figure = max(episode.figure, scan.figure)
-        if check is not before.check or scan.figure >= episode.next_raise:
+        if grows or check is not known_as:
+            episode.figure = scan.figure
+        graver = now.severity < before.severity or (check is BLOCK and known_as is not BLOCK)
+        if graver or (grows and scan.figure >= episode.next_raise):
             alerts.append(now)
             episode.told = now.count
             episode.next_raise = 10 * episode.figure

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from procwire.record import Attempt
+
 ProcessId = tuple[int, int, int]
 """A process key as record.Process has it: started ns since boot, pid, exec count."""
 
 
 @dataclass(frozen=True)
 class Detector:
-    """A check over many connections. Fields as in rule.Rule."""
+    """A check over many connections. Fields as in rule.Rule. width: of two that see the same
+    episode, the one of greater width names it."""
 
     id: str
     sid: int
@@ -25,6 +28,7 @@ class Detector:
     tier: str = "A"
     suricata: tuple[str, ...] = ()
     zeek: tuple[str, ...] = ()
+    width: int = 0
 
 
 HOST_SWEEP = Detector(
@@ -35,6 +39,7 @@ HOST_SWEEP = Detector(
     ("AN1949", "AN1057", "AN2050"),
     3,
     zeek=("Scan::Address_Scan",),
+    width=3,
 )
 PORT_VERTICAL = Detector(
     "scan.port_vertical",
@@ -44,6 +49,7 @@ PORT_VERTICAL = Detector(
     ("AN1949", "AN1057", "AN2050"),
     3,
     zeek=("Scan::Port_Scan",),
+    width=3,
 )
 BLOCK = Detector(
     "scan.block",
@@ -52,10 +58,125 @@ BLOCK = Detector(
     "MITRE ATT&CK T1595.001, T1046",
     ("AN1949", "AN1057", "AN2050"),
     2,
+    width=4,
+)
+SEQUENTIAL = Detector(
+    "scan.sequential",
+    9100904,
+    "One source tries targets in order, or most of a small network",
+    "MITRE ATT&CK T1595.001, T1046",
+    ("AN1949", "AN1057", "AN2050"),
+    2,
+    width=2,
+)
+SLOW_WALK = Detector(
+    "scan.slow_trw",
+    9100905,
+    "One source's first contacts fail more often than chance allows",
+    "Jung, Paxson, Berger and Balakrishnan 2004",
+    ("AN1949", "AN1057", "AN2050"),
+    3,
+    zeek=("TRW::TRWScanner",),
+    width=1,
+)
+UDP_UNREACHABLE = Detector(
+    "scan.udp_icmp_unreach",
+    9100906,
+    "One source sends datagrams to many closed ports",
+    "RFC 1122 4.1.3.1; MITRE ATT&CK T1046",
+    ("AN1949", "AN1057", "AN2050"),
+    2,
+    width=2,
+)
+NEIGHBOUR_SWEEP = Detector(
+    "scan.arp_nd_sweep",
+    9100907,
+    "One source asks for many neighbours that do not exist",
+    "RFC 826; RFC 4861 7.2; MITRE ATT&CK T1018",
+    ("AN1949", "AN1057", "AN2050"),
+    3,
+)
+REPEATED_ATTEMPTS = Detector(
+    "scan.repeated_attempts",
+    9100908,
+    "One source tries the same target again and again without success",
+    "MITRE ATT&CK T1595",
+    ("AN1949",),
+    3,
+)
+ICMP_SWEEP = Detector(
+    "scan.icmp_sweep",
+    9100909,
+    "One source asks many hosts for an echo, few answer",
+    "RFC 792; RFC 4443 4.1; MITRE ATT&CK T1018",
+    ("AN1949", "AN1057", "AN2050"),
+    3,
+)
+NULL_PROBES = Detector(
+    "scan.null",
+    9100910,
+    "One source probes with TCP segments without flags",
+    "RFC 9293 3.10.7.1; MITRE ATT&CK T1046",
+    ("AN1949", "AN1962"),
+    2,
+)
+FIN_PROBES = Detector(
+    "scan.fin",
+    9100911,
+    "One source probes with lone FIN segments",
+    "RFC 9293 3.10.7.1; MITRE ATT&CK T1046",
+    ("AN1949", "AN1962"),
+    2,
+)
+XMAS_PROBES = Detector(
+    "scan.xmas",
+    9100912,
+    "One source probes with FIN, PSH and URG",
+    "RFC 9293 3.10.7.1; MITRE ATT&CK T1046",
+    ("AN1949", "AN1962"),
+    2,
+)
+MAIMON_PROBES = Detector(
+    "scan.maimon",
+    9100913,
+    "One source probes with FIN and ACK outside of connections",
+    "RFC 9293 3.10.7.1; MITRE ATT&CK T1046",
+    ("AN1949", "AN1962"),
+    2,
+)
+ACK_PROBES = Detector(
+    "scan.ack",
+    9100914,
+    "One source probes with ACK outside of connections",
+    "RFC 9293 3.10.7.1; MITRE ATT&CK T1046",
+    ("AN1949", "AN1962"),
+    2,
 )
 
-DETECTORS = (HOST_SWEEP, PORT_VERTICAL, BLOCK)
+DETECTORS = (
+    HOST_SWEEP,
+    PORT_VERTICAL,
+    BLOCK,
+    SEQUENTIAL,
+    SLOW_WALK,
+    UDP_UNREACHABLE,
+    NEIGHBOUR_SWEEP,
+    REPEATED_ATTEMPTS,
+    ICMP_SWEEP,
+    NULL_PROBES,
+    FIN_PROBES,
+    XMAS_PROBES,
+    MAIMON_PROBES,
+    ACK_PROBES,
+)
 """Every detector, by sid."""
+
+
+def wider(one: Detector, other: Detector) -> Detector:
+    """What an episode is that two detectors see: one of them, or, of hosts and ports, a block."""
+    if {one.id, other.id} == {HOST_SWEEP.id, PORT_VERTICAL.id}:
+        return BLOCK
+    return other if other.width > one.width else one
 
 
 @dataclass(frozen=True)
@@ -84,8 +205,8 @@ class Observation:
 
     time, first: ns since the epoch, of the verdict and of the window's first attempt; subject: the
     process, or None where the source address is the subject; source: None where only the process is
-    known; figure: the count whose growth makes the episode grow; protocol: IP protocol of the
-    attempts.
+    known; protocol, kind: IP protocol and kind of the attempts; figure: the count whose growth
+    makes the episode grow; final: the totals of what was told before, which raise nothing anew.
     """
 
     detector: Detector
@@ -94,9 +215,11 @@ class Observation:
     subject: ProcessId | None
     source: Endpoint | None
     protocol: int
+    kind: Attempt
     figure: int
     attempts: int
     severity: int
     evidence: tuple[Evidence, ...]
     last_target: Endpoint
     targets: tuple[Endpoint, ...]
+    final: bool = False

@@ -1,0 +1,245 @@
+"""Which attempts are scans: examples of each detector, what only looks like one, and the twins."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive_walk import coverage, random_walk
+from procwire.config import FanOutSettings, Settings
+from procwire.detect.coverage import Coverage
+from procwire.detect.detector import DETECTORS
+from procwire.detect.random_walk import RandomWalk
+from procwire.detect.scans import Scans
+from procwire.episodes import Episodes
+from procwire.event import Outcome
+from procwire.record import Attempt
+from test_fanout import NETWORK, SCANNER, SECOND, START, connection, table
+
+LOST = Outcome.TIMED_OUT
+FOUND = Outcome.ESTABLISHED
+REFUSED = Outcome.REFUSED
+PROTOCOLS = {Attempt.DATAGRAM: 17, Attempt.ECHO: 1, Attempt.NEIGHBOUR: 0}
+
+
+def attempts(kind, targets, outcomes, step=SECOND // 100):
+    """Rows of one attempt and, a tenth of a second later, its end for each (address, port)."""
+    rows = []
+    for i, ((address, port), outcome) in enumerate(zip(targets, outcomes, strict=True)):
+        rows.append(connection(START + i * step, address, port))
+        rows.append(connection(START + i * step + SECOND // 10, address, port, outcome))
+    rows.sort(key=lambda row: row[0])
+    made = table(rows)
+    made["kind"], made["protocol"] = kind, PROTOCOLS.get(kind, 6)
+    return made
+
+
+def found(rows, chosen=None):
+    """Ids of what is raised, in order."""
+    scans, episodes = Scans(chosen), Episodes(chosen)
+    now = int(rows["time"].max())
+    alerts = episodes.update(now, scans.update(rows)) + episodes.update(now, scans.totals())
+    return [alert.check.id for alert in alerts + episodes.close() if alert.state != "closed"]
+
+
+def hosts(count, port=80, stride=977):
+    return [(NETWORK + i * stride, port) for i in range(count)]
+
+
+def ports(count, stride=7):
+    return [(NETWORK, 1 + i * stride) for i in range(count)]
+
+
+SCANS = {
+    "refused datagrams": (Attempt.DATAGRAM, ports(30), [REFUSED] * 12 + [LOST] * 18),
+    "silent datagrams": (Attempt.DATAGRAM, ports(60), [LOST] * 60),
+    "datagrams in order": (Attempt.DATAGRAM, hosts(26, 161, 1), [LOST] * 25 + [FOUND]),
+    "echo": (Attempt.ECHO, hosts(40), [FOUND] * 5 + [LOST] * 35),
+    "neighbours in order": (Attempt.NEIGHBOUR, hosts(40, 0, 1), [LOST] * 40),
+    "neighbours, some there": (Attempt.NEIGHBOUR, hosts(40), [FOUND] * 4 + [LOST] * 36),
+    "null": (Attempt.NULL, ports(12), [REFUSED] * 12),
+    "fin": (Attempt.FIN, ports(12), [LOST] * 12),
+    "xmas": (Attempt.XMAS, ports(12), [REFUSED] * 6 + [LOST] * 6),
+    "maimon": (Attempt.MAIMON, ports(12), [REFUSED] * 12),
+    "ack": (Attempt.ACK, ports(12), [REFUSED] * 12),
+    "few hosts, all silent": (Attempt.CONNECT, hosts(9, 445), [LOST] * 9),
+    "a network in disorder": (
+        Attempt.CONNECT,
+        [(NETWORK + i * 37 % 256, 22) for i in range(18)],
+        [LOST] * 18,
+    ),
+    "ports in order": (Attempt.CONNECT, ports(25, 1), [REFUSED] * 25),
+    "again and again": (Attempt.CONNECT, [(NETWORK, 22)] * 120, [REFUSED] * 120),
+}
+NAMES = {
+    "refused datagrams": ["scan.udp_icmp_unreach"],
+    "silent datagrams": ["scan.port_vertical"],
+    "datagrams in order": ["scan.sequential"],
+    "echo": ["scan.icmp_sweep"],
+    "neighbours in order": ["scan.arp_nd_sweep"],
+    "neighbours, some there": ["scan.arp_nd_sweep"],
+    "null": ["scan.null"],
+    "fin": ["scan.fin"],
+    "xmas": ["scan.xmas"],
+    "maimon": ["scan.maimon"],
+    "ack": ["scan.ack"],
+    "few hosts, all silent": ["scan.slow_trw"],
+    "a network in disorder": ["scan.slow_trw", "scan.sequential"],
+    "ports in order": ["scan.sequential"],
+    "again and again": ["scan.repeated_attempts"],
+}
+
+
+@pytest.mark.parametrize("name", SCANS)
+def test_a_scan_is_named(name):
+    assert found(attempts(*SCANS[name])) == NAMES[name]
+
+
+@pytest.mark.parametrize("name", SCANS)
+def test_the_same_attempts_answered_are_none(name):
+    kind, targets, outcomes = SCANS[name]
+    assert found(attempts(kind, targets, [FOUND] * len(outcomes))) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "targets", "outcomes"),
+    [
+        (Attempt.DATAGRAM, hosts(200), ([FOUND] * 3 + [LOST] * 2) * 40),
+        (Attempt.DATAGRAM, [(NETWORK, 53)] * 300, [REFUSED] * 300),
+        (Attempt.ECHO, hosts(24), [LOST] * 24),
+        (Attempt.NEIGHBOUR, hosts(200), [LOST] * 200),
+        (Attempt.ACK, ports(100), ([FOUND] * 2 + [LOST] * 8) * 10),
+        (Attempt.NULL, ports(9), [REFUSED] * 9),
+        (Attempt.CONNECT, hosts(4), [LOST] * 4),
+        (Attempt.CONNECT, hosts(60), ([FOUND] * 2 + [LOST]) * 20),
+        (Attempt.CONNECT, [(NETWORK + i % 6, 502) for i in range(600)], [FOUND] * 600),
+        (Attempt.CONNECT, [(NETWORK, 22)] * 90, [REFUSED] * 90),
+    ],
+    ids=[
+        "peer to peer",
+        "a resolver is down",
+        "few echoes",
+        "a gateway, replies unseen",
+        "connections older than the capture",
+        "few lone segments",
+        "four dead hosts",
+        "a browser",
+        "a poller",
+        "a retry loop",
+    ],
+)
+def test_what_only_looks_like_a_scan_is_silent(kind, targets, outcomes):
+    assert found(attempts(kind, targets, outcomes)) == []
+
+
+def test_answers_that_are_still_on_their_way_are_awaited():
+    rows = attempts(Attempt.ECHO, hosts(100), [FOUND] * 100, step=SECOND // 2000)
+    assert found(rows) == []
+
+
+def test_kinds_neither_hide_nor_fold_into_one_another():
+    queries = attempts(Attempt.DATAGRAM, hosts(300, 53), [FOUND] * 300)
+    knocks = attempts(Attempt.ECHO, hosts(40), [LOST] * 40)
+    lone = attempts(Attempt.NULL, ports(12), [REFUSED] * 12)
+    rows = np.concatenate([queries, knocks, lone])
+    rows = rows[np.argsort(rows["time"], kind="stable")]
+    assert sorted(found(rows)) == ["scan.icmp_sweep", "scan.null"]
+
+
+def test_a_walk_needs_neither_rate_nor_order():
+    rows = attempts(Attempt.CONNECT, hosts(6, 445), [LOST] * 6, step=3600 * SECOND)
+    assert found(rows) == ["scan.slow_trw"]
+
+
+def test_a_source_silent_for_a_day_starts_anew():
+    rows = attempts(Attempt.CONNECT, hosts(8, 445), [LOST] * 8, step=25 * 3600 * SECOND)
+    assert found(rows) == []
+
+
+def test_thresholds_of_zero_are_off():
+    off = Settings.model_validate(
+        {
+            "fanout": {"hosts": 0, "host_ports": 0, "failures": 0, "sequential_run": 0},
+            "random_walk": {"hosts": 0},
+            "coverage": {"hosts": 0},
+            "probes": {"targets": 0},
+        }
+    )
+    for name in (
+        "echo",
+        "null",
+        "few hosts, all silent",
+        "a network in disorder",
+        "ports in order",
+    ):
+        assert found(attempts(*SCANS[name]), off) == []
+
+
+def test_totals_are_told_at_the_end():
+    scans, episodes = Scans(), Episodes()
+    rows = attempts(Attempt.CONNECT, hosts(9, 445), [LOST] * 9)
+    now = int(rows["time"].max())
+    alerts = episodes.update(now, scans.update(rows)) + episodes.update(now, scans.totals())
+    alerts += episodes.close()
+    assert [(alert.state, alert.count) for alert in alerts] == [("raised", 5), ("closed", 9)]
+    assert len(alerts[1].targets) == 8
+
+
+def test_a_crowd_of_sources_evicts_and_says_so():
+    chosen = Settings.model_validate({"random_walk": {"sources": 8}, "coverage": {"networks": 8}})
+    rows = [
+        connection(START + i, NETWORK + 256 * i, outcome=LOST, source=SCANNER + i)
+        for i in range(100)
+    ]
+    walk, covered = RandomWalk(chosen), Coverage(chosen)
+    walk.update(table(rows))
+    covered.update(table(rows))
+    assert walk.counters() == {"first_contacts": 100, "evicted": 92}
+    assert covered.counters() == {"evicted": 92}
+
+
+def test_every_detector_has_an_example():
+    named = {name for names in NAMES.values() for name in names}
+    by_fanout_alone = {"scan.host_sweep", "scan.block"}
+    assert named | by_fanout_alone == {detector.id for detector in DETECTORS}
+
+
+STEP = st.tuples(
+    st.integers(0, 1),
+    st.integers(0, 40),
+    st.sampled_from([LOST, LOST, LOST, REFUSED, FOUND, Outcome.PENDING, Outcome.ABORTED]),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(STEP, max_size=200), st.integers(1, 200))
+def test_walk_and_coverage_equal_their_twins_wherever_batches_end(steps, batch):
+    plain = [(SCANNER + source, NETWORK + host, outcome) for source, host, outcome in steps]
+    rows = table(
+        [
+            connection(START + i, host, outcome=outcome, source=source)
+            for i, (source, host, outcome) in enumerate(plain)
+        ]
+    )
+    walk, covered = RandomWalk(), Coverage()
+    walked, networks = [], []
+    for start in range(0, len(rows), batch):
+        walked += walk.update(rows[start : start + batch])
+        networks += covered.update(rows[start : start + batch])
+    assert [counts(scan) for scan in walked] == [
+        (source, failed, succeeded) for source, failed, succeeded in random_walk(plain)
+    ]
+    assert [counts(scan) for scan in networks] == [
+        (source, failed, answered) for source, _, failed, answered in coverage(plain)
+    ]
+
+
+def counts(scan):
+    source = int.from_bytes(scan.source.address, "big")
+    return source, scan.evidence[0].value, scan.evidence[1].value
+
+
+def test_settings_of_the_windows_reach_every_kind():
+    wide = Settings(fanout=FanOutSettings(hosts=50))
+    assert found(attempts(*SCANS["echo"]), wide) == []

@@ -1,0 +1,222 @@
+"""Dense coverage: how many addresses of one small network (a /24, or a /120 of IPv6) a source tried
+in vain, in whatever order.
+
+Strategy: per source and network two bitmaps of 256 addresses, those that failed and those that
+answered, in an open-addressing table where the least recently touched gives way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.config import Settings
+from procwire.decode.mix import mix64, mix_address
+from procwire.detect.detector import SEQUENTIAL, Endpoint, Evidence, Observation
+from procwire.event import Outcome
+from procwire.jit import fused, kernel
+from procwire.record import Attempt
+
+COUNTERS = ("evicted",)
+"""Networks forgotten because the table was full around them."""
+
+_NETWORK = np.dtype(
+    [
+        ("src_hi", "u8"),
+        ("src_lo", "u8"),
+        ("hi", "u8"),
+        ("lo", "u8"),
+        ("active", "i8"),
+        ("first", "i8"),
+        ("failed", "i8"),
+        ("answered", "i8"),
+        ("told", "i8"),
+        ("port", "u2"),
+        ("protocol", "u1"),
+        ("kind", "u1"),
+        ("host", "u1"),
+        ("used", "u1"),
+    ],
+    align=True,
+)
+_PROBES = 8
+_GROWTH = 10
+_FAILED, _ANSWERED = 0, 1
+_HOST_BITS = np.uint64(8)
+_HOST_MASK = np.uint64(255)
+_WORD_BITS = np.uint64(6)
+_BIT_MASK = np.uint64(63)
+
+_CONNECT, _DATAGRAM = int(Attempt.CONNECT), int(Attempt.DATAGRAM)
+_ESTABLISHED = int(Outcome.ESTABLISHED)
+_WITHOUT_END = (int(Outcome.PENDING), int(Outcome.SENT), int(Outcome.ABORTED))
+
+_Record: TypeAlias = Any
+_Whole: TypeAlias = int | np.int64
+
+
+class _State(NamedTuple):
+    """networks: _NETWORK (n,); tried: uint64 (n, 2, 4), bitmaps of what failed and what answered;
+    counters: as in COUNTERS; limits: int64, memory in ns and hosts; shares: float64, by Attempt,
+    the least share that fails."""
+
+    networks: NDArray[np.void]
+    tried: NDArray[np.uint64]
+    counters: NDArray[np.int64]
+    limits: NDArray[np.int64]
+    shares: NDArray[np.float64]
+
+
+class Coverage:
+    """Counts failed addresses per source and network."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        settings = settings or Settings()
+        chosen, sweep = settings.coverage, settings.sweep
+        self._hosts = chosen.hosts
+        shares = np.full(len(Attempt), sweep.unanswered)
+        shares[_DATAGRAM] = sweep.mostly_unanswered
+        self._state = _State(
+            networks=np.zeros(chosen.networks, _NETWORK),
+            tried=np.zeros((chosen.networks, 2, 4), np.uint64),
+            counters=np.zeros(len(COUNTERS), np.int64),
+            limits=np.array([chosen.memory_ns, chosen.hosts], np.int64),
+            shares=shares,
+        )
+
+    def update(self, connections: NDArray[np.void]) -> list[Observation]:
+        """The networks that `connections` show to be scanned, told again at tenfold failures.
+
+        connections: record.CONNECTION (n,), in event time; rows that end a CONNECT or DATAGRAM
+        count.
+        """
+        if self._hosts == 0:
+            return []
+        reports = np.zeros(len(connections), _NETWORK)
+        count = _cover(self._state, connections, reports)
+        return [self._observation(report) for report in reports[:count]]
+
+    def totals(self) -> list[Observation]:
+        """What became of each network that was told."""
+        networks = self._state.networks
+        found = (self._observation(network) for network in networks[networks["told"] > 0])
+        return [replace(scan, final=True) for scan in found]
+
+    def counters(self) -> dict[str, int]:
+        """COUNTERS by name, since the start."""
+        return dict(zip(COUNTERS, self._state.counters.tolist(), strict=True))
+
+    def _observation(self, report: np.void) -> Observation:
+        failed, answered = int(report["failed"]), int(report["answered"])
+        source = int(report["src_hi"]).to_bytes(8, "big") + int(report["src_lo"]).to_bytes(8, "big")
+        network = int(report["hi"]).to_bytes(8, "big") + int(report["lo"]).to_bytes(8, "big")[1:]
+        kind = Attempt(int(report["kind"]))
+        least = float(self._state.shares[kind])
+        setting = "sweep.mostly_unanswered" if kind is Attempt.DATAGRAM else "sweep.unanswered"
+        last = Endpoint(network + bytes([report["host"]]), int(report["port"]))
+        return Observation(
+            detector=SEQUENTIAL,
+            time=int(report["active"]),
+            first=int(report["first"]),
+            subject=None,
+            source=Endpoint(source),
+            protocol=int(report["protocol"]),
+            kind=kind,
+            figure=failed,
+            attempts=failed + answered,
+            severity=SEQUENTIAL.severity,
+            evidence=(
+                Evidence("failed_hosts_of_256", failed, self._hosts, "coverage.hosts"),
+                Evidence("answering_hosts", answered),
+                Evidence("unanswered", round(failed / (failed + answered), 3), least, setting),
+                Evidence("duration_s", (int(report["active"]) - int(report["first"])) / 1e9),
+            ),
+            last_target=last,
+            targets=(last,),
+        )
+
+
+@fused
+def _slot(state: _State, row: _Record) -> _Whole:
+    """Slot of the row's source, network and kind: its own, a free one, or the least recent one."""
+    networks = state.networks
+    low = row.dst_lo >> _HOST_BITS
+    source = mix_address(row.src_hi, row.src_lo)
+    home = np.int64(mix64(source ^ mix_address(row.dst_hi, low)) % np.uint64(len(networks)))
+    best = home
+    for probe in range(_PROBES):
+        slot = (home + probe) % len(networks)
+        network = networks[slot]
+        if (
+            network.used
+            and network.lo == low
+            and network.hi == row.dst_hi
+            and network.src_lo == row.src_lo
+            and network.src_hi == row.src_hi
+            and network.kind == row.kind
+        ):
+            if row.time - network.active > state.limits[0]:
+                _begin(state, slot, row)
+            return slot
+        if networks[best].used and (not network.used or network.active < networks[best].active):
+            best = slot
+    state.counters[0] += networks[best].used
+    _begin(state, best, row)
+    return best
+
+
+@fused
+def _begin(state: _State, slot: _Whole, row: _Record) -> None:
+    network = state.networks[slot]
+    network.src_hi = row.src_hi
+    network.src_lo = row.src_lo
+    network.hi = row.dst_hi
+    network.lo = row.dst_lo >> _HOST_BITS
+    network.kind = row.kind
+    network.first = row.time
+    network.failed = network.answered = network.told = 0
+    network.used = 1
+    state.tried[slot] = 0
+
+
+@fused
+def _is_new(state: _State, slot: _Whole, outcome: int, host: np.uint64) -> bool:
+    """Whether the address had not ended like that before; from now on it has."""
+    word, bit = np.int64(host >> _WORD_BITS), np.uint64(1) << (host & _BIT_MASK)
+    if state.tried[slot, outcome, word] & bit:
+        return False
+    state.tried[slot, outcome, word] |= bit
+    return True
+
+
+@kernel
+def _cover(state: _State, connections: NDArray[np.void], reports: NDArray[np.void]) -> int:
+    """Enter the ends among record.CONNECTION rows; the number of reports written."""
+    written = 0
+    for i in range(len(connections)):
+        row = connections[i]
+        if row.kind not in (_CONNECT, _DATAGRAM) or row.outcome in _WITHOUT_END:
+            continue
+        slot = _slot(state, row)
+        network, host = state.networks[slot], row.dst_lo & _HOST_MASK
+        network.active = row.time
+        if row.outcome == _ESTABLISHED:
+            network.answered += _is_new(state, slot, _ANSWERED, host)
+            continue
+        if not _is_new(state, slot, _FAILED, host):
+            continue
+        network.failed += 1
+        network.port = row.dst_port
+        network.protocol = row.protocol
+        network.host = host
+        if network.failed < max(state.limits[1], network.told * _GROWTH):
+            continue
+        if network.failed < state.shares[row.kind] * (network.failed + network.answered):
+            continue
+        network.told = network.failed
+        reports[written] = network
+        written += 1
+    return written

@@ -1,0 +1,124 @@
+"""What one fan-out row says, in Python's own types, and what a detector answers to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from procwire.config import Settings
+from procwire.detect.detector import Detector, Endpoint, Evidence, Observation
+from procwire.record import Attempt
+
+_NOBODY = bytes(16)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One window of one subject. Counts as in event.FANOUT_EVENT; window_s in seconds."""
+
+    kind: Attempt
+    attempts: int
+    hosts: int
+    host_ports: int
+    established: int
+    refused: int
+    failures: int
+    sequential_run: int
+    window_s: float
+
+    @classmethod
+    def of(cls, row: np.void, kind: Attempt) -> Figures:
+        """The figures of a row of event.FANOUT_EVENT that counts attempts of one kind."""
+        attempts = int(row["attempts"])
+        # Estimates err to both sides; there are never more targets than attempts.
+        hosts, pairs = (min(int(row[name]), attempts) for name in ("hosts", "host_ports"))
+        return cls(
+            kind=kind,
+            attempts=attempts,
+            hosts=hosts,
+            host_ports=pairs,
+            established=int(row["established"]),
+            refused=int(row["refused"]),
+            failures=int(row["failures"]),
+            sequential_run=int(row["sequential_run"]),
+            window_s=int(row["window_ns"]) / 1e9,
+        )
+
+    @property
+    def ports_per_host(self) -> float:
+        """Mean number of ports tried on a host."""
+        return self.host_ports / max(self.hosts, 1)
+
+    @property
+    def unanswered(self) -> float:
+        """Share of attempts that came to nothing.
+
+        While fewer have ended than are pending, a connection pending counts as one of them: a
+        silent target never says more. The other kinds are asked in bulk before the first reply can
+        come, and nothing is known of them till then."""
+        ended = self.established + self.failures
+        if ended and 2 * ended >= self.attempts:
+            return self.failures / ended
+        if self.kind is not Attempt.CONNECT:
+            return 0.0
+        return max(0.0, 1 - self.established / max(self.attempts, 1))
+
+    def plain(self, *names: str) -> tuple[Evidence, ...]:
+        """Evidence of figures that decide nothing."""
+        return tuple(Evidence(name, getattr(self, name)) for name in names)
+
+    def outcomes(self) -> tuple[Evidence, ...]:
+        """How the attempts ended, which every alert shows."""
+        return self.plain("attempts", "established", "refused", "failures")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a detector found in Figures. figure, severity, evidence: as in Observation."""
+
+    detector: Detector
+    figure: int
+    severity: int
+    evidence: tuple[Evidence, ...]
+
+
+Judge = Callable[[Figures, Settings], Verdict | None]
+
+
+def reaches(figure: float, threshold: float) -> bool:
+    """Whether a figure reaches a threshold of which 0 means off."""
+    return 0 < threshold <= figure
+
+
+def share(figures: Figures, least: float, setting: str) -> Evidence:
+    """The unanswered share as evidence."""
+    return Evidence("unanswered", round(figures.unanswered, 3), least, setting)
+
+
+def observation(row: np.void, verdict: Verdict, kind: Attempt) -> Observation:
+    """What is handed on of a verdict on a row of event.FANOUT_EVENT."""
+    key = row["process"]
+    source = row["source"].tobytes()
+    process = (int(key["started_ns"]), int(key["pid"]), int(key["exec_count"]))
+    return Observation(
+        detector=verdict.detector,
+        time=int(row["time_ns"]),
+        first=int(row["first_ns"]),
+        subject=process if key["pid"] else None,
+        source=Endpoint(source) if source != _NOBODY else None,
+        protocol=int(row["last"]["protocol"]),
+        kind=kind,
+        figure=verdict.figure,
+        attempts=int(row["attempts"]),
+        severity=verdict.severity,
+        evidence=verdict.evidence,
+        last_target=_endpoint(row["last"], kind),
+        targets=tuple(_endpoint(one, kind) for one in row["sample"][: int(row["samples"])]),
+    )
+
+
+def _endpoint(target: np.void, kind: Attempt) -> Endpoint:
+    port = None if kind in (Attempt.ECHO, Attempt.NEIGHBOUR) else int(target["port"])
+    return Endpoint(target["address"].tobytes(), port)

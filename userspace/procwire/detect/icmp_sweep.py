@@ -1,0 +1,25 @@
+"""Echo requests to many hosts, most of which do not answer. A monitor's targets do."""
+
+from __future__ import annotations
+
+from procwire.config import Settings
+from procwire.detect.detector import ICMP_SWEEP, Evidence
+from procwire.detect.figures import Figures, Verdict, reaches, share
+
+
+def icmp_sweep(figures: Figures, settings: Settings) -> Verdict | None:
+    """Many hosts were asked for an echo."""
+    hosts, least = settings.fanout.hosts, settings.sweep.unanswered
+    if not reaches(figures.hosts, hosts) or figures.unanswered < least:
+        return None
+    return Verdict(
+        ICMP_SWEEP,
+        figures.hosts,
+        ICMP_SWEEP.severity,
+        (
+            Evidence("hosts", figures.hosts, hosts, "fanout.hosts"),
+            share(figures, least, "sweep.unanswered"),
+            *figures.plain("sequential_run", "window_s"),
+            *figures.outcomes(),
+        ),
+    )

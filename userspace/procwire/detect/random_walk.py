@@ -1,0 +1,253 @@
+"""The sequential hypothesis test on first contacts (Jung, Paxson, Berger and Balakrishnan 2004).
+
+Strategy: each host that a source contacts for the first time moves the source's likelihood ratio of
+being a scanner: up where the contact failed, down where it succeeded. The walk is kept between the
+two verdicts, so that neither is for ever. It needs few hosts and no rate: slow scans show as soon
+as fast ones.
+
+Bounded: sources live in an open-addressing table where the least recently active gives way; known
+pairs are fingerprints, of which a later one displaces an earlier one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.config import Settings
+from procwire.decode.mix import mix64, mix_address
+from procwire.detect.detector import SLOW_WALK, Endpoint, Evidence, Observation
+from procwire.detect.fanout_state import TARGET
+from procwire.event import SAMPLE_TARGETS, Outcome
+from procwire.jit import fused, kernel
+from procwire.record import Attempt
+
+COUNTERS = ("first_contacts", "evicted")
+"""evicted: sources forgotten with their walk because the table was full around them."""
+
+_WALKER = np.dtype(
+    [
+        ("hi", "u8"),
+        ("lo", "u8"),
+        ("active", "i8"),
+        ("first", "i8"),
+        ("walk", "f8"),
+        ("failed", "i8"),
+        ("succeeded", "i8"),
+        ("told", "i8"),
+        ("used", "u1"),
+    ],
+    align=True,
+)
+_REPORT = np.dtype([("time", "i8"), ("walker", _WALKER), ("last", TARGET)])
+_KNOWN = 1 << 18
+_PROBES = 8
+_GROWTH = 10
+
+_CONNECT = int(Attempt.CONNECT)
+_ESTABLISHED = int(Outcome.ESTABLISHED)
+_WITHOUT_END = (int(Outcome.PENDING), int(Outcome.SENT), int(Outcome.ABORTED))
+_KNOWN_MASK = np.uint64(_KNOWN - 1)
+_HALF = np.uint64(32)
+_TAKEN = np.uint32(1)
+
+_Record: TypeAlias = Any
+_Whole: TypeAlias = int | np.int64
+
+
+class _State(NamedTuple):
+    """walkers: _WALKER (sources,); samples: TARGET (sources, 8), of failed contacts; known: uint32
+    (_KNOWN,); counters: as in COUNTERS; steps: float64, what a success and a failure add and where
+    the walk ends, below and above; limits: int64, memory in ns and hosts."""
+
+    walkers: NDArray[np.void]
+    samples: NDArray[np.void]
+    known: NDArray[np.uint32]
+    counters: NDArray[np.int64]
+    steps: NDArray[np.float64]
+    limits: NDArray[np.int64]
+
+
+class RandomWalk:
+    """Tests the sources of connections."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        chosen = (settings or Settings()).random_walk
+        self._settings = chosen
+        benign, scanner = chosen.benign_success, chosen.scanner_success
+        self._state = _State(
+            walkers=np.zeros(chosen.sources, _WALKER),
+            samples=np.zeros((chosen.sources, SAMPLE_TARGETS), TARGET),
+            known=np.zeros(_KNOWN, np.uint32),
+            counters=np.zeros(len(COUNTERS), np.int64),
+            steps=np.array(
+                [
+                    math.log(scanner / benign),
+                    math.log((1 - scanner) / (1 - benign)),
+                    math.log(chosen.missed / (1 - chosen.false_alarm)),
+                    math.log((1 - chosen.missed) / chosen.false_alarm),
+                ]
+            ),
+            limits=np.array([chosen.memory_ns, chosen.hosts], np.int64),
+        )
+
+    def update(self, connections: NDArray[np.void]) -> list[Observation]:
+        """The sources that `connections` show to be scanners, told again at tenfold failures.
+
+        connections: record.CONNECTION (n,), in event time; rows that end a CONNECT count.
+        """
+        if self._settings.hosts == 0:
+            return []
+        reports = np.zeros(len(connections), _REPORT)
+        samples = np.zeros((len(connections), SAMPLE_TARGETS), TARGET)
+        count = _walk(self._state, connections, reports, samples)
+        return [self._observation(reports[i], samples[i]) for i in range(count)]
+
+    def totals(self) -> list[Observation]:
+        """What became of each source that was told."""
+        walkers = self._state.walkers
+        told = np.flatnonzero(walkers["told"])
+        reports = np.zeros(len(told), _REPORT)
+        reports["walker"], reports["time"] = walkers[told], walkers["active"][told]
+        newest = (walkers["failed"][told] - 1) % SAMPLE_TARGETS
+        reports["last"] = self._state.samples[told, newest]
+        pairs = zip(reports, self._state.samples[told], strict=True)
+        found = (self._observation(report, samples) for report, samples in pairs)
+        return [replace(scan, final=True) for scan in found]
+
+    def counters(self) -> dict[str, int]:
+        """COUNTERS by name, since the start."""
+        return dict(zip(COUNTERS, self._state.counters.tolist(), strict=True))
+
+    def _observation(self, report: np.void, samples: NDArray[np.void]) -> Observation:
+        walker, settings = report["walker"], self._settings
+        failed, succeeded = int(walker["failed"]), int(walker["succeeded"])
+        ratio, decisive = math.exp(walker["walk"]), math.exp(self._state.steps[3])
+        kept = min(failed, SAMPLE_TARGETS)
+        return Observation(
+            detector=SLOW_WALK,
+            time=int(report["time"]),
+            first=int(walker["first"]),
+            subject=None,
+            source=Endpoint(_address(walker)),
+            protocol=int(report["last"]["protocol"]),
+            kind=Attempt.CONNECT,
+            figure=failed,
+            attempts=failed + succeeded,
+            severity=SLOW_WALK.severity,
+            evidence=(
+                Evidence("failed_hosts", failed, settings.hosts, "random_walk.hosts"),
+                Evidence("answering_hosts", succeeded),
+                Evidence(
+                    "likelihood_ratio",
+                    round(ratio, 1),
+                    round(decisive, 1),
+                    "random_walk.false_alarm",
+                ),
+                Evidence("duration_s", (int(report["time"]) - int(walker["first"])) / 1e9),
+            ),
+            last_target=_endpoint(report["last"]),
+            targets=tuple(_endpoint(target) for target in samples[:kept]),
+        )
+
+
+def _address(halves: np.void) -> bytes:
+    return int(halves["hi"]).to_bytes(8, "big") + int(halves["lo"]).to_bytes(8, "big")
+
+
+def _endpoint(target: np.void) -> Endpoint:
+    return Endpoint(_address(target), int(target["port"]))
+
+
+@fused
+def _is_known(known: NDArray[np.uint32], row: _Record) -> bool:
+    """Whether the pair of hosts was contacted before; from now on it was."""
+    pair = mix64(mix_address(row.src_hi, row.src_lo) ^ mix_address(row.dst_lo, row.dst_hi))
+    place, fingerprint = np.int64(pair & _KNOWN_MASK), np.uint32(pair >> _HALF) | _TAKEN
+    if known[place] == fingerprint:
+        return True
+    known[place] = fingerprint
+    return False
+
+
+@fused
+def _walker(state: _State, row: _Record) -> _Whole:
+    """Slot of the row's source: its own, a free one, or that of the least recently active."""
+    walkers = state.walkers
+    home = np.int64(mix_address(row.src_hi, row.src_lo) % np.uint64(len(walkers)))
+    best = home
+    for probe in range(_PROBES):
+        slot = (home + probe) % len(walkers)
+        walker = walkers[slot]
+        if walker.used and walker.hi == row.src_hi and walker.lo == row.src_lo:
+            if row.time - walker.active > state.limits[0]:
+                _begin(walker, row)
+            walker.active = row.time
+            return slot
+        if walkers[best].used and (not walker.used or walker.active < walkers[best].active):
+            best = slot
+    state.counters[1] += walkers[best].used
+    _begin(walkers[best], row)
+    return best
+
+
+@fused
+def _begin(walker: _Record, row: _Record) -> None:
+    walker.hi = row.src_hi
+    walker.lo = row.src_lo
+    walker.active = walker.first = row.time
+    walker.walk = 0.0
+    walker.failed = walker.succeeded = walker.told = 0
+    walker.used = 1
+
+
+@fused
+def _point(target: _Record, row: _Record) -> None:
+    target.hi = row.dst_hi
+    target.lo = row.dst_lo
+    target.port = row.dst_port
+    target.protocol = row.protocol
+
+
+@kernel
+def _walk(
+    state: _State,
+    connections: NDArray[np.void],
+    reports: NDArray[np.void],
+    samples: NDArray[np.void],
+) -> int:
+    """Enter the ends among record.CONNECTION rows; the number of reports written."""
+    written = 0
+    for i in range(len(connections)):
+        row = connections[i]
+        if row.kind != _CONNECT or row.outcome in _WITHOUT_END or _is_known(state.known, row):
+            continue
+        state.counters[0] += 1
+        slot = _walker(state, row)
+        walker = state.walkers[slot]
+        if row.outcome == _ESTABLISHED:
+            walker.succeeded += 1
+            walker.walk = max(walker.walk + state.steps[0], state.steps[2])
+            continue
+        _point(state.samples[slot, walker.failed % SAMPLE_TARGETS], row)
+        walker.failed += 1
+        walker.walk = min(walker.walk + state.steps[1], state.steps[3])
+        least = max(state.limits[1], walker.told * _GROWTH)
+        # Who mostly succeeds has lost the network, or a server.
+        if walker.walk < state.steps[3] or walker.failed < least:
+            continue
+        if walker.failed < walker.succeeded:
+            continue
+        walker.told = walker.failed
+        report = reports[written]
+        report.time = row.time
+        report.walker = walker
+        _point(report.last, row)
+        for place in range(SAMPLE_TARGETS):
+            samples[written, place] = state.samples[slot, place]
+        written += 1
+    return written

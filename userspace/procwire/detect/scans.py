@@ -1,0 +1,134 @@
+"""All scan detectors behind one door: connections in, observations out.
+
+Strategy: each kind of attempt has fan-out windows of its own, made when the kind first appears, so
+that a resolver's answered queries do not hide its owner's scan; a table says which detectors judge
+a kind's rows. The kernel's rows for processes are judged as connections.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from operator import attrgetter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.config import FanOutSettings, Settings
+from procwire.detect.coverage import Coverage
+from procwire.detect.detector import Observation
+from procwire.detect.fanout import FanOut
+from procwire.detect.fanout_state import COUNTERS
+from procwire.detect.figures import Figures, Judge, Verdict, observation
+from procwire.detect.flag_probes import DETECTORS_BY_KIND, flag_probes
+from procwire.detect.icmp_sweep import icmp_sweep
+from procwire.detect.neighbour_sweep import neighbour_sweep
+from procwire.detect.random_walk import RandomWalk
+from procwire.detect.repeated import repeated_attempts
+from procwire.detect.sequential import sequential
+from procwire.detect.sweep import sweep
+from procwire.detect.udp_unreachable import udp_unreachable
+from procwire.record import Attempt
+
+# In the order in which they are asked; the first that answers names the scan.
+_JUDGES: dict[Attempt, tuple[Judge, ...]] = {
+    Attempt.CONNECT: (sweep, sequential, repeated_attempts),
+    Attempt.DATAGRAM: (sweep, udp_unreachable, sequential),
+    Attempt.ECHO: (icmp_sweep,),
+    Attempt.NEIGHBOUR: (neighbour_sweep,),
+    **dict.fromkeys(DETECTORS_BY_KIND, (flag_probes,)),
+}
+
+
+class Judges:
+    """Judges fan-out rows of the kernel (a process) and of the wire (a source address) alike."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings or Settings()
+        self._counts = {"judged": 0, "scans": 0}
+
+    def update(self, rows: NDArray[np.void], kind: Attempt = Attempt.CONNECT) -> list[Observation]:
+        """The scans among `rows`.
+
+        rows: event.FANOUT_EVENT (n,) that count attempts of one kind, times in ns since the epoch
+        (rows of the kernel are in ns since boot and have to be shifted first).
+        """
+        found = []
+        for row in rows:
+            self._counts["judged"] += 1
+            verdict = self._judge(Figures.of(row, kind))
+            if verdict is not None:
+                self._counts["scans"] += 1
+                found.append(observation(row, verdict, kind))
+        return found
+
+    def counters(self) -> dict[str, int]:
+        """judged: rows seen; scans: called a scan."""
+        return dict(self._counts)
+
+    def _judge(self, figures: Figures) -> Verdict | None:
+        verdicts = (judge(figures, self._settings) for judge in _JUDGES[figures.kind])
+        return next((verdict for verdict in verdicts if verdict is not None), None)
+
+
+class Scans:
+    """Every scan detector over the connections of one place of observation."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings or Settings()
+        self._judges = Judges(self._settings)
+        self._fanouts: dict[Attempt, FanOut] = {}
+        self._walk = RandomWalk(self._settings)
+        self._coverage = Coverage(self._settings)
+
+    def update(self, connections: NDArray[np.void]) -> list[Observation]:
+        """What `connections` show, in event time.
+
+        connections: record.CONNECTION (n,), in event time.
+        """
+        found = self._walk.update(connections) + self._coverage.update(connections)
+        for kind in np.flatnonzero(np.bincount(connections["kind"])).tolist():
+            part = connections[connections["kind"] == kind]
+            found += self._judges.update(self._fanout(Attempt(kind)).update(part), Attempt(kind))
+        return sorted(found, key=attrgetter("time"))
+
+    def fanouts(self, rows: NDArray[np.void]) -> list[Observation]:
+        """What rows of the kernel show: event.FANOUT_EVENT (n,), times in ns since the epoch."""
+        return self._judges.update(rows)
+
+    def totals(self) -> list[Observation]:
+        """The end: what the longest windows hold of each source that was reported."""
+        found = self._walk.totals() + self._coverage.totals()
+        for kind, fanout in self._fanouts.items():
+            found += self._judges.update(fanout.totals(), kind)
+        return sorted(found, key=attrgetter("time"))
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        """Counts by part and name."""
+        fanout = Counter(dict.fromkeys(COUNTERS, 0))
+        for one in self._fanouts.values():
+            fanout.update(one.counters())
+        return {
+            "fanout": dict(fanout),
+            "sweep": self._judges.counters(),
+            "random_walk": self._walk.counters(),
+            "coverage": self._coverage.counters(),
+        }
+
+    def _fanout(self, kind: Attempt) -> FanOut:
+        if kind not in self._fanouts:
+            self._fanouts[kind] = FanOut(_thresholds(self._settings, kind))
+        return self._fanouts[kind]
+
+
+def _thresholds(settings: Settings, kind: Attempt) -> FanOutSettings:
+    """When the windows of a kind are looked at. What is judged by its ends is looked at when they
+    are as many as the targets have to be."""
+    fanout = settings.fanout
+    if kind is Attempt.CONNECT:
+        return fanout
+    if kind in DETECTORS_BY_KIND:
+        targets = settings.probes.targets
+        changed = {"hosts": targets, "host_ports": targets, "failures": targets}
+    else:
+        changed = {"failures": fanout.hosts}
+    return fanout.model_copy(update=changed)

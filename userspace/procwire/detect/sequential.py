@@ -1,0 +1,34 @@
+"""Targets tried one after the other: neighbouring addresses, or neighbouring ports of one host.
+
+The run is counted with the fan-out, in the kernel as on the wire; it needs fewer targets than a
+sweep, because chance does not put twenty failed attempts in order.
+"""
+
+from __future__ import annotations
+
+from procwire.config import Settings
+from procwire.detect.detector import SEQUENTIAL, Evidence
+from procwire.detect.figures import Figures, Verdict, reaches, share
+from procwire.record import Attempt
+
+
+def sequential(figures: Figures, settings: Settings) -> Verdict | None:
+    """A run of targets in order, most of which did not answer."""
+    limits = settings.sweep
+    connects = figures.kind is Attempt.CONNECT
+    setting = "unanswered" if connects else "mostly_unanswered"
+    least = limits.unanswered if connects else limits.mostly_unanswered
+    run = settings.fanout.sequential_run
+    if not reaches(figures.sequential_run, run) or figures.unanswered < least:
+        return None
+    return Verdict(
+        SEQUENTIAL,
+        figures.sequential_run,
+        SEQUENTIAL.severity - (figures.unanswered >= limits.mostly_unanswered),
+        (
+            Evidence("sequential_run", figures.sequential_run, run, "fanout.sequential_run"),
+            share(figures, least, f"sweep.{setting}"),
+            *figures.plain("hosts", "host_ports", "window_s"),
+            *figures.outcomes(),
+        ),
+    )
