@@ -15,7 +15,7 @@ APPLICATION_PORTS = (53, 5353, 123, 67, 68, 161, 162, 20000, 502)
 
 def frame(source: Random) -> tuple[bytes, int, int]:
     """(captured bytes, length on the wire, link type)"""
-    ethertype, body = network(source)
+    ethertype, body = encapsulated(source, *network(source))
     for _ in range(source.choice((0, 0, 0, 0, 0, 1, 2, 4, 5))):
         body = struct.pack(">HH", source.randrange(4096), ethertype) + body
         ethertype = source.choice(TAGS)
@@ -58,6 +58,26 @@ def network(source: Random) -> tuple[int, bytes]:
     if kind < 0.95:
         return 0x0806, arp(source)
     return source.choice(ETHERTYPES), padding(source)
+
+
+def encapsulated(source: Random, ethertype: int, body: bytes) -> tuple[int, bytes]:
+    """Perhaps in LLC/SNAP, PPPoE or MPLS, whose length field or end of stack is rarely wrong."""
+    kind = source.random()
+    if kind < 0.03:
+        snap = rarely(source, 0xAAAA03000000, (0xAAAA03000001, 0x424203000000)).to_bytes(6, "big")
+        body = snap + struct.pack(">H", ethertype) + body
+        return rarely(source, min(len(body), 1535), (7, 8, 1500)), body + padding(source)
+    if kind < 0.06:
+        protocol = {0x0800: 0x0021, 0x86DD: 0x0057}.get(ethertype, 0xC021)
+        size = rarely(source, 2 + len(body), (0, 1, 2, 65535))
+        return 0x8864, struct.pack(">HHHH", 0x1100, 7, size, protocol) + body + padding(source)
+    if kind < 0.1:
+        control = source.choice((b"", b"\0\0\0\1" + source.randbytes(12) + b"\x08\0"))
+        stack = [source.randrange(2**20) << 12 for _ in range(source.choice((1, 1, 2, 3, 16, 17)))]
+        stack[-1] |= rarely(source, 0x100, (0,))
+        labels = struct.pack(f">{len(stack)}I", *stack)
+        return source.choice((0x8847, 0x8848)), labels + control + body
+    return ethertype, body
 
 
 def padding(source: Random) -> bytes:
@@ -120,6 +140,8 @@ def extension(source: Random, kind: int, following: int) -> bytes:
 def transport(source: Random, icmp: int) -> tuple[int, bytes]:
     """(protocol, segment)"""
     payload = source.randbytes(source.randrange(20))
+    if source.random() < 0.15:
+        return tunnel(source)
     protocol = source.choice((6, 6, 17, 17, icmp, rarely(source, icmp, (1, 58, *OTHER_PROTOCOLS))))
     if protocol == 6:
         words = source.choice((0, 0, 3, 10))
@@ -134,6 +156,50 @@ def transport(source: Random, icmp: int) -> tuple[int, bytes]:
     else:
         segment = source.randbytes(8) + payload
     return protocol, segment[: rarely(source, len(segment), (0, 1, 3, 7, 8, 19))]
+
+
+def tunnel(source: Random) -> tuple[int, bytes]:
+    """(protocol, segment): a packet inside GRE, IP, VXLAN, Geneve or Teredo."""
+    ethertype, body = network(source)
+    protocol = rarely(source, {0x0800: 4, 0x86DD: 41}.get(ethertype, 47), (4, 41))
+    kind = source.randrange(5)
+    if kind == 0:
+        return protocol, body
+    if kind == 1:
+        return 47, gre(source, ethertype, body)
+    if source.random() < 0.5:
+        ethertype, body = 0x6558, source.randbytes(12) + struct.pack(">H", ethertype) + body
+    if kind == 2:
+        flags = rarely(source, 0x08000000, (0, 0x08000001))
+        port, payload = 4789, struct.pack(">II", flags, 77 << 8) + body
+    elif kind == 3:
+        words = source.choice((0, 0, 1, 63))
+        first = rarely(source, words, (0x40 | words,))
+        header = struct.pack(">BBHI", first, 0, ethertype, 77 << 8)
+        port, payload = 6081, header + bytes(4 * words) + body
+    else:
+        port, payload = 3544, teredo(source)
+    return 17, struct.pack(">HHHH", *source.sample((port, 40000), 2), 8 + len(payload), 0) + payload
+
+
+def gre(source: Random, ethertype: int, body: bytes) -> bytes:
+    flags = source.choice((0, 0x2000, 0x3000, 0xB000, rarely(source, 0, (0x4000, 2, 7))))
+    if source.random() < 0.3:
+        body = {0x0800: b"\x21", 0x86DD: b"\0\x57"}.get(ethertype, b"\xc0\x21") + body
+        flags, ethertype = source.choice((0x2001, 0x3081)), rarely(source, 0x880B, (0x0800,))
+    words = (flags & 0xB080).bit_count()
+    header = struct.pack(">HH", flags, ethertype) + source.randbytes(4 * words) + body
+    return header[: rarely(source, len(header), (0, 3, 4, 7, 4 + 4 * words))]
+
+
+def teredo(source: Random) -> bytes:
+    inner = bytearray(ipv6(source))
+    at = source.choice((8, 24))
+    inner[at : at + 4] = source.choice((b"\x20\1\0\0", b"\xfe\x80\0\0", b"\x20\1\r\xb8"))
+    names = source.choice((0, 0, 3, 255))
+    authentication = bytes([0, 1, names, 0]) + bytes(names + 9)
+    origin = bytes(2) + source.randbytes(6)
+    return source.choice((b"", authentication)) + source.choice((b"", origin)) + bytes(inner)
 
 
 def ports(source: Random) -> bytes:

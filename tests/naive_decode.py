@@ -7,10 +7,12 @@ captured; whatever cannot be judged is left as it is at that moment.
 from __future__ import annotations
 
 from naive_application import find_application
+from naive_tunnel import Inner, enter_gre, enter_udp, ip_link, unwrap
 from procwire.decode.columns import Packets
 
 ETHERNET, VLAN, ARP, IPV4, ICMP4, IPV6, ICMP6, TCP, UDP = range(1, 10)
 MALFORMED = 16
+GRE, INNER_IP_MALFORMED = 32, 35
 EXTENSIONS = {0, 43, 44, 51, 60, 135, 139, 140}
 FIXED_LINKS = {228: 0x0800, 229: 0x86DD}
 PPP_ETHERTYPES = {0x0021: 0x0800, 0x0057: 0x86DD}
@@ -53,13 +55,30 @@ def decode_naive(
     of one packet; starts and outer rows count within the packet."""
     packet = Packet(data, length)
     try:
-        decode_link(packet, link)
+        decode_nested(packet, link)
     except Skip as skip:
         return packet.fields, packet.spans, str(skip)
     return packet.fields, packet.spans, None
 
 
-def decode_link(packet: Packet, link: int) -> None:
+def decode_nested(packet: Packet, link: int, depth: int = 0) -> None:
+    """What lies inside a tunnel is a packet of its own, whose bytes begin further on."""
+    try:
+        decode_link(packet, link, depth > 0)
+    except Inner as inner:
+        if depth == 3:
+            raise Skip("too many layers") from None
+        within = Packet(packet.data[inner.start : inner.end], inner.end - inner.start)
+        within.fields, within.spans = packet.fields, packet.spans
+        known = len(packet.spans)
+        try:
+            decode_nested(within, inner.link, depth + 1)
+        finally:
+            for span in packet.spans[known:]:
+                span[1] += inner.start
+
+
+def decode_link(packet: Packet, link: int, inside: bool) -> None:
     outer = -1
     if link == 1:
         outer = packet.span(ETHERNET, 0, packet.length, -1)
@@ -79,7 +98,15 @@ def decode_link(packet: Packet, link: int) -> None:
             return
         packet.read(start, 4)
         ethertype, start = packet.number(start + 2, 2), start + 4
-    if ethertype == 0x0800:
+    unwrapped = unwrap(packet, ethertype, start)
+    if unwrapped is None:
+        cut = packet.length > len(packet.data)
+        raise Skip("snapped header" if cut else "truncated link header")
+    ethertype, start, packet.length = unwrapped
+    packet.data = packet.data[: packet.length]
+    if inside and ethertype in (0x0800, 0x86DD):
+        decode_inner_ip(packet, ethertype, start, outer)
+    elif ethertype == 0x0800:
         decode_ipv4(packet, start, outer)
     elif ethertype == 0x86DD:
         decode_ipv6(packet, start, outer)
@@ -87,6 +114,20 @@ def decode_link(packet: Packet, link: int) -> None:
         decode_arp(packet, start, outer)
     else:
         raise Skip("802.3 length frame" if ethertype < 1536 else "unknown ethertype")
+
+
+def decode_inner_ip(packet: Packet, ethertype: int, start: int, outer: int) -> None:
+    layer, version, fixed = (IPV4, 4, 20) if ethertype == 0x0800 else (IPV6, 6, 40)
+    first = packet.data[start] >> 4 if start < len(packet.data) else version
+    if packet.length - start < fixed or first != version:
+        packet.span(layer + MALFORMED, start, packet.length, -1)
+        packet.span(INNER_IP_MALFORMED, start, packet.length, -1)
+        return
+    packet.fields.update(dict.fromkeys(Packets._fields, 0))
+    own = len(packet.spans)
+    (decode_ipv4 if version == 4 else decode_ipv6)(packet, start, outer)
+    if packet.spans[own][0] > MALFORMED:
+        packet.span(INNER_IP_MALFORMED, start, packet.length, -1)
 
 
 def read_other_link(packet: Packet, link: int) -> tuple[int, int]:
@@ -240,7 +281,13 @@ def decode_transport(packet: Packet, start: int, end: int, own: int) -> None:
         (IPV6, 17): (UDP, 8),
         (IPV6, 58): (ICMP6, 8),
     }
-    kind = kinds.get((over, packet.fields["protocol"]))
+    protocol = packet.fields["protocol"]
+    if protocol in (4, 41):
+        raise Inner(ip_link(protocol), start, end)
+    if protocol == 47:
+        enter_gre(packet, start, end, packet.span(GRE, start, end, own))
+        return
+    kind = kinds.get((over, protocol))
     if kind is None:
         raise Skip("IP protocol not decoded")
     layer, fixed = kind
@@ -273,3 +320,5 @@ def decode_transport(packet: Packet, start: int, end: int, own: int) -> None:
     if layer in (TCP, UDP):
         message = start + fixed if layer == UDP else end - payload
         find_application(packet, span, message, message + payload)
+    if layer == UDP:
+        enter_udp(packet, message, message + payload)

@@ -10,6 +10,7 @@ import lupa.luajit21
 import numpy as np
 import pytest
 from example_frames import mixed
+from outermost import without_inner
 from procwire import layers
 from procwire.capture.batch import ETHERNET, PacketBatch
 from procwire.compiler.to_suricata import GATE, expression
@@ -87,7 +88,7 @@ def found_by_numba(packets: list[bytes]) -> list[set[int]]:
         link=np.full(count, ETHERNET, np.uint16),
         first=1,
     )
-    decoded = decode(batch)
+    decoded = without_inner(decode(batch))
     intact = np.isin(decoded.spans.layer, (layers.IPV4, layers.IPV6))
     over_ip = set(decoded.spans.packet[intact].tolist())
     sids: list[set[int]] = [set() for _ in packets]

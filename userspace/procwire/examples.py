@@ -20,7 +20,7 @@ IPV6_TEMPLATE = bytes.fromhex("6000 0000 0000 0040") + IPV6_ADDRESSES
 FRAGMENT = 44
 
 LINK_TYPES = {"vlan": 0x8100, "arp": 0x0806, "ipv4": 0x0800, "ipv6": 0x86DD}
-PROTOCOLS = {"icmp4": 1, "icmp6": 58, "tcp": 6, "udp": 17}
+PROTOCOLS = {"icmp4": 1, "icmp6": 58, "tcp": 6, "udp": 17, "gre": 47, "inner_ip": 4}
 # The transport of each application layer, and its port.
 SERVICES = {
     "dns": ("udp", 53),

@@ -25,6 +25,7 @@ UDP_MALFORMED = UDP + MALFORMED
 GRE = 32
 SCTP = 33
 IGMP = 34
+INNER_IP_MALFORMED = 35  # beside the malformed span of an IP header inside a tunnel
 DNS = 40
 NTP = 41
 DHCP = 42
@@ -51,6 +52,7 @@ LAYER_NAMES = {
     GRE: "gre",
     SCTP: "sctp",
     IGMP: "igmp",
+    INNER_IP_MALFORMED: "inner_ip_malformed",
     DNS: "dns",
     NTP: "ntp",
     DHCP: "dhcp",

@@ -80,6 +80,19 @@ NATIVE = {
     "ipv6.bad_version": ("ipv6.wrong_ip_version",),
     "ipv6.truncated": ("ipv6.trunc_pkt",),
     "ipv6.exthdr_truncated": ("ipv6.trunc_exthdr",),
+    "gre.bad_header": (
+        "gre.pkt_too_small",
+        "gre.wrong_version",
+        "gre.version0_hdr_too_big",
+        "gre.version1_chksum",
+        "gre.version1_route",
+        "gre.version1_ssr",
+        "gre.version1_recur",
+        "gre.version1_flags",
+        "gre.version1_no_key",
+        "gre.version1_wrong_protocol",
+        "gre.version1_hdr_too_big",
+    ),
     "icmp4.truncated": ("icmpv4.pkt_too_small",),
     "icmp6.truncated": ("icmpv6.pkt_too_small",),
 }
@@ -93,7 +106,10 @@ PARTLY_NATIVE = {
 # Nor does one with an IPv6 extension header behind which nothing follows.
 HIDING = (*(name for name in NATIVE if not name.startswith("icmp")), *PARTLY_NATIVE)
 
-HOST_ONLY_LAYERS = {"arp": "Suricata decodes no ARP that a rule could see"}
+HOST_ONLY_LAYERS = {
+    "arp": "Suricata decodes no ARP that a rule could see",
+    "inner_ip_malformed": "Suricata judges it as a packet of its own, by IPv4's and IPv6's rules",
+}
 
 # Checks over several packets that Suricata makes, too: the keyword of each of its events. It keeps
 # state of its own, with other limits, so it may find more or fewer.

@@ -13,8 +13,8 @@ from procwire.words import Span
 
 
 class Packets(NamedTuple):
-    """One row per packet of a batch, of its outermost network and transport layer. Absent fields
-    are 0.
+    """One row per packet of a batch, of its network and transport layer; inside tunnels, those of
+    the innermost packet. Absent fields are 0.
 
     network: uint8, layers.IPV4, IPV6, ARP or 0; protocol: uint8, IP protocol after extension
     headers; src_hi, src_lo, dst_hi, dst_lo: uint64, addresses as big-endian halves, IPv4 mapped
@@ -60,6 +60,26 @@ class Spans(NamedTuple):
     captured: NDArray[np.int32]
     length: NDArray[np.int32]
     outer: NDArray[np.int32]
+
+
+@fused
+def forget(packets: Packets, row: int) -> None:
+    """Make every column of a row 0."""
+    packets.network[row] = 0
+    packets.protocol[row] = 0
+    packets.transport[row] = 0
+    packets.tcp_flags[row] = 0
+    packets.ttl[row] = 0
+    packets.fragment[row] = 0
+    packets.src_hi[row] = 0
+    packets.src_lo[row] = 0
+    packets.dst_hi[row] = 0
+    packets.dst_lo[row] = 0
+    packets.src_port[row] = 0
+    packets.dst_port[row] = 0
+    packets.payload[row] = 0
+    packets.seq[row] = 0
+    packets.ack[row] = 0
 
 
 @fused

@@ -1,7 +1,8 @@
 """Decodes a batch of packets in one pass: bytes to one row per packet and one row per layer.
 
 link.py reduces every link type to an ethertype and what follows it; network.py and transport.py
-take it from there. Only captured bytes are read, and a header is short only where the wire was.
+take it from there, and what they find to be a tunnel is decoded in turn. Only captured bytes are
+read, and a header is short only where the wire was.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from numpy.typing import NDArray
 from procwire import layers
 from procwire.capture import batch as links
 from procwire.capture.batch import PacketBatch
-from procwire.capture.fields import u16
-from procwire.decode.columns import Decoded, Packets, Spans
+from procwire.capture.fields import u8, u16
+from procwire.decode.columns import Decoded, Packets, Spans, forget
+from procwire.decode.encapsulation import CUT, PSEUDOWIRE, unwrap_llc, unwrap_mpls, unwrap_pppoe
 from procwire.decode.link import (
     ETHERTYPE_ARP,
     ETHERTYPE_IPV4,
     ETHERTYPE_IPV6,
+    ETHERTYPE_PPPOE,
+    ETHERTYPES_MPLS,
     link_ethertype,
     link_header_size,
 )
@@ -25,14 +29,17 @@ from procwire.decode.network import decode_arp, decode_ipv4, decode_ipv6
 from procwire.decode.output import (
     LENGTH_FRAME,
     LINK_TRUNCATED,
+    NO_TUNNEL,
     NOT_SKIPPED,
     SKIP_REASONS,
     SNAPPED,
+    TOO_MANY_LAYERS,
     TOO_MANY_TAGS,
     UNKNOWN_ETHERTYPE,
     Extent,
     Output,
     after,
+    carry,
     emit,
 )
 from procwire.jit import fused, kernel
@@ -41,8 +48,11 @@ __all__ = ["SKIP_REASONS", "decode"]
 
 _TAG = 4
 _TAG_LIMIT = 4
-# Ethernet, four tags, a network, a transport and an application layer.
-_SPANS_A_PACKET = _TAG_LIMIT + 4
+_TUNNEL_LIMIT = 3
+# Ethernet, four tags, a network, a transport and an application layer, each time; a malformed
+# network layer in a tunnel has two spans and nothing behind.
+_SPANS_A_PACKET = (_TAG_LIMIT + 4) * (_TUNNEL_LIMIT + 1)
+_IPV4_HEADER, _IPV6_HEADER = 20, 40
 
 # IEEE 802.1Q, 802.1ad, and what came before 802.1ad.
 _TAG_ETHERTYPES = (0x8100, 0x88A8, 0x9100)
@@ -85,8 +95,8 @@ def decode(batch: PacketBatch) -> Decoded:
         outer=np.empty(capacity, np.int32),
     )
     skipped = np.zeros(len(SKIP_REASONS), np.int64)
-    used = np.zeros(1, np.int64)
-    bad_row = _decode_packets(batch, Output(packets, spans, used), skipped)
+    used, inner = np.zeros(1, np.int64), np.zeros(4, np.int64)
+    bad_row = _decode_packets(batch, Output(packets, spans, used, inner), skipped)
     if bad_row >= 0:
         raise ValueError(f"row {bad_row} of the batch does not lie in its data")
     return Decoded(packets, Spans._make(column[: used[0]] for column in spans), skipped)
@@ -105,15 +115,33 @@ def _decode_packets(batch: PacketBatch, output: Output, skipped: NDArray[np.int6
             return row
         if not 0 <= frame.start <= batch.data.size - frame.captured:
             return row
-        reason = _decode_frame(batch.data, frame, batch.link[row], row, output)
+        reason = _decode_nested(batch.data, frame, int(np.int64(batch.link[row])), row, output)
         if reason != NOT_SKIPPED:
             skipped[reason] += 1
     return -1
 
 
 @fused
-def _decode_frame(
+def _decode_nested(
     data: NDArray[np.uint8], frame: Extent, link: int, row: int, output: Output
+) -> int:
+    """Decode a frame, and what its tunnels carry; returns why not further."""
+    depth, inner = 0, output.inner
+    while True:
+        inner[0] = NO_TUNNEL
+        reason = _decode_frame(data, frame, link, row, depth > 0, output)
+        if inner[0] == NO_TUNNEL:
+            return reason
+        if depth == _TUNNEL_LIMIT:
+            return TOO_MANY_LAYERS
+        depth += 1
+        link = int(inner[0])
+        frame = Extent(int(inner[1]), int(inner[2]), int(inner[3]))
+
+
+@fused
+def _decode_frame(
+    data: NDArray[np.uint8], frame: Extent, link: int, row: int, inside: bool, output: Output
 ) -> int:
     outer = -1
     if link == links.ETHERNET:
@@ -137,6 +165,45 @@ def _decode_frame(
             return SNAPPED
         ethertype = u16(data, rest.start + 2, True)
         rest = after(rest, _TAG)
+    if ethertype < _SMALLEST_ETHERTYPE:
+        ethertype, rest = unwrap_llc(data, ethertype, rest)
+    elif ethertype == ETHERTYPE_PPPOE:
+        ethertype, rest = unwrap_pppoe(data, rest)
+    elif ethertype in ETHERTYPES_MPLS:
+        ethertype, rest = unwrap_mpls(data, rest)
+        if ethertype == PSEUDOWIRE:
+            return carry(output, links.ETHERNET, rest)
+    if ethertype == CUT:
+        return SNAPPED if rest.captured < rest.length else LINK_TRUNCATED
+    in_tunnel = inside and ethertype in (ETHERTYPE_IPV4, ETHERTYPE_IPV6)
+    if in_tunnel and not _begins_ip(data, rest, ethertype):
+        over_ipv4 = ethertype == ETHERTYPE_IPV4
+        emit(output, row, layers.IPV4_MALFORMED if over_ipv4 else layers.IPV6_MALFORMED, rest, -1)
+        emit(output, row, layers.INNER_IP_MALFORMED, rest, -1)
+        return NOT_SKIPPED
+    if in_tunnel:
+        forget(output.packets, row)
+    network = int(output.used[0])
+    reason = _decode_network(data, rest, row, ethertype, outer, output)
+    if in_tunnel and output.spans.layer[network] > layers.MALFORMED:
+        emit(output, row, layers.INNER_IP_MALFORMED, rest, -1)
+    return reason
+
+
+@fused
+def _begins_ip(data: NDArray[np.uint8], packet: Extent, ethertype: int) -> bool:
+    """Whether an inner packet is long enough for its header and names its version. If not, its row
+    keeps the columns of the outer packet."""
+    over_ipv4 = ethertype == ETHERTYPE_IPV4
+    if packet.length < (_IPV4_HEADER if over_ipv4 else _IPV6_HEADER):
+        return False
+    return packet.captured == 0 or u8(data, packet.start) >> 4 == (4 if over_ipv4 else 6)
+
+
+@fused
+def _decode_network(
+    data: NDArray[np.uint8], rest: Extent, row: int, ethertype: int, outer: int, output: Output
+) -> int:
     if ethertype == ETHERTYPE_IPV4:
         return decode_ipv4(data, rest, row, outer, output)
     if ethertype == ETHERTYPE_IPV6:

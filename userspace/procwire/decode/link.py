@@ -14,8 +14,9 @@ from procwire.decode.output import Extent
 from procwire.jit import fused
 
 ETHERTYPE_IPV4, ETHERTYPE_ARP, ETHERTYPE_IPV6 = 0x0800, 0x0806, 0x86DD
+ETHERTYPE_PPPOE, ETHERTYPES_MPLS = 0x8864, (0x8847, 0x8848)
 # Stands for whatever else a link header names that has no ethertype.
-_NO_ETHERTYPE = 0xFFFF
+NO_ETHERTYPE = 0xFFFF
 
 _ETHERNET_HEADER, _ETHERNET_TYPE = 14, 12
 _SLL_HEADER, _SLL_TYPE = 16, 14
@@ -70,7 +71,7 @@ def link_ethertype(data: NDArray[np.uint8], frame: Extent, link: int) -> int:
     if link == links.RAW or link == links.RAW_BSD:
         version_6 = frame.captured > 0 and u8(data, frame.start) >> 4 == 6
         return ETHERTYPE_IPV6 if version_6 else ETHERTYPE_IPV4
-    return _NO_ETHERTYPE
+    return NO_ETHERTYPE
 
 
 @fused
@@ -81,7 +82,7 @@ def _family_ethertype(data: NDArray[np.uint8], frame: Extent) -> int:
         family = u32(data, frame.start, True)
     if family == _FAMILY_IPV4:
         return ETHERTYPE_IPV4
-    return ETHERTYPE_IPV6 if family in _FAMILIES_IPV6 else _NO_ETHERTYPE
+    return ETHERTYPE_IPV6 if family in _FAMILIES_IPV6 else NO_ETHERTYPE
 
 
 @fused
@@ -90,10 +91,15 @@ def _ppp_ethertype(data: NDArray[np.uint8], frame: Extent) -> int:
         return u16(data, frame.start + _CISCO_TYPE, True)
     at = frame.start + _ppp_protocol(data, frame)
     compressed = _ppp_protocol_size(data, frame) == 1
-    protocol = u8(data, at) if compressed else u16(data, at, True)
+    return ppp_ethertype(u8(data, at) if compressed else u16(data, at, True))
+
+
+@fused
+def ppp_ethertype(protocol: int) -> int:
+    """The ethertype of what a PPP protocol number stands for."""
     if protocol == _PPP_IPV4:
         return ETHERTYPE_IPV4
-    return ETHERTYPE_IPV6 if protocol == _PPP_IPV6 else _NO_ETHERTYPE
+    return ETHERTYPE_IPV6 if protocol == _PPP_IPV6 else NO_ETHERTYPE
 
 
 @fused

@@ -22,6 +22,7 @@ SKIP_REASONS = (
     "IP fragment",
     "too many extension headers",
     "IP protocol not decoded",
+    "too many layers",
 )
 """Why a packet's inner layers were not decoded, where its own fault in a decoded layer is not the
 reason. A packet counts once at most."""
@@ -35,8 +36,10 @@ reason. A packet counts once at most."""
     FRAGMENT,
     TOO_MANY_EXTENSIONS,
     UNKNOWN_PROTOCOL,
+    TOO_MANY_LAYERS,
 ) = range(len(SKIP_REASONS))
 NOT_SKIPPED = -1
+NO_TUNNEL = -1
 
 
 class Extent(NamedTuple):
@@ -50,11 +53,15 @@ class Extent(NamedTuple):
 
 
 class Output(NamedTuple):
-    """The arrays a decode kernel fills. used: int64 (1,), rows of spans filled so far."""
+    """The arrays a decode kernel fills. used: int64 (1,), rows of spans filled so far; inner: int64
+    (4,), the packet that the one decoded last is a tunnel for: its link type or NO_TUNNEL, and its
+    extent.
+    """
 
     packets: Packets
     spans: Spans
     used: NDArray[np.int64]
+    inner: NDArray[np.int64]
 
 
 @fused
@@ -85,6 +92,15 @@ def emit(output: Output, row: int, layer: int, extent: Extent, outer: int) -> in
     spans.outer[at] = outer
     output.used[0] = at + 1
     return at
+
+
+@fused
+def carry(output: Output, link: int, payload: Extent) -> int:
+    """What was decoded is a tunnel: `payload` is the packet inside, of that link type. Nothing was
+    skipped."""
+    inner = output.inner
+    inner[0], inner[1], inner[2], inner[3] = link, payload.start, payload.captured, payload.length
+    return NOT_SKIPPED
 
 
 @fused

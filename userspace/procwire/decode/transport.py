@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire import layers
+from procwire.capture import batch as links
 from procwire.capture.fields import u8, u16, u32
 from procwire.decode.application import decode_datagram_payload, decode_segment_payload
 from procwire.decode.output import (
@@ -16,13 +17,17 @@ from procwire.decode.output import (
     UNKNOWN_PROTOCOL,
     Extent,
     Output,
+    carry,
     emit,
     first,
     malformed,
 )
+from procwire.decode.tunnel import decode_gre, enter_udp_tunnel
 from procwire.jit import fused
 
 _PROTOCOL_ICMP4, _PROTOCOL_TCP, _PROTOCOL_UDP, _PROTOCOL_ICMP6 = 1, 6, 17, 58
+# RFC 2003, RFC 4213 and RFC 2473, RFC 2784.
+_PROTOCOL_IPV4, _PROTOCOL_IPV6, _PROTOCOL_GRE = 4, 41, 47
 
 _TCP_HEADER = 20
 _UDP_HEADER = 8
@@ -41,6 +46,12 @@ def decode_transport(
         return _decode_tcp(data, segment, row, network, output)
     if protocol == _PROTOCOL_UDP:
         return _decode_udp(data, segment, row, network, output)
+    if protocol == _PROTOCOL_IPV4:
+        return carry(output, links.IPV4, segment)
+    if protocol == _PROTOCOL_IPV6:
+        return carry(output, links.IPV6, segment)
+    if protocol == _PROTOCOL_GRE:
+        return decode_gre(data, segment, row, network, output)
     if protocol == _PROTOCOL_ICMP4 and over_ipv4:
         span = emit(output, row, layers.ICMP4, segment, network)
         return _decode_icmp(data, segment, row, span, _ICMP4_HEADER, output)
@@ -91,8 +102,9 @@ def _decode_udp(
         return malformed(output, span)
     output.packets.transport[row] = layers.UDP
     output.packets.payload[row] = size - _UDP_HEADER
-    decode_datagram_payload(data, first(segment, size), _UDP_HEADER, row, span, output)
-    return NOT_SKIPPED
+    datagram = first(segment, size)
+    decode_datagram_payload(data, datagram, _UDP_HEADER, row, span, output)
+    return enter_udp_tunnel(data, datagram, output)
 
 
 @fused

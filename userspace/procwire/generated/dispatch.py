@@ -7,10 +7,12 @@ from procwire.generated import (
     dnp3,
     dns,
     ethernet,
+    gre,
     icmp4,
     icmp4_malformed,
     icmp6,
     icmp6_malformed,
+    inner_ip_malformed,
     ipv4,
     ipv4_malformed,
     ipv6,
@@ -42,6 +44,8 @@ LAYERS = {
     23: icmp6_malformed.RULES,
     24: tcp_malformed.RULES,
     25: udp_malformed.RULES,
+    32: gre.RULES,
+    35: inner_ip_malformed.RULES,
     40: dns.RULES,
     41: ntp.RULES,
     42: dhcp.RULES,
@@ -64,6 +68,8 @@ ipv6_malformed_verdict = ipv6_malformed.verdict
 icmp6_malformed_verdict = icmp6_malformed.verdict
 tcp_malformed_verdict = tcp_malformed.verdict
 udp_malformed_verdict = udp_malformed.verdict
+gre_verdict = gre.verdict
+inner_ip_malformed_verdict = inner_ip_malformed.verdict
 dns_verdict = dns.verdict
 ntp_verdict = ntp.verdict
 dhcp_verdict = dhcp.verdict
@@ -109,6 +115,10 @@ def verdicts(data, spans, hits):
             hits[row] = tcp_malformed_verdict(p, outer)
         elif layer == 25:
             hits[row] = udp_malformed_verdict(p, outer)
+        elif layer == 32:
+            hits[row] = gre_verdict(p, outer)
+        elif layer == 35:
+            hits[row] = inner_ip_malformed_verdict(p, outer)
         elif layer == 40:
             hits[row] = dns_verdict(p, outer)
         elif layer == 41:

@@ -1,0 +1,113 @@
+"""The plain twin of procwire.decode.tunnel and encapsulation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from naive_decode import Packet
+
+TUNNELLED = {0x0800: 228, 0x86DD: 229, 0x6558: 1}
+
+
+class Inner(Exception):
+    """What was decoded carries a packet: its link type and where it lies."""
+
+    def __init__(self, link: int, start: int, end: int) -> None:
+        super().__init__()
+        self.link, self.start, self.end = link, start, end
+
+
+def ip_link(protocol: int) -> int:
+    return {4: 228, 41: 229}[protocol]
+
+
+def unwrap(packet: Packet, ethertype: int, start: int) -> tuple[int, int, int] | None:
+    """(ethertype, start, end) of what LLC/SNAP, PPPoE or MPLS carries; None where it is cut."""
+    data, end = packet.data[start:], packet.length
+    if ethertype < 1536:
+        snap = data[:6] == bytes.fromhex("aaaa03000000") and len(data) >= 8
+        if snap and 8 <= ethertype <= end - start:
+            return int.from_bytes(data[6:8], "big"), start + 8, start + ethertype
+    if ethertype == 0x8864:
+        if len(data) < 8:
+            return None
+        size = int.from_bytes(data[4:6], "big")
+        if 2 <= size <= end - start - 6:
+            end = start + 6 + size
+        kind = {0x0021: 0x0800, 0x0057: 0x86DD}.get(int.from_bytes(data[6:8], "big"), 0xFFFF)
+        return kind, start + 8, end
+    if ethertype in (0x8847, 0x8848):
+        return unwrap_labels(packet, start)
+    return ethertype, start, end
+
+
+def unwrap_labels(packet: Packet, start: int) -> tuple[int, int, int] | None:
+    for _ in range(16):
+        if len(packet.data) - start <= 4:
+            return None
+        start += 4
+        if packet.data[start - 2] & 1:
+            break
+    else:
+        return 0xFFFF, start, packet.length
+    first = packet.data[start] >> 4
+    if first == 0 and packet.length - start > 4:
+        raise Inner(1, start + 4, packet.length)
+    return {4: 0x0800, 6: 0x86DD}.get(first, 0xFFFF), start, packet.length
+
+
+def enter_gre(packet: Packet, start: int, end: int, own: int) -> None:
+    from naive_decode import Skip
+
+    if end - start < 4:
+        return
+    flags, carried = packet.number(start, 2), packet.number(start + 2, 2)
+    words = 1 + sum(bool(flags & bit) for bit in (0x8000, 0x2000, 0x1000))
+    version = flags & 7
+    words += version == 1 and bool(flags & 0x80)
+    inner = start + 4 * words
+    if version > 1 or inner > end:
+        return
+    link = {0x880B: 9}.get(carried) if version == 1 else TUNNELLED.get(carried)
+    if version == 0 and flags & 0x4000:
+        link = None
+    if link is None:
+        raise Skip("IP protocol not decoded")
+    if inner < end:
+        raise Inner(link, inner, end)
+
+
+def enter_udp(packet: Packet, start: int, end: int) -> None:
+    """start, end: the datagram's payload."""
+    source, destination = packet.number(start - 8, 2), packet.number(start - 6, 2)
+    data = packet.data[start:end]
+    if destination == 4789 and len(data) >= 8:
+        if data[:4] == b"\x08\0\0\0":
+            raise Inner(1, start + 8, end)
+    elif destination == 6081 and len(data) >= 8:
+        inner = start + 8 + data[0] % 64 * 4
+        link = TUNNELLED.get(int.from_bytes(data[2:4], "big"))
+        if data[0] < 64 and link and inner < end:
+            raise Inner(link, inner, end)
+    elif 3544 in (source, destination):
+        enter_teredo(packet, start, end)
+
+
+def enter_teredo(packet: Packet, start: int, end: int) -> None:
+    def rest() -> bytes:
+        return packet.data[start:end]
+
+    if rest()[:2] == b"\0\1" and len(rest()) >= 4:
+        start = min(start + 13 + rest()[2] + rest()[3], end)
+    if rest()[:2] == b"\0\0":
+        start = min(start + 8, end)
+    header = rest()[:40]
+    if len(header) < 40 or header[0] >> 4 != 6:
+        return
+    known = any(
+        header[at : at + 2] == b"\xfe\x80" or header[at : at + 4] == b"\x20\x01\0\0"
+        for at in (8, 24)
+    )
+    if known and int.from_bytes(header[4:6], "big") == end - start - 40:
+        raise Inner(229, start, end)
