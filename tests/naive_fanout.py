@@ -1,6 +1,8 @@
 """Twin of detect/fanout.py that keeps every attempt and counts from scratch at every step.
 
 `exact` beside each report holds the true numbers of hosts and pairs, which the sketches estimate.
+What a window held when it turned to its next bucket is kept apart, in `turned`: the kernel does not
+tell it.
 """
 
 from __future__ import annotations
@@ -77,6 +79,7 @@ class NaiveFanOut:
         """windows: lengths in ns; thresholds: hosts, host_ports, failures, sequential_run."""
         self.windows, self.thresholds = windows, dict(zip(Measure, thresholds, strict=True))
         self.subjects = {}
+        self.turned = []
 
     def attempt(self, time, source, address, port):
         subject = self._rolled(time, source)
@@ -129,8 +132,13 @@ class NaiveFanOut:
 
     def _rolled(self, time, source):
         subject = self.subjects.setdefault(source, Subject())
-        for length, buckets in zip(self.windows, subject.buckets, strict=True):
+        for window, (length, buckets) in enumerate(zip(self.windows, subject.buckets, strict=True)):
             grid = time - time % length, time - (time + length // 2) % length
+            if any(subject.levels[window, measure] for measure in Measure):
+                older = min(buckets, key=lambda bucket: bucket.start)
+                if older.start != grid[buckets.index(older)]:
+                    report = self._report(time, subject, window, older, 0, 0)
+                    self.turned.append(report)
             for index, start in enumerate(grid):
                 if buckets[index].start != start:
                     buckets[index] = Bucket(start)
@@ -153,26 +161,30 @@ class NaiveFanOut:
                 if figure < threshold:
                     subject.levels[window, measure] = 0
                 elif report is None and figure >= threshold * 10 ** subject.levels[window, measure]:
-                    report = {
-                        "time_ns": time,
-                        "window_ns": self.windows[window],
-                        "window_start_ns": bucket.start,
-                        "first_ns": bucket.first,
-                        "measure": measure,
-                        "threshold": threshold * 10 ** subject.levels[window, measure],
-                        "attempts": bucket.attempts,
-                        "established": bucket.established,
-                        "refused": bucket.refused,
-                        "failures": bucket.failures,
-                        "hosts": figures[Measure.HOSTS],
-                        "host_ports": figures[Measure.HOST_PORTS],
-                        "sequential_run": bucket.run,
-                        "first": subject.first,
-                        "last": subject.last,
-                        "sample": tuple(subject.sample),
-                        "samples": min(subject.sampled, 8),
-                        "exact": (len(bucket.hosts), len(bucket.pairs)),
-                    }
+                    crossed = threshold * 10 ** subject.levels[window, measure]
+                    report = self._report(time, subject, window, bucket, measure, crossed)
                     while figure >= threshold * 10 ** subject.levels[window, measure]:
                         subject.levels[window, measure] += 1
         return report
+
+    def _report(self, time, subject, window, bucket, measure, threshold):
+        return {
+            "time_ns": time,
+            "window_ns": self.windows[window],
+            "window_start_ns": bucket.start,
+            "first_ns": bucket.first,
+            "measure": measure,
+            "threshold": threshold,
+            "attempts": bucket.attempts,
+            "established": bucket.established,
+            "refused": bucket.refused,
+            "failures": bucket.failures,
+            "hosts": estimate(bucket.host_hashes),
+            "host_ports": estimate(bucket.pair_hashes),
+            "sequential_run": bucket.run,
+            "first": subject.first,
+            "last": subject.last,
+            "sample": tuple(subject.sample),
+            "samples": min(subject.sampled, 8),
+            "exact": (len(bucket.hosts), len(bucket.pairs)),
+        }

@@ -122,7 +122,8 @@ def test_a_level_falls_back_when_the_window_has_passed():
     ]
     settings = FanOutSettings(sequential_run=0, host_ports=0)
     events = FanOut(settings).update(table(rows))
-    assert len(events) == 6
+    assert events["measure"].tolist() == [Measure.HOSTS] * 3 + [0] * 3 + [Measure.HOSTS] * 3
+    assert events["hosts"].tolist() == [25, 26, 27, 30, 30, 30, 25, 26, 27]
 
 
 def test_a_threshold_of_zero_is_off():
@@ -176,9 +177,11 @@ def test_equals_its_twin_wherever_batches_end(steps, batch):
     expected = []
     for time, source, host, port, outcome in rows:
         if outcome in (Outcome.PENDING, Outcome.SENT):
-            expected.append(twin.attempt(time, source, host, port))
+            report = twin.attempt(time, source, host, port)
         else:
-            expected.append(twin.end(time, source, outcome))
+            report = twin.end(time, source, outcome)
+        expected += [*twin.turned, report]
+        twin.turned.clear()
     expected = [report for report in expected if report is not None]
     detector = FanOut(limits)
     events = [

@@ -176,6 +176,16 @@ def test_thresholds_of_zero_are_off():
         assert found(attempts(*SCANS[name]), off) == []
 
 
+def test_a_shape_that_shows_late_is_seen_when_the_window_turns():
+    targets = [(NETWORK + i % 10 * 977, 3 + 5 * (i // 10)) for i in range(200)]
+    rows = attempts(Attempt.CONNECT, targets, [REFUSED, FOUND] * 100, step=SECOND // 2)
+    later = attempts(Attempt.CONNECT, [(NETWORK, 3)], [FOUND])
+    later["time"] += 700 * SECOND
+    observed = Scans().update(np.concatenate([rows, later]))
+    assert {scan.detector.id for scan in observed} == {"scan.port_vertical"}
+    assert observed[-1].evidence[0].value > 150
+
+
 def test_totals_are_told_at_the_end():
     scans, episodes = Scans(), Episodes()
     rows = attempts(Attempt.CONNECT, hosts(9, 445), [LOST] * 9)

@@ -54,9 +54,11 @@ class FanOut:
         connections: record.CONNECTION (n,), in event time. A row of origin wire is an attempt
         (outcome pending or sent) or the end of an earlier one; a row of any other origin is a whole
         connection, attempt and end. At most one report per attempt and per end: the first measure
-        of the first window that crossed. Times of the result are ns since the epoch.
+        of the first window that crossed; and, measure 0, one of each window that was reported and
+        turns to its next bucket. Times of the result are ns since the epoch.
         """
-        reports = _room(2 * len(connections))
+        # An attempt, an end and every window.
+        reports = _room((2 + FANOUT_WINDOWS) * len(connections))
         return self._events(reports, count_connections(self._state, connections, reports))
 
     def totals(self) -> NDArray[np.void]:

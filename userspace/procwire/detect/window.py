@@ -239,15 +239,42 @@ def _judge(state: State, slot: _Whole, time: int, reports: Reports, at: int) -> 
     return written
 
 
+@fused
+def _turn(state: State, slot: _Whole, time: int, reports: Reports, at: int) -> int:
+    """Write the last figures of each window of which something was reported and whose bucket is
+    over: between two crossings its shape may have changed. The number of reports written."""
+    written = 0
+    for window in range(_WINDOWS):
+        older, length = _older(state, slot, window), state.windows[window]
+        start = time - (time + older * (length // 2)) % length
+        reported = False
+        for measure in range(_MEASURES):
+            reported |= state.levels[slot, window, measure] > 0
+        if reported and state.buckets[slot, window, older].start != start:
+            _report(state, slot, time, reports, at + written, _last_figures(state, slot, window))
+            written += 1
+    return written
+
+
+@fused
+def _last_figures(state: State, slot: _Whole, window: int) -> Crossing:
+    """What a window holds; its measure is -1: nothing was crossed."""
+    older = _older(state, slot, window)
+    hosts = estimate(state.sketches[slot, window, older, _HOSTS])
+    pairs = estimate(state.sketches[slot, window, older, _PAIRS])
+    return Crossing(window, -1, 0, hosts, pairs)
+
+
 @kernel
 def count_connections(state: State, connections: NDArray[np.void], reports: Reports) -> int:
-    """Enter record.CONNECTION rows (n,), writing reports (room for 2n); how many were written.
+    """Enter record.CONNECTION rows (n,), writing reports (room for 5n); how many were written.
 
     A row of origin wire is an attempt, or the end of an earlier one; any other row is both."""
     written = 0
     for i in range(len(connections)):
         row = connections[i]
         slot = _subject(state, row)
+        written += _turn(state, slot, row.time, reports, written)
         _roll(state, slot, row.time)
         ended = row.outcome != _PENDING and row.outcome != _SENT
         if row.origin != _WIRE or not ended:
@@ -265,7 +292,7 @@ def count_connections(state: State, connections: NDArray[np.void], reports: Repo
 @kernel
 def final_reports(state: State, reports: Reports) -> int:
     """Write the longest window's figures of each subject of which something was reported (room for
-    one report a subject); how many were written. Their measure is -1: nothing was crossed."""
+    one report a subject); how many were written."""
     written = 0
     window = _WINDOWS - 1
     for slot in range(len(state.subjects)):
@@ -275,10 +302,7 @@ def final_reports(state: State, reports: Reports) -> int:
                 reported |= state.levels[slot, level_window, measure] > 0
         if not reported:
             continue
-        older = _older(state, slot, window)
-        hosts = estimate(state.sketches[slot, window, older, _HOSTS])
-        pairs = estimate(state.sketches[slot, window, older, _PAIRS])
         time = state.subjects[slot].active
-        _report(state, slot, time, reports, written, Crossing(window, -1, 0, hosts, pairs))
+        _report(state, slot, time, reports, written, _last_figures(state, slot, window))
         written += 1
     return written
