@@ -7,6 +7,7 @@ import numpy as np
 from procwire import layers
 from procwire.decode import tcp_state
 from procwire.decode.flow_table import DATAGRAMS, END, FLOW, FlowTable, begin, is_over
+from procwire.decode.observations import REPEATED, RST_NO_SESSION
 
 
 def _conversation():
@@ -28,12 +29,12 @@ def follow(packets):
         sender = ends.index((src, sport))
         key = transport, *ends
         if transport == layers.TCP and key not in flows and flags & tcp_state.RST:
-            yield None, 0, tcp_state.RST_NO_SESSION
+            yield None, 0, RST_NO_SESSION
             continue
         segment = tcp_state.Segment(flags, seq, ack, payload, sender, False, time)
         if key not in flows or is_over(flows[key][1].flows[0], time):
             tcp = transport == layers.TCP
-            state = tcp_state.opening_state(segment) if tcp else DATAGRAMS
+            state = tcp_state.opening_state(flags) if tcp else DATAGRAMS
             name = flows[key][0] if key in flows else order
             order += key not in flows
             flows[key] = name, _conversation()
@@ -44,4 +45,4 @@ def follow(packets):
         flow.last = time
         end.packets += 1
         end.bytes += payload
-        yield name, sender ^ int(flow.origin), seen & ~tcp_state.REPEATED
+        yield name, sender ^ int(flow.origin), seen & ~REPEATED

@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive_flow import follow
 from procwire import layers
-from procwire.decode.columns import Decoded, Packets, Spans
-from procwire.decode.flow import NO_FLOW, Flows
-from procwire.decode.tcp_state import ACK, FIN, OBSERVATIONS, RST, SYN
+from procwire.decode.columns import Packets, Spans
+from procwire.decode.flow import Flows
+from procwire.decode.observations import OBSERVATIONS
+from procwire.decode.source import NO_FLOW, NO_SPAN, Source, blank_columns
+from procwire.decode.tcp_state import ACK, FIN, RST, SYN
 from procwire.errors import UsageError
 
 SECOND = 1_000_000_000
@@ -21,7 +23,7 @@ NO_SPANS = Spans(*(np.zeros(0, kind) for kind in ("i4", "u1", "i8", "i4", "i4", 
 
 
 def decoded(packets):
-    """What decode() gives, without spans, for tuples as naive_flow.follow takes them; and times."""
+    """Packets and times of tuples as naive_flow.follow takes them."""
     columns = {
         name: np.zeros(len(packets), kind)
         for name, kind in zip(Packets._fields, KINDS, strict=True)
@@ -34,15 +36,24 @@ def decoded(packets):
         columns["tcp_flags"][i], columns["payload"][i] = flags, payload
         columns["seq"][i], columns["ack"][i] = seq, ack
     times = np.array([packet[0] for packet in packets], np.int64)
-    return Decoded(Packets(**columns), NO_SPANS, np.zeros(0, np.int64)), times
+    return Packets(**columns), times
 
 
 def update(flows, packets):
-    return flows.update(np.zeros(1, np.uint8), *decoded(packets))
+    """The columns of packets without bytes."""
+    made, times = decoded(packets)
+    spans = np.full(len(packets), NO_SPAN, np.int32)
+    columns = blank_columns(len(packets))
+    flows.update(Source(np.zeros(1, np.uint8), made, NO_SPANS, times, spans), columns)
+    return columns
 
 
 def names(mask):
-    return [name for bit, name in enumerate(OBSERVATIONS) if int(mask) >> bit & 1]
+    return [
+        name.removeprefix("stream.")
+        for bit, name in enumerate(OBSERVATIONS)
+        if int(mask) >> bit & 1
+    ]
 
 
 def observed(packets, flows=None):

@@ -13,13 +13,12 @@ from procwire.alert import Alert
 from procwire.capture.batch import PacketBatch
 from procwire.config import Settings
 from procwire.decode.contacts import Contacts
-from procwire.decode.flow import Flows
 from procwire.decode.frame import SKIP_REASONS
 from procwire.detect.hits import Hits
 from procwire.detect.scans import Scans
 from procwire.episodes import Episodes, Lookup
 from procwire.examine import Examiner
-from procwire.observe import in_packet_order, stream_findings
+from procwire.observe import Observer, in_packet_order
 from procwire.rules import all_rules
 
 
@@ -33,7 +32,7 @@ class Analysis:
         contacts = settings.contacts
         self._examiner = Examiner()
         self._contacts = Contacts(contacts.capacity, contacts.timeout_ns, contacts.reply_ns)
-        self._flows = Flows(settings.flows.capacity, settings.flows.warm_up_ns)
+        self._observer = Observer(settings.flows)
         self._scans = Scans(settings)
         self._episodes = Episodes(settings, all_rules(), lookup)
         self._skipped = np.zeros(len(SKIP_REASONS), np.int64)
@@ -45,8 +44,7 @@ class Analysis:
         if not len(batch.start):
             return []
         decoded, judged = self._examiner.packets(batch)
-        flows = self._flows.update(batch.data, decoded, batch.time)
-        findings = in_packet_order(judged, stream_findings(batch, decoded.spans, flows))
+        findings = in_packet_order(judged, self._observer.update(batch, decoded))
         contacts = self._contacts.update(batch, decoded)
         scans = self._scans.update(contacts)
         self._skipped += decoded.skipped
@@ -78,7 +76,7 @@ class Analysis:
             "decode": dict(zip(SKIP_REASONS, self._skipped.tolist(), strict=True)),
             "fragments": self._examiner.counters(),
             "contacts": self._contacts.counters(),
-            "flows": self._flows.counters(),
+            "flows": self._observer.counters(),
             **self._scans.counters(),
             "episodes": self._episodes.counters(),
         }

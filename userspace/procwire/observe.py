@@ -1,4 +1,4 @@
-"""From observations over several packets to findings: the counterpart of evaluate.py.
+"""Observations over several packets, and their findings: the counterpart of evaluate.py.
 
 The evidence of an observation is the header of the packet in which it was made.
 """
@@ -9,31 +9,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.capture.batch import PacketBatch
-from procwire.decode.columns import Spans
-from procwire.decode.flow import FlowColumns
-from procwire.decode.tcp_state import OBSERVATIONS
+from procwire.config import FlowSettings
+from procwire.decode.columns import Decoded
+from procwire.decode.flow import Flows
+from procwire.decode.observations import OBSERVATIONS
+from procwire.decode.requests import Requests
+from procwire.decode.source import NO_SPAN, FlowColumns, Source, blank_columns, source
 from procwire.jit import kernel
 from procwire.record import FINDING
 from procwire.rules import all_rules
 
-_EVIDENCE = 20  # bytes of a TCP header
+_EVIDENCE = 28  # bytes: an ARP packet, a TCP header with a little of its options
 
 
-def _indices(names: list[str]) -> NDArray[np.int64]:
+def _indices() -> NDArray[np.int64]:
     place = {check.id: index for index, check in enumerate(all_rules())}
-    return np.array([place[name] for name in names], np.int64)
+    return np.array([place[name] for name in OBSERVATIONS], np.int64)
 
 
-_STREAM = _indices([f"stream.{name}" for name in OBSERVATIONS])
+_RULES = _indices()
 
 
-def stream_findings(batch: PacketBatch, spans: Spans, flows: FlowColumns) -> NDArray[np.void]:
-    """FINDING (n,) of every observation of TCP's state, in packet order."""
-    findings = np.zeros(int(np.bitwise_count(flows.observed).sum()), FINDING)
-    if len(findings):
-        _list(flows, spans, batch.start, _STREAM, findings)
-        findings["packet"] = findings["row"] + batch.first
-    return findings
+class Observer:
+    """Follows the conversations of one capture."""
+
+    def __init__(self, settings: FlowSettings) -> None:
+        self._flows = Flows(settings.capacity, settings.warm_up_ns)
+        self._requests = Requests(settings.warm_up_ns)
+
+    def update(self, batch: PacketBatch, decoded: Decoded) -> NDArray[np.void]:
+        """FINDING (n,) of every observation, in packet order."""
+        seen, columns = source(batch, decoded), blank_columns(len(batch.time))
+        self._flows.update(seen, columns)
+        self._requests.update(seen, columns)
+        findings = np.zeros(int(np.bitwise_count(columns.observed).sum()), FINDING)
+        if len(findings):
+            _list(columns, seen, batch.start, _RULES, findings)
+            findings["packet"] = findings["row"] + batch.first
+        return findings
+
+    def counters(self) -> dict[str, int]:
+        """Counters of flows and requests by name."""
+        return self._flows.counters() | self._requests.counters()
 
 
 def in_packet_order(*parts: NDArray[np.void]) -> NDArray[np.void]:
@@ -48,24 +65,23 @@ def in_packet_order(*parts: NDArray[np.void]) -> NDArray[np.void]:
 
 @kernel
 def _list(
-    flows: FlowColumns,
-    spans: Spans,
+    columns: FlowColumns,
+    seen: Source,
     starts: NDArray[np.int64],
     rules: NDArray[np.int64],
     findings: NDArray[np.void],
 ) -> None:
     written = 0
-    for row in range(flows.observed.size):
-        seen, span = int(flows.observed[row]), flows.span[row]
-        bit = 0
-        while seen:
-            if seen & 1:
+    for row in range(columns.observed.size):
+        mask, span, bit = int(columns.observed[row]), seen.span[row], 0
+        while mask:
+            if mask & 1:
                 findings[written].row = row
                 findings[written].rule = rules[bit]
-                findings[written].in_context = flows.trusted[row] >> bit & 1
-                if span >= 0:
-                    findings[written].start = spans.start[span] - starts[row]
-                    findings[written].size = min(_EVIDENCE, int(spans.captured[span]))
+                findings[written].in_context = columns.trusted[row] >> bit & 1
+                if span != NO_SPAN:
+                    findings[written].start = seen.spans.start[span] - starts[row]
+                    findings[written].size = min(_EVIDENCE, int(seen.spans.captured[span]))
                 written += 1
-            seen >>= 1
+            mask >>= 1
             bit += 1

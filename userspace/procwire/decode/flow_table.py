@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire import layers
 from procwire.decode.columns import Packets
 from procwire.decode.mix import mix64, mix_address
 from procwire.jit import fused
@@ -94,23 +93,49 @@ def flow_table(capacity: int, counters: int) -> FlowTable:
     )
 
 
+class Path(NamedTuple):
+    """From where to where one packet goes. transport: layers.TCP or UDP."""
+
+    src_hi: np.uint64
+    src_lo: np.uint64
+    dst_hi: np.uint64
+    dst_lo: np.uint64
+    src_port: int
+    dst_port: int
+    transport: int
+
+
 @fused
-def key_of(packets: Packets, row: int, wanted: Record) -> int:
-    """Write the key of packet `row` to `wanted`; which end sent it: 0 the low one, 1 the high."""
-    high_first = packets.src_lo[row] > packets.dst_lo[row]
-    if packets.src_lo[row] == packets.dst_lo[row]:
-        high_first = packets.src_hi[row] > packets.dst_hi[row]
-        if packets.src_hi[row] == packets.dst_hi[row]:
-            high_first = packets.src_port[row] > packets.dst_port[row]
+def path_of(packets: Packets, row: int) -> Path:
+    """The path of packet `row`."""
+    return Path(
+        packets.src_hi[row],
+        packets.src_lo[row],
+        packets.dst_hi[row],
+        packets.dst_lo[row],
+        int(packets.src_port[row]),
+        int(packets.dst_port[row]),
+        int(packets.transport[row]),
+    )
+
+
+@fused
+def key_of(path: Path, wanted: Record) -> int:
+    """Write the key of a flow to `wanted`; which end sends along `path`: 0 the low, 1 the high."""
+    high_first = bool(path.src_lo > path.dst_lo)
+    if path.src_lo == path.dst_lo:
+        high_first = bool(path.src_hi > path.dst_hi)
+        if path.src_hi == path.dst_hi:
+            high_first = path.src_port > path.dst_port
     if high_first:
-        wanted.low_hi, wanted.low_lo = packets.dst_hi[row], packets.dst_lo[row]
-        wanted.high_hi, wanted.high_lo = packets.src_hi[row], packets.src_lo[row]
-        wanted.low_port, wanted.high_port = packets.dst_port[row], packets.src_port[row]
+        wanted.low_hi, wanted.low_lo = path.dst_hi, path.dst_lo
+        wanted.high_hi, wanted.high_lo = path.src_hi, path.src_lo
+        wanted.low_port, wanted.high_port = path.dst_port, path.src_port
     else:
-        wanted.low_hi, wanted.low_lo = packets.src_hi[row], packets.src_lo[row]
-        wanted.high_hi, wanted.high_lo = packets.dst_hi[row], packets.dst_lo[row]
-        wanted.low_port, wanted.high_port = packets.src_port[row], packets.dst_port[row]
-    wanted.protocol = packets.transport[row]
+        wanted.low_hi, wanted.low_lo = path.src_hi, path.src_lo
+        wanted.high_hi, wanted.high_lo = path.dst_hi, path.dst_lo
+        wanted.low_port, wanted.high_port = path.src_port, path.dst_port
+    wanted.protocol = path.transport
     return 1 if high_first else 0
 
 
@@ -201,7 +226,3 @@ def begin(table: FlowTable, slot: int, state: int, sender: int, time: int) -> No
         end.acknowledged = 0
         end.reset = 0
         end.sent = 0
-
-
-TRACKED = (layers.TCP, layers.UDP)
-"""Transport layers whose packets make flows."""

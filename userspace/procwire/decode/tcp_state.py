@@ -1,8 +1,8 @@
 """Follows TCP connections through the states of RFC 9293 3.3.2, seen from between the two ends.
 
-One function per state takes a segment and returns what is wrong with it as a mask of the bits
-below. What has no place in a connection is observed and otherwise ignored, as RFC 5961 asks of the
-ends, so that a forged segment does not change what is expected next.
+One function per state takes a segment and returns what is wrong with it as a mask of observations.
+What has no place in a connection is observed and otherwise ignored, as RFC 5961 asks of the ends,
+so that a forged segment does not change what is expected next.
 """
 
 from __future__ import annotations
@@ -30,44 +30,23 @@ from procwire.decode.flow_table import (
     Record,
     begin,
 )
-from procwire.jit import fused
-
-OBSERVATIONS = (
-    "synack_unsolicited",
-    "rst_no_session",
-    "fin_no_session",
-    "data_no_session",
-    "hs_wrong_seq_ack",
-    "hs_resend_differs",
-    "syn_in_established",
-    "rst_injection",
-    "overlap_differs",
-    "retransmit",
-    "gap",
-    "out_of_window",
-    "invalid_ack",
-    "simultaneous_open",
-)
-"""Names of the bits of an observation mask, from the lowest; each is a check named stream.NAME."""
-
-(
-    SYNACK_UNSOLICITED,
-    RST_NO_SESSION,
-    FIN_NO_SESSION,
+from procwire.decode.observations import (
     DATA_NO_SESSION,
-    HS_WRONG_SEQ_ACK,
-    HS_RESEND_DIFFERS,
-    SYN_IN_ESTABLISHED,
-    RST_INJECTION,
-    OVERLAP_DIFFERS,
-    RETRANSMIT,
+    FIN_NO_SESSION,
     GAP,
-    OUT_OF_WINDOW,
+    HS_RESEND_DIFFERS,
+    HS_WRONG_SEQ_ACK,
     INVALID_ACK,
+    OUT_OF_WINDOW,
+    REPEATED,
+    RETRANSMIT,
+    RST_INJECTION,
+    RST_NO_SESSION,
     SIMULTANEOUS_OPEN,
-) = (1 << _bit for _bit in range(len(OBSERVATIONS)))
-REPEATED = 1 << len(OBSERVATIONS)
-"""Beside another bit: the segment repeats an earlier one, which is evidence of nothing."""
+    SYN_IN_ESTABLISHED,
+    SYNACK_UNSOLICITED,
+)
+from procwire.jit import fused
 
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
@@ -97,9 +76,9 @@ def apart(later: int, earlier: int) -> int:
 
 
 @fused
-def opening_state(segment: Segment) -> int:
-    """State of a flow whose first segment this is."""
-    return SYN_SENT if segment.flags & (SYN | ACK | RST) == SYN else MIDSTREAM
+def opening_state(flags: int) -> int:
+    """State of a flow whose first segment has these flags."""
+    return SYN_SENT if flags & (SYN | ACK | RST) == SYN else MIDSTREAM
 
 
 @fused

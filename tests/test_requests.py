@@ -1,0 +1,226 @@
+"""Answers nobody asked for: every kind with and without its question, and when it is evidence."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from naive_requests import unsolicited
+from procwire.capture.batch import ETHERNET, PacketBatch
+from procwire.config import FlowSettings
+from procwire.decode.frame import decode
+from procwire.decode.observations import OBSERVATIONS
+from procwire.decode.requests import CAPACITY
+from procwire.observe import Observer
+from procwire.rules import all_rules
+from scapy.layers.dhcp import BOOTP
+from scapy.layers.dns import DNS, DNSQR
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, IPv6
+from scapy.layers.l2 import ARP, Ether
+from scapy.layers.ntp import NTPHeader
+
+SECOND = 1_000_000_000
+WARM_UP = 60
+CLIENT, SERVER, OTHER = "192.0.2.1", "192.0.2.2", "192.0.2.3"
+CLIENT_MAC, SERVER_MAC, OTHER_MAC = (f"02:00:00:00:00:0{i}" for i in (1, 2, 3))
+
+GROUP_MAC = "ff:ff:ff:ff:ff:ff"
+# With both addresses given, scapy looks nothing up on the network.
+FRAME = Ether(src=CLIENT_MAC, dst=SERVER_MAC)
+
+
+def arp(op, psrc, hwsrc, pdst, hwdst="00:00:00:00:00:00"):
+    message = ARP(op=op, psrc=psrc, hwsrc=hwsrc, pdst=pdst, hwdst=hwdst)
+    return bytes(Ether(src=hwsrc, dst=GROUP_MAC) / message)
+
+
+def asks(below, sport, dport):
+    return bytes(FRAME / IP(src=CLIENT, dst=SERVER) / UDP(sport=sport, dport=dport) / below)
+
+
+def answers(below, sport, dport):
+    return bytes(FRAME / IP(src=SERVER, dst=CLIENT) / UDP(sport=sport, dport=dport) / below)
+
+
+def echo(kind, src, dst, number=7):
+    return bytes(FRAME / IP(src=src, dst=dst) / ICMP(type=kind, id=9, seq=number))
+
+
+def discovery(message, src="fe80::1"):
+    return bytes(FRAME / IPv6(src=src, dst="ff02::1") / message)
+
+
+def dns(number, answer):
+    return DNS(id=number, qr=int(answer), qd=DNSQR(qname="example.org"))
+
+
+PAIRS = {
+    "arp.unsolicited_reply": (
+        arp(1, CLIENT, CLIENT_MAC, SERVER),
+        arp(2, SERVER, SERVER_MAC, CLIENT, CLIENT_MAC),
+    ),
+    "icmp4.unsolicited_echo_reply": (echo(8, CLIENT, SERVER), echo(0, SERVER, CLIENT)),
+    "icmp6.unsolicited_na": (
+        discovery(ICMPv6ND_NS(tgt="fe80::2")),
+        discovery(ICMPv6ND_NA(tgt="fe80::2"), "fe80::2"),
+    ),
+    "udp.unsolicited_response": (asks(b"a", 5000, 161), answers(b"b", 161, 5000)),
+    "dns.unsolicited_response": (asks(dns(5, False), 5000, 53), answers(dns(5, True), 53, 5000)),
+    "ntp.unsolicited": (
+        asks(NTPHeader(mode=3, sent=77), 5000, 123),
+        answers(NTPHeader(mode=4, orig=77, sent=99), 123, 5000),
+    ),
+    "dhcp.unsolicited_or_rogue": (
+        asks(BOOTP(op=1, xid=4), 68, 67),
+        answers(BOOTP(op=2, xid=4), 67, 68),
+    ),
+}
+MORE = [
+    arp(2, SERVER, OTHER_MAC, CLIENT, CLIENT_MAC),
+    arp(2, SERVER, OTHER_MAC, SERVER, GROUP_MAC),
+    arp(1, "0.0.0.0", CLIENT_MAC, SERVER),
+    echo(0, OTHER, CLIENT),
+    echo(0, SERVER, CLIENT, 8),
+    discovery(ICMPv6ND_NA(tgt="fe80::3"), "fe80::3"),
+    discovery(ICMPv6ND_RA(), "fe80::a"),
+    discovery(ICMPv6ND_RA(), "fe80::b"),
+    answers(dns(6, True), 53, 5000),
+    answers(dns(5, True), 53, 5001),
+    answers(NTPHeader(mode=4, orig=78), 123, 5000),
+    answers(BOOTP(op=2, xid=5), 67, 68),
+    bytes(FRAME / IP(src=SERVER, dst="255.255.255.255") / UDP(sport=161, dport=9) / b"c"),
+]
+
+
+def batch(packets, first=1):
+    """Frames as captured, with their times in s."""
+    frames = [frame for _, frame in packets]
+    sizes = np.array([len(frame) for frame in frames], np.int32)
+    return PacketBatch(
+        data=np.frombuffer(b"".join(frames) + b"\0", np.uint8),
+        start=np.cumsum(sizes, dtype=np.int64) - sizes,
+        captured=sizes,
+        length=sizes,
+        time=np.array([time * SECOND for time, _ in packets], np.int64),
+        link=np.full(len(frames), ETHERNET, np.uint16),
+        first=first,
+    )
+
+
+def observe(observer, packets, first=1):
+    """(packet number, check, whether its context holds) of each finding."""
+    made = batch(packets, first)
+    findings = observer.update(made, decode(made))
+    ids = [check.id for check in all_rules()]
+    return [(int(f["packet"]), ids[f["rule"]], bool(f["in_context"])) for f in findings]
+
+
+def fresh():
+    return Observer(FlowSettings(capacity=1024, warm_up_s=float(WARM_UP)))
+
+
+@pytest.mark.parametrize("check", PAIRS)
+def test_an_answer_needs_its_question(check):
+    question, answer = PAIRS[check]
+    assert observe(fresh(), [(0, question), (1, answer), (2, answer)]) == []
+    assert observe(fresh(), [(0, answer)]) == [(1, check, False)]
+    assert observe(fresh(), [(0, question), (60, answer)]) == [(2, check, False)]
+
+
+@pytest.mark.parametrize("check", PAIRS)
+def test_it_is_evidence_once_questions_of_its_kind_were_seen_for_a_while(check):
+    question, answer = PAIRS[check]
+    pairs = [(8 * i + j, packet) for i in range(8) for j, packet in enumerate((question, answer))]
+    late = 200
+    assert observe(fresh(), [*pairs, (late, answer)]) == [(17, check, True)]
+    assert observe(fresh(), [*pairs[2:], (late, answer)]) == [(15, check, False)]
+
+
+def test_an_address_claimed_in_turn_is_evidence_and_a_change_is_not():
+    claims = [
+        (time, arp(1, CLIENT, mac, SERVER))
+        for time, mac in enumerate((CLIENT_MAC, OTHER_MAC, CLIENT_MAC), 70)
+    ]
+    found = observe(fresh(), [(0, echo(8, CLIENT, SERVER)), *claims])
+    assert found == [(3, "arp.ip_mac_flip", False), (4, "arp.ip_mac_flip", True)]
+
+
+def test_routers_are_learned_before_a_new_one_is_evidence():
+    first, second, third = (discovery(ICMPv6ND_RA(), f"fe80::{i}") for i in "abc")
+    packets = [(0, first), (61, first), (62, second), (63, second), (1800, third)]
+    assert observe(fresh(), packets) == [
+        (3, "icmp6.new_ra_source", False),
+        (5, "icmp6.new_ra_source", True),
+    ]
+
+
+def test_an_icmp_error_needs_the_packet_it_quotes():
+    there, back = IP(src=CLIENT, dst=SERVER), IP(src=SERVER, dst=CLIENT)
+    sent = there / UDP(sport=5000, dport=9) / b"x"
+    forged = there / TCP(sport=5001, dport=9)
+    backwards = back / UDP(sport=9, dport=5000) / b"x"
+    packets = [
+        sent,
+        *(back / ICMP(type=3, code=3) / quoted for quoted in (sent, forged, backwards)),
+    ]
+    name = "icmp4.unsolicited_error"
+    found = observe(fresh(), [(i, bytes(FRAME / packet)) for i, packet in enumerate(packets)])
+    assert found == [(3, name, False), (4, name, False)]
+
+
+@pytest.mark.parametrize(("options", "accepted"), [([], False), ([(34, b"cookie12")], True)])
+def test_data_on_a_syn_counts_with_fast_open_only(options, accepted):
+    there, back = IP(src=CLIENT, dst=SERVER), IP(src=SERVER, dst=CLIENT)
+    syn = TCP(sport=5000, dport=80, flags="S", seq=100, options=options) / b"GET / HTTP/1.0"
+    answer = TCP(sport=80, dport=5000, flags="SA", seq=500, ack=115)
+    packets = [there / syn, back / answer]
+    found = observe(fresh(), [(i, bytes(FRAME / packet)) for i, packet in enumerate(packets)])
+    assert found == ([] if accepted else [(2, "stream.hs_wrong_seq_ack", False)])
+
+
+def test_a_full_table_forgets_and_vouches_for_nothing_then():
+    question = echo(8, CLIENT, SERVER)
+    count = 2 * CAPACITY
+    data = np.frombuffer(question * count, np.uint8).reshape(count, len(question)).copy()
+    data[:, 38:42] = np.arange(count, dtype=">u4").view(np.uint8).reshape(count, 4)
+    sizes = np.full(count, len(question), np.int32)
+    flood = PacketBatch(
+        data=data.reshape(-1),
+        start=np.arange(count, dtype=np.int64) * len(question),
+        captured=sizes,
+        length=sizes,
+        time=np.full(count, SECOND, np.int64),
+        link=np.full(count, ETHERNET, np.uint16),
+        first=1,
+    )
+    observer = fresh()
+    observer.update(flood, decode(flood))
+    assert observer.counters()["requests"] == count
+    assert observer.counters()["forgotten"] >= count - CAPACITY
+
+
+POOL = [*itertools.chain(*PAIRS.values()), *MORE]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0, 1, 30, 61]), st.sampled_from(POOL)), max_size=30),
+    st.integers(1, 30),
+)
+def test_equals_its_twin_wherever_batches_end(steps, size):
+    clock, packets = 0, []
+    for step, frame in steps:
+        clock += step
+        packets.append((clock, frame))
+    observer, found = fresh(), []
+    for start in range(0, len(packets), size):
+        found += observe(observer, packets[start : start + size], start + 1)
+    expected = [
+        (number, check)
+        for number, broken in enumerate(unsolicited(packets, WARM_UP), 1)
+        for check in sorted(broken, key=OBSERVATIONS.index)
+    ]
+    assert [(number, check) for number, check, _ in found] == expected

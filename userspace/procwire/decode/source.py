@@ -1,0 +1,68 @@
+"""What the kernels that follow conversations read of a batch, and the columns that they fill."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire import layers
+from procwire.capture.batch import PacketBatch
+from procwire.decode.columns import Decoded, Packets, Spans
+from procwire.jit import kernel
+
+NO_FLOW = -1
+NO_SPAN = -1
+
+
+class Source(NamedTuple):
+    """A batch of n packets. data: uint8, the memory they lie in; times: int64 (n,), ns since the
+    epoch; span: int32 (n,), row of the span of each packet's transport or ARP layer, or NO_SPAN.
+    """
+
+    data: NDArray[np.uint8]
+    packets: Packets
+    spans: Spans
+    times: NDArray[np.int64]
+    span: NDArray[np.int32]
+
+
+class FlowColumns(NamedTuple):
+    """One row per packet of a batch.
+
+    flow: int32, slot of its flow in the table, or NO_FLOW; sender: uint8, 0 for the end that opened
+    the flow (or was seen first), 1 for the other; observed: uint32, bits of observations.py;
+    trusted: uint32, those of them whose context holds.
+    """
+
+    flow: NDArray[np.int32]
+    sender: NDArray[np.uint8]
+    observed: NDArray[np.uint32]
+    trusted: NDArray[np.uint32]
+
+
+def source(batch: PacketBatch, decoded: Decoded) -> Source:
+    """A batch and what decode() made of it."""
+    spans = np.full(len(batch.time), NO_SPAN, np.int32)
+    _locate(decoded.packets.transport, decoded.spans, spans)
+    return Source(batch.data, decoded.packets, decoded.spans, batch.time, spans)
+
+
+def blank_columns(count: int) -> FlowColumns:
+    """Columns in which nothing was seen yet."""
+    return FlowColumns(
+        flow=np.full(count, NO_FLOW, np.int32),
+        sender=np.zeros(count, np.uint8),
+        observed=np.zeros(count, np.uint32),
+        trusted=np.zeros(count, np.uint32),
+    )
+
+
+@kernel
+def _locate(transport: NDArray[np.uint8], spans: Spans, found: NDArray[np.int32]) -> None:
+    """Row of the first span of each packet's transport layer, or of its ARP layer."""
+    for span in range(spans.layer.size):
+        row, layer = spans.packet[span], spans.layer[span]
+        if found[row] < 0 and (layer == transport[row] or layer == layers.ARP):
+            found[row] = span
