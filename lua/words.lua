@@ -164,3 +164,27 @@ local function crc_dnp(p, offset, count)
   end
   return 65535 - crc
 end
+
+local function find(p, offset, value)
+  local at = string.find(p, string.char(value), offset < 0 and 1 or offset + 1, true)
+  return at and at - 1 or #p
+end
+
+local function token_end(p, offset)
+  for at = offset, offset + 255 do
+    local value = u8(p, at)
+    if not string.find(string.char(value), "[%w!#$%%&'*+%-.^_`|~]") then return at end
+  end
+  return offset + 256
+end
+
+local function folded(p, offset, count)
+  local number = 0
+  for i = 0, count - 1 do
+    if i == 32 then break end
+    local value = u8(p, offset + i)
+    if value >= 65 and value <= 90 then value = value + 32 end
+    number = (number * 257 + value) % 0x7FFFFFFF
+  end
+  return number
+end

@@ -219,5 +219,6 @@ def message(source: Random, payload: bytes) -> bytes:
             struct.pack(">H", size) + payload,
             struct.pack(">HHH", 1, protocol, size) + payload,
             b"\x05\x64" + payload,
+            source.choice((b"GET ", b"HTTP/1.1", b"PUT", b"PROPFIND")) + payload,
         )
     )

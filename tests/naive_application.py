@@ -8,11 +8,13 @@ if TYPE_CHECKING:
     from naive_decode import Packet
 
 TCP, UDP = 8, 9
-DNS, NTP, DHCP, SNMP, MODBUS, DNP3 = range(40, 46)
+DNS, NTP, DHCP, SNMP, MODBUS, DNP3, HTTP1 = range(40, 47)
 PORTS = {
     UDP: {53: DNS, 5353: DNS, 123: NTP, 67: DHCP, 68: DHCP, 161: SNMP, 162: SNMP, 20000: DNP3},
     TCP: {53: DNS, 502: MODBUS, 20000: DNP3},
 }
+HTTP_WORDS = b"GET POST HEAD PUT DELE OPTI TRAC CONN PATC PROP HTTP http".split()
+HTTP_STARTS = {start.ljust(4) for start in HTTP_WORDS}
 
 
 def find_application(packet: Packet, transport: int, start: int, end: int) -> None:
@@ -21,11 +23,13 @@ def find_application(packet: Packet, transport: int, start: int, end: int) -> No
     source, destination = (packet.number(header + at, 2) for at in (0, 2))
     layer = PORTS[kind].get(destination) or PORTS[kind].get(source)
     payload = packet.data[start:end]
+    if kind == TCP and layer is None and payload[:4] in HTTP_STARTS:
+        layer = HTTP1
     if layer is None or not payload:
         return
     if kind == TCP:
-        begins = {DNS: begins_dns, MODBUS: begins_modbus, DNP3: begins_dnp3}[layer]
-        if not begins(payload, end - start):
+        begins = {DNS: begins_dns, MODBUS: begins_modbus, DNP3: begins_dnp3}.get(layer)
+        if begins and not begins(payload, end - start):
             return
         if layer == DNS:
             start += 2

@@ -15,12 +15,12 @@ from procwire.words import span
 
 ROOT = Path(__file__).parent.parent
 LUA_WORDS = (ROOT / "lua" / "words.lua").read_text()
-OVER_OFFSETS = ("name_end", "name_fault", "ber_value", "ber_end")
+OVER_OFFSETS = ("name_end", "name_fault", "ber_value", "ber_end", "token_end")
 RUNTIMES = {"luajit": lupa.luajit21.LuaRuntime, "lua54": lupa.lua54.LuaRuntime}
 
 
 def lua_words(runtime: str) -> dict[str, object]:
-    names = (*OVER_OFFSETS, "dns_entries", "dns_entry_end", "crc_dnp")
+    names = (*OVER_OFFSETS, "dns_entries", "dns_entry_end", "crc_dnp", "find", "folded")
     entries = ", ".join(f"{name} = {name}" for name in names)
     loaded = RUNTIMES[runtime](encoding=None).execute(f"{LUA_WORDS}\nreturn {{ {entries} }}")
     return {name: loaded[name.encode()] for name in names}
@@ -31,7 +31,33 @@ LUA = {runtime: lua_words(runtime) for runtime in RUNTIMES}
 
 def structured(source: Random) -> bytes:
     """Bytes among which lengths, pointers and long-form BER lengths are frequent."""
-    pieces = (0, 1, 2, 12, 48, 63, 64, 127, 128, 129, 130, 132, 133, 192, 255)
+    pieces = (
+        0,
+        10,
+        13,
+        32,
+        45,
+        58,
+        65,
+        90,
+        94,
+        122,
+        126,
+        1,
+        2,
+        12,
+        48,
+        63,
+        64,
+        127,
+        128,
+        129,
+        130,
+        132,
+        133,
+        192,
+        255,
+    )
     size = source.choice((0, 1, 5, 13, 60, 400))
     return bytes(source.choice((*pieces, source.randrange(256))) for _ in range(size))
 
@@ -49,9 +75,11 @@ def test_lua_agrees_with_python_on_any_bytes(seed: int) -> None:
                 expected = getattr(words, name)(p, offset)
                 assert loaded[name](data, offset) == expected, (name, offset, data.hex())
             other = source.randrange(-1, 40)
-            for name in ("dns_entry_end", "crc_dnp"):
+            for name in ("dns_entry_end", "crc_dnp", "folded"):
                 expected = getattr(words, name)(p, offset, other)
                 assert loaded[name](data, offset, other) == expected, (name, offset, data.hex())
+            value = source.randrange(256)
+            assert loaded["find"](data, offset, value) == words.find(p, offset, value)
 
 
 def test_a_check_of_dnp3_is_the_catalogued_one() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import struct
 
-from procwire.examples import LINK, PROTOCOLS, frame, ipv4
+from procwire.examples import LINK, PROTOCOLS, frame, ipv4, transport
 from procwire.rule import Rule
 from procwire.rules import packet_rules
 
 NO_NEXT_HEADER = 59
+DNS_PORTS = bytes.fromhex("c000 0035")
 DATAGRAM = bytes.fromhex("0400 0035 0008 1234")
 
 
@@ -38,6 +39,10 @@ def mixed(count: int, seed: int) -> list[bytes]:
 
 def _variants(layer: str, text: str) -> list[bytes]:
     whole = frame(layer, text)
+    if layer == "dns":
+        message = bytes.fromhex(text.rpartition("|")[2])
+        segment = transport("tcp", DNS_PORTS, struct.pack(">H", len(message)) + message)
+        return [whole, whole[:14] + ipv4(b"", PROTOCOLS["tcp"], segment)]
     if layer == "ethernet":
         return [whole, whole[:12] + b"\x08\0" + ipv4(b"", PROTOCOLS["udp"], DATAGRAM)]
     if layer.startswith("ipv6"):

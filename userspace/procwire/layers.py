@@ -32,6 +32,7 @@ DHCP = 42
 SNMP = 43
 MODBUS = 44
 DNP3 = 45
+HTTP1 = 46
 
 LAYER_NAMES = {
     ETHERNET: "ethernet",
@@ -59,5 +60,6 @@ LAYER_NAMES = {
     SNMP: "snmp",
     MODBUS: "modbus",
     DNP3: "dnp3",
+    HTTP1: "http1",
 }
 LAYER_NUMBERS = {name: number for number, name in LAYER_NAMES.items()}

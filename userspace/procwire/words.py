@@ -14,6 +14,8 @@ from procwire.jit import fused
 # headers that IANA lists as extension headers and whose length can be read.
 EXTENSIONS = (0, 43, 44, 51, 60, 135, 139, 140)
 MOST_EXTENSIONS = 16
+TOKEN_MARKS = (33, 35, 36, 37, 38, 39, 42, 43, 45, 46, 124, 126)
+MOST_TOKEN = 256
 MOST_LABELS = 256  # a name of 255 bytes has 127, each with a pointer before it at most
 
 
@@ -223,6 +225,40 @@ def crc_dnp(p: Span, offset: int, count: int) -> int:
     return crc ^ 0xFFFF
 
 
+@fused
+def find(p: Span, offset: int, value: int) -> int:
+    """Where the first byte `value` at or behind `offset` lies; captured(p) if nowhere."""
+    for at in range(max(offset, 0), p.captured):
+        if u8(p, at) == value:
+            return at
+    return p.captured
+
+
+@fused
+def token_end(p: Span, offset: int) -> int:
+    """Where the token at `offset` ends (RFC 9110 5.6.2): its letters, digits and !#$%&'*+-.^_`|~
+    are counted as far as 256."""
+    for at in range(offset, offset + MOST_TOKEN):
+        value = u8(p, at)
+        letter = 65 <= value <= 90 or 94 <= value <= 122
+        if not letter and not 48 <= value <= 57 and value not in TOKEN_MARKS:
+            return at
+    return offset + MOST_TOKEN
+
+
+@fused
+def folded(p: Span, offset: int, count: int) -> int:
+    """A number for the text of `count` bytes at `offset`, 32 at most; capitals count as small.
+    folded(span(b"host"), 0, 4) is what a rule compares with."""
+    number = 0
+    for i in range(min(count, 32)):
+        value = u8(p, offset + i)
+        if 65 <= value <= 90:
+            value += 32
+        number = (number * 257 + value) % 0x7FFFFFFF
+    return number
+
+
 class Word(NamedTuple):
     """What the subset must know of a word: how its arguments are read and what it returns.
 
@@ -254,5 +290,8 @@ WORDS: dict[str, Word] = {
     "dns_entry_end": Word(("span", "int", "int"), LARGEST_PACKET),
     "ber_value": Word(("span", "int"), LARGEST_PACKET),
     "ber_end": Word(("span", "int"), LARGEST_PACKET),
+    "find": Word(("span", "int", "int"), LARGEST_PACKET, constant=(2,)),
+    "token_end": Word(("span", "int"), LARGEST_PACKET + MOST_TOKEN),
+    "folded": Word(("span", "int", "int"), 2**31 - 1),
     "crc_dnp": Word(("span", "int", "int"), 2**16 - 1),
 }

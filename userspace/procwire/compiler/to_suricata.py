@@ -64,6 +64,7 @@ SIGHTS = {
     "snmp": Sight("udp", ()),
     "modbus": Sight("tcp", ()),
     "dnp3": Sight("ip", ()),
+    "http1": Sight("tcp", ()),
 }
 
 # Rules on what Suricata's decoder rejects, and its events for the same fault. It reports the first

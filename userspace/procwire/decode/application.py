@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire import layers
-from procwire.capture.fields import u16
+from procwire.capture.fields import u16, u32
 from procwire.decode.output import Extent, Output, after, emit
 from procwire.jit import fused
 
@@ -26,6 +26,26 @@ _OVER_UDP = (
     (20000, layers.DNP3),
 )
 _OVER_TCP = ((53, layers.DNS), (502, layers.MODBUS), (20000, layers.DNP3))
+
+# The first four bytes of a request by its method (IANA, HTTP Methods, those in common use), or of a
+# response. HTTP is found on any port.
+_HTTP_STARTS = tuple(
+    int.from_bytes(start, "big")
+    for start in (
+        b"GET ",
+        b"POST",
+        b"HEAD",
+        b"PUT ",
+        b"DELE",
+        b"OPTI",
+        b"TRAC",
+        b"CONN",
+        b"PATC",
+        b"PROP",
+        b"HTTP",
+        b"http",
+    )
+)
 
 _DNS_PREFIX, _DNS_HEADER = 2, 12
 _MODBUS_HEADER, _MODBUS_COUNTED_FROM = 8, 6
@@ -57,8 +77,11 @@ def decode_segment_payload(
     elif layer == layers.MODBUS:
         if _begins_modbus(data, message):
             emit(output, row, layer, message, span)
-    elif layer == layers.DNP3 and _begins_dnp3(data, message):
-        emit(output, row, layer, message, span)
+    elif layer == layers.DNP3:
+        if _begins_dnp3(data, message):
+            emit(output, row, layer, message, span)
+    elif message.captured >= 4 and u32(data, message.start, True) in _HTTP_STARTS:
+        emit(output, row, layers.HTTP1, message, span)
 
 
 @fused

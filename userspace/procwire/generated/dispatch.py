@@ -8,6 +8,7 @@ from procwire.generated import (
     dns,
     ethernet,
     gre,
+    http1,
     icmp4,
     icmp4_malformed,
     icmp6,
@@ -52,6 +53,7 @@ LAYERS = {
     43: snmp.RULES,
     44: modbus.RULES,
     45: dnp3.RULES,
+    46: http1.RULES,
 }
 ethernet_verdict = ethernet.verdict
 vlan_verdict = vlan.verdict
@@ -76,6 +78,7 @@ dhcp_verdict = dhcp.verdict
 snmp_verdict = snmp.verdict
 modbus_verdict = modbus.verdict
 dnp3_verdict = dnp3.verdict
+http1_verdict = http1.verdict
 
 
 @kernel
@@ -131,5 +134,7 @@ def verdicts(data, spans, hits):
             hits[row] = modbus_verdict(p, outer)
         elif layer == 45:
             hits[row] = dnp3_verdict(p, outer)
+        elif layer == 46:
+            hits[row] = http1_verdict(p, outer)
         else:
             hits[row] = 0

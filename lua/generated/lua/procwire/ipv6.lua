@@ -167,6 +167,30 @@ local function crc_dnp(p, offset, count)
   return 65535 - crc
 end
 
+local function find(p, offset, value)
+  local at = string.find(p, string.char(value), offset < 0 and 1 or offset + 1, true)
+  return at and at - 1 or #p
+end
+
+local function token_end(p, offset)
+  for at = offset, offset + 255 do
+    local value = u8(p, at)
+    if not string.find(string.char(value), "[%w!#$%%&'*+%-.^_`|~]") then return at end
+  end
+  return offset + 256
+end
+
+local function folded(p, offset, count)
+  local number = 0
+  for i = 0, count - 1 do
+    if i == 32 then break end
+    local value = u8(p, offset + i)
+    if value >= 65 and value <= 90 then value = value + 32 end
+    number = (number * 257 + value) % 0x7FFFFFFF
+  end
+  return number
+end
+
 local ONE_RULE = true
 
 local RULES = { ipv6 = {} }
@@ -485,6 +509,11 @@ local OVER_UDP = {
 }
 local OVER_TCP = { [53] = "dns", [502] = "modbus", [20000] = "dnp3" }
 
+local HTTP_STARTS = {}
+for start in ("GET POST HEAD PUT DELE OPTI TRAC CONN PATC PROP HTTP http"):gmatch("%a+") do
+  HTTP_STARTS[u32(#start == 3 and start .. " " or start, 0)] = true
+end
+
 -- Each tells whether the payload of a TCP segment begins like a message of its layer, and where.
 local BEGINS = {
   dns = function(payload)
@@ -502,9 +531,12 @@ local BEGINS = {
 local function layer_of_ports(p, layers) return layers[u16(p, 2)] or layers[u16(p, 0)] end
 
 local function examine_segment(p)
-  local layer = layer_of_ports(p, OVER_TCP)
-  if not layer then return end
-  local payload = sub(p, bits(u8(p, 12), 4, 4) * 4 + 1)
+  local layer, header = layer_of_ports(p, OVER_TCP), bits(u8(p, 12), 4, 4) * 4
+  if not layer then
+    if HTTP_STARTS[u32(p, header)] then examine("http1", sub(p, header + 1), p) end
+    return
+  end
+  local payload = sub(p, header + 1)
   local start = BEGINS[layer](payload)
   if start then examine(layer, sub(payload, start + 1), p) end
 end

@@ -167,9 +167,33 @@ local function crc_dnp(p, offset, count)
   return 65535 - crc
 end
 
+local function find(p, offset, value)
+  local at = string.find(p, string.char(value), offset < 0 and 1 or offset + 1, true)
+  return at and at - 1 or #p
+end
+
+local function token_end(p, offset)
+  for at = offset, offset + 255 do
+    local value = u8(p, at)
+    if not string.find(string.char(value), "[%w!#$%%&'*+%-.^_`|~]") then return at end
+  end
+  return offset + 256
+end
+
+local function folded(p, offset, count)
+  local number = 0
+  for i = 0, count - 1 do
+    if i == 32 then break end
+    local value = u8(p, offset + i)
+    if value >= 65 and value <= 90 then value = value + 32 end
+    number = (number * 257 + value) % 0x7FFFFFFF
+  end
+  return number
+end
+
 local ONE_RULE = false
 
-local RULES = { dhcp = {}, dnp3 = {}, dns = {}, ethernet = {}, icmp4 = {}, icmp6 = {}, ipv4 = {}, ipv6 = {}, modbus = {}, ntp = {}, snmp = {}, tcp = {}, tcp_malformed = {}, udp = {}, udp_malformed = {} }
+local RULES = { dhcp = {}, dnp3 = {}, dns = {}, ethernet = {}, http1 = {}, icmp4 = {}, icmp6 = {}, ipv4 = {}, ipv6 = {}, modbus = {}, ntp = {}, snmp = {}, tcp = {}, tcp_malformed = {}, udp = {}, udp_malformed = {} }
 
 do
 -- eth.src_group_bit: Source address is a group address (IEEE 802.3 3.2.3)
@@ -1566,6 +1590,365 @@ end
 RULES.dnp3[#RULES.dnp3 + 1] = { 9101202, dnp3_header_wrong }
 end
 
+do
+-- http.request_line_bad: HTTP request line that is not method, target and version (RFC 9112 section 3)
+local http_request_line_wrong_PORTS = { [80] = true, [8000] = true, [8008] = true, [8080] = true, [8081] = true, [8888] = true }
+local function http_request_line_wrong(p, outer)
+  local end_, method_end, target_end
+  if #p < 5 then return false end
+  end_ = find(p, 0, 10)
+  if ((end_ == captured(p)) or (folded(p, 0, 5) == 407131843)) then
+    do return false end
+  end
+  if (u8(p, (end_ - 1)) == 13) then
+    end_ = end_ - 1
+  end
+  if (folded(p, (end_ - 8), 7) ~= 2008366859) then
+    if ((u8(p, (end_ - 4)) == 47) and (u8(p, (end_ - 2)) == 46)) then
+      do return false end
+    end
+    do return (http_request_line_wrong_PORTS[u16(outer, 2)] == true) end
+  end
+  method_end = token_end(p, 0)
+  target_end = find(p, (method_end + 1), 32)
+  if ((u8(p, method_end) ~= 32) or (target_end == (method_end + 1)) or ((target_end + 9) ~= end_)) then
+    do return true end
+  end
+  do return (u32(p, (target_end + 1)) ~= 1213486160) end
+end
+RULES.http1[#RULES.http1 + 1] = { 9101301, http_request_line_wrong }
+end
+
+do
+-- http.response_bad: HTTP status line without a known version or a status of three digits (RFC 9112 section 4; RFC 9110 section 15)
+local http_status_line_wrong_SPACES = { [32] = true, [9] = true }
+local http_status_line_wrong_STATUS_ENDS = { [32] = true, [13] = true, [10] = true }
+local function http_status_line_wrong(p, outer)
+  local at
+  if #p < 10 then return false end
+  if ((folded(p, 0, 5) ~= 407131843) or (not (48 < u8(p, 5) and u8(p, 5) <= 57)) or (captured(p) < 13)) then
+    do return false end
+  end
+  if ((u32(p, 0) ~= 1213486160) or (folded(p, 0, 7) ~= 2008366859) or (u8(p, 8) ~= 32)) then
+    do return true end
+  end
+  if ((u8(p, 7) ~= 48) and (u8(p, 7) ~= (48 + 1))) then
+    do return true end
+  end
+  at = 9
+  for _space = 0, 7, 1 do
+    if (http_status_line_wrong_SPACES[u8(p, at)] == nil) then
+      do break end
+    end
+    at = at + 1
+  end
+  for i = 0, 2, 1 do
+    if (not (48 <= u8(p, (at + i)) and u8(p, (at + i)) <= 57)) then
+      do return true end
+    end
+  end
+  do return ((u8(p, at) == 48) or (((at + 3) < captured(p)) and (http_status_line_wrong_STATUS_ENDS[u8(p, (at + 3))] == nil))) end
+end
+RULES.http1[#RULES.http1 + 1] = { 9101302, http_status_line_wrong }
+end
+
+do
+-- http.host_bad: HTTP/1.1 request without exactly one Host field (RFC 9112 3.2)
+local function http_host_not_once(p, outer)
+  local at, crlf, end_, hosts
+  if #p < 16 then return false end
+  end_ = find(p, 0, 10)
+  crlf = ((folded(p, (end_ - 9), 8) == 754207532) and (u8(p, (end_ - 1)) == 13))
+  if ((end_ == captured(p)) or ((not crlf) and (folded(p, (end_ - 8), 8) ~= 754207532))) then
+    do return false end
+  end
+  if (u32(p, 0) == 1213486160) then
+    do return false end
+  end
+  at = (end_ + 1)
+  hosts = 0
+  for _line = 0, 99, 1 do
+    end_ = find(p, at, 10)
+    if (end_ == captured(p)) then
+      do return false end
+    end
+    if ((end_ == at) or ((end_ == (at + 1)) and (u8(p, at) == 13))) then
+      do return (hosts ~= 1) end
+    end
+    if ((u8(p, (at + 4)) == 58) and (folded(p, at, 4) == 1772718782)) then
+      hosts = hosts + 1
+    end
+    at = (end_ + 1)
+  end
+  do return false end
+end
+RULES.http1[#RULES.http1 + 1] = { 9101303, http_host_not_once }
+end
+
+do
+-- http.field_syntax: HTTP field line without name and colon, folded, or with a bare carriage return (RFC 9112 section 5, 5.1, 5.2, 2.2)
+local http_field_line_wrong_BLANKS = { [32] = true, [9] = true, [13] = true }
+local http_field_line_wrong_FOLDS = { [32] = true, [9] = true, [13] = true, [0] = true }
+local function http_field_line_wrong(p, outer)
+  local after, at, end_, name_end, request
+  if #p < 16 then return false end
+  end_ = find(p, 0, 10)
+  request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
+  if ((end_ == captured(p)) or ((not request) and (folded(p, 0, 5) ~= 407131843))) then
+    do return false end
+  end
+  at = (end_ + 1)
+  for _line = 0, 99, 1 do
+    end_ = find(p, at, 10)
+    if ((end_ == captured(p)) or (end_ == at) or ((end_ == (at + 1)) and (u8(p, at) == 13))) then
+      do break end
+    end
+    name_end = token_end(p, at)
+    if ((not request) and (http_field_line_wrong_FOLDS[u8(p, at)] == true)) then
+      after = at
+      for _blank = 0, 15, 1 do
+        if (http_field_line_wrong_BLANKS[u8(p, after)] == nil) then
+          do break end
+        end
+        after = after + 1
+      end
+      if (after == end_) then
+        do break end
+      end
+      if (find(p, at, 58) < end_) then
+        do return true end
+      end
+    else
+      if ((name_end == at) or (u8(p, name_end) ~= 58)) then
+        do return true end
+      end
+    end
+    if (request and (find(p, name_end, 13) < (end_ - 1))) then
+      do return true end
+    end
+    at = (end_ + 1)
+  end
+  do return false end
+end
+RULES.http1[#RULES.http1 + 1] = { 9101304, http_field_line_wrong }
+end
+
+do
+-- http.content_length_bad: HTTP Content-Length that is no number, contradicts another or the Expect field (RFC 9112 6.2, 6.3; RFC 9110 8.6, 10.1.1)
+local http_content_length_wrong_SPACES = { [32] = true, [9] = true }
+local function http_content_length_wrong(p, outer)
+  local after, at, empty, end_, expects, found, given, request, start
+  if #p < 16 then return false end
+  end_ = find(p, 0, 10)
+  request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
+  if ((end_ == captured(p)) or ((not request) and (folded(p, 0, 5) ~= 407131843))) then
+    do return false end
+  end
+  at = (end_ + 1)
+  found = 0
+  given = 0
+  expects = 0
+  empty = 0
+  for _line = 0, 99, 1 do
+    end_ = find(p, at, 10)
+    if ((end_ == captured(p)) or (end_ == at) or ((end_ == (at + 1)) and (u8(p, at) == 13))) then
+      do break end
+    end
+    if ((u8(p, (at + 6)) == 58) and (folded(p, at, 6) == 1249781623)) then
+      expects = expects + 1
+    end
+    if ((u8(p, (at + 14)) == 58) and (folded(p, at, 14) == 907830033)) then
+      found = found + 1
+      start = (at + 15)
+      for _space = 0, 15, 1 do
+        if (http_content_length_wrong_SPACES[u8(p, start)] == nil) then
+          do break end
+        end
+        start = start + 1
+      end
+      after = start
+      for _digit = 0, 19, 1 do
+        if (not (48 <= u8(p, after) and u8(p, after) <= 57)) then
+          do break end
+        end
+        after = after + 1
+      end
+      if ((after == (start + 20)) or ((after == start) and (request or (after >= (end_ - 1))))) then
+        do return true end
+      end
+      if ((found > 1) and (folded(p, start, (after - start)) ~= given)) then
+        do return true end
+      end
+      given = folded(p, start, (after - start))
+      if ((after == (start + 1)) and (u8(p, start) == 48)) then
+        empty = empty + 1
+      end
+      for _space = 0, 15, 1 do
+        if (http_content_length_wrong_SPACES[u8(p, after)] == nil) then
+          do break end
+        end
+        after = after + 1
+      end
+      if (request and (u8(p, after) ~= 13) and (u8(p, after) ~= 10)) then
+        do return true end
+      end
+    end
+    at = (end_ + 1)
+  end
+  do return ((expects > 0) and (empty > 0)) end
+end
+RULES.http1[#RULES.http1 + 1] = { 9101305, http_content_length_wrong }
+end
+
+do
+-- http.te_bad: HTTP Transfer-Encoding unknown, repeated, beside a length or before HTTP/1.1 (RFC 9112 6.1, 6.3, 7)
+local http_transfer_encoding_wrong_BLANKS = { [32] = true, [9] = true, [13] = true }
+local http_transfer_encoding_wrong_CODINGS = { [488913554] = true, [1756468154] = true, [1420619878] = true, [212287453] = true, [946630368] = true, [1122667573] = true, [1831239247] = true, [966137007] = true, [221612396] = true, [1193661714] = true }
+local function http_transfer_encoding_wrong(p, outer)
+  local after, at, chunked, encodings, end_, lengths, minor, request, start, unknown
+  if #p < 16 then return false end
+  end_ = find(p, 0, 10)
+  request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
+  if ((end_ == captured(p)) or ((not request) and (folded(p, 0, 5) ~= 407131843))) then
+    do return false end
+  end
+  minor = 0
+  if request then
+    minor = u8(p, (end_ - 1))
+    if (minor == 13) then
+      minor = u8(p, (end_ - 2))
+    end
+  else
+    if ((u32(p, 0) == 1213486160) and (folded(p, 0, 7) == 2008366859)) then
+      minor = u8(p, 7)
+    end
+  end
+  at = (end_ + 1)
+  encodings = 0
+  chunked = 0
+  unknown = 0
+  lengths = 0
+  for _line = 0, 99, 1 do
+    end_ = find(p, at, 10)
+    if ((end_ == captured(p)) or (end_ == at) or ((end_ == (at + 1)) and (u8(p, at) == 13))) then
+      do break end
+    end
+    if ((u8(p, (at + 14)) == 58) and (folded(p, at, 14) == 907830033)) then
+      lengths = lengths + 1
+    end
+    if ((u8(p, (at + 17)) == 58) and (folded(p, at, 17) == 2110039871)) then
+      encodings = encodings + 1
+      start = (at + 18)
+      after = end_
+      for _space = 0, 15, 1 do
+        if ((start == end_) or (http_transfer_encoding_wrong_BLANKS[u8(p, start)] == nil)) then
+          do break end
+        end
+        start = start + 1
+      end
+      for _space = 0, 15, 1 do
+        if ((after == start) or (http_transfer_encoding_wrong_BLANKS[u8(p, (after - 1))] == nil)) then
+          do break end
+        end
+        after = after - 1
+      end
+      if ((folded(p, (after - 7), 7) == 488913554) or (folded(p, start, 7) == 488913554)) then
+        chunked = chunked + 1
+      end
+      if ((start < after) and (http_transfer_encoding_wrong_CODINGS[folded(p, start, (after - start))] == nil)) then
+        unknown = unknown + 1
+      end
+    end
+    at = (end_ + 1)
+  end
+  if (encodings == 0) then
+    do return false end
+  end
+  if (request and ((lengths > 0) or (unknown > 0))) then
+    do return true end
+  end
+  do return ((minor ~= 49) or (chunked > 1) or ((unknown > 0) and (chunked > 0))) end
+end
+RULES.http1[#RULES.http1 + 1] = { 9101306, http_transfer_encoding_wrong }
+end
+
+do
+-- http.chunk_bad: HTTP chunk without a size, or whose size does not lead to the next one (RFC 9112 7.1)
+local http_chunk_wrong_BEFORE_SIZE = { [32] = true, [9] = true, [13] = true, [10] = true, [11] = true, [12] = true }
+local function http_chunk_wrong(p, outer)
+  local at, chunked, digits, end_, request, size, start, value
+  if #p < 16 then return false end
+  end_ = find(p, 0, 10)
+  request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
+  if ((end_ == captured(p)) or ((not request) and (folded(p, 0, 5) ~= 407131843))) then
+    do return false end
+  end
+  at = (end_ + 1)
+  chunked = 0
+  for _line = 0, 99, 1 do
+    end_ = find(p, at, 10)
+    if (end_ == captured(p)) then
+      do return false end
+    end
+    if ((end_ == at) or ((end_ == (at + 1)) and (u8(p, at) == 13))) then
+      do break end
+    end
+    if ((u8(p, (at + 17)) == 58) and (folded(p, at, 17) == 2110039871)) then
+      start = (at + 18)
+      if (u8(p, start) == 32) then
+        start = start + 1
+      end
+      if (folded(p, start, 7) == 488913554) then
+        chunked = chunked + 1
+      end
+    end
+    at = (end_ + 1)
+  end
+  at = (end_ + 1)
+  for _chunk = 0, 63, 1 do
+    if ((chunked == 0) or (at >= captured(p))) then
+      do break end
+    end
+    for _blank = 0, 15, 1 do
+      if (http_chunk_wrong_BEFORE_SIZE[u8(p, at)] == nil) then
+        do break end
+      end
+      at = at + 1
+    end
+    size = 0
+    digits = 0
+    for _digit = 0, 8, 1 do
+      value = u8(p, (at + digits))
+      if (48 <= value and value <= 57) then
+        value = value - 48
+      else
+        if (65 <= value and value <= 70) then
+          value = value - 55
+        else
+          if (97 <= value and value <= 102) then
+            value = value - 87
+          else
+            do break end
+          end
+        end
+      end
+      size = ((size * 16) + value)
+      digits = digits + 1
+    end
+    end_ = find(p, at, 10)
+    if ((digits == 0) and (at < captured(p))) then
+      do return true end
+    end
+    if ((end_ == captured(p)) or (digits == 9) or (size == 0)) then
+      do break end
+    end
+    at = ((end_ + 1) + size)
+  end
+  do return false end
+end
+RULES.http1[#RULES.http1 + 1] = { 9101307, http_chunk_wrong }
+end
+
 -- What Suricata calls. The walk is that of procwire/decode, span for span: a span is the string from
 -- a layer's first byte on, and a broken transport header belongs to its layer's malformed twin.
 --
@@ -1624,6 +2007,11 @@ local OVER_UDP = {
 }
 local OVER_TCP = { [53] = "dns", [502] = "modbus", [20000] = "dnp3" }
 
+local HTTP_STARTS = {}
+for start in ("GET POST HEAD PUT DELE OPTI TRAC CONN PATC PROP HTTP http"):gmatch("%a+") do
+  HTTP_STARTS[u32(#start == 3 and start .. " " or start, 0)] = true
+end
+
 -- Each tells whether the payload of a TCP segment begins like a message of its layer, and where.
 local BEGINS = {
   dns = function(payload)
@@ -1641,9 +2029,12 @@ local BEGINS = {
 local function layer_of_ports(p, layers) return layers[u16(p, 2)] or layers[u16(p, 0)] end
 
 local function examine_segment(p)
-  local layer = layer_of_ports(p, OVER_TCP)
-  if not layer then return end
-  local payload = sub(p, bits(u8(p, 12), 4, 4) * 4 + 1)
+  local layer, header = layer_of_ports(p, OVER_TCP), bits(u8(p, 12), 4, 4) * 4
+  if not layer then
+    if HTTP_STARTS[u32(p, header)] then examine("http1", sub(p, header + 1), p) end
+    return
+  end
+  local payload = sub(p, header + 1)
   local start = BEGINS[layer](payload)
   if start then examine(layer, sub(payload, start + 1), p) end
 end

@@ -1,0 +1,171 @@
+"""The start line of HTTP/1 messages (RFC 9112), and their Host. A rule sees a segment from the
+start of a message on; `outer` is the TCP header. What lies in later segments is not judged.
+"""
+
+from procwire.rule import rule
+from procwire.words import captured, find, folded, span, token_end, u8, u16, u32
+
+LF, CR, SP, SLASH, DOT, ZERO, NINE, COLON = 10, 13, 32, 47, 46, 48, 57, 58
+# http, http-alt and their usual neighbours.
+PORTS = (80, 8000, 8008, 8080, 8081, 8888)
+CAPITALS = 0x48545450  # "HTTP"
+SPACES = (SP, 9)
+MOST_SPACES = 8
+MOST_FIELDS = 100
+STATUS_ENDS = (SP, CR, LF)  # many servers leave out the space where no reason follows
+SLASHED = folded(span(b"http/"), 0, 5)
+VERSION_1 = folded(span(b"http/1."), 0, 7)
+VERSION_1_1 = folded(span(b"http/1.1"), 0, 8)
+HOST = folded(span(b"host"), 0, 4)
+
+
+def text(message: str) -> str:
+    """A message as an example; "|" stands for the end of a line."""
+    return message.replace("|", "\r\n").encode("latin-1").hex()
+
+
+REQUEST = text("GET / HTTP/1.1|Host: example.com||")
+RESPONSE = text("HTTP/1.1 200 OK|Content-Length: 2||ok")
+OTHER_PORT = "c000 0bb8 |"
+
+
+@rule(
+    id="http.request_line_bad",
+    sid=9101301,
+    title="HTTP request line that is not method, target and version",
+    reference="RFC 9112 section 3",
+    needs=5,
+    at=(0, 32),
+    suricata=(
+        "app.http.request_line_invalid",
+        "app.http.request_line_incomplete",
+        "app.http.request_line_missing_protocol",
+        "app.http.method_delim_non_compliant",
+        "app.http.uri_delim_non_compliant",
+    ),
+    zeek=("bad_HTTP_request", "missing_HTTP_uri", "lowercase_HTTP_keyword"),
+    fires_on=[
+        f"c000 0050 | {text('GET HTTP/1.1|Host: a||')}",
+        f"c000 0050 | {text('GET /|')}",
+        f"{OTHER_PORT} {text('GET  / HTTP/1.1|Host: a||')}",
+        f"{OTHER_PORT} {text('GET /a b HTTP/1.1|Host: a||')}",
+        f"{OTHER_PORT} {text('GET / http/1.1|Host: a||')}",
+    ],
+    silent_on=[
+        f"c000 0050 | {REQUEST}",
+        f"{OTHER_PORT} {text('CONNECT example.com:443 HTTP/1.0||')}",
+        f"{OTHER_PORT} {text('OPTIONS * HTTP/1.1|Host: a||')}",
+        f"c000 1f90 | {text('OPTIONS rtsp://a/b RTSP/1.0|CSeq: 1||')}",
+        f"{OTHER_PORT} {text('CONNECT {}|')}",
+        f"c000 0050 | {text('GET /a/target/that/goes/on')}",
+        f"0050 c000 | {RESPONSE}",
+    ],
+)
+def http_request_line_wrong(p, outer):
+    """What parsers split differently is how requests are smuggled past a proxy. On other ports than
+    those of HTTP only a line that ends in its version is taken for a request."""
+    end = find(p, 0, LF)
+    if end == captured(p) or folded(p, 0, 5) == SLASHED:
+        return False
+    if u8(p, end - 1) == CR:
+        end -= 1
+    if folded(p, end - 8, 7) != VERSION_1:
+        # Another protocol's version, such as RTSP/1.0.
+        if u8(p, end - 4) == SLASH and u8(p, end - 2) == DOT:
+            return False
+        return u16(outer, 2) in PORTS
+    method_end = token_end(p, 0)
+    target_end = find(p, method_end + 1, SP)
+    if u8(p, method_end) != SP or target_end == method_end + 1 or target_end + 9 != end:
+        return True
+    return u32(p, target_end + 1) != CAPITALS
+
+
+@rule(
+    id="http.response_bad",
+    sid=9101302,
+    title="HTTP status line without a known version or a status of three digits",
+    reference="RFC 9112 section 4; RFC 9110 section 15",
+    needs=10,
+    at=(0, 16),
+    suricata=("app.http.response_invalid_protocol", "app.http.response_invalid_status"),
+    zeek=("bad_HTTP_reply", "bad_HTTP_version", "HTTP_version_mismatch"),
+    fires_on=[
+        text("HTTP/1.1 2 ok|Connection: close||"),
+        text("HTTP/1.1 20x ok|Connection: close||"),
+        text("HTTP/1.1|Connection: close||"),
+        text("HTTP/2.0 200 ok|Connection: close||"),
+        text("HTTP/1.01 200 ok|Connection: close||"),
+        text("http/1.1 200 ok|Connection: close||"),
+    ],
+    silent_on=[
+        RESPONSE,
+        REQUEST,
+        text("HTTP/1.0 404 Not Found||"),
+        text("HTTP/1.1 200|Connection: close||"),
+        text("HTTP/1.1 \t200 ok|Connection: close||"),
+        text("HTTP is a protocol of the web|"),
+        text("http://example.com/1.1 200|"),
+        text("HTTP/1.1 20"),
+    ],
+)
+def http_status_line_wrong(p):
+    """Browsers repair such lines and proxies do not: content passes in between."""
+    if folded(p, 0, 5) != SLASHED or not ZERO < u8(p, 5) <= NINE or captured(p) < 13:
+        return False
+    if u32(p, 0) != CAPITALS or folded(p, 0, 7) != VERSION_1 or u8(p, 8) != SP:
+        return True
+    if u8(p, 7) != ZERO and u8(p, 7) != ZERO + 1:
+        return True
+    at = 9
+    for _space in range(MOST_SPACES):
+        if u8(p, at) not in SPACES:
+            break
+        at += 1
+    for i in range(3):
+        if not ZERO <= u8(p, at + i) <= NINE:
+            return True
+    return u8(p, at) == ZERO or at + 3 < captured(p) and u8(p, at + 3) not in STATUS_ENDS
+
+
+@rule(
+    id="http.host_bad",
+    sid=9101303,
+    title="HTTP/1.1 request without exactly one Host field",
+    reference="RFC 9112 3.2",
+    needs=16,
+    at=(0, 32),
+    suricata=("app.http.missing_host_header", "app.http.host_header_ambiguous"),
+    fires_on=[
+        text("GET / HTTP/1.1|User-Agent: a||"),
+        text("GET / HTTP/1.1|Host: a|host: b||"),
+        text("CONNECT a:443 HTTP/1.1||"),
+    ],
+    silent_on=[
+        REQUEST,
+        text("GET / HTTP/1.1|HOST:a||"),
+        text("GET / HTTP/1.0|User-Agent: a||"),
+        text("GET / HTTP/1.1|User-Agent: a|"),
+        RESPONSE,
+    ],
+)
+def http_host_not_once(p):
+    """A server must refuse the request; which host it would reach depends on who parses it."""
+    end = find(p, 0, LF)
+    crlf = folded(p, end - 9, 8) == VERSION_1_1 and u8(p, end - 1) == CR
+    if end == captured(p) or not crlf and folded(p, end - 8, 8) != VERSION_1_1:
+        return False
+    if u32(p, 0) == CAPITALS:
+        return False
+    at = end + 1
+    hosts = 0
+    for _line in range(MOST_FIELDS):
+        end = find(p, at, LF)
+        if end == captured(p):
+            return False
+        if end == at or end == at + 1 and u8(p, at) == CR:
+            return hosts != 1
+        if u8(p, at + 4) == COLON and folded(p, at, 4) == HOST:
+            hosts += 1
+        at = end + 1
+    return False
