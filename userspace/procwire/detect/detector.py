@@ -86,7 +86,7 @@ UDP_UNREACHABLE = Detector(
     "RFC 1122 4.1.3.1; MITRE ATT&CK T1046",
     ("AN1949", "AN1057", "AN2050"),
     2,
-    width=2,
+    width=3,
 )
 NEIGHBOUR_SWEEP = Detector(
     "scan.arp_nd_sweep",

@@ -32,7 +32,7 @@ from procwire.record import Attempt
 # In the order in which they are asked; the first that answers names the scan.
 _JUDGES: dict[Attempt, tuple[Judge, ...]] = {
     Attempt.CONNECT: (sweep, sequential, repeated_attempts),
-    Attempt.DATAGRAM: (sweep, udp_unreachable, sequential),
+    Attempt.DATAGRAM: (udp_unreachable, sweep, sequential),
     Attempt.ECHO: (icmp_sweep,),
     Attempt.NEIGHBOUR: (neighbour_sweep,),
     **dict.fromkeys(DETECTORS_BY_KIND, (flag_probes,)),
