@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import struct
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -27,9 +30,10 @@ from captures import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from procwire.capture import source
 from procwire.capture.batch import PacketBatch
 from procwire.capture.open import read_capture
-from procwire.errors import InputDamaged, UsageError
+from procwire.errors import InputDamaged, Unavailable, UsageError
 
 FRAMES = [
     Frame(b"", START),
@@ -209,8 +213,6 @@ def number(value: int) -> bytes:
         (b"", 0, 0, "empty file"),
         (b"\xd4", 0, 0, "found d4, expected the magic number"),
         (b"PK\x03\x04" + bytes(40), 0, 0, "found 50 4b 03 04, expected the magic number"),
-        (gzip.compress(PCAP), 0, 0, "found gzip data, expected a capture; unpack it first: zcat"),
-        (b"\x28\xb5\x2f\xfd" + bytes(40), 0, 0, "unpack it first: zstd -dc"),
         (b"\x34\xcd\xb2\xa1" + PCAP[4:], 0, 0, "modified pcap format (magic a1b2cd34)"),
         (b"\xa1\xb2\xcd\x34" + PCAP[4:], 0, 0, "modified pcap format (magic a1b2cd34)"),
         (PCAP[:23], 0, 23, "found a file of 23 bytes, expected a file header of 24"),
@@ -278,6 +280,61 @@ def test_damage_is_named_after_all_before_it_was_yielded(
     frames, damage = read_until_damage(write(content))
     assert (len(frames), damage.offset) == (packets, offset)
     assert problem in damage.problem
+    # The same where a window holds little more than a header.
+    with mock.patch.object(source, "_WINDOW", 30):
+        frames, damage = read_until_damage(write(gzip.compress(content)))
+    assert (len(frames), damage.offset) == (packets, offset)
+    assert problem in damage.problem
+
+
+@pytest.mark.parametrize("window", [30, 100, source._WINDOW])
+@pytest.mark.parametrize("content", [PCAP, pcap(FRAMES), NG])
+def test_what_is_compressed_or_piped_in_reads_as_the_file_does(
+    write, monkeypatch: pytest.MonkeyPatch, content: bytes, window: int
+) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    monkeypatch.setattr(source, "_WINDOW", window)
+    wanted = read(write(content))
+    halves = content[: len(content) // 2], content[len(content) // 2 :]
+    packed = (
+        gzip.compress(content),
+        b"".join(map(gzip.compress, halves)),
+        zstandard.compress(content),
+        b"".join(map(zstandard.compress, halves)),
+    )
+    for compressed in packed:
+        assert read(write(compressed)) == wanted
+    for piped in (content, *packed):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(piped)))
+        assert read(Path("-")) == wanted
+
+
+def test_compressed_data_that_ends_early_yields_the_packets_before(write) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    content = pcap([Frame(os.urandom(1000), START + number) for number in range(1000)])
+    packed = gzip.compress(content)
+    frames, damage = read_until_damage(write(packed[: len(packed) // 2]))
+    assert 400 < len(frames) < 600
+    assert "the compressed data is damaged behind this" in damage.problem
+    whole, damage = read_until_damage(write(packed[:-8] + b"\xff" * 8))
+    assert len(whole) == 1000
+    assert "CRC check failed" in damage.problem
+    frames, damage = read_until_damage(write(zstandard.compress(content)[: len(content) // 2]))
+    assert 300 < len(frames) < 600
+
+
+def test_zstd_without_its_package_names_the_remedy(write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    with pytest.raises(Unavailable, match="pip install"):
+        read_capture(write(b"\x28\xb5\x2f\xfd" + bytes(40)))
+
+
+def test_a_window_has_its_limit(write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "_WINDOW", 64)
+    monkeypatch.setattr(source, "_LARGEST_WINDOW", 4096)
+    frames, damage = read_until_damage(write(gzip.compress(NG + block(9, bytes(9000)))))
+    assert len(frames) == 1
+    assert "cut by the end" in damage.problem
 
 
 def test_an_undecoded_interface_without_packets_is_no_damage(write) -> None:

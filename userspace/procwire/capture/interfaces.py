@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from procwire.capture import link
 from procwire.capture.fields import u8, u16, u32
 from procwire.capture.rows import SNAP_LIMIT
-from procwire.errors import InputDamaged
+from procwire.capture.source import Source
 
 _SMALLEST_INTERFACE_DESCRIPTION = 20
 _OPTION_END, _OPTION_RESOLUTION, _OPTION_TIME_OFFSET = 0, 9, 14
@@ -54,18 +54,16 @@ def new_section(big: bool) -> Section:
     )
 
 
-def read_interface(
-    path: str, data: NDArray[np.uint8], at: int, section: Section
-) -> tuple[Section, int]:
-    """The section with the interface that the whole block at `at` describes, and the next block.
-
-    Raises InputDamaged where its fields or options do not fit it.
+def read_interface(source: Source, section: Section) -> tuple[Section, int]:
+    """The section with the interface that the whole block at source.at describes, and the next
+    block. Raises InputDamaged where its fields or options do not fit it.
     """
+    data, at = source.data, source.at
     total = u32(data, at + 4, section.big)
     if total < _SMALLEST_INTERFACE_DESCRIPTION:
         problem = f"found an interface description of {total} bytes, expected at least 20"
-        raise InputDamaged(path, at + 4, problem)
-    units, base = _read_time_options(path, data, (at + 16, at + total - 4), section.big)
+        raise source.damaged(at + 4, problem)
+    units, base = _read_time_options(source, (at + 16, at + total - 4), section.big)
     number = section.interfaces
     if number == section.link.size:
         # Doubling keeps a file of nothing but interfaces from costing its square.
@@ -80,34 +78,32 @@ def read_interface(
     section.snap[number] = u32(data, at + 12, section.big) or SNAP_LIMIT
     section.units[number] = units
     section.base[number] = base
-    section.described[number] = at + 8
+    section.described[number] = source.base + at + 8
     return section._replace(interfaces=number + 1), at + total
 
 
-def _read_time_options(
-    path: str, data: NDArray[np.uint8], extent: tuple[int, int], big: bool
-) -> tuple[int, int]:
-    """Ticks a second and the seconds to add, from the options in data[extent]."""
+def _read_time_options(source: Source, extent: tuple[int, int], big: bool) -> tuple[int, int]:
+    """Ticks a second and the seconds to add, from the options in that extent of the window."""
     units, base = 10**6, 0
-    at, end = extent
+    data, (at, end) = source.data, extent
     while end - at >= 4:
         code, size = u16(data, at, big), u16(data, at + 2, big)
         if code == _OPTION_END:
             break
         if size > end - at - 4:
             problem = f"found an option of {size} bytes, expected at most {end - at - 4}"
-            raise InputDamaged(path, at + 2, problem)
+            raise source.damaged(at + 2, problem)
         if code == _OPTION_RESOLUTION and size == 1:
             # The top bit tells powers of two from powers of ten.
             exponent = u8(data, at + 4)
             units = 2 ** (exponent & 0x7F) if exponent & 0x80 else 10**exponent
             if units > _UNITS_LIMIT:
                 problem = f"found {units} ticks a second, expected at most {_UNITS_LIMIT}"
-                raise InputDamaged(path, at + 4, problem)
+                raise source.damaged(at + 4, problem)
         if code == _OPTION_TIME_OFFSET and size == 8:
             base = int(data[at + 4 : at + 12].view(">i8" if big else "<i8")[0])
             if abs(base) > SECONDS_LIMIT:
                 problem = f"found a time offset of {base} s, expected <= {SECONDS_LIMIT}"
-                raise InputDamaged(path, at + 4, problem)
+                raise source.damaged(at + 4, problem)
         at += 4 + (size + 3) // 4 * 4
     return units, base

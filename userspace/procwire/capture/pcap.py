@@ -15,7 +15,7 @@ from procwire.capture import link
 from procwire.capture.batch import PacketBatch
 from procwire.capture.fields import u16, u32
 from procwire.capture.rows import LENGTH_LIMIT, SNAP_LIMIT, Rows, allocate, batch_of
-from procwire.errors import InputDamaged
+from procwire.capture.source import Source
 from procwire.jit import kernel
 
 FILE_HEADER = 24
@@ -43,33 +43,36 @@ _FAULTS = {
 }
 
 
-def read_pcap(path: str, data: NDArray[np.uint8], batch_size: int) -> Iterator[PacketBatch]:
-    """Packets of a whole capture file in `data`, uint8 (bytes,), whose magic number is in MAGICS.
+def read_pcap(source: Source, batch_size: int) -> Iterator[PacketBatch]:
+    """Packets of a capture file whose magic number is in MAGICS.
 
     Yields batches of at most `batch_size` packets; raises InputDamaged after the last sound one.
     """
+    data = source.data
     if data.size < FILE_HEADER:
         problem = f"found a file of {data.size} bytes, expected a file header of {FILE_HEADER}"
-        raise InputDamaged(path, data.size, problem)
+        raise source.damaged(data.size, problem)
     big, tick = MAGICS[data[:4].tobytes()]
     version = u16(data, 4, big), u16(data, 6, big)
     if version != VERSION:
-        raise InputDamaged(path, 4, "found pcap version {}.{}, expected 2.4".format(*version))
+        raise source.damaged(4, "found pcap version {}.{}, expected 2.4".format(*version))
     # The upper half holds the length of the frame check sequence.
     link_type = u32(data, 20, big) & 0xFFFF
     if link_type not in link.DECODED:
-        raise link.undecoded(path, 20, link_type)
-    at, first = FILE_HEADER, 1
-    while at < data.size:
-        rows = allocate(min(batch_size, (data.size - at) // PACKET_HEADER + 1))
-        used, at, fault, found = _index(data, at, big, tick, rows)
+        raise link.undecoded(source.path, 20, link_type)
+    source.at, first = FILE_HEADER, 1
+    while source.at < source.data.size or source.advance():
+        data = source.data
+        rows = allocate(min(batch_size, (data.size - source.at) // PACKET_HEADER + 1))
+        used, source.at, fault, found = _index(data, source.at, big, tick, rows)
         if used:
             rows.link[:used] = link_type
             yield batch_of(data, rows, used, first)
             first += used
-        if fault != _SOUND:
+        # What seems damaged may only be cut by the end of the window.
+        if fault != _SOUND and not source.advance():
             offset, problem = _FAULTS[fault]
-            raise InputDamaged(path, at + offset, problem.format(found=found))
+            raise source.damaged(source.at + offset, problem.format(found=found))
 
 
 @kernel

@@ -16,6 +16,7 @@ from procwire.capture.batch import PacketBatch
 from procwire.capture.fields import u16, u32
 from procwire.capture.interfaces import SECONDS_LIMIT, Section, new_section, read_interface
 from procwire.capture.rows import LENGTH_LIMIT, SNAP_LIMIT, Rows, allocate, batch_of
+from procwire.capture.source import Source
 from procwire.errors import InputDamaged
 from procwire.jit import fused, kernel
 
@@ -67,60 +68,63 @@ _FAULTS = {
 }
 
 
-def read_pcapng(path: str, data: NDArray[np.uint8], batch_size: int) -> Iterator[PacketBatch]:
-    """Packets of a whole capture file in `data`, uint8 (bytes,), that begins with MAGIC.
+def read_pcapng(source: Source, batch_size: int) -> Iterator[PacketBatch]:
+    """Packets of a capture file that begins with MAGIC.
 
     Yields batches of at most `batch_size` packets; raises InputDamaged after the last sound one.
     Simple packet blocks hold no time: theirs is 0.
     """
     section = new_section(big=False)
-    at, first = 0, 1
-    while at < data.size:
-        rows = allocate(min(batch_size, (data.size - at) // _SIMPLE_OVERHEAD + 1))
+    first = 1
+    while source.at < source.data.size or source.advance():
+        data = source.data
+        rows = allocate(min(batch_size, (data.size - source.at) // _SIMPLE_OVERHEAD + 1))
         used, damage = 0, None
-        while used < rows.start.size and at < data.size and damage is None:
-            used, at, state, found = _index(data, at, section, rows, used)
+        while used < rows.start.size and source.at < data.size and damage is None:
+            used, source.at, state, found = _index(data, source.at, section, rows, used)
             try:
                 if state == _SECTION:
-                    section, at = _read_section_header(path, data, at)
+                    section, source.at = _read_section_header(source)
                 elif state == _INTERFACE:
-                    section, at = read_interface(path, data, at, section)
+                    section, source.at = read_interface(source, section)
                 elif state == _UNDECODED_LINK:
                     refused = int(section.link[found])
-                    damage = link.undecoded(path, int(section.described[found]), refused)
+                    damage = link.undecoded(source.path, int(section.described[found]), refused)
                 elif state != _SOUND:
                     offset, problem = _FAULTS[state]
-                    damage = InputDamaged(path, at + offset, problem.format(found=found))
+                    damage = source.damaged(source.at + offset, problem.format(found=found))
             except InputDamaged as error:
                 damage = error
         if used:
             yield batch_of(data, rows, used, first)
             first += used
-        if damage is not None:
+        # What seems damaged may only be cut by the end of the window.
+        if damage is not None and not source.advance():
             raise damage
 
 
-def _read_section_header(path: str, data: NDArray[np.uint8], at: int) -> tuple[Section, int]:
+def _read_section_header(source: Source) -> tuple[Section, int]:
+    data, at = source.data, source.at
     left = data.size - at
     if left < _SMALLEST_SECTION_HEADER:
         problem = f"found the last {left} bytes, expected a section header of at least 28"
-        raise InputDamaged(path, at, problem)
+        raise source.damaged(at, problem)
     big = u32(data, at + 8, True) == _BYTE_ORDER_MAGIC
     if not big and u32(data, at + 8, False) != _BYTE_ORDER_MAGIC:
         found = data[at + 8 : at + 12].tobytes().hex(" ")
         problem = f"found {found}, expected the byte-order magic 1a 2b 3c 4d or 4d 3c 2b 1a"
-        raise InputDamaged(path, at + 8, problem)
+        raise source.damaged(at + 8, problem)
     total = u32(data, at + 4, big)
     if total < _SMALLEST_SECTION_HEADER or total % 4 or total > left:
         problem = f"found a section header of {total} bytes, expected 28 to {left}, in fours"
-        raise InputDamaged(path, at + 4, problem)
+        raise source.damaged(at + 4, problem)
     if u32(data, at + total - 4, big) != total:
         offset, problem = _FAULTS[_LENGTHS_DIFFER]
         found_total = u32(data, at + total - 4, big)
-        raise InputDamaged(path, at + offset, problem.format(found=found_total))
+        raise source.damaged(at + offset, problem.format(found=found_total))
     major = u16(data, at + 12, big)
     if major != 1:
-        raise InputDamaged(path, at + 12, f"found pcapng version {major}, expected 1")
+        raise source.damaged(at + 12, f"found pcapng version {major}, expected 1")
     return new_section(big), at + total
 
 

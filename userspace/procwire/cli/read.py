@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import click
+import numpy as np
 
 from procwire.analysis import Analysis
 from procwire.capture.open import read_capture
+from procwire.capture.pcap import PACKET_HEADER
 from procwire.cli.results import FINDINGS, Results, analysis_options
 from procwire.config import load
 from procwire.errors import InputDamaged
@@ -28,7 +30,8 @@ def read(
     config: Path | None,
     overrides: tuple[str, ...],
 ) -> int:
-    """Analyse pcap and pcapng files: protocol violations and scans.
+    """Analyse pcap and pcapng files: protocol violations and scans. They may be compressed with
+    gzip or zstd; - is standard input.
 
     A damaged file is analysed up to the damage; the exit code is then 3.
 
@@ -59,12 +62,11 @@ def _read(path: Path, analysis: Analysis, results: Results) -> None:
     with click.progressbar(
         length=size, label=path.name, file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as progress:
-        reached = 0
         for batch in read_capture(path):
             results.write(analysis.packets(batch), source)
-            at = int(batch.start[-1] + batch.captured[-1])
-            progress.update(at - reached)
-            reached = at
+            progress.update(
+                int(batch.captured.sum(dtype=np.int64)) + PACKET_HEADER * len(batch.start)
+            )
 
 
 def _finish(analysis: Analysis, results: Results, source: Source) -> None:
