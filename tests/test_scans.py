@@ -138,6 +138,16 @@ def test_answers_that_are_still_on_their_way_are_awaited():
     assert found(rows) == []
 
 
+def test_a_scan_that_ends_late_is_not_taken_for_repetition():
+    rows = attempts(Attempt.CONNECT, ports(400), [LOST] * 400)
+    ends = rows["outcome"] == LOST
+    rows["time"][ends] += 900 * SECOND
+    rows = rows[np.argsort(rows["time"], kind="stable")]
+    names = [scan.detector.id for scan in Scans().update(rows)]
+    assert "scan.port_vertical" in names
+    assert "scan.repeated_attempts" not in names
+
+
 def test_kinds_neither_hide_nor_fold_into_one_another():
     queries = attempts(Attempt.DATAGRAM, hosts(300, 53), [FOUND] * 300)
     knocks = attempts(Attempt.ECHO, hosts(40), [LOST] * 40)

@@ -11,11 +11,13 @@ def repeated_attempts(figures: Figures, settings: Settings) -> Verdict | None:
     """Many failures, many of them per target. Retransmissions are one attempt."""
     least = settings.fanout.failures
     each = settings.repeated.failures_per_target
-    if not reaches(figures.failures, least) or figures.failures < each * figures.host_ports:
+    # Failures of attempts that another window has counted say nothing of this one's targets.
+    repeated = min(figures.failures, figures.attempts)
+    if not reaches(repeated, least) or repeated < each * figures.host_ports:
         return None
     if figures.unanswered < settings.sweep.unanswered:
         return None
-    mean = round(figures.failures / max(figures.host_ports, 1), 1)
+    mean = round(repeated / max(figures.host_ports, 1), 1)
     return Verdict(
         REPEATED_ATTEMPTS,
         figures.failures,
