@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from naive_defrag import Fragment, NaiveDefragmenter
 from procwire import layers
 from procwire.capture.batch import RAW, PacketBatch
+from procwire.decode import defrag
 from procwire.decode.defrag import TIMEOUT_NS, Defragmenter
 from procwire.decode.frame import decode
 from procwire.examine import Examiner
 from procwire.rules import all_rules
+from procwire.warm import warm_up
 
 UDP = 17
 HOP_BY_HOP = bytes([44, 0, 1, 4, 0, 0, 0, 0])
@@ -184,3 +186,11 @@ def test_overlaps_are_findings() -> None:
         found = [(int(row["packet"]), all_rules()[row["rule"]].id) for row in findings]
         overlapping = [3, 4] if version == 4 else [3]
         assert found == [(number, name) for number in overlapping]
+
+
+def test_warming_up_compiles_what_fragments_need() -> None:
+    warm_up()
+    known = list(defrag._collect.signatures)
+    assert known
+    Examiner().packets(batch_of([packet(part) for part in halves(DATAGRAM)]))
+    assert list(defrag._collect.signatures) == known

@@ -15,21 +15,27 @@ from procwire.capture.open import read_capture
 from procwire.capture.rows import allocate
 from procwire.config import Settings
 
+_IPV4_LINK = examples.LINK + bytes.fromhex("0800")
+_FRAGMENTS = bytes.fromhex("4500 0000 0001 2000"), bytes.fromhex("4500 0000 0001 0001")
+
 
 def warm_up() -> None:
-    """Send one packet down the path of live captures: all that `watch` compiles."""
-    frame = np.zeros(4096, np.uint8)
-    # As captured memory is; numba compiles for each kind of array.
-    frame.flags.writeable = False
-    index_block(frame, 0, 0, True, allocate(1))
-    one = np.ones(1, np.int32)
+    """Send a datagram in two fragments down the path of live captures: all that `watch` compiles."""
+    frames = [
+        _IPV4_LINK + examples.ipv4(header, examples.PROTOCOLS["udp"], bytes(8))
+        for header in _FRAGMENTS
+    ]
+    sizes = np.array([len(frame) for frame in frames], np.int32)
+    # Read-only, as captured memory is; numba compiles for each kind of array.
+    data = np.frombuffer(b"".join(frames) + bytes(4096), np.uint8)
+    index_block(data, 0, 0, True, allocate(1))
     batch = PacketBatch(
-        data=frame,
-        start=np.zeros(1, np.int64),
-        captured=one * 60,
-        length=one * 60,
-        time=np.zeros(1, np.int64),
-        link=np.full(1, ETHERNET, np.uint16),
+        data=data,
+        start=np.cumsum(sizes, dtype=np.int64) - sizes,
+        captured=sizes,
+        length=sizes,
+        time=np.zeros(len(frames), np.int64),
+        link=np.full(len(frames), ETHERNET, np.uint16),
         first=1,
     )
     Analysis(Settings()).packets(batch)
