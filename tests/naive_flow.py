@@ -16,7 +16,7 @@ def _conversation():
         np.zeros(1, FLOW).view(np.recarray),
         np.zeros((1, 2), END).view(np.recarray),
         np.zeros(1, FLOW).view(np.recarray),
-        np.zeros(0, np.int64),
+        np.zeros(1, np.int64),
     )
 
 

@@ -27,6 +27,7 @@ from procwire.decode.observations import (
     DATA_NO_SESSION,
     FIN_NO_SESSION,
     GAP,
+    OVERLAP_DIFFERS,
     REPEATED,
     RST_NO_SESSION,
     SYNACK_UNSOLICITED,
@@ -77,8 +78,9 @@ def weigh(
         trusted |= observed & (SYNACK_UNSOLICITED | UNSOLICITED_ERROR)
         if several:
             trusted |= observed & _STRAYS
+    # Bytes may also differ because they were damaged on the way; no checksum is verified here.
     if from_syn and not observed & REPEATED:
-        trusted |= observed & ~_NEEDS_MEMORY
+        trusted |= observed & ~(_NEEDS_MEMORY | OVERLAP_DIFFERS)
     columns.trusted[row] |= trusted
     return counted
 

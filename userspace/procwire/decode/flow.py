@@ -13,6 +13,7 @@ from procwire import layers
 from procwire.decode.columns import span_at
 from procwire.decode.context import weigh
 from procwire.decode.flow_table import (
+    BEGUN,
     DATAGRAMS,
     MIDSTREAM,
     PROBES,
@@ -27,8 +28,14 @@ from procwire.decode.flow_table import (
     place,
 )
 from procwire.decode.health import CLOCK, LAST_EVICTION, Health, health, on_time
-from procwire.decode.observations import RST_NO_SESSION, UNSOLICITED_ERROR
+from procwire.decode.observations import (
+    OUT_OF_WINDOW,
+    OVERLAP_DIFFERS,
+    RST_NO_SESSION,
+    UNSOLICITED_ERROR,
+)
 from procwire.decode.source import FlowColumns, Source
+from procwire.decode.stream import Piece, Streams, differs, empty_streams
 from procwire.decode.tcp_state import RST, SYN, Segment, on_segment, opening_state
 from procwire.errors import UsageError
 from procwire.jit import fused, kernel
@@ -38,7 +45,7 @@ COUNTERS = ("flows", "midstream", "timed_out", "evicted", "two_sided", "one_side
 """flows: begun; midstream: those TCP flows whose beginning was not seen; timed_out: found idle for
 too long by their next packet; evicted: living flows that had to give way in a full neighbourhood;
 two_sided, one_sided: TCP connections by whether both directions were seen."""
-_FLOWS, _MIDSTREAM, _TIMED_OUT, _EVICTED, _TWO_SIDED, _ONE_SIDED = range(len(COUNTERS))
+_MIDSTREAM, _TIMED_OUT, _EVICTED, _TWO_SIDED, _ONE_SIDED = range(BEGUN + 1, len(COUNTERS))
 
 # RFC 792: the messages that quote the packet they are about.
 _ICMP_ERRORS = (3, 4, 5, 11, 12)
@@ -66,13 +73,14 @@ class Flows:
             )
         self._table = flow_table(capacity, len(COUNTERS))
         self._health = health(warm_up_ns)
+        self._streams = empty_streams()
 
     def update(self, source: Source, columns: FlowColumns) -> None:
         """Fill flow and sender of the columns, and add what is observed of TCP and of ICMP errors.
 
         source, columns: of the same n packets.
         """
-        _follow(self._table, self._health, source, columns)
+        _follow(self._table, self._health, self._streams, source, columns)
 
     def counters(self) -> dict[str, int]:
         """COUNTERS by name, since the start."""
@@ -80,7 +88,9 @@ class Flows:
 
 
 @kernel
-def _follow(table: FlowTable, state: Health, source: Source, columns: FlowColumns) -> None:
+def _follow(
+    table: FlowTable, state: Health, streams: Streams, source: Source, columns: FlowColumns
+) -> None:
     packets = source.packets
     for row in range(source.times.size):
         on_time(state.figures, int(source.times[row]))
@@ -91,6 +101,8 @@ def _follow(table: FlowTable, state: Health, source: Source, columns: FlowColumn
                 weigh(table, -1, state, source, row, columns)
         elif transport == layers.TCP:
             slot = _slot_of(table, state, source, row, columns)
+            if slot >= 0 and _differs_from_before(table, slot, streams, source, row, columns):
+                columns.observed[row] |= OVERLAP_DIFFERS
             counted = weigh(table, slot, state, source, row, columns)
             if counted:
                 table.counts[_TWO_SIDED if counted > 0 else _ONE_SIDED] += 1
@@ -132,13 +144,29 @@ def _slot_of(
 
 
 @fused
+def _differs_from_before(
+    table: FlowTable, slot: int, streams: Streams, source: Source, row: int, columns: FlowColumns
+) -> bool:
+    """Enter the payload of a segment into its stream; whether it contradicts what was sent."""
+    packets, span = source.packets, int(source.span[row])
+    if packets.payload[row] == 0 or span < 0 or packets.tcp_flags[row] & (SYN | RST):
+        return False
+    if columns.observed[row] & OUT_OF_WINDOW:
+        return False
+    segment = span_at(source.data, source.spans, span)
+    owner = 2 * slot + int(columns.sender[row]) + 1
+    header = segment.length - int(packets.payload[row])
+    number, time = int(table.flows[slot].number), int(source.times[row])
+    return differs(streams, segment, Piece(owner, number, int(packets.seq[row]), header, time))
+
+
+@fused
 def _begin(table: FlowTable, slot: int, sender: int, source: Source, row: int) -> None:
     packets = source.packets
     state = DATAGRAMS
     if packets.transport[row] == layers.TCP:
         state = opening_state(int(packets.tcp_flags[row]))
     begin(table, slot, state, sender, int(source.times[row]))
-    table.counts[_FLOWS] += 1
     if state == MIDSTREAM:
         table.counts[_MIDSTREAM] += 1
 

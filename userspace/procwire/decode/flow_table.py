@@ -30,6 +30,7 @@ FLOW = np.dtype(
         ("low_port", "u2"),
         ("high_port", "u2"),
         ("later", "u4"),  # sequence number of a SYN that came after the first and differs from it
+        ("number", "u4"),  # counts the flows begun, so it tells those of one slot apart
         ("protocol", "u1"),
         ("state", "u1"),
         ("origin", "u1"),  # end (0 low, 1 high) that opened it, or was seen first
@@ -62,6 +63,9 @@ FROM_SYN, TOLD_STRAY, FAST_OPEN, GUESSED, COUNTED = 1, 2, 4, 8, 16
 end was taken as established without its SYN being seen; counted for the capture's health."""
 
 SENT_SYN, SENT_FIN, SENT_RESET = 1, 2, 4
+
+BEGUN = 0
+"""Where FlowTable.counts has the flows begun."""
 
 PROBES = 8
 _SECOND = 1_000_000_000
@@ -211,6 +215,8 @@ def begin(table: FlowTable, slot: int, state: int, sender: int, time: int) -> No
     flow.high_hi, flow.high_lo = wanted.high_hi, wanted.high_lo
     flow.low_port, flow.high_port = wanted.low_port, wanted.high_port
     flow.protocol = wanted.protocol
+    table.counts[BEGUN] += 1
+    flow.number = table.counts[BEGUN]
     flow.first = time
     flow.last = time
     flow.later = 0

@@ -1,0 +1,84 @@
+"""Bytes sent again: found where they differ, within what is remembered, and nowhere else."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from naive_stream import differing
+from procwire.decode.stream import WINDOW
+from test_requests import fresh, observe
+
+BASE = 1000
+PSH_ACK = 0x18
+
+
+def segment(seq, payload, back=False, flags=PSH_ACK):
+    """A frame of one TCP segment between two hosts."""
+    ends = [bytes((192, 0, 2, 1)), bytes((192, 0, 2, 2))]
+    ports = [5000, 80]
+    if back:
+        ends, ports = ends[::-1], ports[::-1]
+    tcp = struct.pack(">HHIIBBHHH", *ports, seq % (1 << 32), 1, 0x50, flags, 512, 0, 0)
+    size = 40 + len(payload)
+    ipv4 = struct.pack(">BBHHHBBH", 0x45, 0, size, 7, 0, 64, 6, 0) + ends[0] + ends[1]
+    return bytes(12) + b"\x08\0" + ipv4 + tcp + payload
+
+
+def contradictions(frames, observer=None):
+    """Numbers of the packets, from 1, that contradict an earlier one."""
+    found = observe(observer or fresh(), [(0, frame) for frame in frames])
+    return [number for number, check, _ in found if check == "stream.overlap_differs"]
+
+
+@pytest.mark.parametrize(
+    ("segments", "expected"),
+    [
+        ([(0, b"abcd"), (0, b"abcd")], []),
+        ([(0, b"abcd"), (0, b"abXd")], [2]),
+        ([(0, b"abcd"), (2, b"Xdef")], [2]),
+        ([(0, b"abcd"), (2, b"cdef"), (4, b"eX")], [3]),
+        ([(0, b"ab"), (9, b"xy"), (0, b"cd")], []),
+        ([(0, b"ab"), (1, b"X")], []),
+        ([(-2, b"abcd"), (-1, b"bX")], [2]),
+    ],
+    ids=["same", "other", "partly", "twice", "behind a gap", "keep-alive", "wrapping"],
+)
+def test_what_was_sent_before_is_compared(segments, expected):
+    assert contradictions([segment(seq, payload) for seq, payload in segments]) == expected
+
+
+def test_directions_and_connections_are_kept_apart():
+    opened = segment(BASE - 1, b"", flags=0x02)
+    frames = [segment(BASE, b"abcd"), segment(BASE, b"wxyz", back=True)]
+    assert contradictions([*frames, opened, segment(BASE, b"efgh")]) == []
+
+
+def test_as_much_as_the_window_is_remembered():
+    parts = [segment(i * 1024, bytes([i]) * 1024) for i in range(2 * WINDOW // 1024)]
+    within = segment(WINDOW, b"XX")
+    before = segment(WINDOW - 2, b"XX")
+    assert contradictions([*parts, before, within]) == [len(parts) + 2]
+    assert contradictions([segment(0, bytes(3 * WINDOW)), segment(2 * WINDOW, b"XX")]) == [2]
+
+
+SEGMENTS = st.lists(
+    st.tuples(
+        st.integers(BASE, BASE + 30),
+        st.lists(st.sampled_from(b"ab"), max_size=8).map(bytes),
+    ),
+    max_size=25,
+)
+
+
+@given(SEGMENTS, st.integers(1, 25))
+def test_equals_its_twin_wherever_batches_end(segments, size):
+    frames = [segment(seq, payload) for seq, payload in segments]
+    observer, found = fresh(), []
+    for start in range(0, len(frames), size):
+        part = contradictions(frames[start : start + size], observer)
+        found += [start + number for number in part]
+    expected = [number for number, hit in enumerate(differing(segments), 1) if hit]
+    assert found == expected
