@@ -86,9 +86,11 @@ class Scans:
         connections: record.CONNECTION (n,), in event time.
         """
         found = self._walk.update(connections) + self._coverage.update(connections)
-        for kind in np.flatnonzero(np.bincount(connections["kind"])).tolist():
+        # Connections also where there are none: the first batch has to compile all kernels.
+        present = {Attempt.CONNECT, *map(Attempt, np.unique(connections["kind"]).tolist())}
+        for kind in sorted(present):
             part = connections[connections["kind"] == kind]
-            found += self._judges.update(self._fanout(Attempt(kind)).update(part), Attempt(kind))
+            found += self._judges.update(self._fanout(kind).update(part), kind)
         return sorted(found, key=attrgetter("time"))
 
     def fanouts(self, rows: NDArray[np.void]) -> list[Observation]:
