@@ -200,7 +200,7 @@ def decode_ipv4(packet: Packet, start: int, outer: int) -> None:
         return
     header = packet.read(start, 20)
     version, size = header[0] >> 4, header[0] % 16 * 4
-    total = int.from_bytes(header[2:4], "big") or left
+    total = int.from_bytes(header[2:4], "big") or (left if left > 576 else 0)
     if version != 4 or size < 20 or not size <= total <= left:
         packet.spans[own][0] += MALFORMED
         return

@@ -43,12 +43,25 @@ def _variants(layer: str, text: str) -> list[bytes]:
         message = bytes.fromhex(text.rpartition("|")[2])
         segment = transport("tcp", DNS_PORTS, struct.pack(">H", len(message)) + message)
         return [whole, whole[:14] + ipv4(b"", PROTOCOLS["tcp"], segment)]
+    if layer == "udp":
+        return [whole, *_encapsulated(whole)]
     if layer == "ethernet":
         return [whole, whole[:12] + b"\x08\0" + ipv4(b"", PROTOCOLS["udp"], DATAGRAM)]
     if layer.startswith("ipv6"):
         head = len(LINK) + struct.calcsize(">H")
         return [whole, whole[:head] + _carrying(whole[head:])]
     return [whole]
+
+
+def _encapsulated(whole: bytes) -> list[bytes]:
+    """The frame's IP packet in a PPPoE session, with padding, and behind two MPLS labels."""
+    ethernet, packet = whole[:14], whole[14:]
+    protocol = {b"\x08\0": 0x0021, b"\x86\xdd": 0x0057}[ethernet[12:]]
+    session = struct.pack(">HHHH", 0x1100, 1, 2 + len(packet), protocol)
+    return [
+        ethernet[:12] + b"\x88\x64" + session + packet + bytes(6),
+        ethernet[:12] + b"\x88\x47" + bytes.fromhex("00010040 00011140") + packet,
+    ]
 
 
 def _carrying(packet: bytes) -> bytes:

@@ -78,7 +78,8 @@ def expected(capture: Path) -> Expected:
                 intact.add(number)
             if judged_otherwise(layer, data):
                 apart.add(number)
-        apart |= {int(row) + batch.first for row in with_old_gre(batch, decoded)}
+        for rows in (with_old_gre(batch, decoded), in_short_session(batch, decoded)):
+            apart |= {int(row) + batch.first for row in rows}
     found = {(number, sid) for number, sid in found if WAYS[sid] != "host"}
     hidden = {number for number, sid in found if RULES[sid].id in HIDING}
     surely = {(n, sid) for n, sid in found if WAYS[sid] == "lua" and n in intact - hidden}
@@ -101,6 +102,14 @@ def with_old_gre(batch: PacketBatch, decoded: Decoded) -> NDArray[np.int32]:
     high, low = batch.data[spans.start[gre]], batch.data[spans.start[gre] + 1]
     old = (low & 7 == 0) & ((high & 0x4F != 0) | (low & 0xF8 != 0))
     return spans.packet[gre[old]]
+
+
+def in_short_session(batch: PacketBatch, decoded: Decoded) -> NDArray[np.int32]:
+    """Rows of packets that do not fit their PPPoE session header, whose length Suricata ignores."""
+    spans = decoded.spans
+    rows = spans.packet[np.isin(spans.layer, (layers.IPV4_MALFORMED, layers.IPV6_MALFORMED))]
+    high, low = batch.data[batch.start[rows] + 12], batch.data[batch.start[rows] + 13]
+    return rows[(high == 0x88) & (low == 0x64)]
 
 
 def first_faults(found: Verdicts) -> Verdicts:

@@ -27,6 +27,7 @@ from procwire.jit import fused
 _ARP_FIXED = 8
 _IPV4_HEADER = 20
 _IPV6_HEADER = 40
+_WHOLE_DATAGRAM = 576
 
 _MORE_FRAGMENTS, _FRAGMENT_OFFSET = 0x2000, 0x1FFF
 
@@ -95,8 +96,11 @@ def decode_ipv4(
         return SNAPPED
     packets.dst_lo[row] = _mapped(data, frame.start + 16)
     version, header = u8(data, frame.start) >> 4, (u8(data, frame.start) & 15) * 4
-    # Segmentation offload leaves the total length to the card: captured before it, it is 0.
-    total = u16(data, frame.start + 2, True) or frame.length
+    total = u16(data, frame.start + 2, True)
+    # Segmentation offload leaves the total length to the card: captured before it, it is 0. What
+    # every host must take whole (RFC 1122 3.3.2) needs no segmentation.
+    if total == 0 and frame.length > _WHOLE_DATAGRAM:
+        total = frame.length
     if version != 4 or header < _IPV4_HEADER or total < header or total > frame.length:
         return malformed(output, network)
     if u16(data, frame.start + 6, True) & (_MORE_FRAGMENTS | _FRAGMENT_OFFSET):

@@ -44,4 +44,6 @@ def inner_ip_header_contradicts(p):
     total = u16(p, 2)
     if header < 20 or total > length(p):
         return True
-    return total != 0 and total < header
+    if total == 0:
+        return length(p) <= 576
+    return total < header

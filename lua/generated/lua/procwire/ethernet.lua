@@ -216,6 +216,9 @@ local VARIABLE = "procwire"
 local NONE = "-"
 
 local ETHERNET_HEADER, TAG_SIZE, MOST_TAGS = 14, 4, 4
+local PPPOE_SESSION, MPLS, MOST_LABELS = 0x8864, { [0x8847] = true, [0x8848] = true }, 16
+local PPP_NETWORKS = { [0x0021] = 0x0800, [0x0057] = 0x86DD }
+local LABELLED = { [4] = 0x0800, [6] = 0x86DD }
 local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
 
 -- What Suricata 7 (LuaJIT) and 8 (Lua 5.4) name differently.
@@ -336,7 +339,7 @@ local function ipv4_sizes(frame, at)
   local rest = #frame - at
   local first = u8(frame, at)
   local header, total = bits(first, 0, 4) * 4, u16(frame, at + 2)
-  if total == 0 then total = rest end
+  if total == 0 and rest > 576 then total = rest end
   local intact = rest >= 20 and bits(first, 4, 4) == 4 and header >= 20
   if intact and total >= header and total <= rest then return header, total end
 end
@@ -407,6 +410,24 @@ end
 
 local NETWORKS = { [0x0800] = examine_ipv4, [0x86DD] = examine_ipv6 }
 
+-- Each returns ethertype and offset of what follows its header at offset `at`; ethertype 0 if that
+-- is no IP. PPPoE also returns the frame without its padding.
+local function inside_pppoe(frame, at)
+  local finish = at + 6 + u16(frame, at + 4)
+  if finish >= at + 8 and finish <= #frame then frame = sub(frame, 1, finish) end
+  return PPP_NETWORKS[u16(frame, at + 6)] or 0, at + 8, frame
+end
+
+local function inside_labels(frame, at)
+  for _ = 1, MOST_LABELS do
+    if at + 4 >= #frame then return 0, at end
+    local bottom = bits(u8(frame, at + 2), 0, 1)
+    at = at + 4
+    if bottom == 1 then return LABELLED[bits(u8(frame, at), 4, 4)] or 0, at end
+  end
+  return 0, at
+end
+
 -- Suricata tells no script the link type. Only packets with an intact IP header reach one, so the
 -- place where such a header lies tells: behind an Ethernet header, else (NFQUEUE, the inside of a
 -- tunnel) at the start.
@@ -417,8 +438,14 @@ local function examine_frame(frame)
     kind = u16(frame, at + 2)
     at = at + TAG_SIZE
   end
+  local whole = frame
+  if kind == PPPOE_SESSION then
+    kind, at, whole = inside_pppoe(frame, at)
+  elseif MPLS[kind] then
+    kind, at = inside_labels(frame, at)
+  end
   local network = NETWORKS[kind]
-  if network and network(frame, at, frame) then
+  if network and network(whole, at, frame) then
     examine("ethernet", frame, "")
     for i = 1, #tags do examine("vlan", sub(frame, tags[i] + 1), frame) end
     return
