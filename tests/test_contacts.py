@@ -298,8 +298,9 @@ def test_each_question_finds_its_answer(name):
         / scapy.ICMPv6ND_NS(tgt="2001:db8::2"),
         scapy.Ether(dst="ff:ff:ff:ff:ff:ff") / (ASK4 / DATAGRAM)[1],
         ASK4 / scapy.ICMP(type=3, code=4) / (BACK4 / DATAGRAM)[1],
+        UNICAST / scapy.IP(src="10.0.0.1", dst="10.0.0.2", ttl=7) / scapy.UDP(dport=33440),
     ],
-    ids=["announcement", "probe", "own address", "broadcast", "fragmentation needed"],
+    ids=["announcement", "probe", "own address", "broadcast", "fragmentation needed", "trace"],
 )
 def test_no_attempt_at_all(packet):
     assert len(Contacts().update(*frames(packet))) == 0

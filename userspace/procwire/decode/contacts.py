@@ -75,6 +75,9 @@ _PROBES[_ACK] = Attempt.ACK
 
 # RFC 6335 section 6: system ports are where services answer.
 _SYSTEM_PORTS = 1024
+# traceroute counts up from IANA's port for it, one port a datagram, three for each of 30 hops. A
+# host that wants to be answered starts from a hop limit of at least 64.
+_TRACE_FIRST, _TRACE_END, _TRACE_HOPS = 33434, 33534, 32
 
 
 class Contacts:
@@ -191,9 +194,12 @@ def _probe(packets: Packets, row: int) -> int:
 
 @fused
 def _datagram(packets: Packets, row: int) -> int:
-    """The first datagram of a flow asks, unless it comes from a service to a client."""
-    answers = packets.src_port[row] < _SYSTEM_PORTS <= packets.dst_port[row]
-    return -1 if answers else _DATAGRAM
+    """The first datagram of a flow asks, unless it comes from a service to a client or counts the
+    routers on a path."""
+    port = packets.dst_port[row]
+    answers = packets.src_port[row] < _SYSTEM_PORTS <= port
+    traces = _TRACE_FIRST <= port < _TRACE_END and packets.ttl[row] < _TRACE_HOPS
+    return -1 if answers or traces else _DATAGRAM
 
 
 @fused
