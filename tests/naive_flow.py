@@ -8,6 +8,7 @@ from procwire import layers
 from procwire.decode import tcp_state
 from procwire.decode.flow_table import DATAGRAMS, END, FLOW, FlowTable, begin, is_over
 from procwire.decode.observations import REPEATED, RST_NO_SESSION
+from procwire.decode.tcp_segment import RST, Segment
 
 
 def _conversation():
@@ -28,10 +29,10 @@ def follow(packets):
         ends = sorted([(src, sport), (dst, dport)])
         sender = ends.index((src, sport))
         key = transport, *ends
-        if transport == layers.TCP and key not in flows and flags & tcp_state.RST:
+        if transport == layers.TCP and key not in flows and flags & RST:
             yield None, 0, RST_NO_SESSION
             continue
-        segment = tcp_state.Segment(flags, seq, ack, payload, sender, False, time)
+        segment = Segment(flags, seq, ack, payload, sender, False, time)
         if key not in flows or is_over(flows[key][1].flows[0], time):
             tcp = transport == layers.TCP
             state = tcp_state.opening_state(flags) if tcp else DATAGRAMS

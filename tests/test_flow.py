@@ -12,7 +12,7 @@ from procwire.decode.columns import Packets, Spans
 from procwire.decode.flow import Flows
 from procwire.decode.observations import OBSERVATIONS
 from procwire.decode.source import NO_FLOW, NO_SPAN, Source, blank_columns
-from procwire.decode.tcp_state import ACK, FIN, RST, SYN
+from procwire.decode.tcp_segment import ACK, FIN, RST, SYN
 from procwire.errors import UsageError
 
 SECOND = 1_000_000_000

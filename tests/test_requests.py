@@ -13,7 +13,7 @@ from procwire.capture.batch import ETHERNET, PacketBatch
 from procwire.config import FlowSettings
 from procwire.decode.frame import decode
 from procwire.decode.observations import OBSERVATIONS
-from procwire.decode.requests import CAPACITY
+from procwire.decode.request_table import CAPACITY
 from procwire.observe import Observer
 from procwire.rules import all_rules
 from scapy.layers.dhcp import BOOTP

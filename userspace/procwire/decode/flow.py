@@ -36,7 +36,8 @@ from procwire.decode.observations import (
 )
 from procwire.decode.source import FlowColumns, Source
 from procwire.decode.stream import Piece, Streams, differs, empty_streams
-from procwire.decode.tcp_state import RST, SYN, Segment, on_segment, opening_state
+from procwire.decode.tcp_segment import RST, SYN, Segment
+from procwire.decode.tcp_state import on_segment, opening_state
 from procwire.errors import UsageError
 from procwire.jit import fused, kernel
 from procwire.words import u8, u16, u32

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.decode.mix import mix64
-from procwire.decode.tcp_state import apart
+from procwire.decode.tcp_segment import apart
 from procwire.jit import fused
 from procwire.words import Span
 

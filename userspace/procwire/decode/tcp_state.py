@@ -7,8 +7,6 @@ so that a forged segment does not change what is expected next.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from procwire.decode.flow_table import (
@@ -33,7 +31,6 @@ from procwire.decode.flow_table import (
 from procwire.decode.observations import (
     DATA_NO_SESSION,
     FIN_NO_SESSION,
-    GAP,
     HS_RESEND_DIFFERS,
     HS_WRONG_SEQ_ACK,
     INVALID_ACK,
@@ -46,33 +43,17 @@ from procwire.decode.observations import (
     SYN_IN_ESTABLISHED,
     SYNACK_UNSOLICITED,
 )
+from procwire.decode.tcp_segment import (
+    ACK,
+    FIN,
+    LARGEST_WINDOW,
+    RST,
+    SYN,
+    Segment,
+    advance,
+    apart,
+)
 from procwire.jit import fused
-
-FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
-
-# RFC 7323 2.3: no window is larger, so nothing further away can belong to the connection.
-_LARGEST_WINDOW = 1 << 30
-
-
-class Segment(NamedTuple):
-    """One TCP segment. sender: 0 the low end of its flow, 1 the high; fast_open: whether it carries
-    the option of RFC 7413; time: ns since the epoch.
-    """
-
-    flags: int
-    seq: int
-    ack: int
-    payload: int
-    sender: int
-    fast_open: bool
-    time: int
-
-
-@fused
-def apart(later: int, earlier: int) -> int:
-    """Signed distance of two sequence numbers (RFC 9293 3.4)."""
-    distance = (np.int64(later) - np.int64(earlier)) & 0xFFFFFFFF
-    return int(distance - (1 << 32) if distance >= 1 << 31 else distance)
 
 
 @fused
@@ -136,7 +117,7 @@ def _in_midstream(table: FlowTable, slot: int, segment: Segment) -> int:
         seen |= DATA_NO_SESSION
     if mine.packets == 0:
         mine.next = segment.seq
-    return seen | _advance(table, slot, segment)
+    return seen | advance(table, slot, segment)
 
 
 @fused
@@ -154,7 +135,7 @@ def _in_syn_sent(table: FlowTable, slot: int, segment: Segment) -> int:
         flow.marks |= GUESSED
         flow.state = ESTABLISHED
         other.next = segment.ack
-        return _advance(table, slot, segment)
+        return advance(table, slot, segment)
     fits = _acknowledges_syn(flow, other, segment.ack)
     if flags & RST:
         # RFC 9293 3.10.7.3: a reset counts only where it acknowledges the SYN.
@@ -185,7 +166,7 @@ def _in_syn_sent(table: FlowTable, slot: int, segment: Segment) -> int:
     flow.marks |= GUESSED
     flow.state = ESTABLISHED
     mine.next = segment.seq
-    return _advance(table, slot, segment)
+    return advance(table, slot, segment)
 
 
 @fused
@@ -230,7 +211,7 @@ def _in_syn_received(table: FlowTable, slot: int, segment: Segment) -> int:
         return 0
     if segment.sender != flow.origin:
         # The peer may send before the last acknowledgement is seen.
-        return _advance(table, slot, segment)
+        return advance(table, slot, segment)
     if flow.later and segment.ack == (np.int64(flow.later) + 1) & 0xFFFFFFFF:
         # Of two answers, this is the one that the opener believes.
         other.initial = flow.later
@@ -239,11 +220,11 @@ def _in_syn_received(table: FlowTable, slot: int, segment: Segment) -> int:
     ahead, acked = apart(segment.seq, mine.initial), apart(segment.ack, other.initial)
     sent = apart(other.next, other.initial)
     data_on_answer = sent > 1 and not flow.marks & FAST_OPEN and other.packets == 1
-    if not 1 <= ahead <= _LARGEST_WINDOW or not 1 <= acked <= _LARGEST_WINDOW or acked > sent:
+    if not 1 <= ahead <= LARGEST_WINDOW or not 1 <= acked <= LARGEST_WINDOW or acked > sent:
         return HS_WRONG_SEQ_ACK
     flow.state = ESTABLISHED
     seen = HS_WRONG_SEQ_ACK if data_on_answer and acked > 1 else 0
-    return seen | _advance(table, slot, segment)
+    return seen | advance(table, slot, segment)
 
 
 @fused
@@ -252,7 +233,7 @@ def _reset(table: FlowTable, slot: int, segment: Segment) -> int:
     acknowledge less than was seen, so a number up to that is taken as well."""
     flow, mine = table.flows[slot], table.ends[slot, segment.sender]
     distance = apart(segment.seq, mine.next)
-    if abs(distance) > _LARGEST_WINDOW:
+    if abs(distance) > LARGEST_WINDOW:
         return OUT_OF_WINDOW
     flow.state = RESET
     mine.reset = segment.seq
@@ -269,7 +250,7 @@ def _in_connection(table: FlowTable, slot: int, segment: Segment) -> int:
         return _reset(table, slot, segment) if flow.state != CLOSED else 0
     if flags & SYN:
         return _syn_in_connection(table, slot, segment)
-    seen = _advance(table, slot, segment)
+    seen = advance(table, slot, segment)
     if flags & FIN and not seen & OUT_OF_WINDOW:
         mine.sent |= SENT_FIN
         both = table.ends[slot, 1 - segment.sender].sent & SENT_FIN
@@ -321,33 +302,3 @@ def _after_reset(table: FlowTable, slot: int, segment: Segment) -> int:
         accepts = segment.sender != flow.origin and _acknowledges_syn(flow, other, segment.ack)
         return RST_INJECTION if accepts and not mine.sent & SENT_SYN else 0
     return RST_INJECTION if segment.payload and apart(segment.seq, mine.reset) >= 0 else 0
-
-
-@fused
-def _advance(table: FlowTable, slot: int, segment: Segment) -> int:
-    """Account for the bytes of a segment and for what it acknowledges (RFC 9293 3.4)."""
-    mine, other = table.ends[slot, segment.sender], table.ends[slot, 1 - segment.sender]
-    size = segment.payload + (segment.flags & FIN)
-    begins = apart(segment.seq, mine.next)
-    if abs(begins) > _LARGEST_WINDOW:
-        return OUT_OF_WINDOW
-    seen = 0
-    if begins > 0:
-        seen |= GAP
-    # RFC 9293 3.8.4: a keep-alive repeats at most one byte.
-    if begins < 0 and segment.payload > 1:
-        seen |= RETRANSMIT
-    if begins + size > 0:
-        mine.next = (segment.seq + size) & 0xFFFFFFFF
-    if segment.flags & ACK:
-        beyond = apart(segment.ack, other.next)
-        if other.packets == 0 and not other.sent & SENT_SYN:
-            other.next = segment.ack
-        elif abs(beyond) > _LARGEST_WINDOW:
-            seen |= INVALID_ACK
-        elif beyond > 0:
-            # What it acknowledges was sent, but the capture lacks it.
-            other.next = segment.ack
-            seen |= GAP
-        mine.acknowledged = segment.ack
-    return seen
