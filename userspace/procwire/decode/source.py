@@ -61,8 +61,9 @@ def blank_columns(count: int) -> FlowColumns:
 
 @kernel
 def _locate(transport: NDArray[np.uint8], spans: Spans, found: NDArray[np.int32]) -> None:
-    """Row of the first span of each packet's transport layer, or of its ARP layer."""
+    """Row of the last, which is the innermost, span of each packet's transport layer, or of its ARP
+    layer."""
     for span in range(spans.layer.size):
         row, layer = spans.packet[span], spans.layer[span]
-        if found[row] < 0 and (layer == transport[row] or layer == layers.ARP):
+        if layer == transport[row] or layer == layers.ARP:
             found[row] = span

@@ -1,0 +1,94 @@
+"""Packets inside others: known tunnels end to end; test_decode.py holds random ones to the twin."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from procwire import layers
+from procwire.decode.columns import Decoded
+from procwire.decode.frame import SKIP_REASONS
+from procwire.examine import Examiner
+from procwire.rules import all_rules
+from test_decode import ETHERNET_IPV4, TCP, batch_of, decode_one, ipv4, row
+
+INNER = ipv4(TCP)
+ETHERNET_INNER = ETHERNET_IPV4 + INNER
+TEREDO_CLIENT = bytes.fromhex("20010000") + bytes(12)
+
+
+def udp(port: int, payload: bytes) -> bytes:
+    return ipv4(struct.pack(">HHHH", 50000, port, 8 + len(payload), 0) + payload, protocol=17)
+
+
+def ipv6(body: bytes, following: int, source: bytes = bytes(16)) -> bytes:
+    return struct.pack(">IHBB", 0x60000000, len(body), following, 64) + source + bytes(16) + body
+
+
+def label(number: int, bottom: bool) -> bytes:
+    return struct.pack(">I", number << 12 | bottom << 8 | 64)
+
+
+TUNNELS = {
+    "IP in IP": ETHERNET_IPV4 + ipv4(INNER, protocol=4),
+    "IPv4 in IPv6": bytes(12) + b"\x86\xdd" + ipv6(INNER, 4),
+    "GRE": ETHERNET_IPV4 + ipv4(b"\0\0\x08\0" + INNER, protocol=47),
+    "GRE with key": ETHERNET_IPV4 + ipv4(b"\x20\0\x08\0\0\0\0\7" + INNER, protocol=47),
+    "Ethernet in GRE": ETHERNET_IPV4 + ipv4(b"\0\0\x65\x58" + ETHERNET_INNER, protocol=47),
+    "PPTP": ETHERNET_IPV4 + ipv4(b"\x20\1\x88\x0b\0\x2c\0\7\xff\3\0\x21" + INNER, protocol=47),
+    "VXLAN": ETHERNET_IPV4 + udp(4789, b"\x08" + bytes(7) + ETHERNET_INNER),
+    "Geneve": ETHERNET_IPV4 + udp(6081, b"\1\0\x65\x58" + bytes(8) + ETHERNET_INNER),
+    "Teredo": ETHERNET_IPV4 + udp(3544, ipv6(TCP, 6, TEREDO_CLIENT)),
+    "PPPoE": bytes(12) + b"\x88\x64\x11\0\0\1" + struct.pack(">HH", 42, 0x21) + INNER + bytes(4),
+    "MPLS": bytes(12) + b"\x88\x47" + label(16, False) + label(17, True) + INNER,
+    "pseudowire": bytes(12) + b"\x88\x47" + label(16, True) + bytes(4) + ETHERNET_INNER,
+    "SNAP": bytes(12) + struct.pack(">H", 48) + bytes.fromhex("aaaa030000000800") + INNER,
+}
+
+
+@pytest.mark.parametrize("name", TUNNELS)
+def test_columns_and_last_span_are_those_of_the_inner_packet(name: str) -> None:
+    decoded = decode_one(TUNNELS[name])
+    assert not decoded.skipped.any()
+    assert decoded.spans.layer[-1] == layers.TCP
+    columns = row(decoded)
+    assert (columns["transport"], columns["dst_port"]) == (layers.TCP, 445)
+    assert columns["payload"] == 0
+    inner_source = 0 if name == "Teredo" else 0xFFFF_0A00_0005
+    assert columns["src_lo"] == inner_source
+
+
+@pytest.mark.parametrize(
+    "ordinary",
+    [
+        udp(4789, b"\x09" + bytes(7) + ETHERNET_INNER),
+        udp(4790, b"\x08" + bytes(7) + ETHERNET_INNER),
+        udp(6081, b"\x41\0\x65\x58" + bytes(8) + ETHERNET_INNER),
+        udp(3544, ipv6(TCP, 6)),
+        udp(3544, ipv6(TCP, 6, TEREDO_CLIENT) + b"more"),
+    ],
+)
+def test_a_port_alone_makes_no_tunnel(ordinary: bytes) -> None:
+    assert row(decode_one(ETHERNET_IPV4 + ordinary))["transport"] == layers.UDP
+
+
+def nested(times: int) -> Decoded:
+    packet = INNER
+    for _ in range(times):
+        packet = ipv4(packet, protocol=4)
+    return decode_one(ETHERNET_IPV4 + packet)
+
+
+def test_tunnels_in_tunnels_are_followed_three_deep_and_deeper_ones_counted() -> None:
+    assert row(nested(3))["transport"] == layers.TCP
+    deeper = nested(4)
+    assert row(deeper)["transport"] == 0
+    assert deeper.skipped[SKIP_REASONS.index("too many layers")] == 1
+
+
+def test_a_broken_inner_header_is_found_and_leaves_the_outer_columns() -> None:
+    frame = ETHERNET_IPV4 + ipv4(INNER[:19], protocol=4)
+    decoded, findings = Examiner().packets(batch_of([(frame, len(frame), 1)]))
+    assert row(decoded)["src_lo"] == 0xFFFF_0A00_0005
+    names = {all_rules()[finding["rule"]].id for finding in findings}
+    assert names == {"ipv4.truncated", "tun.inner_ip_bad"}
