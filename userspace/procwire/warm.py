@@ -20,7 +20,7 @@ _FRAGMENTS = bytes.fromhex("4500 0000 0001 2000"), bytes.fromhex("4500 0000 0001
 
 
 def warm_up() -> None:
-    """Send a datagram in two fragments down the path of live captures: all that `watch` compiles."""
+    """Send a datagram in two fragments down the path of live captures: what `watch` compiles."""
     frames = [
         _IPV4_LINK + examples.ipv4(header, examples.PROTOCOLS["udp"], bytes(8))
         for header in _FRAGMENTS
