@@ -38,7 +38,8 @@ def _closures() -> dict[str, str]:
             name
             for base, names in _IMPORT.findall(text)
             for name in (base, *(f"{base}.{word}" for word in re.findall(r"\w+", names)))
-            if name in texts
+            # What checks and prints rules takes no part in their compilation.
+            if name in texts and not name.startswith("procwire.compiler")
         }
         for module, text in texts.items()
     }

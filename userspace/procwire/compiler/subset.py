@@ -3,18 +3,28 @@
 check() interprets the rule abstractly: every value is a bool or an interval of ints, loops run
 their bound, branches join. It refuses what one back end could not say in the same way: ints used as
 conditions, ints that reach 2^53, names that some path leaves unset, unbounded work, any other node.
+What `rules build` found good is not interpreted again while its text is the same.
 """
 
 from __future__ import annotations
 
 import ast
+import hashlib
 import inspect
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
+from procwire import words
 from procwire.words import LARGEST_RUN, WORDS
+
+try:
+    from procwire.generated.checked import DIGESTS
+except ImportError:
+    # Nothing is generated yet: everything is checked.
+    DIGESTS = frozenset()
 
 LIMIT = 2**53  # Lua counts in doubles
 MOST_STEPS = 4096  # loop iterations of one rule, nested loops multiplied
@@ -29,14 +39,16 @@ class NotInSubset(Exception):
 
 @dataclass
 class Source:
-    """A rule's function as tree; `constants` are the ints, `tables` the int tuples it names."""
+    """A rule's function as tree; `constants` are the ints, `tables` the int tuples it names;
+    digest: of its text, of those, and of what checked it."""
 
     function: ast.FunctionDef
+    digest: str
     file: str
     first_line: int
     parameters: tuple[str, ...]
-    constants: dict[str, int] = field(default_factory=dict)
-    tables: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    constants: dict[str, int]
+    tables: dict[str, tuple[int, ...]]
 
 
 def read(function: Callable[..., bool]) -> Source:
@@ -49,9 +61,32 @@ def read(function: Callable[..., bool]) -> Source:
     assert isinstance(tree, ast.FunctionDef)
     file = inspect.getsourcefile(function) or "?"
     parameters = tuple(argument.arg for argument in tree.args.args)
-    source = Source(tree, file, first_line, parameters)
-    _Checker(source, function.__globals__).check()
+    constants, tables = _named(tree, function.__globals__)
+    text = f"{_THIS}{''.join(lines)}{sorted(constants.items())}{sorted(tables.items())}"
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    source = Source(tree, digest, file, first_line, parameters, constants, tables)
+    if digest not in DIGESTS:
+        _Checker(source, function.__globals__).check()
     return source
+
+
+# The check itself and the table of words that it goes by.
+_THIS = "".join(Path(file).read_text() for file in (__file__, words.__file__))
+
+
+def _named(
+    tree: ast.FunctionDef, names: dict[str, Any]
+) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
+    """The ints and the tuples of ints of the module that the function's body names."""
+    known = {
+        node.id: names[node.id]
+        for statement in tree.body
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Name) and node.id in names
+    }
+    constants = {name: value for name, value in known.items() if type(value) is int}
+    tables = {name: value for name, value in known.items() if type(value) is tuple}
+    return constants, tables
 
 
 class _Checker:
@@ -219,10 +254,8 @@ class _Checker:
             return scope[node.id]
         if node.id in self.source.parameters:
             self.refuse(node, f"{node.id} is a span; read it with a word")
-        known = self.names.get(node.id)
-        if isinstance(known, int) and not isinstance(known, bool):
-            self.source.constants[node.id] = known
-            return (known, known)
+        if node.id in self.source.constants:
+            return (self.source.constants[node.id],) * 2
         self.refuse(node, f"{node.id} is not set on every path, nor a constant int of the module")
 
     def arithmetic(self, node: ast.BinOp, scope: dict[str, Value]) -> Value:
@@ -276,7 +309,6 @@ class _Checker:
             or not all(type(item) is int for item in known)
         ):
             self.refuse(node, "the right side of `in` must name a tuple of ints of the module")
-        self.source.tables[node.id] = known
 
     def call(self, node: ast.Call, scope: dict[str, Value]) -> Value:
         if not isinstance(node.func, ast.Name) or node.func.id not in WORDS:

@@ -25,8 +25,23 @@ def modules(rules: tuple[Rule, ...]) -> dict[str, str]:
     texts["dispatch.py"] = _dispatch(
         {number: name for number, name in LAYER_NAMES.items() if f"{name}.py" in texts}
     )
+    texts["checked.py"] = _checked(rules)
     texts["__init__.py"] = f'"""{HEADLINE}: the compiled form of the rules."""\n'
     return texts
+
+
+def _checked(rules: tuple[Rule, ...]) -> str:
+    lines = [
+        f'"""{HEADLINE}: digests of the rules found good."""',
+        "",
+        "DIGESTS = frozenset(",
+        "    (",
+        *[f'        "{digest}",' for digest in sorted(rule.source.digest for rule in rules)],
+        "    )",
+        ")",
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def _layer(name: str, rules: list[Rule]) -> str:
