@@ -144,9 +144,7 @@ class LiveCapture:
 
 
 @kernel
-def index_block(
-    data: NDArray[np.uint8], block: int, count: int, little: bool, rows: Rows
-) -> int:
+def index_block(data: NDArray[np.uint8], block: int, count: int, little: bool, rows: Rows) -> int:
     """Note the packets of the ring's block at index `block`; returns their number."""
     at = block + u32(data, block + _BLOCK_FIRST, not little)
     for row in range(count):
