@@ -169,6 +169,13 @@ def test_rules_list(run) -> None:
     assert entries[0]["title"] in run("rules", "list").out
 
 
+def test_rules_show_knows_every_kind(run) -> None:
+    for name in ("tcp.bad_hlen", "stream.rst_injection", "scan.host_sweep", "9100901"):
+        ran = run("rules", "show", name)
+        assert (ran.code, ran.talk) == (0, "")
+        assert "Reference:" in ran.out
+
+
 def test_rules_test(run) -> None:
     ran = run("rules", "test", "udp.len_mismatch", "9100401")
     assert ran.code == 0

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from procwire.capture.batch import PacketBatch
 from procwire.decode.columns import Decoded, Spans
+from procwire.errors import UsageError
 from procwire.generated import dispatch
 from procwire.jit import kernel
 from procwire.layers import LAYER_NAMES
@@ -27,7 +28,7 @@ _LAYERS = max(LAYER_NAMES) + 1
 _BITS = 63
 
 
-class StaleRules(Exception):
+class StaleRules(UsageError):
     """The generated kernels are not those of the rules; `procwire rules build` mends it."""
 
 

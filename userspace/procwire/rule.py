@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from procwire.compiler import subset
+from procwire.errors import UsageError
 from procwire.layers import LAYER_NUMBERS
 from procwire.words import Span, span
 
@@ -22,7 +23,7 @@ TIERS = {"A": "alert", "B": "alert where its context holds", "C": "counter"}
 FIRST_SID, LAST_SID = 9_100_000, 9_199_999
 
 
-class BadRule(Exception):
+class BadRule(UsageError):
     """A rule's metadata is wrong. The text names the rule and what was expected."""
 
 

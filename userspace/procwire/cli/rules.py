@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from procwire.detect.detector import DETECTORS, Detector
 from procwire.errors import UsageError
 from procwire.rule import Observed, Rule
 from procwire.rules import all_rules, packet_rules
@@ -101,14 +102,15 @@ def build(root: Path) -> None:
 
 def _find_rule(name: str) -> Rule:
     found = _find(name)
-    if isinstance(found, Observed):
+    if not isinstance(found, Rule):
         raise UsageError(f"{found.id} judges several packets together: it has no examples")
     return found
 
 
-def _find(name: str) -> Rule | Observed:
-    known = {rule.id: rule for rule in all_rules()} | {str(rule.sid): rule for rule in all_rules()}
+def _find(name: str) -> Rule | Observed | Detector:
+    checks = (*all_rules(), *DETECTORS)
+    known = {check.id: check for check in checks} | {str(check.sid): check for check in checks}
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-        raise UsageError(f"no packet rule is called {name}; the nearest is {near}")
+        raise UsageError(f"no check is called {name}; the nearest is {near}")
     return known[name]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from procwire import words
+from procwire.errors import UsageError
 from procwire.words import LARGEST_RUN, WORDS
 
 try:
@@ -33,7 +34,7 @@ BOOL = "bool"
 Value = str | tuple[int, int]  # BOOL, or the least and the greatest int
 
 
-class NotInSubset(Exception):
+class NotInSubset(UsageError):
     """A rule uses what the subset does not have. The text names file, line and reason."""
 
 

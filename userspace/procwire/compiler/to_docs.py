@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from procwire.compiler import HEADLINE
+from procwire.detect.detector import Detector
 from procwire.rule import TIERS, Observed, Rule
 
 
@@ -38,7 +39,7 @@ def reference(checks: tuple[Rule | Observed, ...]) -> str:
     return "\n".join([*lines, ""])
 
 
-def section(check: Rule | Observed) -> list[str]:
+def section(check: Rule | Observed | Detector) -> list[str]:
     """The lines about one check."""
     facts = [
         f"sid {check.sid}, severity {check.severity}, tier {check.tier} ({TIERS[check.tier]})",
@@ -50,7 +51,8 @@ def section(check: Rule | Observed) -> list[str]:
     facts += [f"{peer}: `{'`, `'.join(names)}`" for peer, names in peers if names]
     if isinstance(check, Rule):
         facts += [f"Fires on `{check.fires_on[0]}`", f"Silent on `{check.silent_on[0]}`"]
-    text = f"**{check.title}.** {' '.join(check.rationale.split())}".strip()
+    rationale = "" if isinstance(check, Detector) else " ".join(check.rationale.split())
+    text = f"**{check.title}.** {rationale}".strip()
     return ["", f"### {check.id}", "", text, "", *[f"- {fact}" for fact in facts]]
 
 

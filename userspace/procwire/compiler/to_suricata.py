@@ -65,6 +65,7 @@ SIGHTS = {
     "modbus": Sight("tcp", ()),
     "dnp3": Sight("ip", ()),
     "http1": Sight("tcp", ()),
+    "tls": Sight("tcp", ()),
 }
 
 # Rules on what Suricata's decoder rejects, and its events for the same fault. It reports the first
