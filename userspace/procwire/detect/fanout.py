@@ -14,6 +14,7 @@ from procwire.detect.fanout_state import (
     BUCKET,
     BUCKETS,
     COUNTERS,
+    FEW,
     REPORT,
     SUBJECT,
     TARGET,
@@ -23,6 +24,7 @@ from procwire.detect.fanout_state import (
 from procwire.detect.sketch import REGISTERS, SKETCH
 from procwire.detect.window import count_connections, final_reports
 from procwire.event import FANOUT_EVENT, FANOUT_WINDOWS, SAMPLE_TARGETS, EventKind, Measure
+from procwire.memory import sparse_zeros
 
 _FIGURE_LIMIT = np.int64(2**32 - 1)
 
@@ -33,13 +35,15 @@ class FanOut:
     def __init__(self, settings: FanOutSettings | None = None) -> None:
         settings = settings or FanOutSettings()
         count = settings.subjects
+        self._reports = _room(0)
         self._state = State(
-            subjects=np.zeros(count, SUBJECT),
-            buckets=np.zeros((count, FANOUT_WINDOWS, BUCKETS), BUCKET),
+            subjects=sparse_zeros((count,), SUBJECT),
+            buckets=sparse_zeros((count, FANOUT_WINDOWS, BUCKETS), BUCKET),
             levels=np.zeros((count, FANOUT_WINDOWS, len(Measure)), np.uint8),
-            sketches=np.zeros((count, FANOUT_WINDOWS, BUCKETS, 2), SKETCH),
-            registers=np.zeros((count, FANOUT_WINDOWS, BUCKETS, 2, REGISTERS), np.uint8),
-            samples=np.zeros((count, SAMPLE_TARGETS), TARGET),
+            sketches=sparse_zeros((count, FANOUT_WINDOWS, BUCKETS, 2), SKETCH),
+            registers=sparse_zeros((count, FANOUT_WINDOWS, BUCKETS, 2, REGISTERS), np.uint8),
+            samples=sparse_zeros((count, SAMPLE_TARGETS), TARGET),
+            latest=sparse_zeros((count, FEW, 2), np.uint64),
             counters=np.zeros(len(COUNTERS), np.int64),
             windows=np.array(settings.windows_ns, np.int64),
             thresholds=np.array(
@@ -58,8 +62,11 @@ class FanOut:
         turns to its next bucket. Times of the result are ns since the epoch.
         """
         # An attempt, an end and every window.
-        reports = _room((2 + FANOUT_WINDOWS) * len(connections))
-        return self._events(reports, count_connections(self._state, connections, reports))
+        most = (2 + FANOUT_WINDOWS) * len(connections)
+        if len(self._reports.rows) < most:
+            self._reports = _room(most)
+        written = count_connections(self._state, connections, self._reports)
+        return self._events(self._reports, written)
 
     def totals(self) -> NDArray[np.void]:
         """A last row of event.FANOUT_EVENT, measure 0, for each source of which something was

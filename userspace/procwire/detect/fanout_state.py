@@ -7,10 +7,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.event import SAMPLE_TARGETS
+
 COUNTERS = ("attempts", "ends", "reports", "evicted")
 """evicted: subjects forgotten with their counts because the table was full around them."""
 
 BUCKETS = 2
+FEW = SAMPLE_TARGETS
+"""Attempts of a subject that are remembered one by one, and all sampled: a bucket of no more has no
+sketches yet."""
+
 TARGET = np.dtype([("hi", "u8"), ("lo", "u8"), ("port", "u2"), ("protocol", "u1")], align=True)
 SUBJECT = np.dtype(
     [
@@ -54,8 +60,9 @@ REPORT = np.dtype(
 
 class State(NamedTuple):
     """Per subject s, window w, bucket b and sketch k (hosts, pairs): subjects[s], buckets[s, w, b],
-    levels[s, w, measure], sketches[s, w, b, k], registers[s, w, b, k, 512], samples[s, 8]; counters
-    as in COUNTERS; windows: lengths in ns; thresholds: by measure, the first at index 1."""
+    levels[s, w, measure], sketches[s, w, b, k], registers[s, w, b, k, 512], samples[s, 8],
+    latest[s, 8, k], the hashes of the last attempts; counters as in COUNTERS; windows: lengths in
+    ns; thresholds: by measure. The sketches of a bucket of FEW attempts or less are not valid."""
 
     subjects: NDArray[np.void]
     buckets: NDArray[np.void]
@@ -63,6 +70,7 @@ class State(NamedTuple):
     sketches: NDArray[np.void]
     registers: NDArray[np.uint8]
     samples: NDArray[np.void]
+    latest: NDArray[np.uint64]
     counters: NDArray[np.int64]
     windows: NDArray[np.int64]
     thresholds: NDArray[np.int64]

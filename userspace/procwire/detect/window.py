@@ -2,8 +2,10 @@
 
 Strategy: per subject and window two buckets of the window's length lie on a fixed grid, half a
 window apart; figures are those of the older one, so they cover half to a whole window. Distinct
-counts are HyperLogLog sketches, everything else is exact. Subjects live in an open-addressing table
-probed over a few slots, where the least recently active gives way.
+counts are HyperLogLog sketches, everything else is exact. A sketch is begun by the first attempt of
+a bucket that is no longer remembered by itself, for most subjects never: figures are the same, and
+most of the memory is left alone. Subjects live in an open-addressing table probed over a few slots,
+where the least recently active gives way.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.decode.mix import GOLDEN, mix64, mix_address
-from procwire.detect.fanout_state import BUCKETS, Crossing, Reports, State
+from procwire.detect.fanout_state import BUCKETS, FEW, Crossing, Reports, State
 from procwire.detect.sketch import EMPTY_SUM, REGISTERS, estimate, observe
 from procwire.event import (
     FANOUT_WINDOWS,
@@ -31,6 +33,7 @@ _MEASURES = len(Measure)
 _SAMPLES = SAMPLE_TARGETS
 _SAMPLED_WINDOW = 1
 _PROBES = 8
+_REGISTERS = np.uint64(REGISTERS)
 
 _WIRE = int(Origin.WIRE)
 _PENDING, _SENT, _ABORTED = int(Outcome.PENDING), int(Outcome.SENT), int(Outcome.ABORTED)
@@ -84,10 +87,54 @@ def _reset(state: State, slot: _Whole, window: int, bucket: int, start: int) -> 
     record.refused = 0
     record.failures = 0
     record.sequential_run = 0
-    state.registers[slot, window, bucket] = 0
-    for sketch in range(2):
-        state.sketches[slot, window, bucket, sketch].sum = EMPTY_SUM
-        state.sketches[slot, window, bucket, sketch].zeros = REGISTERS
+
+
+@fused
+def _begin_sketches(state: State, slot: _Whole, window: int, bucket: int) -> None:
+    """Enter the last FEW attempts, which are all that the bucket has."""
+    for which in range(2):
+        sketch = state.sketches[slot, window, bucket, which]
+        sketch.sum = EMPTY_SUM
+        sketch.zeros = REGISTERS
+        registers = state.registers[slot, window, bucket, which]
+        for register in range(REGISTERS):
+            registers[register] = 0
+        for place in range(FEW):
+            observe(sketch, registers, state.latest[slot, place, which])
+
+
+@fused
+def _distinct(state: State, slot: _Whole, window: int, which: int) -> int | np.int64:
+    """Estimate of the distinct hosts or pairs that are reported of a window.
+
+    That of FEW attempts, by linear counting, is the number of registers they would fill."""
+    older = _older(state, slot, window)
+    attempts = state.buckets[slot, window, older].attempts
+    if attempts > FEW:
+        return estimate(state.sketches[slot, window, older, which])
+    filled, newest = 0, state.subjects[slot].attempts
+    for one in range(attempts):
+        register = state.latest[slot, (newest - 1 - one) % FEW, which] % _REGISTERS
+        repeated = False
+        for other in range(one):
+            known = state.latest[slot, (newest - 1 - other) % FEW, which]
+            repeated |= known % _REGISTERS == register
+        filled += not repeated
+    return np.int64(filled)
+
+
+@fused
+def _is_quiet(state: State, slot: _Whole, window: int) -> bool:
+    """Whether no figure of a window can have reached its threshold, distinct counts unseen."""
+    bucket = state.buckets[slot, window, _older(state, slot, window)]
+    if bucket.attempts > FEW:
+        return False
+    bounds = (bucket.attempts, bucket.attempts, bucket.failures, bucket.sequential_run)
+    quiet = True
+    for measure in range(_MEASURES):
+        threshold = state.thresholds[measure]
+        quiet &= threshold == 0 or bounds[measure] < threshold
+    return quiet
 
 
 @fused
@@ -168,16 +215,22 @@ def _attempt(state: State, slot: _Whole, row: _Record) -> None:
                 record.first = row.time
             record.attempts += 1
             record.sequential_run = max(record.sequential_run, subject.run)
-            observe(sketches[_HOSTS], registers[_HOSTS], host)
-            raised = observe(sketches[_PAIRS], registers[_PAIRS], pair)
+            raised = record.attempts <= _SAMPLES
+            if record.attempts > FEW:
+                if record.attempts == FEW + 1:
+                    _begin_sketches(state, slot, window, bucket)
+                observe(sketches[_HOSTS], registers[_HOSTS], host)
+                raised |= observe(sketches[_PAIRS], registers[_PAIRS], pair)
             if window == _SAMPLED_WINDOW and bucket == reported:
-                fresh = raised or record.attempts <= _SAMPLES
+                fresh = raised
     if fresh:
         _point(state.samples[slot, subject.sampled % _SAMPLES], row)
         subject.sampled += 1
     if subject.attempts == 0:
         _point(subject.first, row)
     _point(subject.last, row)
+    state.latest[slot, subject.attempts % FEW, _HOSTS] = host
+    state.latest[slot, subject.attempts % FEW, _PAIRS] = pair
     subject.attempts += 1
 
 
@@ -215,10 +268,12 @@ def _judge(state: State, slot: _Whole, time: int, reports: Reports, at: int) -> 
     """Move every level; 1 if report `at` was written (the first crossing), else 0."""
     written = 0
     for window in range(_WINDOWS):
-        older = _older(state, slot, window)
-        bucket = state.buckets[slot, window, older]
-        hosts = estimate(state.sketches[slot, window, older, _HOSTS])
-        pairs = estimate(state.sketches[slot, window, older, _PAIRS])
+        if _is_quiet(state, slot, window):
+            state.levels[slot, window] = 0
+            continue
+        bucket = state.buckets[slot, window, _older(state, slot, window)]
+        hosts = _distinct(state, slot, window, _HOSTS)
+        pairs = _distinct(state, slot, window, _PAIRS)
         figures = (hosts, pairs, bucket.failures, bucket.sequential_run)
         for measure in range(_MEASURES):
             figure, threshold = figures[measure], state.thresholds[measure]
@@ -259,9 +314,8 @@ def _turn(state: State, slot: _Whole, time: int, reports: Reports, at: int) -> i
 @fused
 def _last_figures(state: State, slot: _Whole, window: int) -> Crossing:
     """What a window holds; its measure is -1: nothing was crossed."""
-    older = _older(state, slot, window)
-    hosts = estimate(state.sketches[slot, window, older, _HOSTS])
-    pairs = estimate(state.sketches[slot, window, older, _PAIRS])
+    hosts = _distinct(state, slot, window, _HOSTS)
+    pairs = _distinct(state, slot, window, _PAIRS)
     return Crossing(window, -1, 0, hosts, pairs)
 
 
