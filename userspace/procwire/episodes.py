@@ -173,8 +173,11 @@ class Episodes:
     def _extend(self, key: Key, hits: Hits, rows: NDArray[np.int64], alerts: list[Alert]) -> None:
         """Enter the rows of one key, split wherever they pause for the quiet time."""
         times = hits.times[hits.findings["row"][rows]]
-        pauses = np.flatnonzero(np.diff(times) >= self._settings.quiet_ns) + 1
-        bounds = [0, *pauses.tolist(), len(rows)]
+        bounds = [0, len(rows)]
+        # Most groups are one finding.
+        if len(rows) > 1:
+            pauses = np.flatnonzero(np.diff(times) >= self._settings.quiet_ns) + 1
+            bounds[1:1] = pauses.tolist()
         for start, end in pairwise(bounds):
             episode = self._current(key, int(times[start]), alerts)
             before = 0 if episode is None else episode.latest.count
@@ -194,6 +197,8 @@ class Episodes:
                 episode.told = episode.next_raise
                 episode.next_raise *= 10
                 alerts.append(episode.latest)
+            if total == 1:
+                continue
             newest = max(episode.latest.last, int(times[start:end].max()))
             episode.latest = replace(episode.latest, count=total, last=newest)
 
