@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from naive_decode import Packet
 
 TCP, UDP = 8, 9
-DNS, NTP, DHCP, SNMP, MODBUS, DNP3, HTTP1 = range(40, 47)
+DNS, NTP, DHCP, SNMP, MODBUS, DNP3, HTTP1, TLS = range(40, 48)
 PORTS = {
     UDP: {53: DNS, 5353: DNS, 123: NTP, 67: DHCP, 68: DHCP, 161: SNMP, 162: SNMP, 20000: DNP3},
     TCP: {53: DNS, 502: MODBUS, 20000: DNP3},
@@ -23,8 +23,8 @@ def find_application(packet: Packet, transport: int, start: int, end: int) -> No
     source, destination = (packet.number(header + at, 2) for at in (0, 2))
     layer = PORTS[kind].get(destination) or PORTS[kind].get(source)
     payload = packet.data[start:end]
-    if kind == TCP and layer is None and payload[:4] in HTTP_STARTS:
-        layer = HTTP1
+    if kind == TCP and layer is None:
+        layer = layer_of_start(payload, end - start)
     if layer is None or not payload:
         return
     if kind == TCP:
@@ -34,6 +34,24 @@ def find_application(packet: Packet, transport: int, start: int, end: int) -> No
         if layer == DNS:
             start += 2
     packet.span(layer, start, end, transport)
+
+
+def layer_of_start(payload: bytes, size: int) -> int | None:
+    if payload[:4] in HTTP_STARTS:
+        return HTTP1
+    return TLS if begins_tls(payload, size) else None
+
+
+def begins_tls(payload: bytes, size: int) -> bool:
+    if len(payload) < 5:
+        return False
+    if payload[0] >= 128:
+        return int.from_bytes(payload[:2], "big") - 0x8000 == size - 2 and payload[2] == 1
+    if payload[0] in range(20, 25) and payload[1] == 3 and payload[2] <= 4:
+        return True
+    record = int.from_bytes(payload[3:5], "big")
+    hello = len(payload) >= 9 and payload[0] == 22 and payload[5] in (1, 2)
+    return hello and int.from_bytes(payload[6:9], "big") == record - 4
 
 
 def begins_dns(payload: bytes, size: int) -> bool:

@@ -30,6 +30,7 @@ SERVICES = {
     "modbus": ("tcp", 502),
     "dnp3": ("tcp", 20000),
     "http1": ("tcp", 80),
+    "tls": ("tcp", 443),
 }
 CLIENT_PORT = 49152
 TCP_TEMPLATE = bytes.fromhex("c000 0000 0000 0001 0000 0001 5018 0400 0000 0000")

@@ -33,6 +33,7 @@ SNMP = 43
 MODBUS = 44
 DNP3 = 45
 HTTP1 = 46
+TLS = 47
 
 LAYER_NAMES = {
     ETHERNET: "ethernet",
@@ -61,5 +62,6 @@ LAYER_NAMES = {
     MODBUS: "modbus",
     DNP3: "dnp3",
     HTTP1: "http1",
+    TLS: "tls",
 }
 LAYER_NUMBERS = {name: number for number, name in LAYER_NAMES.items()}

@@ -51,6 +51,11 @@ _DNS_PREFIX, _DNS_HEADER = 2, 12
 _MODBUS_HEADER, _MODBUS_COUNTED_FROM = 8, 6
 _DNP3_START = 0x0564
 
+# RFC 8446 5.1 and Appendix E of RFC 5246: a record's header and the type of a message in it.
+_TLS_HEADER, _TLS_HANDSHAKE, _TLS_HELLOS = 5, 22, (1, 2)
+_TLS_FIRST_TYPE, _TLS_LAST_TYPE, _TLS_FIRST_VERSION, _TLS_LAST_VERSION = 20, 24, 0x0300, 0x0304
+_SSL_2_COUNTED_FROM, _SSL_2_LENGTH = 2, 0x8000
+
 
 @fused
 def decode_datagram_payload(
@@ -82,6 +87,8 @@ def decode_segment_payload(
             emit(output, row, layer, message, span)
     elif message.captured >= 4 and u32(data, message.start, True) in _HTTP_STARTS:
         emit(output, row, layers.HTTP1, message, span)
+    elif _begins_tls(data, message):
+        emit(output, row, layers.TLS, message, span)
 
 
 @fused
@@ -119,3 +126,24 @@ def _begins_modbus(data: NDArray[np.uint8], message: Extent) -> bool:
 @fused
 def _begins_dnp3(data: NDArray[np.uint8], message: Extent) -> bool:
     return message.captured >= 2 and u16(data, message.start, True) == _DNP3_START
+
+
+@fused
+def _begins_tls(data: NDArray[np.uint8], message: Extent) -> bool:
+    """A record's header, on any port; or with another version, a hello that fills its record; or
+    the hello of SSL 2.0 that fills the segment."""
+    if message.captured < _TLS_HEADER:
+        return False
+    at = message.start
+    kind, version, size = data[at], u16(data, at + 1, True), u16(data, at + 3, True)
+    if u16(data, at, True) >= _SSL_2_LENGTH:
+        whole = u16(data, at, True) - _SSL_2_LENGTH == message.length - _SSL_2_COUNTED_FROM
+        return whole and data[at + 2] == _TLS_HELLOS[0]
+    if not _TLS_FIRST_TYPE <= kind <= _TLS_LAST_TYPE:
+        return False
+    if _TLS_FIRST_VERSION <= version <= _TLS_LAST_VERSION:
+        return True
+    if kind != _TLS_HANDSHAKE or message.captured < _TLS_HEADER + 4:
+        return False
+    fills = u32(data, at + _TLS_HEADER, True) & 0xFFFFFF == size - 4
+    return fills and data[at + _TLS_HEADER] in _TLS_HELLOS

@@ -23,6 +23,7 @@ from procwire.generated import (
     snmp,
     tcp,
     tcp_malformed,
+    tls,
     udp,
     udp_malformed,
     vlan,
@@ -54,6 +55,7 @@ LAYERS = {
     44: modbus.RULES,
     45: dnp3.RULES,
     46: http1.RULES,
+    47: tls.RULES,
 }
 ethernet_verdict = ethernet.verdict
 vlan_verdict = vlan.verdict
@@ -79,6 +81,7 @@ snmp_verdict = snmp.verdict
 modbus_verdict = modbus.verdict
 dnp3_verdict = dnp3.verdict
 http1_verdict = http1.verdict
+tls_verdict = tls.verdict
 
 
 @kernel
@@ -136,5 +139,7 @@ def verdicts(data, spans, hits):
             hits[row] = dnp3_verdict(p, outer)
         elif layer == 46:
             hits[row] = http1_verdict(p, outer)
+        elif layer == 47:
+            hits[row] = tls_verdict(p, outer)
         else:
             hits[row] = 0

@@ -531,15 +531,35 @@ local BEGINS = {
   end,
 }
 
+-- A record's header; or with another version, a hello that fills its record; or SSL 2.0's hello.
+local function begins_tls(payload)
+  local kind, hello = u8(payload, 0), u8(payload, 5)
+  if #payload < 5 then return false end
+  if kind >= 128 then
+    return u16(payload, 0) - 0x8000 == #payload - 2 and u8(payload, 2) == 1
+  end
+  if kind < 20 or kind > 24 then return false end
+  if u8(payload, 1) == 3 and u8(payload, 2) <= 4 then return true end
+  local fills = bits(u32(payload, 5), 0, 24) == u16(payload, 3) - 4
+  return #payload >= 9 and kind == 22 and (hello == 1 or hello == 2) and fills
+end
+
+-- The layer of a message that is known by its first bytes, on any port, or nil.
+local function layer_of_start(payload)
+  if HTTP_STARTS[u32(payload, 0)] then return "http1" end
+  if begins_tls(payload) then return "tls" end
+end
+
 local function layer_of_ports(p, layers) return layers[u16(p, 2)] or layers[u16(p, 0)] end
 
 local function examine_segment(p)
   local layer, header = layer_of_ports(p, OVER_TCP), bits(u8(p, 12), 4, 4) * 4
+  local payload = sub(p, header + 1)
   if not layer then
-    if HTTP_STARTS[u32(p, header)] then examine("http1", sub(p, header + 1), p) end
+    layer = layer_of_start(payload)
+    if layer then examine(layer, payload, p) end
     return
   end
-  local payload = sub(p, header + 1)
   local start = BEGINS[layer](payload)
   if start then examine(layer, sub(payload, start + 1), p) end
 end

@@ -193,7 +193,7 @@ end
 
 local ONE_RULE = false
 
-local RULES = { dhcp = {}, dnp3 = {}, dns = {}, ethernet = {}, http1 = {}, icmp4 = {}, icmp6 = {}, ipv4 = {}, ipv6 = {}, modbus = {}, ntp = {}, snmp = {}, tcp = {}, tcp_malformed = {}, udp = {}, udp_malformed = {} }
+local RULES = { dhcp = {}, dnp3 = {}, dns = {}, ethernet = {}, http1 = {}, icmp4 = {}, icmp6 = {}, ipv4 = {}, ipv6 = {}, modbus = {}, ntp = {}, snmp = {}, tcp = {}, tcp_malformed = {}, tls = {}, udp = {}, udp_malformed = {} }
 
 do
 -- eth.src_group_bit: Source address is a group address (IEEE 802.3 3.2.3)
@@ -1949,6 +1949,145 @@ end
 RULES.http1[#RULES.http1 + 1] = { 9101307, http_chunk_wrong }
 end
 
+do
+-- tls.record_bad: TLS record of an unknown type or version, or of an impossible length (RFC 8446 5.1; RFC 5246 6.2)
+local tls_record_impossible_NEVER_EMPTY = { [20] = true, [21] = true, [22] = true }
+local function tls_record_impossible(p, outer)
+  local at, hello, kind, size
+  if #p < 5 then return false end
+  if (u16(p, 0) >= 32768) then
+    do return false end
+  end
+  at = 0
+  for _record = 0, 63, 1 do
+    if ((at + 5) > captured(p)) then
+      do return false end
+    end
+    kind = u8(p, at)
+    size = u16(p, (at + 3))
+    if ((not (20 <= kind and kind <= 24)) or (u8(p, (at + 1)) ~= 3)) then
+      do return true end
+    end
+    if ((u8(p, (at + 2)) > 4) or ((size == 0) and (tls_record_impossible_NEVER_EMPTY[kind] == true))) then
+      do return true end
+    end
+    if ((at > 0) and (size > 18432)) then
+      do return true end
+    end
+    hello = ((kind == 22) and (u16(p, (at + 5)) == (1 * 256)))
+    if (hello and (u8(p, (at + 9)) == 3) and (size > 16384)) then
+      do return true end
+    end
+    if (kind == 21) then
+      do return false end
+    end
+    at = at + (5 + size)
+  end
+  do return false end
+end
+RULES.tls[#RULES.tls + 1] = { 9101401, tls_record_impossible }
+end
+
+do
+-- tls.handshake_bad: TLS hello or certificate whose fields do not fit its length (RFC 8446 section 4; RFC 5246 7.4)
+local tls_handshake_inconsistent_AFTER_SERVER_HELLO = { [4] = true, [11] = true, [12] = true, [13] = true, [14] = true, [22] = true, [23] = true }
+local tls_handshake_inconsistent_HELLOS = { [1] = true, [2] = true }
+local function tls_handshake_inconsistent(p, outer)
+  local at, chain, end_, kind, record_end, size, suites
+  if #p < 44 then return false end
+  if ((u8(p, 0) ~= 22) or (u8(p, 1) ~= 3) or (tls_handshake_inconsistent_HELLOS[u8(p, 5)] == nil)) then
+    do return false end
+  end
+  record_end = (5 + u16(p, 3))
+  end_ = (9 + u16(p, 7))
+  if ((u8(p, 6) ~= 0) or (u8(p, 9) ~= 3) or (u8(p, 10) > 4) or (end_ > record_end)) then
+    do return false end
+  end
+  if (u8(p, 43) > 32) then
+    do return true end
+  end
+  at = ((43 + 1) + u8(p, 43))
+  if (u8(p, 5) == 1) then
+    if ((at + 2) > captured(p)) then
+      do return false end
+    end
+    suites = u16(p, at)
+    if ((suites == 0) or ((suites % 2) == 1)) then
+      do return true end
+    end
+    at = at + (2 + suites)
+    if ((at < captured(p)) and (u8(p, at) == 0)) then
+      do return true end
+    end
+    at = at + (1 + u8(p, at))
+  else
+    at = at + 3
+  end
+  if (at > captured(p)) then
+    do return (at > end_) end
+  end
+  if ((at > end_) or ((at < end_) and ((at + 2) <= captured(p)) and (((at + 2) + u16(p, at)) ~= end_))) then
+    do return true end
+  end
+  if (u8(p, 5) == 1) then
+    do return false end
+  end
+  at = end_
+  for _message = 0, 7, 1 do
+    if (((at + 4) > record_end) or ((at + 4) > captured(p))) then
+      do return false end
+    end
+    kind = u8(p, at)
+    size = ((u8(p, (at + 1)) * 65536) + u16(p, (at + 2)))
+    if (tls_handshake_inconsistent_AFTER_SERVER_HELLO[kind] == nil) then
+      do return true end
+    end
+    chain = ((3 + (u8(p, (at + 4)) * 65536)) + u16(p, (at + 5)))
+    if ((kind == 11) and ((at + 7) <= captured(p)) and (chain ~= size)) then
+      do return true end
+    end
+    at = at + (4 + size)
+  end
+  do return false end
+end
+RULES.tls[#RULES.tls + 1] = { 9101402, tls_handshake_inconsistent }
+end
+
+do
+-- tls.sslv2: Hello of SSL 2.0 (RFC 6176 section 3)
+local tls_ssl_2_SSL_2_VERSIONS = { [2] = true, [768] = true, [769] = true, [770] = true, [771] = true }
+local function tls_ssl_2(p, outer)
+  local fits, suites
+  if #p < 11 then return false end
+  if ((u16(p, 0) ~= ((32768 + length(p)) - 2)) or (u8(p, 2) ~= 1)) then
+    do return false end
+  end
+  suites = u16(p, 5)
+  fits = ((((11 + suites) + u16(p, 7)) + u16(p, 9)) == length(p))
+  do return (fits and (suites > 0) and ((suites % 3) == 0) and (tls_ssl_2_SSL_2_VERSIONS[u16(p, 3)] == true)) end
+end
+RULES.tls[#RULES.tls + 1] = { 9101403, tls_ssl_2 }
+end
+
+do
+-- tls.heartbeat_abuse: TLS heartbeat that claims more payload than it has (RFC 6520 section 4)
+local tls_heartbeat_too_short_HEARTBEAT_KINDS = { [1] = true, [2] = true }
+local function tls_heartbeat_too_short(p, outer)
+  local claimed, size
+  if #p < 8 then return false end
+  size = u16(p, 3)
+  if ((u8(p, 0) ~= 24) or (u8(p, 1) ~= 3) or (u8(p, 2) >= 4)) then
+    do return false end
+  end
+  claimed = (19 + u16(p, 6))
+  if (size < 35) then
+    do return ((tls_heartbeat_too_short_HEARTBEAT_KINDS[u8(p, 5)] == nil) or (claimed > size)) end
+  end
+  do return ((u8(p, 5) == 1) and (size < claimed and claimed <= (size + 16))) end
+end
+RULES.tls[#RULES.tls + 1] = { 9101404, tls_heartbeat_too_short }
+end
+
 -- What Suricata calls. The walk is that of procwire/decode, span for span: a span is the string from
 -- a layer's first byte on, and a broken transport header belongs to its layer's malformed twin.
 --
@@ -2029,15 +2168,35 @@ local BEGINS = {
   end,
 }
 
+-- A record's header; or with another version, a hello that fills its record; or SSL 2.0's hello.
+local function begins_tls(payload)
+  local kind, hello = u8(payload, 0), u8(payload, 5)
+  if #payload < 5 then return false end
+  if kind >= 128 then
+    return u16(payload, 0) - 0x8000 == #payload - 2 and u8(payload, 2) == 1
+  end
+  if kind < 20 or kind > 24 then return false end
+  if u8(payload, 1) == 3 and u8(payload, 2) <= 4 then return true end
+  local fills = bits(u32(payload, 5), 0, 24) == u16(payload, 3) - 4
+  return #payload >= 9 and kind == 22 and (hello == 1 or hello == 2) and fills
+end
+
+-- The layer of a message that is known by its first bytes, on any port, or nil.
+local function layer_of_start(payload)
+  if HTTP_STARTS[u32(payload, 0)] then return "http1" end
+  if begins_tls(payload) then return "tls" end
+end
+
 local function layer_of_ports(p, layers) return layers[u16(p, 2)] or layers[u16(p, 0)] end
 
 local function examine_segment(p)
   local layer, header = layer_of_ports(p, OVER_TCP), bits(u8(p, 12), 4, 4) * 4
+  local payload = sub(p, header + 1)
   if not layer then
-    if HTTP_STARTS[u32(p, header)] then examine("http1", sub(p, header + 1), p) end
+    layer = layer_of_start(payload)
+    if layer then examine(layer, payload, p) end
     return
   end
-  local payload = sub(p, header + 1)
   local start = BEGINS[layer](payload)
   if start then examine(layer, sub(payload, start + 1), p) end
 end
