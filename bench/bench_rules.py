@@ -13,7 +13,7 @@ from procwire.capture.open import read_capture
 from procwire.decode.columns import Decoded
 from procwire.decode.frame import decode
 from procwire.evaluate import evaluate
-from procwire.rules import all_rules
+from procwire.rules import packet_rules
 
 PACKETS = 200_000
 
@@ -22,7 +22,7 @@ def broken(count: int) -> PacketBatch:
     """`count` packets, each of which breaks the rule whose turn it is."""
     frames = [
         examples.frame(rule.layers[0], rule.fires_on[0])
-        for rule in itertools.islice(itertools.cycle(all_rules()), count)
+        for rule in itertools.islice(itertools.cycle(packet_rules()), count)
     ]
     sizes = np.array([len(frame) for frame in frames], np.int32)
     data = np.frombuffer(b"".join(frames), np.uint8)
