@@ -101,7 +101,6 @@ class Contacts:
             if duration <= 0:
                 raise UsageError(f"contacts.{name} is {duration}: give a positive duration")
         self._table = new_table(capacity, (timeout_ns, reply_ns))
-        self._rows = np.zeros(0, CONNECTION)
 
     def update(self, batch: PacketBatch, decoded: Decoded) -> NDArray[np.void]:
         """Rows of CONNECTION, in event time, that the packets of `batch` give rise to.
@@ -114,10 +113,8 @@ class Contacts:
         if count != len(decoded.packets.transport):
             raise ValueError(f"{count} times for {len(decoded.packets.transport)} packets")
         # Every packet opens or ends at most one attempt; every open one may time out once.
-        most = 2 * count + self._open()
-        if len(self._rows) < most:
-            self._rows = np.zeros(most, CONNECTION)
-        return self._rows[: _track(self._table, batch, decoded, self._rows)].copy()
+        rows = np.zeros(2 * count + self._open(), CONNECTION)
+        return rows[: _track(self._table, batch, decoded, rows)]
 
     def flush(self) -> NDArray[np.void]:
         """End of the input: what still waits cannot be answered any more and has timed out.
