@@ -1,4 +1,5 @@
-"""Finds the application message in a datagram or segment, by the well-known port of either end.
+"""Finds the application message in a datagram or segment, by the well-known port of either end or
+by its first bytes.
 
 A port proves nothing: rules ask for a protocol's fixed fields before they judge. TCP is taken one
 segment at a time, so a segment has to begin like a message; what continues one is left alone.
