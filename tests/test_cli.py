@@ -156,6 +156,7 @@ def test_results_in_a_file_are_the_owners_alone(run, broken: Path, tmp_path: Pat
 def test_text_for_people(run, broken: Path) -> None:
     ran = run("read", "--format", "text", broken)
     assert "RFC 9293 3.5 · packet" in ran.out
+    assert "lost or left out: decode." in ran.talk
     assert "\x1b" not in ran.out
 
 

@@ -23,6 +23,7 @@ from procwire.sensor.snapshot import processes_before
 
 # Kernel events end the wait at once; blocks of packets are looked for at each turn.
 POLL_MS, IDLE_MS = 50, 500
+LAST_POLLS = 64
 _KERNEL = Source()
 
 Emit = Callable[[Iterable[Alert], Source], None]
@@ -66,7 +67,10 @@ class Live:
         """Watch until `stopped` says so, then tell what is still open."""
         while not stopped():
             self._step()
-        self._step()
+        # A poll is bounded: what the rings still hold is read, as far as it does not keep coming.
+        for _ in range(LAST_POLLS):
+            if not self._step():
+                break
         self._emit(self._kernel.finish(), _KERNEL)
         for capture, wire in zip(self._captures, self._wires, strict=True):
             self._emit(wire.finish(), Source(in_iface=capture.interface))
@@ -89,9 +93,12 @@ class Live:
         """Event time reached, ns since the epoch."""
         return max(one.last_time for one in (self._kernel, *self._wires))
 
-    def _step(self) -> None:
+    def _step(self) -> bool:
+        """One turn; whether the kernel had events for it."""
+        seen = False
         if self._sensor is not None:
             events = self._sensor.poll(POLL_MS if self._captures else IDLE_MS)
+            seen = any(len(rows) for rows in events)
             self._processes.apply(events.process)
             self._emit(self._kernel.fanouts(events.fanout, time.time_ns()), _KERNEL)
         else:
@@ -100,6 +107,7 @@ class Live:
             source = Source(in_iface=capture.interface)
             for batch in capture.batches():
                 self._emit(wire.packets(batch), source)
+        return seen
 
     def _known(self, key: ProcessId) -> tuple[Process, list[Process]] | None:
         process = self._processes.get(key)

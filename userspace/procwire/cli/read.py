@@ -11,7 +11,7 @@ import numpy as np
 from procwire.analysis import Analysis
 from procwire.capture.open import read_capture
 from procwire.capture.pcap import PACKET_HEADER
-from procwire.cli.results import FINDINGS, Results, analysis_options
+from procwire.cli.results import FINDINGS, Results, analysis_options, tell_losses
 from procwire.config import load
 from procwire.errors import InputDamaged
 from procwire.output.eve import Source
@@ -51,6 +51,8 @@ def read(
                 click.echo(f"procwire: {problem}", err=True)
             if not continuous or number == len(files) - 1:
                 _finish(analysis, results, Source(pcap_filename=str(path)))
+                if form == "text":
+                    tell_losses(analysis.counters())
     if damage:
         return InputDamaged.exit_code
     return FINDINGS if results.found else 0

@@ -17,6 +17,8 @@ from procwire.output.text import SEVERITIES, TextWriter
 
 LEVELS = {word.lower(): severity for severity, (word, _) in SEVERITIES.items()}
 FINDINGS = 1
+# Words in the names of counters that say what a run did not see.
+LOSSES = ("lost", "skipped", "dropped", "evicted", "overflow")
 
 
 def analysis_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,7 +68,7 @@ class Results:
     """The output of a run. Knows whether something grave enough was found."""
 
     def __init__(self, path: Path | None, form: str, fail_on: str) -> None:
-        self._form, self._limit = form, LEVELS[fail_on]
+        self._limit = LEVELS[fail_on]
         self._binary: BinaryIO = _private(path) if path else sys.stdout.buffer
         self._text: TextIO | None = None
         if form == "text":
@@ -102,9 +104,20 @@ class Results:
             EveWriter(self._binary, source).write(listed)
 
     def stats(self, time: int, counters: Mapping[str, int], source: Source) -> None:
-        """Append the counters at the end of an input; people are told of what was lost instead."""
+        """Append the counters at the end of an input; text leaves them to tell_losses()."""
         if self._text is None:
             EveWriter(self._binary, source).stats(time, counters)
+
+
+def tell_losses(counters: Mapping[str, int]) -> None:
+    """Say on stderr what the counters say was not seen, by name."""
+    lost = [
+        f"{name} {count:,}"
+        for name, count in counters.items()
+        if count
+        and (name.startswith("decode.") or any(word in name.split(".", 1)[-1] for word in LOSSES))
+    ]
+    click.echo(f"procwire: lost or left out: {', '.join(lost) or 'nothing'}", err=True)
 
 
 def _private(path: Path) -> BinaryIO:

@@ -11,7 +11,7 @@ from types import FrameType
 import click
 
 from procwire.capture.live import LiveCapture
-from procwire.cli.results import FINDINGS, Results, analysis_options
+from procwire.cli.results import FINDINGS, Results, analysis_options, tell_losses
 from procwire.config import load
 from procwire.errors import Unavailable
 from procwire.live import Live, sensor_settings
@@ -21,8 +21,6 @@ from procwire.sensor.loader import Sensor
 from procwire.warm import warm_up
 
 INTERRUPTED = 130
-# Counters that say what the run did not see, and what they are called in the summary.
-LOSSES = ("lost", "skipped", "dropped", "evicted", "overflow")
 
 
 @click.command()
@@ -94,10 +92,4 @@ def _summary(counters: dict[str, int]) -> None:
         "alerts": counters["episodes.alerts"],
     }
     click.echo("procwire: " + ", ".join(f"{n:,} {name}" for name, n in seen.items()), err=True)
-    lost = {
-        name: n
-        for name, n in counters.items()
-        if n and any(word in name.partition(".")[2] for word in LOSSES)
-    }
-    told = ", ".join(f"{name} {n:,}" for name, n in lost.items()) or "nothing"
-    click.echo(f"procwire: lost or left out: {told}", err=True)
+    tell_losses(counters)
