@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import pytest
 from procwire.analysis import Analysis
 from procwire.capture.open import read_capture
 from procwire.config import Settings
+from two_hosts import FAR, FAR_4, NEAR, captured, ip, run, server, two_hosts
 
 pytestmark = [
     pytest.mark.live,
@@ -25,93 +23,46 @@ pytestmark = [
         shutil.which("tcpdump") is None, reason="tcpdump is not installed (apt-get install tcpdump)"
     ),
 ]
-SCANNER, TARGET = (f"pwtest-{side}-{os.getpid()}" for side in ("scanner", "target"))
 SERVER_PORT = "8080"
-# In the target's namespace 10.97.0.0/24 is all there, and nothing behind 10.99.0.0/24 answers.
-ONE, ALIVE, DEAD, ON_LINK = "10.98.0.2", "10.97.0.0/26", "10.99.0.0/26", "10.98.0.0/26"
+# At the far end 10.97.0.0/24 is all there, and nothing behind 10.99.0.0/24 answers.
+ONE, ALIVE, DEAD, ON_LINK = FAR_4, "10.97.0.0/26", "10.99.0.0/26", "10.98.0.0/26"
 ON_LINK_6 = "2001:db8:98::/122"
-
-# With a buffer in which a whole scan has room: nothing may be lost.
-SNIFFER = ("tcpdump", "-Z", "root", "--immediate-mode", "-B16384", "-i", "veth0", "-U", "-w")
-# The last packet of a capture, so that all before it are known to be there.
-GOODBYE = b"that was the scan"
-SAY_GOODBYE = f"""
+LISTEN = f"""
 import socket
-socket.socket(type=socket.SOCK_DGRAM).sendto({GOODBYE!r}, ({ONE!r}, 9))
+listening = socket.create_server(('', {SERVER_PORT}), backlog=128)
+print('ready', flush=True)
+while True:
+    listening.accept()[0].close()
 """
 
 Scan = Callable[..., dict[str, str]]
 
 
-def within(namespace: str, *command: str) -> list[str]:
-    return ["ip", "netns", "exec", namespace, *command]
-
-
-def ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True)
-
-
 @pytest.fixture(scope="module")
 def network() -> Iterator[None]:
-    """Scanner 10.98.0.1 and target 10.98.0.2, beside each other, and a server in the target."""
-    ip("netns", "add", SCANNER)
-    ip("netns", "add", TARGET)
-    server = None
-    try:
-        ends = ("veth0", "netns", SCANNER, "type", "veth", "peer", "name", "veth0")
-        ip("link", "add", *ends, "netns", TARGET)
-        for namespace, host in ((SCANNER, 1), (TARGET, 2)):
-            ip("-n", namespace, "link", "set", "lo", "up")
-            ip("-n", namespace, "address", "add", f"10.98.0.{host}/24", "dev", "veth0")
-            local = f"2001:db8:98::{host}/64"
-            ip("-n", namespace, "address", "add", local, "dev", "veth0", "nodad")
-            ip("-n", namespace, "link", "set", "veth0", "up")
+    """The scanner at the near end, its targets and a server at the far end."""
+    with two_hosts():
         for network in ("10.97.0.0/24", "10.99.0.0/24"):
-            ip("-n", SCANNER, "route", "add", network, "via", ONE)
-        ip("-n", TARGET, "route", "add", "local", "10.97.0.0/24", "dev", "lo")
-        ip("-n", TARGET, "route", "add", "blackhole", "10.99.0.0/24")
-        unlimited = ["net.ipv4.icmp_ratelimit=0", "net.ipv4.ip_forward=1"]
-        subprocess.run(within(TARGET, "sysctl", "-qw", *unlimited), check=True)
-        listen = f"import socket; s = socket.create_server(('', {SERVER_PORT}), backlog=128)"
-        listen += "; print('ready', flush=True)\nwhile True: s.accept()[0].close()"
-        server = subprocess.Popen(
-            within(TARGET, sys.executable, "-c", listen), stdout=subprocess.PIPE, text=True
-        )
-        assert server.stdout is not None
-        assert server.stdout.readline() == "ready\n"
-        yield
-    finally:
-        if server is not None:
-            server.kill()
-            server.wait()
-        ip("netns", "del", SCANNER)
-        ip("netns", "del", TARGET)
+            ip("-n", NEAR, "route", "add", network, "via", ONE)
+        ip("-n", FAR, "route", "add", "local", "10.97.0.0/24", "dev", "lo")
+        ip("-n", FAR, "route", "add", "blackhole", "10.99.0.0/24")
+        run(FAR, "sysctl", "-qw", "net.ipv4.icmp_ratelimit=0", "net.ipv4.ip_forward=1")
+        with server(FAR, LISTEN):
+            yield
 
 
 @pytest.fixture
 def scan(network: None, tmp_path: Path) -> Scan:
-    """Runs nmap in the scanner's namespace; the last name of each episode, by source address."""
+    """Runs nmap at the near end; the last name of each episode, by source address."""
 
-    def run(*arguments: str) -> dict[str, str]:
+    def scanned(*arguments: str) -> dict[str, str]:
         file = tmp_path / "scan.pcap"
-        sniffer = subprocess.Popen(
-            within(SCANNER, *SNIFFER, str(file)),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert sniffer.stderr is not None
-        assert any("listening" in line for line in sniffer.stderr)
-        command = ["nmap", "-n", "-T5", "--max-retries", "1", "--host-timeout", "20s", *arguments]
-        subprocess.run(within(SCANNER, *command), check=True, capture_output=True, timeout=60)
-        subprocess.run(within(SCANNER, sys.executable, "-c", SAY_GOODBYE), check=True)
-        deadline = time.monotonic() + 30
-        while GOODBYE not in file.read_bytes() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        sniffer.terminate()
-        sniffer.communicate(timeout=30)
+        with captured(file):
+            hurried = ("-n", "-T5", "--max-retries", "1", "--host-timeout", "20s")
+            run(NEAR, "nmap", *hurried, *arguments)
         return scans_in(file)
 
-    return run
+    return scanned
 
 
 def scans_in(file: Path) -> dict[str, str]:
