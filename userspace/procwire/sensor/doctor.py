@@ -19,8 +19,16 @@ from procwire import jit
 from procwire.errors import Unavailable
 from procwire.event import ABI_VERSION
 from procwire.sensor.counters import Counter
-from procwire.sensor.loader import OBJECT, REBUILD, Sensor, load_libbpf
-from procwire.sensor.machine import BTF, CAPABILITIES, cgroup2_mount, missing_capabilities
+from procwire.sensor.libbpf_loader import OBJECT, REBUILD
+from procwire.sensor.loader import Sensor
+from procwire.sensor.machine import (
+    BTF,
+    CAPABILITIES,
+    MOUNT_CGROUP2,
+    cgroup2_mount,
+    missing_capabilities,
+)
+from procwire.sensor.programs import Libbpf
 
 # The verifier of 5.10 refuses a lock in a tracepoint program; 6.1 is the oldest that tests boot.
 _OLDEST_KERNEL = (6, 1)
@@ -66,16 +74,16 @@ def _btf() -> Check:
 
 def _cgroup2() -> Check:
     mount = cgroup2_mount()
-    remedy = "" if mount else "mount -t cgroup2 none /sys/fs/cgroup/unified"
-    return Check("cgroup2", mount is not None, str(mount or "not mounted"), remedy)
+    found = str(mount or "not mounted")
+    return Check("cgroup2", mount is not None, found, "" if mount else MOUNT_CGROUP2)
 
 
 def _libbpf() -> Check:
     try:
-        ffi, lib = load_libbpf()
+        bpf = Libbpf()
     except Unavailable as error:
         return Check("libbpf", False, error.missing, error.remedy)
-    return Check("libbpf", True, ffi.string(lib.libbpf_version_string()).decode(), "")
+    return Check("libbpf", True, bpf.text(bpf.lib.libbpf_version_string()), "")
 
 
 def _object() -> Check:

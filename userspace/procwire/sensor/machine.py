@@ -10,6 +10,8 @@ import re
 import time
 from pathlib import Path
 
+from procwire.errors import Unavailable
+
 BTF = Path("/sys/kernel/btf/vmlinux")
 
 # Number in capability.h, name, what the sensor does with it. CAP_SYS_ADMIN stands in for each.
@@ -19,6 +21,7 @@ CAPABILITIES = (
     (12, "CAP_NET_ADMIN", "attaches the connect hooks to the cgroup"),
 )
 SYS_ADMIN = 21
+MOUNT_CGROUP2 = "mount -t cgroup2 none /sys/fs/cgroup/unified"
 
 
 def missing_capabilities() -> list[str]:
@@ -43,6 +46,14 @@ def cgroup2_mount(mountinfo: Path = Path("/proc/self/mountinfo")) -> Path | None
             text = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal.group(1), 8)), mount_point)
             return Path(text)
     return None
+
+
+def cgroup2_root() -> Path:
+    """cgroup2_mount(), or Unavailable with the command that mends it."""
+    mount = cgroup2_mount()
+    if mount is None:
+        raise Unavailable("no cgroup2 hierarchy is mounted", MOUNT_CGROUP2)
+    return mount
 
 
 def boot_epoch_ns() -> int:

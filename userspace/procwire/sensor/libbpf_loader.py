@@ -1,0 +1,143 @@
+"""Loads the CO-RE object and attaches its hooks: the loader wherever the kernel has BTF.
+
+Strategy: libbpf through cffi. Hooks are links, which the kernel removes with their descriptors, so
+that not even a crash leaves one attached.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.errors import Unavailable
+from procwire.event import ABI_VERSION, PROCESS_EVENT
+from procwire.sensor.counters import Counter
+from procwire.sensor.machine import BTF, cgroup2_root
+from procwire.sensor.programs import Libbpf
+
+OBJECT = Path(__file__).parent.parent / "sensor.bpf.o"
+REBUILD = "pip install --force-reinstall procwire"
+
+_SNAPSHOT_ROW = PROCESS_EVENT.fields["argv"][1] if PROCESS_EVENT.fields else 0
+
+
+def require_object() -> None:
+    """Raises Unavailable for the first thing without which loading would only fail obscurely."""
+    if not BTF.exists():
+        raise Unavailable(
+            f"no {BTF}: the kernel has no BTF",
+            "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, e.g. apt-get install linux-image-"
+            + os.uname().machine.replace("x86_64", "amd64").replace("aarch64", "arm64"),
+        )
+    if not OBJECT.exists():
+        raise Unavailable(f"no {OBJECT}: the eBPF object was not built", REBUILD)
+
+
+class LibbpfPrograms:
+    """The programs of sensor.bpf.o, attached; see Programs.
+
+    settings: (1,) FANOUT_SETTINGS, written into the programs' read-only data before they load.
+    Raises Unavailable, naming what is missing and the command that mends it.
+    """
+
+    def __init__(self, settings: NDArray[np.void]) -> None:
+        require_object()
+        self._bpf = Libbpf()
+        self._ffi, self._lib = self._bpf.ffi, self._bpf.lib
+        self._cleanup = ExitStack()
+        try:
+            self._object = self._open()
+            self._load(settings)
+            self._counters = self._map("counters")
+            self._walk = self._attach()
+        except BaseException:
+            self._cleanup.close()
+            raise
+
+    def close(self) -> None:
+        self._cleanup.close()
+
+    def ring(self, name: str) -> int:
+        descriptor: int = self._lib.bpf_map__fd(self._map(name))
+        return descriptor
+
+    def counter(self, counter: Counter) -> int:
+        per_cpu = np.zeros(self._lib.libbpf_num_possible_cpus(), np.uint64)
+        key = self._ffi.new("unsigned int *", int(counter))
+        self._bpf.check(
+            self._lib.bpf_map__lookup_elem(
+                self._counters, key, 4, self._ffi.from_buffer(per_cpu), per_cpu.nbytes, 0
+            ),
+            f"read counter {counter.label}",
+        )
+        return int(per_cpu.sum())
+
+    def snapshot(self) -> NDArray[np.void]:
+        """See Programs. The kernel's own task list is walked."""
+        descriptor = self._lib.bpf_iter_create(self._lib.bpf_link__fd(self._walk))
+        if descriptor < 0:
+            self._bpf.fail("walk the tasks", -descriptor)
+        with os.fdopen(descriptor, "rb", buffering=0) as walk:
+            data = b"".join(iter(lambda: walk.read(1 << 16), b""))
+        rows = np.zeros(len(data) // _SNAPSHOT_ROW, PROCESS_EVENT)
+        raw = rows.view(np.uint8).reshape(len(rows), PROCESS_EVENT.itemsize)
+        headers = np.frombuffer(data, np.uint8, len(rows) * _SNAPSHOT_ROW)
+        raw[:, :_SNAPSHOT_ROW] = headers.reshape(len(rows), _SNAPSHOT_ROW)
+        return rows
+
+    def _open(self) -> Any:
+        opened = self._lib.bpf_object__open_file(str(OBJECT).encode(), self._ffi.NULL)
+        if opened == self._ffi.NULL:
+            self._bpf.fail(f"open {OBJECT}", self._ffi.errno)
+        self._cleanup.callback(self._lib.bpf_object__close, opened)
+        return opened
+
+    def _load(self, settings: NDArray[np.void]) -> None:
+        version = self._ffi.cast(
+            "unsigned int *",
+            self._lib.bpf_map__initial_value(self._map(".rodata.abi"), self._ffi.new("size_t *")),
+        )
+        if version[0] != ABI_VERSION:
+            raise Unavailable(
+                f"{OBJECT} has event ABI {version[0]}, this program {ABI_VERSION}", REBUILD
+            )
+        self._bpf.check(
+            self._lib.bpf_map__set_initial_value(
+                self._map(".rodata.settings"), self._ffi.from_buffer(settings), settings.nbytes
+            ),
+            "write the settings",
+        )
+        self._bpf.check(self._lib.bpf_object__load(self._object), "load the programs")
+
+    def _attach(self) -> Any:
+        """Attaches every program; returns the link of the task walk, which is read, not fired."""
+        cgroup = os.open(cgroup2_root(), os.O_RDONLY | os.O_DIRECTORY)
+        walk = None
+        try:
+            program = self._lib.bpf_object__next_program(self._object, self._ffi.NULL)
+            while program != self._ffi.NULL:
+                section = self._bpf.text(self._lib.bpf_program__section_name(program))
+                if section.startswith("cgroup/"):
+                    link = self._lib.bpf_program__attach_cgroup(program, cgroup)
+                elif section.startswith("iter/"):
+                    link = walk = self._lib.bpf_program__attach_iter(program, self._ffi.NULL)
+                else:
+                    link = self._lib.bpf_program__attach(program)
+                if link == self._ffi.NULL:
+                    self._bpf.fail(f"attach {section}", self._ffi.errno)
+                self._cleanup.callback(self._lib.bpf_link__destroy, link)
+                program = self._lib.bpf_object__next_program(self._object, program)
+        finally:
+            os.close(cgroup)
+        return walk
+
+    def _map(self, name: str) -> Any:
+        found = self._lib.bpf_object__find_map_by_name(self._object, name.encode())
+        if found == self._ffi.NULL:
+            raise Unavailable(f"{OBJECT} has no map {name}: it is of another build", REBUILD)
+        return found
