@@ -75,6 +75,11 @@ class Alert:
     size: int | None = None
     in_context: bool = False
 
+    @property
+    def is_anomaly(self) -> bool:
+        """Whether it may be the capture's fault: tier B, and its context was not seen to hold."""
+        return self.check.tier == "B" and not self.in_context
+
 
 def episode_id(sid: int, subject: Iterable[object], first: int) -> str:
     """A readable name, the same in every replay: F- and 30 bits in base 32."""

@@ -14,6 +14,7 @@ from procwire.capture.batch import PacketBatch
 from procwire.config import Settings
 from procwire.decode.contacts import Contacts
 from procwire.decode.frame import SKIP_REASONS
+from procwire.decode.layer_counts import LayerCounts
 from procwire.detect.hits import Hits
 from procwire.detect.scans import Scans
 from procwire.episodes import Episodes, Lookup
@@ -35,6 +36,7 @@ class Analysis:
         self._observer = Observer(settings.flows)
         self._scans = Scans(settings)
         self._episodes = Episodes(settings, all_rules(), lookup)
+        self._layers = LayerCounts()
         self._skipped = np.zeros(len(SKIP_REASONS), np.int64)
         self.last_time = 0
         self._counts = {"packets": 0, "bytes": 0, "findings": 0}
@@ -47,6 +49,7 @@ class Analysis:
         findings = in_packet_order(judged, self._observer.update(batch, decoded))
         contacts = self._contacts.update(batch, decoded)
         scans = self._scans.update(contacts)
+        self._layers.update(decoded.spans)
         self._skipped += decoded.skipped
         self._counts["packets"] += len(batch.start)
         self._counts["bytes"] += int(batch.length.sum(dtype=np.int64))
@@ -74,6 +77,7 @@ class Analysis:
         """What was seen, skipped and dropped, by part and name."""
         parts = {
             "decode": dict(zip(SKIP_REASONS, self._skipped.tolist(), strict=True)),
+            "layers": self._layers.counters(),
             "fragments": self._examiner.counters(),
             "contacts": self._contacts.counters(),
             "flows": self._observer.counters(),

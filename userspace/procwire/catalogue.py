@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from procwire.alert import Check
 from procwire.compiler.to_suricata import NO_SCRIPT, expression, observation
-from procwire.detect.detector import DETECTORS
+from procwire.detect.detector import DETECTORS, Detector
+from procwire.rule import Observed, Rule
 from procwire.rules import observed_checks, packet_rules
 
 
@@ -31,10 +32,18 @@ class Entry:
 
 def catalogue() -> list[Entry]:
     """Every check, by sid."""
-    packet = [_entry(rule, "packet", rule.layers, *expression(rule)) for rule in packet_rules()]
-    observed = [_entry(check, "packets", (), *observation(check)) for check in observed_checks()]
-    detectors = [_entry(check, "detector", (), "host", NO_SCRIPT) for check in DETECTORS]
-    return sorted(packet + observed, key=lambda entry: entry.sid) + detectors
+    entries = [entry_of(rule) for rule in packet_rules()]
+    entries += [entry_of(check) for check in observed_checks()]
+    return sorted(entries, key=lambda entry: entry.sid) + [entry_of(one) for one in DETECTORS]
+
+
+def entry_of(check: Rule | Observed | Detector) -> Entry:
+    """What is known of one check."""
+    if isinstance(check, Rule):
+        return _entry(check, "packet", check.layers, *expression(check))
+    if isinstance(check, Observed):
+        return _entry(check, "packets", (), *observation(check))
+    return _entry(check, "detector", (), "host", NO_SCRIPT)
 
 
 def _entry(check: Check, kind: str, layers: tuple[str, ...], way: str, reason: str) -> Entry:

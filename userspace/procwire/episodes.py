@@ -108,7 +108,7 @@ class Episodes:
     def counters(self) -> dict[str, int]:
         """opened: episodes; evicted: closed early because too many were open; folded_sources:
         findings that went into a rule's common episode for the same reason; alerts: handed out;
-        and by rule, the findings of tier C, which are counted only."""
+        and as rule.ID, the findings of each rule and the scans of each detector."""
         return dict(self._counts)
 
     def _sorted(self, alerts: list[Alert]) -> list[Alert]:
@@ -121,12 +121,16 @@ class Episodes:
         if episode is None:
             if scan.final:
                 return
+            self._counts[f"rule.{scan.detector.id}"] += 1
             known = self._lookup(scan.subject) if scan.subject is not None else None
             self._begin(key, scan_alert(scan, known, self._scanners), scan.figure, alerts)
             return
         before = episode.latest
         known_as = cast(Detector, before.check)
         check = wider(known_as, scan.detector)
+        if check is not known_as:
+            self._counts[f"rule.{known_as.id}"] -= 1
+            self._counts[f"rule.{check.id}"] += 1
         # What a lesser detector counts is in the wider one's figures already.
         tells = scan.detector.width >= min(known_as.width, HOST_SWEEP.width)
         grows = tells and scan.figure >= episode.figure
@@ -153,10 +157,11 @@ class Episodes:
             episode.next_raise = 10 * episode.figure
 
     def _fold(self, hits: Hits, alerts: list[Alert]) -> None:
-        """Findings of counted rules are counted; the rest extend episodes, group by group."""
+        """Findings are counted by rule; but for those of tier C they extend episodes, group by
+        group."""
         found = np.bincount(hits.findings["rule"], minlength=len(self._rules))
         counted = np.array([rule.tier == "C" for rule in self._rules])
-        for index in np.flatnonzero(counted & (found > 0)).tolist():
+        for index in np.flatnonzero(found).tolist():
             self._counts[f"rule.{self._rules[index].id}"] += int(found[index])
         hits = hits._replace(findings=hits.findings[~counted[hits.findings["rule"]]])
         crowd: dict[Key, list[NDArray[np.int64]]] = {}

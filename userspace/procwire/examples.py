@@ -79,6 +79,15 @@ def frame(layer: str, text: str) -> bytes:
     return LINK + struct.pack(">H", {4: 0x0800, 6: 0x86DD}[version]) + network
 
 
+def outer_start(layer: str) -> int:
+    """Where in such a frame the header begins that encloses an example of `layer`."""
+    layer = layer.removesuffix("_malformed")
+    if layer in LINK_TYPES:
+        return 0
+    network = len(LINK) + 2
+    return network + len(IPV4_TEMPLATE) if layer in SERVICES else network
+
+
 def _completed(given: bytes, template: bytes) -> bytes:
     return given + template[len(given) :]
 

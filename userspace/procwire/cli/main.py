@@ -10,6 +10,7 @@ import click
 
 from procwire import __version__
 from procwire.errors import ProcwireError
+from procwire.output.printable import printable
 
 # Imported only when called: numba alone takes half a second to import.
 COMMANDS = {
@@ -69,7 +70,7 @@ def main() -> None:
         refusal.show()
         sys.exit(2)
     except ProcwireError as problem:
-        click.echo(f"procwire: {problem}", err=True)
+        click.echo(f"procwire: {printable(str(problem))}", err=True)
         sys.exit(problem.exit_code)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)

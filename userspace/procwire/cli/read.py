@@ -6,15 +6,15 @@ import sys
 from pathlib import Path
 
 import click
-import numpy as np
 
 from procwire.analysis import Analysis
 from procwire.capture.open import read_capture
-from procwire.capture.pcap import PACKET_HEADER
-from procwire.cli.results import FINDINGS, Results, analysis_options, tell_losses
+from procwire.cli.progress import Progress
+from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summary
 from procwire.config import load
 from procwire.errors import InputDamaged
 from procwire.output.eve import Source
+from procwire.output.printable import printable
 
 
 @click.command()
@@ -48,11 +48,12 @@ def read(
                 _read(path, analysis, results)
             except InputDamaged as problem:
                 damage.append(problem)
-                click.echo(f"procwire: {problem}", err=True)
+                click.echo(f"procwire: {printable(str(problem))}", err=True)
             if not continuous or number == len(files) - 1:
                 _finish(analysis, results, Source(pcap_filename=str(path)))
-                if form == "text":
-                    tell_losses(analysis.counters())
+                if form == "text" or sys.stderr.isatty():
+                    title = f"{len(files)} captures" if continuous and number else path.name
+                    tell_summary(title, analysis.counters())
     if damage:
         return InputDamaged.exit_code
     return FINDINGS if results.found else 0
@@ -60,15 +61,14 @@ def read(
 
 def _read(path: Path, analysis: Analysis, results: Results) -> None:
     source = Source(pcap_filename=str(path))
-    size = path.stat().st_size if path.is_file() else 0
-    with click.progressbar(
-        length=size, label=path.name, file=sys.stderr, hidden=not sys.stderr.isatty()
-    ) as progress:
+    with Progress(path) as progress:
         for batch in read_capture(path):
-            results.write(analysis.packets(batch), source)
-            progress.update(
-                int(batch.captured.sum(dtype=np.int64)) + PACKET_HEADER * len(batch.start)
-            )
+            alerts = analysis.packets(batch)
+            if alerts:
+                # Both may go to the same terminal.
+                progress.erase()
+            results.write(alerts, source)
+            progress.update(batch)
 
 
 def _finish(analysis: Analysis, results: Results, source: Source) -> None:

@@ -12,13 +12,15 @@ from typing import Any, BinaryIO, TextIO
 import click
 
 from procwire.alert import Alert
+from procwire.detect.detector import DETECTORS
 from procwire.output.eve import EveWriter, Source
-from procwire.output.text import SEVERITIES, TextWriter
+from procwire.output.summary import summary
+from procwire.output.terminal import colours, columns
+from procwire.output.text import SEVERITIES, TextWriter, gravity
+from procwire.rules import all_rules
 
 LEVELS = {word.lower(): severity for severity, (word, _) in SEVERITIES.items()}
 FINDINGS = 1
-# Words in the names of counters that say what a run did not see.
-LOSSES = ("lost", "skipped", "dropped", "evicted", "overflow")
 
 
 def analysis_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -97,27 +99,23 @@ class Results:
     def write(self, alerts: Iterable[Alert], source: Source) -> None:
         """Append alerts."""
         listed = list(alerts)
-        self.found = self.found or any(alert.severity <= self._limit for alert in listed)
+        self.found = self.found or any(gravity(alert) <= self._limit for alert in listed)
         if self._text is not None:
             TextWriter(self._text).write(listed)
         else:
             EveWriter(self._binary, source).write(listed)
 
     def stats(self, time: int, counters: Mapping[str, int], source: Source) -> None:
-        """Append the counters at the end of an input; text leaves them to tell_losses()."""
+        """Append the counters at the end of an input; text leaves them to tell_summary()."""
         if self._text is None:
             EveWriter(self._binary, source).stats(time, counters)
 
 
-def tell_losses(counters: Mapping[str, int]) -> None:
-    """Say on stderr what the counters say was not seen, by name."""
-    lost = [
-        f"{name} {count:,}"
-        for name, count in counters.items()
-        if count
-        and (name.startswith("decode.") or any(word in name.split(".", 1)[-1] for word in LOSSES))
-    ]
-    click.echo(f"procwire: lost or left out: {', '.join(lost) or 'nothing'}", err=True)
+def tell_summary(title: str, counters: Mapping[str, int]) -> None:
+    """Say on stderr what was seen, found and not seen."""
+    checks = (*all_rules(), *DETECTORS)
+    text = summary(title, counters, checks, columns(sys.stderr), colours(sys.stderr))
+    click.echo(text, err=True)
 
 
 def _private(path: Path) -> BinaryIO:

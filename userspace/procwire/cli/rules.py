@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ import msgspec
 
 from procwire.detect.detector import DETECTORS, Detector
 from procwire.errors import UsageError
+from procwire.output.terminal import colours, columns
 from procwire.rule import Observed, Rule
 from procwire.rules import all_rules, packet_rules
 
@@ -39,10 +41,14 @@ def list_rules(as_json: bool) -> None:
 @rules.command()
 @click.argument("rule_id")
 def show(rule_id: str) -> None:
-    """One rule: why, where in the standard, examples. Example: procwire rules show tcp.bad_hlen"""
-    from procwire.compiler.to_docs import section
+    """One rule: why, where in the standard, its text, its back ends, and example packets with the
+    bytes marked that it is about.
 
-    click.echo("\n".join(section(_find(rule_id))).strip())
+    Example: procwire rules show tcp.bad_hlen
+    """
+    from procwire.output.rule_page import page
+
+    click.echo(page(_find(rule_id), columns(sys.stdout), colours(sys.stdout)))
 
 
 @rules.command()

@@ -11,7 +11,7 @@ from types import FrameType
 import click
 
 from procwire.capture.live import LiveCapture
-from procwire.cli.results import FINDINGS, Results, analysis_options, tell_losses
+from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summary
 from procwire.config import load
 from procwire.errors import Unavailable
 from procwire.live import Live, sensor_settings
@@ -79,17 +79,7 @@ def watch(
         live.run(lambda: bool(ended_by))
         counters = live.counters()
         results.stats(live.last_time, counters, Source())
-        _summary(counters)
+        tell_summary(", ".join(seen), counters)
     if signal.SIGINT in ended_by:
         return INTERRUPTED
     return FINDINGS if results.found else 0
-
-
-def _summary(counters: dict[str, int]) -> None:
-    seen = {
-        "connections attempted": counters.get("kernel.count_attempts", 0),
-        "packets": counters["packets"],
-        "alerts": counters["episodes.alerts"],
-    }
-    click.echo("procwire: " + ", ".join(f"{n:,} {name}" for name, n in seen.items()), err=True)
-    tell_losses(counters)

@@ -84,19 +84,18 @@ def encode(one: Record) -> bytes:
 def record(alert: Alert, source: Source) -> Record:
     """The record of one alert: an anomaly for a check of tier B whose context was not seen to hold,
     else an alert."""
-    anomaly = alert.check.tier == "B" and not alert.in_context
     head = {
         "timestamp": timestamp(alert.time),
         "flow_id": _flow_id(alert),
         **_source_fields(source),
-        "event_type": "anomaly" if anomaly else "alert",
+        "event_type": "anomaly" if alert.is_anomaly else "alert",
         **_peer_fields("src", alert.source, alert.protocol),
         **_peer_fields("dest", alert.destination, alert.protocol),
         **_protocol_fields(alert),
         "community_id": _community_id(alert.source, alert.destination, alert.protocol),
         "pcap_cnt": alert.packet if source.pcap_filename is not None else None,
     }
-    body = {"anomaly": _anomaly(alert)} if anomaly else {"alert": _alert(alert)}
+    body = {"anomaly": _anomaly(alert)} if alert.is_anomaly else {"alert": _alert(alert)}
     return {name: value for name, value in head.items() if value is not None} | body
 
 

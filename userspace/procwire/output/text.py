@@ -5,7 +5,6 @@ Every captured string passes through printable(): a scanner chooses its own name
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterable
 from typing import TextIO
@@ -17,6 +16,7 @@ from procwire.detect.detector import Endpoint
 from procwire.output.address import address, protocol_name
 from procwire.output.eve import ICMP, timestamp
 from procwire.output.printable import printable
+from procwire.output.terminal import colours
 
 # Severity -> word and colour.
 SEVERITIES = {
@@ -25,6 +25,8 @@ SEVERITIES = {
     3: ("LOW", "cyan"),
     4: ("INFO", "white"),
 }
+# What has no severity, as the capture may be at fault. It counts as the least grave.
+ANOMALY = ("ANOMALY", "white")
 _INDENT = " " * 8
 _COMMAND_LINE_LIMIT = 200
 # Scan -> which figure it is about and what that counts.
@@ -39,8 +41,7 @@ class TextWriter:
     """Writes alerts to a text stream. colour: None decides by the stream and NO_COLOR."""
 
     def __init__(self, stream: TextIO, colour: bool | None = None) -> None:
-        wanted = stream.isatty() and not os.environ.get("NO_COLOR")
-        self._stream, self._colour = stream, wanted if colour is None else colour
+        self._stream, self._colour = stream, colours(stream) if colour is None else colour
 
     def write(self, alerts: Iterable[Alert]) -> None:
         """Append the alerts."""
@@ -50,7 +51,7 @@ class TextWriter:
 
 def text(alert: Alert, colour: bool = False) -> str:
     """Up to four lines: verdict, who did it, why it is thought so, how to refer to it."""
-    word, shade = SEVERITIES[alert.severity]
+    word, shade = ANOMALY if alert.is_anomaly else SEVERITIES[alert.severity]
     label = f"{word:<8}"
     if colour:
         label = click.style(label, fg=shade, bold=True)
@@ -58,6 +59,11 @@ def text(alert: Alert, colour: bool = False) -> str:
     first, *more = [line for line in (*body, _reference(alert)) if line]
     headline = f"{label}{' '.join(alert.check.analytics)}  {first}"
     return "\n".join((headline, *(_INDENT + line for line in more))) + "\n"
+
+
+def gravity(alert: Alert) -> int:
+    """The severity of an alert; an anomaly's is the least."""
+    return max(SEVERITIES) if alert.is_anomaly else alert.severity
 
 
 def _scan(alert: Alert) -> tuple[str, ...]:

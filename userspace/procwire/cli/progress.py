@@ -1,0 +1,83 @@
+"""How far reading has come: a bar on stderr where that is a terminal, gone when reading ends.
+
+A mapped file has a known length. Of what is unpacked or piped in only the packets are counted.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import click
+
+from procwire.capture.batch import PacketBatch
+from procwire.output.printable import printable
+from procwire.output.terminal import columns
+
+# And show the cursor, which click hides.
+_ERASE_LINE = "\r\x1b[2K\x1b[?25h"
+_SHORTEST_LABEL, _SHORTEST_BAR = 8, 4
+# Brackets, percentage, time left, and what separates them.
+_AROUND_BAR = 24
+
+
+class Progress:
+    """The progress of reading one input, drawn once the first batch is there."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._bar: Any = None
+        self._shown = sys.stderr.isatty()
+        self._done = 0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.erase()
+
+    def erase(self) -> None:
+        """Leave the line to others; the next batch draws the bar again."""
+        if self._bar is not None:
+            click.echo(_ERASE_LINE, nl=False, err=True)
+
+    def update(self, batch: PacketBatch) -> None:
+        """Note that a batch is done."""
+        if not self._shown:
+            return
+        mapped = self._path.is_file() and batch.data.size == self._path.stat().st_size
+        if self._bar is None:
+            self._bar = self._begin(batch.data.size if mapped else None)
+        if mapped:
+            end = int(batch.start[-1]) + int(batch.captured[-1])
+            self._bar.update(end - self._done)
+            self._done = end
+        else:
+            self._bar.update(len(batch.start))
+
+    def _begin(self, length: int | None) -> Any:
+        label = printable(self._path.name)
+        width = columns(sys.stderr)
+        room = max(_SHORTEST_LABEL, width // 3)
+        if len(label) > room:
+            label = f"{label[: room - 1]}…"
+        if length is not None:
+            # click itself asks stdout for the width.
+            bar = max(_SHORTEST_BAR, width - len(label) - _AROUND_BAR)
+            return click.progressbar(length=length, label=label, width=bar, file=sys.stderr)
+        # An endless iterable is what click takes for an unknown length.
+        return click.progressbar(
+            itertools.count(),
+            label=f"{label}, packets",
+            show_pos=True,
+            bar_template="%(label)s %(info)s",
+            file=sys.stderr,
+        )

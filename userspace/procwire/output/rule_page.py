@@ -1,0 +1,134 @@
+"""One check for people: why, its text, who else knows it, what evaluates it, and the packets of its
+examples with the bytes marked that a finding would point to."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import click
+
+from procwire import examples
+from procwire.catalogue import entry_of
+from procwire.detect.detector import Detector
+from procwire.output.text import SEVERITIES
+from procwire.rule import TIERS, Observed, Rule
+
+_LABEL = 13
+_NARROWEST = 50
+# Columns of a line of the dump with so many bytes: offset, bytes, text.
+_BYTES_A_LINE = ((16, 6 + 3 * 16 + 3 + 16), (8, 0))
+_WAYS = {
+    "lua": "Suricata 7 and 8, as Lua",
+    "native": "Suricata 7 and 8, as their own keywords",
+}
+
+
+class Marked(NamedTuple):
+    """A frame, its first byte of evidence and the one behind its last; equal where what is missing
+    is the fault."""
+
+    frame: bytes
+    start: int
+    end: int
+
+
+def page(check: Rule | Observed | Detector, width: int, colour: bool = False) -> str:
+    """Lines of at most `width` columns, but for the rule's own text; the last without its end."""
+    width = max(width, _NARROWEST)
+    title = f"{check.id}  {check.title}"
+    lines = [click.style(title, bold=True) if colour else title]
+    for label, text in _facts(check):
+        lines += _wrapped(label, text, width)
+    if isinstance(check, Rule):
+        lines += ["", "  text"]
+        lines += [f"    {line}" for line in rule_text(check)]
+        for label, texts in (("fires on", check.fires_on), ("silent on", check.silent_on[:1])):
+            for text in texts:
+                lines += ["", f"  {label}"]
+                lines += [f"    {line}" for line in _dump(marked(check, text), width - 4, colour)]
+    return "\n".join(lines)
+
+
+def rule_text(rule: Rule) -> list[str]:
+    """The function without what was said about it before."""
+    lines = textwrap.dedent(inspect.getsource(rule.predicate)).splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("def "))
+    return lines[first:]
+
+
+def marked(rule: Rule, text: str) -> Marked:
+    """The frame around an example of a rule, and where a finding in it points to."""
+    frame = examples.frame(rule.layers[0], text)
+    span = len(bytes.fromhex(text.rpartition("|")[2]))
+    home = examples.outer_start(rule.layers[0]) if rule.at_outer else len(frame) - span
+    offset, size = rule.at
+    start = min(home + offset, len(frame))
+    return Marked(frame, start, min(home + offset + size, len(frame)))
+
+
+def _facts(check: Rule | Observed | Detector) -> Iterator[tuple[str, str]]:
+    grave = SEVERITIES[check.severity][0].lower()
+    yield "signature", f"{check.sid}, tier {check.tier} ({TIERS[check.tier]}), severity {grave}"
+    yield "reference", check.reference
+    if not isinstance(check, Detector) and check.rationale:
+        yield "why", " ".join(check.rationale.split())
+    yield "ATT&CK", ", ".join(check.analytics)
+    yield "Suricata", ", ".join(check.suricata) or "no event for it"
+    yield "Zeek", ", ".join(check.zeek) or "no event for it"
+    if isinstance(check, Rule):
+        yield "sees", _sight(check)
+        yield "back ends", "Python (the meaning), numba (procwire)"
+    elif isinstance(check, Observed):
+        yield "sees", "several packets: there is no function of one"
+        yield "back ends", "numba (procwire)"
+    else:
+        yield "sees", "many connections, from packets or counted in the kernel"
+        yield "back ends", "eBPF and numba (procwire)"
+    entry = entry_of(check)
+    yield "", _WAYS.get(entry.suricata_7) or f"not in Suricata: {entry.reason}"
+
+
+def _sight(rule: Rule) -> str:
+    offset, size = rule.at
+    unit = "byte" if size == 1 else "bytes"
+    where = " of the enclosing header" if rule.at_outer else ""
+    least = f", where at least {rule.needs} bytes were captured" if rule.needs else ""
+    return f"{', '.join(rule.layers)}{least}; points to {size} {unit} at offset {offset}{where}"
+
+
+def _wrapped(label: str, text: str, width: int) -> list[str]:
+    first = f"  {label:<{_LABEL}}"
+    rest = " " * len(first)
+    return textwrap.wrap(text, width, initial_indent=first, subsequent_indent=rest)
+
+
+def _dump(marked: Marked, width: int, colour: bool) -> Iterator[str]:
+    """Offset, bytes and text; the evidence between brackets, and in red where there is colour;
+    empty brackets where it is missing."""
+    step = next(step for step, columns in _BYTES_A_LINE if columns <= width)
+    cells_needed = len(marked.frame) + (marked.start == len(marked.frame))
+    for at in range(0, cells_needed, step):
+        places = range(at, min(at + step, cells_needed))
+        cells = [_cell(marked, place, at, colour) for place in places]
+        blank = "   " * (step - len(places))
+        last = places[-1]
+        close = "]" if marked.start <= last < marked.end == last + 1 else " "
+        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in marked.frame[at:][:step])
+        yield f"{at:04x} {''.join(cells)}{close}{blank} {text}"
+
+
+def _cell(marked: Marked, place: int, line: int, colour: bool) -> str:
+    """Three columns of one byte: what is before it, and its digits."""
+    if place == len(marked.frame):
+        return " []"
+    inside = marked.start <= place < marked.end
+    before = " "
+    if inside and place == marked.start:
+        before = "["
+    elif place == marked.end and place != line:
+        before = "]"
+    digits = f"{marked.frame[place]:02x}"
+    return before + (click.style(digits, fg="red", bold=True) if colour and inside else digits)

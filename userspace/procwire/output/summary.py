@@ -1,0 +1,123 @@
+"""What a run saw, found and did not see, in a few lines for people, from its counters alone."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+
+import click
+
+from procwire.alert import Check
+from procwire.output.printable import printable
+from procwire.output.text import SEVERITIES
+
+# Counters of what was seen -> unit.
+_SEEN = {
+    "kernel.count_attempts": "connections attempted",
+    "packets": "packets",
+    "bytes": "bytes on the wire",
+    "flows.flows": "flows",
+    "episodes.alerts": "alerts",
+}
+# Words in the names of counters that say what a run did not see.
+_LOSSES = ("lost", "skipped", "dropped", "evicted", "overflow")
+_NOT_DECODED, _LAYER, _RULE, _SCAN = "decode.", "layers.", "episodes.rule.", "scan."
+_COUNTED = "counted"
+_LABEL = 13
+_ID = 27
+_NARROWEST = 50
+_SHORTEST_TITLE = 12
+_HARD_SPACE = "\xa0"
+
+
+def summary(
+    title: str,
+    counters: Mapping[str, int],
+    checks: Iterable[Check],
+    width: int,
+    colour: bool = False,
+) -> str:
+    """Lines of at most `width` columns, the last without its end.
+
+    title: the input's name, which may be hostile; counters: as Analysis and Live name them; checks:
+    what counters may name, rules and detectors.
+    """
+    known = {check.id: check for check in checks}
+    found = [(known[name], count) for name, count in _named(counters, _RULE).items()]
+    layers = sorted(_named(counters, _LAYER).items(), key=lambda layer: -layer[1])
+    facts = {
+        "seen": [f"{counters[name]:,} {unit}" for name, unit in _SEEN.items() if name in counters],
+        "protocols": [f"{name} {count:,}" for name, count in layers],
+        "findings": _by_severity(found),
+        "not decoded": _listed(_named(counters, _NOT_DECODED)),
+        "lost": _listed({name: n for name, n in counters.items() if n and _is_loss(name)}),
+    }
+    width = max(width, _NARROWEST)
+    lines = [f"procwire: {printable(title)}"]
+    for label, parts in facts.items():
+        if parts or label in ("findings", "lost"):
+            lines += _wrapped(label, parts or ["nothing"], width)
+        if label == "findings":
+            lines += [
+                _row(check, count, width, colour) for check, count in sorted(found, key=_rank)
+            ]
+    return "\n".join(lines)
+
+
+def _named(counters: Mapping[str, int], prefix: str) -> dict[str, int]:
+    """Counters of one part that are not 0, without its name."""
+    return {
+        name.removeprefix(prefix): count
+        for name, count in counters.items()
+        if name.startswith(prefix) and count
+    }
+
+
+def _is_loss(name: str) -> bool:
+    part, _, what = name.partition(".")
+    return f"{part}." not in (_NOT_DECODED, _LAYER) and any(word in what for word in _LOSSES)
+
+
+def _listed(counts: Mapping[str, int]) -> list[str]:
+    return [f"{name} {count:,}" for name, count in counts.items()]
+
+
+def _word(check: Check) -> str:
+    return _COUNTED if check.tier == "C" else SEVERITIES[check.severity][0].lower()
+
+
+def _by_severity(found: Iterable[tuple[Check, int]]) -> list[str]:
+    words = [word.lower() for word, _ in SEVERITIES.values()] + [_COUNTED]
+    counts = {word: sum(count for check, count in found if _word(check) == word) for word in words}
+    return [f"{count:,} {word}" for word, count in counts.items() if count]
+
+
+def _rank(found: tuple[Check, int]) -> tuple[bool, int, int]:
+    """The gravest first, then the most frequent."""
+    check, count = found
+    return check.tier == "C", check.severity, -count
+
+
+def _row(check: Check, count: int, width: int, colour: bool) -> str:
+    """One check on one line; its title is cut, or left out, where it has no room."""
+    word = f"{_word(check):<{len(_COUNTED)}}"
+    line = f"    {word} {count:>10,}  {check.id:<{_ID}} "
+    room = width - len(line)
+    if room >= _SHORTEST_TITLE:
+        line += check.title if len(check.title) <= room else f"{check.title[: room - 1]}…"
+    if not colour or check.tier == "C":
+        return line.rstrip()
+    shade = SEVERITIES[check.severity][1]
+    return line.rstrip().replace(word, click.style(word, fg=shade), 1)
+
+
+def _wrapped(label: str, parts: Iterable[str], width: int) -> list[str]:
+    first = f"  {label:<{_LABEL}}"
+    lines = textwrap.wrap(
+        ", ".join(part.replace(" ", _HARD_SPACE) for part in parts),
+        width,
+        initial_indent=first,
+        subsequent_indent=" " * len(first),
+        break_on_hyphens=False,
+    )
+    return [line.replace(_HARD_SPACE, " ") for line in lines]
