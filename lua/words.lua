@@ -25,6 +25,14 @@ local function u32(p, offset)
   return u16(p, offset) * 65536 + u16(p, offset + 2)
 end
 
+local function u16_little(p, offset)
+  return u8(p, offset + 1) * 256 + u8(p, offset)
+end
+
+local function u32_little(p, offset)
+  return u16_little(p, offset + 2) * 65536 + u16_little(p, offset)
+end
+
 local function bits(value, shift, width)
   return floor(value / 2 ^ shift) % 2 ^ width
 end

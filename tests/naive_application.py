@@ -8,12 +8,14 @@ if TYPE_CHECKING:
     from naive_decode import Packet
 
 TCP, UDP = 8, 9
-DNS, NTP, DHCP, SNMP, MODBUS, DNP3, HTTP1, TLS = range(40, 48)
+DNS, NTP, DHCP, SNMP, MODBUS, DNP3, HTTP1, TLS, SSH, SMB, SMTP = range(40, 51)
 PORTS = {
     UDP: {53: DNS, 5353: DNS, 123: NTP, 67: DHCP, 68: DHCP, 161: SNMP, 162: SNMP, 20000: DNP3},
-    TCP: {53: DNS, 502: MODBUS, 20000: DNP3},
+    TCP: {53: DNS, 502: MODBUS, 20000: DNP3, 25: SMTP, 465: SMTP, 587: SMTP, 2525: SMTP},
 }
 HTTP_WORDS = b"GET POST HEAD PUT DELE OPTI TRAC CONN PATC PROP HTTP http".split()
+SMTP_VERBS = b"ehlo helo mail rcpt data bdat rset quit auth star".split()
+SMB_STARTS = {bytes([first]) + b"SMB" for first in (0xFF, 0xFE, 0xFD, 0xFC)}
 HTTP_STARTS = {start.ljust(4) for start in HTTP_WORDS}
 
 
@@ -23,12 +25,12 @@ def find_application(packet: Packet, transport: int, start: int, end: int) -> No
     source, destination = (packet.number(header + at, 2) for at in (0, 2))
     layer = PORTS[kind].get(destination) or PORTS[kind].get(source)
     payload = packet.data[start:end]
-    if kind == TCP and layer is None:
-        layer = layer_of_start(payload, end - start)
+    if kind == TCP and layer in (None, SMTP):
+        layer = layer_of_start(payload, end - start) or layer
     if layer is None or not payload:
         return
     if kind == TCP:
-        begins = {DNS: begins_dns, MODBUS: begins_modbus, DNP3: begins_dnp3}.get(layer)
+        begins = BEGINS.get(layer)
         if begins and not begins(payload, end - start):
             return
         if layer == DNS:
@@ -39,7 +41,14 @@ def find_application(packet: Packet, transport: int, start: int, end: int) -> No
 def layer_of_start(payload: bytes, size: int) -> int | None:
     if payload[:4] in HTTP_STARTS:
         return HTTP1
-    return TLS if begins_tls(payload, size) else None
+    if payload.startswith(b"SSH-"):
+        return SSH
+    if begins_tls(payload, size):
+        return TLS
+    if payload[:1] == b"\0" and payload[4:8] in SMB_STARTS:
+        return SMB
+    greets = len(payload) >= 8 and payload[:5].lower() in (b"ehlo ", b"helo ")
+    return SMTP if greets else None
 
 
 def begins_tls(payload: bytes, size: int) -> bool:
@@ -66,3 +75,13 @@ def begins_modbus(payload: bytes, size: int) -> bool:
 
 def begins_dnp3(payload: bytes, size: int) -> bool:
     return payload.startswith(b"\x05\x64")
+
+
+def begins_smtp(payload: bytes, size: int) -> bool:
+    if layer_of_start(payload, size):
+        return True
+    reply = payload[:1].isdigit() and all(32 <= byte <= 126 for byte in payload[1:3])
+    return len(payload) >= 4 and (reply or payload[:4].lower() in SMTP_VERBS)
+
+
+BEGINS = {DNS: begins_dns, MODBUS: begins_modbus, DNP3: begins_dnp3, SMTP: begins_smtp}

@@ -31,6 +31,9 @@ SERVICES = {
     "dnp3": ("tcp", 20000),
     "http1": ("tcp", 80),
     "tls": ("tcp", 443),
+    "ssh": ("tcp", 22),
+    "smb": ("tcp", 445),
+    "smtp": ("tcp", 25),
 }
 CLIENT_PORT = 49152
 TCP_TEMPLATE = bytes.fromhex("c000 0000 0000 0001 0000 0001 5018 0400 0000 0000")

@@ -34,6 +34,9 @@ MODBUS = 44
 DNP3 = 45
 HTTP1 = 46
 TLS = 47
+SSH = 48
+SMB = 49
+SMTP = 50
 
 LAYER_NAMES = {
     ETHERNET: "ethernet",
@@ -63,5 +66,8 @@ LAYER_NAMES = {
     DNP3: "dnp3",
     HTTP1: "http1",
     TLS: "tls",
+    SSH: "ssh",
+    SMB: "smb",
+    SMTP: "smtp",
 }
 LAYER_NUMBERS = {name: number for number, name in LAYER_NAMES.items()}

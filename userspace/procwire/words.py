@@ -69,6 +69,18 @@ def u32(p: Span, offset: int) -> int:
 
 
 @fused
+def u16_little(p: Span, offset: int) -> int:
+    """The 16-bit little-endian number at `offset`."""
+    return u8(p, offset + 1) * 256 + u8(p, offset)
+
+
+@fused
+def u32_little(p: Span, offset: int) -> int:
+    """The 32-bit little-endian number at `offset`."""
+    return u16_little(p, offset + 2) * 65536 + u16_little(p, offset)
+
+
+@fused
 def bits(value: int, shift: int, width: int) -> int:
     """`width` bits of `value`, after dropping the lowest `shift`."""
     return (value >> shift) & ((1 << width) - 1)
@@ -280,6 +292,8 @@ WORDS: dict[str, Word] = {
     "u8": Word(("span", "int"), 2**8 - 1),
     "u16": Word(("span", "int"), 2**16 - 1),
     "u32": Word(("span", "int"), 2**32 - 1),
+    "u16_little": Word(("span", "int"), 2**16 - 1),
+    "u32_little": Word(("span", "int"), 2**32 - 1),
     "bits": Word(("int", "int", "int"), 2**32 - 1, constant=(1, 2)),
     "same": Word(("span", "int", "int", "int"), "bool", constant=(3,)),
     "extension": Word(("span", "int"), LARGEST_PACKET),

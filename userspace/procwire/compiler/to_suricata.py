@@ -66,6 +66,9 @@ SIGHTS = {
     "dnp3": Sight("ip", ()),
     "http1": Sight("tcp", ()),
     "tls": Sight("tcp", ()),
+    "ssh": Sight("tcp", ()),
+    "smb": Sight("tcp", ()),
+    "smtp": Sight("tcp", ()),
 }
 
 # Rules on what Suricata's decoder rejects, and its events for the same fault. It reports the first

@@ -26,7 +26,15 @@ _OVER_UDP = (
     (162, layers.SNMP),
     (20000, layers.DNP3),
 )
-_OVER_TCP = ((53, layers.DNS), (502, layers.MODBUS), (20000, layers.DNP3))
+_OVER_TCP = (
+    (53, layers.DNS),
+    (502, layers.MODBUS),
+    (20000, layers.DNP3),
+    (25, layers.SMTP),
+    (465, layers.SMTP),
+    (587, layers.SMTP),
+    (2525, layers.SMTP),
+)
 
 # The first four bytes of a request by its method (IANA, HTTP Methods, those in common use), or of a
 # response. HTTP is found on any port.
@@ -47,6 +55,32 @@ _HTTP_STARTS = tuple(
         b"http",
     )
 )
+
+# The verbs that the transfer of a mail needs (RFC 5321 4.1.1, RFC 3030, 3207, 4954), in small
+# letters.
+_SMTP_VERBS = tuple(
+    int.from_bytes(verb, "big")
+    for verb in (
+        b"ehlo",
+        b"helo",
+        b"mail",
+        b"rcpt",
+        b"data",
+        b"bdat",
+        b"rset",
+        b"quit",
+        b"auth",
+        b"star",
+    )
+)
+_SMTP_GREETINGS = _SMTP_VERBS[:2]  # are known on any port
+_SMALL_LETTERS = 0x20202020
+_ZERO, _NINE, _SPACE, _LAST_PRINTABLE = 48, 57, 32, 126
+
+_SSH_START = int.from_bytes(b"SSH-", "big")
+
+# What follows a NetBIOS session header: SMB 1, 2 and 3, 3 encrypted, 3.1.1 compressed.
+_SMB_HEADER, _SMB_STARTS = 8, (0xFF534D42, 0xFE534D42, 0xFD534D42, 0xFC534D42)
 
 _DNS_PREFIX, _DNS_HEADER = 2, 12
 _MODBUS_HEADER, _MODBUS_COUNTED_FROM = 8, 6
@@ -86,10 +120,42 @@ def decode_segment_payload(
     elif layer == layers.DNP3:
         if _begins_dnp3(data, message):
             emit(output, row, layer, message, span)
-    elif message.captured >= 4 and u32(data, message.start, True) in _HTTP_STARTS:
-        emit(output, row, layers.HTTP1, message, span)
-    elif _begins_tls(data, message):
-        emit(output, row, layers.TLS, message, span)
+    elif message.captured >= 4:
+        known = _layer_of_start(data, message)
+        if known == 0 and layer == layers.SMTP and _continues_smtp(data, message.start):
+            known = layers.SMTP
+        if known != 0:
+            emit(output, row, known, message, span)
+
+
+@fused
+def _layer_of_start(data: NDArray[np.uint8], message: Extent) -> int:
+    """The layer of a message that is known by its first bytes, four at least, on any port; or 0."""
+    at = message.start
+    start = u32(data, at, True)
+    if start in _HTTP_STARTS:
+        return layers.HTTP1
+    if start == _SSH_START:
+        return layers.SSH
+    if _begins_tls(data, message):
+        return layers.TLS
+    if message.captured < _SMB_HEADER:
+        return 0
+    if data[at] == 0 and u32(data, at + 4, True) in _SMB_STARTS:
+        return layers.SMB
+    greets = (start | _SMALL_LETTERS) in _SMTP_GREETINGS and data[at + 4] == _SPACE
+    return layers.SMTP if greets else 0
+
+
+@fused
+def _continues_smtp(data: NDArray[np.uint8], at: int) -> bool:
+    """A verb, or the digit of a reply with printable text behind it."""
+    if (u32(data, at, True) | _SMALL_LETTERS) in _SMTP_VERBS:
+        return True
+    if not _ZERO <= data[at] <= _NINE:
+        return False
+    text = _SPACE <= data[at + 1] <= _LAST_PRINTABLE
+    return bool(text and _SPACE <= data[at + 2] <= _LAST_PRINTABLE)
 
 
 @fused

@@ -20,7 +20,10 @@ from procwire.generated import (
     ipv6_malformed,
     modbus,
     ntp,
+    smb,
+    smtp,
     snmp,
+    ssh,
     tcp,
     tcp_malformed,
     tls,
@@ -56,6 +59,9 @@ LAYERS = {
     45: dnp3.RULES,
     46: http1.RULES,
     47: tls.RULES,
+    48: ssh.RULES,
+    49: smb.RULES,
+    50: smtp.RULES,
 }
 ethernet_verdict = ethernet.verdict
 vlan_verdict = vlan.verdict
@@ -82,6 +88,9 @@ modbus_verdict = modbus.verdict
 dnp3_verdict = dnp3.verdict
 http1_verdict = http1.verdict
 tls_verdict = tls.verdict
+ssh_verdict = ssh.verdict
+smb_verdict = smb.verdict
+smtp_verdict = smtp.verdict
 
 
 @kernel
@@ -141,5 +150,11 @@ def verdicts(data, spans, hits):
             hits[row] = http1_verdict(p, outer)
         elif layer == 47:
             hits[row] = tls_verdict(p, outer)
+        elif layer == 48:
+            hits[row] = ssh_verdict(p, outer)
+        elif layer == 49:
+            hits[row] = smb_verdict(p, outer)
+        elif layer == 50:
+            hits[row] = smtp_verdict(p, outer)
         else:
             hits[row] = 0

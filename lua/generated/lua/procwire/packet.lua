@@ -27,6 +27,14 @@ local function u32(p, offset)
   return u16(p, offset) * 65536 + u16(p, offset + 2)
 end
 
+local function u16_little(p, offset)
+  return u8(p, offset + 1) * 256 + u8(p, offset)
+end
+
+local function u32_little(p, offset)
+  return u16_little(p, offset + 2) * 65536 + u16_little(p, offset)
+end
+
 local function bits(value, shift, width)
   return floor(value / 2 ^ shift) % 2 ^ width
 end
@@ -193,7 +201,7 @@ end
 
 local ONE_RULE = false
 
-local RULES = { dhcp = {}, dnp3 = {}, dns = {}, ethernet = {}, http1 = {}, icmp4 = {}, icmp6 = {}, ipv4 = {}, ipv6 = {}, modbus = {}, ntp = {}, snmp = {}, tcp = {}, tcp_malformed = {}, tls = {}, udp = {}, udp_malformed = {} }
+local RULES = { dhcp = {}, dnp3 = {}, dns = {}, ethernet = {}, http1 = {}, icmp4 = {}, icmp6 = {}, ipv4 = {}, ipv6 = {}, modbus = {}, ntp = {}, smb = {}, smtp = {}, snmp = {}, ssh = {}, tcp = {}, tcp_malformed = {}, tls = {}, udp = {}, udp_malformed = {} }
 
 do
 -- eth.src_group_bit: Source address is a group address (IEEE 802.3 3.2.3)
@@ -2088,6 +2096,292 @@ end
 RULES.tls[#RULES.tls + 1] = { 9101404, tls_heartbeat_too_short }
 end
 
+do
+-- ssh.banner_bad: SSH identification that is too long or not version and software (RFC 4253 4.2)
+local function ssh_identification_wrong(p, outer)
+  local at, end_, major
+  if #p < 4 then return false end
+  end_ = find(p, 0, 10)
+  if ((end_ == captured(p)) or (end_ >= 255)) then
+    do return (captured(p) > 255) end
+  end
+  if (u8(p, (end_ - 1)) == 13) then
+    end_ = end_ - 1
+  end
+  major = (u8(p, 4) - 48)
+  if ((u8(p, (4 + 1)) ~= 46) or (not (1 <= major and major <= 2))) then
+    do return true end
+  end
+  at = (4 + 2)
+  for _digit = 0, 7, 1 do
+    if (not (48 <= u8(p, at) and u8(p, at) <= 57)) then
+      do break end
+    end
+    at = at + 1
+  end
+  if ((at == (4 + 2)) or (u8(p, at) ~= 45)) then
+    do return true end
+  end
+  if ((major == 2) and ((at ~= (4 + 3)) or (u8(p, (at - 1)) ~= 48))) then
+    do return true end
+  end
+  at = at + 1
+  if (u8(p, at) <= 32) then
+    do return true end
+  end
+  for i = 0, 254, 1 do
+    if ((i >= at) and (i < end_)) then
+      if (u8(p, i) == 32) then
+        do return false end
+      end
+      if (not (32 < u8(p, i) and u8(p, i) <= 126)) then
+        do return true end
+      end
+    end
+  end
+  do return false end
+end
+RULES.ssh[#RULES.ssh + 1] = { 9101451, ssh_identification_wrong }
+end
+
+do
+-- smb.malformed: SMB message whose sizes, counts or offsets contradict each other (MS-CIFS 2.2.3; MS-SMB2 2.2.1 to 2.2.44; RFC 1002 4.3.1)
+local smb_structure_wrong_BODIES = { [36] = true, [131097] = true, [262148] = true, [393225] = true, [524292] = true, [655417] = true, [786456] = true, [917528] = true, [1048625] = true, [1179697] = true, [1310768] = true, [1441849] = true, [1572868] = true, [1703940] = true, [1835041] = true, [1966112] = true, [2097193] = true, [2228257] = true, [2359320] = true, [2359332] = true, [65601] = true, [65545] = true, [196617] = true, [196617] = true, [327684] = true, [327689] = true, [458768] = true, [458761] = true, [589828] = true, [589833] = true, [720985] = true, [720905] = true, [852028] = true, [851977] = true, [983044] = true, [983049] = true, [1114129] = true, [1114121] = true, [1245201] = true, [1245193] = true, [1376260] = true, [1376265] = true, [1507377] = true, [1507337] = true, [1638404] = true, [1638409] = true, [1769476] = true, [1769481] = true, [1900553] = true, [1900553] = true, [2031625] = true, [2031625] = true, [2162697] = true, [2162697] = true, [2293762] = true, [2293769] = true, [2424856] = true, [2424868] = true, [2424876] = true, [2424841] = true, [2555908] = true }
+local smb_structure_wrong_CHAINED = { [36] = true, [45] = true, [46] = true, [47] = true, [115] = true, [116] = true, [117] = true, [162] = true }
+local smb_structure_wrong_UNCOUNTED = { [46] = true, [47] = true }
+local function smb_structure_wrong(p, outer)
+  local at, body, command, count, data, dialect, dialect_end, direction, end_, field, following, name_end, part, part_end, protocol, sent, size, start
+  if #p < 8 then return false end
+  at = 0
+  for _message = 0, 15, 1 do
+    protocol = u32(p, (at + 4))
+    if (((at + 8) > captured(p)) or (u8(p, at) ~= 0)) then
+      do return false end
+    end
+    size = ((u8(p, (at + 1)) * 65536) + u16(p, (at + 2)))
+    start = (at + 4)
+    end_ = (start + size)
+    at = end_
+    if (protocol == 4283649346) then
+      if (size < (32 + 3)) then
+        do return true end
+      end
+      part = (start + 32)
+      command = u8(p, (start + 4))
+      for i = 0, 7, 1 do
+        data = ((part + 3) + (2 * u8(p, part)))
+        count = u16_little(p, (data - 2))
+        if (part >= captured(p)) then
+          do break end
+        end
+        if (data > end_) then
+          do return true end
+        end
+        if (data > captured(p)) then
+          do break end
+        end
+        if (((data + count) > end_) and (smb_structure_wrong_UNCOUNTED[command] == nil)) then
+          do return true end
+        end
+        if ((command == 114) and (u8(p, (start + 9)) < 128)) then
+          if (count < 2) then
+            do return true end
+          end
+          dialect = data
+          for _dialect = 0, 31, 1 do
+            dialect_end = find(p, dialect, 0)
+            if ((dialect >= (data + count)) or (dialect_end == captured(p))) then
+              do break end
+            end
+            if ((u8(p, dialect) ~= 2) or (dialect_end >= (data + count))) then
+              do return true end
+            end
+            if (dialect_end == (dialect + 1)) then
+              do return true end
+            end
+            dialect = (dialect_end + 1)
+          end
+        end
+        following = u8(p, (part + 1))
+        if ((smb_structure_wrong_CHAINED[command] == nil) or (data < (part + 7)) or (following == 255)) then
+          do break end
+        end
+        part = (start + u16_little(p, (part + 3)))
+        if ((following == command) or (part < data) or (part >= end_) or (i == (8 - 1))) then
+          do return true end
+        end
+        command = following
+      end
+    else
+      if (protocol == 4266872130) then
+        part = start
+        for _part = 0, 7, 1 do
+          body = (part + 64)
+          if ((body + 2) > end_) then
+            do return true end
+          end
+          if ((body + 2) > captured(p)) then
+            do break end
+          end
+          if ((u32(p, part) ~= 4266872130) or (u16_little(p, (part + 4)) ~= 64)) then
+            do return true end
+          end
+          command = u16_little(p, (part + 12))
+          direction = ((u8(p, (part + 16)) % 2) * 65536)
+          if (smb_structure_wrong_BODIES[((((command * 2) * 65536) + direction) + u16_little(p, body))] == nil) then
+            do return true end
+          end
+          following = u32_little(p, (part + 20))
+          part_end = end_
+          if (following ~= 0) then
+            part_end = (part + following)
+            if (((following % 8) ~= 0) or ((part_end + 64) > end_)) then
+              do return true end
+            end
+          end
+          if ((direction == 0) and ((body + 36) <= captured(p))) then
+            field = 0
+            if (command == 1) then
+              field = 12
+            end
+            if (command == 3) then
+              field = 4
+            end
+            if (command == 5) then
+              field = 44
+            end
+            count = u16_little(p, ((body + field) + 2))
+            name_end = ((part + u16_little(p, (body + field))) + count)
+            if ((field ~= 0) and (count ~= 0) and (name_end > part_end)) then
+              do return true end
+            end
+            count = u32_little(p, (body + 4))
+            data = ((part + u16_little(p, (body + 2))) + count)
+            sent = ((command == 9) and (count ~= 0) and (u32_little(p, (body + 32)) == 0))
+            if (sent and (not (data <= part_end and part_end < (data + 8)))) then
+              do return true end
+            end
+            count = u16_little(p, (body + 2))
+            if ((command == 0) and (not (0 < (count * 2) and (count * 2) <= ((part_end - body) - 36)))) then
+              do return true end
+            end
+          end
+          if (following == 0) then
+            do break end
+          end
+          part = part_end
+        end
+      else
+        if (protocol == 4250094914) then
+          if (size < 52) then
+            do return true end
+          end
+        else
+          if (protocol == 4233317698) then
+            if (size < 16) then
+              do return true end
+            end
+          else
+            do return false end
+          end
+        end
+      end
+    end
+  end
+  do return false end
+end
+RULES.smb[#RULES.smb + 1] = { 9101501, smb_structure_wrong }
+end
+
+do
+-- smtp.line_bad: SMTP command or reply that breaks the syntax of its line (RFC 5321 2.3.8, 4.2, 4.5.3.1; RFC 3030 section 2)
+local smtp_line_wrong_AFTER_CODE = { [32] = true, [45] = true, [13] = true }
+local smtp_line_wrong_LAST_COMMANDS = { [1703895962] = true, [1670140059] = true, [1959764922] = true, [1654293170] = true }
+local smtp_line_wrong_PORTS = { [25] = true, [465] = true, [587] = true, [2525] = true }
+local smtp_line_wrong_WITHOUT_ARGUMENT = { [1962081906] = true, [1962081903] = true, [1064198579] = true, [1064198576] = true, [1030908854] = true, [1030908851] = true }
+local smtp_line_wrong_WITH_ARGUMENT = { [398742] = true, [151984284] = true, [2099066263] = true, [1876749442] = true, [1876749423] = true, [1148411672] = true }
+local smtp_line_wrong_WITH_PATH = { [926267705] = true, [2022771091] = true }
+local function smtp_line_wrong(p, outer)
+  local at, code, command, continued, digits, end_, start, verb
+  if #p < 4 then return false end
+  at = 0
+  if (48 <= u8(p, 0) and u8(p, 0) <= 57) then
+    for i = 0, 7, 1 do
+      if ((i < captured(p)) and (not (10 <= u8(p, i) and u8(p, i) <= 126))) then
+        do return false end
+      end
+    end
+    continued = 0
+    for _line = 0, 31, 1 do
+      end_ = find(p, at, 10)
+      if ((smtp_line_wrong_PORTS[u16(outer, 0)] == nil) or (at == captured(p))) then
+        do return false end
+      end
+      if (end_ == captured(p)) then
+        do return ((end_ - at) > 512) end
+      end
+      if (((end_ - at) >= 512) or (find(p, at, 13) ~= (end_ - 1)) or (find(p, at, 0) < end_)) then
+        do return true end
+      end
+      if ((not (50 <= u8(p, at) and u8(p, at) <= 53)) or (not (48 <= u8(p, (at + 1)) and u8(p, (at + 1)) <= 53))) then
+        do return true end
+      end
+      code = ((((u8(p, at) * 100) + (u8(p, (at + 1)) * 10)) + u8(p, (at + 2))) - (48 * 111))
+      if ((not (48 <= u8(p, (at + 2)) and u8(p, (at + 2)) <= 57)) or ((continued ~= 0) and (code ~= continued))) then
+        do return true end
+      end
+      if (smtp_line_wrong_AFTER_CODE[u8(p, (at + 3))] == nil) then
+        do return true end
+      end
+      continued = 0
+      if (u8(p, (at + 3)) == 45) then
+        continued = code
+      end
+      at = (end_ + 1)
+    end
+    do return false end
+  end
+  for _line = 0, 31, 1 do
+    start = folded(p, at, 5)
+    command = ((smtp_line_wrong_WITHOUT_ARGUMENT[start] == true) or (smtp_line_wrong_WITH_ARGUMENT[start] == true))
+    if ((not command) and (smtp_line_wrong_WITH_PATH[folded(p, at, 6)] == nil)) then
+      do return false end
+    end
+    verb = folded(p, at, 4)
+    end_ = find(p, at, 10)
+    if ((verb ~= 1654293170) and ((end_ - at) >= 2048)) then
+      do return true end
+    end
+    if (end_ == captured(p)) then
+      do return false end
+    end
+    if ((find(p, at, 13) ~= (end_ - 1)) or (find(p, at, 0) < end_)) then
+      do return true end
+    end
+    if (verb == 1670140059) then
+      at = at + 5
+      digits = 0
+      for _digit = 0, 18, 1 do
+        if (48 <= u8(p, at) and u8(p, at) <= 57) then
+          digits = digits + 1
+          at = at + 1
+        end
+      end
+      if ((u8(p, at) == 32) and (folded(p, (at + 1), 4) == 1839692468)) then
+        at = at + 5
+      end
+      do return ((digits == 0) or (at ~= (end_ - 1))) end
+    end
+    if (smtp_line_wrong_LAST_COMMANDS[verb] == true) then
+      do return false end
+    end
+    at = (end_ + 1)
+  end
+  do return false end
+end
+RULES.smtp[#RULES.smtp + 1] = { 9101551, smtp_line_wrong }
+end
+
 -- What Suricata calls. The walk is that of procwire/decode, span for span: a span is the string from
 -- a layer's first byte on, and a broken transport header belongs to its layer's malformed twin.
 --
@@ -2147,12 +2441,24 @@ local OVER_UDP = {
   [53] = "dns", [5353] = "dns", [123] = "ntp", [67] = "dhcp", [68] = "dhcp",
   [161] = "snmp", [162] = "snmp", [20000] = "dnp3",
 }
-local OVER_TCP = { [53] = "dns", [502] = "modbus", [20000] = "dnp3" }
+local OVER_TCP = {
+  [53] = "dns", [502] = "modbus", [20000] = "dnp3",
+  [25] = "smtp", [465] = "smtp", [587] = "smtp", [2525] = "smtp",
+}
 
 local HTTP_STARTS = {}
 for start in ("GET POST HEAD PUT DELE OPTI TRAC CONN PATC PROP HTTP http"):gmatch("%a+") do
   HTTP_STARTS[u32(#start == 3 and start .. " " or start, 0)] = true
 end
+
+local SMTP_VERBS = {
+  ehlo = true, helo = true, mail = true, rcpt = true, data = true,
+  bdat = true, rset = true, quit = true, auth = true, star = true,
+}
+local SMTP_GREETINGS = { ["ehlo "] = true, ["helo "] = true }
+local SMB_STARTS = {
+  [0xFF534D42] = true, [0xFE534D42] = true, [0xFD534D42] = true, [0xFC534D42] = true,
+}
 
 -- Each tells whether the payload of a TCP segment begins like a message of its layer, and where.
 local BEGINS = {
@@ -2165,6 +2471,10 @@ local BEGINS = {
   end,
   dnp3 = function(payload)
     if u16(payload, 0) == 0x0564 then return 0 end
+  end,
+  smtp = function(payload)
+    local printable = #payload >= 4 and payload:find("^%d[ -~][ -~]")
+    if SMTP_VERBS[sub(payload, 1, 4):lower()] or printable then return 0 end
   end,
 }
 
@@ -2184,20 +2494,25 @@ end
 -- The layer of a message that is known by its first bytes, on any port, or nil.
 local function layer_of_start(payload)
   if HTTP_STARTS[u32(payload, 0)] then return "http1" end
+  if sub(payload, 1, 4) == "SSH-" then return "ssh" end
   if begins_tls(payload) then return "tls" end
+  if #payload < 8 then return nil end
+  if u8(payload, 0) == 0 and SMB_STARTS[u32(payload, 4)] then return "smb" end
+  if SMTP_GREETINGS[sub(payload, 1, 5):lower()] then return "smtp" end
 end
 
 local function layer_of_ports(p, layers) return layers[u16(p, 2)] or layers[u16(p, 0)] end
 
+-- What is known by its first bytes; where a port's layer has none, by the port and those.
 local function examine_segment(p)
   local layer, header = layer_of_ports(p, OVER_TCP), bits(u8(p, 12), 4, 4) * 4
   local payload = sub(p, header + 1)
-  if not layer then
-    layer = layer_of_start(payload)
-    if layer then examine(layer, payload, p) end
+  local known = (not layer or layer == "smtp") and layer_of_start(payload)
+  if known then
+    examine(known, payload, p)
     return
   end
-  local start = BEGINS[layer](payload)
+  local start = layer and BEGINS[layer](payload)
   if start then examine(layer, sub(payload, start + 1), p) end
 end
 

@@ -27,6 +27,14 @@ local function u32(p, offset)
   return u16(p, offset) * 65536 + u16(p, offset + 2)
 end
 
+local function u16_little(p, offset)
+  return u8(p, offset + 1) * 256 + u8(p, offset)
+end
+
+local function u32_little(p, offset)
+  return u16_little(p, offset + 2) * 65536 + u16_little(p, offset)
+end
+
 local function bits(value, shift, width)
   return floor(value / 2 ^ shift) % 2 ^ width
 end
@@ -283,12 +291,24 @@ local OVER_UDP = {
   [53] = "dns", [5353] = "dns", [123] = "ntp", [67] = "dhcp", [68] = "dhcp",
   [161] = "snmp", [162] = "snmp", [20000] = "dnp3",
 }
-local OVER_TCP = { [53] = "dns", [502] = "modbus", [20000] = "dnp3" }
+local OVER_TCP = {
+  [53] = "dns", [502] = "modbus", [20000] = "dnp3",
+  [25] = "smtp", [465] = "smtp", [587] = "smtp", [2525] = "smtp",
+}
 
 local HTTP_STARTS = {}
 for start in ("GET POST HEAD PUT DELE OPTI TRAC CONN PATC PROP HTTP http"):gmatch("%a+") do
   HTTP_STARTS[u32(#start == 3 and start .. " " or start, 0)] = true
 end
+
+local SMTP_VERBS = {
+  ehlo = true, helo = true, mail = true, rcpt = true, data = true,
+  bdat = true, rset = true, quit = true, auth = true, star = true,
+}
+local SMTP_GREETINGS = { ["ehlo "] = true, ["helo "] = true }
+local SMB_STARTS = {
+  [0xFF534D42] = true, [0xFE534D42] = true, [0xFD534D42] = true, [0xFC534D42] = true,
+}
 
 -- Each tells whether the payload of a TCP segment begins like a message of its layer, and where.
 local BEGINS = {
@@ -301,6 +321,10 @@ local BEGINS = {
   end,
   dnp3 = function(payload)
     if u16(payload, 0) == 0x0564 then return 0 end
+  end,
+  smtp = function(payload)
+    local printable = #payload >= 4 and payload:find("^%d[ -~][ -~]")
+    if SMTP_VERBS[sub(payload, 1, 4):lower()] or printable then return 0 end
   end,
 }
 
@@ -320,20 +344,25 @@ end
 -- The layer of a message that is known by its first bytes, on any port, or nil.
 local function layer_of_start(payload)
   if HTTP_STARTS[u32(payload, 0)] then return "http1" end
+  if sub(payload, 1, 4) == "SSH-" then return "ssh" end
   if begins_tls(payload) then return "tls" end
+  if #payload < 8 then return nil end
+  if u8(payload, 0) == 0 and SMB_STARTS[u32(payload, 4)] then return "smb" end
+  if SMTP_GREETINGS[sub(payload, 1, 5):lower()] then return "smtp" end
 end
 
 local function layer_of_ports(p, layers) return layers[u16(p, 2)] or layers[u16(p, 0)] end
 
+-- What is known by its first bytes; where a port's layer has none, by the port and those.
 local function examine_segment(p)
   local layer, header = layer_of_ports(p, OVER_TCP), bits(u8(p, 12), 4, 4) * 4
   local payload = sub(p, header + 1)
-  if not layer then
-    layer = layer_of_start(payload)
-    if layer then examine(layer, payload, p) end
+  local known = (not layer or layer == "smtp") and layer_of_start(payload)
+  if known then
+    examine(known, payload, p)
     return
   end
-  local start = BEGINS[layer](payload)
+  local start = layer and BEGINS[layer](payload)
   if start then examine(layer, sub(payload, start + 1), p) end
 end
 
