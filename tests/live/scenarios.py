@@ -1,0 +1,292 @@
+"""What the sensor must tell of one command each: on this machine's kernel, and on those of others.
+
+A scenario is a row: the command, and everything that its events have to say. The check is one for
+all rows, so a kernel that passes tells the same as every other.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from procwire.event import ARGV_SIZE, FLAG_ARGV_TRUNCATED, EventKind, Measure, Outcome
+from procwire.sensor.processes import key_of
+from sensing import YEAR, Sensing, endpoint
+
+# Connects to each HOST@PORT in turn and prints the errno; 7001 is the one port that answers.
+CONNECT = """
+import socket, sys
+server = socket.create_server(("::", 7001), family=socket.AF_INET6, dualstack_ipv6=True)
+for line in sys.argv[1:]:
+    host, port = line.rsplit("@", 1)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as client:
+        print(client.connect_ex((host, int(port))), flush=True)
+"""
+CONNECT_TWICE = """
+import socket
+with socket.socket() as client:
+    client.connect_ex(("10.98.1.1", 80))
+    client.connect_ex(("10.99.0.1", 7002))
+"""
+# To one host after the other, none of which listens.
+SWEEP = """
+import socket, sys
+for number in range(int(sys.argv[1])):
+    with socket.socket() as client:
+        client.connect_ex((f"10.99.0.{number + 1}", 7002))
+"""
+CONNECT_UDP = """
+import socket
+for number in range(60):
+    with socket.socket(type=socket.SOCK_DGRAM) as client:
+        client.connect((f"10.99.0.{number}", 53))
+"""
+RAW_SOCKET = "import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)"
+
+AF_INET, SOCK_RAW, IPPROTO_ICMP = 2, 3, 1
+NOBODY = 65534
+# Outcomes that only a packet can have; a socket without one has no port of its own yet.
+SYN_SENT = (Outcome.ESTABLISHED, Outcome.REFUSED, Outcome.TIMED_OUT)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A connection event. IPv4 addresses that the program mapped into IPv6 are plain IPv4."""
+
+    address: str
+    port: int
+    outcome: Outcome
+    error: int = 0
+    family: int = 4
+
+
+@dataclass(frozen=True)
+class Report:
+    """A fan-out report of the shortest window; measure 0 is the last one, with the totals."""
+
+    measure: int
+    threshold: int
+    attempts: int
+    established: int = 0
+    refused: int = 0
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """wrapped: what executes the command in its own place; children: the command lines of what it
+    forks; at_least_ns: how long each connection takes; reports: those whose figures are exact;
+    crossed: every measure that is reported; counters: by how much they rise at least."""
+
+    name: str
+    command: tuple[str, ...]
+    wrapped: tuple[str, ...] = ()
+    uid: int = 0
+    flags: int = 0
+    exit_code: int = 0
+    children: tuple[tuple[str, ...], ...] = ()
+    connections: tuple[Seen, ...] = ()
+    at_least_ns: int = 0
+    sockets: tuple[tuple[int, int, int], ...] = ()
+    reports: tuple[Report, ...] = ()
+    crossed: frozenset[int] = frozenset()
+    counters: dict[str, int] = field(default_factory=dict)
+
+
+def python(script: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-I", "-S", "-c", script, *arguments)
+
+
+SCENARIOS = (
+    Scenario(
+        "a program that a shell becomes, and one that it starts",
+        ("/bin/sh", "-c", "exit 3"),
+        wrapped=("/bin/sh", "-c", '/bin/echo one; exec "$0" "$@"'),
+        exit_code=3,
+        children=(("/bin/echo", "one"),),
+        counters={"count_execs": 4, "count_forks": 2, "count_exits": 2},
+    ),
+    Scenario(
+        "each family and outcome",
+        python(
+            CONNECT,
+            *("10.99.0.1@7001", "10.99.0.2@7002", "::1@7001", "::1@7002"),
+            *("::ffff:10.99.0.3@7001", "::ffff:10.99.0.4@7002", "10.98.1.1@80", "10.98.2.1@80"),
+        ),
+        connections=(
+            Seen("10.99.0.1", 7001, Outcome.ESTABLISHED),
+            Seen("10.99.0.2", 7002, Outcome.REFUSED, 111),
+            Seen("::1", 7001, Outcome.ESTABLISHED, family=6),
+            Seen("::1", 7002, Outcome.REFUSED, 111, family=6),
+            Seen("10.99.0.3", 7001, Outcome.ESTABLISHED),
+            Seen("10.99.0.4", 7002, Outcome.REFUSED, 111),
+            # No packet is sent and no state changes: the errno stays with the program.
+            Seen("10.98.1.1", 80, Outcome.UNREACHABLE),
+            Seen("10.98.2.1", 80, Outcome.UNREACHABLE),
+        ),
+        counters={"count_attempts": 8, "count_outcomes": 8},
+    ),
+    # The timer that gives up runs in softirq, under whichever process runs then.
+    Scenario(
+        "an outcome long after, under a foreign process",
+        python(CONNECT, "10.97.0.2@80"),
+        connections=(Seen("10.97.0.2", 80, Outcome.TIMED_OUT, 110),),
+        at_least_ns=10**9,
+    ),
+    Scenario(
+        "one socket that tries again is two attempts",
+        python(CONNECT_TWICE),
+        connections=(
+            Seen("10.98.1.1", 80, Outcome.UNREACHABLE),
+            Seen("10.99.0.1", 7002, Outcome.REFUSED, 111),
+        ),
+    ),
+    Scenario(
+        "another user",
+        python(CONNECT, "10.99.0.2@7002"),
+        wrapped=("setpriv", f"--reuid={NOBODY}", "--clear-groups"),
+        uid=NOBODY,
+        connections=(Seen("10.99.0.2", 7002, Outcome.REFUSED, 111),),
+    ),
+    Scenario(
+        "a sweep, reported when it crosses and when it ends",
+        python(SWEEP, "120"),
+        connections=tuple(
+            Seen(f"10.99.0.{number}", 7002, Outcome.REFUSED, 111) for number in range(1, 121)
+        ),
+        reports=(
+            Report(Measure.SEQUENTIAL_RUN, 20, attempts=20, refused=19),
+            Report(Measure.FAILURES, 100, attempts=100, refused=100),
+            Report(0, 0, attempts=120, refused=120),
+        ),
+        crossed=frozenset({0, *Measure}),
+        counters={"count_attempts": 120, "count_outcomes": 120, "count_fanouts": 13},
+    ),
+    Scenario(
+        "connected datagram sockets are told and not counted",
+        python(CONNECT_UDP),
+        connections=tuple(Seen(f"10.99.0.{number}", 53, Outcome.SENT) for number in range(60)),
+    ),
+    Scenario(
+        "a raw socket",
+        python(RAW_SOCKET),
+        sockets=((AF_INET, SOCK_RAW, IPPROTO_ICMP),),
+        counters={"count_sockets": 1},
+    ),
+    Scenario(
+        "a command line too long to send is cut and counted",
+        ("/bin/true", "x" * 5000),
+        flags=FLAG_ARGV_TRUNCATED,
+        counters={"skipped_argv_truncated": 1},
+    ),
+)
+
+
+def differences(live: Sensing, scenario: Scenario) -> list[str]:
+    """Runs the scenario; what its events say otherwise than the row, a line each."""
+    before = live.sensor.counters()
+    pid, _ = live.run(*scenario.wrapped, *scenario.command)
+    rows = live.wait("process", pid, lambda rows: EventKind.EXIT in rows["kind"])
+    if EventKind.EXIT not in rows["kind"]:
+        return [f"no exit among its {len(rows)} process events"]
+    live.wait("connection", pid, lambda rows: len(rows) >= len(scenario.connections))
+    after = live.sensor.counters()
+    compared = [
+        *identity(live, scenario, rows),
+        *traffic(live, scenario, pid),
+        *fan_out(live, scenario, pid),
+        *(
+            (name, f"at least {least}", after[name] - before[name])
+            for name, least in scenario.counters.items()
+            if after[name] - before[name] < least
+        ),
+    ]
+    return [f"{what}: expected {expected}, saw {saw}" for what, expected, saw in compared]
+
+
+Difference = tuple[str, Any, Any]
+
+
+def unequal(*compared: Difference) -> Iterator[Difference]:
+    for what, expected, saw in compared:
+        if expected != saw:
+            yield what, expected, saw
+
+
+def identity(live: Sensing, scenario: Scenario, rows: NDArray[np.void]) -> Iterator[Difference]:
+    """Who ran, from fork to exit, and whom it forked."""
+    # ip first, which becomes the command in its namespace.
+    programs = 2 + bool(scenario.wrapped)
+    counts = rows["process"]["exec_count"].astype(np.int64)
+    last = live.table.get(key_of(rows["process"][-1]))
+    if last is None:
+        yield "process", "known by its key", last
+        return
+    yield from unequal(
+        (
+            "process events",
+            [EventKind.FORK, *[EventKind.EXEC] * programs, EventKind.EXIT],
+            rows["kind"].tolist(),
+        ),
+        ("exec counts", [*range(programs + 1), programs], (counts - counts[0]).tolist()),
+        ("start times", 1, len(set(rows["process"]["started_ns"].tolist()))),
+        ("parents", {os.getpid()}, set(rows["parent"]["pid"].tolist())),
+        ("flags", scenario.flags, int(rows["flags"][rows["kind"] == EventKind.EXEC][-1])),
+        ("exit code", scenario.exit_code << 8, int(rows["exit_code"][-1])),
+        ("executable", scenario.command[0], last.exe),
+        ("command line", "\0".join(scenario.command)[:ARGV_SIZE], "\0".join(last.argv)),
+        ("user", scenario.uid, last.uid),
+        ("attribution", "kernel", last.attribution),
+    )
+    events = np.concatenate([batch.process for batch in live.seen])
+    events = events[events["parent"]["pid"] == rows["process"]["pid"][0]]
+    executed = events[events["kind"] == EventKind.EXEC]["argv"]
+    yield from unequal(
+        (
+            "children's events",
+            [EventKind.FORK, EventKind.EXEC, EventKind.EXIT] * len(scenario.children),
+            events["kind"].tolist(),
+        ),
+        ("children", ["\0".join(line).encode() for line in scenario.children], executed.tolist()),
+    )
+
+
+def traffic(live: Sensing, scenario: Scenario, pid: int) -> Iterator[Difference]:
+    """Its connections, in order, and its sockets that need none."""
+    rows, raw = live.rows("connection", pid), live.rows("socket", pid)
+    namespaces = {*rows["net_namespace"].tolist(), *raw["net_namespace"].tolist()}
+    seen = [
+        Seen(*endpoint(row), Outcome(row["outcome"]), int(row["error"]), int(row["family"]))
+        for row in rows
+    ]
+    yield from unequal(
+        ("connections", list(scenario.connections), seen),
+        ("users of connections", [scenario.uid] * len(rows), rows["uid"].tolist()),
+        ("sockets", list(scenario.sockets), raw[["family", "type", "protocol"]].tolist()),
+        ("namespaces", namespaces & {live.namespace_id}, namespaces),
+    )
+    if len(rows) and rows["duration_ns"].min() < scenario.at_least_ns:
+        yield "duration", f"at least {scenario.at_least_ns}", int(rows["duration_ns"].min())
+    ports = rows["source_port"][np.isin(rows["outcome"], SYN_SENT)]
+    if not np.all(ports):
+        yield "source ports", "none 0", ports.tolist()
+
+
+def fan_out(live: Sensing, scenario: Scenario, pid: int) -> Iterator[Difference]:
+    """What was reported of it, and how far it had come then."""
+    rows = live.rows("fanout", pid)
+    shortest = rows[(rows["window_ns"] == YEAR) | (rows["measure"] == 0)]
+    exact = {report.measure for report in scenario.reports}
+    fields = ("measure", "threshold", "attempts", "established", "refused")
+    reports = [
+        Report(*(int(row[name]) for name in fields)) for row in shortest if row["measure"] in exact
+    ]
+    yield from unequal(
+        ("reports", list(scenario.reports), reports),
+        ("measures reported", set(scenario.crossed), set(rows["measure"].tolist())),
+    )

@@ -1,0 +1,110 @@
+"""The sensor at work on commands that run in a network namespace: for this machine and for others.
+
+Nothing here needs pytest, because virtual machines run it too.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from procwire.event import Outcome
+from procwire.sensor.loader import Sensor, SensorEvents, SensorSettings
+from procwire.sensor.processes import ProcessTable
+from procwire.sensor.snapshot import processes_before
+
+POLLS, POLL_MS = 100, 100
+# No bucket turns over while a test runs, whenever it starts: figures are exact.
+YEAR = 365 * 24 * 3600 * 10**9
+SETTINGS = SensorSettings(window_ns=(YEAR, 2 * YEAR, 4 * YEAR), detail_limit=1_000_000)
+
+# All inside the namespace.
+NETWORK = (
+    "link set lo up",
+    "route add local 10.99.0.0/24 dev lo",
+    "route add unreachable 10.98.1.0/24",
+    "route add prohibit 10.98.2.0/24",
+    # Neighbours that are reached and never answer.
+    "link add hole type veth peer name ground",
+    "addr add 10.97.0.1/24 dev hole",
+    "link set hole up",
+    "link set ground up",
+    "neigh replace 10.97.0.2 lladdr 02:00:00:00:00:77 dev hole nud permanent",
+    "neigh replace 10.97.0.3 lladdr 02:00:00:00:00:77 dev hole nud permanent",
+)
+
+
+@contextmanager
+def namespace(name: str) -> Iterator[None]:
+    """A network namespace where 10.99.0.0/24 is local, 10.98.0.0/16 out of reach, and a SYN to
+    10.97.0.2 times out after three seconds."""
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        for command in NETWORK:
+            subprocess.run(["ip", "-n", name, *command.split()], check=True)
+        retries = "net.ipv4.tcp_syn_retries=1"
+        subprocess.run(["ip", "netns", "exec", name, "sysctl", "-qw", retries], check=True)
+        yield
+    finally:
+        subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+class Sensing:
+    """The sensor, a namespace to run commands in, and everything seen so far."""
+
+    def __init__(self, sensor: Sensor, namespace: str) -> None:
+        self.sensor, self.namespace = sensor, namespace
+        self.namespace_id = Path(f"/run/netns/{namespace}").stat().st_ino
+        self.table = ProcessTable()
+        self.table.insert(processes_before(sensor.snapshot()))
+        self.seen: list[SensorEvents] = []
+
+    def run(self, *command: str) -> tuple[int, str]:
+        """Runs to the end in the namespace; the pid, and what it wrote."""
+        with self.start(*command) as process:
+            said, _ = process.communicate(timeout=60)
+        return process.pid, said
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        # ip execs the command, so the pid stays.
+        return subprocess.Popen(
+            ["ip", "netns", "exec", self.namespace, *command], stdout=subprocess.PIPE, text=True
+        )
+
+    def python(self, script: str, *arguments: str) -> tuple[int, str]:
+        return self.run(sys.executable, "-I", "-c", script, *arguments)
+
+    def poll(self) -> None:
+        events = self.sensor.poll(POLL_MS)
+        self.table.apply(events.process)
+        self.seen.append(events)
+
+    def rows(self, kind: str, pid: int) -> NDArray[np.void]:
+        """All events of one process, in order."""
+        batches = [getattr(events, kind) for events in self.seen]
+        rows: NDArray[np.void] = np.concatenate(batches)
+        return rows[rows["process"]["pid"] == pid]
+
+    def wait(self, kind: str, pid: int, enough: Callable[[NDArray[np.void]], bool]) -> NDArray:
+        """Polls until the process's events are enough; they are returned for the test to judge."""
+        for _ in range(POLLS):
+            self.poll()
+            rows = self.rows(kind, pid)
+            if enough(rows):
+                return rows
+        return self.rows(kind, pid)
+
+    def connections(self, pid: int, count: int) -> list[tuple[str, int, Outcome]]:
+        rows = self.wait("connection", pid, lambda rows: len(rows) >= count)
+        return [(*endpoint(row), Outcome(row["outcome"])) for row in rows]
+
+
+def endpoint(row: np.void) -> tuple[str, int]:
+    address = ipaddress.IPv6Address(row["destination"].tobytes())
+    return str(address.ipv4_mapped or address), int(row["destination_port"])
