@@ -28,7 +28,8 @@ def broken(count: int) -> PacketBatch:
     data = np.frombuffer(b"".join(frames), np.uint8)
     starts = np.cumsum(sizes, dtype=np.int64) - sizes
     link = np.full(count, ETHERNET, np.uint16)
-    return PacketBatch(data, starts, sizes, sizes, np.zeros(count, np.int64), link, 1)
+    times, cut = np.zeros(count, np.int64), np.zeros(count, np.bool_)
+    return PacketBatch(data, starts, sizes, sizes, times, link, cut, 1)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ local NONE = "-"
 
 local ETHERNET_HEADER, TAG_SIZE, MOST_TAGS = 14, 4, 4
 local PPPOE_SESSION, MPLS, MOST_LABELS = 0x8864, { [0x8847] = true, [0x8848] = true }, 16
+local FABRIC_PATH, FABRIC_PATH_TAG = 0x8903, 2
 local PPP_NETWORKS = { [0x0021] = 0x0800, [0x0057] = 0x86DD }
 local LABELLED = { [4] = 0x0800, [6] = 0x86DD }
 local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
@@ -274,6 +275,10 @@ local function examine_frame(frame)
     at = at + TAG_SIZE
   end
   local whole = frame
+  if kind == FABRIC_PATH then
+    examine("ethernet", frame, "")
+    return examine_frame(sub(frame, at + FABRIC_PATH_TAG + 1))
+  end
   if kind == PPPOE_SESSION then
     kind, at, whole = inside_pppoe(frame, at)
   elseif MPLS[kind] then

@@ -51,6 +51,13 @@ local function filled(p, offset, count, value)
   return true
 end
 
+local function header_sums(p)
+  local size, total = bits(u8(p, 0), 0, 4) * 4, 0
+  if size > #p then return true end
+  for offset = 0, size - 2, 2 do total = total + u16(p, offset) end
+  return total > 0 and total % 0xFFFF == 0
+end
+
 local EXTENSIONS = {
   [0] = true, [43] = true, [44] = true, [51] = true,
   [60] = true, [135] = true, [139] = true, [140] = true,

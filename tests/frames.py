@@ -61,7 +61,7 @@ def network(source: Random) -> tuple[int, bytes]:
 
 
 def encapsulated(source: Random, ethertype: int, body: bytes) -> tuple[int, bytes]:
-    """Perhaps in LLC/SNAP, PPPoE or MPLS, whose length field or end of stack is rarely wrong."""
+    """Perhaps in LLC/SNAP, PPPoE, MPLS (length or end of stack rarely wrong) or FabricPath."""
     kind = source.random()
     if kind < 0.03:
         snap = rarely(source, 0xAAAA03000000, (0xAAAA03000001, 0x424203000000)).to_bytes(6, "big")
@@ -77,6 +77,8 @@ def encapsulated(source: Random, ethertype: int, body: bytes) -> tuple[int, byte
         stack[-1] |= rarely(source, 0x100, (0,))
         labels = struct.pack(f">{len(stack)}I", *stack)
         return source.choice((0x8847, 0x8848)), labels + control + body
+    if kind < 0.12:
+        return 0x8903, source.randbytes(14) + struct.pack(">H", ethertype) + body
     return ethertype, body
 
 

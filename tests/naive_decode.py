@@ -24,8 +24,8 @@ class Skip(Exception):
 
 
 class Packet:
-    def __init__(self, data: bytes, length: int) -> None:
-        self.data, self.length = data, length
+    def __init__(self, data: bytes, length: int, cut: bool) -> None:
+        self.data, self.length, self.cut = data, length, cut
         self.fields = dict.fromkeys(Packets._fields, 0)
         self.spans: list[list[int]] = []
 
@@ -49,11 +49,11 @@ class Packet:
 
 
 def decode_naive(
-    data: bytes, length: int, link: int
+    data: bytes, length: int, link: int, cut: bool = False
 ) -> tuple[dict[str, int], list[list[int]], str | None]:
     """(columns by name, spans as [layer, start, captured, length, outer], reason skipped or None)
     of one packet; starts and outer rows count within the packet."""
-    packet = Packet(data, length)
+    packet = Packet(data, length, cut)
     try:
         decode_nested(packet, link)
     except Skip as skip:
@@ -68,7 +68,7 @@ def decode_nested(packet: Packet, link: int, depth: int = 0) -> None:
     except Inner as inner:
         if depth == 3:
             raise Skip("too many layers") from None
-        within = Packet(packet.data[inner.start : inner.end], inner.end - inner.start)
+        within = Packet(packet.data[inner.start : inner.end], inner.end - inner.start, False)
         within.fields, within.spans = packet.fields, packet.spans
         known = len(packet.spans)
         try:
@@ -104,6 +104,9 @@ def decode_link(packet: Packet, link: int, inside: bool) -> None:
         raise Skip("snapped header" if cut else "truncated link header")
     ethertype, start, packet.length = unwrapped
     packet.data = packet.data[: packet.length]
+    if packet.cut and ethertype in (0x0800, 0x86DD):
+        layer = IPV4 if ethertype == 0x0800 else IPV6
+        packet.span(layer + MALFORMED, start, packet.length, outer)
     if inside and ethertype in (0x0800, 0x86DD):
         decode_inner_ip(packet, ethertype, start, outer)
     elif ethertype == 0x0800:

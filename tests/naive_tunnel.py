@@ -39,6 +39,8 @@ def unwrap(packet: Packet, ethertype: int, start: int) -> tuple[int, int, int] |
         return kind, start + 8, end
     if ethertype in (0x8847, 0x8848):
         return unwrap_labels(packet, start)
+    if ethertype == 0x8903 and packet.length - start >= 2:
+        raise Inner(1, start + 2, packet.length)
     return ethertype, start, end
 
 

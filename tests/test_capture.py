@@ -105,7 +105,7 @@ def test_batches_have_the_dtypes_of_the_contract(write) -> None:
     for content in (pcap(FRAMES), section() + interface() + enhanced(b"abcd", 1)):
         (batch,) = read_capture(write(content))
         kinds = [column.dtype.name for column in batch[:-1]]
-        assert kinds == ["uint8", "int64", "int32", "int32", "int64", "uint16"]
+        assert kinds == ["uint8", "int64", "int32", "int32", "int64", "uint16", "bool"]
 
 
 def test_frame_check_sequence_bits_are_not_part_of_the_link_type(write) -> None:
@@ -161,6 +161,17 @@ def test_sections_have_their_own_interfaces_and_byte_order(write) -> None:
 def test_a_simple_packet_is_cut_by_its_interfaces_snap_length(write) -> None:
     path = write(section() + interface(snap=4) + simple(b"abcd", wire=1500))
     assert read(path) == [Frame(b"abcd", 0, 1500)]
+
+
+def test_only_packets_below_the_snap_length_were_cut_by_something_else(write) -> None:
+    frames = [Frame(b"a" * 60, START, 1500), Frame(b"a" * 96, START, 1500), Frame(b"a" * 60)]
+    for snap, cut in ((96, [True, False, False]), (60, [False] * 3), (0, [True, True, False])):
+        (batch,) = read_capture(write(pcap(frames, snap=snap)))
+        assert batch.cut.tolist() == cut
+        blocks = [enhanced(frame.data, 0, wire=frame.wire) for frame in frames]
+        content = section() + interface(snap=snap) + b"".join(blocks) + simple(b"a" * 60)
+        (batch,) = read_capture(write(content))
+        assert batch.cut.tolist() == [*cut, False]
 
 
 @settings(max_examples=60, deadline=None)

@@ -58,6 +58,7 @@ def track(tracker, packets, times):
         length=np.zeros(count, np.int32),
         time=times,
         link=np.full(count, RAW, np.uint16),
+        cut=np.zeros(count, np.bool_),
         first=1,
     )
     kinds = ["i4", "u1", "i8", "i4", "i4", "i4"]
@@ -230,6 +231,7 @@ def frames(*packets):
         length=sizes,
         time=SECOND + np.arange(len(bodies)) * 1_000_000,
         link=np.full(len(bodies), ETHERNET, np.uint16),
+        cut=np.zeros(len(bodies), np.bool_),
         first=1,
     )
     return batch, decode(batch)

@@ -21,8 +21,9 @@ from procwire.decode.frame import SKIP_REASONS, decode
 GAP = b"\xc2" * 40
 
 
-def batch_of(packets: list[tuple[bytes, int, int]]) -> PacketBatch:
-    """(captured bytes, length on the wire, link type) each, with other bytes between them."""
+def batch_of(packets: list[tuple[bytes, int, int]], cut: bool = False) -> PacketBatch:
+    """(captured bytes, length on the wire, link type) each, with other bytes between them. cut:
+    what has fewer bytes than on the wire was cut by something else than the snap length."""
     captured = np.array([len(data) for data, _, _ in packets], np.int32)
     start = np.cumsum(captured + len(GAP), dtype=np.int64) - captured
     return PacketBatch(
@@ -32,17 +33,20 @@ def batch_of(packets: list[tuple[bytes, int, int]]) -> PacketBatch:
         length=np.array([length for _, length, _ in packets], np.int32),
         time=np.zeros(len(packets), np.int64),
         link=np.array([link for _, _, link in packets], np.uint16),
+        cut=np.array([cut and len(data) < length for data, length, _ in packets], np.bool_),
         first=1,
     )
 
 
-def expected(packets: list[tuple[bytes, int, int]]) -> tuple[list, list, list[int]]:
+def expected(
+    packets: list[tuple[bytes, int, int]], cut: bool = False
+) -> tuple[list, list, list[int]]:
     """What decode() must say of a batch_of the packets: rows, spans, skipped."""
     rows, spans, reasons = [], [], Counter()
     for row, (start, (data, length, link)) in enumerate(
         zip(batch_of(packets).start.tolist(), packets, strict=True)
     ):
-        fields, own, reason = decode_naive(data, length, link)
+        fields, own, reason = decode_naive(data, length, link, cut and len(data) < length)
         base = len(spans)
         rows.append(tuple(fields.values()))
         for layer, at, captured, size, outer in own:
@@ -65,11 +69,11 @@ def any_bytes(source: Random) -> tuple[bytes, int, int]:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**32))
-def test_columns_and_spans_equal_the_plain_twins(seed: int) -> None:
+@given(st.integers(0, 2**32), st.booleans())
+def test_columns_and_spans_equal_the_plain_twins(seed: int, cut: bool) -> None:
     source = Random(seed)
     packets = [frame(source) for _ in range(300)] + [any_bytes(source) for _ in range(50)]
-    assert found(decode(batch_of(packets))) == expected(packets)
+    assert found(decode(batch_of(packets, cut))) == expected(packets, cut)
 
 
 ETHERNET_IPV4 = bytes(12) + b"\x08\x00"

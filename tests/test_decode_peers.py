@@ -139,12 +139,15 @@ def dpkt_flow(data: bytes) -> Flow | None:
 
 
 def inside_others(batch: PacketBatch, decoded: Decoded) -> set[int]:
-    """Rows whose columns are of a packet in a tunnel, PPPoE, MPLS or LLC, into which dpkt does not
-    look: several IP headers, or one that does not follow an ethertype of its own."""
+    """Rows whose columns are of a packet in a tunnel, PPPoE, MPLS, FabricPath or LLC, into which
+    dpkt does not look: several Ethernet or IP headers, or one that does not follow an ethertype of
+    its own."""
     spans = decoded.spans
     found = Counter()
     enclosed = set()
     for row, layer, start in zip(spans.packet, spans.layer, spans.start, strict=True):
+        if layer == layers.ETHERNET and start > batch.start[row]:
+            enclosed.add(int(row))
         if layer in (layers.IPV4, layers.IPV6):
             found[int(row)] += 1
             before = batch.data[start - 2 : start].tobytes()

@@ -50,6 +50,7 @@ def batch_of(packets: list[bytes], times: list[int] | None = None, first: int = 
         length=sizes,
         time=np.array(times or [0] * len(packets), np.int64),
         link=np.full(len(packets), RAW, np.uint16),
+        cut=np.zeros(len(packets), np.bool_),
         first=first,
     )
 
@@ -156,7 +157,7 @@ def test_the_largest_datagram_fits_and_a_larger_one_is_refused() -> None:
 
 
 def test_what_a_datagram_breaks_is_found_in_the_packet_that_completes_it() -> None:
-    parts = [packet(part) for part in halves(DATAGRAM[:4] + struct.pack(">HH", 99, 0) + bytes(8))]
+    parts = [packet(part) for part in halves(DATAGRAM[:4] + struct.pack(">HH", 7, 0) + bytes(8))]
     examiner = Examiner()
     _, before = examiner.packets(batch_of(parts[:1], first=10))
     decoded, findings = examiner.packets(

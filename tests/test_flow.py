@@ -134,6 +134,8 @@ def test_sequence_numbers_wrap():
         ([*handshake(), ask(ACK, 101 + (1 << 31), 501, 10)], "out_of_window"),
         ([*handshake(), ask(ACK, 101, 501 + (1 << 31))], "invalid_ack"),
         ([ask(SYN, 100), reply(SYN, 500)], "simultaneous_open"),
+        ([*handshake(), ask(0, 101, 0, 10)], "data_without_ack"),
+        ([ask(PSH, 101, 0, 10)], "data_without_ack"),
     ],
 )
 def test_what_does_not_fit_is_observed_in_its_last_packet_alone(packets, expected):

@@ -107,6 +107,7 @@ def batch(packets, first=1):
         length=sizes,
         time=np.array([time * SECOND for time, _ in packets], np.int64),
         link=np.full(len(frames), ETHERNET, np.uint16),
+        cut=np.zeros(len(frames), np.bool_),
         first=first,
     )
 
@@ -195,6 +196,7 @@ def test_a_full_table_forgets_and_vouches_for_nothing_then():
         length=sizes,
         time=np.full(count, SECOND, np.int64),
         link=np.full(count, ETHERNET, np.uint16),
+        cut=np.zeros(count, np.bool_),
         first=1,
     )
     observer = fresh()

@@ -42,6 +42,7 @@ TUNNELS = {
     "PPPoE": bytes(12) + b"\x88\x64\x11\0\0\1" + struct.pack(">HH", 42, 0x21) + INNER + bytes(4),
     "MPLS": bytes(12) + b"\x88\x47" + label(16, False) + label(17, True) + INNER,
     "pseudowire": bytes(12) + b"\x88\x47" + label(16, True) + bytes(4) + ETHERNET_INNER,
+    "FabricPath": bytes(12) + b"\x89\x03\x04\x20" + ETHERNET_INNER,
     "SNAP": bytes(12) + struct.pack(">H", 48) + bytes.fromhex("aaaa030000000800") + INNER,
 }
 

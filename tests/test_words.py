@@ -16,11 +16,12 @@ from procwire.words import span
 ROOT = Path(__file__).parent.parent
 LUA_WORDS = (ROOT / "lua" / "words.lua").read_text()
 OVER_OFFSETS = ("name_end", "name_fault", "ber_value", "ber_end", "token_end")
+OTHERS = ("header_sums", "dns_entries", "dns_entry_end", "crc_dnp", "find", "folded")
 RUNTIMES = {"luajit": lupa.luajit21.LuaRuntime, "lua54": lupa.lua54.LuaRuntime}
 
 
 def lua_words(runtime: str) -> dict[str, object]:
-    names = (*OVER_OFFSETS, "dns_entries", "dns_entry_end", "crc_dnp", "find", "folded")
+    names = (*OVER_OFFSETS, *OTHERS)
     entries = ", ".join(f"{name} = {name}" for name in names)
     loaded = RUNTIMES[runtime](encoding=None).execute(f"{LUA_WORDS}\nreturn {{ {entries} }}")
     return {name: loaded[name.encode()] for name in names}
@@ -70,6 +71,7 @@ def test_lua_agrees_with_python_on_any_bytes(seed: int) -> None:
     p = span(data)
     for loaded in LUA.values():
         assert loaded["dns_entries"](data) == words.dns_entries(p)
+        assert loaded["header_sums"](data) == words.header_sums(p)
         for offset in range(-1, len(data) + 3):
             for name in OVER_OFFSETS:
                 expected = getattr(words, name)(p, offset)
@@ -80,6 +82,16 @@ def test_lua_agrees_with_python_on_any_bytes(seed: int) -> None:
                 assert loaded[name](data, offset, other) == expected, (name, offset, data.hex())
             value = source.randrange(256)
             assert loaded["find"](data, offset, value) == words.find(p, offset, value)
+
+
+def test_the_checksum_of_an_ipv4_header() -> None:
+    # RFC 1071 section 1: the sum over the header with its checksum is -0.
+    header = bytes.fromhex("45000028 00010000 4006 8e8c c000020a c6336405") + bytes(20)
+    damaged = header[:8] + b"\0" + header[9:]
+    cut = damaged[:19]
+    for data, holds in ((header, True), (damaged, False), (cut, True), (bytes(20), False)):
+        assert words.header_sums(span(data)) == holds
+        assert all(loaded["header_sums"](data) == holds for loaded in LUA.values())
 
 
 def test_a_check_of_dnp3_is_the_catalogued_one() -> None:

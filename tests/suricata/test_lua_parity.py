@@ -86,6 +86,7 @@ def found_by_numba(packets: list[bytes]) -> list[set[int]]:
         length=sizes,
         time=np.zeros(count, np.int64),
         link=np.full(count, ETHERNET, np.uint16),
+        cut=np.zeros(count, np.bool_),
         first=1,
     )
     decoded = without_inner(decode(batch))

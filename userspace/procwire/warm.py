@@ -36,6 +36,7 @@ def warm_up() -> None:
         length=sizes,
         time=np.zeros(len(frames), np.int64),
         link=np.full(len(frames), ETHERNET, np.uint16),
+        cut=np.zeros(len(frames), np.bool_),
         first=1,
     )
     Analysis(Settings()).packets(batch)

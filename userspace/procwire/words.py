@@ -105,6 +105,18 @@ def filled(p: Span, offset: int, count: int, value: int) -> bool:
 
 
 @fused
+def header_sums(p: Span) -> bool:
+    """Whether the checksum of the IPv4 header `p` holds (RFC 791 3.1), as far as can be told."""
+    size = (u8(p, 0) & 15) * 4
+    if size > p.captured:
+        return True
+    total = 0
+    for offset in range(0, size, 2):
+        total += u16(p, offset)
+    return total > 0 and total % 0xFFFF == 0
+
+
+@fused
 def extension(p: Span, wanted: int) -> int:
     """Where the IPv6 packet `p` has its first extension header of number `wanted`; 0 if nowhere.
 
@@ -296,6 +308,7 @@ WORDS: dict[str, Word] = {
     "u32_little": Word(("span", "int"), 2**32 - 1),
     "bits": Word(("int", "int", "int"), 2**32 - 1, constant=(1, 2)),
     "same": Word(("span", "int", "int", "int"), "bool", constant=(3,)),
+    "header_sums": Word(("span",), "bool"),
     "extension": Word(("span", "int"), LARGEST_PACKET),
     "filled": Word(("span", "int", "int", "int"), "bool", constant=(2, 3)),
     "name_end": Word(("span", "int"), LARGEST_PACKET),

@@ -25,8 +25,9 @@ class PacketBatch(NamedTuple):
 
     data: uint8 (bytes,), the memory that the packets lie in; start: int64 (n,), index into data of
     each packet's first byte; captured, length: int32 (n,), bytes present and bytes on the wire;
-    time: int64 (n,), ns since the epoch; link: uint16 (n,), LINKTYPE number; first: number of the
-    first packet in its source, counting from 1.
+    time: int64 (n,), ns since the epoch; link: uint16 (n,), LINKTYPE number; cut: bool (n,),
+    whether bytes are missing that the snap length had room for; first: number of the first packet
+    in its source, counting from 1.
     """
 
     data: NDArray[np.uint8]
@@ -35,4 +36,5 @@ class PacketBatch(NamedTuple):
     length: NDArray[np.int32]
     time: NDArray[np.int64]
     link: NDArray[np.uint16]
+    cut: NDArray[np.bool_]
     first: int

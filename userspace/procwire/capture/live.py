@@ -122,6 +122,8 @@ class LiveCapture:
             rows = allocate(count)
             used = index_block(self._packets, at, count, _LITTLE, rows)
             rows.link[:used] = self._link
+            # Only a packet larger than a block of the ring is not handed over whole.
+            rows.cut[:used] = False
             if used:
                 yield batch_of(self._packets, rows, used, self._first)
             self._first += used

@@ -60,11 +60,12 @@ def read_pcap(source: Source, batch_size: int) -> Iterator[PacketBatch]:
     link_type = u32(data, 20, big) & 0xFFFF
     if link_type not in link.DECODED:
         raise link.undecoded(source.path, 20, link_type)
+    snap = u32(data, 16, big) or SNAP_LIMIT
     source.at, first = FILE_HEADER, 1
     while source.at < source.data.size or source.advance():
         data = source.data
         rows = allocate(min(batch_size, (data.size - source.at) // PACKET_HEADER + 1))
-        used, source.at, fault, found = _index(data, source.at, big, tick, rows)
+        used, source.at, fault, found = _index(data, source.at, big, tick, snap, rows)
         if used:
             rows.link[:used] = link_type
             yield batch_of(data, rows, used, first)
@@ -77,7 +78,7 @@ def read_pcap(source: Source, batch_size: int) -> Iterator[PacketBatch]:
 
 @kernel
 def _index(
-    data: NDArray[np.uint8], at: int, big: bool, tick: int, rows: Rows
+    data: NDArray[np.uint8], at: int, big: bool, tick: int, snap: int, rows: Rows
 ) -> tuple[int, int, int, int]:
     """Index packets from `at` on until rows are full: (used, next offset, fault, value found)."""
     used = 0
@@ -96,6 +97,7 @@ def _index(
         rows.captured[used] = captured
         # Some writers leave the length on the wire 0; what was captured was there.
         rows.length[used] = max(captured, length)
+        rows.cut[used] = captured < min(length, snap)
         rows.time[used] = u32(data, at, big) * 1_000_000_000 + u32(data, at + 4, big) * tick
         used += 1
         at += PACKET_HEADER + captured

@@ -181,6 +181,7 @@ def _index_simple(
     rows.start[row] = at + 12
     rows.captured[row] = captured
     rows.length[row] = length
+    rows.cut[row] = False
     rows.time[row] = 0
     rows.link[row] = section.link[0]
     return _SOUND, 0
@@ -218,6 +219,7 @@ def _index_packet(
     rows.start[row] = at + 28
     rows.captured[row] = captured
     rows.length[row] = max(captured, length)
+    rows.cut[row] = captured < min(length, section.snap[interface])
     rows.time[row] = seconds * 1_000_000_000 + _nanoseconds(ticks % units, units)
     rows.link[row] = section.link[interface]
     return _SOUND, 0

@@ -22,6 +22,7 @@ class Rows(NamedTuple):
     length: NDArray[np.int32]
     time: NDArray[np.int64]
     link: NDArray[np.uint16]
+    cut: NDArray[np.bool_]
 
 
 def allocate(capacity: int) -> Rows:
@@ -32,6 +33,7 @@ def allocate(capacity: int) -> Rows:
         length=np.empty(capacity, np.int32),
         time=np.empty(capacity, np.int64),
         link=np.empty(capacity, np.uint16),
+        cut=np.empty(capacity, np.bool_),
     )
 
 
@@ -44,5 +46,6 @@ def batch_of(data: NDArray[np.uint8], rows: Rows, used: int, first: int) -> Pack
         length=rows.length[:used],
         time=rows.time[:used],
         link=rows.link[:used],
+        cut=rows.cut[:used],
         first=first,
     )

@@ -123,6 +123,7 @@ def _reassembled(batch: PacketBatch, packets: Packets, made: _Made) -> Reassembl
         length=lengths,
         time=batch.time[rows],
         link=np.where(over_ipv6, links.IPV6, links.IPV4).astype(np.uint16),
+        cut=np.zeros(count, np.bool_),
         first=1,
     )
     return Reassembled(datagrams, rows, made.overlaps[: made.used[1]])

@@ -18,6 +18,7 @@ from procwire.decode.columns import Decoded, Packets, Spans, forget
 from procwire.decode.encapsulation import CUT, PSEUDOWIRE, unwrap_llc, unwrap_mpls, unwrap_pppoe
 from procwire.decode.link import (
     ETHERTYPE_ARP,
+    ETHERTYPE_FABRIC_PATH,
     ETHERTYPE_IPV4,
     ETHERTYPE_IPV6,
     ETHERTYPE_PPPOE,
@@ -47,11 +48,13 @@ from procwire.jit import fused, kernel
 __all__ = ["SKIP_REASONS", "decode"]
 
 _TAG = 4
+# Cisco FabricPath: the frame inside follows a tree and a time to live.
+_FABRIC_PATH_TAG = 2
 _TAG_LIMIT = 4
 _TUNNEL_LIMIT = 3
 # Ethernet, four tags, a network, a transport and an application layer, each time; a malformed
-# network layer in a tunnel has two spans and nothing behind.
-_SPANS_A_PACKET = (_TAG_LIMIT + 4) * (_TUNNEL_LIMIT + 1)
+# network layer in a tunnel has two spans and nothing behind; one more for a packet that was cut.
+_SPANS_A_PACKET = (_TAG_LIMIT + 4) * (_TUNNEL_LIMIT + 1) + 1
 _IPV4_HEADER, _IPV6_HEADER = 20, 40
 
 # IEEE 802.1Q, 802.1ad, and what came before 802.1ad.
@@ -95,8 +98,8 @@ def decode(batch: PacketBatch) -> Decoded:
         outer=np.empty(capacity, np.int32),
     )
     skipped = np.zeros(len(SKIP_REASONS), np.int64)
-    used, inner = np.zeros(1, np.int64), np.zeros(4, np.int64)
-    bad_row = _decode_packets(batch, Output(packets, spans, used, inner), skipped)
+    used, inner, cut = np.zeros(1, np.int64), np.zeros(4, np.int64), np.zeros(1, np.bool_)
+    bad_row = _decode_packets(batch, Output(packets, spans, used, inner, cut), skipped)
     if bad_row >= 0:
         raise ValueError(f"row {bad_row} of the batch does not lie in its data")
     return Decoded(packets, Spans._make(column[: used[0]] for column in spans), skipped)
@@ -115,6 +118,7 @@ def _decode_packets(batch: PacketBatch, output: Output, skipped: NDArray[np.int6
             return row
         if not 0 <= frame.start <= batch.data.size - frame.captured:
             return row
+        output.cut[0] = batch.cut[row]
         reason = _decode_nested(batch.data, frame, int(np.int64(batch.link[row])), row, output)
         if reason != NOT_SKIPPED:
             skipped[reason] += 1
@@ -173,6 +177,8 @@ def _decode_frame(
         ethertype, rest = unwrap_mpls(data, rest)
         if ethertype == PSEUDOWIRE:
             return carry(output, links.ETHERNET, rest)
+    elif ethertype == ETHERTYPE_FABRIC_PATH and rest.length >= _FABRIC_PATH_TAG:
+        return carry(output, links.ETHERNET, after(rest, _FABRIC_PATH_TAG))
     if ethertype == CUT:
         return SNAPPED if rest.captured < rest.length else LINK_TRUNCATED
     in_tunnel = inside and ethertype in (ETHERTYPE_IPV4, ETHERTYPE_IPV6)
@@ -183,11 +189,23 @@ def _decode_frame(
         return NOT_SKIPPED
     if in_tunnel:
         forget(output.packets, row)
+    if output.cut[0] and not inside:
+        _emit_cut(output, row, ethertype, rest, outer)
     network = int(output.used[0])
     reason = _decode_network(data, rest, row, ethertype, outer, output)
     if in_tunnel and output.spans.layer[network] > layers.MALFORMED:
         emit(output, row, layers.INNER_IP_MALFORMED, rest, -1)
     return reason
+
+
+@fused
+def _emit_cut(output: Output, row: int, ethertype: int, rest: Extent, outer: int) -> None:
+    """Packets are cut on the way to the capture, too. Such a one is decoded as far as it goes, and
+    its span is in the malformed layer besides."""
+    if ethertype == ETHERTYPE_IPV4:
+        emit(output, row, layers.IPV4_MALFORMED, rest, outer)
+    elif ethertype == ETHERTYPE_IPV6:
+        emit(output, row, layers.IPV6_MALFORMED, rest, outer)
 
 
 @fused

@@ -15,6 +15,7 @@ from procwire.jit import fused
 
 ETHERTYPE_IPV4, ETHERTYPE_ARP, ETHERTYPE_IPV6 = 0x0800, 0x0806, 0x86DD
 ETHERTYPE_PPPOE, ETHERTYPES_MPLS = 0x8864, (0x8847, 0x8848)
+ETHERTYPE_FABRIC_PATH = 0x8903
 # Stands for whatever else a link header names that has no ethertype.
 NO_ETHERTYPE = 0xFFFF
 

@@ -55,13 +55,14 @@ class Extent(NamedTuple):
 class Output(NamedTuple):
     """The arrays a decode kernel fills. used: int64 (1,), rows of spans filled so far; inner: int64
     (4,), the packet that the one decoded last is a tunnel for: its link type or NO_TUNNEL, and its
-    extent.
+    extent; cut: bool (1,), PacketBatch.cut of the packet at hand.
     """
 
     packets: Packets
     spans: Spans
     used: NDArray[np.int64]
     inner: NDArray[np.int64]
+    cut: NDArray[np.bool_]
 
 
 @fused

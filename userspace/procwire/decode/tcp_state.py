@@ -30,6 +30,7 @@ from procwire.decode.flow_table import (
 )
 from procwire.decode.observations import (
     DATA_NO_SESSION,
+    DATA_WITHOUT_ACK,
     FIN_NO_SESSION,
     HS_RESEND_DIFFERS,
     HS_WRONG_SEQ_ACK,
@@ -67,6 +68,8 @@ def on_segment(table: FlowTable, slot: int, segment: Segment) -> int:
     """Move the flow in `slot` on by one segment; returns the mask of observations."""
     flow = table.flows[slot]
     flags = segment.flags
+    if not flags & (SYN | ACK | RST) and segment.payload:
+        return DATA_WITHOUT_ACK
     if flags & (SYN | ACK | RST) == SYN and flow.state in (CLOSED, RESET, MIDSTREAM):
         # The ports are used again (RFC 9293 3.6.1), or the beginning is now seen after all.
         table.wanted[0] = flow

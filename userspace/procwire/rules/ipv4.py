@@ -2,9 +2,11 @@
 included; `outer` is the Ethernet frame, or empty."""
 
 from procwire.rule import rule
-from procwire.words import bits, captured, filled, length, u8, u16, u32
+from procwire.words import bits, captured, filled, header_sums, length, u8, u16, u32
 
 ROUTE_OPTIONS = (7, 131, 137)
+FOUR_BYTE_OPTIONS = (136, 148)  # stream identifier and router alert
+SECURITY_OPTIONS = (130, 133)
 SOURCE_ROUTES = (131, 137)
 ADDRESSES = "c000 0201 c633 6401"
 HEADER = f"4500 0014 0001 0000 40fd 0000 {ADDRESSES}"
@@ -23,12 +25,16 @@ HEADER = f"4500 0014 0001 0000 40fd 0000 {ADDRESSES}"
     silent_on=[HEADER, HEADER + "0000"],
 )
 def ipv4_packet_cut(p):
-    """The frame must hold the whole packet; more bytes than that are link padding."""
+    """The frame must hold the whole packet; more bytes than that are link padding. A packet of
+    which the capture holds less than was on the wire is cut, unless its snap length explains it.
+    """
     if length(p) < 20:
         return True
     if bits(u8(p, 0), 4, 4) != 4 or bits(u8(p, 0), 0, 4) < 5:
         return False
-    return u16(p, 2) > length(p) or bits(u8(p, 0), 0, 4) * 4 > length(p)
+    if captured(p) < 20 or u16(p, 2) > captured(p):
+        return True
+    return bits(u8(p, 0), 0, 4) * 4 > length(p)
 
 
 @rule(
@@ -98,7 +104,7 @@ def ipv4_version_wrong(p):
     id="ipv4.opt_malformed",
     sid=9100105,
     title="Malformed IPv4 option",
-    reference="RFC 791 3.1, Options; RFC 7126",
+    reference="RFC 791 3.1, Options; RFC 1108; RFC 2113; RFC 7126",
     needs=21,
     at=(20, 40),
     suricata=("decoder.ipv4.opt_invalid_len", "decoder.ipv4.opt_malformed"),
@@ -106,16 +112,20 @@ def ipv4_version_wrong(p):
         HEADER.replace("4500 0014", "4600 0018") + " 0700 0000",
         HEADER.replace("4500 0014", "4600 0018") + " 8308 0400",
         HEADER.replace("4500 0014", "4600 0018") + " 9403 0000",
+        HEADER.replace("4500 0014", "4600 0018") + " 8202 0000",
+        HEADER.replace("4500 0014", "4700 001c") + " 0707 03c0 0002 0100",
     ],
     silent_on=[
         HEADER.replace("4500 0014", "4600 0018") + " 9404 0000",
         HEADER.replace("4500 0014", "4700 001c") + " 0707 04c0 0002 0100",
         HEADER.replace("4500 0014", "4600 0018") + " 0101 0100",
+        HEADER.replace("4500 0014", "4800 0020") + " 820b 0000 0000 0000 0000 0000",
     ],
 )
 def ipv4_option_malformed(p):
-    """An option's length counts its type and length bytes and stays inside the header; router alert
-    has four bytes, a route or time stamp option at least three."""
+    """An option's length counts its type and length bytes and stays inside the header; stream
+    identifier and router alert have four bytes, security at least three, a route or time stamp
+    option a pointer behind its own three or four."""
     end = bits(u8(p, 0), 0, 4) * 4
     offset = 20
     for _step in range(40):
@@ -133,11 +143,14 @@ def ipv4_option_malformed(p):
             size = u8(p, offset + 1)
             if size < 2 or offset + size > end:
                 return True
-            if kind == 148 and size != 4:
+            if kind in FOUR_BYTE_OPTIONS and size != 4:
                 return True
-            if kind in ROUTE_OPTIONS and size % 4 != 3:
+            if kind in SECURITY_OPTIONS and size < 3:
                 return True
-            if kind == 68 and size < 4:
+            pointer = u8(p, offset + 2)
+            if kind in ROUTE_OPTIONS and (size % 4 != 3 or pointer < 4):
+                return True
+            if kind == 68 and (size < 4 or pointer < 5):
                 return True
         offset += size
     return False
@@ -250,24 +263,34 @@ def ipv4_reserved_flag_set(p):
     at=(12, 4),
     severity=2,
     fires_on=[
-        HEADER.replace("c000 0201 c633", "e000 0001 c633"),
-        HEADER.replace("c000 0201 c633", "7f00 0001 c633"),
-        HEADER.replace("c000 0201 c633", "ffff ffff c633"),
-        HEADER.replace("c000 0201 c633", "0001 0203 c633"),
+        "4500 0014 0001 0000 40fd 6fb6 e000 0001 c633 6401",
+        "4500 0014 0001 0000 40fd d0b6 7f00 0001 c633 6401",
+        "4500 0014 0001 0000 40fd 4fb8 ffff ffff c633 6401",
+        "4500 0014 0001 0000 40fd 4db4 0001 0203 c633 6401",
+        "4500 0014 0001 0000 40fd 5fb6 f000 0001 c633 6401",
     ],
     silent_on=[
         HEADER,
+        HEADER.replace("c000 0201 c633", "e000 0001 c633"),
+        "4500 0028 0001 0000 4006 6099 f000 0001 c633 6401"
+        " 01bb a8ca 0000 0007 0000 0009 5012 2000 0000 0000",
         HEADER.replace("c000 0201 c633 6401", "7f00 0001 7f00 0001"),
         HEADER.replace("c000 0201 c633", "0000 0000 c633"),
     ],
 )
 def ipv4_source_is_martian(p):
-    """Multicast, reserved, broadcast and, off the host, loopback addresses send nothing; of network
-    0 only 0.0.0.0 does, before a host knows its address."""
+    """Multicast, broadcast and, off the host, loopback addresses send nothing; of network 0 only
+    0.0.0.0 does, before a host knows its address. 240.0.0.0/4 is reserved, yet some networks number
+    hosts from it: who acknowledges a segment was reached, so such a source is a host. Where the
+    header's checksum is wrong, the address is not the one that was sent: it was damaged, or
+    rewritten to make a capture anonymous."""
     network = u8(p, 12)
+    martian = network >= 224 or (network == 0 and u32(p, 12) != 0)
     if network == 127:
-        return u8(p, 16) != 127
-    return network >= 224 or (network == 0 and u32(p, 12) != 0)
+        martian = u8(p, 16) != 127
+    if 240 <= network < 255 and u8(p, 9) == 6 and bits(u16(p, 6), 0, 13) == 0:
+        martian = bits(u8(p, bits(u8(p, 0), 0, 4) * 4 + 13), 4, 1) == 0
+    return martian and header_sums(p)
 
 
 @rule(
@@ -300,12 +323,13 @@ def ipv4_land(p, outer):
     reference="RFC 1122 3.2.1.7",
     needs=20,
     at=(8, 1),
-    fires_on=[HEADER.replace("40fd", "00fd")],
-    silent_on=[HEADER, HEADER.replace("40fd", "01fd")],
+    fires_on=["4500 0014 0001 0000 00fd cdb6 c000 0201 c633 6401"],
+    silent_on=[HEADER, HEADER.replace("40fd", "01fd"), HEADER.replace("40fd", "00fd")],
 )
 def ipv4_ttl_zero(p):
-    """A host must not send it and a router that counts down to it discards the packet."""
-    return u8(p, 8) == 0
+    """A host must not send it and a router that counts down to it discards the packet. Where the
+    header's checksum is wrong, no stack has sent it, nor would one receive it."""
+    return u8(p, 8) == 0 and header_sums(p)
 
 
 @rule(

@@ -21,10 +21,13 @@ NO_NEXT = f"6000 0000 0000 3b40 {ADDRESSES}"
     silent_on=[NO_NEXT, NO_NEXT + "0000"],
 )
 def ipv6_packet_cut(p):
-    """The frame must hold the header and the payload; more bytes than that are link padding."""
+    """The frame must hold the header and the payload; more bytes than that are link padding. A
+    packet of which the capture holds less is cut, unless its snap length explains it."""
     if length(p) < 40:
         return True
-    return bits(u8(p, 0), 4, 4) == 6 and u16(p, 4) > length(p) - 40
+    if bits(u8(p, 0), 4, 4) != 6:
+        return False
+    return captured(p) < 40 or u16(p, 4) > captured(p) - 40
 
 
 @rule(

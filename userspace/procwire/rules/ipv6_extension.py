@@ -8,6 +8,7 @@ from procwire.rule import rule
 from procwire.words import EXTENSIONS, bits, captured, extension, length, u8, u16
 
 HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION, DESTINATION = 0, 43, 44, 51, 60
+NO_NEXT_HEADER = 59
 OPTION_HEADERS = (0, 60)
 EIGHT_BYTES = (17, 58)  # UDP and ICMPv6: the header is 8 bytes
 ADDRESSES = "2001 0db8 0000 0000 0000 0000 0000 0001 2001 0db8 0000 0000 0000 0000 0000 0002"
@@ -19,9 +20,9 @@ ALERT = "0502 0000 0100"
 @rule(
     id="ipv6.exthdr_truncated",
     sid=9100203,
-    title="IPv6 extension header reaches beyond the packet",
+    title="IPv6 header chain reaches beyond the packet",
     layers=("ipv6",),
-    reference="RFC 8200 section 4",
+    reference="RFC 8200 section 4; RFC 7112 section 2",
     needs=40,
     at=(40, 8),
     suricata=("decoder.ipv6.trunc_exthdr",),
@@ -29,11 +30,18 @@ ALERT = "0502 0000 0100"
     fires_on=[
         f"6000 0000 0008 0040 {ADDRESSES} 3b01 {PAD_8}",
         f"6000 0000 0004 2b40 {ADDRESSES} 3b00 0000",
+        f"6000 0000 0009 3c40 {ADDRESSES} 0600 {PAD_8} 01",
     ],
-    silent_on=[f"6000 0000 0008 0040 {ADDRESSES} 3b00 {PAD_8}", NO_NEXT],
+    silent_on=[
+        f"6000 0000 0008 0040 {ADDRESSES} 3b00 {PAD_8}",
+        f"6000 0000 000a 3c40 {ADDRESSES} 0600 {PAD_8} 0102",
+        f"6000 0000 0008 2c40 {ADDRESSES} 0600 0008 0000 0001",
+        NO_NEXT,
+    ],
 )
 def ipv6_extension_cut(p):
-    """Every extension header lies wholly inside the payload."""
+    """Every extension header lies wholly inside the payload, and what the last one names follows:
+    a single byte, or none, is no header of any protocol."""
     end = 40 + u16(p, 4)
     if u16(p, 4) == 0:
         end = length(p)
@@ -41,7 +49,7 @@ def ipv6_extension_cut(p):
     offset = 40
     for _step in range(16):
         if kind not in EXTENSIONS:
-            break
+            return offset > 40 and kind != NO_NEXT_HEADER and offset + 2 > end
         if offset + 8 > end:
             return True
         if offset + 8 > captured(p):
@@ -284,14 +292,17 @@ def ipv6_fragment_length_odd(p):
     severity=2,
     suricata=("decoder.ipv6.frag_pkt_too_large",),
     zeek=("excessively_large_fragment",),
-    fires_on=[f"6000 0000 0010 2c40 {ADDRESSES} 1100 fff8 0000 0001 0000 0000 0000 0000"],
+    fires_on=[
+        f"6000 0000 0010 2c40 {ADDRESSES} 1100 fff8 0000 0001 0000 0000 0000 0000",
+        f"6000 0000 0018 0040 {ADDRESSES} 2c00 {PAD_8} 1100 fff0 0000 0001 0000 0000 0000 0000",
+    ],
     silent_on=[f"6000 0000 0010 2c40 {ADDRESSES} 1100 0008 0000 0001 0000 0000 0000 0000"],
 )
 def ipv6_fragment_beyond_largest_packet(p):
-    """Reassembled, the payload would overflow the 16-bit payload length."""
+    """Reassembled, the payload would overflow the 16-bit payload length, which also counts the
+    extension headers before the fragment header."""
     offset = extension(p, FRAGMENT)
-    data = 40 + u16(p, 4) - offset - 8
-    return offset > 0 and bits(u16(p, offset + 2), 3, 13) * 8 + data > 65535
+    return offset > 0 and bits(u16(p, offset + 2), 3, 13) * 8 + u16(p, 4) - 8 > 65535
 
 
 @rule(

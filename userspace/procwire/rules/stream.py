@@ -134,6 +134,16 @@ observed(
     "what the receiver does not.",
 )
 observed(
+    id="stream.data_without_ack",
+    sid=9100465,
+    title="TCP segment with data and neither SYN, RST nor ACK",
+    reference="RFC 9293 3.10.7.4",
+    tier="B",
+    analytics=("AN1949", "AN1962", "AN1999"),
+    rationale="Both ends drop it, so a monitor that takes its data in sees another conversation "
+    "than they do. Sent to many ports it is a scan, which counts as one of NULL segments.",
+)
+observed(
     id="stream.retransmit",
     sid=9100460,
     title="Bytes sent again",

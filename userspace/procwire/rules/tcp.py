@@ -176,13 +176,18 @@ def tcp_syn_with_fin(p):
         SYN_SEGMENT,
         SYN_SEGMENT.replace("5002", "5010"),
         SYN_SEGMENT.replace("5002", "5004"),
+        SYN_SEGMENT.replace("5002", "5000") + " 61",
     ],
 )
 def tcp_probe_flags(p):
     """Every segment after the first SYN carries ACK unless it resets; a closed port answers such a
-    segment and an open one does not, which is what the probe wants to know."""
+    segment and an open one does not, which is what the probe wants to know. With data and neither
+    FIN nor URG it may be a piece of a conversation, which stream.data_without_ack judges."""
     flags = u8(p, 13)
-    return bits(flags, 1, 2) == 0 and bits(flags, 4, 1) == 0
+    if bits(flags, 1, 2) != 0 or bits(flags, 4, 1) == 1:
+        return False
+    bare = length(p) <= bits(u8(p, 12), 4, 4) * 4
+    return bare or bits(flags, 0, 1) == 1 or bits(flags, 5, 1) == 1
 
 
 @rule(

@@ -12,28 +12,28 @@ IPV6 = "6000 0000 0008 1140"
 @rule(
     id="udp.truncated",
     sid=9100302,
-    title="UDP datagram shorter than a UDP header",
-    reference="RFC 768, Format",
+    title="UDP datagram shorter than its header or its length field says",
+    reference="RFC 768, Format and Length",
     layers=("udp_malformed",),
-    suricata=("decoder.udp.hlen_too_small",),
+    suricata=("decoder.udp.hlen_too_small", "decoder.udp.pkt_too_small"),
     zeek=("truncated_header",),
-    fires_on=["0035 0035 0008"],
-    silent_on=["0035 0035 0008 0000"],
+    fires_on=["0035 0035 0008", "0035 0035 0009 0000"],
+    silent_on=["0035 0035 0008 0000", "0035 0035 0007 0000"],
 )
 def udp_datagram_cut(p):
-    """A UDP header has 8 bytes."""
-    return length(p) < 8
+    """A UDP header has 8 bytes, and the IP packet holds all of the datagram."""
+    return length(p) < 8 or u16(p, 4) > length(p)
 
 
 @rule(
     id="udp.len_mismatch",
     sid=9100301,
-    title="UDP length shorter than its header or longer than the IP packet",
+    title="UDP length field that contradicts its header or the IP packet",
     reference="RFC 768, Length",
     layers=("udp_malformed",),
     needs=8,
     at=(4, 2),
-    suricata=("decoder.udp.pkt_too_small", "decoder.udp.len_invalid"),
+    suricata=("decoder.udp.len_invalid",),
     zeek=("UDP_datagram_length_mismatch",),
     fires_on=["0035 0035 0007 0000", "0035 0035 0009 0000"],
     silent_on=[
@@ -45,7 +45,8 @@ def udp_datagram_cut(p):
 )
 def udp_length_wrong(p):
     """The length counts the eight header bytes; zero marks a jumbogram. A packet may be longer than
-    its datagram, never shorter."""
+    its datagram, never shorter; from the header alone nobody can tell whether the field lies or the
+    datagram was cut, so that fault breaks both rules."""
     size = u16(p, 4)
     return size != 0 and (size < 8 or size > length(p))
 

@@ -53,6 +53,13 @@ local function filled(p, offset, count, value)
   return true
 end
 
+local function header_sums(p)
+  local size, total = bits(u8(p, 0), 0, 4) * 4, 0
+  if size > #p then return true end
+  for offset = 0, size - 2, 2 do total = total + u16(p, offset) end
+  return total > 0 and total % 0xFFFF == 0
+end
+
 local EXTENSIONS = {
   [0] = true, [43] = true, [44] = true, [51] = true,
   [60] = true, [135] = true, [139] = true, [140] = true,
@@ -274,6 +281,7 @@ local NONE = "-"
 
 local ETHERNET_HEADER, TAG_SIZE, MOST_TAGS = 14, 4, 4
 local PPPOE_SESSION, MPLS, MOST_LABELS = 0x8864, { [0x8847] = true, [0x8848] = true }, 16
+local FABRIC_PATH, FABRIC_PATH_TAG = 0x8903, 2
 local PPP_NETWORKS = { [0x0021] = 0x0800, [0x0057] = 0x86DD }
 local LABELLED = { [4] = 0x0800, [6] = 0x86DD }
 local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
@@ -537,6 +545,10 @@ local function examine_frame(frame)
     at = at + TAG_SIZE
   end
   local whole = frame
+  if kind == FABRIC_PATH then
+    examine("ethernet", frame, "")
+    return examine_frame(sub(frame, at + FABRIC_PATH_TAG + 1))
+  end
   if kind == PPPOE_SESSION then
     kind, at, whole = inside_pppoe(frame, at)
   elseif MPLS[kind] then

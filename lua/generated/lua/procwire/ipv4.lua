@@ -53,6 +53,13 @@ local function filled(p, offset, count, value)
   return true
 end
 
+local function header_sums(p)
+  local size, total = bits(u8(p, 0), 0, 4) * 4, 0
+  if size > #p then return true end
+  for offset = 0, size - 2, 2 do total = total + u16(p, offset) end
+  return total > 0 and total % 0xFFFF == 0
+end
+
 local EXTENSIONS = {
   [0] = true, [43] = true, [44] = true, [51] = true,
   [60] = true, [135] = true, [139] = true, [140] = true,
@@ -204,10 +211,12 @@ local ONE_RULE = true
 local RULES = { ipv4 = {} }
 
 do
--- ipv4.opt_malformed: Malformed IPv4 option (RFC 791 3.1, Options; RFC 7126)
+-- ipv4.opt_malformed: Malformed IPv4 option (RFC 791 3.1, Options; RFC 1108; RFC 2113; RFC 7126)
+local ipv4_option_malformed_FOUR_BYTE_OPTIONS = { [136] = true, [148] = true }
 local ipv4_option_malformed_ROUTE_OPTIONS = { [7] = true, [131] = true, [137] = true }
+local ipv4_option_malformed_SECURITY_OPTIONS = { [130] = true, [133] = true }
 local function ipv4_option_malformed(p, outer)
-  local end_, kind, offset, size
+  local end_, kind, offset, pointer, size
   if #p < 21 then return false end
   end_ = (bits(u8(p, 0), 0, 4) * 4)
   offset = 20
@@ -231,13 +240,17 @@ local function ipv4_option_malformed(p, outer)
       if ((size < 2) or ((offset + size) > end_)) then
         do return true end
       end
-      if ((kind == 148) and (size ~= 4)) then
+      if ((ipv4_option_malformed_FOUR_BYTE_OPTIONS[kind] == true) and (size ~= 4)) then
         do return true end
       end
-      if ((ipv4_option_malformed_ROUTE_OPTIONS[kind] == true) and ((size % 4) ~= 3)) then
+      if ((ipv4_option_malformed_SECURITY_OPTIONS[kind] == true) and (size < 3)) then
         do return true end
       end
-      if ((kind == 68) and (size < 4)) then
+      pointer = u8(p, (offset + 2))
+      if ((ipv4_option_malformed_ROUTE_OPTIONS[kind] == true) and (((size % 4) ~= 3) or (pointer < 4))) then
+        do return true end
+      end
+      if ((kind == 68) and ((size < 4) or (pointer < 5))) then
         do return true end
       end
     end
@@ -324,13 +337,17 @@ end
 do
 -- ipv4.martian_src: IPv4 source address that no host can have (RFC 1122 3.2.1.3; RFC 6890)
 local function ipv4_source_is_martian(p, outer)
-  local network
+  local martian, network
   if #p < 20 then return false end
   network = u8(p, 12)
+  martian = ((network >= 224) or ((network == 0) and (u32(p, 12) ~= 0)))
   if (network == 127) then
-    do return (u8(p, 16) ~= 127) end
+    martian = (u8(p, 16) ~= 127)
   end
-  do return ((network >= 224) or ((network == 0) and (u32(p, 12) ~= 0))) end
+  if ((240 <= network and network < 255) and (u8(p, 9) == 6) and (bits(u16(p, 6), 0, 13) == 0)) then
+    martian = (bits(u8(p, ((bits(u8(p, 0), 0, 4) * 4) + 13)), 4, 1) == 0)
+  end
+  do return (martian and header_sums(p)) end
 end
 RULES.ipv4[#RULES.ipv4 + 1] = { 9100110, ipv4_source_is_martian }
 end
@@ -351,7 +368,7 @@ do
 -- ipv4.ttl_zero: IPv4 time to live is zero (RFC 1122 3.2.1.7)
 local function ipv4_ttl_zero(p, outer)
   if #p < 20 then return false end
-  do return (u8(p, 8) == 0) end
+  do return ((u8(p, 8) == 0) and header_sums(p)) end
 end
 RULES.ipv4[#RULES.ipv4 + 1] = { 9100112, ipv4_ttl_zero }
 end
@@ -378,6 +395,7 @@ local NONE = "-"
 
 local ETHERNET_HEADER, TAG_SIZE, MOST_TAGS = 14, 4, 4
 local PPPOE_SESSION, MPLS, MOST_LABELS = 0x8864, { [0x8847] = true, [0x8848] = true }, 16
+local FABRIC_PATH, FABRIC_PATH_TAG = 0x8903, 2
 local PPP_NETWORKS = { [0x0021] = 0x0800, [0x0057] = 0x86DD }
 local LABELLED = { [4] = 0x0800, [6] = 0x86DD }
 local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
@@ -641,6 +659,10 @@ local function examine_frame(frame)
     at = at + TAG_SIZE
   end
   local whole = frame
+  if kind == FABRIC_PATH then
+    examine("ethernet", frame, "")
+    return examine_frame(sub(frame, at + FABRIC_PATH_TAG + 1))
+  end
   if kind == PPPOE_SESSION then
     kind, at, whole = inside_pppoe(frame, at)
   elseif MPLS[kind] then

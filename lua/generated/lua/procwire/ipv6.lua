@@ -53,6 +53,13 @@ local function filled(p, offset, count, value)
   return true
 end
 
+local function header_sums(p)
+  local size, total = bits(u8(p, 0), 0, 4) * 4, 0
+  if size > #p then return true end
+  for offset = 0, size - 2, 2 do total = total + u16(p, offset) end
+  return total > 0 and total % 0xFFFF == 0
+end
+
 local EXTENSIONS = {
   [0] = true, [43] = true, [44] = true, [51] = true,
   [60] = true, [135] = true, [139] = true, [140] = true,
@@ -371,11 +378,10 @@ end
 do
 -- ipv6.frag_too_large: IPv6 fragment reaches beyond 65535 bytes (RFC 8200 4.5)
 local function ipv6_fragment_beyond_largest_packet(p, outer)
-  local data, offset
+  local offset
   if #p < 48 then return false end
   offset = extension(p, 44)
-  data = (((40 + u16(p, 4)) - offset) - 8)
-  do return ((offset > 0) and (((bits(u16(p, (offset + 2)), 3, 13) * 8) + data) > 65535)) end
+  do return ((offset > 0) and ((((bits(u16(p, (offset + 2)), 3, 13) * 8) + u16(p, 4)) - 8) > 65535)) end
 end
 RULES.ipv6[#RULES.ipv6 + 1] = { 9100210, ipv6_fragment_beyond_largest_packet }
 end
@@ -472,6 +478,7 @@ local NONE = "-"
 
 local ETHERNET_HEADER, TAG_SIZE, MOST_TAGS = 14, 4, 4
 local PPPOE_SESSION, MPLS, MOST_LABELS = 0x8864, { [0x8847] = true, [0x8848] = true }, 16
+local FABRIC_PATH, FABRIC_PATH_TAG = 0x8903, 2
 local PPP_NETWORKS = { [0x0021] = 0x0800, [0x0057] = 0x86DD }
 local LABELLED = { [4] = 0x0800, [6] = 0x86DD }
 local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
@@ -735,6 +742,10 @@ local function examine_frame(frame)
     at = at + TAG_SIZE
   end
   local whole = frame
+  if kind == FABRIC_PATH then
+    examine("ethernet", frame, "")
+    return examine_frame(sub(frame, at + FABRIC_PATH_TAG + 1))
+  end
   if kind == PPPOE_SESSION then
     kind, at, whole = inside_pppoe(frame, at)
   elseif MPLS[kind] then

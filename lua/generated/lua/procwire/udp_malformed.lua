@@ -53,6 +53,13 @@ local function filled(p, offset, count, value)
   return true
 end
 
+local function header_sums(p)
+  local size, total = bits(u8(p, 0), 0, 4) * 4, 0
+  if size > #p then return true end
+  for offset = 0, size - 2, 2 do total = total + u16(p, offset) end
+  return total > 0 and total % 0xFFFF == 0
+end
+
 local EXTENSIONS = {
   [0] = true, [43] = true, [44] = true, [51] = true,
   [60] = true, [135] = true, [139] = true, [140] = true,
@@ -204,7 +211,7 @@ local ONE_RULE = true
 local RULES = { udp_malformed = {} }
 
 do
--- udp.len_mismatch: UDP length shorter than its header or longer than the IP packet (RFC 768, Length)
+-- udp.len_mismatch: UDP length field that contradicts its header or the IP packet (RFC 768, Length)
 local function udp_length_wrong(p, outer)
   local size
   if #p < 8 then return false end
@@ -215,9 +222,9 @@ RULES.udp_malformed[#RULES.udp_malformed + 1] = { 9100301, udp_length_wrong }
 end
 
 do
--- udp.truncated: UDP datagram shorter than a UDP header (RFC 768, Format)
+-- udp.truncated: UDP datagram shorter than its header or its length field says (RFC 768, Format and Length)
 local function udp_datagram_cut(p, outer)
-  do return (length(p) < 8) end
+  do return ((length(p) < 8) or (u16(p, 4) > length(p))) end
 end
 RULES.udp_malformed[#RULES.udp_malformed + 1] = { 9100302, udp_datagram_cut }
 end
@@ -235,6 +242,7 @@ local NONE = "-"
 
 local ETHERNET_HEADER, TAG_SIZE, MOST_TAGS = 14, 4, 4
 local PPPOE_SESSION, MPLS, MOST_LABELS = 0x8864, { [0x8847] = true, [0x8848] = true }, 16
+local FABRIC_PATH, FABRIC_PATH_TAG = 0x8903, 2
 local PPP_NETWORKS = { [0x0021] = 0x0800, [0x0057] = 0x86DD }
 local LABELLED = { [4] = 0x0800, [6] = 0x86DD }
 local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
@@ -498,6 +506,10 @@ local function examine_frame(frame)
     at = at + TAG_SIZE
   end
   local whole = frame
+  if kind == FABRIC_PATH then
+    examine("ethernet", frame, "")
+    return examine_frame(sub(frame, at + FABRIC_PATH_TAG + 1))
+  end
   if kind == PPPOE_SESSION then
     kind, at, whole = inside_pppoe(frame, at)
   elseif MPLS[kind] then
