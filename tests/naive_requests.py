@@ -6,7 +6,7 @@ import functools
 
 from scapy.layers.dhcp import BOOTP
 from scapy.layers.dns import DNS
-from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.layers.ntp import NTPHeader
@@ -18,6 +18,26 @@ SERVICES = (7, 13, 17, 19, 37, 111, 161, 389, 1812, 1813, 3283, 11211)
 @functools.cache
 def _parsed(frame):
     return Ether(frame)
+
+
+def conversations(packet):
+    """(check, question, whether this is the answer) of each message in a packet."""
+    if TCP in packet and 502 in (packet[TCP].sport, packet[TCP].dport):
+        return list(_modbus(packet))
+    found = conversation(packet)
+    return [found] if found is not None else []
+
+
+def _modbus(packet):
+    answer = packet[TCP].sport == 502
+    here, there = (packet[IP].src, packet[TCP].sport), (packet[IP].dst, packet[TCP].dport)
+    messages = bytes(packet[TCP].payload)
+    while messages:
+        size = 6 + int.from_bytes(messages[4:6], "big")
+        asked = messages[:2], messages[6], messages[7] % 128
+        ends = (there, here) if answer else (here, there)
+        yield "modbus.unsolicited_response", (*ends, *asked), answer
+        messages = messages[size:]
 
 
 def conversation(packet):
@@ -69,9 +89,7 @@ def unsolicited(packets, warm_up):
         packet = _parsed(frame)
         start = time if start is None else start
         broken = set()
-        found = conversation(packet)
-        if found is not None:
-            check, question, answer = found
+        for check, question, answer in conversations(packet):
             key = check, question
             if not answer:
                 asked[key] = time

@@ -37,7 +37,7 @@ _UDP_HEADER = 8
 
 
 @fused
-def _pair(kind: int, source: Source, row: int, asks: bool, what: np.uint64) -> np.uint64:
+def pair_of(kind: int, source: Source, row: int, asks: bool, what: np.uint64) -> np.uint64:
     """The question `what` between the ends of a datagram; asks: whether it goes to the server."""
     packets = source.packets
     client_hi = packets.src_hi[row] if asks else packets.dst_hi[row]
@@ -76,9 +76,9 @@ def on_datagram(state: State, source: Source, row: int, columns: FlowColumns) ->
         elif u8(p, _UDP_HEADER) == 2:
             check(state, DHCP, name, row, columns)
     elif to_port in SERVICES:
-        ask(state, _pair(DATAGRAM, source, row, True, np.uint64(to_port)))
+        ask(state, pair_of(DATAGRAM, source, row, True, np.uint64(to_port)))
     elif from_port in SERVICES and not _is_group(packets.dst_hi[row], packets.dst_lo[row]):
-        asked = _pair(DATAGRAM, source, row, False, np.uint64(from_port))
+        asked = pair_of(DATAGRAM, source, row, False, np.uint64(from_port))
         check(state, DATAGRAM, asked, row, columns)
 
 
@@ -90,9 +90,9 @@ def _on_dns(state: State, source: Source, row: int, columns: FlowColumns) -> Non
         return
     number, answers = np.uint64(u16(p, _UDP_HEADER)), u8(p, _UDP_HEADER + 2) & 0x80 != 0
     if not answers and source.packets.dst_port[row] == _PORT_DNS:
-        ask(state, _pair(DNS, source, row, True, number))
+        ask(state, pair_of(DNS, source, row, True, number))
     elif answers and source.packets.src_port[row] == _PORT_DNS:
-        check(state, DNS, _pair(DNS, source, row, False, number), row, columns)
+        check(state, DNS, pair_of(DNS, source, row, False, number), row, columns)
 
 
 @fused
@@ -104,14 +104,14 @@ def _on_ntp(state: State, source: Source, row: int, columns: FlowColumns) -> Non
         return
     mode = u8(p, _UDP_HEADER) & 7
     if mode == _NTP_CLIENT and p.captured >= _UDP_HEADER + 48:
-        ask(state, _pair(NTP, source, row, True, u64(p, _UDP_HEADER + 40)))
+        ask(state, pair_of(NTP, source, row, True, u64(p, _UDP_HEADER + 40)))
     elif mode == _NTP_SERVER and p.captured >= _UDP_HEADER + 48:
-        asked = _pair(NTP, source, row, False, u64(p, _UDP_HEADER + 24))
+        asked = pair_of(NTP, source, row, False, u64(p, _UDP_HEADER + 24))
         check(state, NTP, asked, row, columns)
     elif mode in (_NTP_CONTROL, _NTP_PRIVATE):
         at = _UDP_HEADER + 1 if mode == _NTP_CONTROL else _UDP_HEADER
         answers = u8(p, at) & _NTP_RESPONSE != 0
-        name = _pair(NTP, source, row, not answers, np.uint64(mode))
+        name = pair_of(NTP, source, row, not answers, np.uint64(mode))
         if answers:
             check(state, NTP, name, row, columns)
         else:

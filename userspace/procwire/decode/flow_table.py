@@ -49,6 +49,7 @@ END = np.dtype(
         ("acknowledged", "u4"),  # the highest acknowledgement it sent
         ("reset", "u4"),  # sequence number of its reset, where RESET_SEEN
         ("sent", "u1"),  # SENT_ bits
+        ("speaks", "u1"),  # layer of its first payload, 0 if that is not known
     ],
     align=True,
 )
@@ -59,8 +60,10 @@ FREE, DATAGRAMS, MIDSTREAM, SYN_SENT, SYN_RECEIVED, ESTABLISHED, CLOSING, CLOSED
 CLOSED both. MIDSTREAM: its beginning was not seen."""
 
 FROM_SYN, TOLD_STRAY, FAST_OPEN, GUESSED, COUNTED = 1, 2, 4, 8, 16
+MISMATCH_TOLD, TLS_ASKED, TLS_DUE = 32, 64, 128
 """Marks of a flow: seen from its SYN; a stray was reported; offers TCP fast open (RFC 7413); an
-end was taken as established without its SYN being seen; counted for the capture's health."""
+end was taken as established without its SYN being seen; counted for the capture's health; that
+protocols contradict each other was reported; STARTTLS was asked for; it was granted."""
 
 SENT_SYN, SENT_FIN, SENT_RESET = 1, 2, 4
 
@@ -232,3 +235,4 @@ def begin(table: FlowTable, slot: int, state: int, sender: int, time: int) -> No
         end.acknowledged = 0
         end.reset = 0
         end.sent = 0
+        end.speaks = 0

@@ -28,6 +28,8 @@ OBSERVATIONS = (
     "dns.unsolicited_response",
     "ntp.unsolicited",
     "dhcp.unsolicited_or_rogue",
+    "modbus.unsolicited_response",
+    "app.protocol_mismatch",
 )
 """The checks, from the lowest bit on."""
 
@@ -57,6 +59,8 @@ OBSERVATIONS = (
     UNSOLICITED_DNS,
     UNSOLICITED_NTP,
     UNSOLICITED_DHCP,
+    UNSOLICITED_MODBUS,
+    PROTOCOL_MISMATCH,
 ) = (1 << _bit for _bit in range(len(OBSERVATIONS)))
 
 REPEATED = 1 << len(OBSERVATIONS)

@@ -20,6 +20,7 @@ from procwire.decode.observations import (
     UNSOLICITED_DHCP,
     UNSOLICITED_DNS,
     UNSOLICITED_ECHO_REPLY,
+    UNSOLICITED_MODBUS,
     UNSOLICITED_NTP,
 )
 from procwire.decode.source import FlowColumns, Source
@@ -36,8 +37,8 @@ MEMORY = np.dtype([("name", "u8"), ("time", "i8"), ("holder", "u8"), ("before", 
 before: link addresses that hold it now and held it before, 0 if unknown."""
 
 # Kinds of questions. Each has a bit of observations.py for an answer that lacks it.
-KINDS = ("arp", "neighbour", "echo", "datagram", "dns", "ntp", "dhcp")
-ARP, NEIGHBOUR, ECHO, DATAGRAM, DNS, NTP, DHCP = range(len(KINDS))
+KINDS = ("arp", "neighbour", "echo", "datagram", "dns", "ntp", "dhcp", "modbus")
+ARP, NEIGHBOUR, ECHO, DATAGRAM, DNS, NTP, DHCP, MODBUS = range(len(KINDS))
 _UNASKED = (
     ARP_UNSOLICITED_REPLY,
     UNSOLICITED_ADVERTISEMENT,
@@ -46,6 +47,7 @@ _UNASKED = (
     UNSOLICITED_DNS,
     UNSOLICITED_NTP,
     UNSOLICITED_DHCP,
+    UNSOLICITED_MODBUS,
 )
 BINDING, ROUTER = len(KINDS), len(KINDS) + 1
 """Names of what is no question: who holds an address, who is a router."""

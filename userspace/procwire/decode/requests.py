@@ -11,6 +11,7 @@ import numpy as np
 
 from procwire import layers
 from procwire.decode.datagram_requests import on_datagram
+from procwire.decode.modbus_requests import on_modbus
 from procwire.decode.observations import (
     ARP_IP_MAC_FLIP,
     NEW_ROUTER,
@@ -96,6 +97,7 @@ def _answer(state: State, source: Source, columns: FlowColumns) -> None:
             figures[CLOCK] = time
         transport = packets.transport[row]
         if transport == layers.TCP:
+            on_modbus(state, source, row, columns)
             continue
         if packets.network[row] == layers.ARP:
             _on_arp(state, layer_of(source, row), row, columns)

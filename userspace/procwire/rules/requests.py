@@ -95,3 +95,13 @@ observed(
     rationale="An answer has the transaction id of its request; a server that answers without one "
     "tries to set addresses, routes or name servers.",
 )
+observed(
+    id="modbus.unsolicited_response",
+    sid=9101161,
+    title="Modbus response to no request",
+    reference="Modbus messaging on TCP/IP V1.0b 3.1.3, 4.2",
+    tier="B",
+    suricata=("app.modbus.unsolicited_response",),
+    rationale="A device only ever answers. A response that nobody asked for is injected, to show "
+    "an operator other values than the process has, or its request took another way.",
+)

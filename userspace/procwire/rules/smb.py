@@ -17,6 +17,8 @@ NEGOTIATE_1, DIALECT = 0x72, 2
 # Locking, Open, Read, Write, Session Setup, Logoff, Tree Connect, NT Create (MS-CIFS 2.2.3.4).
 CHAINED = (0x24, 0x2D, 0x2E, 0x2F, 0x73, 0x74, 0x75, 0xA2)
 NO_MORE = 0xFF
+# Transactions, of which each piece says where in the whole it belongs (MS-CIFS 2.2.4.62, 2.2.4.63).
+NT_TRANSACT, NT_TRANSACT_MORE, NT_WORDS = 0xA0, 0xA1, 18
 # Reads and writes may carry more than 16 bits count (MS-SMB 2.2.4.2, 2.2.4.3).
 UNCOUNTED = (0x2E, 0x2F)
 
@@ -64,6 +66,8 @@ def part_2(command: int, body: str, flags: int = 0, following: int = 0) -> str:
     return f"fe534d42 4000 0000 00000000 {text} {'00' * 40} {body}"
 
 
+# The last byte of 37.
+NT_PIECE = f"12 000000 00000000 25000000 {'00' * 12} 01000000 47000000 24000000 00"
 NEGOTIATE_REQUEST = smb_1(NEGOTIATE_1, "00 0c00 02 4e54204c4d20302e313200")
 CLOSE_REQUEST = f"1800 0000 00000000 {'ff' * 16}"
 ECHO_REQUEST = part_2(13, "0400 0000")
@@ -97,6 +101,8 @@ DIALECTS = f"2400 0200 {'00' * 32} 0202 1002"
         smb_1(0x74, "02 74 00 2700 0000 02 ff 00 0000 0000"),
         smb_1(0x73, "02 75 00 2000 0000"),
         smb_1(0x73, "02 75 00 9000 0000"),
+        smb_1(0xA1, f"{NT_PIECE.replace('2400', '2500')} 0100 61"),
+        smb_1(0xA0, f"{NT_PIECE.replace('4700', '4800')} 0100 61", flags=0x98),
         f"{message(ECHO_REQUEST)} 00000020 ff534d42",
         message(f"fe534d42 4000 {'00' * 40}"),
         message(part_2(13, "0400 0000").replace("4000", "4100", 1)),
@@ -118,6 +124,7 @@ DIALECTS = f"2400 0200 {'00' * 32} 0202 1002"
         smb_1(0xA0, "00 0000", flags=0x98),
         smb_1(0x73, "02 75 00 2700 0000 04 ff 00 0000 0000 0000 0000"),
         smb_1(0x2E, "02 ff 00 0000 0900 61", flags=0x98),
+        smb_1(0xA1, f"{NT_PIECE} 0100 61"),
         "0000ffff ff534d42",
         message(ECHO_REQUEST),
         f"{message(ECHO_REQUEST)} {NEGOTIATE_REQUEST}",
@@ -173,6 +180,13 @@ def smb_structure_wrong(p):
                         if dialect_end == dialect + 1:
                             return True
                         dialect = dialect_end + 1
+                replies = command == NT_TRANSACT and u8(p, start + FLAGS_1) >= REPLY
+                if (replies or command == NT_TRANSACT_MORE) and u8(p, part) >= NT_WORDS:
+                    total = u32_little(p, part + 8)
+                    count = u32_little(p, part + 24)
+                    place = u32_little(p, part + 32)
+                    if place + count > total or u32_little(p, part + 28) + count > size:
+                        return True
                 following = u8(p, part + 1)
                 if command not in CHAINED or data < part + 7 or following == NO_MORE:
                     break

@@ -2170,7 +2170,7 @@ local smb_structure_wrong_BODIES = { [36] = true, [131097] = true, [262148] = tr
 local smb_structure_wrong_CHAINED = { [36] = true, [45] = true, [46] = true, [47] = true, [115] = true, [116] = true, [117] = true, [162] = true }
 local smb_structure_wrong_UNCOUNTED = { [46] = true, [47] = true }
 local function smb_structure_wrong(p, outer)
-  local at, body, command, count, data, dialect, dialect_end, direction, end_, field, following, name_end, part, part_end, protocol, sent, size, start
+  local at, body, command, count, data, dialect, dialect_end, direction, end_, field, following, name_end, part, part_end, place, protocol, replies, sent, size, start, total
   if #p < 8 then return false end
   at = 0
   for _message = 0, 15, 1 do
@@ -2220,6 +2220,15 @@ local function smb_structure_wrong(p, outer)
               do return true end
             end
             dialect = (dialect_end + 1)
+          end
+        end
+        replies = ((command == 160) and (u8(p, (start + 9)) >= 128))
+        if ((replies or (command == 161)) and (u8(p, part) >= 18)) then
+          total = u32_little(p, (part + 8))
+          count = u32_little(p, (part + 24))
+          place = u32_little(p, (part + 32))
+          if (((place + count) > total) or ((u32_little(p, (part + 28)) + count) > size)) then
+            do return true end
           end
         end
         following = u8(p, (part + 1))

@@ -1,0 +1,125 @@
+"""Protocols that contradict their port or their peer, and STARTTLS without TLS."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from naive_spoken import contradiction
+from procwire.capture.batch import ETHERNET, PacketBatch
+from procwire.config import FlowSettings
+from procwire.decode.frame import decode
+from procwire.examples import IPV4_TEMPLATE, LINK, PROTOCOLS, ipv4
+from procwire.observe import Observer
+from procwire.rules import all_rules
+
+CLIENT_PORT = 40000
+SYN, SYN_ACK, DATA = 0x02, 0x12, 0x18
+TURNED = IPV4_TEMPLATE[:12] + IPV4_TEMPLATE[16:20] + IPV4_TEMPLATE[12:16]
+
+HELLO = bytes.fromhex("16030100050100000100")
+REQUEST, RESPONSE = b"GET / HTTP/1.1\r\n", b"HTTP/1.1 400 Bad Request\r\n"
+CONNECT, CONNECTED = b"CONNECT a:443 HTTP/1.1\r\n", b"HTTP/1.1 200 OK\r\n"
+BANNER = b"SSH-2.0-OpenSSH_9.7\r\n"
+NEGOTIATE = bytes.fromhex("00000023ff534d4272") + bytes(30)
+GREETING, EHLO, ABLE = b"220 mail ESMTP\r\n", b"EHLO a\r\n", b"250 STARTTLS\r\n"
+STARTTLS, READY, REFUSED = b"STARTTLS\r\n", b"220 ready\r\n", b"454 not now\r\n"
+UNKNOWN = b"\x81\x02\x03\x04 anything else"
+PAYLOADS = (
+    *(HELLO, REQUEST, RESPONSE, CONNECT, CONNECTED, BANNER, NEGOTIATE),
+    *(GREETING, EHLO, ABLE, STARTTLS, READY, REFUSED, UNKNOWN, b"starttls\n"),
+)
+MAIL = [(False, GREETING), (True, EHLO), (False, ABLE), (True, STARTTLS)]
+
+
+def segment(port: int, client: bool, flags: int, numbers: tuple[int, int], payload=b"") -> bytes:
+    ports = (CLIENT_PORT, port) if client else (port, CLIENT_PORT)
+    header = struct.pack(">HHIIBBHHH", *ports, *numbers, 0x50, flags, 1024, 0, 0)
+    addresses = IPV4_TEMPLATE if client else TURNED
+    return LINK + b"\x08\0" + ipv4(addresses, PROTOCOLS["tcp"], header + payload)
+
+
+def connection(port: int, payloads: list[tuple[bool, bytes]]) -> list[bytes]:
+    """Frames of a handshake and of the payloads, each in a segment of its own."""
+    frames = [segment(port, True, SYN, (99, 0)), segment(port, False, SYN_ACK, (499, 100))]
+    following = {True: 100, False: 500}
+    for client, payload in payloads:
+        numbers = following[client], following[not client]
+        frames.append(segment(port, client, DATA, numbers, payload))
+        following[client] += len(payload)
+    return frames
+
+
+def told(frames: list[bytes], check: str = "app.protocol_mismatch") -> list[int]:
+    """The frames in which the check is found."""
+    sizes = np.array([len(frame) for frame in frames], np.int32)
+    batch = PacketBatch(
+        data=np.frombuffer(b"".join(frames), np.uint8),
+        start=np.cumsum(sizes, dtype=np.int64) - sizes,
+        captured=sizes,
+        length=sizes,
+        time=np.arange(len(frames), dtype=np.int64),
+        link=np.full(len(frames), ETHERNET, np.uint16),
+        first=1,
+    )
+    findings = Observer(FlowSettings(capacity=1024)).update(batch, decode(batch))
+    return [int(row["row"]) for row in findings if all_rules()[row["rule"]].id == check]
+
+
+@pytest.mark.parametrize(
+    ("port", "payloads", "wrong"),
+    [
+        (22, [(True, REQUEST), (False, BANNER)], 0),
+        (8022, [(True, REQUEST), (False, BANNER)], 1),
+        (80, [(True, HELLO)], 0),
+        (443, [(True, REQUEST)], 0),
+        (443, [(True, BANNER)], 0),
+        (445, [(False, BANNER)], 0),
+        (8080, [(True, HELLO), (False, RESPONSE)], 1),
+        (25, [(True, REQUEST)], 0),
+        (25, [(False, GREETING), (True, HELLO)], 1),
+        (25, [*MAIL, (False, READY), (True, EHLO)], 5),
+        (25, [*MAIL, (False, READY), (False, RESPONSE)], 5),
+        (465, [(False, GREETING), (True, HELLO)], 1),
+    ],
+)
+def test_what_contradicts_its_port_or_its_peer_is_told_once(port, payloads, wrong):
+    assert told(connection(port, payloads)) == [2 + wrong]
+
+
+@pytest.mark.parametrize(
+    ("port", "payloads"),
+    [
+        (80, [(True, REQUEST), (False, RESPONSE)]),
+        (8443, [(True, REQUEST), (False, RESPONSE)]),
+        (3389, [(True, HELLO), (False, HELLO)]),
+        (8080, [(True, CONNECT), (False, CONNECTED), (True, HELLO), (False, HELLO)]),
+        (80, [(True, UNKNOWN), (False, HELLO[:3])]),
+        (25, [*MAIL, (False, READY), (True, HELLO), (False, HELLO)]),
+        (25, [*MAIL, (False, REFUSED), (True, EHLO)]),
+        (465, [(False, GREETING), (True, EHLO)]),
+    ],
+)
+def test_what_agrees_is_not(port, payloads):
+    assert told(connection(port, payloads)) == []
+
+
+def test_without_its_beginning_a_connection_says_nothing():
+    assert told(connection(22, [(True, REQUEST), (False, RESPONSE)])[2:]) == []
+
+
+def test_a_reply_that_is_sent_again_is_not_what_follows_starttls():
+    frames = connection(25, [*MAIL, (False, READY)])
+    assert told([*frames, frames[-1]]) == []
+
+
+@given(
+    st.sampled_from((22, 25, 80, 443, 445, 465, 587, 993, 2525, 8080)),
+    st.lists(st.tuples(st.booleans(), st.sampled_from(PAYLOADS)), max_size=8),
+)
+def test_equals_its_twin(port, payloads):
+    place = contradiction(port, payloads)
+    assert told(connection(port, payloads)) == ([] if place is None else [2 + place])

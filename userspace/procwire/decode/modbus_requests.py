@@ -1,0 +1,42 @@
+"""Which Modbus requests are answered: the transaction of a response has to be that of a request
+(Modbus messaging on TCP/IP V1.0b 3.1.3), so a device that speaks unasked, or to a question of
+someone else's, is seen.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from procwire.decode.datagram_requests import pair_of
+from procwire.decode.request_table import MODBUS, State, ask, check, layer_of
+from procwire.decode.source import FlowColumns, Source
+from procwire.jit import fused
+from procwire.words import u8, u16
+
+_PORT = 502
+_HEADER, _COUNTED_FROM, _FEWEST, _MOST = 8, 6, 2, 254
+_MOST_MESSAGES = 16
+_FUNCTION = 0x7F  # the highest bit tells an exception
+
+
+@fused
+def on_modbus(state: State, source: Source, row: int, columns: FlowColumns) -> None:
+    """Remember what the messages in TCP packet `row` ask, or check what they answer."""
+    packets = source.packets
+    asks, answers = packets.dst_port[row] == _PORT, packets.src_port[row] == _PORT
+    if asks == answers or packets.payload[row] == 0:
+        return
+    p = layer_of(source, row)
+    at = p.length - int(packets.payload[row])
+    for _message in range(_MOST_MESSAGES):
+        counted = u16(p, at + 4)
+        if at + _HEADER > p.captured or u16(p, at + 2) != 0 or not _FEWEST <= counted <= _MOST:
+            return
+        # Transaction, unit, function.
+        what = u16(p, at) << 16 | u8(p, at + 6) << 8 | u8(p, at + 7) & _FUNCTION
+        name = pair_of(MODBUS, source, row, asks, np.uint64(what))
+        if asks:
+            ask(state, name)
+        else:
+            check(state, MODBUS, name, row, columns)
+        at += _COUNTED_FROM + counted

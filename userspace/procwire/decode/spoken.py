@@ -1,0 +1,129 @@
+"""Which protocol each end of a TCP connection speaks, and whether its port and its peer agree.
+
+The first payload of an end counts, of a connection whose SYN was seen: later bytes may look like
+anything. What application.py knows by its first bytes is compared; what it does not know is no
+evidence. After STARTTLS (RFC 3207 section 4) the next payload counts once more: it has to be TLS.
+"""
+
+from __future__ import annotations
+
+from procwire.decode.columns import span_at
+from procwire.decode.flow_table import (
+    MISMATCH_TOLD,
+    SENT_SYN,
+    TLS_ASKED,
+    TLS_DUE,
+    FlowTable,
+    Record,
+)
+from procwire.decode.observations import OUT_OF_WINDOW, RETRANSMIT
+from procwire.decode.source import FlowColumns, Source
+from procwire.jit import fused
+from procwire.layers import HTTP1, SMB, SMTP, SSH, TLS
+from procwire.words import Span, folded, span, u8, u32
+
+_KNOWN_BY_BYTES = (HTTP1, TLS, SSH, SMB, SMTP)
+# IANA, Service Name and Transport Protocol Port Number Registry: what these ports carry.
+_SERVICES = (
+    (22, SSH),
+    (25, SMTP),
+    (80, HTTP1),
+    (139, SMB),
+    (443, TLS),
+    (445, SMB),
+    (465, TLS),
+    (587, SMTP),
+    (636, TLS),
+    (853, TLS),
+    (989, TLS),
+    (990, TLS),
+    (992, TLS),
+    (993, TLS),
+    (995, TLS),
+)
+_NOTHING = 0
+_ORIGINATOR = 0
+_HEADER_NEEDED = 5  # bytes by which a TLS record is known
+_STARTTLS = folded(span(b"starttls"), 0, 8)
+_LINE_FEED, _CARRIAGE_RETURN = 10, 13
+_READY = int.from_bytes(b"220", "big")
+_REFUSED_FROM = 0x34  # "4", as codes of failures begin with it or "5"
+
+
+@fused
+def contradicts(
+    table: FlowTable, slot: int, source: Source, row: int, columns: FlowColumns
+) -> bool:
+    """Enter what TCP packet `row` of the flow in `slot` speaks; whether that is what its port does
+    not carry or its peer does not speak. Told once of a flow."""
+    packets, flow = source.packets, table.flows[slot]
+    if packets.payload[row] == 0 or flow.marks & MISMATCH_TOLD:
+        return False
+    side = int(columns.sender[row]) ^ int(flow.origin)
+    end, peer = table.ends[slot, side], table.ends[slot, 1 - side]
+    message = _message_of(source, row)
+    layer = _layer_of(source, row)
+    wrong = False
+    if flow.marks & TLS_DUE:
+        if columns.observed[row] & (RETRANSMIT | OUT_OF_WINDOW) == 0:
+            flow.marks &= ~TLS_DUE
+            wrong = message.captured >= min(_HEADER_NEEDED, message.length) and layer != TLS
+    elif layer == SMTP:
+        _on_mail_line(flow, message, columns.sender[row] == _ORIGINATOR)
+    if end.sent & SENT_SYN and packets.seq[row] == (end.initial + 1) & 0xFFFFFFFF:
+        end.speaks = layer
+        if layer in _KNOWN_BY_BYTES:
+            service = packets.dst_port[row]
+            if columns.sender[row] != _ORIGINATOR:
+                service = packets.src_port[row]
+            wrong |= _is_foreign(int(service), layer)
+            wrong |= peer.speaks in _KNOWN_BY_BYTES and peer.speaks != layer
+    if wrong:
+        flow.marks |= MISMATCH_TOLD
+    return wrong
+
+
+@fused
+def _layer_of(source: Source, row: int) -> int:
+    """The layer of the message that a segment's payload begins with, or _NOTHING."""
+    below = int(source.span[row])
+    if below < 0 or below + 1 >= source.spans.outer.size or source.spans.outer[below + 1] != below:
+        return _NOTHING
+    return int(source.spans.layer[below + 1])
+
+
+@fused
+def _message_of(source: Source, row: int) -> Span:
+    """The payload of a segment, empty where its bytes are elsewhere."""
+    segment = span_at(source.data, source.spans, int(source.span[row]))
+    header = segment.length - int(source.packets.payload[row])
+    captured = max(segment.captured - header, 0)
+    return Span(segment.data, segment.start + header, captured, segment.length - header)
+
+
+@fused
+def _is_foreign(port: int, layer: int) -> bool:
+    """Whether IANA gives the port to another protocol. Port 465 is one of mail over TLS, which
+    some still open in clear text and turn to TLS."""
+    for service, carried in _SERVICES:
+        if port == service:
+            return layer != carried and not (port == 465 and layer == SMTP)
+    return False
+
+
+@fused
+def _on_mail_line(flow: Record, message: Span, from_client: bool) -> None:
+    """RFC 3207 section 4: STARTTLS is the last command of a group, and 220 accepts it."""
+    if from_client:
+        end = message.captured
+        if end == message.length and u8(message, end - 1) == _LINE_FEED:
+            end -= 1
+            if u8(message, end - 1) == _CARRIAGE_RETURN:
+                end -= 1
+            if folded(message, end - 8, 8) == _STARTTLS:
+                flow.marks |= TLS_ASKED
+    elif flow.marks & TLS_ASKED:
+        if u32(message, 0) >> 8 == _READY:
+            flow.marks |= TLS_DUE
+        if u32(message, 0) >> 8 == _READY or u8(message, 0) >= _REFUSED_FROM:
+            flow.marks &= ~TLS_ASKED
