@@ -63,6 +63,7 @@ def told(frames: list[bytes], check: str = "app.protocol_mismatch") -> list[int]
         length=sizes,
         time=np.arange(len(frames), dtype=np.int64),
         link=np.full(len(frames), ETHERNET, np.uint16),
+        cut=np.zeros(len(frames), np.bool_),
         first=1,
     )
     findings = Observer(FlowSettings(capacity=1024)).update(batch, decode(batch))
