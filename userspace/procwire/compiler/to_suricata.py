@@ -117,11 +117,19 @@ HOST_ONLY_LAYERS = {
     "inner_ip_malformed": "Suricata judges it as a packet of its own, by IPv4's and IPv6's rules",
 }
 
-# Checks over several packets that Suricata makes, too: the keyword of each of its events. It keeps
-# state of its own, with other limits, so it may find more or fewer.
+# Checks over several packets that Suricata makes, too, by its events. It keeps state of its own,
+# with other limits, so it may find more or fewer.
 STATE_EVENTS = {
-    "ipv4.frag_overlap": ("decode-event:ipv4.frag_overlap",),
-    "ipv6.frag_overlap": ("decode-event:ipv6.frag_overlap",),
+    "ipv4.frag_overlap": (Selection("pkthdr", "any", "decode-event:ipv4.frag_overlap;"),),
+    "ipv6.frag_overlap": (Selection("pkthdr", "any", "decode-event:ipv6.frag_overlap;"),),
+    "app.protocol_mismatch": tuple(
+        Selection("ip", "any", f"app-layer-event:{event};")
+        for event in (
+            "applayer_mismatch_protocol_both_directions",
+            "applayer_unexpected_protocol",
+            "applayer_no_tls_after_starttls",
+        )
+    ),
 }
 NO_SCRIPT = "counts over many packets, which no Suricata script can hold"
 
@@ -208,8 +216,7 @@ def _rules_file(checks: tuple[Rule | Observed, ...]) -> str:
 
 
 def _state_signatures(check: Observed) -> list[str]:
-    events = STATE_EVENTS.get(check.id, ())
-    return [_signature(Selection("pkthdr"), f"{event};") for event in events]
+    return [_signature(selection) for selection in STATE_EVENTS.get(check.id, ())]
 
 
 def _signatures(rule: Rule) -> list[str]:
@@ -234,7 +241,7 @@ def _scripted(rule: Rule) -> list[str]:
     return signatures
 
 
-def _signature(selection: Selection, condition: str) -> str:
+def _signature(selection: Selection, condition: str = "") -> str:
     protocol, ports, keywords = selection
     options = " ".join(filter(None, ("{tail}", keywords, condition)))
     return f"alert {protocol} any {ports} -> any {ports} ({options})"

@@ -1273,6 +1273,31 @@ RULES.dns[#RULES.dns + 1] = { 9100808, dns_extension_malformed }
 end
 
 do
+-- dns.qr_wrong_direction: DNS server asks a client, or is sent a response by one (RFC 1035 4.1.1)
+local dns_direction_wrong_CLASSES = { [1] = true, [3] = true, [4] = true, [254] = true, [255] = true }
+local dns_direction_wrong_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = true, [6] = true }
+local function dns_direction_wrong(p, outer)
+  local flags
+  if #p < 17 then return false end
+  flags = u16(p, 2)
+  if ((dns_direction_wrong_OPCODES[bits(flags, 11, 4)] == nil) or (bits(flags, 6, 1) == 1) or (u16(p, 4) ~= 1)) then
+    do return false end
+  end
+  if ((u16(outer, 0) == 5353) or (u16(outer, 2) == 5353)) then
+    do return false end
+  end
+  if ((name_fault(p, 12) ~= 0) or (dns_direction_wrong_CLASSES[u16(p, (name_end(p, 12) + 2))] == nil)) then
+    do return false end
+  end
+  if (flags >= 32768) then
+    do return ((u16(outer, 2) == 53) and (u16(outer, 0) ~= 53)) end
+  end
+  do return (((flags % 16) == 0) and (u16(outer, 0) == 53) and (u16(outer, 2) ~= 53)) end
+end
+RULES.dns[#RULES.dns + 1] = { 9100809, dns_direction_wrong }
+end
+
+do
 -- ntp.malformed: NTP packet with a reserved version or mode, or lengths that do not fit (RFC 5905 7.3, 7.5; RFC 7822 section 3; RFC 9327 section 2)
 local ntp_packet_malformed_AUTHENTICATORS = { [0] = true, [4] = true, [12] = true, [20] = true, [24] = true, [36] = true, [52] = true, [68] = true, [72] = true }
 local ntp_packet_malformed_CONTROL_OPERATIONS = { [1] = true, [2] = true, [3] = true, [4] = true, [5] = true, [6] = true, [7] = true, [8] = true, [9] = true, [10] = true, [12] = true, [31] = true }
