@@ -108,6 +108,21 @@ def test_what_agrees_is_not(port, payloads):
     assert told(connection(port, payloads)) == []
 
 
+@pytest.mark.parametrize(
+    ("payloads", "wrong"),
+    [
+        ([(False, BANNER), (True, UNKNOWN)], [3]),
+        ([(False, BANNER), (True, UNKNOWN), (True, UNKNOWN)], [3]),
+        ([(False, BANNER), (True, BANNER), (True, UNKNOWN)], []),
+        ([(False, BANNER), (True, BANNER[:3])], []),
+        ([(True, BANNER), (False, UNKNOWN)], []),
+        ([(False, UNKNOWN), (True, UNKNOWN)], []),
+    ],
+)
+def test_a_client_of_ssh_identifies_itself_at_once(payloads, wrong):
+    assert told(connection(22, payloads), "ssh.banner_bad") == wrong
+
+
 def test_without_its_beginning_a_connection_says_nothing():
     assert told(connection(22, [(True, REQUEST), (False, RESPONSE)])[2:]) == []
 

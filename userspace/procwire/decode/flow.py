@@ -31,12 +31,11 @@ from procwire.decode.health import CLOCK, LAST_EVICTION, Health, health, on_time
 from procwire.decode.observations import (
     OUT_OF_WINDOW,
     OVERLAP_DIFFERS,
-    PROTOCOL_MISMATCH,
     RST_NO_SESSION,
     UNSOLICITED_ERROR,
 )
 from procwire.decode.source import FlowColumns, Source
-from procwire.decode.spoken import contradicts
+from procwire.decode.spoken import contradictions
 from procwire.decode.stream import Piece, Streams, differs, empty_streams
 from procwire.decode.tcp_segment import RST, SYN, Segment
 from procwire.decode.tcp_state import on_segment, opening_state
@@ -106,8 +105,8 @@ def _follow(
             slot = _slot_of(table, state, source, row, columns)
             if slot >= 0 and _differs_from_before(table, slot, streams, source, row, columns):
                 columns.observed[row] |= OVERLAP_DIFFERS
-            if slot >= 0 and contradicts(table, slot, source, row, columns):
-                columns.observed[row] |= PROTOCOL_MISMATCH
+            if slot >= 0:
+                columns.observed[row] |= contradictions(table, slot, source, row, columns)
             counted = weigh(table, slot, state, source, row, columns)
             if counted:
                 table.counts[_TWO_SIDED if counted > 0 else _ONE_SIDED] += 1

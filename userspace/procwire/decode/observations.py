@@ -30,6 +30,7 @@ OBSERVATIONS = (
     "dhcp.unsolicited_or_rogue",
     "modbus.unsolicited_response",
     "app.protocol_mismatch",
+    "ssh.banner_bad",
 )
 """The checks, from the lowest bit on."""
 
@@ -61,6 +62,7 @@ OBSERVATIONS = (
     UNSOLICITED_DHCP,
     UNSOLICITED_MODBUS,
     PROTOCOL_MISMATCH,
+    NO_SSH_IDENTIFICATION,
 ) = (1 << _bit for _bit in range(len(OBSERVATIONS)))
 
 REPEATED = 1 << len(OBSERVATIONS)

@@ -2,7 +2,8 @@
 
 The first payload of an end counts, of a connection whose SYN was seen: later bytes may look like
 anything. What application.py knows by its first bytes is compared; what it does not know is no
-evidence. After STARTTLS (RFC 3207 section 4) the next payload counts once more: it has to be TLS.
+evidence, except towards a server of SSH, where a client has to identify itself at once (RFC 4253
+4.2). After STARTTLS (RFC 3207 section 4) the next payload counts once more: it has to be TLS.
 """
 
 from __future__ import annotations
@@ -16,7 +17,12 @@ from procwire.decode.flow_table import (
     FlowTable,
     Record,
 )
-from procwire.decode.observations import OUT_OF_WINDOW, RETRANSMIT
+from procwire.decode.observations import (
+    NO_SSH_IDENTIFICATION,
+    OUT_OF_WINDOW,
+    PROTOCOL_MISMATCH,
+    RETRANSMIT,
+)
 from procwire.decode.source import FlowColumns, Source
 from procwire.jit import fused
 from procwire.layers import HTTP1, SMB, SMTP, SSH, TLS
@@ -44,6 +50,7 @@ _SERVICES = (
 _NOTHING = 0
 _ORIGINATOR = 0
 _HEADER_NEEDED = 5  # bytes by which a TLS record is known
+_SSH_NEEDED = 4
 _STARTTLS = folded(span(b"starttls"), 0, 8)
 _LINE_FEED, _CARRIAGE_RETURN = 10, 13
 _READY = int.from_bytes(b"220", "big")
@@ -51,36 +58,38 @@ _REFUSED_FROM = 0x34  # "4", as codes of failures begin with it or "5"
 
 
 @fused
-def contradicts(
+def contradictions(
     table: FlowTable, slot: int, source: Source, row: int, columns: FlowColumns
-) -> bool:
-    """Enter what TCP packet `row` of the flow in `slot` speaks; whether that is what its port does
-    not carry or its peer does not speak. Told once of a flow."""
+) -> int:
+    """Enter what TCP packet `row` of the flow in `slot` speaks. Observed is what its port does not
+    carry or its peer does not speak, once of a flow."""
     packets, flow = source.packets, table.flows[slot]
     if packets.payload[row] == 0 or flow.marks & MISMATCH_TOLD:
-        return False
+        return 0
     side = int(columns.sender[row]) ^ int(flow.origin)
     end, peer = table.ends[slot, side], table.ends[slot, 1 - side]
     message = _message_of(source, row)
     layer = _layer_of(source, row)
-    wrong = False
+    from_client = columns.sender[row] == _ORIGINATOR
+    observed, wrong = 0, False
     if flow.marks & TLS_DUE:
         if columns.observed[row] & (RETRANSMIT | OUT_OF_WINDOW) == 0:
             flow.marks &= ~TLS_DUE
             wrong = message.captured >= min(_HEADER_NEEDED, message.length) and layer != TLS
     elif layer == SMTP:
-        _on_mail_line(flow, message, columns.sender[row] == _ORIGINATOR)
+        _on_mail_line(flow, message, from_client)
     if end.sent & SENT_SYN and packets.seq[row] == (end.initial + 1) & 0xFFFFFFFF:
         end.speaks = layer
         if layer in _KNOWN_BY_BYTES:
-            service = packets.dst_port[row]
-            if columns.sender[row] != _ORIGINATOR:
-                service = packets.src_port[row]
+            service = packets.dst_port[row] if from_client else packets.src_port[row]
             wrong |= _is_foreign(int(service), layer)
             wrong |= peer.speaks in _KNOWN_BY_BYTES and peer.speaks != layer
+        elif from_client and peer.speaks == SSH and message.captured >= _SSH_NEEDED:
+            observed |= NO_SSH_IDENTIFICATION
     if wrong:
         flow.marks |= MISMATCH_TOLD
-    return wrong
+        observed |= PROTOCOL_MISMATCH
+    return observed
 
 
 @fused

@@ -2348,6 +2348,39 @@ RULES.smb[#RULES.smb + 1] = { 9101501, smb_structure_wrong }
 end
 
 do
+-- smb.ntlmssp_bad: NTLM authentication whose fields lie outside of their message (MS-NLMP 2.2.1.3)
+local function ntlm_fields_outside(p, outer)
+  local at, end_, field, setup, size
+  if #p < 64 then return false end
+  setup = ((u32(p, 4) == 4266872130) and (u16_little(p, (4 + 12)) == 1))
+  if ((not setup) and ((u32(p, 4) ~= 4283649346) or (u8(p, (4 + 4)) ~= 115))) then
+    do return false end
+  end
+  end_ = ((4 + (u8(p, 1) * 65536)) + u16(p, 2))
+  at = 32
+  for _attempt = 0, 63, 1 do
+    at = find(p, at, 78)
+    if ((u32(p, at) == 1314147405) and (u32(p, (at + 4)) == 1397968896)) then
+      do break end
+    end
+    at = at + 1
+  end
+  if ((u32(p, (at + 4)) ~= 1397968896) or (u32_little(p, (at + 8)) ~= 3)) then
+    do return false end
+  end
+  for i = 0, 5, 1 do
+    field = ((at + 12) + (8 * i))
+    size = u16_little(p, field)
+    if ((size ~= 0) and ((field + 8) <= captured(p)) and (((at + u32_little(p, (field + 4))) + size) > end_)) then
+      do return true end
+    end
+  end
+  do return false end
+end
+RULES.smb[#RULES.smb + 1] = { 9101502, ntlm_fields_outside }
+end
+
+do
 -- smtp.line_bad: SMTP command or reply that breaks the syntax of its line (RFC 5321 2.3.8, 4.2, 4.5.3.1; RFC 3030 section 2)
 local smtp_line_wrong_AFTER_CODE = { [32] = true, [45] = true, [13] = true }
 local smtp_line_wrong_LAST_COMMANDS = { [1703895962] = true, [1670140059] = true, [1959764922] = true, [1654293170] = true }
