@@ -135,6 +135,7 @@ def test_sequence_numbers_wrap():
         ([*handshake(), ask(ACK, 101, 501 + (1 << 31))], "invalid_ack"),
         ([ask(SYN, 100), reply(SYN, 500)], "simultaneous_open"),
         ([*handshake(), ask(0, 101, 0, 10)], "data_without_ack"),
+        ([*WHOLE, ask(FIN | ACK, 100, 1502)], "close_wrong_seq"),
         ([ask(PSH, 101, 0, 10)], "data_without_ack"),
     ],
 )

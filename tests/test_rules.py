@@ -23,10 +23,13 @@ def in_python(checked: Rule, text: str) -> bool:
 
 
 def in_lua(runtime: type) -> Backend:
-    rules = packet_rules()
-    table = ", ".join(f"[{checked.sid}] = {checked.name}" for checked in rules)
-    text = lua_functions(rules, (ROOT / "lua" / "words.lua").read_text())
-    functions = runtime(encoding=None).execute(f"{text}\nreturn {{ {table} }}".encode())
+    words, functions = (ROOT / "lua" / "words.lua").read_text(), {}
+    # Lua 5.1 allows a function, the main chunk too, 200 local names.
+    for first in range(0, len(packet_rules()), 50):
+        rules = packet_rules()[first : first + 50]
+        table = ", ".join(f"[{checked.sid}] = {checked.name}" for checked in rules)
+        text = f"{lua_functions(rules, words)}\nreturn {{ {table} }}"
+        functions.update(runtime(encoding=None).execute(text.encode()))
 
     def run(checked: Rule, text: str) -> bool:
         p, outer = example(text)

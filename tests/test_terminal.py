@@ -44,6 +44,7 @@ def batch(frames: list[bytes]) -> PacketBatch:
         length=sizes,
         time=np.zeros(len(frames), np.int64),
         link=np.full(len(frames), ETHERNET, np.uint16),
+        cut=np.zeros(len(frames), np.bool_),
         first=1,
     )
 

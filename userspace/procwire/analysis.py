@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from procwire.alert import Alert
 from procwire.capture.batch import PacketBatch
+from procwire.checksums import Verifier
 from procwire.config import Settings
 from procwire.decode.contacts import Contacts
 from procwire.decode.frame import SKIP_REASONS
@@ -21,6 +22,13 @@ from procwire.episodes import Episodes, Lookup
 from procwire.examine import Examiner
 from procwire.observe import Observer, in_packet_order
 from procwire.rules import all_rules
+from procwire.stations import Stations
+
+# Checks of tier C that a part counts by itself.
+_COUNTED_BY_PARTS = {
+    "episodes.rule.eth.unknown_ethertype": "decode.unknown ethertype",
+    "episodes.rule.app.one_sided_or_wrong_dir": "flows.one_sided",
+}
 
 
 class Analysis:
@@ -32,6 +40,8 @@ class Analysis:
     def __init__(self, settings: Settings, lookup: Lookup = lambda key: None) -> None:
         contacts = settings.contacts
         self._examiner = Examiner()
+        self._verifier = Verifier()
+        self._stations = Stations()
         self._contacts = Contacts(contacts.capacity, contacts.timeout_ns, contacts.reply_ns)
         self._observer = Observer(settings.flows)
         self._scans = Scans(settings)
@@ -46,7 +56,9 @@ class Analysis:
         if not len(batch.start):
             return []
         decoded, judged = self._examiner.packets(batch)
-        findings = in_packet_order(judged, self._observer.update(batch, decoded))
+        self._stations.weigh(batch, judged)
+        summed = self._verifier.update(batch, decoded)
+        findings = in_packet_order(judged, summed, self._observer.update(batch, decoded))
         contacts = self._contacts.update(batch, decoded)
         scans = self._scans.update(contacts)
         self._layers.update(decoded.spans)
@@ -78,6 +90,7 @@ class Analysis:
         parts = {
             "decode": dict(zip(SKIP_REASONS, self._skipped.tolist(), strict=True)),
             "layers": self._layers.counters(),
+            "checksums": self._verifier.counters(),
             "fragments": self._examiner.counters(),
             "contacts": self._contacts.counters(),
             "flows": self._observer.counters(),
@@ -85,4 +98,5 @@ class Analysis:
             "episodes": self._episodes.counters(),
         }
         named = {f"{part}.{name}": n for part in parts for name, n in parts[part].items()}
-        return self._counts | named
+        shown = {check: named[name] for check, name in _COUNTED_BY_PARTS.items() if named[name]}
+        return self._counts | named | shown

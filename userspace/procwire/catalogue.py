@@ -13,7 +13,8 @@ from procwire.rules import observed_checks, packet_rules
 
 @dataclass(frozen=True)
 class Entry:
-    """One check. suricata_7: lua, native or host, and for host the reason why Suricata 7 cannot."""
+    """One check. kind: packet, packets (over several) or detector, and counter for tier C, which
+    only counts; suricata_7: lua, native or host, and for host the reason why Suricata 7 cannot."""
 
     id: str
     sid: int
@@ -51,7 +52,7 @@ def _entry(check: Check, kind: str, layers: tuple[str, ...], way: str, reason: s
         id=check.id,
         sid=check.sid,
         title=check.title,
-        kind=kind,
+        kind="counter" if check.tier == "C" else kind,
         tier=check.tier,
         severity=check.severity,
         reference=check.reference,

@@ -131,6 +131,7 @@ STATE_EVENTS = {
         )
     ),
 }
+COUNTED = "a counter: Suricata keeps none for a rule"
 NO_SCRIPT = "counts over many packets, which no Suricata script can hold"
 
 
@@ -145,6 +146,8 @@ class Expression(NamedTuple):
 
 def expression(rule: Rule) -> Expression:
     """How Suricata shows `rule`. Raises ValueError if no table has an answer."""
+    if rule.tier == "C":
+        return Expression("host", COUNTED)
     if rule.id in NATIVE:
         return Expression("native")
     if all(layer in SIGHTS for layer in rule.layers):

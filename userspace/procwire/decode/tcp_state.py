@@ -29,6 +29,7 @@ from procwire.decode.flow_table import (
     begin,
 )
 from procwire.decode.observations import (
+    CLOSE_WRONG_SEQ,
     DATA_NO_SESSION,
     DATA_WITHOUT_ACK,
     FIN_NO_SESSION,
@@ -253,12 +254,24 @@ def _in_connection(table: FlowTable, slot: int, segment: Segment) -> int:
         return _reset(table, slot, segment) if flow.state != CLOSED else 0
     if flags & SYN:
         return _syn_in_connection(table, slot, segment)
+    misplaced = flags & FIN and _is_misplaced(mine, segment)
     seen = advance(table, slot, segment)
     if flags & FIN and not seen & OUT_OF_WINDOW:
+        if misplaced:
+            seen |= CLOSE_WRONG_SEQ
         mine.sent |= SENT_FIN
         both = table.ends[slot, 1 - segment.sender].sent & SENT_FIN
         flow.state = CLOSED if both else CLOSING
     return seen
+
+
+@fused
+def _is_misplaced(sender: Record, segment: Segment) -> bool:
+    """Whether a FIN neither ends what its sender has sent so far nor repeats an earlier FIN."""
+    end = (segment.seq + segment.payload + 1) & 0xFFFFFFFF
+    if sender.sent & SENT_FIN:
+        return bool(end != sender.next)
+    return apart(segment.seq, sender.next) > 0 or apart(end, sender.next) <= 0
 
 
 @fused

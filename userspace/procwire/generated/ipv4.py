@@ -13,6 +13,8 @@ RULES = (
     "ipv4.land",
     "ipv4.ttl_zero",
     "ipv4.carries_icmpv6",
+    "ipv4.frag_df",
+    "ipv4.unknown_proto",
 )
 
 ipv4_option_malformed = fused(ipv4.ipv4_option_malformed)
@@ -24,6 +26,8 @@ ipv4_source_is_martian = fused(ipv4.ipv4_source_is_martian)
 ipv4_land = fused(ipv4.ipv4_land)
 ipv4_ttl_zero = fused(ipv4.ipv4_ttl_zero)
 ipv4_carries_icmpv6 = fused(ipv4.ipv4_carries_icmpv6)
+ipv4_fragment_with_do_not_fragment = fused(ipv4.ipv4_fragment_with_do_not_fragment)
+ipv4_protocol_unassigned = fused(ipv4.ipv4_protocol_unassigned)
 
 
 @kernel
@@ -46,6 +50,10 @@ def verdict(p, outer):
         hits |= 128
     if ipv4_carries_icmpv6(p):
         hits |= 256
+    if ipv4_fragment_with_do_not_fragment(p):
+        hits |= 512
+    if ipv4_protocol_unassigned(p):
+        hits |= 1024
     if p.captured < 21:
         return hits
     if ipv4_option_malformed(p):

@@ -15,6 +15,8 @@ RULES = (
     "ipv6.frag_hdr_chain_split",
     "ipv6.carries_icmpv4",
     "ipv6.bad_src",
+    "ipv6.data_after_none",
+    "ipv6.zero_len_padn",
 )
 
 ipv6_extension_cut = fused(ipv6_extension.ipv6_extension_cut)
@@ -28,6 +30,8 @@ ipv6_fragment_beyond_largest_packet = fused(ipv6_extension.ipv6_fragment_beyond_
 ipv6_first_fragment_without_header = fused(ipv6_extension.ipv6_first_fragment_without_header)
 ipv6_carries_icmpv4 = fused(ipv6.ipv6_carries_icmpv4)
 ipv6_source_is_multicast = fused(ipv6.ipv6_source_is_multicast)
+ipv6_data_after_no_next_header = fused(ipv6_extension.ipv6_data_after_no_next_header)
+ipv6_padding_of_no_length = fused(ipv6_extension.ipv6_padding_of_no_length)
 
 
 @kernel
@@ -42,6 +46,8 @@ def verdict(p, outer):
         hits |= 512
     if ipv6_source_is_multicast(p):
         hits |= 1024
+    if ipv6_data_after_no_next_header(p):
+        hits |= 2048
     if p.captured < 48:
         return hits
     if ipv6_extension_repeated(p):
@@ -60,4 +66,6 @@ def verdict(p, outer):
         hits |= 128
     if ipv6_first_fragment_without_header(p):
         hits |= 256
+    if ipv6_padding_of_no_length(p):
+        hits |= 4096
     return hits

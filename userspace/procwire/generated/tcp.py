@@ -10,6 +10,7 @@ RULES = (
     "tcp.flags_null_xmas",
     "tcp.flags_syn_rst",
     "l4.port_zero",
+    "tcp.ackno_without_ack",
 )
 
 tcp_option_malformed = fused(tcp.tcp_option_malformed)
@@ -18,6 +19,7 @@ tcp_syn_with_fin = fused(tcp.tcp_syn_with_fin)
 tcp_probe_flags = fused(tcp.tcp_probe_flags)
 tcp_syn_with_rst = fused(tcp.tcp_syn_with_rst)
 port_zero = fused(tcp.port_zero)
+tcp_acknowledgement_without_flag = fused(tcp.tcp_acknowledgement_without_flag)
 
 
 @kernel
@@ -36,6 +38,8 @@ def verdict(p, outer):
         hits |= 8
     if tcp_syn_with_rst(p):
         hits |= 16
+    if tcp_acknowledgement_without_flag(p):
+        hits |= 64
     if p.captured < 21:
         return hits
     if tcp_option_malformed(p):

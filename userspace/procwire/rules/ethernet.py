@@ -1,7 +1,7 @@
 """Ethernet (IEEE 802.3) and its tags (802.1Q, 802.1ad). A rule sees the frame from its destination
 address on; rules of the vlan layer see a tag from its control information on."""
 
-from procwire.rule import rule
+from procwire.rule import observed, rule
 from procwire.words import bits, length, u8, u16
 
 TAG_PROTOCOLS = (0x8100, 0x88A8, 0x9100)
@@ -30,11 +30,14 @@ def ethernet_header_cut(p):
     reference="IEEE 802.3 3.2.3",
     needs=14,
     at=(6, 6),
+    tier="B",
     fires_on=["0200 0000 0002 0300 0000 0001 88b5"],
     silent_on=[f"{ADDRESSES} 88b5", "ffff ffff ffff 0200 0000 0001 88b5"],
 )
 def source_is_group_address(p):
-    """Only a station sends, so the individual/group bit of a source address is 0."""
+    """Only a station sends, so the individual/group bit of a source address is 0. A station keeps
+    its address: it is told as an alert once the same address sends again. Addresses that come once
+    each were drawn at random, to make a capture anonymous or to flood a switch."""
     return bits(u8(p, 6), 0, 1) == 1
 
 
@@ -76,3 +79,16 @@ def more_than_three_tags(p):
         if u16(p, offset) not in TAG_PROTOCOLS:
             return False
     return True
+
+
+observed(
+    id="eth.unknown_ethertype",
+    sid=9100003,
+    title="Ethertype that is not decoded",
+    reference="IEEE 802.3 3.2.6; IANA, IEEE 802 Numbers",
+    tier="C",
+    severity=4,
+    suricata=("decoder.ethernet.unknown_ethertype",),
+    zeek=("undefined_ether_type",),
+    rationale="Switches and appliances speak protocols of their own all the time.",
+)

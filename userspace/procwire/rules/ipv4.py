@@ -5,6 +5,7 @@ from procwire.rule import rule
 from procwire.words import bits, captured, filled, header_sums, length, u8, u16, u32
 
 ROUTE_OPTIONS = (7, 131, 137)
+EXPERIMENTS = (253, 254)
 FOUR_BYTE_OPTIONS = (136, 148)  # stream identifier and router alert
 SECURITY_OPTIONS = (130, 133)
 SOURCE_ROUTES = (131, 137)
@@ -346,3 +347,40 @@ def ipv4_ttl_zero(p):
 def ipv4_carries_icmpv6(p):
     """ICMPv6 is part of IPv6 and its checksum covers an IPv6 header."""
     return u8(p, 9) == 58
+
+
+@rule(
+    id="ipv4.frag_df",
+    sid=9100114,
+    title="IPv4 fragment that says it must not be fragmented",
+    reference="RFC 791 3.1, Flags; RFC 6864 section 4",
+    needs=20,
+    at=(6, 2),
+    severity=4,
+    tier="C",
+    zeek=("fragment_with_DF",),
+    fires_on=[HEADER.replace("0001 0000", "0001 6000"), HEADER.replace("0001 0000", "0001 4001")],
+    silent_on=[HEADER.replace("0001 0000", "0001 4000"), HEADER.replace("0001 0000", "0001 2000")],
+)
+def ipv4_fragment_with_do_not_fragment(p):
+    """Some senders cut their own datagrams and forbid routers to cut them further."""
+    flags = u16(p, 6)
+    return bits(flags, 14, 1) == 1 and (bits(flags, 13, 1) == 1 or bits(flags, 0, 13) > 0)
+
+
+@rule(
+    id="ipv4.unknown_proto",
+    sid=9100115,
+    title="IPv4 carries a protocol number that is not assigned",
+    reference="IANA, Protocol Numbers",
+    needs=20,
+    at=(9, 1),
+    severity=4,
+    tier="C",
+    suricata=("decoder.ipv4.unknown_protocol",),
+    fires_on=[HEADER.replace("40fd", "40c8"), HEADER.replace("40fd", "40ff")],
+    silent_on=[HEADER, HEADER.replace("40fd", "4093")],
+)
+def ipv4_protocol_unassigned(p):
+    """147 is the last number assigned, 253 and 254 are for experiments."""
+    return u8(p, 9) > 147 and u8(p, 9) not in EXPERIMENTS

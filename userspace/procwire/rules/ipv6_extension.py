@@ -344,3 +344,57 @@ def ipv6_first_fragment_without_header(p):
     if kind in EXTENSIONS:
         return offset + 8 > end
     return (kind == 6 and offset + 20 > end) or (kind in EIGHT_BYTES and offset + 8 > end)
+
+
+@rule(
+    id="ipv6.data_after_none",
+    sid=9100214,
+    title="IPv6 payload behind a header that says nothing follows",
+    layers=("ipv6",),
+    reference="RFC 8200 4.7",
+    needs=40,
+    at=(6, 1),
+    severity=4,
+    tier="C",
+    suricata=("decoder.ipv6.data_after_none_header",),
+    zeek=("ipv6_no_next",),
+    fires_on=[f"6000 0000 0001 3b40 {ADDRESSES} 61"],
+    silent_on=[NO_NEXT, f"6000 0000 0001 1140 {ADDRESSES} 61"],
+)
+def ipv6_data_after_no_next_header(p):
+    """Receivers ignore what follows and routers pass it on; it may carry anything."""
+    return u8(p, 6) == NO_NEXT_HEADER and u16(p, 4) > 0
+
+
+@rule(
+    id="ipv6.zero_len_padn",
+    sid=9100215,
+    title="IPv6 padding option without padding",
+    layers=("ipv6",),
+    reference="RFC 8200 4.2, PadN",
+    needs=48,
+    at=(40, 8),
+    severity=4,
+    tier="C",
+    suricata=("decoder.ipv6.zero_len_padn",),
+    fires_on=[f"6000 0000 0008 0040 {ADDRESSES} 3b00 {ALERT}"],
+    silent_on=[f"6000 0000 0008 0040 {ADDRESSES} 3b00 {PAD_8}"],
+)
+def ipv6_padding_of_no_length(p):
+    """PadN pads by two bytes and more: its two alone are the least, which many stacks send."""
+    kind = u8(p, 6)
+    if kind not in OPTION_HEADERS:
+        return False
+    end = 48 + u8(p, 41) * 8
+    offset = 42
+    for _step in range(64):
+        if offset + 2 > end or offset + 2 > captured(p):
+            break
+        option = u8(p, offset)
+        step = 1
+        if option != 0:
+            step = 2 + u8(p, offset + 1)
+        if option == 1 and step == 2:
+            return True
+        offset += step
+    return False

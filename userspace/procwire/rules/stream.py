@@ -196,3 +196,29 @@ observed(
     zeek=("simultaneous_open",),
     rationale="Legal; peer-to-peer programs do it to pass address translation.",
 )
+observed(
+    id="stream.close_wrong_seq",
+    sid=9100466,
+    title="FIN that does not follow what its sender sent",
+    reference="RFC 9293 3.6",
+    tier="C",
+    severity=4,
+    suricata=(
+        "stream.closewait_fin_wrong_seq",
+        "stream.closing_ack_wrong_seq",
+        "stream.lastack_ack_wrong_seq",
+        "stream.timewait_ack_wrong_seq",
+    ),
+    zeek=("FIN_advanced_last_seq",),
+    rationale="Segments before it were lost to the capture, or it was not sent by the sender.",
+)
+observed(
+    id="app.one_sided_or_wrong_dir",
+    sid=9100467,
+    title="Connection of which one direction was seen",
+    reference="RFC 9293 3.3.2",
+    tier="C",
+    severity=4,
+    suricata=("app.applayer_detect_protocol_only_one_direction",),
+    rationale="The other direction takes a way that the capture does not see.",
+)

@@ -1,7 +1,7 @@
 """TCP (RFC 9293). A rule sees the segment from its source port to the end of the IP packet."""
 
 from procwire.rule import rule
-from procwire.words import bits, captured, length, u8, u16
+from procwire.words import bits, captured, length, u8, u16, u32
 
 FIN, SYN = 1, 2
 SYN_SEGMENT = "0400 0050 0000 0001 0000 0000 5002 2000 0000 0000"
@@ -204,6 +204,24 @@ def tcp_probe_flags(p):
 def tcp_syn_with_rst(p):
     """No segment both opens and refuses a connection."""
     return bits(u8(p, 13), 1, 2) == 3
+
+
+@rule(
+    id="tcp.ackno_without_ack",
+    sid=9100410,
+    title="Acknowledgement number without ACK",
+    reference="RFC 9293 3.1, Acknowledgment Number",
+    needs=20,
+    at=(8, 4),
+    severity=4,
+    tier="C",
+    suricata=("stream.pkt_broken_ack",),
+    fires_on=[SYN_SEGMENT.replace("0000 0000 5002", "0000 0007 5002")],
+    silent_on=[SYN_SEGMENT, SYN_SEGMENT.replace("0000 0000 5002", "0000 0007 5010")],
+)
+def tcp_acknowledgement_without_flag(p):
+    """Without the flag the number means nothing; some stacks leave an old one in it."""
+    return bits(u8(p, 13), 4, 1) == 0 and u32(p, 8) != 0
 
 
 @rule(

@@ -1,0 +1,209 @@
+"""Verifies the checksums of IPv4, TCP, UDP and ICMP, inside tunnels too, and keeps count by source.
+
+Sums are taken in 64 bits over 32-bit words, which the processor adds several at a time, and folded
+once (RFC 1071 section 2). A sender whose network card fills checksums in shows wrong ones where it
+is captured, so a wrong one means something only where its source is otherwise right.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire import layers
+from procwire.capture.batch import PacketBatch
+from procwire.capture.fields import u8, u16, u32
+from procwire.decode.columns import Decoded, Spans
+from procwire.decode.mix import mix64, mix_address
+from procwire.jit import fused, kernel
+
+NAMES = {
+    layers.IPV4: "ipv4",
+    layers.TCP: "tcp",
+    layers.UDP: "udp",
+    layers.ICMP4: "icmp4",
+    layers.ICMP6: "icmp6",
+}
+"""Layers that have a checksum, as the counters call them."""
+
+# States of a span. ALONE: wrong, from a source that is right nearly always.
+UNCHECKED, RIGHT, WRONG, ALONE = range(4)
+
+SOURCES = 4096
+SOURCE = np.dtype([("key", "u8"), ("right", "u4"), ("wrong", "u4")])
+"""Checksums of one layer from one source address; the key is the hash of both."""
+_SAMPLE = 1 << 16
+_ENOUGH, _RIGHT_PER_WRONG = 1024, 1024
+
+_ROUTING, _DESTINATION = 43, 60
+_EXTENSIONS = (0, 43, 44, 51, 60, 135, 139, 140)
+_PROTOCOL_TCP, _PROTOCOL_UDP, _PROTOCOL_ICMP6 = 6, 17, 58
+_MAPPED = np.uint64(0xFFFF << 32)
+_HALF = np.uint64(32)
+_MINUS_ZERO = np.uint64(0xFFFF)
+_ONE, _TWO, _THREE = np.uint64(1), np.uint64(2), np.uint64(3)
+_EIGHT, _SIXTEEN = np.uint64(8), np.uint64(16)
+
+
+class Checksums:
+    """Verifies the checksums of one capture."""
+
+    def __init__(self) -> None:
+        self._sources = np.zeros(SOURCES, SOURCE)
+        self._checked = np.zeros(layers.MALFORMED, np.int64)
+
+    def update(self, batch: PacketBatch, decoded: Decoded) -> NDArray[np.uint8]:
+        """State of each span's checksum, uint8 (spans,). Unchecked: layers without one, UDP that
+        sends none, fragments, what the snap length cut, and IPv6 whose extension headers change
+        the address that was summed (RFC 8200 section 8.1)."""
+        states = np.zeros(decoded.spans.layer.size, np.uint8)
+        _verify(batch.data, decoded.spans, self._sources, self._checked, states)
+        return states
+
+    def counters(self) -> dict[str, int]:
+        """Checksums verified so far, by protocol."""
+        return {f"{name}_checked": int(self._checked[layer]) for layer, name in NAMES.items()}
+
+
+@kernel
+def _verify(
+    data: NDArray[np.uint8],
+    spans: Spans,
+    sources: NDArray[np.void],
+    checked: NDArray[np.int64],
+    states: NDArray[np.uint8],
+) -> None:
+    for span in range(spans.layer.size):
+        layer = spans.layer[span]
+        if layer == layers.IPV4:
+            network, rest = span, _header_sum(data, spans, span)
+        elif layer in (layers.TCP, layers.UDP, layers.ICMP4, layers.ICMP6):
+            network = int(spans.outer[span])
+            rest = _transport_sum(data, spans, span, network)
+        else:
+            continue
+        if rest < 0:
+            continue
+        checked[layer] += 1
+        # A sum that is right is -0; only bytes that are all zero give +0.
+        right = rest > 0 and rest % 0xFFFF == 0
+        states[span] = _entered(sources, _key(data, spans, network, layer), right)
+
+
+@fused
+def _entered(sources: NDArray[np.void], key: np.uint64, right: bool) -> int:
+    """Count a checksum of a source; its state."""
+    entry = sources[np.int64(key & np.uint64(SOURCES - 1))]
+    if entry.key != key:
+        entry.key = key
+        entry.right = 0
+        entry.wrong = 0
+    if right:
+        entry.right += 1
+        if entry.right >= _SAMPLE:
+            entry.right //= 2
+            entry.wrong //= 2
+        return RIGHT
+    entry.wrong += 1
+    few = entry.right >= _ENOUGH and entry.right >= _RIGHT_PER_WRONG * entry.wrong
+    return ALONE if few else WRONG
+
+
+@fused
+def _key(data: NDArray[np.uint8], spans: Spans, network: int, layer: int) -> np.uint64:
+    at = int(spans.start[network])
+    if spans.layer[network] == layers.IPV4:
+        address = mix_address(np.uint64(0), _MAPPED | np.uint64(u32(data, at + 12, True)))
+    else:
+        high = np.uint64(u32(data, at + 8, True)) << _HALF | np.uint64(u32(data, at + 12, True))
+        low = np.uint64(u32(data, at + 16, True)) << _HALF | np.uint64(u32(data, at + 20, True))
+        address = mix_address(high, low)
+    return mix64(address ^ np.uint64(layer))
+
+
+@fused
+def _header_sum(data: NDArray[np.uint8], spans: Spans, span: int) -> int:
+    """The sum over an IPv4 header; -1 where it was not captured whole."""
+    start, captured = int(spans.start[span]), np.int64(spans.captured[span])
+    if captured < 1:
+        return -1
+    size = (u8(data, start) & 15) * 4
+    if captured < size:
+        return -1
+    return _network_order(_sum(data, start, size))
+
+
+@fused
+def _transport_sum(data: NDArray[np.uint8], spans: Spans, span: int, network: int) -> int:
+    """The sum over a transport header, what it carries and its pseudo header; -1 where it cannot be
+    told or need not hold."""
+    layer = spans.layer[span]
+    start, size = int(spans.start[span]), int(spans.length[span])
+    packet, over_ipv4 = int(spans.start[network]), spans.layer[network] == layers.IPV4
+    if np.int64(spans.captured[span]) < size:
+        return -1
+    protocol = _PROTOCOL_TCP
+    if layer == layers.UDP:
+        protocol = _PROTOCOL_UDP
+        if u16(data, start + 6, True) == 0:
+            return -1
+        size = u16(data, start + 4, True) or size
+    elif layer == layers.ICMP6:
+        protocol = _PROTOCOL_ICMP6
+    elif layer == layers.ICMP4:
+        return _network_order(_sum(data, start, size))
+    if over_ipv4:
+        total = _sum(data, packet + 12, 8)
+    else:
+        if _readdressed(data, packet, start):
+            return -1
+        total = _sum(data, packet + 8, 32)
+    total += _sum(data, start, size)
+    return _network_order(total) + protocol + (size >> 16) + (size & 0xFFFF)
+
+
+@fused
+def _readdressed(data: NDArray[np.uint8], packet: int, transport: int) -> bool:
+    """Whether an IPv6 packet has a routing or a destination options header: the one may name
+    another last destination, the other another source (RFC 6275 section 6.3)."""
+    kind, at = u8(data, packet + 6), packet + 40
+    while at < transport:
+        if kind in (_ROUTING, _DESTINATION) or kind not in _EXTENSIONS:
+            return True
+        size = (u8(data, at + 1) + 1) * 8
+        if kind == 51:
+            size = (u8(data, at + 1) + 2) * 4
+        if kind == 44:
+            size = 8
+        kind = u8(data, at)
+        at += size
+    return False
+
+
+@fused
+def _sum(data: NDArray[np.uint8], start: int, size: int) -> np.uint64:
+    """The sum of `size` bytes as 16-bit numbers, least significant byte first: what most processors
+    load at once. Unsigned indices cannot be negative, so the loop becomes wide moves."""
+    total, at, words = np.uint64(0), np.uint64(start), np.uint64(size >> 2)
+    for i in range(words):
+        total += _word(data, at + (i << _TWO))
+    at += words << _TWO
+    for i in range(np.uint64(size & 3)):
+        total += np.uint64(data[at + i]) << ((i & _ONE) << _THREE)
+    return total
+
+
+@fused
+def _word(data: NDArray[np.uint8], at: np.uint64) -> np.uint64:
+    low = np.uint64(data[at]) | np.uint64(data[at + _ONE]) << _EIGHT
+    high = np.uint64(data[at + _TWO]) | np.uint64(data[at + _THREE]) << _EIGHT
+    return low | high << _SIXTEEN
+
+
+@fused
+def _network_order(total: np.uint64) -> int:
+    """The sum folded to 16 bits, most significant byte first (RFC 1071 section 2B)."""
+    folded = int(np.int64(total % _MINUS_ZERO))
+    if folded == 0 and total > 0:
+        return 0xFFFF
+    return (folded & 0xFF) << 8 | folded >> 8
