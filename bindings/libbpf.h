@@ -21,6 +21,9 @@ int bpf_map__fd(const struct bpf_map *map);
 int bpf_map__lookup_elem(const struct bpf_map *map, const void *key, size_t key_size, void *value,
 			 size_t value_size, unsigned long long flags);
 
+enum bpf_attach_type { BPF_TRACE_RAW_TP, ... };
+int libbpf_find_vmlinux_btf_id(const char *name, enum bpf_attach_type attach_type);
+int bpf_program__set_autoload(struct bpf_program *program, _Bool autoload);
 struct bpf_program *bpf_object__next_program(const struct bpf_object *object,
 					     struct bpf_program *previous);
 const char *bpf_program__name(const struct bpf_program *program);

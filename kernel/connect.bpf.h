@@ -9,12 +9,7 @@
 #define PROCWIRE_CONNECT_BPF_H
 
 #include "fanout.bpf.h"
-#include "process.bpf.h"
-
-#define AF_INET 2
-#define AF_INET6 10
-#define SOCK_RAW 3
-#define IPPROTO_TCP 6
+#include "rawsend.bpf.h"
 
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
@@ -29,8 +24,6 @@
 #define ECONNREFUSED 111
 #define EHOSTDOWN 112
 #define EHOSTUNREACH 113
-
-#define IPV4_MAPPED 0x0000ffff00000000ULL
 
 static __always_inline __u32 outcome_of(int error)
 {
@@ -58,48 +51,32 @@ static __always_inline __u32 family_of(const struct fanout_target *target)
 	return target->hi == 0 && target->lo >> 32 == IPV4_MAPPED >> 32 ? 4 : 6;
 }
 
-static __always_inline __u64 halves(__be32 upper, __be32 lower)
-{
-	return (__u64)bpf_ntohl(upper) << 32 | bpf_ntohl(lower);
-}
-
-static __always_inline void describe_process(struct pending *pending)
-{
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-
-	pending->time_ns = bpf_ktime_get_boot_ns();
-	pending->process = process_key_of(task);
-	pending->uid = BPF_CORE_READ(task, cred, uid.val);
-	pending->net_namespace = net_namespace_of(task);
-	BPF_CORE_READ_STR_INTO(&pending->comm, task, comm);
-}
-
 /* sock is NULL where the source is not known. */
-static __always_inline void send_connection(const struct pending *pending, const struct sock *sock,
-					    __u32 outcome, __u32 error, __u64 now)
+SUBPROGRAM int send_connection(const struct pending *pending, const struct sock *sock, __u32 origin,
+			       __u32 outcome, __u32 error)
 {
 	struct connection_event *event =
 		room(&connection_ring, sizeof(*event), LOST_CONNECTION_RING_FULL);
 	struct in6_addr source = {};
 
 	if (!event)
-		return;
+		return 0;
 	event->time_ns = pending->time_ns;
-	event->duration_ns = now - pending->time_ns;
-	event->process = pending->process;
+	event->duration_ns = bpf_ktime_get_boot_ns() - pending->time_ns;
+	event->process = pending->owner.process;
 	event->kind = EVENT_CONNECTION;
 	event->error = error;
-	event->uid = pending->uid;
-	event->net_namespace = pending->net_namespace;
+	event->uid = pending->owner.uid;
+	event->net_namespace = pending->owner.net_namespace;
 	write_address(event->source, 0, 0);
 	write_address(event->destination, pending->target.hi, pending->target.lo);
 	event->source_port = 0;
 	event->destination_port = pending->target.port;
 	event->protocol = pending->target.protocol;
-	event->origin = ORIGIN_CONNECT;
+	event->origin = origin;
 	event->outcome = outcome;
 	event->family = pending->family;
-	__builtin_memcpy(event->comm, pending->comm, sizeof(event->comm));
+	__builtin_memcpy(event->comm, pending->owner.comm, sizeof(event->comm));
 	if (sock) {
 		/* A closed socket has given skc_num back; inet_sport stays. */
 		event->source_port =
@@ -114,61 +91,101 @@ static __always_inline void send_connection(const struct pending *pending, const
 		}
 	}
 	bpf_ringbuf_submit(event, 0);
+	return 0;
 }
 
 /* Whoever deletes the entry settles it, so that an attempt has one outcome. */
-static __always_inline void settle(__u64 socket, const struct sock *sock, __u32 outcome,
-				   __u32 error)
+static __always_inline void settle(__u64 socket, const struct pending *found,
+				   const struct sock *sock, __u32 outcome, __u32 error)
 {
-	struct pending *found = bpf_map_lookup_elem(&pending_connections, &socket);
-	struct pending pending;
-	__u64 now;
+	struct pending pending = *found;
 
-	if (!found)
-		return;
-	pending = *found;
 	if (bpf_map_delete_elem(&pending_connections, &socket))
 		return;
-	now = bpf_ktime_get_boot_ns();
-	count_outcome(&pending, outcome, now);
+	count_outcome(&pending, outcome, bpf_ktime_get_boot_ns());
 	if (pending.detailed)
-		send_connection(&pending, sock, outcome, error, now);
+		send_connection(&pending, sock, ORIGIN_CONNECT, outcome, error);
 }
 
-/* The socket is gone or starts over; if its last attempt sent no SYN, the kernel knew no way. */
+/* The socket is gone or starts over; if its last attempt sent no SYN, another cgroup program forbade
+ * it, or the kernel knew no way. */
 static __always_inline void settle_unsent(__u64 socket)
 {
 	struct pending *pending = bpf_map_lookup_elem(&pending_connections, &socket);
 
 	if (pending && !pending->syn_sent)
-		settle(socket, NULL, OUTCOME_UNREACHABLE, 0);
+		settle(socket, pending, NULL,
+		       pending->denied ? OUTCOME_DENIED : OUTCOME_UNREACHABLE, 0);
 }
 
-/* Remembers an attempt and counts it. Where there is no room, connect leaves the counting to
- * SYN_SENT, so that it happens once. */
-static __always_inline void begin(__u64 socket, struct pending *pending)
+/* Remembers an attempt of the process, the current one if owner is NULL, and counts it. Where there
+ * is no room, connect leaves the counting to SYN_SENT, so that it happens once. */
+static __always_inline void begin(__u64 socket, struct pending *pending, const struct owner *owner)
 {
-	if (bpf_map_update_elem(&pending_connections, &socket, pending, BPF_ANY)) {
-		if (!pending->syn_sent) {
-			count(LOST_CONNECTION_MAP_FULL);
-			return;
-		}
-		count_attempt(pending);
+	struct subject_key key = { .pid = owner ? owner->process.pid : current_pid() };
+	struct subject *subject = subject_of(&key, owner);
+	int stored;
+
+	pending->time_ns = bpf_ktime_get_boot_ns();
+	if (subject)
+		pending->owner = subject->owner;
+	else
+		describe_current(&pending->owner);
+	stored = !bpf_map_update_elem(&pending_connections, &socket, pending, BPF_ANY);
+	if (!stored && !pending->syn_sent) {
+		count(LOST_CONNECTION_MAP_FULL);
 		return;
 	}
-	if (count_attempt(pending)) {
-		struct pending *stored = bpf_map_lookup_elem(&pending_connections, &socket);
-
-		if (stored)
-			stored->detailed = 1;
-	} else {
+	count(COUNT_ATTEMPTS);
+	if (!count_attempt(&key, subject, &pending->target, pending->time_ns)) {
 		count(SKIPPED_CONNECTION_DETAIL);
+	} else if (stored) {
+		struct pending *entry = bpf_map_lookup_elem(&pending_connections, &socket);
+
+		if (entry)
+			entry->detailed = 1;
 	}
 }
 
-static __always_inline void connect_starts(struct bpf_sock_addr *context, __u64 hi, __u64 lo)
+/* A datagram's way: connect says nothing of a scan, name services connect to sort addresses; what is
+ * sent says. */
+static __always_inline void datagram_sent(struct pending *pending, __u32 origin)
 {
-	__u64 socket = (__u64)context->sk;
+	struct subject_key key = { .pid = current_pid(), .slot = SLOT_DATAGRAM };
+	struct subject *subject = subject_of(&key, NULL);
+	int detailed;
+
+	pending->time_ns = bpf_ktime_get_boot_ns();
+	if (origin == ORIGIN_SENDMSG) {
+		count(COUNT_DATAGRAMS);
+		detailed = count_attempt(&key, subject, &pending->target, pending->time_ns);
+	} else if (subject) {
+		turn(&key, subject, pending->time_ns);
+		detailed = fanout_detail(&subject->state, settings.detail_limit);
+	} else {
+		detailed = 1;
+	}
+	if (!detailed) {
+		count(SKIPPED_CONNECTION_DETAIL);
+		return;
+	}
+	if (subject)
+		pending->owner = subject->owner;
+	else
+		describe_current(&pending->owner);
+	send_connection(pending, NULL, origin, OUTCOME_SENT, 0);
+}
+
+/* Whether a cgroup program that ran before this one forbids the attempt: those of inner cgroups run
+ * first. Before 5.18 nobody can ask. */
+static __always_inline int is_denied(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_retval) &&
+	       bpf_get_retval() < 0;
+}
+
+static __always_inline struct pending attempt_of(struct bpf_sock_addr *context, __u64 hi, __u64 lo)
+{
 	struct pending pending = {
 		.target = { .hi = hi,
 			    .lo = lo,
@@ -177,30 +194,44 @@ static __always_inline void connect_starts(struct bpf_sock_addr *context, __u64 
 	};
 
 	pending.family = family_of(&pending.target);
-	describe_process(&pending);
+	return pending;
+}
+
+static __always_inline void connect_starts(struct bpf_sock_addr *context, __u64 hi, __u64 lo)
+{
+	__u64 socket = (__u64)context->sk;
+	struct pending pending = attempt_of(context, hi, lo);
+
 	if (context->protocol == IPPROTO_TCP) {
+		pending.denied = is_denied();
 		settle_unsent(socket);
-		begin(socket, &pending);
-	} else if (count_detail(&pending)) {
-		send_connection(&pending, NULL, OUTCOME_SENT, 0, pending.time_ns);
+		begin(socket, &pending, NULL);
 	} else {
-		count(SKIPPED_CONNECTION_DETAIL);
+		datagram_sent(&pending, ORIGIN_CONNECT);
 	}
 }
 
-/* Still in the context of the process that connects. */
-static __always_inline void syn_sent(const struct sock *sock)
+static __always_inline void datagram_starts(struct bpf_sock_addr *context, __u64 hi, __u64 lo)
+{
+	struct pending pending = attempt_of(context, hi, lo);
+
+	datagram_sent(&pending, ORIGIN_SENDMSG);
+}
+
+/* Still in the context of the process that connects, unless the owner is given. */
+static __always_inline void syn_sent(const struct sock *sock, const struct owner *owner)
 {
 	__u64 socket = (__u64)sock;
 	struct pending *known = bpf_map_lookup_elem(&pending_connections, &socket);
 	struct pending pending = { .syn_sent = 1 };
-	__u32 family = BPF_CORE_READ(sock, __sk_common.skc_family);
+	__u32 family;
 	struct in6_addr address = {};
 
 	if (known) {
 		known->syn_sent = 1;
 		return;
 	}
+	family = BPF_CORE_READ(sock, __sk_common.skc_family);
 	if (family == AF_INET) {
 		pending.target.lo =
 			IPV4_MAPPED | bpf_ntohl(BPF_CORE_READ(sock, __sk_common.skc_daddr));
@@ -215,60 +246,34 @@ static __always_inline void syn_sent(const struct sock *sock)
 	pending.target.port = bpf_ntohs(BPF_CORE_READ(sock, __sk_common.skc_dport));
 	pending.target.protocol = IPPROTO_TCP;
 	pending.family = family_of(&pending.target);
-	describe_process(&pending);
-	begin(socket, &pending);
+	begin(socket, &pending, owner);
 }
 
 static __always_inline void state_changes(const struct sock *sock, int before, int after)
 {
 	__u64 socket = (__u64)sock;
+	struct pending *pending;
 	int error;
 
 	if (after == TCP_SYN_SENT) {
-		if (BPF_CORE_READ(sock, sk_protocol) == IPPROTO_TCP)
-			syn_sent(sock);
+		if (sock->sk_protocol == IPPROTO_TCP)
+			syn_sent(sock, NULL);
 		return;
 	}
 	if (before != TCP_SYN_SENT && before != TCP_SYN_RECV)
 		return;
 	if (after != TCP_ESTABLISHED && after != TCP_CLOSE)
 		return;
-	if (!bpf_map_lookup_elem(&pending_connections, &socket)) {
+	pending = bpf_map_lookup_elem(&pending_connections, &socket);
+	if (!pending) {
 		/* From SYN_RECV it is the accepting side's socket. */
 		if (before == TCP_SYN_SENT)
 			count(SKIPPED_UNKNOWN_SOCKET);
 		return;
 	}
-	if (after == TCP_ESTABLISHED) {
-		settle(socket, sock, OUTCOME_ESTABLISHED, 0);
-		return;
-	}
-	error = BPF_CORE_READ(sock, sk_err);
-	settle(socket, sock, outcome_of(error), error);
-}
-
-static __always_inline void socket_created(struct bpf_sock *context)
-{
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct socket_event *event;
-
-	if (context->type != SOCK_RAW)
-		return;
-	count(COUNT_SOCKETS);
-	event = room(&socket_ring, sizeof(*event), LOST_SOCKET_RING_FULL);
-	if (!event)
-		return;
-	event->time_ns = bpf_ktime_get_boot_ns();
-	event->process = process_key_of(task);
-	event->kind = EVENT_SOCKET;
-	event->family = context->family;
-	event->type = context->type;
-	event->protocol = context->protocol;
-	event->uid = BPF_CORE_READ(task, cred, uid.val);
-	event->net_namespace = net_namespace_of(task);
-	__builtin_memset(event->comm, 0, sizeof(event->comm));
-	BPF_CORE_READ_STR_INTO(&event->comm, task, comm);
-	bpf_ringbuf_submit(event, 0);
+	error = after == TCP_CLOSE ? sock->sk_err : 0;
+	settle(socket, pending, sock,
+	       after == TCP_ESTABLISHED ? OUTCOME_ESTABLISHED : outcome_of(error), error);
 }
 
 #endif

@@ -19,7 +19,7 @@
 #include <linux/types.h>
 #endif
 
-#define EVENT_ABI_VERSION 1
+#define EVENT_ABI_VERSION 2
 
 #define ADDRESS_SIZE 16
 #define COMM_SIZE 16
@@ -57,6 +57,23 @@ enum connection_outcome {
 	OUTCOME_ABORTED = 7,
 };
 
+/* What an attempt is made with. Kinds are counted apart, and so are packets of raw sockets: nothing
+ * tells how these are answered. NULL to ACK: a TCP segment without SYN, by its flags (XMAS: FIN,
+ * PSH and URG; MAIMON: FIN and ACK); NEIGHBOUR: an ARP request or a neighbour solicitation. */
+enum attempt_kind {
+	ATTEMPT_CONNECT = 0,
+	ATTEMPT_NULL = 1,
+	ATTEMPT_FIN = 2,
+	ATTEMPT_XMAS = 3,
+	ATTEMPT_MAIMON = 4,
+	ATTEMPT_ACK = 5,
+	ATTEMPT_DATAGRAM = 6,
+	ATTEMPT_ECHO = 7,
+	ATTEMPT_NEIGHBOUR = 8,
+};
+
+#define ATTEMPT_KINDS 9
+
 /* The measure whose threshold a fan-out window crossed. */
 enum fanout_measure {
 	MEASURE_HOSTS = 1,
@@ -68,6 +85,7 @@ enum fanout_measure {
 #define EVENT_FLAG_ARGV_TRUNCATED 1
 #define EVENT_FLAG_ARGV_UNREADABLE 2
 #define EVENT_FLAG_EXE_TRUNCATED 4
+#define EVENT_FLAG_UNSEEN_PACKETS 8
 
 /* A program's execution. exec_count is the kernel's self_exec_id: it rises at every exec, and fork
  * inherits it. With the boot id, which user space adds, the key is unique for the machine's life.
@@ -101,8 +119,9 @@ struct process_event {
 	char argv[ARGV_SIZE];
 };
 
-/* EVENT_SOCKET: a socket that can send what connect never sees (SOCK_RAW, AF_PACKET where a hook
- * shows it). */
+/* EVENT_SOCKET: a socket that can send what connect never sees: SOCK_RAW when it is made, AF_PACKET
+ * with its process's first packet. EVENT_FLAG_UNSEEN_PACKETS: what it sends passes no hook, so
+ * nobody knows where to (PACKET_QDISC_BYPASS). */
 struct socket_event {
 	__u64 time_ns;
 	struct process_key process;
@@ -112,6 +131,8 @@ struct socket_event {
 	__u32 protocol;
 	__u32 uid;
 	__u32 net_namespace;
+	__u32 flags;
+	__u32 padding;
 	char comm[COMM_SIZE];
 };
 
@@ -145,12 +166,14 @@ struct target {
 };
 
 /* EVENT_FANOUT: a window of one subject crossed a threshold. The subject is a process, or, when
- * user space counts packets in the same way, a source address (process is then zero). hosts and
- * host_ports are estimates, see fanout.bpf.h for their error; every other count is exact. failures
- * = refused + timed out + unreachable + denied; what is neither established nor failed is still
- * pending. first_ns is the time of the window's first attempt. sample holds the most recent new
- * targets. measure is enum fanout_measure, or 0 in the last report of a subject: the figures of its
- * longest window. */
+ * user space counts packets in the same way, a source address (process is then zero). All attempts
+ * of a window are of one kind (enum attempt_kind) and one origin. hosts and host_ports are
+ * estimates, see fanout.bpf.h for their error; every other count is exact. failures = refused +
+ * timed out + unreachable + denied; what is neither established nor failed is still pending.
+ * by_children is the part of attempts that children of the process made, which ended before they
+ * were reported themselves. first_ns is the time of the window's first attempt. sample holds the
+ * most recent new targets. measure is enum fanout_measure, or 0 in the last report of a subject:
+ * the figures of its longest window. */
 struct fanout_event {
 	__u64 time_ns;
 	__u64 window_ns;
@@ -169,6 +192,10 @@ struct fanout_event {
 	__u32 sequential_run;
 	__u32 uid;
 	__u32 samples;
+	__u32 attempt;
+	__u32 origin;
+	__u32 by_children;
+	__u32 net_namespace;
 	__u8 source[ADDRESS_SIZE];
 	char comm[COMM_SIZE];
 	struct target first;
@@ -185,22 +212,28 @@ enum sensor_counter {
 	COUNT_SOCKETS = 3,
 	COUNT_ATTEMPTS = 4,
 	COUNT_OUTCOMES = 5,
-	COUNT_FANOUTS = 6,
-	LOST_PROCESS_RING_FULL = 7,
-	LOST_SOCKET_RING_FULL = 8,
-	LOST_CONNECTION_RING_FULL = 9,
-	LOST_FANOUT_RING_FULL = 10,
-	LOST_PROCESS_MAP_FULL = 11,
-	LOST_CONNECTION_MAP_FULL = 12,
-	LOST_ARGV_UNREADABLE = 13,
-	SKIPPED_ARGV_TRUNCATED = 14,
-	SKIPPED_UNKNOWN_SOCKET = 15,
-	SKIPPED_OTHER_FAMILY = 16,
-	SKIPPED_CONNECTION_DETAIL = 17,
-	SENSOR_COUNTERS = 18,
+	COUNT_DATAGRAMS = 6,
+	COUNT_RAW_PACKETS = 7,
+	COUNT_FANOUTS = 8,
+	LOST_PROCESS_RING_FULL = 9,
+	LOST_SOCKET_RING_FULL = 10,
+	LOST_CONNECTION_RING_FULL = 11,
+	LOST_FANOUT_RING_FULL = 12,
+	LOST_PROCESS_MAP_FULL = 13,
+	LOST_CONNECTION_MAP_FULL = 14,
+	LOST_SOCKET_MAP_FULL = 15,
+	LOST_ARGV_UNREADABLE = 16,
+	LOST_RAW_DESTINATION = 17,
+	SKIPPED_ARGV_TRUNCATED = 18,
+	SKIPPED_UNKNOWN_SOCKET = 19,
+	SKIPPED_OTHER_FAMILY = 20,
+	SKIPPED_CONNECTION_DETAIL = 21,
+	SKIPPED_RAW_PACKETS = 22,
+	SENSOR_COUNTERS = 23,
 };
 
 /* Settings, written into the programs' read-only data before load. A threshold of 0 is off.
+ * probe_targets: hosts, pairs or failures at which windows of the kinds NULL to ACK are looked at.
  * detail_limit: how many connection events one process may send per shortest window; beyond it
  * connections are only counted. */
 struct fanout_settings {
@@ -209,8 +242,8 @@ struct fanout_settings {
 	__u32 host_ports;
 	__u32 failures;
 	__u32 sequential_run;
+	__u32 probe_targets;
 	__u32 detail_limit;
-	__u32 padding;
 };
 
 #endif

@@ -1,52 +1,109 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Fan-out per process, counted where the connects happen, so that a scan of a million targets costs
- * user space a handful of events. The arithmetic is window.h; here are the map, the lock and the
+ * Fan-out per process, counted where the attempts happen, so that a scan of a million targets costs
+ * user space a handful of events. The arithmetic is window.h; here are the maps, the claim and the
  * event.
  *
+ * A process that ends, and was not reported itself, leaves its counts to its parent if that is in
+ * the same session: so a loop that makes a process for each probe is seen as what its shell does.
+ *
  * Error: hosts and host_ports have a standard error of 1.04 / sqrt(512) = 4.6 %; below about 100
- * distinct values linear counting is off by one or two. All other figures are exact. Memory: 7 KB
- * for each process that connects, at most MAX_SUBJECTS of them.
+ * distinct values linear counting is off by one or two. All other figures are exact, but a sequence
+ * that several threads step through at once breaks. Memory: 7 KB for each kind of attempts of each
+ * process, at most MAX_SUBJECTS of them.
  */
 #ifndef PROCWIRE_FANOUT_BPF_H
 #define PROCWIRE_FANOUT_BPF_H
 
-#include "maps.bpf.h"
+#include "owner.bpf.h"
 
-static __always_inline struct subject *subject_of(const struct process_key *process)
+static __always_inline __u32 kind_of(__u32 slot)
 {
-	struct subject *subject = bpf_map_lookup_elem(&subjects, process);
+	if (slot >= SLOT_RAW)
+		return slot - SLOT_RAW;
+	return slot == SLOT_DATAGRAM ? ATTEMPT_DATAGRAM : ATTEMPT_CONNECT;
+}
+
+static __always_inline __u32 origin_of(__u32 slot)
+{
+	if (slot >= SLOT_RAW)
+		return ORIGIN_RAW;
+	return slot == SLOT_DATAGRAM ? ORIGIN_SENDMSG : ORIGIN_CONNECT;
+}
+
+/* Whether it is for us to turn or report the subject; otherwise somebody else is about to. */
+static __always_inline int claim(const struct subject_key *key)
+{
+	__u8 held = 1;
+
+	return bpf_map_update_elem(&claims, key, &held, BPF_NOEXIST) == 0;
+}
+
+static __always_inline void release(const struct subject_key *key)
+{
+	bpf_map_delete_elem(&claims, key);
+}
+
+/* A subject for the owner, which is the current process if NULL. */
+SUBPROGRAM struct subject *make_subject(const struct subject_key *key, const struct owner *owner)
+{
+	struct slots none = {};
+	struct slots *slots;
 	struct new_subject *fresh;
+	struct subject *subject;
+	__u32 pid = key->pid;
+	__u32 slot = key->slot;
 	__u32 zero = 0;
 
-	if (subject)
-		return subject;
+	bpf_map_update_elem(&subject_slots, &pid, &none, BPF_NOEXIST);
+	slots = bpf_map_lookup_elem(&subject_slots, &pid);
 	fresh = bpf_map_lookup_elem(&new_subject, &zero);
-	if (!fresh)
+	if (!slots || !fresh || slot >= SLOTS)
 		return NULL;
 	/* Another thread may have been first; then its entry is the one. */
-	bpf_map_update_elem(&subjects, process, fresh, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&subjects, process);
+	bpf_map_update_elem(&subjects, key, fresh, BPF_NOEXIST);
+	subject = bpf_map_lookup_elem(&subjects, key);
+	if (!subject)
+		return NULL;
+	slots->used[slot] = 1;
+	subject->state.kind = kind_of(slot);
+	if (owner)
+		subject->owner = *owner;
+	else
+		describe_current(&subject->owner);
+	return subject;
 }
+
+static __always_inline struct subject *subject_of(const struct subject_key *key,
+						  const struct owner *owner)
+{
+	struct subject *subject = bpf_map_lookup_elem(&subjects, key);
+
+	return subject ? subject : make_subject(key, owner);
+}
+
+/* Every address of an event lies at a multiple of eight. */
+typedef __u64 __attribute__((may_alias)) word;
 
 static __always_inline void write_address(__u8 *address, __u64 hi, __u64 lo)
 {
-	__u64 words[2] = { bpf_cpu_to_be64(hi), bpf_cpu_to_be64(lo) };
+	word *words = (word *)address;
 
-	__builtin_memcpy(address, words, sizeof(words));
+	words[0] = bpf_cpu_to_be64(hi);
+	words[1] = bpf_cpu_to_be64(lo);
 }
 
 static __always_inline void write_target(struct target *target, const struct fanout_target *from)
 {
-	__builtin_memset(target, 0, sizeof(*target));
 	write_address(target->address, from->hi, from->lo);
+	__builtin_memset(target->padding, 0, sizeof(target->padding));
 	target->port = from->port;
 	target->protocol = from->protocol;
 }
 
 /* Sends the crossing; where the ring is full, the next attempt may send it. */
-static __always_inline void send_crossing(struct subject *subject, const struct pending *pending,
-					  const struct fanout_crossing *crossing, __u64 now)
+SUBPROGRAM void send_crossing(struct subject *subject, __u32 slot,
+			      const struct fanout_crossing *crossing, __u64 now)
 {
 	struct fanout_event *event = room(&fanout_ring, sizeof(*event), LOST_FANOUT_RING_FULL);
 	struct fanout_state *state = &subject->state;
@@ -54,13 +111,14 @@ static __always_inline void send_crossing(struct subject *subject, const struct 
 	if (!event) {
 		if (crossing->place < FANOUT_WINDOWS * MEASURES)
 			state->next[crossing->place] = crossing->previous_next;
+		state->look = LOOK_SURELY;
 		return;
 	}
 	event->time_ns = now;
 	event->window_ns = crossing->window_ns;
 	event->window_start_ns = crossing->window_start_ns;
 	event->first_ns = crossing->first_ns;
-	event->process = pending->process;
+	event->process = subject->owner.process;
 	event->kind = EVENT_FANOUT;
 	event->measure = crossing->measure;
 	event->threshold = crossing->threshold;
@@ -71,103 +129,195 @@ static __always_inline void send_crossing(struct subject *subject, const struct 
 	event->hosts = crossing->hosts;
 	event->host_ports = crossing->host_ports;
 	event->sequential_run = crossing->sequential_run;
-	event->uid = pending->uid;
-	__builtin_memset(event->source, 0, sizeof(event->source));
-	__builtin_memcpy(event->comm, pending->comm, sizeof(event->comm));
-
-	bpf_spin_lock(&subject->lock);
+	event->uid = subject->owner.uid;
 	event->samples = state->sampled < SAMPLE_TARGETS ? state->sampled : SAMPLE_TARGETS;
+	event->attempt = kind_of(slot);
+	event->origin = origin_of(slot);
+	event->by_children = crossing->by_children;
+	event->net_namespace = subject->owner.net_namespace;
+	__builtin_memset(event->source, 0, sizeof(event->source));
+	__builtin_memcpy(event->comm, subject->owner.comm, sizeof(event->comm));
 	write_target(&event->first, &state->first);
 	write_target(&event->last, &state->last);
 	UNROLLED
 	for (int i = 0; i < SAMPLE_TARGETS; i++)
 		write_target(&event->sample[i], &state->sample[i]);
-	bpf_spin_unlock(&subject->lock);
-
 	bpf_ringbuf_submit(event, 0);
 	count(COUNT_FANOUTS);
 }
 
-/* Sends what a process ends with, if anything of it was reported before, and forgets it. */
-static __always_inline void end_subject(const struct process_key *process, __u32 uid,
-					const char *comm, __u64 now)
+/* Both of these are seldom called, and look the subject up again: with numbers alone for arguments
+ * the verifier walks them once for a program. */
+GLOBAL_SUBPROGRAM int turn_subject(__u32 pid, __u32 slot, __u64 now)
 {
-	struct subject *subject = bpf_map_lookup_elem(&subjects, process);
-	struct pending last = { .process = *process, .uid = uid };
+	struct subject_key key = { .pid = pid, .slot = slot };
+	struct subject *subject = bpf_map_lookup_elem(&subjects, &key);
+
+	if (!subject || !claim(&key))
+		return 0;
+	fanout_turn(&subject->state, &settings, now);
+	release(&key);
+	return 0;
+}
+
+GLOBAL_SUBPROGRAM int report_subject(__u32 pid, __u32 slot, __u64 now)
+{
+	struct subject_key key = { .pid = pid, .slot = slot };
+	struct subject *subject = bpf_map_lookup_elem(&subjects, &key);
 	struct fanout_crossing crossing;
-	int reported;
+	__u64 crossed;
 
 	if (!subject)
-		return;
-	bpf_spin_lock(&subject->lock);
-	fanout_turn(&subject->state, &settings, now);
-	reported = fanout_final(&subject->state, &settings, now, &crossing);
-	bpf_spin_unlock(&subject->lock);
-	if (reported) {
-		__builtin_memcpy(last.comm, comm, sizeof(last.comm));
-		send_crossing(subject, &last, &crossing, now);
+		return 0;
+	/* First, so that what rises from here on is looked at again. */
+	subject->state.look = LOOK_NOT;
+	crossed = fanout_crossed(&subject->state);
+	if (!crossed)
+		return 0;
+	if (!claim(&key)) {
+		subject->state.look = LOOK_SURELY;
+		return 0;
 	}
-	bpf_map_delete_elem(&subjects, process);
-}
-
-/* Counts a TCP attempt; returns whether the connection may be sent as an event of its own. */
-static __always_inline int count_attempt(const struct pending *pending)
-{
-	struct subject *subject = subject_of(&pending->process);
-	struct fanout_places places = fanout_places(&pending->target);
-	struct fanout_crossing crossing;
-	__u64 now = pending->time_ns;
-	int detailed;
-
-	count(COUNT_ATTEMPTS);
-	if (!subject) {
-		count(LOST_PROCESS_MAP_FULL);
-		return 1;
-	}
-	bpf_spin_lock(&subject->lock);
-	fanout_turn(&subject->state, &settings, now);
-	fanout_attempt(&subject->state, &pending->target, &places, now);
-	fanout_crossed(&subject->state, &settings, now, &crossing);
-	detailed = fanout_detail(&subject->state, settings.detail_limit);
-	bpf_spin_unlock(&subject->lock);
+	fanout_cross(&subject->state, &settings, crossed, &crossing);
+	release(&key);
 	if (crossing.measure)
-		send_crossing(subject, pending, &crossing, now);
-	return detailed;
+		send_crossing(subject, slot, &crossing, now);
+	return 0;
 }
 
-/* As count_attempt, for a protocol whose connect says nothing of a scan. */
-static __always_inline int count_detail(const struct pending *pending)
+/* Before anything is counted: whether a bucket is over. */
+static __always_inline void turn(const struct subject_key *key, const struct subject *subject,
+				 __u64 now)
 {
-	struct subject *subject = subject_of(&pending->process);
-	int detailed;
+	if (now >= subject->state.turn_ns)
+		turn_subject(key->pid, key->slot, now);
+}
 
+/* After something was counted: whether that has to be told. */
+static __always_inline void look(const struct subject_key *key, const struct subject *subject,
+				 __u64 now)
+{
+	if (fanout_is_due(&subject->state))
+		report_subject(key->pid, key->slot, now);
+}
+
+/* Counts an attempt; returns whether it may be sent as an event of its own. NULL: no room. */
+static __always_inline int count_attempt(const struct subject_key *key, struct subject *subject,
+					 const struct fanout_target *target, __u64 now)
+{
 	if (!subject) {
 		count(LOST_PROCESS_MAP_FULL);
 		return 1;
 	}
-	bpf_spin_lock(&subject->lock);
-	fanout_turn(&subject->state, &settings, pending->time_ns);
-	detailed = fanout_detail(&subject->state, settings.detail_limit);
-	bpf_spin_unlock(&subject->lock);
-	return detailed;
+	turn(key, subject, now);
+	fanout_attempt(&subject->state, &settings, target, now);
+	look(key, subject, now);
+	return fanout_detail(&subject->state, settings.detail_limit);
 }
 
 /* A process that is gone by now has no counts left to add to. */
 static __always_inline void count_outcome(const struct pending *pending, __u32 outcome, __u64 now)
 {
-	struct subject *subject = bpf_map_lookup_elem(&subjects, &pending->process);
-	struct fanout_crossing crossing;
+	struct subject_key key = { .pid = pending->owner.process.pid, .slot = SLOT_CONNECT };
+	struct subject *subject = bpf_map_lookup_elem(&subjects, &key);
 
 	count(COUNT_OUTCOMES);
-	if (!subject)
+	if (!subject || !is_same_process(&subject->owner.process, &pending->owner.process))
 		return;
-	bpf_spin_lock(&subject->lock);
-	fanout_turn(&subject->state, &settings, now);
+	turn(&key, subject, now);
 	fanout_outcome(&subject->state, outcome);
-	fanout_crossed(&subject->state, &settings, now, &crossing);
-	bpf_spin_unlock(&subject->lock);
-	if (crossing.measure)
-		send_crossing(subject, pending, &crossing, now);
+	look(&key, subject, now);
+}
+
+/* The process to which the current one's counts fall: its parent, as long as that belongs to the
+ * same job, which the session stands for. NULL: nobody. */
+static __always_inline struct task_struct *heir_of_current(void)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct task_struct *parent = BPF_CORE_READ(task, group_leader, real_parent);
+
+	if (BPF_CORE_READ(parent, tgid) <= 1 || BPF_CORE_READ(parent, signal, pids[PIDTYPE_SID]) !=
+							BPF_CORE_READ(task, signal, pids[PIDTYPE_SID]))
+		return NULL;
+	return parent;
+}
+
+static __always_inline void bequeath(const struct subject *subject, __u32 slot, __u64 now)
+{
+	struct task_struct *parent = heir_of_current();
+	struct subject_key key = { .slot = slot };
+	struct owner owner;
+	struct subject *heir;
+
+	if (!parent || !subject->state.totals.attempts)
+		return;
+	describe(&owner, parent);
+	key.pid = owner.process.pid;
+	heir = subject_of(&key, &owner);
+	if (!heir) {
+		count(LOST_PROCESS_MAP_FULL);
+		return;
+	}
+	turn(&key, heir, now);
+	fanout_inherit(&heir->state, &settings, &subject->state, now);
+	look(&key, heir, now);
+}
+
+/* Of the current process. Sends what a subject ends with, if anything of it was reported before, or
+ * else leaves it to the parent; and forgets it. */
+GLOBAL_SUBPROGRAM int end_subject(__u32 pid, __u32 slot, __u64 now)
+{
+	struct subject_key key = { .pid = pid, .slot = slot };
+	struct subject *subject = bpf_map_lookup_elem(&subjects, &key);
+	struct fanout_crossing crossing;
+
+	if (!subject)
+		return 0;
+	turn(&key, subject, now);
+	if (!fanout_was_told(&subject->state))
+		bequeath(subject, slot, now);
+	else if (fanout_final(&subject->state, &settings, &crossing))
+		send_crossing(subject, slot, &crossing, now);
+	bpf_map_delete_elem(&subjects, &key);
+	return 0;
+}
+
+static __always_inline void end_subjects(__u32 pid, __u64 now)
+{
+	struct slots *slots = bpf_map_lookup_elem(&subject_slots, &pid);
+
+	if (!slots)
+		return;
+	for (__u32 slot = 0; slot < SLOTS; slot++)
+		if (slots->used[slot])
+			end_subject(pid, slot, now);
+	bpf_map_delete_elem(&subject_slots, &pid);
+}
+
+/* At an exec of the current process. A program that executes itself goes on with what it has counted; what another program
+ * did before is ended. */
+static __always_inline void succeed_subjects(__u32 pid, __u64 now)
+{
+	struct slots *slots = bpf_map_lookup_elem(&subject_slots, &pid);
+	struct subject_key key = { .pid = pid };
+	struct owner successor;
+
+	if (!slots)
+		return;
+	describe_current(&successor);
+	for (__u32 slot = 0; slot < SLOTS; slot++) {
+		struct subject *subject;
+
+		key.slot = slot;
+		subject = slots->used[slot] ? bpf_map_lookup_elem(&subjects, &key) : NULL;
+		if (!subject)
+			continue;
+		if (!is_same_program(&subject->owner, &successor)) {
+			end_subjects(pid, now);
+			return;
+		}
+		subject->owner = successor;
+	}
 }
 
 #endif

@@ -16,6 +16,7 @@
 
 #define MAX_SUBJECTS 8192
 #define MAX_PENDING 65536
+#define MAX_RAW_SOCKETS 4096
 
 /* Settings of the loader; read-only once loaded, so the verifier knows the values. */
 const volatile struct fanout_settings settings SEC(".rodata.settings");
@@ -63,18 +64,37 @@ struct {
 	__type(value, struct process_event);
 } process_scratch SEC(".maps");
 
-/* A process that connects, by its key. The lock is held without a helper call in between, so an
- * outcome in softirq waits only for arithmetic. */
+/* Who did something: what only the process's own context can tell. */
+struct owner {
+	struct process_key process;
+	__u32 uid;
+	__u32 net_namespace;
+	char comm[COMM_SIZE];
+};
+
+/* What is counted apart of one process: its connects, its datagrams, and by kind (enum
+ * attempt_kind) what it sends through raw sockets. */
+#define SLOT_CONNECT 0
+#define SLOT_DATAGRAM 1
+#define SLOT_RAW 2
+#define SLOTS (SLOT_RAW + ATTEMPT_KINDS)
+
+/* A pid is enough while its process lives: entries go with the process's last thread. */
+struct subject_key {
+	__u32 pid;
+	__u32 slot;
+};
+
 struct subject {
-	struct bpf_spin_lock lock;
-	__u32 padding;
+	struct owner owner;
 	struct fanout_state state;
 };
 
 /*
  * The fan-out of each process.
- * Inserted by: a process's first connect. Deleted by: its exit, and its next exec.
- * Full: the process's connections are reported one by one but not aggregated, each counted in
+ * Inserted by: a process's first attempt of a kind, and the end of a child that made some. Deleted
+ * by: the process's exit, and the exec of another program.
+ * Full: the process's attempts are reported one by one but not aggregated, each counted in
  * LOST_PROCESS_MAP_FULL. Not LRU: an eviction would look like a process that stopped scanning.
  * Not preallocated: an entry has 7 KB and few processes connect.
  */
@@ -82,7 +102,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, MAX_SUBJECTS);
-	__type(key, struct process_key);
+	__type(key, struct subject_key);
 	__type(value, struct subject);
 } subjects SEC(".maps");
 
@@ -98,24 +118,51 @@ struct {
 	__type(value, struct new_subject);
 } new_subject SEC(".maps");
 
-/* An attempt whose outcome is not known yet, with what only its own process context can tell. */
+/*
+ * Which slots of a process have a subject, so that an exit that has none costs one look-up.
+ * Inserted and deleted with its subjects. Full: no subject is made either.
+ */
+struct slots {
+	__u8 used[SLOTS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_SUBJECTS);
+	__type(key, __u32);
+	__type(value, struct slots);
+} subject_slots SEC(".maps");
+
+/*
+ * Subjects that somebody turns or reports just now. 5.10 gives tracing programs neither a lock nor
+ * a compare-and-exchange, but a key can be inserted by one of two only.
+ * Inserted and deleted by: claim and release in fanout.bpf.h, around arithmetic. Full: what would
+ * be done is done by the next attempt.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct subject_key);
+	__type(value, __u8);
+} claims SEC(".maps");
+
+/* An attempt whose outcome is not known yet. */
 struct pending {
 	__u64 time_ns;
-	struct process_key process;
+	struct owner owner;
 	struct fanout_target target;
-	__u32 uid;
-	__u32 net_namespace;
-	__u32 family;
+	__u16 family;
 	__u16 detailed;
 	__u16 syn_sent;
-	char comm[COMM_SIZE];
+	__u16 denied;
 };
 
 /*
  * TCP attempts under way, by socket. Kernel addresses of sockets serve as keys: an entry never
  * outlives its socket.
- * Inserted by: connect, or SYN_SENT where the connect hook does not run (MPTCP subflows).
- * Deleted by: the outcome; a further connect, or the release, of a socket that never sent its SYN.
+ * Inserted by: connect, or SYN_SENT where the connect hook does not run (MPTCP subflows), and the
+ * walk over the sockets that are older than the sensor. Deleted by: the outcome; a further connect,
+ * or the release, of a socket that never sent its SYN.
  * Full: the attempt is counted, its outcome is not; counted in LOST_CONNECTION_MAP_FULL.
  */
 struct {
@@ -124,6 +171,52 @@ struct {
 	__type(key, __u64);
 	__type(value, struct pending);
 } pending_connections SEC(".maps");
+
+/*
+ * Raw IP sockets with their owners: a packet may leave in softirq, under a foreign current.
+ * Inserted by: their creation; the walk over older sockets. Deleted by: their release.
+ * Full: their packets name nobody, counted in LOST_SOCKET_MAP_FULL and SKIPPED_UNKNOWN_SOCKET.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_RAW_SOCKETS);
+	__type(key, __u64);
+	__type(value, struct owner);
+} raw_sockets SEC(".maps");
+
+/* queued: the send that is under way has passed the egress hook; unseen: sends that did not. */
+struct packet_socket {
+	__u32 pid;
+	__u32 queued;
+	__u32 unseen;
+	__u32 padding;
+};
+
+/*
+ * AF_PACKET sockets that send. No hook tells of their release, and their owner is whoever sends.
+ * Inserted by: the first packet. Deleted by: age; LRU, as an entry lost only announces its socket
+ * once more.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_RAW_SOCKETS);
+	__type(key, __u64);
+	__type(value, struct packet_socket);
+} packet_sockets SEC(".maps");
+
+/* The packet that passed the egress hook last on this CPU: it passes again on each device below
+ * the first (VLAN, bond), within the same call. */
+struct passed {
+	__u64 packet;
+	__u64 device;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct passed);
+} last_passed SEC(".maps");
 
 static __always_inline void count(__u32 counter)
 {

@@ -8,28 +8,7 @@
 
 #include "fanout.bpf.h"
 
-/* /proc/PID/stat gives start times in ticks of 10 ms, rounded down; keys follow, so that both
- * sources name a process alike. */
-#define CLOCK_TICK_NS 10000000
-
 #define PROCESS_HEADER __builtin_offsetof(struct process_event, argv)
-
-static __always_inline struct process_key process_key_of(struct task_struct *task)
-{
-	__u64 started = BPF_CORE_READ(task, group_leader, start_boottime);
-	struct process_key key = {
-		.started_ns = started - started % CLOCK_TICK_NS,
-		.pid = BPF_CORE_READ(task, tgid),
-		.exec_count = BPF_CORE_READ(task, self_exec_id),
-	};
-
-	return key;
-}
-
-static __always_inline __u32 net_namespace_of(struct task_struct *task)
-{
-	return BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
-}
 
 /* The number the process has inside its own PID namespace. */
 static __always_inline __u32 namespace_pid_of(struct task_struct *task)
@@ -102,17 +81,12 @@ static __always_inline __u64 read_argv(struct process_event *event, struct task_
 static __always_inline void process_exec(struct task_struct *task, struct linux_binprm *bprm)
 {
 	struct process_event *event = process_event_of(task, EVENT_EXEC);
-	struct process_key before;
 	__u64 size;
 
 	count(COUNT_EXECS);
 	if (!event)
 		return;
-	/* The fan-out so far was another program's. */
-	before = event->process;
-	before.exec_count--;
-	end_subject(&before, event->uid, event->comm, event->time_ns);
-
+	succeed_subjects(event->process.pid, event->time_ns);
 	if (bpf_probe_read_kernel_str(event->exe, sizeof(event->exe),
 				      BPF_CORE_READ(bprm, filename)) == sizeof(event->exe))
 		event->flags |= EVENT_FLAG_EXE_TRUNCATED;
@@ -145,7 +119,7 @@ static __always_inline void process_exit(struct task_struct *task)
 	count(COUNT_EXITS);
 	if (!event)
 		return;
-	end_subject(&event->process, event->uid, event->comm, event->time_ns);
+	end_subjects(event->process.pid, event->time_ns);
 	/* As wait(2) gives it. exit_group sets the group's code; a lone thread's own is its own. */
 	event->exit_code = BPF_CORE_READ(task, signal, group_exit_code);
 	if (event->exit_code == 0)

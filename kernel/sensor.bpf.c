@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * The sensor's programs: hooks only, the work is in the headers. One object for every kernel with
- * BTF whose tracepoint programs may lock (6.1 does, 5.10 does not); no kprobe, fentry or LSM hook.
+ * BTF from 5.10 on; no kprobe, fentry or LSM hook.
  */
-#include "connect.bpf.h"
+#include "older.bpf.h"
+#include "process.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -45,6 +46,13 @@ int walk_processes(struct bpf_iter__task *walk)
 	return 0;
 }
 
+SEC("iter/task_file")
+int walk_sockets(struct bpf_iter__task_file *walk)
+{
+	older_socket(walk);
+	return 0;
+}
+
 SEC("cgroup/sock_create")
 int on_socket(struct bpf_sock *context)
 {
@@ -56,6 +64,7 @@ SEC("cgroup/sock_release")
 int on_release(struct bpf_sock *context)
 {
 	settle_unsent((__u64)context);
+	socket_released(context);
 	return 1;
 }
 
@@ -74,9 +83,39 @@ int on_connect6(struct bpf_sock_addr *context)
 	return 1;
 }
 
+SEC("cgroup/sendmsg4")
+int on_sendmsg4(struct bpf_sock_addr *context)
+{
+	datagram_starts(context, 0, IPV4_MAPPED | bpf_ntohl(context->user_ip4));
+	return 1;
+}
+
+SEC("cgroup/sendmsg6")
+int on_sendmsg6(struct bpf_sock_addr *context)
+{
+	datagram_starts(context, halves(context->user_ip6[0], context->user_ip6[1]),
+			halves(context->user_ip6[2], context->user_ip6[3]));
+	return 1;
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state, const struct sock *sock, int before, int after)
 {
 	state_changes(sock, before, after);
+	return 0;
+}
+
+SEC("tp_btf/net_dev_queue")
+int BPF_PROG(on_packet, const struct sk_buff *packet)
+{
+	packet_leaves(packet);
+	return 0;
+}
+
+/* From 6.3 on; the loader leaves it out where the kernel has no such tracepoint. */
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(on_send, const struct sock *sock, int sent)
+{
+	socket_sends(sock, sent);
 	return 0;
 }

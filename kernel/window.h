@@ -4,36 +4,24 @@
  * the same text.
  *
  * A window of length W is two buckets, each covering W on a fixed grid, the second shifted by W/2.
- * An attempt goes into both; the bucket that started earlier is the one reported, so a figure
- * always covers between W/2 and W. Distinct hosts and host:port pairs are HyperLogLog (Flajolet et
- * al. 2007) with 512 registers and linear counting for small sets.
+ * An attempt belongs to both; the bucket that started earlier is the one reported, so a figure
+ * always covers between W/2 and W. Distinct hosts and host:port pairs are sketches (distinct.h).
+ *
+ * Strategy: an attempt costs the same however many windows there are. Counts are totals, of which a
+ * bucket remembers what they were when it began. A bucket has seen all that any younger one has, so
+ * what raises no register of the youngest raises none at all. Figures are looked at only after one
+ * of them rose. Nothing is locked: totals change by atomic additions and are exact; of two threads
+ * that raise one register at the same moment the lesser may win, which is far below the sketches'
+ * error; buckets turn and thresholds move under the caller's claim.
  */
 #ifndef PROCWIRE_WINDOW_H
 #define PROCWIRE_WINDOW_H
 
+#include "distinct.h"
 #include "event.h"
-#include "linear_count.h"
-
-/* linux/stddef.h makes a mere hint of it, and before 6.8 nothing may be called under a lock. */
-#undef __always_inline
-#define __always_inline inline __attribute__((always_inline))
-
-/* The verifier walks a global function of its own once, not once for each path of its callers. */
-#ifdef __bpf__
-#define SUBPROGRAM __attribute__((noinline))
-#else
-#define SUBPROGRAM static inline
-#endif
-
-/* Written out, loops cost the verifier a fifth of the instructions, and old ones refuse a loop that
- * clang has laid out to fall into its own head. */
-#ifdef __bpf__
-#define UNROLLED _Pragma("clang loop unroll(full)")
-#else
-#define UNROLLED
-#endif
 
 #define MEASURES 4
+#define BUCKETS (2 * FANOUT_WINDOWS)
 
 /* Time zero of the grid is boot, so the second bucket of a young machine may start before it: the
  * subtraction wraps, and so does every later one, which makes ages right again. */
@@ -42,18 +30,6 @@ static __always_inline __u64 bucket_grid_start(__u64 now, __u64 length, __u32 bu
 	return now - (now + bucket * (length / 2)) % length;
 }
 
-struct distinct {
-	__u64 sum; /* over registers, 2^(32 - rank) */
-	__u32 zeros; /* registers that are zero */
-	__u32 padding;
-	__u8 rank[DISTINCT_REGISTERS];
-};
-
-struct distinct_place {
-	__u32 index;
-	__u32 rank;
-};
-
 struct fanout_target {
 	__u64 hi;
 	__u64 lo;
@@ -61,23 +37,24 @@ struct fanout_target {
 	__u32 protocol;
 };
 
+/* failures: refused, timed out, unreachable and denied. */
+struct fanout_totals {
+	__u64 attempts;
+	__u64 established;
+	__u64 refused;
+	__u64 failures;
+	__u64 by_children;
+};
+
+/* first_ns: of the first attempt, 0 before it; before: the totals when the bucket began. */
 struct fanout_bucket {
 	__u64 start_ns;
-	__u64 first_ns; /* of the first attempt */
-	__u32 in_use;
-	__u32 attempts;
-	__u32 established;
-	__u32 refused;
-	__u32 failures;
+	__u64 first_ns;
+	struct fanout_totals before;
 	__u32 sequential_run;
-	__u32 details;
 	__u32 padding;
 	struct distinct hosts;
 	struct distinct host_ports;
-};
-
-struct fanout_window {
-	struct fanout_bucket bucket[2];
 };
 
 /* One step of a sequential run: the address or the port moved by one. */
@@ -89,24 +66,42 @@ enum fanout_step {
 	STEP_PORT_DOWN = 4,
 };
 
-/* next: the figure at which each window's each measure is reported next; 0 stands for its
- * threshold. */
-struct fanout_state {
-	struct fanout_window window[FANOUT_WINDOWS];
-	__u64 next[FANOUT_WINDOWS * MEASURES];
-	struct fanout_target first;
-	struct fanout_target last;
-	struct fanout_target sample[SAMPLE_TARGETS];
-	__u32 sampled;
-	__u32 run;
-	__u32 step;
-	__u32 padding;
+/* Whether figures have to be looked at: after a register rose they need not be while there were too
+ * few attempts; after a turn they must, since a figure may have fallen below its threshold. */
+enum fanout_look {
+	LOOK_NOT = 0,
+	LOOK_IF_MANY = 1,
+	LOOK_SURELY = 2,
 };
 
-/* Where an attempt falls in every set of distinct values; computed once per attempt. */
-struct fanout_places {
-	struct distinct_place host;
-	struct distinct_place host_port;
+/* turn_ns: when a bucket's place on the grid is over, 0 for a new state. look_from: total of
+ * attempts below which no threshold can have been reached; failures_due: total of failures at which
+ * one is; sample_until: total of attempts up to which every target is sampled. older, by window:
+ * which of its buckets is reported. bucket 2 w and 2 w + 1 are those of window w. threshold: by
+ * measure, for this kind; next: the figure at which each window's each measure is reported next,
+ * its threshold or above. */
+struct fanout_state {
+	__u64 turn_ns;
+	__u64 look_from;
+	__u64 failures_due;
+	__u64 sample_until;
+	struct fanout_totals totals;
+	struct fanout_target first;
+	struct fanout_target last;
+	__u32 kind;
+	__u32 look;
+	__u32 run;
+	__u32 step;
+	__u32 youngest;
+	__u32 without_first;
+	__u32 sampled;
+	__u32 details;
+	__u32 older[FANOUT_WINDOWS];
+	__u32 padding;
+	__u64 threshold[MEASURES];
+	__u64 next[FANOUT_WINDOWS * MEASURES];
+	struct fanout_target sample[SAMPLE_TARGETS];
+	struct fanout_bucket bucket[BUCKETS];
 };
 
 /* A crossing: which measure of which window, the figure it had to reach, all figures of that
@@ -123,135 +118,119 @@ struct fanout_crossing {
 	__u32 established;
 	__u32 refused;
 	__u32 failures;
+	__u32 by_children;
 	__u32 hosts;
 	__u32 host_ports;
 	__u32 sequential_run;
+	__u32 padding;
 };
 
-/* The finalizer of splitmix64 (Steele, Lea, Flood 2014). */
-static __always_inline __u64 mix64(__u64 x)
+/* The window whose new targets are kept as a sample: long enough to span an episode, short enough
+ * that the sample is recent. */
+#define SAMPLE_WINDOW 1
+
+/* A figure that none reaches. */
+#define NEVER (1ULL << 62)
+
+static __always_inline __u64 or_never(__u32 threshold)
 {
-	x ^= x >> 30;
-	x *= 0xbf58476d1ce4e5b9ULL;
-	x ^= x >> 27;
-	x *= 0x94d049bb133111ebULL;
-	x ^= x >> 31;
-	return x;
+	return threshold ? threshold : NEVER;
 }
 
-#define GOLDEN_RATIO 0x9e3779b97f4a7c15ULL
-
-/* The position of the highest one bit, counted from 1; 0 for 0. Spelt out because clang 14 crashes
- * on __builtin_clzll for BPF. */
-SUBPROGRAM __u32 bit_length(__u64 x)
+static __always_inline void fanout_thresholds(struct fanout_state *state,
+					      const volatile struct fanout_settings *settings)
 {
-	__u32 length = 0;
+	int probe = state->kind >= ATTEMPT_NULL && state->kind <= ATTEMPT_ACK;
+
+	state->threshold[0] = or_never(probe ? settings->probe_targets : settings->hosts);
+	state->threshold[1] = or_never(probe ? settings->probe_targets : settings->host_ports);
+	/* What is judged by its ends is looked at when they are as many as the targets must be. */
+	state->threshold[2] = state->kind == ATTEMPT_CONNECT ? or_never(settings->failures) :
+							       state->threshold[0];
+	state->threshold[3] = or_never(settings->sequential_run);
+	UNROLLED
+	for (int place = 0; place < FANOUT_WINDOWS * MEASURES; place++)
+		state->next[place] = state->threshold[place % MEASURES];
+}
+
+static __always_inline const struct fanout_bucket *fanout_reported(const struct fanout_state *state,
+								   int window)
+{
+	return &state->bucket[2 * window + (state->older[window] & 1)];
+}
+
+/* Adds up what each reported bucket has to tell from now on; see fanout_state. */
+static __always_inline void fanout_schedule(struct fanout_state *state)
+{
+	__u64 least = NEVER;
+	__u64 due = NEVER;
+	__u64 earliest = NEVER;
 
 	UNROLLED
-	for (__u32 half = 32; half > 0; half /= 2) {
-		if (x >> half) {
-			x >>= half;
-			length += half;
-		}
-	}
-	return length + (x != 0);
-}
-
-/* rank: one more than the leading zeros of the hash bits that did not choose the register. */
-static __always_inline struct distinct_place distinct_place(__u64 hash)
-{
-	struct distinct_place place = {
-		.index = hash & (DISTINCT_REGISTERS - 1),
-		.rank = 65 - DISTINCT_BITS - bit_length(hash >> DISTINCT_BITS),
-	};
-
-	return place;
-}
-
-static __always_inline struct fanout_places fanout_places(const struct fanout_target *target)
-{
-	__u64 host = mix64(mix64(target->hi + GOLDEN_RATIO) ^ target->lo);
-	struct fanout_places places = {
-		.host = distinct_place(host),
-		.host_port = distinct_place(mix64(host ^ (target->port + GOLDEN_RATIO))),
-	};
-
-	return places;
-}
-
-static __always_inline __u64 distinct_weight(__u32 rank)
-{
-	return 1ULL << (32 - (rank < 32 ? rank : 32));
-}
-
-static __always_inline void distinct_reset(struct distinct *set)
-{
-	__u64 *word = (__u64 *)set->rank;
-
-	UNROLLED
-	for (int i = 0; i < DISTINCT_REGISTERS / 8; i++)
-		word[i] = 0;
-	set->sum = (__u64)DISTINCT_REGISTERS << 32;
-	set->zeros = DISTINCT_REGISTERS;
-}
-
-/* Returns whether a register rose, which only a value not seen before can do. */
-static __always_inline int distinct_add(struct distinct *set, struct distinct_place place)
-{
-	__u32 index = place.index & (DISTINCT_REGISTERS - 1);
-	__u32 rank = set->rank[index];
-
-	if (place.rank <= rank)
-		return 0;
-	if (rank == 0)
-		set->zeros--;
-	set->sum -= distinct_weight(rank) - distinct_weight(place.rank);
-	set->rank[index] = place.rank;
-	return 1;
-}
-
-static __always_inline __u32 distinct_estimate(const struct distinct *set)
-{
-	__u64 raw = set->sum ? DISTINCT_SCALE / set->sum : 0;
-	__u32 zeros = set->zeros;
-
-	if (raw <= DISTINCT_SMALL && zeros > 0 && zeros <= DISTINCT_REGISTERS)
-		return linear_count[zeros];
-	return raw > 0xffffffff ? 0xffffffff : raw;
-}
-
-/* Starts every bucket afresh whose place on the grid has passed. */
-static __always_inline void fanout_turn(struct fanout_state *state,
-					const volatile struct fanout_settings *settings, __u64 now)
-{
+	for (int m = 0; m < MEASURES; m++)
+		least = lesser(least, state->threshold[m]);
 	UNROLLED
 	for (int w = 0; w < FANOUT_WINDOWS; w++) {
-		UNROLLED
-		for (int b = 0; b < 2; b++) {
-			struct fanout_bucket *bucket = &state->window[w].bucket[b];
-			__u64 start = bucket_grid_start(now, settings->window_ns[w], b);
+		const struct fanout_totals *before = &fanout_reported(state, w)->before;
 
-			if (bucket->in_use && bucket->start_ns == start)
-				continue;
-			bucket->start_ns = start;
-			bucket->in_use = 1;
-			bucket->first_ns = start;
-			bucket->attempts = 0;
-			bucket->established = 0;
-			bucket->refused = 0;
-			bucket->failures = 0;
-			bucket->sequential_run = 0;
-			bucket->details = 0;
-			distinct_reset(&bucket->hosts);
-			distinct_reset(&bucket->host_ports);
-		}
+		due = lesser(due, before->failures +
+					  state->next[w * MEASURES + MEASURE_FAILURES - MEASURE_HOSTS]);
+		earliest = lesser(earliest, before->attempts);
 	}
+	state->failures_due = due;
+	state->sample_until = fanout_reported(state, SAMPLE_WINDOW)->before.attempts + SAMPLE_TARGETS;
+	/* Estimates of small sets are too high by a tenth at most, of large ones never twofold. */
+	state->look_from = earliest + least / 2;
 }
 
-/* The bucket whose figures are reported. */
-static __always_inline __u32 fanout_older(const struct fanout_window *window, __u64 now)
+static __always_inline void fanout_begin(struct fanout_bucket *bucket,
+					 const struct fanout_state *state, __u64 start)
 {
-	return now - window->bucket[1].start_ns > now - window->bucket[0].start_ns;
+	bucket->start_ns = start;
+	bucket->first_ns = 0;
+	bucket->sequential_run = 0;
+	/* Whatever was counted before a new state's first turn belongs to its buckets. */
+	if (state->turn_ns)
+		bucket->before = state->totals;
+	distinct_reset(&bucket->hosts);
+	distinct_reset(&bucket->host_ports);
+}
+
+/* Starts every bucket afresh whose place on the grid has passed. Only for who holds the claim. */
+SUBPROGRAM void fanout_turn(struct fanout_state *state,
+			    const volatile struct fanout_settings *settings, __u64 now)
+{
+	__u64 turn_in = NEVER;
+	__u64 least_age = NEVER;
+	__u64 youngest = 0;
+
+	if (!state->turn_ns)
+		fanout_thresholds(state, settings);
+	UNROLLED
+	for (int b = 0; b < BUCKETS; b++) {
+		struct fanout_bucket *bucket = &state->bucket[b];
+		__u64 length = settings->window_ns[b / 2];
+		__u64 start = bucket_grid_start(now, length, b % 2);
+		__u64 age = now - start;
+
+		if (!state->turn_ns || bucket->start_ns != start) {
+			fanout_begin(bucket, state, start);
+			if (b == 0)
+				state->details = 0;
+		}
+		turn_in = lesser(turn_in, length - age);
+		youngest += -is_below(age, least_age) & (b - youngest);
+		least_age = lesser(age, least_age);
+	}
+	UNROLLED
+	for (int w = 0; w < FANOUT_WINDOWS; w++)
+		state->older[w] = is_below(now - state->bucket[2 * w].start_ns,
+					   now - state->bucket[2 * w + 1].start_ns);
+	state->youngest = youngest;
+	state->without_first = 1;
+	fanout_schedule(state);
+	state->look = LOOK_SURELY;
+	state->turn_ns = now + turn_in;
 }
 
 static __always_inline __u32 fanout_step(const struct fanout_target *from,
@@ -292,85 +271,167 @@ static __always_inline void fanout_advance(struct fanout_state *state,
 		else
 			state->run = 2;
 		state->step = step;
+	} else {
+		return;
 	}
 	state->last = *target;
 }
 
-/* The window whose new targets are kept as a sample: long enough to span an episode, short enough
- * that the sample is recent. */
-#define SAMPLE_WINDOW 1
+SUBPROGRAM void fanout_raise_hosts(struct fanout_state *state, __u64 hash)
+{
+	__u32 rank = distinct_rank(hash);
+
+	UNROLLED
+	for (int b = 0; b < BUCKETS; b++)
+		distinct_add(&state->bucket[b].hosts, hash, rank);
+}
+
+/* Returns whether the pair is new to the window that is sampled. */
+SUBPROGRAM int fanout_raise_pairs(struct fanout_state *state, __u64 hash)
+{
+	__u32 rank = distinct_rank(hash);
+	__u64 raised[BUCKETS];
+
+	UNROLLED
+	for (int b = 0; b < BUCKETS; b++)
+		raised[b] = distinct_add(&state->bucket[b].host_ports, hash, rank);
+	return state->older[SAMPLE_WINDOW] ? raised[2 * SAMPLE_WINDOW + 1] :
+					     raised[2 * SAMPLE_WINDOW];
+}
+
+/* Enters the target of an attempt that is counted already. A state that has not turned yet has no
+ * place for it. */
+static __always_inline void fanout_reach(struct fanout_state *state,
+					 const volatile struct fanout_settings *settings,
+					 const struct fanout_target *target, __u64 now)
+{
+	__u64 host = mix64(mix64(target->hi + GOLDEN_RATIO) ^ target->lo);
+	__u64 pair = mix64(host ^ (target->port + GOLDEN_RATIO));
+	__u32 youngest = state->youngest;
+	struct fanout_bucket *bucket;
+	int is_new;
+
+	if (state->turn_ns == 0 || youngest >= BUCKETS)
+		return;
+	fanout_advance(state, target);
+	if (state->without_first) {
+		state->without_first = 0;
+		UNROLLED
+		for (int b = 0; b < BUCKETS; b++)
+			if (state->bucket[b].first_ns == 0)
+				state->bucket[b].first_ns = now;
+	}
+	bucket = &state->bucket[youngest];
+	is_new = state->totals.attempts <= state->sample_until;
+	if (state->run > bucket->sequential_run) {
+		UNROLLED
+		for (int b = 0; b < BUCKETS; b++)
+			if (state->run > state->bucket[b].sequential_run)
+				state->bucket[b].sequential_run = state->run;
+		if (state->run >= settings->sequential_run)
+			state->look = LOOK_SURELY;
+	}
+	if (distinct_is_new(&bucket->hosts, host)) {
+		fanout_raise_hosts(state, host);
+		state->look |= LOOK_IF_MANY;
+	}
+	if (distinct_is_new(&bucket->host_ports, pair)) {
+		is_new |= fanout_raise_pairs(state, pair);
+		state->look |= LOOK_IF_MANY;
+	}
+	if (is_new) {
+		state->sample[state->sampled & (SAMPLE_TARGETS - 1)] = *target;
+		state->sampled++;
+	}
+}
 
 static __always_inline void fanout_attempt(struct fanout_state *state,
-					   const struct fanout_target *target,
-					   const struct fanout_places *places, __u64 now)
+					   const volatile struct fanout_settings *settings,
+					   const struct fanout_target *target, __u64 now)
 {
-	__u32 older = fanout_older(&state->window[SAMPLE_WINDOW], now);
-	int is_new = 0;
-
-	fanout_advance(state, target);
-	UNROLLED
-	for (int w = 0; w < FANOUT_WINDOWS; w++) {
-		UNROLLED
-		for (__u32 b = 0; b < 2; b++) {
-			struct fanout_bucket *bucket = &state->window[w].bucket[b];
-			int raised;
-
-			if (bucket->attempts == 0)
-				bucket->first_ns = now;
-			bucket->attempts++;
-			if (state->run > bucket->sequential_run)
-				bucket->sequential_run = state->run;
-			distinct_add(&bucket->hosts, places->host);
-			raised = distinct_add(&bucket->host_ports, places->host_port);
-			if (w == SAMPLE_WINDOW && b == older)
-				is_new = raised || bucket->attempts <= SAMPLE_TARGETS;
-		}
-	}
-	if (is_new)
-		state->sample[state->sampled++ % SAMPLE_TARGETS] = *target;
+	__sync_fetch_and_add(&state->totals.attempts, 1);
+	fanout_reach(state, settings, target, now);
 }
 
 static __always_inline void fanout_outcome(struct fanout_state *state, __u32 outcome)
 {
-	__u32 established = outcome == OUTCOME_ESTABLISHED;
-	__u32 refused = outcome == OUTCOME_REFUSED;
-	__u32 failed = refused || outcome == OUTCOME_TIMED_OUT || outcome == OUTCOME_UNREACHABLE ||
-		       outcome == OUTCOME_DENIED;
-
-	UNROLLED
-	for (int w = 0; w < FANOUT_WINDOWS; w++) {
-		UNROLLED
-		for (int b = 0; b < 2; b++) {
-			struct fanout_bucket *bucket = &state->window[w].bucket[b];
-
-			bucket->established += established;
-			bucket->refused += refused;
-			bucket->failures += failed;
-		}
+	switch (outcome) {
+	case OUTCOME_ESTABLISHED:
+		__sync_fetch_and_add(&state->totals.established, 1);
+		return;
+	case OUTCOME_REFUSED:
+		__sync_fetch_and_add(&state->totals.refused, 1);
+		__sync_fetch_and_add(&state->totals.failures, 1);
+		return;
+	case OUTCOME_TIMED_OUT:
+	case OUTCOME_UNREACHABLE:
+	case OUTCOME_DENIED:
+		__sync_fetch_and_add(&state->totals.failures, 1);
+		return;
+	default:
+		return;
 	}
+}
+
+SUBPROGRAM void fanout_reach_sampled(struct fanout_state *state,
+				     const volatile struct fanout_settings *settings,
+				     const struct fanout_state *child, __u32 place, __u64 now)
+{
+	struct fanout_target target = child->sample[place & (SAMPLE_TARGETS - 1)];
+
+	fanout_reach(state, settings, &target, now);
+}
+
+/* Adds to a process what its child counted in all its life, and the targets the child sampled. */
+static __always_inline void fanout_inherit(struct fanout_state *state,
+					   const volatile struct fanout_settings *settings,
+					   const struct fanout_state *child, __u64 now)
+{
+	__u32 oldest = child->sampled > SAMPLE_TARGETS ? child->sampled : 0;
+
+	__sync_fetch_and_add(&state->totals.attempts, child->totals.attempts);
+	__sync_fetch_and_add(&state->totals.by_children, child->totals.attempts);
+	__sync_fetch_and_add(&state->totals.established, child->totals.established);
+	__sync_fetch_and_add(&state->totals.refused, child->totals.refused);
+	__sync_fetch_and_add(&state->totals.failures, child->totals.failures);
+	UNROLLED
+	for (__u32 i = 0; i < SAMPLE_TARGETS; i++)
+		if (i < child->sampled)
+			fanout_reach_sampled(state, settings, child, oldest + i, now);
 }
 
 /* Whether this process may send one more connection event in this shortest window. */
 static __always_inline int fanout_detail(struct fanout_state *state, __u32 limit)
 {
-	struct fanout_bucket *bucket = &state->window[0].bucket[0];
-
-	if (bucket->details >= limit)
+	if (state->details >= limit)
 		return 0;
-	bucket->details++;
+	state->details++;
 	return 1;
 }
 
-static __always_inline void fanout_figures(const struct fanout_bucket *bucket, __u64 window_ns,
+/* Whether anything was reported of the state in one of its windows. */
+static __always_inline int fanout_was_told(const struct fanout_state *state)
+{
+	__u64 told = 0;
+
+	UNROLLED
+	for (int place = 0; place < FANOUT_WINDOWS * MEASURES; place++)
+		told |= is_below(state->threshold[place % MEASURES], state->next[place]);
+	return told;
+}
+
+static __always_inline void fanout_figures(const struct fanout_state *state,
+					   const struct fanout_bucket *bucket, __u64 window_ns,
 					   struct fanout_crossing *crossing)
 {
 	crossing->window_ns = window_ns;
 	crossing->window_start_ns = bucket->start_ns;
-	crossing->first_ns = bucket->first_ns;
-	crossing->attempts = bucket->attempts;
-	crossing->established = bucket->established;
-	crossing->refused = bucket->refused;
-	crossing->failures = bucket->failures;
+	crossing->first_ns = bucket->first_ns ? bucket->first_ns : bucket->start_ns;
+	crossing->attempts = state->totals.attempts - bucket->before.attempts;
+	crossing->established = state->totals.established - bucket->before.established;
+	crossing->refused = state->totals.refused - bucket->before.refused;
+	crossing->failures = state->totals.failures - bucket->before.failures;
+	crossing->by_children = state->totals.by_children - bucket->before.by_children;
 	crossing->hosts = distinct_estimate(&bucket->hosts);
 	crossing->host_ports = distinct_estimate(&bucket->host_ports);
 	crossing->sequential_run = bucket->sequential_run;
@@ -380,69 +441,109 @@ static __always_inline void fanout_figures(const struct fanout_bucket *bucket, _
  * one to send: only those of which something was reported before have totals to tell. */
 static __always_inline int fanout_final(const struct fanout_state *state,
 					const volatile struct fanout_settings *settings,
-					__u64 now, struct fanout_crossing *crossing)
+					struct fanout_crossing *crossing)
 {
-	const struct fanout_window *window = &state->window[FANOUT_WINDOWS - 1];
-	const struct fanout_bucket *bucket = &window->bucket[fanout_older(window, now) & 1];
-	int reported = 0;
+	const struct fanout_bucket *bucket = fanout_reported(state, FANOUT_WINDOWS - 1);
 
-	UNROLLED
-	for (int place = 0; place < FANOUT_WINDOWS * MEASURES; place++)
-		reported |= state->next[place] != 0;
-	if (!reported || bucket->attempts == 0)
-		return 0;
-	fanout_figures(bucket, settings->window_ns[FANOUT_WINDOWS - 1], crossing);
+	fanout_figures(state, bucket, settings->window_ns[FANOUT_WINDOWS - 1], crossing);
 	crossing->place = FANOUT_WINDOWS * MEASURES;
 	crossing->previous_next = 0;
 	crossing->measure = 0;
 	crossing->threshold = 0;
-	return 1;
+	return crossing->attempts != 0 && fanout_was_told(state);
 }
 
-/* Finds the first measure, shortest window first, that reached its next figure, and raises that
- * figure tenfold until it lies above. Measures that crossed together are found by the calls that
- * follow. A figure below its threshold starts over. */
-static __always_inline void fanout_crossed(struct fanout_state *state,
-					   const volatile struct fanout_settings *settings,
-					   __u64 now, struct fanout_crossing *crossing)
+/* Whether a figure may have reached what is due: cheap, asked after every change. */
+static __always_inline int fanout_is_due(const struct fanout_state *state)
 {
-	const __u32 threshold[MEASURES] = { settings->hosts, settings->host_ports,
-					    settings->failures, settings->sequential_run };
+	if (state->totals.failures >= state->failures_due || state->look & LOOK_SURELY)
+		return 1;
+	return state->look && state->totals.attempts >= state->look_from;
+}
 
-	crossing->measure = 0;
+static __always_inline __u64 fanout_figure(const struct fanout_state *state,
+					   const struct fanout_bucket *bucket, int measure)
+{
+	switch (MEASURE_HOSTS + measure) {
+	case MEASURE_HOSTS:
+		return distinct_estimate(&bucket->hosts);
+	case MEASURE_HOST_PORTS:
+		return distinct_estimate(&bucket->host_ports);
+	case MEASURE_FAILURES:
+		return state->totals.failures - bucket->before.failures;
+	default:
+		return bucket->sequential_run;
+	}
+}
+
+/* Which places' figures have reached what is due, as bits. A figure below its threshold starts over.
+ */
+SUBPROGRAM __u64 fanout_crossed(struct fanout_state *state)
+{
+	__u64 crossed = 0;
+
 	UNROLLED
 	for (int w = 0; w < FANOUT_WINDOWS; w++) {
-		const struct fanout_window *window = &state->window[w];
-		const struct fanout_bucket *bucket = &window->bucket[fanout_older(window, now) & 1];
-		__u32 figure[MEASURES] = { distinct_estimate(&bucket->hosts),
-					   distinct_estimate(&bucket->host_ports),
-					   bucket->failures, bucket->sequential_run };
+		const struct fanout_bucket *bucket = fanout_reported(state, w);
 
 		UNROLLED
 		for (int m = 0; m < MEASURES; m++) {
+			__u64 figure = fanout_figure(state, bucket, m);
 			__u64 *next = &state->next[w * MEASURES + m];
-			__u64 due = *next ? *next : threshold[m];
+			__u64 threshold = state->threshold[m];
 
-			if (figure[m] < threshold[m]) {
-				*next = 0;
-				continue;
-			}
-			if (threshold[m] == 0 || figure[m] < due || crossing->measure)
-				continue;
-			crossing->measure = MEASURE_HOSTS + m;
-			crossing->place = w * MEASURES + m;
-			crossing->previous_next = *next;
-			crossing->threshold = due;
-			fanout_figures(bucket, settings->window_ns[w], crossing);
-			/* A figure has at most ten decimal digits. */
-			UNROLLED
-			for (int digit = 0; digit < 10; digit++) {
-				if (due <= figure[m])
-					due *= 10;
-			}
-			*next = due;
+			*next += -is_below(figure, threshold) & (threshold - *next);
+			crossed |= (1 - is_below(figure, *next)) << (w * MEASURES + m);
 		}
 	}
+	return crossed;
+}
+
+/* Takes the first of what crossed, shortest window first, and raises what is due there tenfold until
+ * it lies above the figure. The others are found by the calls that follow. Only for who holds the
+ * claim. */
+SUBPROGRAM void fanout_cross(struct fanout_state *state,
+			     const volatile struct fanout_settings *settings, __u64 crossed,
+			     struct fanout_crossing *crossing)
+{
+	__u64 due, figure;
+	__u64 place = 0;
+	__u64 window, measure, reported;
+
+	crossing->measure = 0;
+	UNROLLED
+	for (int i = FANOUT_WINDOWS * MEASURES; i > 0; i--)
+		place += -(crossed >> (i - 1) & 1) & (i - place);
+	place--;
+	VISIBLE(place);
+	if (place >= FANOUT_WINDOWS * MEASURES)
+		return;
+	window = place / MEASURES;
+	measure = place % MEASURES;
+	VISIBLE(window);
+	if (window >= FANOUT_WINDOWS)
+		return;
+	reported = 2 * window + (state->older[window] & 1);
+	VISIBLE(reported);
+	if (reported >= BUCKETS)
+		return;
+	fanout_figures(state, &state->bucket[reported], settings->window_ns[window], crossing);
+	figure = measure == 0 ? crossing->hosts :
+		 measure == 1 ? crossing->host_ports :
+		 measure == 2 ? crossing->failures :
+				crossing->sequential_run;
+	due = state->next[place];
+	crossing->measure = MEASURE_HOSTS + measure;
+	crossing->place = place;
+	crossing->previous_next = due;
+	crossing->threshold = due;
+	/* A figure has at most ten decimal digits. */
+	for (int digit = 0; digit < 10 && due <= figure; digit++)
+		due *= 10;
+	state->next[place] = due;
+	if (crossed & (crossed - 1))
+		state->look = LOOK_SURELY;
+	fanout_schedule(state);
 }
 
 #endif

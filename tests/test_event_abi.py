@@ -36,6 +36,7 @@ ENUMS: dict[str, tuple[type[IntEnum], str]] = {
     "event_kind": (event.EventKind, "EVENT_"),
     "connection_origin": (event.Origin, "ORIGIN_"),
     "connection_outcome": (event.Outcome, "OUTCOME_"),
+    "attempt_kind": (event.Attempt, "ATTEMPT_"),
     "fanout_measure": (event.Measure, "MEASURE_"),
     "sensor_counter": (Counter, ""),
 }

@@ -40,6 +40,7 @@ ALPHA_SCALED = 7213 * 512 * 1000 * 512 * 512 * 2**32 // (10000 * (512 * 1000 + 1
 def parsed(header: Path) -> str:
     """The integer #defines, enums and structs of a header; cffi reads no functions' bodies."""
     text = header.read_text()
+    text = text.replace("BUCKETS]", "6]").replace("FANOUT_WINDOWS * MEASURES]", "12]")
     return "\n".join(
         re.findall(r"^#define \w+ \d+$", text, re.MULTILINE)
         + re.findall(r"^(?:enum|struct) \w+ \{.*?^\};", text, re.MULTILINE | re.DOTALL)
@@ -50,7 +51,7 @@ def parsed(header: Path) -> str:
 def window(tmp_path_factory):
     ffi = FFI()
     ffi.cdef((ROOT / "bindings" / "fixed_width.h").read_text())
-    for name in ("event.h", "linear_count.h", "window.h"):
+    for name in ("event.h", "linear_count.h", "distinct.h", "window.h"):
         ffi.cdef(parsed(KERNEL / name))
     ffi.cdef((ROOT / "tests" / "window_probe.h").read_text())
     ffi.set_source(
@@ -91,11 +92,15 @@ class KernelFanOut:
         self.lib.probe_outcome(self.state, self.settings, outcome, time, self.crossing)
         return self.report(time)
 
-    def bucket(self, window, time):
-        return self.state.window[window].bucket[self.lib.probe_older(self.state, window, time)]
+    def figures(self, window):
+        """What the reported bucket of a window holds."""
+        figures = self.ffi.new("struct fanout_crossing *")
+        self.lib.probe_figures(self.state, window, figures)
+        return figures
 
-    def estimate(self, distinct):
-        return self.lib.probe_estimate(self.ffi.addressof(distinct))
+    def inherit(self, time, child):
+        self.lib.probe_inherit(self.state, self.settings, child.state, time, self.crossing)
+        return self.report(time)
 
     def report(self, time):
         crossing = self.crossing
@@ -209,9 +214,9 @@ def test_estimates_equal_the_oracle(window):
     kernel = KernelFanOut(window)
     for address, port in targets:
         kernel.attempt(SECOND, address, port)
-    bucket = kernel.bucket(1, SECOND)
-    assert kernel.estimate(bucket.hosts) == estimate({host_hash(host) for host, _ in targets})
-    assert kernel.estimate(bucket.host_ports) == estimate({pair_hash(*pair) for pair in targets})
+    figures = kernel.figures(1)
+    assert figures.hosts == estimate({host_hash(host) for host, _ in targets})
+    assert figures.host_ports == estimate({pair_hash(*pair) for pair in targets})
 
 
 @pytest.mark.parametrize("count", [10, 100, 1000, 10_000, 100_000])
@@ -219,27 +224,31 @@ def test_distinct_hosts_stay_within_the_stated_error(window, count):
     kernel = KernelFanOut(window)
     for i in range(count):
         kernel.attempt(SECOND, NETWORK + i, 80)
-    bucket = kernel.bucket(2, SECOND)
-    assert bucket.attempts == count
+    figures = kernel.figures(2)
+    assert figures.attempts == count
     # Three standard errors of 1.04 / sqrt(512); small sets are off by a few at most.
     allowed = max(3, 3 * 1.04 / math.sqrt(512) * count)
-    assert abs(kernel.estimate(bucket.hosts) - count) <= allowed
-    assert abs(kernel.estimate(bucket.host_ports) - count) <= allowed
+    assert abs(figures.hosts - count) <= allowed
+    assert abs(figures.host_ports - count) <= allowed
 
 
 @settings(max_examples=30, deadline=None)
-@given(targets=st.sets(st.tuples(st.integers(0, 2**128 - 1), st.integers(0, 65535)), max_size=300))
+@given(
+    targets=st.sets(
+        st.tuples(st.integers(0, 2**128 - 1), st.integers(0, 65535)), min_size=1, max_size=300
+    )
+)
 def test_any_addresses_are_told_apart_within_five_errors(window, targets):
     kernel = KernelFanOut(window)
     for address, port in targets:
         kernel.attempt(SECOND, address, port)
         kernel.attempt(SECOND, address, port)
-    bucket = kernel.bucket(0, SECOND)
+    figures = kernel.figures(0)
     pairs, hosts = len(targets), len({address for address, _ in targets})
     allowed = 5 * 1.04 / math.sqrt(512)
-    assert bucket.attempts == 2 * pairs
-    assert abs(kernel.estimate(bucket.host_ports) - pairs) <= max(4, allowed * pairs)
-    assert abs(kernel.estimate(bucket.hosts) - hosts) <= max(4, allowed * hosts)
+    assert figures.attempts == 2 * pairs
+    assert abs(figures.host_ports - pairs) <= max(4, allowed * pairs)
+    assert abs(figures.hosts - hosts) <= max(4, allowed * hosts)
 
 
 def test_a_figure_covers_half_to_a_whole_window(window):
@@ -248,7 +257,7 @@ def test_a_figure_covers_half_to_a_whole_window(window):
     counts = []
     for second in range(1, 60):
         kernel.attempt(second * SECOND, NETWORK, 80)
-        counts.append(kernel.bucket(0, second * SECOND).attempts)
+        counts.append(kernel.figures(0).attempts)
     assert all(5 <= count <= 10 for count in counts[10:])
 
 
@@ -258,7 +267,7 @@ def test_a_machine_booted_seconds_ago_counts_like_any(window):
     for i in range(30):
         kernel.attempt(SECOND + i, NETWORK + i, 80)
     for index in range(len(WINDOWS)):
-        assert kernel.bucket(index, SECOND + 30).attempts == 30
+        assert kernel.figures(index).attempts == 30
 
 
 def test_details_are_limited_per_shortest_window(window):
@@ -276,7 +285,32 @@ def test_a_run_crosses_the_middle_of_an_ipv6_address(window, direction):
     kernel = KernelFanOut(window)
     for i in range(-3, 4):
         kernel.attempt(SECOND, (0xFD00 << 112) + 2**64 + direction * i, 80)
-    assert kernel.bucket(0, SECOND).sequential_run == 7
+    assert kernel.figures(0).sequential_run == 7
+
+
+def test_what_a_child_did_counts_for_its_parent(window):
+    """A loop that makes a process for each probe: the parent crosses when its children did."""
+    parent, reports = KernelFanOut(window), []
+    for i in range(40):
+        child = KernelFanOut(window)
+        child.attempt(SECOND + i, NETWORK + i, 80)
+        child.end(SECOND + i, Outcome.REFUSED)
+        reports.append(parent.inherit(SECOND + i, child))
+    told = [report for report in reports if report is not None]
+    assert {report["measure"] for report in told} == {Measure.HOSTS, Measure.SEQUENTIAL_RUN}
+    figures = parent.figures(0)
+    assert (figures.attempts, figures.by_children, figures.refused) == (40, 40, 40)
+    assert figures.sequential_run == 40
+    assert abs(figures.hosts - 40) <= 3
+
+
+def test_of_a_busy_child_its_parent_learns_the_latest_targets(window):
+    parent, child = KernelFanOut(window), KernelFanOut(window)
+    for i in range(20):
+        child.attempt(SECOND + i, NETWORK + i, 80)
+    parent.inherit(2 * SECOND, child)
+    figures = parent.figures(0)
+    assert (figures.attempts, figures.hosts, figures.sequential_run) == (20, SAMPLE_TARGETS, 8)
 
 
 def test_linear_counting_table_is_the_formula():

@@ -3,43 +3,66 @@
 
 #include "window_probe.h"
 
+static void turn(struct fanout_state *state, const struct fanout_settings *settings, __u64 now)
+{
+	if (now >= state->turn_ns)
+		fanout_turn(state, settings, now);
+}
+
+/* As the sensor asks: first whether anything can have crossed, then what. */
+static void look(struct fanout_state *state, const struct fanout_settings *settings,
+		 struct fanout_crossing *crossing)
+{
+	__u64 crossed;
+
+	crossing->measure = 0;
+	if (!fanout_is_due(state))
+		return;
+	state->look = LOOK_NOT;
+	crossed = fanout_crossed(state);
+	if (crossed)
+		fanout_cross(state, settings, crossed, crossing);
+}
+
 void probe_attempt(struct fanout_state *state, const struct fanout_settings *settings,
 		   const struct fanout_target *target, __u64 now, struct fanout_crossing *crossing)
 {
-	struct fanout_places places = fanout_places(target);
-
-	fanout_turn(state, settings, now);
-	fanout_attempt(state, target, &places, now);
-	fanout_crossed(state, settings, now, crossing);
+	turn(state, settings, now);
+	fanout_attempt(state, settings, target, now);
+	look(state, settings, crossing);
 }
 
 void probe_outcome(struct fanout_state *state, const struct fanout_settings *settings,
 		   __u32 outcome, __u64 now, struct fanout_crossing *crossing)
 {
-	fanout_turn(state, settings, now);
+	turn(state, settings, now);
 	fanout_outcome(state, outcome);
-	fanout_crossed(state, settings, now, crossing);
+	look(state, settings, crossing);
+}
+
+void probe_inherit(struct fanout_state *state, const struct fanout_settings *settings,
+		   const struct fanout_state *child, __u64 now, struct fanout_crossing *crossing)
+{
+	turn(state, settings, now);
+	fanout_inherit(state, settings, child, now);
+	look(state, settings, crossing);
 }
 
 int probe_detail(struct fanout_state *state, const struct fanout_settings *settings, __u64 now)
 {
-	fanout_turn(state, settings, now);
+	turn(state, settings, now);
 	return fanout_detail(state, settings->detail_limit);
 }
 
-__u32 probe_older(const struct fanout_state *state, int window, __u64 now)
+void probe_figures(const struct fanout_state *state, __u32 window,
+		   struct fanout_crossing *crossing)
 {
-	return fanout_older(&state->window[window], now);
-}
-
-__u32 probe_estimate(const struct distinct *set)
-{
-	return distinct_estimate(set);
+	fanout_figures(state, &state->bucket[2 * window + state->older[window]], 0, crossing);
 }
 
 int probe_final(struct fanout_state *state, const struct fanout_settings *settings, __u64 now,
 		struct fanout_crossing *crossing)
 {
-	fanout_turn(state, settings, now);
-	return fanout_final(state, settings, now, crossing);
+	turn(state, settings, now);
+	return fanout_final(state, settings, crossing);
 }

@@ -5,8 +5,10 @@ void probe_attempt(struct fanout_state *state, const struct fanout_settings *set
 		   const struct fanout_target *target, __u64 now, struct fanout_crossing *crossing);
 void probe_outcome(struct fanout_state *state, const struct fanout_settings *settings,
 		   __u32 outcome, __u64 now, struct fanout_crossing *crossing);
+void probe_inherit(struct fanout_state *state, const struct fanout_settings *settings,
+		   const struct fanout_state *child, __u64 now, struct fanout_crossing *crossing);
 int probe_detail(struct fanout_state *state, const struct fanout_settings *settings, __u64 now);
-__u32 probe_older(const struct fanout_state *state, int window, __u64 now);
-__u32 probe_estimate(const struct distinct *set);
+void probe_figures(const struct fanout_state *state, __u32 window,
+		   struct fanout_crossing *crossing);
 int probe_final(struct fanout_state *state, const struct fanout_settings *settings, __u64 now,
 		struct fanout_crossing *crossing);

@@ -65,7 +65,7 @@ class FanOutSettings(_Section):
     ] = 8192
     detail_limit: Annotated[
         Threshold, Field(description="connection events of one process per shortest window")
-    ] = 200
+    ] = 8
 
     @field_validator("windows_s")
     @classmethod

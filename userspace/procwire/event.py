@@ -23,6 +23,7 @@ FANOUT_WINDOWS: int = lib.FANOUT_WINDOWS
 FLAG_ARGV_TRUNCATED: int = lib.EVENT_FLAG_ARGV_TRUNCATED
 FLAG_ARGV_UNREADABLE: int = lib.EVENT_FLAG_ARGV_UNREADABLE
 FLAG_EXE_TRUNCATED: int = lib.EVENT_FLAG_EXE_TRUNCATED
+FLAG_UNSEEN_PACKETS: int = lib.EVENT_FLAG_UNSEEN_PACKETS
 
 
 class EventKind(IntEnum):
@@ -57,6 +58,23 @@ class Outcome(IntEnum):
     DENIED = lib.OUTCOME_DENIED
     SENT = lib.OUTCOME_SENT
     ABORTED = lib.OUTCOME_ABORTED
+
+
+class Attempt(IntEnum):
+    """enum attempt_kind: what an attempt was made with. CONNECT: a SYN, or whatever another origin
+    calls a connection; NULL to ACK: a TCP segment without SYN outside of any connection, by its
+    flags (XMAS: FIN, PSH and URG; MAIMON: FIN and ACK); NEIGHBOUR: an ARP request or a neighbour
+    solicitation."""
+
+    CONNECT = lib.ATTEMPT_CONNECT
+    NULL = lib.ATTEMPT_NULL
+    FIN = lib.ATTEMPT_FIN
+    XMAS = lib.ATTEMPT_XMAS
+    MAIMON = lib.ATTEMPT_MAIMON
+    ACK = lib.ATTEMPT_ACK
+    DATAGRAM = lib.ATTEMPT_DATAGRAM
+    ECHO = lib.ATTEMPT_ECHO
+    NEIGHBOUR = lib.ATTEMPT_NEIGHBOUR
 
 
 class Measure(IntEnum):

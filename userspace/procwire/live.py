@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from procwire.alert import Alert
 from procwire.analysis import Analysis
 from procwire.capture.live import LiveCapture
-from procwire.config import FanOutSettings, Settings
+from procwire.config import Settings
 from procwire.detect.detector import ProcessId
 from procwire.output.eve import Source
 from procwire.record import Process
@@ -29,14 +29,16 @@ _KERNEL = Source()
 Emit = Callable[[Iterable[Alert], Source], None]
 
 
-def sensor_settings(fanout: FanOutSettings) -> SensorSettings:
+def sensor_settings(settings: Settings) -> SensorSettings:
     """The kernel's part of the settings."""
+    fanout = settings.fanout
     return SensorSettings(
         window_ns=fanout.windows_ns,
         hosts=fanout.hosts,
         host_ports=fanout.host_ports,
         failures=fanout.failures,
         sequential_run=fanout.sequential_run,
+        probe_targets=settings.probes.targets,
         detail_limit=fanout.detail_limit,
     )
 

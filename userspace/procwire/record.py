@@ -7,27 +7,12 @@ events the dtypes of event.py.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 
-from procwire.event import PROCESS_KEY
+from procwire.event import PROCESS_KEY, Attempt
 
-
-class Attempt(IntEnum):
-    """What an attempt was made with. CONNECT: a SYN, or whatever another origin calls a connection;
-    NULL to ACK: a TCP segment without SYN outside of any connection, by its flags (XMAS: FIN, PSH
-    and URG; MAIMON: FIN and ACK); NEIGHBOUR: an ARP request or a neighbour solicitation."""
-
-    CONNECT = 0
-    NULL = 1
-    FIN = 2
-    XMAS = 3
-    MAIMON = 4
-    ACK = 5
-    DATAGRAM = 6
-    ECHO = 7
-    NEIGHBOUR = 8
+__all__ = ["CONNECTION", "FINDING", "Attempt", "Process"]
 
 
 CONNECTION = np.dtype(

@@ -63,7 +63,7 @@ def watch(
             stack.callback(captures[-1].close)
         sensor = None
         try:
-            sensor = stack.enter_context(Sensor(sensor_settings(settings.fanout)))
+            sensor = stack.enter_context(Sensor(sensor_settings(settings)))
         except Unavailable as missing:
             if not captures:
                 raise

@@ -23,7 +23,7 @@ from procwire.detect.fanout_state import (
 )
 from procwire.detect.sketch import REGISTERS, SKETCH
 from procwire.detect.window import count_connections, final_reports
-from procwire.event import FANOUT_EVENT, FANOUT_WINDOWS, SAMPLE_TARGETS, EventKind, Measure
+from procwire.event import FANOUT_EVENT, FANOUT_WINDOWS, SAMPLE_TARGETS, EventKind, Measure, Origin
 from procwire.memory import sparse_zeros
 
 _FIGURE_LIMIT = np.int64(2**32 - 1)
@@ -96,6 +96,7 @@ def _events(told: Reports, windows: NDArray[np.int64]) -> NDArray[np.void]:
     events["window_start_ns"] = bucket["start"].astype(np.uint64)
     events["first_ns"] = bucket["first"].astype(np.uint64)
     events["kind"] = EventKind.FANOUT
+    events["origin"] = Origin.WIRE
     events["measure"] = reports["measure"] + Measure.HOSTS
     for name in ("attempts", "established", "refused", "failures", "sequential_run"):
         events[name] = np.minimum(bucket[name], _FIGURE_LIMIT)

@@ -9,6 +9,7 @@ import numpy as np
 
 from procwire.config import Settings
 from procwire.detect.detector import Detector, Endpoint, Evidence, Observation
+from procwire.event import Origin
 from procwire.record import Attempt
 
 _NOBODY = bytes(16)
@@ -16,7 +17,8 @@ _NOBODY = bytes(16)
 
 @dataclass(frozen=True)
 class Figures:
-    """One window of one subject. Counts as in event.FANOUT_EVENT; window_s in seconds."""
+    """One window of one subject. Counts as in event.FANOUT_EVENT; window_s in seconds; raw: packets
+    of raw sockets, of whose answers the kernel tells nothing."""
 
     kind: Attempt
     attempts: int
@@ -27,6 +29,8 @@ class Figures:
     failures: int
     sequential_run: int
     window_s: float
+    by_children: int = 0
+    raw: bool = False
 
     @classmethod
     def of(cls, row: np.void, kind: Attempt) -> Figures:
@@ -44,6 +48,8 @@ class Figures:
             failures=int(row["failures"]),
             sequential_run=int(row["sequential_run"]),
             window_s=int(row["window_ns"]) / 1e9,
+            by_children=int(row["by_children"]),
+            raw=int(row["origin"]) == Origin.RAW,
         )
 
     @property
@@ -57,7 +63,10 @@ class Figures:
 
         While fewer have ended than are pending, a connection pending counts as one of them: a
         silent target never says more. The other kinds are asked in bulk before the first reply can
-        come, and nothing is known of them till then."""
+        come, and nothing is known of them till then. A raw socket is not how one asks whoever
+        answers: what it sends has come to nothing."""
+        if self.raw:
+            return 1.0
         ended = self.established + self.failures
         if ended and 2 * ended >= self.attempts:
             return self.failures / ended
@@ -70,8 +79,11 @@ class Figures:
         return tuple(Evidence(name, getattr(self, name)) for name in names)
 
     def outcomes(self) -> tuple[Evidence, ...]:
-        """How the attempts ended, which every alert shows."""
-        return self.plain("attempts", "established", "refused", "failures")
+        """How the attempts ended, and whose they were, which every alert shows."""
+        if self.raw:
+            return (*self.plain("attempts"), Evidence("sent_through", "raw socket"))
+        inherited = self.plain("by_children") if self.by_children else ()
+        return (*self.plain("attempts", "established", "refused", "failures"), *inherited)
 
 
 @dataclass(frozen=True)

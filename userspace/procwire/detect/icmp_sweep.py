@@ -1,4 +1,7 @@
-"""Echo requests to many hosts, most of which do not answer. A monitor's targets do."""
+"""Echo requests to many hosts, most of which do not answer. A monitor's targets do.
+
+The kernel does not tell who answered a raw socket; then it takes an order that no monitor keeps.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ def icmp_sweep(figures: Figures, settings: Settings) -> Verdict | None:
     """Many hosts were asked for an echo."""
     hosts, least = settings.fanout.hosts, settings.sweep.unanswered
     if not reaches(figures.hosts, hosts) or figures.unanswered < least:
+        return None
+    if figures.raw and not reaches(figures.sequential_run, settings.fanout.sequential_run):
         return None
     return Verdict(
         ICMP_SWEEP,

@@ -2,7 +2,7 @@
 
 Strategy: each kind of attempt has fan-out windows of its own, made when the kind first appears, so
 that a resolver's answered queries do not hide its owner's scan; a table says which detectors judge
-a kind's rows. The kernel's rows for processes are judged as connections.
+a kind's rows. The kernel's rows for processes say their kind themselves.
 """
 
 from __future__ import annotations
@@ -95,7 +95,10 @@ class Scans:
 
     def fanouts(self, rows: NDArray[np.void]) -> list[Observation]:
         """What rows of the kernel show: event.FANOUT_EVENT (n,), times in ns since the epoch."""
-        return self._judges.update(rows)
+        found: list[Observation] = []
+        for kind in np.unique(rows["attempt"]).tolist():
+            found += self._judges.update(rows[rows["attempt"] == kind], Attempt(kind))
+        return sorted(found, key=attrgetter("time"))
 
     def totals(self) -> list[Observation]:
         """The end: what the longest windows hold of each source that was reported."""

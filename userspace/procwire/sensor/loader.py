@@ -41,6 +41,14 @@ _LANES = (
 )
 _TEST_POLL_MS = 100
 _U32_LIMIT = 2**32
+_NUMBERS = (
+    "hosts",
+    "host_ports",
+    "failures",
+    "sequential_run",
+    "probe_targets",
+    "detail_limit",
+)
 
 
 @dataclass(frozen=True)
@@ -48,8 +56,8 @@ class SensorSettings:
     """Written into the programs' read-only data before they load.
 
     window_ns: lengths of the windows; thresholds: distinct hosts, distinct host:port pairs, failed
-    attempts, attempts in unbroken order; 0 is off. detail_limit: connection events that one process
-    may send per shortest window.
+    attempts, attempts in unbroken order, targets of TCP segments without SYN; 0 is off.
+    detail_limit: connection events that one process may send per shortest window.
     """
 
     window_ns: tuple[int, int, int] = (10_000_000_000, 60_000_000_000, 600_000_000_000)
@@ -57,12 +65,13 @@ class SensorSettings:
     host_ports: int = 50
     failures: int = 100
     sequential_run: int = 20
+    probe_targets: int = 10
     detail_limit: int = 32
 
     def __post_init__(self) -> None:
         if len(self.window_ns) != FANOUT_WINDOWS or any(length < 2 for length in self.window_ns):
             raise UsageError(f"window_ns: give {FANOUT_WINDOWS} lengths of at least 2 ns")
-        for name in ("hosts", "host_ports", "failures", "sequential_run", "detail_limit"):
+        for name in _NUMBERS:
             if not 0 <= getattr(self, name) < _U32_LIMIT:
                 raise UsageError(f"{name}: {getattr(self, name)} is not in 0..{_U32_LIMIT - 1}")
 
@@ -70,7 +79,7 @@ class SensorSettings:
         """As the programs read them: (1,) FANOUT_SETTINGS."""
         row = np.zeros(1, FANOUT_SETTINGS)
         row["window_ns"] = self.window_ns
-        for name in ("hosts", "host_ports", "failures", "sequential_run", "detail_limit"):
+        for name in _NUMBERS:
             row[name] = getattr(self, name)
         return row
 
@@ -102,6 +111,8 @@ class Sensor:
             self._programs: Programs = LibbpfPrograms((settings or SensorSettings()).row())
             self._cleanup.callback(self._programs.close)
             self._open_rings()
+            # Hooks are attached already: a socket made now is found twice, never not at all.
+            self._programs.find_sockets()
             self._waiting = self._test() if self_test else []
         except BaseException:
             self._cleanup.close()
@@ -135,6 +146,11 @@ class Sensor:
     def counters(self) -> dict[str, int]:
         """Every counter by its label, summed over the CPUs, since the sensor started."""
         return {counter.label: self._programs.counter(counter) for counter in Counter}
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Sections of the programs for which this kernel has no hook."""
+        return self._programs.left_out
 
     def snapshot(self) -> NDArray[np.void]:
         """The processes that run now: (n,) PROCESS_EVENT without exe and argv, which only their

@@ -14,11 +14,14 @@ from procwire.errors import Unavailable
 from procwire.sensor.counters import Counter
 
 _LOG_LINES = 12
-_KERNEL = "run procwire doctor; the sensor is tested from Linux 6.1 on"
+_KERNEL = "run procwire doctor; the sensor is tested from Linux 5.10 on"
 
 
 class Programs(Protocol):
-    """Loaded programs whose hooks are attached."""
+    """Loaded programs whose hooks are attached. left_out: sections of those for which the kernel
+    has no hook."""
+
+    left_out: tuple[str, ...]
 
     def ring(self, name: str) -> int:
         """The file descriptor of a ring, which stays the programs' to close."""
@@ -29,6 +32,9 @@ class Programs(Protocol):
     def snapshot(self) -> NDArray[np.void]:
         """The processes that run now: (n,) PROCESS_EVENT, times since boot, without exe and argv,
         which only an exec shows. Keys are those of the events."""
+
+    def find_sockets(self) -> None:
+        """Takes up the sockets that are older than the hooks: raw ones, and connects under way."""
 
     def close(self) -> None:
         """Detaches every hook; the kernel frees programs and maps. May be called twice."""

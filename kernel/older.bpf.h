@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Sockets that are older than the sensor, found among the open files of all tasks: raw ones with
+ * their owners, and connects under way.
+ */
+#ifndef PROCWIRE_OLDER_BPF_H
+#define PROCWIRE_OLDER_BPF_H
+
+#include "connect.bpf.h"
+
+#define FILE_TYPE 0170000
+#define FILE_SOCKET 0140000
+
+static __always_inline void older_socket(struct bpf_iter__task_file *walk)
+{
+	struct task_struct *task = walk->task;
+	struct file *file = walk->file;
+	struct socket *socket;
+	struct sock *sock;
+	struct owner owner;
+	__u64 key;
+	__u32 family;
+
+	if (!task || !file || (BPF_CORE_READ(file, f_inode, i_mode) & FILE_TYPE) != FILE_SOCKET)
+		return;
+	socket = (struct socket *)BPF_CORE_READ(file, private_data);
+	sock = BPF_CORE_READ(socket, sk);
+	if (!sock)
+		return;
+	family = BPF_CORE_READ(sock, __sk_common.skc_family);
+	if (family != AF_INET && family != AF_INET6)
+		return;
+	key = (__u64)sock;
+	if (BPF_CORE_READ(sock, sk_type) == SOCK_RAW) {
+		if (bpf_map_lookup_elem(&raw_sockets, &key))
+			return;
+		describe(&owner, task);
+		keep_raw_socket(sock, &owner);
+	} else if (BPF_CORE_READ(sock, sk_protocol) == IPPROTO_TCP &&
+		   BPF_CORE_READ(sock, __sk_common.skc_state) == TCP_SYN_SENT &&
+		   !bpf_map_lookup_elem(&pending_connections, &key)) {
+		describe(&owner, task);
+		syn_sent(sock, &owner);
+	}
+}
+
+#endif

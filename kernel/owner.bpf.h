@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Who a task is: the key under which user space knows its process, and what else only the task's
+ * own context can tell.
+ */
+#ifndef PROCWIRE_OWNER_BPF_H
+#define PROCWIRE_OWNER_BPF_H
+
+#include "maps.bpf.h"
+
+/* /proc/PID/stat gives start times in ticks of 10 ms, rounded down; keys follow, so that both
+ * sources name a process alike. */
+#define CLOCK_TICK_NS 10000000
+
+static __always_inline struct process_key process_key_of(struct task_struct *task)
+{
+	__u64 started = BPF_CORE_READ(task, group_leader, start_boottime);
+	struct process_key key = {
+		.started_ns = started - started % CLOCK_TICK_NS,
+		.pid = BPF_CORE_READ(task, tgid),
+		.exec_count = BPF_CORE_READ(task, self_exec_id),
+	};
+
+	return key;
+}
+
+static __always_inline __u32 net_namespace_of(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+}
+
+SUBPROGRAM int describe(struct owner *owner, struct task_struct *task)
+{
+	owner->process = process_key_of(task);
+	owner->uid = BPF_CORE_READ(task, cred, uid.val);
+	owner->net_namespace = net_namespace_of(task);
+	__builtin_memset(owner->comm, 0, sizeof(owner->comm));
+	BPF_CORE_READ_STR_INTO(&owner->comm, task, comm);
+	return 0;
+}
+
+static __always_inline void describe_current(struct owner *owner)
+{
+	describe(owner, (struct task_struct *)bpf_get_current_task());
+}
+
+static __always_inline __u32 current_pid(void)
+{
+	return bpf_get_current_pid_tgid() >> 32;
+}
+
+/* As two words each; the compiler would call a memcmp that BPF does not have. */
+static __always_inline int is_same_program(const struct owner *one, const struct owner *other)
+{
+	const __u64 *name = (const __u64 *)one->comm;
+	const __u64 *other_name = (const __u64 *)other->comm;
+
+	return name[0] == other_name[0] && name[1] == other_name[1];
+}
+
+static __always_inline int is_same_process(const struct process_key *one,
+					   const struct process_key *other)
+{
+	return one->pid == other->pid && one->exec_count == other->exec_count &&
+	       one->started_ns == other->started_ns;
+}
+
+#endif

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * What leaves through sockets that write their own headers: raw IP (nmap -sS, ping, hping3) and
+ * AF_PACKET (masscan, zmap, arp-scan). Each packet is counted at the egress hook by what its headers
+ * say it tries, with the kinds that user space counts on the wire.
+ *
+ * Whose it is: a packet of a raw IP socket may wait for a neighbour and leave under a foreign
+ * current, so the owner comes from the map of these sockets. AF_PACKET knows no neighbours: its
+ * packets reach the first device inside the send, and current is the sender.
+ */
+#ifndef PROCWIRE_RAWSEND_BPF_H
+#define PROCWIRE_RAWSEND_BPF_H
+
+#include "fanout.bpf.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+#define AF_PACKET 17
+#define SOCK_RAW 3
+
+#define IPPROTO_ICMP 1
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define IPPROTO_ICMPV6 58
+
+#define ETHERTYPE_IPV4 0x0800
+#define ETHERTYPE_ARP 0x0806
+#define ETHERTYPE_IPV6 0x86dd
+
+/* States in which a struct sock is a smaller struct, without a type. */
+#define TCP_TIME_WAIT 6
+#define TCP_NEW_SYN_RECV 12
+
+#define IPV4_MAPPED 0x0000ffff00000000ULL
+#define IPV4_GROUPS 224
+#define IPV4_FRAGMENT 0x1fff
+#define IPV6_GROUP 0xff
+
+/* The transport header's first bytes; a neighbour solicitation is the longest that is looked into. */
+#define TRANSPORT_SIZE 24
+#define TCP_FLAGS 13
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_PSH 0x08
+#define TCP_ACK 0x10
+#define TCP_URG 0x20
+
+#define ICMP_ECHO_REQUEST 8
+#define ICMPV6_ECHO_REQUEST 128
+#define NEIGHBOUR_SOLICITATION 135
+#define SOLICITED_ADDRESS 8
+#define ARP_REQUEST 1
+
+/* RFC 6335 section 6: below it services answer. */
+#define SYSTEM_PORTS 1024
+/* RFC 2131: both sides speak before they have addresses, and so through raw sockets. */
+#define DHCP_SERVER_PORT 67
+#define DHCP_CLIENT_PORT 68
+/* traceroute counts its ports up from IANA's, three for each of 30 hops. */
+#define TRACE_FIRST 33434
+#define TRACE_END 33534
+#define TRACE_HOPS 32
+
+#define NO_ATTEMPT -1
+
+struct ipv4_header {
+	__u8 version_length;
+	__u8 service;
+	__be16 size;
+	__be16 identification;
+	__be16 fragment;
+	__u8 hops;
+	__u8 protocol;
+	__be16 checksum;
+	__be32 source;
+	__be32 destination;
+};
+
+struct ipv6_header {
+	__be32 version_class_flow;
+	__be16 payload_size;
+	__u8 protocol;
+	__u8 hops;
+	__be32 source[4];
+	__be32 destination[4];
+};
+
+/* Of Ethernet and IPv4; address: of the question. Halves, since it lies at an odd multiple of 2. */
+struct arp_packet {
+	__be16 hardware;
+	__be16 protocol;
+	__u8 sizes[2];
+	__be16 operation;
+	__u8 sender_hardware[6];
+	__be16 sender[2];
+	__u8 target_hardware[6];
+	__be16 address[2];
+};
+
+struct transport {
+	__u8 bytes[TRANSPORT_SIZE];
+};
+
+/* What a packet's headers tell beside its target. payload: behind the transport header of TCP. */
+struct leaving {
+	struct fanout_target target;
+	__u32 start; /* of the transport header, in the linear part */
+	__u32 payload;
+	__u32 hops;
+	__u32 group;
+};
+
+static __always_inline __u64 halves(__be32 upper, __be32 lower)
+{
+	return (__u64)bpf_ntohl(upper) << 32 | bpf_ntohl(lower);
+}
+
+static __always_inline __u32 u16_at(const struct transport *header, __u32 place)
+{
+	return (__u32)header->bytes[place] << 8 | header->bytes[place + 1];
+}
+
+static __always_inline __u64 u64_at(const struct transport *header, __u32 place)
+{
+	return (__u64)u16_at(header, place) << 48 | (__u64)u16_at(header, place + 2) << 32 |
+	       (__u64)u16_at(header, place + 4) << 16 | u16_at(header, place + 6);
+}
+
+static __always_inline int segment_kind(const struct transport *header, __u32 payload)
+{
+	__u32 flags = header->bytes[TCP_FLAGS] &
+		      (TCP_FIN | TCP_SYN | TCP_RST | TCP_PSH | TCP_ACK | TCP_URG);
+
+	if (flags & TCP_SYN)
+		return flags & (TCP_ACK | TCP_RST) ? NO_ATTEMPT : ATTEMPT_CONNECT;
+	if (payload && flags & TCP_ACK)
+		return NO_ATTEMPT;
+	switch (flags) {
+	case 0:
+		return ATTEMPT_NULL;
+	case TCP_FIN:
+		return ATTEMPT_FIN;
+	case TCP_FIN | TCP_PSH | TCP_URG:
+		return ATTEMPT_XMAS;
+	case TCP_FIN | TCP_ACK:
+		return ATTEMPT_MAIMON;
+	case TCP_ACK:
+		return ATTEMPT_ACK;
+	default:
+		return NO_ATTEMPT;
+	}
+}
+
+static __always_inline int datagram_kind(const struct transport *header, __u32 hops)
+{
+	__u32 from = u16_at(header, 0);
+	__u32 to = u16_at(header, 2);
+
+	if (from < SYSTEM_PORTS && to >= SYSTEM_PORTS)
+		return NO_ATTEMPT;
+	if (to == DHCP_SERVER_PORT || to == DHCP_CLIENT_PORT)
+		return NO_ATTEMPT;
+	if (to >= TRACE_FIRST && to < TRACE_END && hops < TRACE_HOPS)
+		return NO_ATTEMPT;
+	return ATTEMPT_DATAGRAM;
+}
+
+/* The kind of attempt by the transport header, with the port that goes into the target. */
+static __always_inline int transport_kind(struct leaving *leaving, const struct transport *header)
+{
+	struct fanout_target *target = &leaving->target;
+
+	switch (target->protocol) {
+	case IPPROTO_TCP: {
+		__u32 size = header->bytes[12] >> 4 << 2;
+
+		target->port = u16_at(header, 2);
+		return segment_kind(header, leaving->payload > size);
+	}
+	case IPPROTO_UDP:
+		target->port = u16_at(header, 2);
+		return datagram_kind(header, leaving->hops);
+	case IPPROTO_ICMP:
+		target->port = header->bytes[0];
+		return target->port == ICMP_ECHO_REQUEST ? ATTEMPT_ECHO : NO_ATTEMPT;
+	case IPPROTO_ICMPV6:
+		target->port = header->bytes[0];
+		if (target->port == NEIGHBOUR_SOLICITATION) {
+			target->hi = u64_at(header, SOLICITED_ADDRESS);
+			target->lo = u64_at(header, SOLICITED_ADDRESS + 8);
+			leaving->group = 0;
+			return ATTEMPT_NEIGHBOUR;
+		}
+		return target->port == ICMPV6_ECHO_REQUEST ? ATTEMPT_ECHO : NO_ATTEMPT;
+	default:
+		return ATTEMPT_DATAGRAM;
+	}
+}
+
+/* Each reads the network header at `start`; returns whether a transport header follows. */
+static __always_inline int read_ipv4(struct leaving *leaving, const unsigned char *start)
+{
+	struct ipv4_header header;
+	__u32 size, address;
+
+	if (bpf_probe_read_kernel(&header, sizeof(header), start))
+		return 0;
+	size = (header.version_length & 15) << 2;
+	if (header.version_length >> 4 != 4 || size < sizeof(header) ||
+	    bpf_ntohs(header.fragment) & IPV4_FRAGMENT)
+		return 0;
+	address = bpf_ntohl(header.destination);
+	leaving->target.lo = IPV4_MAPPED | address;
+	leaving->target.protocol = header.protocol;
+	leaving->start += size;
+	leaving->payload = bpf_ntohs(header.size) - size;
+	leaving->hops = header.hops;
+	leaving->group = address == 0 || address >> 24 >= IPV4_GROUPS;
+	return 1;
+}
+
+static __always_inline int read_ipv6(struct leaving *leaving, const unsigned char *start)
+{
+	struct ipv6_header header;
+
+	if (bpf_probe_read_kernel(&header, sizeof(header), start))
+		return 0;
+	leaving->target.hi = halves(header.destination[0], header.destination[1]);
+	leaving->target.lo = halves(header.destination[2], header.destination[3]);
+	leaving->target.protocol = header.protocol;
+	leaving->start += sizeof(header);
+	leaving->payload = bpf_ntohs(header.payload_size);
+	leaving->hops = header.hops;
+	leaving->group = leaving->target.hi >> 56 == IPV6_GROUP;
+	return 1;
+}
+
+/* A host that announces its own address asks nobody (RFC 5227 section 2.3). */
+static __always_inline int read_arp(struct leaving *leaving, const unsigned char *start)
+{
+	struct arp_packet packet;
+
+	if (bpf_probe_read_kernel(&packet, sizeof(packet), start))
+		return NO_ATTEMPT;
+	if (bpf_ntohs(packet.operation) != ARP_REQUEST || packet.sizes[1] != 4 ||
+	    (packet.sender[0] == packet.address[0] && packet.sender[1] == packet.address[1]))
+		return NO_ATTEMPT;
+	leaving->target.lo = IPV4_MAPPED | (__u64)bpf_ntohs(packet.address[0]) << 16 |
+			     bpf_ntohs(packet.address[1]);
+	return ATTEMPT_NEIGHBOUR;
+}
+
+/* What the packet tries, or NO_ATTEMPT: an answer, a group, a later fragment, another protocol. */
+static __always_inline int read_packet(struct leaving *leaving, const struct sk_buff *packet)
+{
+	const unsigned char *head = packet->head;
+	__u32 network = packet->network_header;
+	__u32 end = packet->tail;
+	struct transport header = {};
+	int kind;
+
+	leaving->start = network;
+	switch (bpf_ntohs(packet->protocol)) {
+	case ETHERTYPE_IPV4:
+		if (!read_ipv4(leaving, head + network))
+			return NO_ATTEMPT;
+		break;
+	case ETHERTYPE_IPV6:
+		if (!read_ipv6(leaving, head + network))
+			return NO_ATTEMPT;
+		break;
+	case ETHERTYPE_ARP:
+		return read_arp(leaving, head + network);
+	default:
+		return NO_ATTEMPT;
+	}
+	/* What lies behind the linear part reads as zero. */
+	if (leaving->start + sizeof(header) <= end)
+		bpf_probe_read_kernel(&header, sizeof(header), head + leaving->start);
+	else if (leaving->start + 8 <= end)
+		bpf_probe_read_kernel(&header, 8, head + leaving->start);
+	else
+		return NO_ATTEMPT;
+	kind = transport_kind(leaving, &header);
+	return leaving->group ? NO_ATTEMPT : kind;
+}
+
+SUBPROGRAM int count_packet(const struct sk_buff *packet, __u32 pid, const struct owner *owner)
+{
+	struct leaving leaving = {};
+	struct subject_key key = { .pid = pid };
+	int kind = read_packet(&leaving, packet);
+
+	count(COUNT_RAW_PACKETS);
+	if (kind < 0) {
+		count(SKIPPED_RAW_PACKETS);
+		return 0;
+	}
+	key.slot = SLOT_RAW + kind;
+	count_attempt(&key, subject_of(&key, owner), &leaving.target, bpf_ktime_get_boot_ns());
+	return 0;
+}
+
+SUBPROGRAM int announce(const struct sock *sock, const struct owner *owner, __u32 flags)
+{
+	struct socket_event *event;
+
+	count(COUNT_SOCKETS);
+	event = room(&socket_ring, sizeof(*event), LOST_SOCKET_RING_FULL);
+	if (!event)
+		return 0;
+	event->time_ns = bpf_ktime_get_boot_ns();
+	event->process = owner->process;
+	event->kind = EVENT_SOCKET;
+	event->family = BPF_CORE_READ(sock, __sk_common.skc_family);
+	event->type = BPF_CORE_READ(sock, sk_type);
+	event->protocol = BPF_CORE_READ(sock, sk_protocol);
+	event->uid = owner->uid;
+	event->net_namespace = owner->net_namespace;
+	event->flags = flags;
+	event->padding = 0;
+	__builtin_memcpy(event->comm, owner->comm, sizeof(event->comm));
+	bpf_ringbuf_submit(event, 0);
+	return 0;
+}
+
+/* The entry of an AF_PACKET socket that the current process sends through. */
+static __always_inline struct packet_socket *packet_socket_of(const struct sock *sock, __u32 pid)
+{
+	__u64 socket = (__u64)sock;
+	struct packet_socket *known = bpf_map_lookup_elem(&packet_sockets, &socket);
+	struct packet_socket fresh = { .pid = pid };
+	struct owner owner;
+
+	/* Another process: the address serves another socket now, or the socket was handed on. */
+	if (known && known->pid == pid)
+		return known;
+	describe_current(&owner);
+	announce(sock, &owner, 0);
+	bpf_map_update_elem(&packet_sockets, &socket, &fresh, BPF_ANY);
+	return bpf_map_lookup_elem(&packet_sockets, &socket);
+}
+
+/* Whether the packet was seen on the device above this one. */
+static __always_inline int is_on_its_way(const struct sk_buff *packet)
+{
+	__u32 zero = 0;
+	struct passed *last = bpf_map_lookup_elem(&last_passed, &zero);
+	__u64 device = (__u64)packet->dev;
+	int on_its_way;
+
+	if (!last)
+		return 0;
+	on_its_way = last->packet == (__u64)packet && last->device != device;
+	last->packet = (__u64)packet;
+	last->device = device;
+	return on_its_way;
+}
+
+static __always_inline int is_user_raw(const struct sock *sock)
+{
+	__u32 state = sock->__sk_common.skc_state;
+
+	return state != TCP_TIME_WAIT && state != TCP_NEW_SYN_RECV && sock->sk_type == SOCK_RAW;
+}
+
+/* Every packet of the machine comes by here: those of ordinary sockets leave after three loads. */
+static __always_inline void packet_leaves(const struct sk_buff *packet)
+{
+	const struct sock *sock = packet->sk;
+	struct packet_socket *sender;
+	struct owner *owner;
+	__u64 socket = (__u64)sock;
+	__u32 pid;
+
+	if (!sock)
+		return;
+	if (sock->__sk_common.skc_family == AF_PACKET) {
+		pid = current_pid();
+		/* Of no process: a kernel thread that sends what waited in a queue above. */
+		if (is_on_its_way(packet) || !pid)
+			return;
+		sender = packet_socket_of(sock, pid);
+		if (sender)
+			sender->queued = 1;
+		count_packet(packet, pid, NULL);
+		return;
+	}
+	if (!is_user_raw(sock))
+		return;
+	/* The kernel's own raw sockets (resets, ICMP errors) are not in the map. */
+	owner = bpf_map_lookup_elem(&raw_sockets, &socket);
+	if (!owner || is_on_its_way(packet))
+		return;
+	count_packet(packet, owner->process.pid, owner);
+}
+
+/* After each send, in the sender's context: who uses a raw socket, and whether what an AF_PACKET
+ * socket sent passed the egress hook. */
+static __always_inline void socket_sends(const struct sock *sock, int sent)
+{
+	struct packet_socket *sender;
+	struct owner owner;
+	struct owner *known;
+	__u64 socket = (__u64)sock;
+	__u32 family = sock->__sk_common.skc_family;
+
+	if (family == AF_PACKET) {
+		if (sent <= 0)
+			return;
+		sender = packet_socket_of(sock, current_pid());
+		if (!sender)
+			return;
+		if (!sender->queued) {
+			count(LOST_RAW_DESTINATION);
+			if (sender->unseen++ == 0) {
+				describe_current(&owner);
+				announce(sock, &owner, EVENT_FLAG_UNSEEN_PACKETS);
+			}
+		}
+		sender->queued = 0;
+		return;
+	}
+	if ((family != AF_INET && family != AF_INET6) || !is_user_raw(sock))
+		return;
+	known = bpf_map_lookup_elem(&raw_sockets, &socket);
+	if (known && known->process.pid != current_pid())
+		describe_current(known);
+}
+
+static __always_inline void keep_raw_socket(const struct sock *sock, const struct owner *owner)
+{
+	__u64 socket = (__u64)sock;
+
+	if (bpf_map_update_elem(&raw_sockets, &socket, owner, BPF_ANY))
+		count(LOST_SOCKET_MAP_FULL);
+	announce(sock, owner, 0);
+}
+
+static __always_inline void socket_created(struct bpf_sock *context)
+{
+	struct owner owner;
+
+	if (context->type != SOCK_RAW)
+		return;
+	describe_current(&owner);
+	keep_raw_socket((const struct sock *)context, &owner);
+}
+
+static __always_inline void socket_released(struct bpf_sock *context)
+{
+	__u64 socket = (__u64)context;
+
+	if (context->type == SOCK_RAW)
+		bpf_map_delete_elem(&raw_sockets, &socket);
+}
+
+#endif
