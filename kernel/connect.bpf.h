@@ -94,17 +94,17 @@ SUBPROGRAM int send_connection(const struct pending *pending, const struct sock 
 	return 0;
 }
 
-/* Whoever deletes the entry settles it, so that an attempt has one outcome. */
-static __always_inline void settle(__u64 socket, const struct pending *found,
+/* An attempt has one outcome: the state changes after a SYN, under the socket's lock, or there was
+ * none and the socket is released or starts over. */
+static __always_inline void settle(__u64 socket, const struct pending *pending,
 				   const struct sock *sock, __u32 outcome, __u32 error)
 {
-	struct pending pending = *found;
+	struct process_key process = pending->owner.process;
 
-	if (bpf_map_delete_elem(&pending_connections, &socket))
-		return;
-	count_outcome(&pending, outcome, bpf_ktime_get_boot_ns());
-	if (pending.detailed)
-		send_connection(&pending, sock, ORIGIN_CONNECT, outcome, error);
+	if (pending->detailed)
+		send_connection(pending, sock, ORIGIN_CONNECT, outcome, error);
+	if (bpf_map_delete_elem(&pending_connections, &socket) == 0)
+		count_outcome(&process, outcome, bpf_ktime_get_boot_ns());
 }
 
 /* The socket is gone or starts over; if its last attempt sent no SYN, another cgroup program forbade
@@ -118,18 +118,19 @@ static __always_inline void settle_unsent(__u64 socket)
 		       pending->denied ? OUTCOME_DENIED : OUTCOME_UNREACHABLE, 0);
 }
 
-/* Remembers an attempt of the process, the current one if owner is NULL, and counts it. Where there
- * is no room, connect leaves the counting to SYN_SENT, so that it happens once. */
-static __always_inline void begin(__u64 socket, struct pending *pending, const struct owner *owner)
+/* Remembers an attempt and counts it. Its owner is the current process, unless it has one already.
+ * Where there is no room, connect leaves the counting to SYN_SENT, so that it happens once. */
+static __always_inline void begin(__u64 socket, struct pending *pending)
 {
-	struct subject_key key = { .pid = owner ? owner->process.pid : current_pid() };
-	struct subject *subject = subject_of(&key, owner);
+	int known = pending->owner.process.pid != 0;
+	struct subject_key key = { .pid = known ? pending->owner.process.pid : current_pid() };
+	struct subject *subject = subject_of(&key, known ? &pending->owner : NULL);
 	int stored;
 
 	pending->time_ns = bpf_ktime_get_boot_ns();
 	if (subject)
 		pending->owner = subject->owner;
-	else
+	else if (!known)
 		describe_current(&pending->owner);
 	stored = !bpf_map_update_elem(&pending_connections, &socket, pending, BPF_ANY);
 	if (!stored && !pending->syn_sent) {
@@ -205,7 +206,7 @@ static __always_inline void connect_starts(struct bpf_sock_addr *context, __u64 
 	if (context->protocol == IPPROTO_TCP) {
 		pending.denied = is_denied();
 		settle_unsent(socket);
-		begin(socket, &pending, NULL);
+		begin(socket, &pending);
 	} else {
 		datagram_sent(&pending, ORIGIN_CONNECT);
 	}
@@ -218,8 +219,8 @@ static __always_inline void datagram_starts(struct bpf_sock_addr *context, __u64
 	datagram_sent(&pending, ORIGIN_SENDMSG);
 }
 
-/* Still in the context of the process that connects, unless the owner is given. */
-static __always_inline void syn_sent(const struct sock *sock, const struct owner *owner)
+/* Still in the context of the process that connects, unless the task is given. */
+static __always_inline void syn_sent(const struct sock *sock, struct task_struct *task)
 {
 	__u64 socket = (__u64)sock;
 	struct pending *known = bpf_map_lookup_elem(&pending_connections, &socket);
@@ -246,7 +247,9 @@ static __always_inline void syn_sent(const struct sock *sock, const struct owner
 	pending.target.port = bpf_ntohs(BPF_CORE_READ(sock, __sk_common.skc_dport));
 	pending.target.protocol = IPPROTO_TCP;
 	pending.family = family_of(&pending.target);
-	begin(socket, &pending, owner);
+	if (task)
+		describe(&pending.owner, task);
+	begin(socket, &pending);
 }
 
 static __always_inline void state_changes(const struct sock *sock, int before, int after)

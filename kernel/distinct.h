@@ -133,8 +133,11 @@ GLOBAL_SUBPROGRAM __u32 estimate_of(__u64 sum, __u64 zeros)
 	__u64 raw;
 
 	/* DISTINCT_SCALE / sum <= DISTINCT_SMALL, without dividing. */
-	if (sum * (DISTINCT_SMALL + 1) > DISTINCT_SCALE && zeros > 0 && zeros <= DISTINCT_REGISTERS)
-		return linear_count[zeros];
+	if (sum * (DISTINCT_SMALL + 1) > DISTINCT_SCALE && zeros > 0) {
+		VISIBLE(zeros);
+		if (zeros <= DISTINCT_REGISTERS)
+			return linear_count[zeros];
+	}
 	raw = sum ? DISTINCT_SCALE / sum : 0;
 	return raw > 0xffffffff ? 0xffffffff : raw;
 }

@@ -216,13 +216,14 @@ static __always_inline int count_attempt(const struct subject_key *key, struct s
 }
 
 /* A process that is gone by now has no counts left to add to. */
-static __always_inline void count_outcome(const struct pending *pending, __u32 outcome, __u64 now)
+static __always_inline void count_outcome(const struct process_key *process, __u32 outcome,
+					  __u64 now)
 {
-	struct subject_key key = { .pid = pending->owner.process.pid, .slot = SLOT_CONNECT };
+	struct subject_key key = { .pid = process->pid, .slot = SLOT_CONNECT };
 	struct subject *subject = bpf_map_lookup_elem(&subjects, &key);
 
 	count(COUNT_OUTCOMES);
-	if (!subject || !is_same_process(&subject->owner.process, &pending->owner.process))
+	if (!subject || !is_same_process(&subject->owner.process, process))
 		return;
 	turn(&key, subject, now);
 	fanout_outcome(&subject->state, outcome);

@@ -11,14 +11,25 @@
 #define FILE_TYPE 0170000
 #define FILE_SOCKET 0140000
 
+SUBPROGRAM int older_raw_socket(struct sock *sock, struct task_struct *task)
+{
+	__u64 key = (__u64)sock;
+	struct owner owner;
+
+	/* Open in several tasks, or made since the hooks were attached. */
+	if (bpf_map_lookup_elem(&raw_sockets, &key))
+		return 0;
+	describe(&owner, task);
+	keep_raw_socket(sock, &owner);
+	return 0;
+}
+
 static __always_inline void older_socket(struct bpf_iter__task_file *walk)
 {
 	struct task_struct *task = walk->task;
 	struct file *file = walk->file;
 	struct socket *socket;
 	struct sock *sock;
-	struct owner owner;
-	__u64 key;
 	__u32 family;
 
 	if (!task || !file || (BPF_CORE_READ(file, f_inode, i_mode) & FILE_TYPE) != FILE_SOCKET)
@@ -30,18 +41,11 @@ static __always_inline void older_socket(struct bpf_iter__task_file *walk)
 	family = BPF_CORE_READ(sock, __sk_common.skc_family);
 	if (family != AF_INET && family != AF_INET6)
 		return;
-	key = (__u64)sock;
-	if (BPF_CORE_READ(sock, sk_type) == SOCK_RAW) {
-		if (bpf_map_lookup_elem(&raw_sockets, &key))
-			return;
-		describe(&owner, task);
-		keep_raw_socket(sock, &owner);
-	} else if (BPF_CORE_READ(sock, sk_protocol) == IPPROTO_TCP &&
-		   BPF_CORE_READ(sock, __sk_common.skc_state) == TCP_SYN_SENT &&
-		   !bpf_map_lookup_elem(&pending_connections, &key)) {
-		describe(&owner, task);
-		syn_sent(sock, &owner);
-	}
+	if (BPF_CORE_READ(sock, sk_type) == SOCK_RAW)
+		older_raw_socket(sock, task);
+	else if (BPF_CORE_READ(sock, sk_protocol) == IPPROTO_TCP &&
+		 BPF_CORE_READ(sock, __sk_common.skc_state) == TCP_SYN_SENT)
+		syn_sent(sock, task);
 }
 
 #endif

@@ -313,6 +313,8 @@ static __always_inline void fanout_reach(struct fanout_state *state,
 
 	if (state->turn_ns == 0 || youngest >= BUCKETS)
 		return;
+	bucket = &state->bucket[youngest];
+	VISIBLE(bucket);
 	fanout_advance(state, target);
 	if (state->without_first) {
 		state->without_first = 0;
@@ -321,7 +323,6 @@ static __always_inline void fanout_reach(struct fanout_state *state,
 			if (state->bucket[b].first_ns == 0)
 				state->bucket[b].first_ns = now;
 	}
-	bucket = &state->bucket[youngest];
 	is_new = state->totals.attempts <= state->sample_until;
 	if (state->run > bucket->sequential_run) {
 		UNROLLED

@@ -30,8 +30,8 @@ from procwire.sensor.machine import (
 )
 from procwire.sensor.programs import Libbpf
 
-# The verifier of 5.10 refuses a lock in a tracepoint program; 6.1 is the oldest that tests boot.
-_OLDEST_KERNEL = (6, 1)
+# The oldest that the object was booted on.
+_OLDEST_KERNEL = (5, 10)
 _JIT = Path("/proc/sys/net/core/bpf_jit_enable")
 
 
@@ -63,7 +63,7 @@ def _kernel() -> Check:
     release = os.uname().release
     numbers = re.match(r"(\d+)\.(\d+)", release)
     ok = numbers is not None and (int(numbers[1]), int(numbers[2])) >= _OLDEST_KERNEL
-    return Check("kernel", ok, release, "" if ok else "boot Linux 6.1 or later", required=False)
+    return Check("kernel", ok, release, "" if ok else "boot Linux 5.10 or later", required=False)
 
 
 def _btf() -> Check:
