@@ -50,6 +50,7 @@ END = np.dtype(
         ("reset", "u4"),  # sequence number of its reset, where RESET_SEEN
         ("sent", "u1"),  # SENT_ bits
         ("speaks", "u1"),  # layer of its first payload, 0 if that is not known
+        ("mail", "u1"),  # what it sends next, of mail_dialogue.py
     ],
     align=True,
 )
@@ -236,3 +237,4 @@ def begin(table: FlowTable, slot: int, state: int, sender: int, time: int) -> No
         end.reset = 0
         end.sent = 0
         end.speaks = 0
+        end.mail = 0

@@ -32,6 +32,7 @@ OBSERVATIONS = (
     "modbus.unsolicited_response",
     "app.protocol_mismatch",
     "ssh.banner_bad",
+    "smtp.line_bad",
 )
 """The checks, from the lowest bit on."""
 
@@ -65,6 +66,7 @@ OBSERVATIONS = (
     UNSOLICITED_MODBUS,
     PROTOCOL_MISMATCH,
     NO_SSH_IDENTIFICATION,
+    NO_MAIL_COMMAND,
 ) = (1 << _bit for _bit in range(len(OBSERVATIONS)))
 
 REPEATED = 1 << len(OBSERVATIONS)

@@ -17,7 +17,10 @@ from procwire.decode.flow_table import (
     FlowTable,
     Record,
 )
+from procwire.decode.mail_dialogue import NOT_JUDGED, is_no_command, on_reply
 from procwire.decode.observations import (
+    GAP,
+    NO_MAIL_COMMAND,
     NO_SSH_IDENTIFICATION,
     OUT_OF_WINDOW,
     PROTOCOL_MISMATCH,
@@ -49,6 +52,7 @@ _SERVICES = (
 )
 _NOTHING = 0
 _ORIGINATOR = 0
+_DISORDER = GAP | RETRANSMIT | OUT_OF_WINDOW
 _HEADER_NEEDED = 5  # bytes by which a TLS record is known
 _SSH_NEEDED = 4
 _STARTTLS = folded(span(b"starttls"), 0, 8)
@@ -78,6 +82,13 @@ def contradictions(
             wrong = message.captured >= min(_HEADER_NEEDED, message.length) and layer != TLS
     elif layer == SMTP:
         _on_mail_line(flow, message, from_client)
+    if columns.observed[row] & _DISORDER:
+        table.ends[slot, 0].mail = NOT_JUDGED
+        table.ends[slot, 1].mail = NOT_JUDGED
+    elif from_client and is_no_command(end, message, layer):
+        observed |= NO_MAIL_COMMAND
+    elif not from_client and layer == SMTP:
+        on_reply(peer, message)
     if end.sent & SENT_SYN and packets.seq[row] == (end.initial + 1) & 0xFFFFFFFF:
         end.speaks = layer
         if layer in _KNOWN_BY_BYTES:

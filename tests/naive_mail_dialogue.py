@@ -1,0 +1,39 @@
+"""Twin of decode/mail_dialogue.py: lines are split, patterns are regular expressions."""
+
+from __future__ import annotations
+
+import re
+
+UNJUDGED = re.compile(rb"(bdat|auth|star|turn|atrn|xexc)", re.IGNORECASE)
+COMMAND = re.compile(rb"[\r\n]|[A-Za-z0-9!#$%&'*+.^_`|~-]{2,}([ \r\n]|$)")
+REPLY = re.compile(rb"\d[ -~]{2}")
+
+
+def no_commands(payloads: list[tuple[bool, bytes]]) -> list[int]:
+    """Which of the payloads, (whether the client sends it, its bytes) in order, begin with no
+    command though one is due."""
+    found, due = [], "unknown"
+    for place, (client, payload) in enumerate(payloads):
+        lines = payload.splitlines(keepends=True)
+        if due == "unjudged":
+            break
+        if not client and REPLY.match(payload):
+            for line in lines:
+                if line.startswith(b"334"):
+                    due = "unjudged"
+                    break
+                if line.startswith(b"354"):
+                    due = "text"
+                elif due == "unknown" and line[3:4] != b"-":
+                    due = "command"
+        elif client and due == "text":
+            if payload == b".\r\n" or payload.endswith(b"\r\n.\r\n"):
+                due = "unknown"
+        elif client and due == "command":
+            if not COMMAND.match(payload):
+                found.append(place)
+            if not payload.endswith(b"\r\n"):
+                due = "unknown"
+            if any(UNJUDGED.match(line) for line in lines):
+                due = "unjudged"
+    return found

@@ -1,0 +1,49 @@
+"""Lines that a client of SMTP sends where a command is due."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from naive_mail_dialogue import no_commands
+from test_spoken import connection, told
+
+HELLO = [(False, b"220 mail ESMTP\r\n"), (True, b"EHLO a\r\n"), (False, b"250-mail\r\n250 DSN\r\n")]
+MAIL = [(True, b"MAIL FROM:<a@b>\r\n"), (False, b"250 OK\r\n")]
+DATA = [(True, b"DATA\r\n"), (False, b"354 go on\r\n")]
+SENT = [(True, b"Hello, Alice\r\n"), (True, b".\r\n"), (False, b"250 OK\r\n")]
+PAYLOADS = [
+    (client, payload)
+    for client, payload in (
+        *(*HELLO, *MAIL, *DATA, *SENT),
+        *((True, b"Hello, Bob\r\n.\r\n"), (True, b"NOOP\r\n"), (True, b"\r\n"), (True, b"NOOP")),
+        *((True, b"BDAT 3 LAST\r\nabc"), (True, b"AUTH LOGIN\r\n"), (True, b"\x80\x81\x82\r\n")),
+        *((False, b"503 first MAIL\r\n"), (False, b"334 VXNlcg==\r\n")),
+        (False, b"250 OK\r\n354 go\r\n"),
+    )
+]
+
+
+def found(payloads: list[tuple[bool, bytes]]) -> list[int]:
+    return [frame - 2 for frame in told(connection(2525, payloads), "smtp.line_bad")]
+
+
+@pytest.mark.parametrize(
+    ("payloads", "wrong"),
+    [
+        ([*HELLO, *MAIL, *DATA, *SENT, (True, b"QUIT\r\n")], []),
+        ([*HELLO, (True, b"DATA\r\n"), (False, b"503 no\r\n"), (True, b"Hello, Alice\r\n")], [5]),
+        ([*HELLO, *MAIL, *DATA, *SENT, (True, b"Hello, Alice\r\n")], [10]),
+        ([*HELLO, *MAIL, *DATA, (False, b"552 too long\r\n"), (True, b"Hello, Alice\r\n")], []),
+        ([*HELLO, (True, b"BDAT 20\r\n"), (False, b"250 OK\r\n"), (True, b"Hello, Alice\r\n")], []),
+        ([*HELLO, (True, b"XCLIENT NAME=a\r\n"), (False, b"220 a\r\n"), (True, b"EHLO a\r\n")], []),
+        ([*HELLO, (True, b"MAIL FROM:<a"), (True, b"@b>, c\r\n")], []),
+    ],
+)
+def test_where_a_command_is_due_the_client_sends_one(payloads, wrong):
+    assert found(payloads) == wrong
+
+
+@given(st.lists(st.sampled_from(PAYLOADS), max_size=12))
+def test_equals_its_twin(payloads):
+    assert found(payloads) == no_commands(payloads)

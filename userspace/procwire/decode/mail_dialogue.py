@@ -1,0 +1,69 @@
+"""Whether a client of SMTP sends commands where commands are due (RFC 5321 4.1.1, 4.3.1).
+
+A reply makes a command due, 354 the text of a mail up to its lone dot. What only looks like text
+sent as commands is not judged: chunks (BDAT), dialogues of AUTH, lines that span segments.
+"""
+
+from __future__ import annotations
+
+from procwire.decode.flow_table import Record
+from procwire.jit import fused
+from procwire.layers import SMTP
+from procwire.words import Span, find, folded, span, token_end, u8, u16
+
+NOT_KNOWN, COMMAND_DUE, TEXT_DUE, NOT_JUDGED = range(4)
+"""What an END sends next, as its `mail` says."""
+
+_LF, _CR, _SPACE, _MINUS, _DOT = 10, 13, 32, 45, 46
+_LINE_END = _CR * 256 + _LF
+_MOST_LINES = 32
+_TEXT_FOLLOWS, _ANSWER_FOLLOWS = (int.from_bytes(code, "big") for code in (b"354", b"334"))
+# What follows these is no command, nor is it the server that answers the last two.
+_OTHERS_FOLLOW = tuple(
+    folded(span(verb), 0, 4) for verb in (b"bdat", b"auth", b"star", b"turn", b"atrn", b"xexc")
+)
+
+
+@fused
+def on_reply(client: Record, message: Span) -> None:
+    """What the replies in a segment make due from the `client`, an END."""
+    at = 0
+    for _line in range(_MOST_LINES):
+        if at + 4 > message.captured or client.mail == NOT_JUDGED:
+            return
+        code = u16(message, at) * 256 + u8(message, at + 2)
+        if code == _ANSWER_FOLLOWS:
+            client.mail = NOT_JUDGED
+        elif code == _TEXT_FOLLOWS:
+            client.mail = TEXT_DUE
+        elif client.mail == NOT_KNOWN and u8(message, at + 3) != _MINUS:
+            client.mail = COMMAND_DUE
+        at = find(message, at, _LF) + 1
+
+
+@fused
+def is_no_command(client: Record, message: Span, layer: int) -> bool:
+    """Whether a segment of the client begins with no command though one is due. layer: what it
+    begins like."""
+    size = message.captured
+    ends_line = size == message.length and u16(message, size - 2) == _LINE_END
+    if client.mail == TEXT_DUE:
+        dot = u8(message, size - 3) == _DOT
+        if ends_line and dot and (size == 3 or u16(message, size - 5) == _LINE_END):
+            client.mail = NOT_KNOWN
+        return False
+    if client.mail != COMMAND_DUE:
+        return False
+    if not ends_line:
+        client.mail = NOT_KNOWN
+    at = 0
+    for _line in range(_MOST_LINES):
+        if at < size and folded(message, at, 4) in _OTHERS_FOLLOW:
+            client.mail = NOT_JUDGED
+        at = find(message, at, _LF) + 1
+    if at < size:
+        client.mail = NOT_JUDGED
+    if layer == SMTP or u8(message, 0) in (_CR, _LF):
+        return False
+    end = token_end(message, 0)
+    return end < 2 or end < size and u8(message, end) not in (_SPACE, _CR, _LF)
