@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 UNJUDGED = re.compile(rb"(bdat|auth|star|turn|atrn|xexc)", re.IGNORECASE)
-COMMAND = re.compile(rb"[\r\n]|[A-Za-z0-9!#$%&'*+.^_`|~-]{2,}([ \r\n]|$)")
+COMMAND = re.compile(rb"\r|[A-Za-z0-9!#$%&'*+.^_`|~-]+[ \r\n]")
 REPLY = re.compile(rb"\d[ -~]{2}")
 
 
@@ -30,10 +30,10 @@ def no_commands(payloads: list[tuple[bool, bytes]]) -> list[int]:
             if payload == b".\r\n" or payload.endswith(b"\r\n.\r\n"):
                 due = "unknown"
         elif client and due == "command":
-            if not COMMAND.match(payload):
-                found.append(place)
             if not payload.endswith(b"\r\n"):
                 due = "unknown"
+            elif not COMMAND.match(payload):
+                found.append(place)
             if any(UNJUDGED.match(line) for line in lines):
                 due = "unjudged"
     return found

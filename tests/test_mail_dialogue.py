@@ -38,6 +38,8 @@ def found(payloads: list[tuple[bool, bytes]]) -> list[int]:
         ([*HELLO, (True, b"BDAT 20\r\n"), (False, b"250 OK\r\n"), (True, b"Hello, Alice\r\n")], []),
         ([*HELLO, (True, b"XCLIENT NAME=a\r\n"), (False, b"220 a\r\n"), (True, b"EHLO a\r\n")], []),
         ([*HELLO, (True, b"MAIL FROM:<a"), (True, b"@b>, c\r\n")], []),
+        ([*HELLO, (True, b"("), (True, b"\r\n")], []),
+        ([*HELLO, (True, b"(help)\r\n")], [3]),
     ],
 )
 def test_where_a_command_is_due_the_client_sends_one(payloads, wrong):

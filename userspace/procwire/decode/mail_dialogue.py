@@ -63,7 +63,7 @@ def is_no_command(client: Record, message: Span, layer: int) -> bool:
         at = find(message, at, _LF) + 1
     if at < size:
         client.mail = NOT_JUDGED
-    if layer == SMTP or u8(message, 0) in (_CR, _LF):
+    if layer == SMTP or not ends_line or u8(message, 0) == _CR:
         return False
     end = token_end(message, 0)
-    return end < 2 or end < size and u8(message, end) not in (_SPACE, _CR, _LF)
+    return end == 0 or u8(message, end) not in (_SPACE, _CR, _LF)
