@@ -24,6 +24,13 @@ int bpf_map__lookup_elem(const struct bpf_map *map, const void *key, size_t key_
 enum bpf_attach_type { BPF_TRACE_RAW_TP, ... };
 int libbpf_find_vmlinux_btf_id(const char *name, enum bpf_attach_type attach_type);
 int bpf_program__set_autoload(struct bpf_program *program, _Bool autoload);
+
+/* By descriptor, for programs and maps that bcc loaded. */
+int bpf_map_lookup_elem(int map, const void *key, void *value);
+int bpf_map_update_elem(int map, const void *key, const void *value, unsigned long long flags);
+int bpf_map_delete_elem(int map, const void *key);
+int bpf_link_create(int program, int target, int attach_type, const void *options);
+
 struct bpf_program *bpf_object__next_program(const struct bpf_object *object,
 					     struct bpf_program *previous);
 const char *bpf_program__name(const struct bpf_program *program);

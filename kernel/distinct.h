@@ -19,7 +19,7 @@
 #ifdef __bpf__
 #define SUBPROGRAM static __attribute__((noinline))
 #define GLOBAL_SUBPROGRAM __attribute__((noinline))
-#else
+#elif !defined(SUBPROGRAM)
 #define SUBPROGRAM static inline
 #define GLOBAL_SUBPROGRAM static inline
 #endif
@@ -28,8 +28,13 @@
  * clang has laid out to fall into its own head. */
 #ifdef __bpf__
 #define UNROLLED _Pragma("clang loop unroll(full)")
-#else
+#elif !defined(UNROLLED)
 #define UNROLLED
+#endif
+
+/* bcc has no constant data: its program looks the table up in a map. */
+#ifndef LINEAR_COUNT
+#define LINEAR_COUNT(zeros) linear_count[zeros]
 #endif
 
 /* Makes the compiler test a bound that it knows to hold: the verifier has to see the test. */
@@ -136,7 +141,7 @@ GLOBAL_SUBPROGRAM __u32 estimate_of(__u64 sum, __u64 zeros)
 	if (sum * (DISTINCT_SMALL + 1) > DISTINCT_SCALE && zeros > 0) {
 		VISIBLE(zeros);
 		if (zeros <= DISTINCT_REGISTERS)
-			return linear_count[zeros];
+			return LINEAR_COUNT(zeros);
 	}
 	raw = sum ? DISTINCT_SCALE / sum : 0;
 	return raw > 0xffffffff ? 0xffffffff : raw;

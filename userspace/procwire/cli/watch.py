@@ -18,6 +18,7 @@ from procwire.live import Live, sensor_settings
 from procwire.output.eve import Source
 from procwire.privilege import NEEDED_WHILE_WATCHING, keep_only
 from procwire.sensor.loader import Sensor
+from procwire.sensor.programs import Loader
 from procwire.warm import warm_up
 
 INTERRUPTED = 130
@@ -31,9 +32,17 @@ INTERRUPTED = 130
     multiple=True,
     help="Capture packets of this interface as well. May be repeated.",
 )
+@click.option(
+    "--loader",
+    type=click.Choice([*Loader]),
+    default=Loader.AUTO,
+    show_default=True,
+    help="What loads the sensor. auto: libbpf, or bcc where the kernel has no BTF.",
+)
 @analysis_options
 def watch(
     interfaces: tuple[str, ...],
+    loader: str,
     output: Path | None,
     form: str,
     fail_on: str,
@@ -63,7 +72,9 @@ def watch(
             stack.callback(captures[-1].close)
         sensor = None
         try:
-            sensor = stack.enter_context(Sensor(sensor_settings(settings)))
+            sensor = stack.enter_context(Sensor(sensor_settings(settings), loader=Loader(loader)))
+            for gap in sensor.gaps:
+                click.echo(f"procwire: loaded by {sensor.loader}, it does not see {gap}", err=True)
         except Unavailable as missing:
             if not captures:
                 raise

@@ -6,8 +6,6 @@ attaches every hook and runs the self-test.
 
 from __future__ import annotations
 
-import ctypes.util
-import importlib.util
 import os
 import re
 from collections.abc import Callable
@@ -18,6 +16,7 @@ from tempfile import TemporaryDirectory
 from procwire import jit
 from procwire.errors import Unavailable
 from procwire.event import ABI_VERSION
+from procwire.sensor import bcc_loader
 from procwire.sensor.counters import Counter
 from procwire.sensor.libbpf_loader import OBJECT, REBUILD
 from procwire.sensor.loader import Sensor
@@ -68,8 +67,9 @@ def _kernel() -> Check:
 
 def _btf() -> Check:
     ok = BTF.exists()
-    found = f"{BTF}, {BTF.stat().st_size >> 10} KiB" if ok else f"no {BTF}"
-    return Check("BTF", ok, found, "" if ok else "boot a kernel with CONFIG_DEBUG_INFO_BTF=y")
+    found = f"{BTF}, {BTF.stat().st_size >> 10} KiB" if ok else f"no {BTF}, so bcc loads the sensor"
+    remedy = "" if ok else "boot a kernel with CONFIG_DEBUG_INFO_BTF=y"
+    return Check("BTF", ok, found, remedy, required=False)
 
 
 def _cgroup2() -> Check:
@@ -89,7 +89,7 @@ def _libbpf() -> Check:
 def _object() -> Check:
     ok = OBJECT.exists()
     found = f"{OBJECT}, event ABI {ABI_VERSION}" if ok else f"no {OBJECT}"
-    return Check("eBPF object", ok, found, "" if ok else REBUILD)
+    return Check("eBPF object", ok, found, "" if ok else REBUILD, required=BTF.exists())
 
 
 def _hooks() -> Check:
@@ -98,7 +98,8 @@ def _hooks() -> Check:
             seen = sensor.counters()[Counter.COUNT_ATTEMPTS.label]
     except Unavailable as error:
         return Check("hooks", False, error.missing, error.remedy)
-    return Check("hooks", True, f"all attached, self-test passed ({seen} connections seen)", "")
+    found = f"all attached by {sensor.loader}, self-test passed ({seen} connections seen)"
+    return Check("hooks", True, "; not seen: ".join((found, *sensor.gaps)), "")
 
 
 def _bpf_jit() -> Check:
@@ -111,10 +112,10 @@ def _bpf_jit() -> Check:
 
 
 def _bcc() -> Check:
-    """PyPI's bcc is another library; only the distribution's has BPF."""
-    ok = importlib.util.find_spec("bcc") is not None and ctypes.util.find_library("bcc") is not None
-    found = "installed" if ok else "not installed; needed only on kernels without BTF"
-    return Check("bcc", ok, found, "" if ok else "apt-get install python3-bpfcc", required=False)
+    version = bcc_loader.version()
+    found = version or "not installed; needed only on kernels without BTF"
+    remedy = "" if version else bcc_loader.REMEDY
+    return Check("bcc", version is not None, found, remedy, required=not BTF.exists())
 
 
 def _numba_cache() -> Check:

@@ -20,7 +20,7 @@ from procwire.errors import Unavailable
 from procwire.event import ABI_VERSION, PROCESS_EVENT
 from procwire.sensor.counters import Counter
 from procwire.sensor.machine import BTF, cgroup2_root
-from procwire.sensor.programs import Libbpf
+from procwire.sensor.programs import Libbpf, Loader
 
 OBJECT = Path(__file__).parent.parent / "sensor.bpf.o"
 REBUILD = "pip install --force-reinstall procwire"
@@ -48,6 +48,9 @@ class LibbpfPrograms:
     settings: (1,) FANOUT_SETTINGS, written into the programs' read-only data before they load.
     Raises Unavailable, naming what is missing and the command that mends it.
     """
+
+    loader = Loader.LIBBPF
+    gaps: tuple[str, ...] = ()
 
     def __init__(self, settings: NDArray[np.void]) -> None:
         require_object()

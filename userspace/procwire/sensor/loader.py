@@ -7,6 +7,7 @@ hook that attaches and never fires looks like a quiet machine.
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -24,10 +25,11 @@ from procwire.event import (
     PROCESS_EVENT,
     SOCKET_EVENT,
 )
+from procwire.sensor.bcc_loader import BccPrograms
 from procwire.sensor.counters import Counter
 from procwire.sensor.libbpf_loader import LibbpfPrograms
-from procwire.sensor.machine import boot_epoch_ns, missing_capabilities
-from procwire.sensor.programs import Libbpf, Programs
+from procwire.sensor.machine import BTF, boot_epoch_ns, missing_capabilities
+from procwire.sensor.programs import Libbpf, Loader, Programs
 from procwire.sensor.selftest import loopback_connection
 
 # A process event must be read no later than the events that name the process: its ring is read
@@ -97,10 +99,16 @@ class SensorEvents(NamedTuple):
 class Sensor:
     """A running sensor: `with Sensor(SensorSettings()) as sensor: sensor.poll(1000)`.
 
-    Raises Unavailable, naming what is missing and the command that mends it.
+    loader: who loaded the programs; gaps: what these do not see and those of libbpf do, one line
+    each, for people. Raises Unavailable, naming what is missing and the command that mends it.
     """
 
-    def __init__(self, settings: SensorSettings | None = None, self_test: bool = True) -> None:
+    def __init__(
+        self,
+        settings: SensorSettings | None = None,
+        self_test: bool = True,
+        loader: Loader = Loader.AUTO,
+    ) -> None:
         missing = missing_capabilities()
         if missing:
             raise Unavailable(f"missing {', '.join(missing)}", "run as root, e.g. with sudo")
@@ -108,7 +116,9 @@ class Sensor:
         self._ffi, self._lib = self._bpf.ffi, self._bpf.lib
         self._cleanup = ExitStack()
         try:
-            self._programs: Programs = LibbpfPrograms((settings or SensorSettings()).row())
+            row = (settings or SensorSettings()).row()
+            self._programs = _load(row) if loader == Loader.AUTO else _LOADERS[loader](row)
+            self.loader, self.gaps = self._programs.loader, self._programs.gaps
             self._cleanup.callback(self._programs.close)
             self._open_rings()
             # Hooks are attached already: a socket made now is found twice, never not at all.
@@ -192,3 +202,20 @@ class Sensor:
     def _test(self) -> list[SensorEvents]:
         """Everything read until the self-test's own connection arrived, for the first polls."""
         return loopback_connection(lambda: self._drain(_TEST_POLL_MS), self.counters)
+
+
+_LOADERS: dict[Loader, Callable[[NDArray[np.void]], Programs]] = {
+    Loader.LIBBPF: LibbpfPrograms,
+    Loader.BCC: BccPrograms,
+}
+
+
+def _load(settings: NDArray[np.void]) -> Programs:
+    if BTF.exists():
+        return LibbpfPrograms(settings)
+    try:
+        return BccPrograms(settings)
+    except Unavailable as error:
+        raise Unavailable(
+            f"no {BTF}: the kernel has no BTF; {error.missing}", error.remedy
+        ) from error

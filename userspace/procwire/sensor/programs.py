@@ -5,6 +5,7 @@ counters, the processes that run already, and an end.
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
@@ -17,10 +18,23 @@ _LOG_LINES = 12
 _KERNEL = "run procwire doctor; the sensor is tested from Linux 5.10 on"
 
 
-class Programs(Protocol):
-    """Loaded programs whose hooks are attached. left_out: sections of those for which the kernel
-    has no hook."""
+class Loader(StrEnum):
+    """Who loads the programs. AUTO: libbpf where the kernel has BTF, bcc elsewhere."""
 
+    AUTO = "auto"
+    LIBBPF = "libbpf"
+    BCC = "bcc"
+
+
+class Programs(Protocol):
+    """Loaded programs whose hooks are attached.
+
+    loader: who loaded them; gaps: what they do not see and libbpf's do, one line each, for people;
+    left_out: sections of those for which the kernel has no hook.
+    """
+
+    loader: Loader
+    gaps: tuple[str, ...]
     left_out: tuple[str, ...]
 
     def ring(self, name: str) -> int:

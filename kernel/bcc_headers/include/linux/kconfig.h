@@ -1,0 +1,2 @@
+/* bcc refuses a kernel without it. */
+#define CONFIG_BPF_SYSCALL 1

@@ -1,0 +1,157 @@
+"""bcc as the loader: what libbpf's programs must tell, bcc's must tell too, but for what they say
+they cannot see.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from procwire.errors import Unavailable
+from procwire.event import Attempt, Origin, Outcome
+from procwire.sensor import bcc_loader
+from procwire.sensor.loader import Sensor
+from procwire.sensor.programs import Loader
+from scenarios import CONNECT, SCENARIOS, Scenario, Seen, differences
+from sensing import SETTINGS, Sensing, namespace
+from test_sensor import (
+    test_a_storm_is_counted_to_the_last_attempt,
+    test_a_thread_is_no_process,
+    test_nmap_is_named_with_command_line_user_and_parents,
+    test_what_ran_before_is_known_by_the_same_key,
+    wait_for_syn,
+)
+
+__all__ = [
+    "test_a_storm_is_counted_to_the_last_attempt",
+    "test_a_thread_is_no_process",
+    "test_nmap_is_named_with_command_line_user_and_parents",
+    "test_what_ran_before_is_known_by_the_same_key",
+]
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root to load eBPF programs"),
+    pytest.mark.skipif(
+        not bcc_loader.SOURCES.exists(),
+        reason="the source for bcc was not built (python setup.py build_ext --inplace)",
+    ),
+]
+
+NAMESPACE = f"procwire-bcc-{os.getpid()}"
+# What connect returned is seen, so a route that forbids is told from one that is missing.
+NO_ROUTE = {
+    "10.98.1.1": Seen("10.98.1.1", 80, Outcome.UNREACHABLE, 113),
+    "10.98.2.1": Seen("10.98.2.1", 80, Outcome.DENIED, 13),
+}
+HIDE_BTF = 'mount -t tmpfs none /sys/kernel/btf && exec "$@"'
+HOLD_SENSOR = """
+import re, sys
+from pathlib import Path
+from procwire.sensor.loader import Sensor
+with Sensor() as sensor:
+    descriptors = Path("/proc/self/fdinfo").iterdir()
+    holds = "".join(path.read_text() for path in descriptors if path.exists())
+    print(sensor.loader, *re.findall(r"^prog_id:\\s*(\\d+)", holds, re.MULTILINE), flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def live() -> Iterator[Sensing]:
+    if shutil.which("ip") is None:
+        pytest.skip("ip is not installed (apt-get install iproute2)")
+    with namespace(NAMESPACE):
+        try:
+            sensor = Sensor(SETTINGS, loader=Loader.BCC)
+        except Unavailable as error:
+            pytest.skip(str(error))
+        with sensor:
+            live = Sensing(sensor, NAMESPACE)
+            live.namespace_id = 0  # not seen
+            yield live
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_scenario(live: Sensing, scenario: Scenario) -> None:
+    connections = tuple(NO_ROUTE.get(seen.address, seen) for seen in scenario.connections)
+    assert differences(live, replace(scenario, exit_code=0, connections=connections)) == []
+
+
+def test_a_killed_process_keeps_what_it_tried(live: Sensing) -> None:
+    process = live.start(sys.executable, "-I", "-c", CONNECT, "10.97.0.3@80")
+    live.wait("process", process.pid, lambda rows: len(rows) >= 3)
+    assert wait_for_syn(process.pid)
+    process.kill()
+    process.communicate(timeout=10)
+    assert live.connections(process.pid, 1) == [("10.97.0.3", 80, Outcome.ABORTED)]
+
+
+def test_the_arguments_of_a_failed_exec_are_not_those_of_the_next(live: Sensing) -> None:
+    script = """
+import os
+try:
+    os.execv("/nonexistent/program", ["wrong", "arguments"])
+except OSError:
+    os.execv("/bin/true", ["true", "right"])
+"""
+    pid, _ = live.python(script)
+    rows = live.wait("process", pid, lambda rows: len(rows) >= 5)
+    assert rows["argv"][3] == b"true\0right"
+
+
+def test_datagrams_are_counted_by_process(live: Sensing) -> None:
+    script = """
+import socket
+with socket.socket(type=socket.SOCK_DGRAM) as client:
+    for number in range(1, 61):
+        client.sendto(b"?", (f"10.99.0.{number}", 53))
+"""
+    pid, _ = live.python(script)
+    rows = live.wait("fanout", pid, lambda rows: bool(np.any(rows["measure"] == 0)))
+    assert set(rows["attempt"].tolist()) == {Attempt.DATAGRAM}
+    assert set(rows["origin"].tolist()) == {Origin.SENDMSG}
+    assert rows["attempts"][rows["measure"] == 0].tolist() == [60]
+
+
+def test_what_ended_children_tried_is_their_parents(live: Sensing) -> None:
+    probe = "import socket, sys; socket.socket().connect_ex(('10.99.0.' + sys.argv[1], 7002))"
+    loop = f'for number in $(seq 1 30); do "$0" -I -S -c "{probe}" $number; done; exit 0'
+    pid, _ = live.run("/bin/sh", "-c", loop, sys.executable)
+    rows = live.wait("fanout", pid, lambda rows: bool(np.any(rows["measure"] == 0)))
+    last = rows[rows["measure"] == 0]
+    assert last[["attempts", "by_children", "refused"]].tolist() == [(30, 30, 30)]
+
+
+def test_without_btf_bcc_is_chosen_and_leaves_nothing_attached_when_killed(live: Sensing) -> None:
+    if shutil.which("bpftool") is None:
+        pytest.skip("bpftool is not installed (apt-get install bpftool)")
+    with subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", HIDE_BTF, "sh", sys.executable, "-c", HOLD_SENSOR],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout is not None
+        loader, *programs = holder.stdout.readline().decode().split()
+        holder.send_signal(signal.SIGKILL)
+    assert loader == Loader.BCC
+    assert len(programs) >= len(bcc_loader.CGROUP_HOOKS)
+    for program in programs:
+        found = subprocess.run(
+            ["bpftool", "prog", "show", "id", program], capture_output=True, text=True
+        )
+        assert found.returncode != 0, found.stdout
+
+
+def test_a_python_without_bcc_is_named_with_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bcc_loader, "PYTHON", Path(sys.executable))
+    with pytest.raises(Unavailable, match="no bcc of iovisor; apt-get install python3-bpfcc"):
+        Sensor(loader=Loader.BCC)

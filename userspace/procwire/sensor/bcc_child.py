@@ -1,0 +1,131 @@
+"""Runs under the distribution's Python: compiles and loads sensor_bcc.c, attaches its tracepoints,
+and hands every descriptor to the process that asked.
+
+A process of its own, because only that Python can import bcc, because 100 MB of compiler end with
+it, and because detaching needs no code: the hooks live as long as the descriptors. It imports
+nothing of procwire.
+
+Arguments: the number of a Unix socket, the folder of the source.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+PROCESS_HOOKS = {
+    "task:task_newtask": "on_fork",
+    "sched:sched_process_exit": "on_exit",
+    "syscalls:sys_exit_setsid": "on_setsid",
+    "syscalls:sys_enter_execve": "on_execve",
+    "syscalls:sys_enter_execveat": "on_execveat",
+    "syscalls:sys_exit_execve": "on_execve_return",
+    "syscalls:sys_exit_execveat": "on_execveat_return",
+    "sched:sched_process_exec": "on_exec",
+}
+CONNECTION_HOOKS = {
+    "sock:inet_sk_error_report": "on_error",
+    "syscalls:sys_exit_connect": "on_connect_return",
+    "sock:inet_sock_set_state": "on_state",
+}
+# Program, its type in bcc and enum bpf_attach_type; whoever asked attaches them.
+CGROUP_HOOKS = (
+    ("on_socket", "CGROUP_SOCK", 2),
+    ("on_release", "CGROUP_SOCK", 34),
+    ("on_connect4", "CGROUP_SOCK_ADDR", 10),
+    ("on_connect6", "CGROUP_SOCK_ADDR", 11),
+    ("on_sendmsg4", "CGROUP_SOCK_ADDR", 14),
+    ("on_sendmsg6", "CGROUP_SOCK_ADDR", 15),
+)
+# By their place in the map, enum counting_program.
+TAIL_CALLS = ("on_attempt", "on_outcome", "on_end")
+MAPS = (
+    "process_ring",
+    "socket_ring",
+    "connection_ring",
+    "fanout_ring",
+    "counters",
+    "settings",
+    "linear_counts",
+    "processes",
+    "counting",
+)
+TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
+
+
+def mount_tracefs() -> None:
+    """bcc reads the layout of tracepoints from tracefs; where it is not mounted, this process
+    alone gets to see one."""
+    if any((folder / "events").is_dir() for folder in TRACEFS):
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    for call, arguments in (
+        (libc.unshare, (CLONE_NEWNS,)),
+        (libc.mount, (None, b"/", None, MS_REC | MS_PRIVATE, None)),
+        (libc.mount, (b"tracefs", bytes(TRACEFS[0]), b"tracefs", 0, None)),
+    ):
+        if call(*arguments) < 0:
+            raise OSError(ctypes.get_errno(), f"cannot mount tracefs at {TRACEFS[0]}")
+
+
+def main(number: str, folder: str) -> None:
+    answer = socket.socket(fileno=int(number))
+    mount_tracefs()
+    try:
+        import bcc
+    except ImportError:
+        bcc = None
+    if not hasattr(bcc, "BPF"):
+        # PyPI's bcc is another library.
+        answer.sendall(json.dumps({"missing": f"{sys.executable} has no bcc of iovisor"}).encode())
+        return
+    source = Path(folder, "sensor_bcc.c")
+    absent = [hook for hook in (*PROCESS_HOOKS, *CONNECTION_HOOKS) if not exists(hook)]
+    if absent:
+        answer.sendall(json.dumps({"absent": absent}).encode())
+        return
+    bpf = bcc.BPF(src_file=str(source), cflags=[f"-I{folder}"])
+    for place, name in enumerate(TAIL_CALLS):
+        program = bpf.load_func(name, bcc.BPF.TRACEPOINT)
+        bpf["counting"][ctypes.c_int(place)] = ctypes.c_int(program.fd)
+    cgroup = {
+        name: bpf.load_func(name, getattr(bcc.BPF, kind), None, place).fd
+        for name, kind, place in CGROUP_HOOKS
+    }
+    maps = {name: bpf[name].map_fd for name in MAPS}
+    hand_over(answer, {**maps, **cgroup, **attach(bpf, PROCESS_HOOKS)})
+    # Connections are watched once every process is known.
+    if answer.recv(1):
+        hand_over(answer, attach(bpf, CONNECTION_HOOKS))
+    # bcc would disable, as it ends, the events that now belong to another process.
+    os._exit(0)
+
+
+def exists(hook: str) -> bool:
+    return any(Path(folder, "events", *hook.split(":")).is_dir() for folder in TRACEFS)
+
+
+def attach(bpf: Any, hooks: dict[str, str]) -> dict[str, int]:
+    """The descriptors of the perf events that hold the programs, by hook."""
+    for hook, program in hooks.items():
+        bpf.load_func(program, bpf.TRACEPOINT)
+        bpf.attach_tracepoint(tp=hook, fn_name=program)
+    return {hook: bpf.tracepoint_fds[hook.encode()] for hook in hooks}
+
+
+def hand_over(answer: socket.socket, descriptors: dict[str, int]) -> None:
+    socket.send_fds(
+        answer,
+        [json.dumps({"descriptors": list(descriptors)}).encode()],
+        list(descriptors.values()),
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
