@@ -3,7 +3,6 @@ them, and all say the same."""
 
 from __future__ import annotations
 
-import functools
 import importlib
 import random
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 from procwire.compiler.to_lua import lua_functions
 from procwire.rule import Rule, example, fires
-from procwire.rules import packet_rules, rules_of
+from procwire.rules import rules_of
 from procwire.words import Span, span
 
 WORDS = (Path(__file__).parent.parent / "lua" / "words.lua").read_text()
@@ -45,9 +44,9 @@ def messages(layer: str, chance: random.Random) -> Iterator[tuple[bytes, bytes]]
         yield start + chance.randbytes(chance.randrange(200)), chance.choice(spans)[1].data
 
 
-@functools.cache
-def in_lua(runtime: str) -> dict[int, object]:
-    rules = packet_rules()
+def in_lua(runtime: str, layer: str) -> dict[int, object]:
+    """The functions of a layer's rules, by sid."""
+    rules = rules_of(layer)
     table = ", ".join(f"[{rule.sid}] = {rule.name}" for rule in rules)
     text = f"{lua_functions(rules, WORDS)}\nreturn {{ {table} }}"
     return dict(RUNTIMES[runtime](encoding=None).execute(text.encode()))
@@ -63,7 +62,7 @@ def guarded(data: bytes) -> Span:
 def test_back_ends_agree_on_hostile_messages(layer: str) -> None:
     rules: tuple[Rule, ...] = rules_of(layer)
     verdict = importlib.import_module(f"procwire.generated.{layer}").verdict
-    functions = {runtime: in_lua(runtime) for runtime in RUNTIMES}
+    functions = {runtime: in_lua(runtime, layer) for runtime in RUNTIMES}
     fired = set()
     for message, outer in messages(layer, random.Random(layer)):
         wanted = {rule.id for rule in rules if fires(rule, span(message), span(outer))}
