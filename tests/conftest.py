@@ -1,11 +1,17 @@
-"""Fixtures that several tests share."""
+"""Fixtures that several tests share, and what is begun before the first of them."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+DIGEST = Path(__file__).with_name("digest.py")
 CORPUS = Path(__file__).parent.parent.parent / "shared" / "corpus"
 
 
@@ -15,3 +21,38 @@ def corpus() -> Path:
     if not CORPUS.is_dir():
         pytest.skip(f"no recordings at {CORPUS}")
     return CORPUS
+
+
+class Bounds:
+    """The digest as kernels with checked indices make it. They take a minute or two to compile, so
+    that begins beside the other tests, at the lowest priority."""
+
+    process: subprocess.Popen[str] | None = None
+    # Of its own: a kernel in the usual cache was compiled without checks.
+    cache = tempfile.TemporaryDirectory()
+
+    def begin(self) -> None:
+        self.process = subprocess.Popen(
+            ["nice", "-n", "19", sys.executable, "-W", "ignore", str(DIGEST)],
+            env={**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": self.cache.name},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+BOUNDS = Bounds()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    wanted = any("checked_bounds" in getattr(item, "fixturenames", ()) for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        BOUNDS.begin()
+
+
+@pytest.fixture(scope="session")
+def checked_bounds() -> Iterator[subprocess.Popen[str]]:
+    assert BOUNDS.process is not None
+    yield BOUNDS.process
+    BOUNDS.process.kill()
+    BOUNDS.process.communicate()

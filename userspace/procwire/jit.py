@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
 from numba.extending import register_jitable
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -23,6 +24,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 # numba's annotations do not know _nrt.
 _njit: Any = numba.njit
 _register: Any = register_jitable
+_config: Any = numba.config
 _PACKAGE = Path(__file__).parent
 _IMPORT = re.compile(r"^from (procwire[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
 
@@ -86,6 +88,8 @@ def kernel(function: Function) -> Function:
     Counting references to the arrays that functions pass on costs more than their work. The price:
     a kernel cannot make an array or a slice, numba refuses it; it writes into its caller's arrays.
     """
+    if _config.DISABLE_JIT:
+        return _interpreted(function)
     compile_: Any = functools.partial(_njit, nogil=True, _nrt=False)
     try:
         compiled: Function = compile_(cache=True)(function)
@@ -93,6 +97,26 @@ def kernel(function: Function) -> Function:
         # A user without a home, such as nobody, has nowhere to keep a cache.
         compiled = compile_()(function)
     return compiled
+
+
+def _interpreted(function: Function) -> Function:
+    """The function as plain Python, which finds an index outside an array. There the fields of a
+    record are attributes only in a record array, and wrapping is not announced."""
+
+    @functools.wraps(function)
+    def interpreted(*arguments: Any) -> Any:
+        with np.errstate(over="ignore"):
+            return function(*map(_with_attributes, arguments))
+
+    return interpreted  # type: ignore[return-value]
+
+
+def _with_attributes(value: Any) -> Any:
+    if isinstance(value, tuple) and hasattr(value, "_make"):
+        return type(value)._make(map(_with_attributes, value))
+    if isinstance(value, np.ndarray) and value.dtype.names:
+        return value.view(np.recarray)
+    return value
 
 
 def fused(function: Function) -> Function:
