@@ -94,6 +94,7 @@ def packets(data: bytes) -> PacketBatch | None:
         time=np.array(time, np.int64),
         link=np.array(link, np.uint16),
         first=1,
+        cut=np.array(captured) < np.array(length),
     )
 
 

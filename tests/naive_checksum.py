@@ -33,7 +33,7 @@ def verdict(layer: int, span: bytes, cut: bool, network: int, packet: bytes) -> 
     header of layer `network` on; cut: whether bytes of the span are missing."""
     if layer == IPV4:
         size = (span[0] & 15) * 4 if span else 20
-        return holds(span[:size]) if len(span) >= size else None
+        return holds(span[:size]) if len(span) >= max(size, 20) else None
     if cut:
         return None
     if layer == ICMP4:

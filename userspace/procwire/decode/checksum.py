@@ -35,6 +35,7 @@ SOURCE = np.dtype([("key", "u8"), ("right", "u4"), ("wrong", "u4")])
 _SAMPLE = 1 << 16
 _ENOUGH, _RIGHT_PER_WRONG = 1024, 1024
 
+_SMALLEST_HEADER = 20
 _ROUTING, _DESTINATION = 43, 60
 _EXTENSIONS = (0, 43, 44, 51, 60, 135, 139, 140)
 _PROTOCOL_TCP, _PROTOCOL_UDP, _PROTOCOL_ICMP6 = 6, 17, 58
@@ -125,7 +126,7 @@ def _key(data: NDArray[np.uint8], spans: Spans, network: int, layer: int) -> np.
 def _header_sum(data: NDArray[np.uint8], spans: Spans, span: int) -> int:
     """The sum over an IPv4 header; -1 where it was not captured whole."""
     start, captured = int(spans.start[span]), np.int64(spans.captured[span])
-    if captured < 1:
+    if captured < _SMALLEST_HEADER:
         return -1
     size = (u8(data, start) & 15) * 4
     if captured < size:
