@@ -32,7 +32,7 @@ def follow(packets):
         if transport == layers.TCP and key not in flows and flags & RST:
             yield None, 0, RST_NO_SESSION
             continue
-        segment = Segment(flags, seq, ack, payload, sender, False, time)
+        segment = Segment(flags, seq, ack, payload, sender, False, time, 0, 0)
         if key not in flows or is_over(flows[key][1].flows[0], time):
             tcp = transport == layers.TCP
             state = tcp_state.opening_state(flags) if tcp else DATAGRAMS

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from naive_flow import follow
-from procwire import layers
+from procwire import examples, layers
+from procwire.analysis import Analysis
+from procwire.config import Settings
 from procwire.decode.columns import Packets, Spans
 from procwire.decode.flow import Flows
 from procwire.decode.observations import OBSERVATIONS
 from procwire.decode.source import NO_FLOW, NO_SPAN, Source, blank_columns
 from procwire.decode.tcp_segment import ACK, FIN, RST, SYN
 from procwire.errors import UsageError
+from test_decode import batch_of
 
 SECOND = 1_000_000_000
 CLIENT, SERVER = 0xFFFF0A000001, 0xFFFF0A000002
@@ -291,3 +296,41 @@ def test_equals_its_twin_wherever_batches_end(steps, batch):
     slots = {name: slot for (slot, *_), (name, *_) in zip(found, expected, strict=True)}
     assert [slot for slot, *_ in found] == [slots[name] for name, *_ in expected]
     assert slots.get(None, NO_FLOW) == NO_FLOW
+
+
+def segment(sender: str, flags: int, seq: int, ack: int, window: int, scale: int = -1) -> bytes:
+    """A frame with a TCP header, on a SYN with a window scale where one is given."""
+    ports = (40000, 445) if sender == "client" else (445, 40000)
+    options = bytes([1, 3, 3, scale]) if scale >= 0 else b""
+    words = (20 + len(options)) // 4 << 4
+    header = struct.pack(">HHIIBBHHH", *ports, seq, ack, words, flags, window, 0, 0) + options
+    packed = bytearray(examples.ipv4(b"", 6, header))
+    if sender == "server":
+        packed[12:16], packed[16:20] = packed[16:20], packed[12:16]
+    return bytes(12) + b"\x08\0" + bytes(packed)
+
+
+@pytest.mark.parametrize(
+    ("scale", "windows", "shrinks"),
+    [
+        (-1, [(101, 1000), (101, 999)], True),
+        (-1, [(101, 1000), (601, 500)], False),
+        (-1, [(101, 1000), (601, 499)], True),
+        (-1, [(101, 1000), (51, 10)], False),
+        (7, [(101, 1000), (228, 999)], False),
+        (7, [(101, 1000), (229, 999)], False),
+        (7, [(101, 1000), (228, 998)], True),
+        (255, [(101, 1000), (101, 999)], True),
+    ],
+)
+def test_a_window_that_was_taken_back_is_counted(scale, windows, shrinks):
+    """windows: acknowledgement and window of the server, which is sent 1000 bytes."""
+    frames = [
+        segment("client", SYN, 100, 0, 65535, scale),
+        segment("server", SYN | ACK, 500, 101, 65535, scale),
+        segment("client", ACK, 101, 501, 65535),
+        *[segment("server", ACK, 501, ack, window) for ack, window in windows],
+    ]
+    analysis = Analysis(Settings())
+    analysis.packets(batch_of([(data, len(data), 1) for data in frames]))
+    assert bool(analysis.counters().get("episodes.rule.stream.bad_window")) == shrinks

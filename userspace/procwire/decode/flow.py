@@ -41,7 +41,7 @@ from procwire.decode.tcp_segment import RST, SYN, Segment
 from procwire.decode.tcp_state import on_segment, opening_state
 from procwire.errors import UsageError
 from procwire.jit import fused, kernel
-from procwire.words import u8, u16, u32
+from procwire.words import Span, u8, u16, u32
 
 COUNTERS = ("flows", "midstream", "timed_out", "evicted", "two_sided", "one_sided")
 """flows: begun; midstream: those TCP flows whose beginning was not seen; timed_out: found idle for
@@ -57,8 +57,9 @@ _PROTOCOL_TCP, _PROTOCOL_UDP = 6, 17
 _MAPPED = np.uint64(0xFFFF << 32)
 _ZERO = np.uint64(0)
 
-_OPTION_FAST_OPEN, _OPTION_EXPERIMENT = 34, 254
+_OPTION_WINDOW_SCALE, _OPTION_FAST_OPEN, _OPTION_EXPERIMENT = 3, 34, 254
 _FAST_OPEN_MAGIC = 0xF989
+_LARGEST_SCALE = 14  # RFC 7323 2.3
 
 
 class Flows:
@@ -178,33 +179,49 @@ def _begin(table: FlowTable, slot: int, sender: int, source: Source, row: int) -
 @fused
 def _segment(source: Source, row: int, sender: int) -> Segment:
     packets = source.packets
+    header = span_at(source.data, source.spans, int(source.span[row]))
+    opens = packets.tcp_flags[row] & SYN != 0
     return Segment(
         int(packets.tcp_flags[row]),
         int(packets.seq[row]),
         int(packets.ack[row]),
         int(packets.payload[row]),
         sender,
-        _offers_fast_open(source, row),
+        opens and _offers_fast_open(header),
         int(source.times[row]),
+        u16(header, 14),
+        _window_scale(header) if opens else 0,
     )
 
 
 @fused
-def _offers_fast_open(source: Source, row: int) -> bool:
-    """Whether a SYN carries the option of RFC 7413, or the experiment (RFC 6994) it was before."""
-    if source.packets.tcp_flags[row] & SYN == 0:
-        return False
-    header = span_at(source.data, source.spans, int(source.span[row]))
+def _option(header: Span, wanted: int, magic: int) -> int:
+    """Where a TCP header has the option `wanted`, followed by the number `magic` unless that is 0;
+    0 where it has none."""
     end, at = min(header.captured, (u8(header, 12) >> 4) * 4), 20
     while at + 1 < end:
         kind = u8(header, at)
         if kind == 0:
-            return False
-        experiment = kind == _OPTION_EXPERIMENT and u16(header, at + 2) == _FAST_OPEN_MAGIC
-        if kind == _OPTION_FAST_OPEN or experiment:
-            return True
+            return 0
+        if kind == wanted and (magic == 0 or u16(header, at + 2) == magic):
+            return at
         at += 1 if kind == 1 else max(u8(header, at + 1), 2)
-    return False
+    return 0
+
+
+@fused
+def _offers_fast_open(header: Span) -> bool:
+    """Whether a SYN carries the option of RFC 7413, or the experiment (RFC 6994) it was before."""
+    if _option(header, _OPTION_FAST_OPEN, 0) > 0:
+        return True
+    return _option(header, _OPTION_EXPERIMENT, _FAST_OPEN_MAGIC) > 0
+
+
+@fused
+def _window_scale(header: Span) -> int:
+    """One more than the window scale of a SYN; 0 without that option."""
+    at = _option(header, _OPTION_WINDOW_SCALE, 0)
+    return min(u8(header, at + 2), _LARGEST_SCALE) + 1 if at > 0 else 0
 
 
 @fused

@@ -48,6 +48,8 @@ END = np.dtype(
         ("next", "u4"),  # the highest sequence number sent, plus one
         ("acknowledged", "u4"),  # the highest acknowledgement it sent
         ("reset", "u4"),  # sequence number of its reset, where RESET_SEEN
+        ("window", "u2"),  # as it last told it in a segment without SYN
+        ("scale", "u1"),  # one more than its SYN's window scale; 0 without that option
         ("sent", "u1"),  # SENT_ bits
         ("speaks", "u1"),  # layer of its first payload, 0 if that is not known
         ("mail", "u1"),  # what it sends next, of mail_dialogue.py
@@ -235,6 +237,8 @@ def begin(table: FlowTable, slot: int, state: int, sender: int, time: int) -> No
         end.next = 0
         end.acknowledged = 0
         end.reset = 0
+        end.window = 0
+        end.scale = 0
         end.sent = 0
         end.speaks = 0
         end.mail = 0

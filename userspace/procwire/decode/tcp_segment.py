@@ -6,8 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from procwire.decode.flow_table import SENT_SYN, FlowTable
-from procwire.decode.observations import GAP, INVALID_ACK, OUT_OF_WINDOW, RETRANSMIT
+from procwire.decode.flow_table import FAST_OPEN, SENT_FIN, SENT_SYN, FlowTable, Record
+from procwire.decode.observations import (
+    BAD_WINDOW,
+    GAP,
+    INVALID_ACK,
+    OUT_OF_WINDOW,
+    RETRANSMIT,
+)
 from procwire.jit import fused
 
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
@@ -18,7 +24,8 @@ LARGEST_WINDOW = 1 << 30
 
 class Segment(NamedTuple):
     """One TCP segment. sender: 0 the low end of its flow, 1 the high; fast_open: whether it carries
-    the option of RFC 7413; time: ns since the epoch.
+    the option of RFC 7413; time: ns since the epoch; window: the field; scale: one more than its
+    window scale option (RFC 7323 2.2) says, 0 without.
     """
 
     flags: int
@@ -28,6 +35,8 @@ class Segment(NamedTuple):
     sender: int
     fast_open: bool
     time: int
+    window: int
+    scale: int
 
 
 @fused
@@ -63,5 +72,37 @@ def advance(table: FlowTable, slot: int, segment: Segment) -> int:
             # What it acknowledges was sent, but the capture lacks it.
             other.next = segment.ack
             seen |= GAP
+        if apart(segment.ack, mine.acknowledged) >= 0:
+            if _shrinks(mine, other, segment):
+                seen |= BAD_WINDOW
+            mine.window = segment.window
         mine.acknowledged = segment.ack
     return seen
+
+
+@fused
+def _shrinks(mine: Record, other: Record, segment: Segment) -> bool:
+    """Whether the window's right edge moves back (RFC 9293 3.8.6) by more than scaling loses (RFC
+    7323 2.4). Scales are known, and used, where both SYNs were seen with the option."""
+    if mine.window == 0 or not mine.sent & other.sent & SENT_SYN:
+        return False
+    shift = int(np.int64(mine.scale)) - 1 if mine.scale and other.scale else 0
+    before = (np.int64(mine.window) << shift) - apart(segment.ack, mine.acknowledged)
+    return bool(before - (np.int64(segment.window) << shift) >= 1 << shift)
+
+
+@fused
+def is_misplaced(sender: Record, segment: Segment) -> bool:
+    """Whether a FIN neither ends what its sender has sent so far nor repeats an earlier FIN."""
+    end = (segment.seq + segment.payload + 1) & 0xFFFFFFFF
+    if sender.sent & SENT_FIN:
+        return bool(end != sender.next)
+    return apart(segment.seq, sender.next) > 0 or apart(end, sender.next) <= 0
+
+
+@fused
+def acknowledges_syn(flow: Record, opener: Record, ack: int) -> bool:
+    """Whether `ack` acknowledges the opener's SYN; with fast open, any of the data on it, too."""
+    distance = apart(ack, opener.initial)
+    longest = apart(opener.next, opener.initial) if flow.marks & FAST_OPEN else 1
+    return 1 <= distance <= longest

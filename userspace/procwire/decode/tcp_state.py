@@ -25,7 +25,6 @@ from procwire.decode.flow_table import (
     SYN_SENT,
     TOLD_STRAY,
     FlowTable,
-    Record,
     begin,
 )
 from procwire.decode.observations import (
@@ -52,8 +51,10 @@ from procwire.decode.tcp_segment import (
     RST,
     SYN,
     Segment,
+    acknowledges_syn,
     advance,
     apart,
+    is_misplaced,
 )
 from procwire.jit import fused
 
@@ -98,6 +99,7 @@ def _opened(table: FlowTable, slot: int, segment: Segment) -> int:
     mine.initial = segment.seq
     mine.next = (segment.seq + 1 + segment.payload) & 0xFFFFFFFF
     mine.sent |= SENT_SYN
+    mine.scale = segment.scale
     flow.marks |= FROM_SYN
     if segment.fast_open:
         flow.marks |= FAST_OPEN
@@ -140,7 +142,7 @@ def _in_syn_sent(table: FlowTable, slot: int, segment: Segment) -> int:
         flow.state = ESTABLISHED
         other.next = segment.ack
         return advance(table, slot, segment)
-    fits = _acknowledges_syn(flow, other, segment.ack)
+    fits = acknowledges_syn(flow, other, segment.ack)
     if flags & RST:
         # RFC 9293 3.10.7.3: a reset counts only where it acknowledges the SYN.
         if not flags & ACK or not fits:
@@ -152,6 +154,7 @@ def _in_syn_sent(table: FlowTable, slot: int, segment: Segment) -> int:
         mine.initial = segment.seq
         mine.next = (segment.seq + 1 + segment.payload) & 0xFFFFFFFF
         mine.sent |= SENT_SYN
+        mine.scale = segment.scale
         flow.state = SYN_RECEIVED
         return SIMULTANEOUS_OPEN
     if flags & SYN:
@@ -161,6 +164,7 @@ def _in_syn_sent(table: FlowTable, slot: int, segment: Segment) -> int:
         mine.next = (segment.seq + 1 + segment.payload) & 0xFFFFFFFF
         mine.acknowledged = segment.ack
         mine.sent |= SENT_SYN
+        mine.scale = segment.scale
         other.next = segment.ack
         flow.state = SYN_RECEIVED
         return 0
@@ -171,14 +175,6 @@ def _in_syn_sent(table: FlowTable, slot: int, segment: Segment) -> int:
     flow.state = ESTABLISHED
     mine.next = segment.seq
     return advance(table, slot, segment)
-
-
-@fused
-def _acknowledges_syn(flow: Record, opener: Record, ack: int) -> bool:
-    """Whether `ack` acknowledges the opener's SYN; with fast open, any of the data on it, too."""
-    distance = apart(ack, opener.initial)
-    longest = apart(opener.next, opener.initial) if flow.marks & FAST_OPEN else 1
-    return 1 <= distance <= longest
 
 
 @fused
@@ -254,7 +250,7 @@ def _in_connection(table: FlowTable, slot: int, segment: Segment) -> int:
         return _reset(table, slot, segment) if flow.state != CLOSED else 0
     if flags & SYN:
         return _syn_in_connection(table, slot, segment)
-    misplaced = flags & FIN and _is_misplaced(mine, segment)
+    misplaced = flags & FIN and is_misplaced(mine, segment)
     seen = advance(table, slot, segment)
     if flags & FIN and not seen & OUT_OF_WINDOW:
         if misplaced:
@@ -263,15 +259,6 @@ def _in_connection(table: FlowTable, slot: int, segment: Segment) -> int:
         both = table.ends[slot, 1 - segment.sender].sent & SENT_FIN
         flow.state = CLOSED if both else CLOSING
     return seen
-
-
-@fused
-def _is_misplaced(sender: Record, segment: Segment) -> bool:
-    """Whether a FIN neither ends what its sender has sent so far nor repeats an earlier FIN."""
-    end = (segment.seq + segment.payload + 1) & 0xFFFFFFFF
-    if sender.sent & SENT_FIN:
-        return bool(end != sender.next)
-    return apart(segment.seq, sender.next) > 0 or apart(end, sender.next) <= 0
 
 
 @fused
@@ -294,11 +281,13 @@ def _syn_in_connection(table: FlowTable, slot: int, segment: Segment) -> int:
             mine.next = (segment.seq + 1) & 0xFFFFFFFF
             mine.acknowledged = segment.ack
             mine.sent = SENT_SYN
+            mine.scale = segment.scale
             return 0
         if flow.marks & GUESSED and not mine.sent & SENT_SYN:
             # The answer, captured behind what answered it.
             mine.initial = segment.seq
             mine.sent |= SENT_SYN
+            mine.scale = segment.scale
             return 0
     elif segment.seq != mine.initial:
         flow.later = segment.seq
@@ -315,6 +304,6 @@ def _after_reset(table: FlowTable, slot: int, segment: Segment) -> int:
         return 0
     if segment.flags & SYN:
         other = table.ends[slot, 1 - segment.sender]
-        accepts = segment.sender != flow.origin and _acknowledges_syn(flow, other, segment.ack)
+        accepts = segment.sender != flow.origin and acknowledges_syn(flow, other, segment.ack)
         return RST_INJECTION if accepts and not mine.sent & SENT_SYN else 0
     return RST_INJECTION if segment.payload and apart(segment.seq, mine.reset) >= 0 else 0

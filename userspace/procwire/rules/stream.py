@@ -213,6 +213,18 @@ observed(
     rationale="Segments before it were lost to the capture, or it was not sent by the sender.",
 )
 observed(
+    id="stream.bad_window",
+    sid=9100468,
+    title="Receive window taken back",
+    reference="RFC 9293 3.8.6",
+    tier="C",
+    severity=4,
+    suricata=("stream.pkt_bad_window_update",),
+    zeek=("window_recision",),
+    rationale="What was offered should stay so; some systems short of memory take it back, as do "
+    "middleboxes that slow a connection down.",
+)
+observed(
     id="app.one_sided_or_wrong_dir",
     sid=9100467,
     title="Connection of which one direction was seen",
