@@ -17,18 +17,11 @@ from setuptools.command.build_ext import build_ext
 SOURCE = Path("kernel/sensor.bpf.c")
 OBJECT = "procwire/sensor.bpf.o"
 BCC_FOLDER = "procwire/sensor_bcc"
-BCC_HEADERS = Path("kernel/bcc_headers")
-BCC_SOURCES = {
-    **{name: Path("kernel", name) for name in ("sensor_bcc.c", "sensor_bcc.h")},
-    **{
-        name: Path("kernel", name)
-        for name in ("event.h", "window.h", "distinct.h", "linear_count.h")
-    },
-    **{
-        str(Path("headers") / header.relative_to(BCC_HEADERS)): header
-        for header in sorted(BCC_HEADERS.rglob("*.h"))
-    },
-}
+BCC_SOURCES = [
+    *(Path("kernel", name) for name in ("event.h", "window.h", "distinct.h", "linear_count.h")),
+    Path("kernel/sensor_bcc.c"),
+    *sorted(Path("kernel/bcc").rglob("*.h")),
+]
 # clang's BPF target knows no host, so it does not look where Debian keeps asm/types.h.
 HOST_INCLUDES = Path("/usr/include") / (sysconfig.get_config_var("MULTIARCH") or "")
 NEEDED = {
@@ -56,14 +49,14 @@ class BuildWithSensor(build_ext):
         command = ["clang", "-O2", "-g", "-target", "bpf", "-Wall", "-Werror"]
         command += [f"-I{HOST_INCLUDES}", f"-ffile-prefix-map={Path.cwd()}=."]
         subprocess.run([*command, "-c", str(SOURCE), "-o", str(target)], check=True)
-        for name, source in BCC_SOURCES.items():
-            copy = root / BCC_FOLDER / name
+        for source in BCC_SOURCES:
+            copy = root / BCC_FOLDER / source.relative_to("kernel")
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, copy)
 
     def get_outputs(self) -> list[str]:
         """Installers copy the object and the source for bcc with the modules."""
-        sources = [f"{BCC_FOLDER}/{name}" for name in BCC_SOURCES]
+        sources = [Path(BCC_FOLDER) / source.relative_to("kernel") for source in BCC_SOURCES]
         return [
             *super().get_outputs(),
             *(str(Path(self.build_lib) / p) for p in (OBJECT, *sources)),

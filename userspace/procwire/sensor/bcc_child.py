@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import socket
 import sys
 from pathlib import Path
@@ -85,12 +86,11 @@ def main(number: str, folder: str) -> None:
         # PyPI's bcc is another library.
         answer.sendall(json.dumps({"missing": f"{sys.executable} has no bcc of iovisor"}).encode())
         return
-    source = Path(folder, "sensor_bcc.c")
     absent = [hook for hook in (*PROCESS_HOOKS, *CONNECTION_HOOKS) if not exists(hook)]
     if absent:
         answer.sendall(json.dumps({"absent": absent}).encode())
         return
-    bpf = bcc.BPF(src_file=str(source), cflags=[f"-I{folder}"])
+    bpf = bcc.BPF(text=source(Path(folder)), cflags=[f"-I{folder}"])
     for place, name in enumerate(TAIL_CALLS):
         program = bpf.load_func(name, bcc.BPF.TRACEPOINT)
         bpf["counting"][ctypes.c_int(place)] = ctypes.c_int(program.fd)
@@ -105,6 +105,13 @@ def main(number: str, folder: str) -> None:
         hand_over(answer, attach(bpf, CONNECTION_HOOKS))
     # bcc would disable, as it ends, the events that now belong to another process.
     os._exit(0)
+
+
+def source(folder: Path) -> str:
+    """bcc rewrites the map calls of one text, so the parts that have some become one."""
+    whole = (folder / "sensor_bcc.c").read_text()
+    part = re.compile(r'^#include "(bcc/\w+\.h)"$', re.MULTILINE)
+    return part.sub(lambda include: (folder / include[1]).read_text(), whole)
 
 
 def exists(hook: str) -> bool:

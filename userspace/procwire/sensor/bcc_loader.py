@@ -56,7 +56,7 @@ GAPS: tuple[str, ...] = (
 )
 """What libbpf's programs see and these do not, for people."""
 
-# struct known_process of kernel/sensor_bcc.h.
+# struct known_process of kernel/bcc/types.h.
 _KNOWN_PROCESS = np.dtype(
     [
         ("key", PROCESS_KEY),
@@ -237,7 +237,10 @@ class _Child:
                 stdout=self._log,
                 stderr=self._log,
                 pass_fds=[theirs.fileno()],
-                env={"PATH": "/usr/sbin:/usr/bin", "BCC_KERNEL_SOURCE": str(SOURCES / "headers")},
+                env={
+                    "PATH": "/usr/sbin:/usr/bin",
+                    "BCC_KERNEL_SOURCE": str(SOURCES / "bcc" / "headers"),
+                },
             )
         self._cleanup.enter_context(self._process)
         self._cleanup.callback(self._process.kill)

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * What sensor_bcc.c keeps in its maps, and the part of its work that touches no map: bcc rewrites
- * the map calls of the main file alone.
+ * What the maps hold, and the part of the work that touches none.
  */
-#ifndef PROCWIRE_SENSOR_BCC_H
-#define PROCWIRE_SENSOR_BCC_H
 
 /* bcc has no function calls and compiles for the host first. */
 #define SUBPROGRAM static inline __attribute__((always_inline))
@@ -281,5 +278,3 @@ static __always_inline void write_connection(struct connection_event *event,
 	event->family = pending->family;
 	__builtin_memcpy(event->comm, pending->owner.comm, sizeof(event->comm));
 }
-
-#endif
