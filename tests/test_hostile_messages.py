@@ -44,25 +44,12 @@ def messages(layer: str, chance: random.Random) -> Iterator[tuple[bytes, bytes]]
         yield start + chance.randbytes(chance.randrange(200)), chance.choice(spans)[1].data
 
 
-<<<<<<< HEAD
 def in_lua(runtime: str, layer: str) -> dict[int, object]:
     """The functions of a layer's rules, by sid."""
     rules = rules_of(layer)
     table = ", ".join(f"[{rule.sid}] = {rule.name}" for rule in rules)
     text = f"{lua_functions(rules, WORDS)}\nreturn {{ {table} }}"
     return dict(RUNTIMES[runtime](encoding=None).execute(text.encode()))
-=======
-@functools.cache
-def in_lua(runtime: str) -> dict[int, object]:
-    functions: dict[int, object] = {}
-    # Lua 5.1 allows a function, the main chunk too, 200 local names.
-    for first in range(0, len(packet_rules()), 50):
-        rules = packet_rules()[first : first + 50]
-        table = ", ".join(f"[{rule.sid}] = {rule.name}" for rule in rules)
-        text = f"{lua_functions(rules, WORDS)}\nreturn {{ {table} }}"
-        functions.update(RUNTIMES[runtime](encoding=None).execute(text.encode()))
-    return functions
->>>>>>> 3fc6e81 (Lua back ends in tests take the rules in portions; Suricata looks behind no reserved MPLS label)
 
 
 def guarded(data: bytes) -> Span:
