@@ -25,11 +25,12 @@ const volatile struct fanout_settings settings SEC(".rodata.settings");
  * One ring for each kind of event, so that a flood of one cannot push out another: a scan's
  * connection details never cost an exec or the report of the scan.
  * Inserted by: send and send_process below. Deleted by: user space reading.
- * Full: the new event is dropped and counted in LOST_*_RING_FULL.
+ * Full: the new event is dropped and counted in LOST_*_RING_FULL. Each counts twice towards the
+ * reader's memory, which maps its pages twice, so that an event never wraps around.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4 << 20);
+	__uint(max_entries, 2 << 20);
 } process_ring SEC(".maps");
 
 struct {
@@ -39,12 +40,12 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 2 << 20);
+	__uint(max_entries, 512 << 10);
 } connection_ring SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 512 << 10);
+	__uint(max_entries, 256 << 10);
 } fanout_ring SEC(".maps");
 
 /* enum sensor_counter. Fixed size; nothing is inserted or deleted. */

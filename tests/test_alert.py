@@ -20,7 +20,7 @@ from procwire.detect.detector import (
 )
 from procwire.detect.fanout import FanOut
 from procwire.detect.hits import Hits, groups
-from procwire.detect.scans import Judges
+from procwire.detect.judges import Judges
 from procwire.episodes import Episodes
 from procwire.event import FANOUT_EVENT, Outcome
 from procwire.output.eve import Source, record

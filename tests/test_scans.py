@@ -10,6 +10,7 @@ from naive_walk import coverage, random_walk
 from procwire.config import FanOutSettings, Settings
 from procwire.detect.coverage import Coverage
 from procwire.detect.detector import DETECTORS
+from procwire.detect.judges import Judges
 from procwire.detect.random_walk import RandomWalk
 from procwire.detect.scans import Scans
 from procwire.episodes import Episodes
@@ -274,7 +275,7 @@ def of_the_kernel(kind, origin, **figures):
         row[name] = 60
     for name, value in figures.items():
         row[name] = value
-    return [seen.detector.id for seen in Scans().fanouts(row)]
+    return [seen.detector.id for seen in Judges().fanouts(row)]
 
 
 @pytest.mark.parametrize(
@@ -302,4 +303,4 @@ def test_rows_of_the_kernel_are_judged_in_order_of_time():
     rows["time_ns"], rows["window_ns"] = (START, START + 1), SECOND
     rows["attempt"] = Attempt.NULL, Attempt.CONNECT
     rows["origin"], rows["attempts"], rows["hosts"], rows["host_ports"] = Origin.RAW, 60, 1, 60
-    assert [seen.kind for seen in Scans().fanouts(rows)] == [Attempt.NULL, Attempt.CONNECT]
+    assert [seen.kind for seen in Judges().fanouts(rows)] == [Attempt.NULL, Attempt.CONNECT]

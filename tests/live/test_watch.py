@@ -115,6 +115,32 @@ def test_capabilities_are_dropped_once_it_watches() -> None:
     assert told[-1]["metadata"]["flowints"]["kernel.count_attempts"] >= 1, talk
 
 
+def test_without_packets_it_needs_neither_numba_nor_much_memory() -> None:
+    watch = started([str(PROCWIRE), "watch"], "watching")
+    status = Path(f"/proc/{watch.pid}/status").read_text()
+    mapped = Path(f"/proc/{watch.pid}/maps").read_text()
+    records(watch)
+    fields = dict(line.split(":\t") for line in status.splitlines() if ":\t" in line)
+    assert "llvmlite" not in mapped
+    assert int(fields["VmRSS"].split()[0]) < 60 * 1024
+
+
+def test_a_half_open_scan_and_a_loop_of_processes_name_who_did_it(namespace: list[str]) -> None:
+    scan = ["nmap", "-sS", "-Pn", "-n", "-p", "1-60", "10.97.0.1"]
+    loop = "for i in $(seq 1 30); do (echo > /dev/tcp/10.97.0.$i/81); done 2> /dev/null; true"
+    watch = started([str(PROCWIRE), "watch"], "watching")
+    subprocess.run([*namespace, *scan], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*namespace, "bash", "-c", loop], check=True)
+    subprocess.run([*namespace, "ping", "-c", "2", "-i", "0.2", "10.97.0.1"], check=True)
+    told, _ = records(watch)
+    contexts = [record["alert"]["context"] for record in told if record["event_type"] == "alert"]
+    by_name = {one["process"]["comm"]: one for one in contexts if one["process"]["pid"] > 0}
+    assert by_name["nmap"]["process"]["cmdline"] == " ".join(scan)
+    assert by_name["nmap"]["evidence"]["sent_through"] == "raw socket"
+    assert by_name["bash"]["evidence"]["by_children"] >= 20
+    assert "ping" not in by_name
+
+
 def ended(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 

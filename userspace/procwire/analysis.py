@@ -1,13 +1,12 @@
-"""The whole path from packets and kernel counters to alerts, in batches and in event time.
+"""The whole path from packets to alerts, in batches and in event time.
 
-Live capture, files and the kernel sensor all end here, so the same packets give the same alerts
-whichever way they came.
+Live capture and files both end here, so the same packets give the same alerts whichever way they
+came. What the kernel counts ends in process_analysis.py.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from procwire.alert import Alert
 from procwire.capture.batch import PacketBatch
@@ -18,7 +17,7 @@ from procwire.decode.frame import SKIP_REASONS
 from procwire.decode.layer_counts import LayerCounts
 from procwire.detect.hits import Hits
 from procwire.detect.scans import Scans
-from procwire.episodes import Episodes, Lookup
+from procwire.episodes import Episodes
 from procwire.examine import Examiner
 from procwire.observe import Observer, in_packet_order
 from procwire.rules import all_rules
@@ -32,12 +31,9 @@ _COUNTED_BY_PARTS = {
 
 
 class Analysis:
-    """Detectors and episodes of one run. last_time: event time reached, ns since the epoch.
+    """Detectors and episodes of one run. last_time: event time reached, ns since the epoch."""
 
-    lookup: where the process of a kernel row is asked for; by default none is known.
-    """
-
-    def __init__(self, settings: Settings, lookup: Lookup = lambda key: None) -> None:
+    def __init__(self, settings: Settings) -> None:
         contacts = settings.contacts
         self._examiner = Examiner()
         self._verifier = Verifier()
@@ -45,7 +41,7 @@ class Analysis:
         self._contacts = Contacts(contacts.capacity, contacts.timeout_ns, contacts.reply_ns)
         self._observer = Observer(settings.flows)
         self._scans = Scans(settings)
-        self._episodes = Episodes(settings, all_rules(), lookup)
+        self._episodes = Episodes(settings, all_rules())
         self._layers = LayerCounts()
         self._skipped = np.zeros(len(SKIP_REASONS), np.int64)
         self.last_time = 0
@@ -69,15 +65,6 @@ class Analysis:
         self.last_time = max(self.last_time, int(batch.time.max()))
         hits = Hits(findings, decoded.packets, batch.time)
         return self._episodes.update(self.last_time, scans, hits)
-
-    def fanouts(self, rows: NDArray[np.void], now: int) -> list[Alert]:
-        """The alerts that the kernel's fan-out rows raise.
-
-        rows: event.FANOUT_EVENT (n,), times in ns since the epoch; now: the same clock's time up to
-        which everything has been seen.
-        """
-        self.last_time = max(self.last_time, now)
-        return self._episodes.update(now, self._scans.fanouts(rows))
 
     def finish(self) -> list[Alert]:
         """The end of the input: what is still unanswered has failed, and totals are told."""

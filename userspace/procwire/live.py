@@ -9,17 +9,21 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from procwire.alert import Alert
-from procwire.analysis import Analysis
-from procwire.capture.live import LiveCapture
 from procwire.config import Settings
 from procwire.detect.detector import ProcessId
 from procwire.output.eve import Source
+from procwire.process_analysis import ProcessAnalysis
 from procwire.record import Process
 from procwire.sensor.loader import Sensor, SensorSettings
 from procwire.sensor.processes import ProcessTable
 from procwire.sensor.snapshot import processes_before
+
+if TYPE_CHECKING:
+    from procwire.analysis import Analysis
+    from procwire.capture.live import LiveCapture
 
 # Kernel events end the wait at once; blocks of packets are looked for at each turn.
 POLL_MS, IDLE_MS = 50, 500
@@ -58,9 +62,14 @@ class Live:
     ) -> None:
         self._sensor, self._captures, self._emit = sensor, captures, emit
         self._processes = ProcessTable()
-        self._kernel = Analysis(settings, self._known)
-        # One each, as for files: what an alert rests on was seen in one place.
-        self._wires = [Analysis(settings) for _ in captures]
+        self._kernel = ProcessAnalysis(settings, self._known)
+        self._wires: list[Analysis] = []
+        if captures:
+            # Loads numba and all compiled code, which is more than the rest takes.
+            from procwire.analysis import Analysis
+
+            # One each, as for files: what an alert rests on was seen in one place.
+            self._wires = [Analysis(settings) for _ in captures]
         if sensor is not None:
             # Hooks are attached already: a process that starts now is seen twice, never not at all.
             self._processes.insert(processes_before(sensor.snapshot()))
@@ -80,7 +89,7 @@ class Live:
     def counters(self) -> dict[str, int]:
         """Everything seen, skipped, lost and dropped."""
         counts = Counter[str]()
-        for analysis in (self._kernel, *self._wires):
+        for analysis in self._analyses():
             counts.update(analysis.counters())
         if self._sensor is not None:
             counts.update({f"kernel.{name}": n for name, n in self._sensor.counters().items()})
@@ -93,7 +102,10 @@ class Live:
     @property
     def last_time(self) -> int:
         """Event time reached, ns since the epoch."""
-        return max(one.last_time for one in (self._kernel, *self._wires))
+        return max(one.last_time for one in self._analyses())
+
+    def _analyses(self) -> list[ProcessAnalysis | Analysis]:
+        return [self._kernel, *self._wires]
 
     def _step(self) -> bool:
         """One turn; whether the kernel had events for it."""

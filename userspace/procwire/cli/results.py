@@ -11,13 +11,12 @@ from typing import Any, BinaryIO, TextIO
 
 import click
 
-from procwire.alert import Alert
+from procwire.alert import Alert, Check
 from procwire.detect.detector import DETECTORS
 from procwire.output.eve import EveWriter, Source
 from procwire.output.summary import summary
 from procwire.output.terminal import colours, columns
 from procwire.output.text import SEVERITIES, TextWriter, gravity
-from procwire.rules import all_rules
 
 LEVELS = {word.lower(): severity for severity, (word, _) in SEVERITIES.items()}
 FINDINGS = 1
@@ -113,7 +112,12 @@ class Results:
 
 def tell_summary(title: str, counters: Mapping[str, int]) -> None:
     """Say on stderr what was seen, found and not seen."""
-    checks = (*all_rules(), *DETECTORS)
+    checks: tuple[Check, ...] = DETECTORS
+    if "packets" in counters:
+        # The rules load numba, which a run without packets does without.
+        from procwire.rules import all_rules
+
+        checks = (*all_rules(), *DETECTORS)
     text = summary(title, counters, checks, columns(sys.stderr), colours(sys.stderr))
     click.echo(text, err=True)
 

@@ -10,7 +10,6 @@ from types import FrameType
 
 import click
 
-from procwire.capture.live import LiveCapture
 from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summary
 from procwire.config import load
 from procwire.errors import Unavailable
@@ -19,7 +18,6 @@ from procwire.output.eve import Source
 from procwire.privilege import NEEDED_WHILE_WATCHING, keep_only
 from procwire.sensor.loader import Sensor
 from procwire.sensor.programs import Loader
-from procwire.warm import warm_up
 
 INTERRUPTED = 130
 
@@ -64,6 +62,10 @@ def watch(
     with ExitStack() as stack:
         captures = []
         if interfaces:
+            # These load numba and all compiled code.
+            from procwire.capture.live import LiveCapture
+            from procwire.warm import warm_up
+
             if sys.stderr.isatty():
                 click.echo("procwire: preparing kernels (the first time, a minute)", err=True)
             warm_up()

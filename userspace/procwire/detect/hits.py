@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from procwire import layers
-from procwire.decode.columns import Packets
 from procwire.detect.detector import Endpoint
+
+if TYPE_CHECKING:
+    # Importing it loads numba, which the watch over processes does without.
+    from procwire.decode.columns import Packets
 
 Key = tuple[int, int, int, int, int, int]
 """Index of the rule and whether its context holds; source and destination as big-endian halves."""

@@ -1,8 +1,7 @@
 """All scan detectors behind one door: connections in, observations out.
 
 Strategy: each kind of attempt has fan-out windows of its own, made when the kind first appears, so
-that a resolver's answered queries do not hide its owner's scan; a table says which detectors judge
-a kind's rows. The kernel's rows for processes say their kind themselves.
+that a resolver's answered queries do not hide its owner's scan; judges.py says what judges them.
 """
 
 from __future__ import annotations
@@ -18,56 +17,10 @@ from procwire.detect.coverage import Coverage
 from procwire.detect.detector import Observation
 from procwire.detect.fanout import FanOut
 from procwire.detect.fanout_state import COUNTERS
-from procwire.detect.figures import Figures, Judge, Verdict, observation
-from procwire.detect.flag_probes import DETECTORS_BY_KIND, flag_probes
-from procwire.detect.icmp_sweep import icmp_sweep
-from procwire.detect.neighbour_sweep import neighbour_sweep
+from procwire.detect.flag_probes import DETECTORS_BY_KIND
+from procwire.detect.judges import Judges
 from procwire.detect.random_walk import RandomWalk
-from procwire.detect.repeated import repeated_attempts
-from procwire.detect.sequential import sequential
-from procwire.detect.sweep import sweep
-from procwire.detect.udp_unreachable import udp_unreachable
 from procwire.record import Attempt
-
-# In the order in which they are asked; the first that answers names the scan.
-_JUDGES: dict[Attempt, tuple[Judge, ...]] = {
-    Attempt.CONNECT: (sweep, sequential, repeated_attempts),
-    Attempt.DATAGRAM: (udp_unreachable, sweep, sequential),
-    Attempt.ECHO: (icmp_sweep,),
-    Attempt.NEIGHBOUR: (neighbour_sweep,),
-    **dict.fromkeys(DETECTORS_BY_KIND, (flag_probes,)),
-}
-
-
-class Judges:
-    """Judges fan-out rows of the kernel (a process) and of the wire (a source address) alike."""
-
-    def __init__(self, settings: Settings | None = None) -> None:
-        self._settings = settings or Settings()
-        self._counts = {"judged": 0, "scans": 0}
-
-    def update(self, rows: NDArray[np.void], kind: Attempt = Attempt.CONNECT) -> list[Observation]:
-        """The scans among `rows`.
-
-        rows: event.FANOUT_EVENT (n,) that count attempts of one kind, times in ns since the epoch
-        (rows of the kernel are in ns since boot and have to be shifted first).
-        """
-        found = []
-        for row in rows:
-            self._counts["judged"] += 1
-            verdict = self._judge(Figures.of(row, kind))
-            if verdict is not None:
-                self._counts["scans"] += 1
-                found.append(observation(row, verdict, kind))
-        return found
-
-    def counters(self) -> dict[str, int]:
-        """judged: rows seen; scans: called a scan."""
-        return dict(self._counts)
-
-    def _judge(self, figures: Figures) -> Verdict | None:
-        verdicts = (judge(figures, self._settings) for judge in _JUDGES[figures.kind])
-        return next((verdict for verdict in verdicts if verdict is not None), None)
 
 
 class Scans:
@@ -91,13 +44,6 @@ class Scans:
         for kind in sorted(present):
             part = connections[connections["kind"] == kind]
             found += self._judges.update(self._fanout(kind).update(part), kind)
-        return sorted(found, key=attrgetter("time"))
-
-    def fanouts(self, rows: NDArray[np.void]) -> list[Observation]:
-        """What rows of the kernel show: event.FANOUT_EVENT (n,), times in ns since the epoch."""
-        found: list[Observation] = []
-        for kind in np.unique(rows["attempt"]).tolist():
-            found += self._judges.update(rows[rows["attempt"] == kind], Attempt(kind))
         return sorted(found, key=attrgetter("time"))
 
     def totals(self) -> list[Observation]:

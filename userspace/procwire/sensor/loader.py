@@ -36,10 +36,10 @@ from procwire.sensor.selftest import loopback_connection
 # last, and each array holds more than its ring can, so that none stops the reading early. Rows that
 # stay unused cost no memory.
 _LANES = (
-    ("fanout_ring", FANOUT_EVENT, 2048),
-    ("connection_ring", CONNECTION_EVENT, 24_576),
+    ("fanout_ring", FANOUT_EVENT, 1024),
+    ("connection_ring", CONNECTION_EVENT, 6144),
     ("socket_ring", SOCKET_EVENT, 1024),
-    ("process_ring", PROCESS_EVENT, 12_288),
+    ("process_ring", PROCESS_EVENT, 6144),
 )
 _TEST_POLL_MS = 100
 _U32_LIMIT = 2**32

@@ -1,0 +1,70 @@
+"""Which detectors judge a fan-out, by its kind: windows in, observations out.
+
+Free of compiled code, so that who watches processes alone need not load any.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.config import Settings
+from procwire.detect.detector import Observation
+from procwire.detect.figures import Figures, Judge, Verdict, observation
+from procwire.detect.flag_probes import DETECTORS_BY_KIND, flag_probes
+from procwire.detect.icmp_sweep import icmp_sweep
+from procwire.detect.neighbour_sweep import neighbour_sweep
+from procwire.detect.repeated import repeated_attempts
+from procwire.detect.sequential import sequential
+from procwire.detect.sweep import sweep
+from procwire.detect.udp_unreachable import udp_unreachable
+from procwire.record import Attempt
+
+# In the order in which they are asked; the first that answers names the scan.
+_JUDGES: dict[Attempt, tuple[Judge, ...]] = {
+    Attempt.CONNECT: (sweep, sequential, repeated_attempts),
+    Attempt.DATAGRAM: (udp_unreachable, sweep, sequential),
+    Attempt.ECHO: (icmp_sweep,),
+    Attempt.NEIGHBOUR: (neighbour_sweep,),
+    **dict.fromkeys(DETECTORS_BY_KIND, (flag_probes,)),
+}
+
+
+class Judges:
+    """Judges fan-out rows of the kernel (a process) and of the wire (a source address) alike."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings or Settings()
+        self._counts = {"judged": 0, "scans": 0}
+
+    def update(self, rows: NDArray[np.void], kind: Attempt = Attempt.CONNECT) -> list[Observation]:
+        """The scans among `rows`.
+
+        rows: event.FANOUT_EVENT (n,) that count attempts of one kind, times in ns since the epoch
+        (rows of the kernel are in ns since boot and have to be shifted first).
+        """
+        found = []
+        for row in rows:
+            self._counts["judged"] += 1
+            verdict = self._judge(Figures.of(row, kind))
+            if verdict is not None:
+                self._counts["scans"] += 1
+                found.append(observation(row, verdict, kind))
+        return found
+
+    def fanouts(self, rows: NDArray[np.void]) -> list[Observation]:
+        """The scans among rows of the kernel, which say their kind themselves, in order of time."""
+        found: list[Observation] = []
+        for kind in np.unique(rows["attempt"]).tolist():
+            found += self.update(rows[rows["attempt"] == kind], Attempt(kind))
+        return sorted(found, key=attrgetter("time"))
+
+    def counters(self) -> dict[str, int]:
+        """judged: rows seen; scans: called a scan."""
+        return dict(self._counts)
+
+    def _judge(self, figures: Figures) -> Verdict | None:
+        verdicts = (judge(figures, self._settings) for judge in _JUDGES[figures.kind])
+        return next((verdict for verdict in verdicts if verdict is not None), None)
