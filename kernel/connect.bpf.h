@@ -9,6 +9,7 @@
 #define PROCWIRE_CONNECT_BPF_H
 
 #include "fanout.bpf.h"
+#include "pending.bpf.h"
 #include "rawsend.bpf.h"
 
 #define TCP_ESTABLISHED 1
@@ -103,15 +104,15 @@ static __always_inline void settle(__u64 socket, const struct pending *pending,
 
 	if (pending->detailed)
 		send_connection(pending, sock, ORIGIN_CONNECT, outcome, error);
-	if (bpf_map_delete_elem(&pending_connections, &socket) == 0)
-		count_outcome(&process, outcome, bpf_ktime_get_boot_ns());
+	if (forget_pending(socket))
+		count_outcome(&process, outcome);
 }
 
 /* The socket is gone or starts over; if its last attempt sent no SYN, another cgroup program forbade
  * it, or the kernel knew no way. */
 static __always_inline void settle_unsent(__u64 socket)
 {
-	struct pending *pending = bpf_map_lookup_elem(&pending_connections, &socket);
+	struct pending *pending = find_pending(socket);
 
 	if (pending && !pending->syn_sent)
 		settle(socket, pending, NULL,
@@ -127,12 +128,12 @@ static __always_inline void begin(__u64 socket, struct pending *pending)
 	struct subject *subject = subject_of(&key, known ? &pending->owner : NULL);
 	int stored;
 
-	pending->time_ns = bpf_ktime_get_boot_ns();
+	pending->time_ns = time_of(subject);
 	if (subject)
 		pending->owner = subject->owner;
 	else if (!known)
 		describe_current(&pending->owner);
-	stored = !bpf_map_update_elem(&pending_connections, &socket, pending, BPF_ANY);
+	stored = keep_pending(socket, pending);
 	if (!stored && !pending->syn_sent) {
 		count(LOST_CONNECTION_MAP_FULL);
 		return;
@@ -141,7 +142,7 @@ static __always_inline void begin(__u64 socket, struct pending *pending)
 	if (!count_attempt(&key, subject, &pending->target, pending->time_ns)) {
 		count(SKIPPED_CONNECTION_DETAIL);
 	} else if (stored) {
-		struct pending *entry = bpf_map_lookup_elem(&pending_connections, &socket);
+		struct pending *entry = find_pending(socket);
 
 		if (entry)
 			entry->detailed = 1;
@@ -156,7 +157,7 @@ static __always_inline void datagram_sent(struct pending *pending, __u32 origin)
 	struct subject *subject = subject_of(&key, NULL);
 	int detailed;
 
-	pending->time_ns = bpf_ktime_get_boot_ns();
+	pending->time_ns = time_of(subject);
 	if (origin == ORIGIN_SENDMSG) {
 		count(COUNT_DATAGRAMS);
 		detailed = count_attempt(&key, subject, &pending->target, pending->time_ns);
@@ -223,7 +224,7 @@ static __always_inline void datagram_starts(struct bpf_sock_addr *context, __u64
 static __always_inline void syn_sent(const struct sock *sock, struct task_struct *task)
 {
 	__u64 socket = (__u64)sock;
-	struct pending *known = bpf_map_lookup_elem(&pending_connections, &socket);
+	struct pending *known = find_pending(socket);
 	struct pending pending = { .syn_sent = 1 };
 	__u32 family;
 	struct in6_addr address = {};
@@ -267,7 +268,7 @@ static __always_inline void state_changes(const struct sock *sock, int before, i
 		return;
 	if (after != TCP_ESTABLISHED && after != TCP_CLOSE)
 		return;
-	pending = bpf_map_lookup_elem(&pending_connections, &socket);
+	pending = find_pending(socket);
 	if (!pending) {
 		/* From SYN_RECV it is the accepting side's socket. */
 		if (before == TCP_SYN_SENT)

@@ -185,6 +185,21 @@ GLOBAL_SUBPROGRAM int report_subject(__u32 pid, __u32 slot, __u64 now)
 	return 0;
 }
 
+/* To the clock's tick, which is 10 ms at most and enough for windows: reading the time costs as much
+ * as counting. Exact as long as the subject may send events of its own. NULL: exact. */
+static __always_inline __u64 time_of(struct subject *subject)
+{
+	__u64 tick = bpf_jiffies64();
+
+	if (!subject)
+		return bpf_ktime_get_boot_ns();
+	if (subject->tick != tick || subject->state.details < settings.detail_limit) {
+		subject->now_ns = bpf_ktime_get_boot_ns();
+		subject->tick = tick;
+	}
+	return subject->now_ns;
+}
+
 /* Before anything is counted: whether a bucket is over. */
 static __always_inline void turn(const struct subject_key *key, const struct subject *subject,
 				 __u64 now)
@@ -216,15 +231,16 @@ static __always_inline int count_attempt(const struct subject_key *key, struct s
 }
 
 /* A process that is gone by now has no counts left to add to. */
-static __always_inline void count_outcome(const struct process_key *process, __u32 outcome,
-					  __u64 now)
+static __always_inline void count_outcome(const struct process_key *process, __u32 outcome)
 {
 	struct subject_key key = { .pid = process->pid, .slot = SLOT_CONNECT };
 	struct subject *subject = bpf_map_lookup_elem(&subjects, &key);
+	__u64 now;
 
 	count(COUNT_OUTCOMES);
 	if (!subject || !is_same_process(&subject->owner.process, process))
 		return;
+	now = time_of(subject);
 	turn(&key, subject, now);
 	fanout_outcome(&subject->state, outcome);
 	look(&key, subject, now);

@@ -15,7 +15,8 @@
 #include <bpf/bpf_tracing.h>
 
 #define MAX_SUBJECTS 8192
-#define MAX_PENDING 65536
+#define PENDING_BITS 16
+#define MAX_PENDING (1 << PENDING_BITS)
 #define MAX_RAW_SOCKETS 4096
 
 /* Settings of the loader; read-only once loaded, so the verifier knows the values. */
@@ -86,8 +87,11 @@ struct subject_key {
 	__u32 slot;
 };
 
+/* now_ns was the time when the tick began to be this one. */
 struct subject {
 	struct owner owner;
+	__u64 tick;
+	__u64 now_ns;
 	struct fanout_state state;
 };
 
@@ -158,12 +162,42 @@ struct pending {
 	__u16 denied;
 };
 
+/* socket: 0 where the place is free; seal: over what is written with it, so that of two who take a
+ * place at the same moment neither is given the other's name; crowd: attempts of this place that
+ * are in crowded_connections. */
+struct pending_place {
+	__u64 socket;
+	__u64 seal;
+	__u64 crowd;
+	struct pending pending;
+};
+
 /*
- * TCP attempts under way, by socket. Kernel addresses of sockets serve as keys: an entry never
- * outlives its socket.
- * Inserted by: connect, or SYN_SENT where the connect hook does not run (MPTCP subflows), and the
- * walk over the sockets that are older than the sensor. Deleted by: the outcome; a further connect,
- * or the release, of a socket that never sent its SYN.
+ * TCP attempts under way, each at the place that its socket's address hashes to. An insertion into
+ * a hash map and its deletion would cost more than all the rest of a connect.
+ * Taken by: connect, or SYN_SENT where the connect hook does not run (MPTCP subflows), and the walk
+ * over the sockets that are older than the sensor. Freed by: the outcome; a further connect, or the
+ * release, of a socket that never sent its SYN. An entry never outlives its socket.
+ * Taken already: the attempt goes to crowded_connections.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_PENDING);
+	__type(key, __u32);
+	__type(value, struct pending_place);
+} pending_connections SEC(".maps");
+
+/* Where a socket's address is written as a pointer and read back as a number, with which the verifier
+ * lets us calculate. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} address_scratch SEC(".maps");
+
+/*
+ * Attempts whose place was taken, by socket. Inserted and deleted as above.
  * Full: the attempt is counted, its outcome is not; counted in LOST_CONNECTION_MAP_FULL.
  */
 struct {
@@ -171,7 +205,7 @@ struct {
 	__uint(max_entries, MAX_PENDING);
 	__type(key, __u64);
 	__type(value, struct pending);
-} pending_connections SEC(".maps");
+} crowded_connections SEC(".maps");
 
 /*
  * Raw IP sockets with their owners: a packet may leave in softirq, under a foreign current.

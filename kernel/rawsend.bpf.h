@@ -98,6 +98,12 @@ struct arp_packet {
 	__be16 address[2];
 };
 
+union network {
+	struct ipv4_header ipv4;
+	struct ipv6_header ipv6;
+	struct arp_packet arp;
+};
+
 struct transport {
 	__u8 bytes[TRANSPORT_SIZE];
 };
@@ -199,55 +205,53 @@ static __always_inline int transport_kind(struct leaving *leaving, const struct 
 }
 
 /* Each reads the network header at `start`; returns whether a transport header follows. */
-static __always_inline int read_ipv4(struct leaving *leaving, const unsigned char *start)
+static __always_inline int read_ipv4(struct leaving *leaving, const unsigned char *start,
+				     struct ipv4_header *header)
 {
-	struct ipv4_header header;
 	__u32 size, address;
 
-	if (bpf_probe_read_kernel(&header, sizeof(header), start))
+	if (bpf_probe_read_kernel(header, sizeof(*header), start))
 		return 0;
-	size = (header.version_length & 15) << 2;
-	if (header.version_length >> 4 != 4 || size < sizeof(header) ||
-	    bpf_ntohs(header.fragment) & IPV4_FRAGMENT)
+	size = (header->version_length & 15) << 2;
+	if (header->version_length >> 4 != 4 || size < sizeof(*header) ||
+	    bpf_ntohs(header->fragment) & IPV4_FRAGMENT)
 		return 0;
-	address = bpf_ntohl(header.destination);
+	address = bpf_ntohl(header->destination);
 	leaving->target.lo = IPV4_MAPPED | address;
-	leaving->target.protocol = header.protocol;
+	leaving->target.protocol = header->protocol;
 	leaving->start += size;
-	leaving->payload = bpf_ntohs(header.size) - size;
-	leaving->hops = header.hops;
+	leaving->payload = bpf_ntohs(header->size) - size;
+	leaving->hops = header->hops;
 	leaving->group = address == 0 || address >> 24 >= IPV4_GROUPS;
 	return 1;
 }
 
-static __always_inline int read_ipv6(struct leaving *leaving, const unsigned char *start)
+static __always_inline int read_ipv6(struct leaving *leaving, const unsigned char *start,
+				     struct ipv6_header *header)
 {
-	struct ipv6_header header;
-
-	if (bpf_probe_read_kernel(&header, sizeof(header), start))
+	if (bpf_probe_read_kernel(header, sizeof(*header), start))
 		return 0;
-	leaving->target.hi = halves(header.destination[0], header.destination[1]);
-	leaving->target.lo = halves(header.destination[2], header.destination[3]);
-	leaving->target.protocol = header.protocol;
-	leaving->start += sizeof(header);
-	leaving->payload = bpf_ntohs(header.payload_size);
-	leaving->hops = header.hops;
+	leaving->target.hi = halves(header->destination[0], header->destination[1]);
+	leaving->target.lo = halves(header->destination[2], header->destination[3]);
+	leaving->target.protocol = header->protocol;
+	leaving->start += sizeof(*header);
+	leaving->payload = bpf_ntohs(header->payload_size);
+	leaving->hops = header->hops;
 	leaving->group = leaving->target.hi >> 56 == IPV6_GROUP;
 	return 1;
 }
 
 /* A host that announces its own address asks nobody (RFC 5227 section 2.3). */
-static __always_inline int read_arp(struct leaving *leaving, const unsigned char *start)
+static __always_inline int read_arp(struct leaving *leaving, const unsigned char *start,
+				    struct arp_packet *packet)
 {
-	struct arp_packet packet;
-
-	if (bpf_probe_read_kernel(&packet, sizeof(packet), start))
+	if (bpf_probe_read_kernel(packet, sizeof(*packet), start))
 		return NO_ATTEMPT;
-	if (bpf_ntohs(packet.operation) != ARP_REQUEST || packet.sizes[1] != 4 ||
-	    (packet.sender[0] == packet.address[0] && packet.sender[1] == packet.address[1]))
+	if (bpf_ntohs(packet->operation) != ARP_REQUEST || packet->sizes[1] != 4 ||
+	    (packet->sender[0] == packet->address[0] && packet->sender[1] == packet->address[1]))
 		return NO_ATTEMPT;
-	leaving->target.lo = IPV4_MAPPED | (__u64)bpf_ntohs(packet.address[0]) << 16 |
-			     bpf_ntohs(packet.address[1]);
+	leaving->target.lo = IPV4_MAPPED | (__u64)bpf_ntohs(packet->address[0]) << 16 |
+			     bpf_ntohs(packet->address[1]);
 	return ATTEMPT_NEIGHBOUR;
 }
 
@@ -258,20 +262,21 @@ static __always_inline int read_packet(struct leaving *leaving, const struct sk_
 	__u32 network = packet->network_header;
 	__u32 end = packet->tail;
 	struct transport header = {};
+	union network above;
 	int kind;
 
 	leaving->start = network;
 	switch (bpf_ntohs(packet->protocol)) {
 	case ETHERTYPE_IPV4:
-		if (!read_ipv4(leaving, head + network))
+		if (!read_ipv4(leaving, head + network, &above.ipv4))
 			return NO_ATTEMPT;
 		break;
 	case ETHERTYPE_IPV6:
-		if (!read_ipv6(leaving, head + network))
+		if (!read_ipv6(leaving, head + network, &above.ipv6))
 			return NO_ATTEMPT;
 		break;
 	case ETHERTYPE_ARP:
-		return read_arp(leaving, head + network);
+		return read_arp(leaving, head + network, &above.arp);
 	default:
 		return NO_ATTEMPT;
 	}
@@ -290,6 +295,7 @@ SUBPROGRAM int count_packet(const struct sk_buff *packet, __u32 pid, const struc
 {
 	struct leaving leaving = {};
 	struct subject_key key = { .pid = pid };
+	struct subject *subject;
 	int kind = read_packet(&leaving, packet);
 
 	count(COUNT_RAW_PACKETS);
@@ -298,7 +304,8 @@ SUBPROGRAM int count_packet(const struct sk_buff *packet, __u32 pid, const struc
 		return 0;
 	}
 	key.slot = SLOT_RAW + kind;
-	count_attempt(&key, subject_of(&key, owner), &leaving.target, bpf_ktime_get_boot_ns());
+	subject = subject_of(&key, owner);
+	count_attempt(&key, subject, &leaving.target, time_of(subject));
 	return 0;
 }
 
