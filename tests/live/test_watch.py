@@ -162,11 +162,16 @@ exec "$@"
 """
 
 
-def test_without_btf_the_package_is_named() -> None:
-    ran = ended(["unshare", "-m", "sh", "-c", HIDE_BTF_AND_BCC, "sh", str(PROCWIRE), "watch"])
+@pytest.mark.parametrize(
+    ("loader", "package"),
+    [("auto", "python3-bpfcc"), ("bcc", "python3-bpfcc"), ("libbpf", "linux-image")],
+)
+def test_without_btf_the_package_is_named(loader: str, package: str) -> None:
+    hidden = ["unshare", "-m", "sh", "-c", HIDE_BTF_AND_BCC, "sh"]
+    ran = ended([*hidden, str(PROCWIRE), "watch", "--loader", loader])
     assert ran.returncode == UNAVAILABLE
-    assert "BTF" in ran.stderr
-    assert "apt-get install python3-bpfcc" in ran.stderr
+    assert "BTF" in ran.stderr or loader == "bcc"
+    assert f"apt-get install {package}" in ran.stderr
 
 
 def test_the_demo_without_ebpf_says_why_and_checks_packets() -> None:

@@ -32,8 +32,8 @@ INTERRUPTED = 130
 )
 @click.option(
     "--loader",
-    type=click.Choice([*Loader]),
-    default=Loader.AUTO,
+    type=click.Choice([loader.value for loader in Loader]),
+    default=Loader.AUTO.value,
     show_default=True,
     help="What loads the sensor. auto: libbpf, or bcc where the kernel has no BTF.",
 )
