@@ -149,7 +149,7 @@ def batch_of(packets: list[tuple[bytes, int, int]]) -> PacketBatch:
 
 def lies(batch: PacketBatch, row: int) -> list[tuple[bytes, int, int]]:
     """One packet, each of its first bytes in turn with every value of LIES."""
-    start, captured = int(batch.start[row]), int(batch.captured[row])
+    start, captured = int(batch.start[row]), min(int(batch.captured[row]), LONGEST)
     packet = bytearray(batch.data[start : start + captured])
     told = []
     for place in range(min(captured, DEEPEST_LIE)):

@@ -19,7 +19,7 @@ from procwire.jit import fused
 REGISTERS = 512
 """Of one sketch: a standard error of 1.04/sqrt(512), 4.6 %."""
 
-SKETCH = np.dtype([("sum", "u8"), ("zeros", "i8")])
+SKETCH = np.dtype([("weights", "u8"), ("zeros", "i8")])
 """What is kept beside the registers: the sum of 2^(32 - min(rank, 32)) and how many
 are 0."""
 
@@ -42,7 +42,7 @@ _LINEAR_COUNTING = np.array(
 @fused
 def estimate(sketch: Record) -> int | np.int64:
     """Distinct items seen: HyperLogLog, linear counting where it is the more exact."""
-    raw = _ALPHA_SCALED // sketch.sum
+    raw = _ALPHA_SCALED // sketch.weights
     if raw <= _LINEAR_COUNTING_LIMIT and sketch.zeros > 0:
         return np.int64(_LINEAR_COUNTING[sketch.zeros])
     return np.int64(raw)
@@ -65,7 +65,7 @@ def observe(sketch: Record, registers: NDArray[np.uint8], item: np.uint64) -> bo
     if rank <= before:
         return False
     registers[register] = rank
-    sketch.sum = sketch.sum - _weight(before) + _weight(rank)
+    sketch.weights = sketch.weights - _weight(before) + _weight(rank)
     if before == 0:
         sketch.zeros -= 1
     return True

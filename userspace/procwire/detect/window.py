@@ -94,7 +94,7 @@ def _begin_sketches(state: State, slot: _Whole, window: int, bucket: int) -> Non
     """Enter the last FEW attempts, which are all that the bucket has."""
     for which in range(2):
         sketch = state.sketches[slot, window, bucket, which]
-        sketch.sum = EMPTY_SUM
+        sketch.weights = EMPTY_SUM
         sketch.zeros = REGISTERS
         registers = state.registers[slot, window, bucket, which]
         for register in range(REGISTERS):
