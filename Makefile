@@ -1,14 +1,18 @@
 # Targets for a fresh Debian machine; each installs what it needs first (packaging/setup.sh).
 PYTHON := .venv/bin/python
+STOCK_KERNELS := 5.10,6.1,6.12,newest
 MULTIARCH = $(shell gcc -print-multiarch)
 
-.PHONY: demo test bench lint setup-demo setup-test setup-bench clean
+.PHONY: demo test vm-test bench lint setup-demo setup-test setup-vm setup-bench clean
 
 demo: setup-demo
 	$(PYTHON) packaging/demo.py
 
 test: setup-test
 	$(PYTHON) -m pytest
+
+vm-test: setup-vm
+	$(PYTHON) -m pytest tests/vm --kernels $(STOCK_KERNELS)
 
 bench: setup-bench
 	$(PYTHON) -m pytest bench --benchmark-only
@@ -21,7 +25,7 @@ lint: setup-test
 	clang -target bpf -Wall -Werror -fsyntax-only -I/usr/include/$(MULTIARCH) kernel/*.bpf.c
 	gcc -Wall -Werror -fsyntax-only bindings/drain.c
 
-setup-demo setup-test setup-bench: setup-%:
+setup-demo setup-test setup-vm setup-bench: setup-%:
 	@packaging/setup.sh $*
 
 clean:

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes a fresh Debian machine ready: setup.sh demo|test|bench
+# Makes a fresh Debian machine ready: setup.sh demo|test|vm|bench
 #
 # Installs what is missing and nothing else: Debian packages (apt-*.txt beside this file), a virtual
 # environment in .venv, the project itself with its cffi modules and eBPF object. Every step leaves a
@@ -14,10 +14,11 @@ say() { echo "set-up: $*" >&2; }
 PYTHON=/usr/bin/python3
 VENV=.venv
 
-declare -A LISTS=([demo]="demo" [test]="demo test" [bench]="demo test bench")
+declare -A LISTS=([demo]="demo" [test]="demo test vm" [vm]="demo test vm" [bench]="demo test bench")
+declare -A STOCK_KERNELS=([test]="5.10" [vm]="5.10 6.1 6.12 newest")
 kind=${1:-}
 if [[ -z ${LISTS[$kind]:-} ]]; then
-    echo "usage: setup.sh demo|test|bench" >&2
+    echo "usage: setup.sh demo|test|vm|bench" >&2
     exit 2
 fi
 [[ $(id -u) == 0 ]] || die "installing packages and loading eBPF programs needs root; sudo make $kind"
@@ -40,6 +41,9 @@ stamp() { echo "$2" >".cache/$1.stamp"; }
 system_packages() {
     local wanted missing=() package
     mapfile -t wanted < <(for list in ${LISTS[$kind]}; do cat "packaging/apt-$list.txt"; done | sort -u)
+    # Debian 12 has it in qemu-system-common.
+    [[ ${LISTS[$kind]} == *vm* ]] && ! grep -q '^VERSION_ID="12"' /etc/os-release &&
+        wanted+=(virtiofsd)
     for package in "${wanted[@]}"; do
         [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
             missing+=("$package")
@@ -96,8 +100,20 @@ suricatas() {
     done
 }
 
+stock_kernels() {
+    local kernel
+    for kernel in ${STOCK_KERNELS[$kind]:-}; do
+        [[ -f .cache/kernels/$kernel/release ]] && continue
+        say "fetching Debian's kernel $kernel into .cache/kernels"
+        # The tests that need it say so and skip.
+        "$PYTHON" packaging/kernel.py "$kernel" ".cache/kernels/$kernel" ||
+            say "going on without kernel $kernel"
+    done
+}
+
 system_packages
 environment
 project
-kernels
-[[ $kind == demo ]] || suricatas
+[[ $kind == vm ]] || kernels
+[[ $kind == demo || $kind == vm ]] || suricatas
+stock_kernels

@@ -15,6 +15,15 @@ DIGEST = Path(__file__).with_name("digest.py")
 CORPUS = Path(__file__).parent.parent.parent / "shared" / "corpus"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kernels",
+        default="5.10",
+        metavar="NAMES",
+        help="stock kernels that tests/vm boots, of those packaging/kernel.py knows",
+    )
+
+
 @pytest.fixture(scope="session")
 def corpus() -> Path:
     """The folder of recordings beside the checkout, which is not part of it."""
