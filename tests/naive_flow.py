@@ -43,7 +43,7 @@ def follow(packets):
         name, table = flows[key]
         seen = tcp_state.on_segment(table, 0, segment) if transport == layers.TCP else 0
         flow, end = table.flows[0], table.ends[0, sender]
-        flow.last = time
+        flow.last = max(flow.last, time)
         end.packets += 1
         end.bytes += payload
         yield name, sender ^ int(flow.origin), seen & ~REPEATED

@@ -185,6 +185,14 @@ def test_datagrams_make_flows_too():
     assert columns.sender.tolist() == [0, 1, 0]
 
 
+def test_a_clock_that_steps_back_and_forth_ends_no_connection():
+    day = 86_400_000_000_000
+    packets = [*handshake(time=day), ask(ACK | PSH, 101, 501, 9, 0), reply(ACK, 501, 110, 0, day)]
+    columns = update(Flows(), packets)
+    assert not columns.observed.any()
+    assert len(set(columns.flow.tolist())) == 1
+
+
 def connections(count, time, step):
     """Handshakes and a byte of data from `count` ports."""
     return [

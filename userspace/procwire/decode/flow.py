@@ -140,7 +140,7 @@ def _slot_of(
     if packets.transport[row] == layers.TCP:
         columns.observed[row] |= on_segment(table, slot, _segment(source, row, sender))
     flow, end = table.flows[slot], table.ends[slot, sender]
-    flow.last = time
+    flow.last = max(flow.last, time)
     end.packets += 1
     end.bytes += packets.payload[row]
     columns.flow[row] = slot
