@@ -19,7 +19,7 @@ from procwire.detect.detector import (
     Detector,
 )
 from procwire.detect.fanout import FanOut
-from procwire.detect.hits import Hits, groups
+from procwire.detect.hits import Hits, gather, groups
 from procwire.detect.judges import Judges
 from procwire.episodes import Episodes
 from procwire.event import FANOUT_EVENT, Outcome
@@ -276,7 +276,8 @@ def test_groups_equal_a_dictionary():
     for place, ((_, src, dst), *of_rule) in enumerate(zip(packets, rules, contexts, strict=True)):
         rule, context = map(int, of_rule)
         expected.setdefault((rule, context, 0, src, 0, dst), []).append(place)
-    found = [(key, rows.tolist()) for key, rows in groups(made)]
+    rows = gather(made, np.zeros(2, bool), np.zeros(2, np.int64))
+    found = [(group.first.key, group.places.tolist()) for group in groups(rows, QUIET)]
     assert found == list(expected.items())
 
 

@@ -340,12 +340,12 @@ def test_zstd_without_its_package_names_the_remedy(write, monkeypatch: pytest.Mo
         read_capture(write(b"\x28\xb5\x2f\xfd" + bytes(40)))
 
 
-def test_a_window_has_its_limit(write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "_WINDOW", 64)
-    monkeypatch.setattr(source, "_LARGEST_WINDOW", 4096)
-    frames, damage = read_until_damage(write(gzip.compress(NG + block(9, bytes(9000)))))
+def test_a_block_has_its_limit(write) -> None:
+    allowed = NG + block(9, bytes(source.BLOCK_LIMIT - 12)) + enhanced(b"abcd", 2, number=1)
+    assert len(read(write(gzip.compress(allowed, 1)))) == 2
+    frames, damage = read_until_damage(write(NG + block(9, bytes(source.BLOCK_LIMIT))))
     assert len(frames) == 1
-    assert "cut by the end" in damage.problem
+    assert f"expected <= {source.BLOCK_LIMIT}" in damage.problem
 
 
 def test_an_undecoded_interface_without_packets_is_no_damage(write) -> None:

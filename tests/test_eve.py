@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as changed
 from procwire.alert import RAISED, Alert
 from procwire.detect.detector import HOST_SWEEP, Detector, Endpoint, Evidence
 from procwire.output.eve import EveWriter, Source, encode, record, timestamp
@@ -75,7 +76,7 @@ RULE = Detector(
     3,
     suricata=("decoder.udp.hlen_too_small",),
 )
-HIT = replace(
+HIT = changed(
     SCAN,
     check=RULE,
     severity=3,
@@ -90,19 +91,19 @@ HIT = replace(
     offset=38,
     size=2,
 )
-ICMP_HIT = replace(
+ICMP_HIT = changed(
     HIT,
     check=replace(RULE, id="icmp4.short", zeek=("bad_ICMP",), suricata=()),
     source=endpoint("10.0.0.5", 8),
     destination=endpoint("10.0.0.9", 0),
     protocol=1,
 )
-SHARED_HIT = replace(HIT, source=None, destination=None)
-V6_HIT = replace(
+SHARED_HIT = changed(HIT, source=None, destination=None)
+V6_HIT = changed(
     HIT, source=Endpoint(bytes(15) + b"\x01", 1), destination=Endpoint(bytes(15) + b"\x02", 2)
 )
-TIER_B = replace(HIT, check=replace(RULE, id="tcp.odd", tier="B"))
-NASTY_SCAN = replace(SCAN, process=replace(PROCESS, exe=NASTY, comm=NASTY, argv=(NASTY, "a b")))
+TIER_B = changed(HIT, check=replace(RULE, id="tcp.odd", tier="B"))
+NASTY_SCAN = changed(SCAN, process=replace(PROCESS, exe=NASTY, comm=NASTY, argv=(NASTY, "a b")))
 ALERTS = {
     "scan": SCAN,
     "rule": HIT,
@@ -111,8 +112,8 @@ ALERTS = {
     "ipv6": V6_HIT,
     "anomaly": TIER_B,
     "hostile process": NASTY_SCAN,
-    "without addresses": replace(SCAN, source=None, process=None),
-    "unknown protocol": replace(HIT, protocol=253),
+    "without addresses": changed(SCAN, source=None, process=None),
+    "unknown protocol": changed(HIT, protocol=253),
 }
 FILE = Source(pcap_filename="a.pcap")
 
@@ -175,12 +176,12 @@ def test_a_rule_record_names_packet_flow_and_peers_names():
 
 
 def _turned(alert):
-    return replace(alert, source=alert.destination, destination=alert.source)
+    return changed(alert, source=alert.destination, destination=alert.source)
 
 
 def test_community_id_is_that_of_its_specification():
     # The TCP example of the Community ID specification's baseline.
-    alert = replace(
+    alert = changed(
         HIT,
         source=endpoint("128.232.110.120", 34855),
         destination=endpoint("66.35.250.204", 80),

@@ -1,10 +1,11 @@
-"""Sparse tables: zeros, writable, and resident only where they were touched."""
+"""Sparse tables: zeros, writable, and resident only where they were touched. Reused memory: never
+shown twice at a time."""
 
 import mmap
 from pathlib import Path
 
 import numpy as np
-from procwire.memory import sparse_zeros
+from procwire.memory import Reused, sparse_zeros
 
 SIZE = 1 << 26
 
@@ -24,3 +25,18 @@ def test_a_sparse_table_is_zero_writable_and_small():
     fresh, before = sparse_zeros((SIZE,), np.uint8), resident()
     fresh[:: SIZE // 16] = 1
     assert resident() - before < SIZE // 16
+
+
+def test_memory_is_reused_once_nothing_shows_it():
+    memory = Reused()
+    first = memory.take(1000)
+    kept, address = first[10:20], first.ctypes.data
+    first[:] = 1
+    del first
+    other = memory.take(1000)
+    assert other.ctypes.data != address
+    assert kept.sum() == 10
+    del kept
+    again = memory.take(1010)
+    assert (again.ctypes.data, again.size) == (address, 1010)
+    assert memory.take(1 << 22).size == 1 << 22

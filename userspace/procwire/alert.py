@@ -5,19 +5,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Protocol
 
+import msgspec
+
 from procwire.detect.detector import Endpoint, Evidence, Observation
-from procwire.detect.hits import Hits, endpoints
+from procwire.detect.hits import Found
 from procwire.record import Process
 
 RAISED, GROWN, CLOSED = "raised", "grown", "closed"
 
 # Crockford's base 32: no letter that reads like a digit.
 _DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_ID_LENGTH = 6
+_DIGIT_PAIRS = [low + high for high in _DIGITS for low in _DIGITS]
 
 
 class Check(Protocol):
@@ -43,8 +44,7 @@ class Check(Protocol):
     def zeek(self) -> tuple[str, ...]: ...
 
 
-@dataclass(frozen=True)
-class Alert:
+class Alert(msgspec.Struct, frozen=True):
     """One state of one episode.
 
     state: raised, grown or closed; time: ns since the epoch at which it got into this state; first,
@@ -83,9 +83,9 @@ class Alert:
 
 def episode_id(sid: int, subject: Iterable[object], first: int) -> str:
     """A readable name, the same in every replay: F- and 30 bits in base 32."""
-    text = "|".join(str(part) for part in (sid, *subject, first))
+    text = "|".join(map(str, (sid, *subject, first)))
     number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
-    return "F-" + "".join(_DIGITS[number >> 5 * place & 31] for place in range(_ID_LENGTH))
+    return "F-" + "".join([_DIGIT_PAIRS[number >> place & 1023] for place in (0, 10, 20)])
 
 
 def scan_alert(
@@ -124,30 +124,28 @@ def scan_alert(
     )
 
 
-def finding_alert(check: Check, hits: Hits, place: int, shared: bool) -> Alert:
-    """The alert that the finding in row `place` raises.
+def finding_alert(check: Check, finding: Found, shared: bool) -> Alert:
+    """The alert that a finding raises.
 
     shared: many sources are folded into one episode, so it belongs to no pair of addresses.
     """
-    finding = hits.findings[place]
-    row = int(finding["row"])
-    time = int(hits.times[row])
-    source, destination = (None, None) if shared else endpoints(hits.packets, row)
+    source, destination = (None, None) if shared else finding.endpoints()
+    subject = source and source.address, destination and destination.address
     return Alert(
-        episode=episode_id(check.sid, (end and end.address for end in (source, destination)), time),
+        episode=episode_id(check.sid, subject, finding.time),
         state=RAISED,
         check=check,
         severity=check.severity,
-        time=time,
-        first=time,
-        last=time,
+        time=finding.time,
+        first=finding.time,
+        last=finding.time,
         count=1,
         source=source,
         destination=destination,
-        protocol=int(hits.packets.protocol[row]),
+        protocol=finding.protocol,
         evidence=(),
-        packet=int(finding["packet"]),
-        offset=int(finding["start"]),
-        size=int(finding["size"]),
-        in_context=bool(finding["in_context"]),
+        packet=finding.packet,
+        offset=finding.start,
+        size=finding.size,
+        in_context=bool(finding.in_context),
     )

@@ -10,11 +10,11 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from procwire.alert import CLOSED, GROWN, Alert, Check, finding_alert, scan_alert
@@ -27,7 +27,7 @@ from procwire.detect.detector import (
     ProcessId,
     wider,
 )
-from procwire.detect.hits import Hits, groups
+from procwire.detect.hits import Group, Hits, found, gather, groups, one_key
 from procwire.record import Process
 
 Lookup = Callable[[ProcessId], tuple[Process, Sequence[Process]] | None]
@@ -40,11 +40,14 @@ kind of attempts, and their subject."""
 
 @dataclass
 class _Episode:
-    """latest: its state now, not yet told; told: the count last told; figure: the largest seen;
-    next_raise: the figure at which it is told again; due: when it closes, as queued."""
+    """latest: its state when it was raised, grew or was last observed; count, last: as in Alert,
+    up to date; told: the count last told; figure: the largest seen; next_raise: the figure at which
+    it is told again; due: when it closes, as queued."""
 
     key: Key
     latest: Alert
+    count: int
+    last: int
     told: int
     figure: int
     next_raise: int
@@ -70,6 +73,8 @@ class Episodes:
     ) -> None:
         settings = settings or Settings()
         self._settings, self._rules, self._lookup = settings.episodes, rules, lookup
+        self._counted = np.array([rule.tier == "C" for rule in rules], bool)
+        self._tally = np.zeros(len(rules), np.int64)
         self._scanners = {name.lower() for name in settings.sweep.known_scanners}
         self._open: dict[Key, _Episode] = {}
         self._due: list[tuple[int, int, Key]] = []
@@ -109,7 +114,8 @@ class Episodes:
         """opened: episodes; evicted: closed early because too many were open; folded_sources:
         findings that went into a rule's common episode for the same reason; alerts: handed out;
         and as rule.ID, the findings of each rule and the scans of each detector."""
-        return dict(self._counts)
+        tallied = zip(self._rules, self._tally.tolist(), strict=True)
+        return dict(self._counts) | {f"rule.{rule.id}": n for rule, n in tallied if n}
 
     def _sorted(self, alerts: list[Alert]) -> list[Alert]:
         self._counts["alerts"] += len(alerts)
@@ -147,7 +153,7 @@ class Episodes:
             evidence=scan.evidence if grows or check is not known_as else before.evidence,
             targets=scan.targets or before.targets,
         )
-        episode.latest = now
+        episode.latest, episode.count, episode.last = now, now.count, now.last
         if grows or check is not known_as:
             episode.figure = scan.figure
         graver = now.severity < before.severity or (check is BLOCK and known_as is not BLOCK)
@@ -159,64 +165,51 @@ class Episodes:
     def _fold(self, hits: Hits, alerts: list[Alert]) -> None:
         """Findings are counted by rule; but for those of tier C they extend episodes, group by
         group."""
-        found = np.bincount(hits.findings["rule"], minlength=len(self._rules))
-        counted = np.array([rule.tier == "C" for rule in self._rules])
-        for index in np.flatnonzero(found).tolist():
-            self._counts[f"rule.{self._rules[index].id}"] += int(found[index])
-        hits = hits._replace(findings=hits.findings[~counted[hits.findings["rule"]]])
+        rows = gather(hits, self._counted, self._tally)
         crowd: dict[Key, list[NDArray[np.int64]]] = {}
-        for key, rows in groups(hits):
+        quiet = self._settings.quiet_ns
+        for group in groups(rows, quiet):
+            key = group.first.key
             if key in self._open or self._of_rule[key[0]] < self._settings.per_rule:
-                self._extend(key, hits, rows, alerts)
+                self._extend(key, rows, group, alerts)
             else:
-                crowd.setdefault(key[:2], []).append(rows)
+                crowd.setdefault(key[:2], []).append(group.places)
         for rule, parts in crowd.items():
-            rows = np.sort(np.concatenate(parts))
-            self._counts["folded_sources"] += len(rows)
-            self._extend(rule, hits, rows, alerts)
+            places = np.sort(np.concatenate(parts))
+            self._counts["folded_sources"] += len(places)
+            for group in one_key(rows, places, quiet):
+                self._extend(rule, rows, group, alerts)
 
-    def _extend(self, key: Key, hits: Hits, rows: NDArray[np.int64], alerts: list[Alert]) -> None:
-        """Enter the rows of one key, split wherever they pause for the quiet time."""
-        times = hits.times[hits.findings["row"][rows]]
-        bounds = [0, len(rows)]
-        # Most groups are one finding.
-        if len(rows) > 1:
-            pauses = np.flatnonzero(np.diff(times) >= self._settings.quiet_ns) + 1
-            bounds[1:1] = pauses.tolist()
-        for start, end in pairwise(bounds):
-            episode = self._current(key, int(times[start]), alerts)
-            before = 0 if episode is None else episode.latest.count
-            if episode is None:
-                first = self._alert_of(key, hits, int(rows[start]))
-                episode = self._begin(key, first, 1, alerts)
-            total = before + end - start
-            while episode.next_raise <= total:
-                place = start + episode.next_raise - before - 1
-                episode.latest = replace(
-                    self._alert_of(key, hits, int(rows[place])),
-                    episode=episode.latest.episode,
-                    state=GROWN,
-                    first=episode.latest.first,
-                    count=episode.next_raise,
-                )
-                episode.told = episode.next_raise
-                episode.next_raise *= 10
-                alerts.append(episode.latest)
-            if total == 1:
-                continue
-            newest = max(episode.latest.last, int(times[start:end].max()))
-            episode.latest = replace(episode.latest, count=total, last=newest)
-
-    def _alert_of(self, key: Key, hits: Hits, place: int) -> Alert:
-        rule = self._rules[int(hits.findings["rule"][place])]
-        return finding_alert(rule, hits, place, shared=len(key) == 2)
+    def _extend(self, key: Key, rows: NDArray[np.void], group: Group, alerts: list[Alert]) -> None:
+        """Enter the findings of one key."""
+        rule, shared = self._rules[group.first.rule], len(key) == 2
+        episode = self._current(key, group.first.time, alerts)
+        before = 0 if episode is None else episode.count
+        if episode is None:
+            episode = self._begin(key, finding_alert(rule, group.first, shared), 1, alerts)
+        total = before + len(group.places)
+        while episode.next_raise <= total:
+            place = episode.next_raise - before - 1
+            grown = found(rows[group.places[place : place + 1]])[0]
+            episode.latest = replace(
+                finding_alert(rule, grown, shared),
+                episode=episode.latest.episode,
+                state=GROWN,
+                first=episode.latest.first,
+                count=episode.next_raise,
+            )
+            episode.last = grown.time
+            episode.told = episode.next_raise
+            episode.next_raise *= 10
+            alerts.append(episode.latest)
+        episode.count, episode.last = total, max(episode.last, group.last)
 
     def _current(self, key: Key, time: int, alerts: list[Alert]) -> _Episode | None:
         """The open episode of `key`; one that was quiet for too long by `time` is closed first."""
         episode = self._open.get(key)
-        if episode is None or time - episode.latest.last < self._settings.quiet_ns:
+        if episode is None or time - episode.last < self._settings.quiet_ns:
             return episode
-        self._close(episode, episode.latest.last + self._settings.quiet_ns, alerts)
+        self._close(episode, episode.last + self._settings.quiet_ns, alerts)
         return None
 
     def _begin(self, key: Key, alert: Alert, figure: int, alerts: list[Alert]) -> _Episode:
@@ -224,8 +217,8 @@ class Episodes:
             oldest = self._next_due()
             if oldest is not None:
                 self._counts["evicted"] += 1
-                self._close(oldest, max(self._clock, oldest.latest.last), alerts)
-        episode = _Episode(key, alert, alert.count, figure, 10 * figure)
+                self._close(oldest, max(self._clock, oldest.last), alerts)
+        episode = _Episode(key, alert, alert.count, alert.last, alert.count, figure, 10 * figure)
         self._open[key] = episode
         self._of_rule[key[0]] += 1
         self._counts["opened"] += 1
@@ -234,7 +227,7 @@ class Episodes:
         return episode
 
     def _push(self, episode: _Episode) -> None:
-        episode.due = episode.latest.last + self._settings.quiet_ns
+        episode.due = episode.last + self._settings.quiet_ns
         self._pushed += 1
         heapq.heappush(self._due, (episode.due, self._pushed, episode.key))
 
@@ -244,7 +237,7 @@ class Episodes:
         episode = self._open.get(key)
         if episode is None or episode.due != due:
             return None
-        if episode.latest.last + self._settings.quiet_ns > due:
+        if episode.last + self._settings.quiet_ns > due:
             self._push(episode)
             return None
         return episode
@@ -253,5 +246,8 @@ class Episodes:
         """Forget the episode; its totals are told where they are more than was told before."""
         del self._open[episode.key]
         self._of_rule[episode.key[0]] -= 1
-        if episode.latest.count != episode.told:
-            alerts.append(replace(episode.latest, state=CLOSED, time=time))
+        if episode.count != episode.told:
+            totals = replace(
+                episode.latest, state=CLOSED, time=time, count=episode.count, last=episode.last
+            )
+            alerts.append(totals)

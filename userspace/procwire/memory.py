@@ -1,7 +1,8 @@
-"""Memory for tables that stay mostly empty.
+"""Memory of which the kernel zeroes no more than has to be.
 
 NumPy asks for huge pages for every large array. In a table whose slots are found by hash nearly
-each new one would then cost the zeroing of 2 MB, and soon all of the table is resident.
+each new one would then cost the zeroing of 2 MB, and soon all of the table is resident. And memory
+that is freed and asked for again comes back zeroed, which costs more than reading packets into it.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from __future__ import annotations
 import contextlib
 import math
 import mmap
+import weakref
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+_SPARE = 1 << 20
 
 
 def sparse_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
@@ -23,3 +27,23 @@ def sparse_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     with contextlib.suppress(OSError):
         memory.madvise(mmap.MADV_NOHUGEPAGE)
     return np.frombuffer(memory, kind).reshape(shape)
+
+
+class Reused:
+    """Hands out arrays of bytes. Memory that no array shows any more is handed out again."""
+
+    def __init__(self) -> None:
+        self._free: list[mmap.mmap] = []
+
+    def take(self, size: int) -> NDArray[np.uint8]:
+        """uint8 (size,), size at least 1, with whatever was in it before."""
+        memory = next((one for one in self._free if len(one) >= size), None)
+        if memory is None:
+            # With room for somewhat more, which may be asked for next.
+            memory = mmap.mmap(-1, size + _SPARE)
+        else:
+            self._free.remove(memory)
+        whole = np.frombuffer(memory, np.uint8)
+        # Slices keep the array that they were cut from alive.
+        weakref.finalize(whole, self._free.append, memory).atexit = False
+        return whole[:size]

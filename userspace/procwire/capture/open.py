@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,31 +15,13 @@ def read_capture(path: str | Path, batch_size: int = 65536) -> Iterator[PacketBa
     """Packets of a pcap or pcapng capture, in batches of at most `batch_size`. The file may be
     compressed with gzip or zstd; "-" is standard input.
 
-    The batches are views of the mapped file, which must not shrink while they are in use; memory
-    of a batch that was left behind is given back, so that resident memory stays flat. What is
-    unpacked or piped in is read some megabytes at a time. Raises UsageError where the file cannot
+    The batches are views of windows of some megabytes. Raises UsageError where the file cannot
     be opened, Unavailable where unpacking it needs a package; the iterator raises InputDamaged
     where the capture is damaged, after it has yielded every packet before.
     """
     if batch_size < 1:
         raise UsageError(f"batch size {batch_size}: expected at least 1")
     return _batches(open_source(Path(path)), batch_size)
-
-
-def _given_back(source: Source, batches: Iterator[PacketBatch]) -> Iterator[PacketBatch]:
-    """The same batches; of a mapped file, pages before a batch are unmapped when it is asked for. A
-    later look at an earlier batch reads them from the file again."""
-    mapped = getattr(source.data.base, "obj", None)
-    if not isinstance(mapped, mmap.mmap):
-        yield from batches
-        return
-    done = 0
-    for batch in batches:
-        yield batch
-        end = int(batch.start[-1]) // mmap.PAGESIZE * mmap.PAGESIZE
-        if end > done:
-            mapped.madvise(mmap.MADV_DONTNEED, done, end - done)
-            done = end
 
 
 def _batches(source: Source, batch_size: int) -> Iterator[PacketBatch]:
@@ -57,5 +38,5 @@ def _batches(source: Source, batch_size: int) -> Iterator[PacketBatch]:
     else:
         problem = f"found {head.hex(' ')}, expected the magic number of a pcap or pcapng capture"
         raise source.damaged(0, problem)
-    yield from _given_back(source, batches)
+    yield from batches
     source.check()

@@ -16,7 +16,7 @@ from procwire.capture.batch import PacketBatch
 from procwire.capture.fields import u16, u32
 from procwire.capture.interfaces import SECONDS_LIMIT, Section, new_section, read_interface
 from procwire.capture.rows import LENGTH_LIMIT, SNAP_LIMIT, Rows, allocate, batch_of
-from procwire.capture.source import Source
+from procwire.capture.source import BLOCK_LIMIT, Source
 from procwire.errors import InputDamaged
 from procwire.jit import fused, kernel
 
@@ -43,6 +43,7 @@ _BYTE_ORDER_MAGIC = 0x1A2B3C4D
     _UNDECODED_LINK,
     _HEADER_CUT,
     _BAD_LENGTH,
+    _OVER_BLOCK_LIMIT,
     _BLOCK_CUT,
     _LENGTHS_DIFFER,
     _BLOCK_SHORT,
@@ -51,12 +52,13 @@ _BYTE_ORDER_MAGIC = 0x1A2B3C4D
     _OVER_LENGTH_LIMIT,
     _OVER_BLOCK,
     _BAD_TIME,
-) = range(14)
+) = range(15)
 
 # Where in its block the fault shows, and what is said of it.
 _FAULTS = {
     _HEADER_CUT: (0, "found the last {found} bytes, expected a block of at least 12"),
     _BAD_LENGTH: (4, "found a block length of {found}, expected a multiple of 4, at least 12"),
+    _OVER_BLOCK_LIMIT: (4, f"found a block of {{found}} bytes, expected <= {BLOCK_LIMIT}"),
     _BLOCK_CUT: (0, "found a block cut by the end of the file, {found} bytes short"),
     _LENGTHS_DIFFER: (4, "found {found} as the block length at the block's end, expected the same"),
     _BLOCK_SHORT: (4, "found a packet block of {found} bytes, too short for its fields"),
@@ -143,6 +145,8 @@ def _index(
         total = u32(data, at + 4, section.big)
         if total < _SMALLEST_BLOCK or total % 4 != 0:
             return used, at, _BAD_LENGTH, total
+        if total > BLOCK_LIMIT:
+            return used, at, _OVER_BLOCK_LIMIT, total
         if total > left:
             return used, at, _BLOCK_CUT, total - left
         trailer = u32(data, at + total - 4, section.big)

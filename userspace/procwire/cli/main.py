@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import importlib
 import sys
 
@@ -34,7 +35,12 @@ class Commands(click.Group):
         if name not in COMMANDS:
             return None
         module, _, function = COMMANDS[name].partition(":")
+        # What modules make lasts as long as the process. Collections that visit it again and again
+        # would cost a tenth of the time that a capture takes.
+        gc.disable()
         command: click.Command = getattr(importlib.import_module(module), function)
+        gc.freeze()
+        gc.enable()
         return command
 
     def resolve_command(

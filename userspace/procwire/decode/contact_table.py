@@ -110,6 +110,8 @@ def new_table(capacity: int, timeouts: tuple[int, int]) -> Table:
 def write(row: Record, entry: Record, time: int, outcome: int) -> None:
     """Fill a row of record.CONNECTION."""
     row.time = time
+    process = row.process
+    process.started_ns = process.pid = process.exec_count = 0
     row.src_hi = entry.src_hi
     row.src_lo = entry.src_lo
     row.dst_hi = entry.dst_hi

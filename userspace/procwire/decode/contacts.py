@@ -113,7 +113,7 @@ class Contacts:
         if count != len(decoded.packets.transport):
             raise ValueError(f"{count} times for {len(decoded.packets.transport)} packets")
         # Every packet opens or ends at most one attempt; every open one may time out once.
-        rows = np.zeros(2 * count + self._open(), CONNECTION)
+        rows = np.empty(2 * count + self._open(), CONNECTION)
         return rows[: _track(self._table, batch, decoded, rows)]
 
     def flush(self) -> NDArray[np.void]:
@@ -121,7 +121,7 @@ class Contacts:
 
         The rows carry the time of the last packet, or the earlier time at which the attempt was
         due."""
-        rows = np.zeros(self._open(), CONNECTION)
+        rows = np.empty(self._open(), CONNECTION)
         clock = self._table.state[CLOCK]
         rows = rows[: expire(self._table, np.iinfo(np.int64).max, rows, 0)]
         rows["time"] = np.minimum(rows["time"], clock)

@@ -95,7 +95,7 @@ class Coverage:
         """
         if self._hosts == 0:
             return []
-        reports = np.zeros(len(connections), _NETWORK)
+        reports = np.empty(len(connections), _NETWORK)
         count = _cover(self._state, connections, reports)
         return [self._observation(report) for report in reports[:count]]
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from procwire.record import Attempt
 
 ProcessId = tuple[int, int, int]
@@ -179,8 +181,7 @@ def wider(one: Detector, other: Detector) -> Detector:
     return other if other.width > one.width else one
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(msgspec.Struct, frozen=True):
     """A peer. address: 16 bytes in network order, IPv4 mapped; port: None where unknown or absent
     (for ICMP the type or the code)."""
 

@@ -90,6 +90,8 @@ def _room(count: int) -> Reports:
 def _events(told: Reports, windows: NDArray[np.int64]) -> NDArray[np.void]:
     reports = told.rows
     events = np.zeros(len(reports), FANOUT_EVENT)
+    if not len(reports):
+        return events
     subject, bucket = reports["subject"], reports["bucket"]
     events["time_ns"] = reports["time"]
     events["window_ns"] = windows[reports["window"]]

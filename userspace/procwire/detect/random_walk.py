@@ -102,8 +102,8 @@ class RandomWalk:
         """
         if self._settings.hosts == 0:
             return []
-        reports = np.zeros(len(connections), _REPORT)
-        samples = np.zeros((len(connections), SAMPLE_TARGETS), TARGET)
+        reports = np.empty(len(connections), _REPORT)
+        samples = np.empty((len(connections), SAMPLE_TARGETS), TARGET)
         count = _walk(self._state, connections, reports, samples)
         return [self._observation(reports[i], samples[i]) for i in range(count)]
 

@@ -39,10 +39,12 @@ class Scans:
         connections: record.CONNECTION (n,), in event time.
         """
         found = self._walk.update(connections) + self._coverage.update(connections)
+        kinds = connections["kind"]
+        present = np.bincount(kinds, minlength=len(Attempt)) > 0
         # Connections also where there are none: the first batch has to compile all kernels.
-        present = {Attempt.CONNECT, *map(Attempt, np.unique(connections["kind"]).tolist())}
-        for kind in sorted(present):
-            part = connections[connections["kind"] == kind]
+        present[Attempt.CONNECT] = True
+        for kind in map(Attempt, np.flatnonzero(present).tolist()):
+            part = connections[kinds == kind]
             found += self._judges.update(self._fanout(kind).update(part), kind)
         return sorted(found, key=attrgetter("time"))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 
 _MAPPED = bytes(10) + b"\xff\xff"
 
@@ -21,10 +22,22 @@ PROTOCOL_NAMES = {
 }
 
 
+def packed(address: bytes) -> bytes:
+    """4 bytes of IPv4 or 16 of IPv6, of an address in 16 bytes of network order."""
+    return address[12:] if address.startswith(_MAPPED) else address
+
+
 @lru_cache(maxsize=65536)
-def address(packed: bytes) -> IPv4Address | IPv6Address:
+def address_text(address: bytes) -> str:
     """The address in 16 bytes of network order; ::ffff:a.b.c.d is a.b.c.d."""
-    return IPv4Address(packed[12:]) if packed.startswith(_MAPPED) else IPv6Address(packed)
+    if address.startswith(_MAPPED):
+        return socket.inet_ntoa(address[12:])
+    return str(IPv6Address(address))
+
+
+def ip_version(address: bytes) -> int:
+    """4 or 6."""
+    return 4 if address.startswith(_MAPPED) else 6
 
 
 def protocol_name(number: int) -> str:

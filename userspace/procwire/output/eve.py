@@ -15,12 +15,11 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, BinaryIO
 
-import communityid
 import msgspec
 
 from procwire.alert import Alert
 from procwire.detect.detector import Endpoint, Evidence
-from procwire.output.address import address, protocol_name
+from procwire.output.address import address_text, ip_version, packed, protocol_name
 from procwire.output.printable import is_harmful
 from procwire.record import Process
 
@@ -29,14 +28,7 @@ Record = dict[str, Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Where a packet has a type and a code in place of ports.
 ICMP = frozenset((1, 58))
-# IP protocol -> how a flow of it is named for the community id (its version 1).
-_FLOW_TUPLES = {
-    1: communityid.FlowTuple.make_icmp,
-    6: communityid.FlowTuple.make_tcp,
-    17: communityid.FlowTuple.make_udp,
-    58: communityid.FlowTuple.make_icmp6,
-    132: communityid.FlowTuple.make_sctp,
-}
+_WITH_COMMUNITY_ID = frozenset((1, 6, 17, 58, 132))
 # Check family -> Suricata's anomaly type; the rest is found while decoding.
 _ANOMALY_TYPES = {"stream": "stream", "tcp": "stream"}
 
@@ -75,28 +67,33 @@ class EveWriter:
 
 def encode(one: Record) -> bytes:
     """One line of JSON. Characters that a terminal would obey are written as \\u escapes."""
-    text = msgspec.json.encode(_valid(one)).decode()
-    if not text.isascii() or not text.isprintable():
-        text = re.sub(r"[^ -~]", _json_escape, text)
-    return text.encode() + b"\n"
+    try:
+        line = msgspec.json.encode(one)
+    except UnicodeEncodeError:
+        line = msgspec.json.encode(_valid(one))
+    # What JSON escapes by itself are the control characters below the space.
+    if not line.isascii() or b"\x7f" in line:
+        line = re.sub(r"[^ -~]", _json_escape, line.decode()).encode()
+    return line + b"\n"
 
 
 def record(alert: Alert, source: Source) -> Record:
     """The record of one alert: an anomaly for a check of tier B whose context was not seen to hold,
     else an alert."""
-    head = {
-        "timestamp": timestamp(alert.time),
-        "flow_id": _flow_id(alert),
-        **_source_fields(source),
-        "event_type": "anomaly" if alert.is_anomaly else "alert",
-        **_peer_fields("src", alert.source, alert.protocol),
-        **_peer_fields("dest", alert.destination, alert.protocol),
-        **_protocol_fields(alert),
-        "community_id": _community_id(alert.source, alert.destination, alert.protocol),
-        "pcap_cnt": alert.packet if source.pcap_filename is not None else None,
-    }
-    body = {"anomaly": _anomaly(alert)} if alert.is_anomaly else {"alert": _alert(alert)}
-    return {name: value for name, value in head.items() if value is not None} | body
+    flow_id, flow = _flow(alert.source, alert.destination, alert.protocol)
+    head: Record = {"timestamp": timestamp(alert.time)}
+    if flow_id is not None:
+        head["flow_id"] = flow_id
+    head |= _source_fields(source)
+    head["event_type"] = "anomaly" if alert.is_anomaly else "alert"
+    head |= flow
+    if source.pcap_filename is not None and alert.packet is not None:
+        head["pcap_cnt"] = alert.packet
+    if alert.is_anomaly:
+        head["anomaly"] = _anomaly(alert)
+    else:
+        head["alert"] = _alert(alert)
+    return head
 
 
 def stats_record(time: int, counters: Mapping[str, int], source: Source) -> Record:
@@ -109,7 +106,7 @@ def stats_record(time: int, counters: Mapping[str, int], source: Source) -> Reco
     return {
         "timestamp": timestamp(time),
         "event_type": "stats",
-        **{name: value for name, value in _source_fields(source).items() if value is not None},
+        **_source_fields(source),
         "stats": stats,
         "metadata": {"flowints": dict(counters)},
     }
@@ -117,60 +114,62 @@ def stats_record(time: int, counters: Mapping[str, int], source: Source) -> Reco
 
 def timestamp(time: int) -> str:
     """ns since the epoch -> 2026-11-20T10:00:00.000000+0000. What int64 cannot hold is cut."""
-    moment = _EPOCH + timedelta(microseconds=max(-(2**63), min(time, 2**63 - 1)) // 1000)
-    return moment.strftime(f"{moment.year:04d}-%m-%dT%H:%M:%S.%f+0000")
+    seconds, microseconds = divmod(max(-(2**63), min(time, 2**63 - 1)) // 1000, 1_000_000)
+    return f"{_second(seconds)}.{microseconds:06d}+0000"
+
+
+@lru_cache(maxsize=1024)
+def _second(seconds: int) -> str:
+    moment = _EPOCH + timedelta(seconds=seconds)
+    return moment.strftime(f"{moment.year:04d}-%m-%dT%H:%M:%S")
 
 
 def _source_fields(source: Source) -> Record:
-    return {"in_iface": source.in_iface, "pcap_filename": source.pcap_filename}
-
-
-def _peer_fields(side: str, peer: Endpoint | None, protocol: int) -> Record:
-    if peer is None:
-        return {}
-    port = None if protocol in ICMP else peer.port
-    return {f"{side}_ip": str(address(peer.address)), f"{side}_port": port}
-
-
-def _protocol_fields(alert: Alert) -> Record:
-    """Protocol and IP version; ICMP's type and code stand where the ports of others stand."""
-    known = alert.source or alert.destination
-    fields: Record = {
-        "proto": protocol_name(alert.protocol) if alert.protocol else None,
-        "ip_v": address(known.address).version if known else None,
-    }
-    if alert.protocol in ICMP and alert.source and alert.destination:
-        fields |= {"icmp_type": alert.source.port, "icmp_code": alert.destination.port}
-    return fields
+    fields = {"in_iface": source.in_iface, "pcap_filename": source.pcap_filename}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 @lru_cache(maxsize=65536)
-def _community_id(
+def _flow(
     source: Endpoint | None, destination: Endpoint | None, protocol: int
-) -> str | None:
-    """The community id of a flow whose both ports are known, of the protocols that have one."""
-    flow = _FLOW_TUPLES.get(protocol)
-    if flow is None or source is None or destination is None:
-        return None
-    if source.port is None or destination.port is None:
-        return None
-    made = flow(
-        str(address(source.address)),
-        str(address(destination.address)),
-        source.port,
-        destination.port,
-    )
-    name: str | None = communityid.CommunityID().calc(made)
+) -> tuple[int | None, Record]:
+    """The flow's number and what a record tells of its ends. ICMP's type and code stand where the
+    ports of others stand."""
+    fields: Record = {}
+    for side, peer in (("src", source), ("dest", destination)):
+        if peer is not None:
+            fields[f"{side}_ip"] = address_text(peer.address)
+            if protocol not in ICMP and peer.port is not None:
+                fields[f"{side}_port"] = peer.port
+    if protocol:
+        fields["proto"] = protocol_name(protocol)
+    known = source or destination
+    if known is not None:
+        fields["ip_v"] = ip_version(known.address)
+    if source is None or destination is None or source.port is None or destination.port is None:
+        return None, fields
+    if protocol in ICMP:
+        fields |= {"icmp_type": source.port, "icmp_code": destination.port}
+    if protocol in _WITH_COMMUNITY_ID:
+        fields["community_id"] = _community_id(source, destination, protocol)
+    return _flow_id(source, destination, protocol), fields
+
+
+def _community_id(source: Endpoint, destination: Endpoint, protocol: int) -> str:
+    # Only alerts need it, and calc() would describe each flow to a log first: half of its time.
+    from communityid import CommunityID, FlowTuple
+
+    ports = (end.port.to_bytes(2) for end in (source, destination) if end.port is not None)
+    flow = FlowTuple(protocol, packed(source.address), packed(destination.address), *ports)
+    steps = CommunityID()
+    name: str = steps.render(steps.hash(flow.in_order()))
     return name
 
 
-def _flow_id(alert: Alert) -> int | None:
+def _flow_id(source: Endpoint, destination: Endpoint, protocol: int) -> int:
     """The same number for both directions and in every run, within what JavaScript can hold."""
-    ends = (alert.source, alert.destination)
-    if any(end is None or end.port is None for end in ends):
-        return None
-    peers = sorted(f"{end.address.hex()}:{end.port}" for end in ends if end is not None)
-    name = "|".join((*peers, str(alert.protocol))).encode()
+    peers = sorted(f"{end.address.hex()}:{end.port}" for end in (source, destination))
+    name = "|".join((*peers, str(protocol))).encode()
     return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest()) >> 12
 
 
@@ -234,7 +233,7 @@ def _evidence(evidence: tuple[Evidence, ...]) -> Record:
 
 
 def _target(target: Endpoint) -> Record:
-    return {"ip": str(address(target.address)), "port": target.port}
+    return {"ip": address_text(target.address), "port": target.port}
 
 
 def _process(process: Process) -> Record:

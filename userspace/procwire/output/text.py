@@ -13,7 +13,7 @@ import click
 
 from procwire.alert import Alert
 from procwire.detect.detector import Endpoint
-from procwire.output.address import address, protocol_name
+from procwire.output.address import address_text, protocol_name
 from procwire.output.eve import ICMP, timestamp
 from procwire.output.printable import printable
 from procwire.output.terminal import colours
@@ -73,7 +73,7 @@ def _scan(alert: Alert) -> tuple[str, ...]:
     if name == "hosts" and alert.destination is not None and alert.destination.port is not None:
         verdict += f", last on {protocol_name(alert.protocol).lower()}/{alert.destination.port}"
     elif name == "host_ports" and figures.get("hosts") == 1 and alert.destination is not None:
-        verdict += f" of {address(alert.destination.address)}"
+        verdict += f" of {address_text(alert.destination.address)}"
     return f"{verdict} in {_span(alert)}", _ancestry(alert), _reasons(alert)
 
 
@@ -97,7 +97,7 @@ def _who(alert: Alert) -> str:
         name = printable(process.exe or process.comm)
         return f"{name} (pid {process.key[1]}, {printable(process.user)})"
     if alert.source is not None:
-        return str(address(alert.source.address))
+        return address_text(alert.source.address)
     pids = [one.value for one in alert.evidence if one.name == "pid"]
     return f"an unknown program (pid {pids[0]})" if pids else "an unknown source"
 
@@ -141,7 +141,7 @@ def _span(alert: Alert) -> str:
 
 
 def _peer(peer: Endpoint, protocol: int) -> str:
-    where = str(address(peer.address))
+    where = address_text(peer.address)
     if peer.port is None or protocol in ICMP:
         return where
     return f"[{where}]:{peer.port}" if ":" in where else f"{where}:{peer.port}"
