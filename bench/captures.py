@@ -11,7 +11,9 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from procwire.capture.batch import ETHERNET
 from procwire.capture.open import read_capture
 from procwire.errors import InputDamaged
@@ -34,16 +36,19 @@ def ethernet_capture(packets: int) -> Path:
         pytest.skip(f"no traffic corpus at {TRAFFIC}")
     CACHE.mkdir(exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
+    frames = _ethernet_frames()
+    records, ends, words, rises = _one_round(frames)
     with unfinished.open("wb") as file:
         file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, ETHERNET))
-        frames = _ethernet_frames()
-        for number in range(packets):
-            turn, place = divmod(number, len(frames))
-            frame, length = frames[place]
-            frame = _moved(frame, turn)
-            second, microsecond = divmod(number * MICROSECONDS_APART, 1_000_000)
-            header = (FIRST_SECOND + second, microsecond, len(frame), length)
-            file.write(struct.pack("<IIII", *header) + frame)
+        for turn, first in enumerate(range(0, packets, len(frames))):
+            count = min(len(frames), packets - first)
+            changed = records.copy()
+            _stamp(changed, ends, first)
+            # Ones' complement, as in the checksums that must not notice.
+            moved = (changed[words] * 256 + changed[words + 1] + turn * rises) % 0xFFFF
+            if turn:
+                changed[words], changed[words + 1] = moved >> 8, moved & 0xFF
+            changed[: ends[count - 1]].astype(np.uint8).tofile(file)
     unfinished.rename(path)
     return path
 
@@ -53,24 +58,35 @@ _ADDRESSES = {
     b"\x08\x00": (26, 4, (0, 127, *range(224, 256))),
     b"\x86\xdd": (22, 16, (0, 255)),
 }
+_HEADER = struct.Struct("<IIII")
 
 
-def _moved(frame: bytes, turn: int) -> bytes:
-    """The frame between the hosts of round `turn`; those of round 0 are the real ones."""
-    if turn == 0 or frame[12:14] not in _ADDRESSES:
-        return frame
-    at, size, special = _ADDRESSES[frame[12:14]]
-    first, second = frame[at : at + size], frame[at + size : at + 2 * size]
-    if len(second) < size or first[0] in special or second[0] in special:
-        return frame
-    rise = turn if first < second else -turn
-    changed = bytearray(frame)
-    for address, step in ((at, rise), (at + size, -rise)):
-        last = address + size - 2
-        # Ones' complement, as in the checksums that must not notice.
-        word = (int.from_bytes(frame[last : last + 2]) + step) % 0xFFFF
-        changed[last : last + 2] = word.to_bytes(2)
-    return bytes(changed)
+def _one_round(frames: list[tuple[bytes, int]]) -> tuple[NDArray[np.int32], ...]:
+    """The bytes of every packet with its header in a capture, as integers; where each ends; where
+    the last two bytes of addresses of hosts lie; and by how much these rise each round."""
+    parts, ends, words, rises, at = [], [], [], [], 0
+    for frame, length in frames:
+        parts += [_HEADER.pack(0, 0, len(frame), length), frame]
+        if frame[12:14] in _ADDRESSES:
+            offset, size, special = _ADDRESSES[frame[12:14]]
+            one, other = frame[offset : offset + size], frame[offset + size : offset + 2 * size]
+            if len(other) == size and one[0] not in special and other[0] not in special:
+                last = at + _HEADER.size + offset + size - 2
+                words += [last, last + size]
+                rises += [1, -1] if one < other else [-1, 1]
+        at += _HEADER.size + len(frame)
+        ends.append(at)
+    records = np.frombuffer(b"".join(parts), np.uint8).astype(np.int32)
+    return records, *(np.array(column, np.int32) for column in (ends, words, rises))
+
+
+def _stamp(records: NDArray[np.int32], ends: NDArray[np.int32], first: int) -> None:
+    """Write the times of the packets of a round, of which the first is packet number `first`."""
+    starts = np.append(0, ends[:-1])
+    times = (first + np.arange(len(ends))) * MICROSECONDS_APART
+    for at, value in ((0, FIRST_SECOND + times // 1_000_000), (4, times % 1_000_000)):
+        for byte in range(4):
+            records[starts + at + byte] = value >> 8 * byte & 0xFF
 
 
 def _ethernet_frames() -> list[tuple[bytes, int]]:
