@@ -6,12 +6,15 @@ came. What the kernel counts ends in process_analysis.py.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from procwire.alert import Alert
 from procwire.capture.batch import PacketBatch
 from procwire.checksums import Verifier
 from procwire.config import Settings
+from procwire.decode.columns import Decoded
 from procwire.decode.contacts import Contacts
 from procwire.decode.frame import SKIP_REASONS
 from procwire.decode.layer_counts import LayerCounts
@@ -28,6 +31,14 @@ _COUNTED_BY_PARTS = {
     "episodes.rule.eth.unknown_ethertype": "decode.unknown ethertype",
     "episodes.rule.app.one_sided_or_wrong_dir": "flows.one_sided",
 }
+
+
+class Judged(NamedTuple):
+    """A batch, what decoding made of it, and FINDING (n,) of what its packets break."""
+
+    batch: PacketBatch
+    decoded: Decoded
+    findings: NDArray[np.void]
 
 
 class Analysis:
@@ -51,17 +62,25 @@ class Analysis:
         """The alerts that a batch of packets raises."""
         if not len(batch.start):
             return []
+        return self.conclude(self.judge(batch))
+
+    def judge(self, batch: PacketBatch) -> Judged:
+        """The first half of packets(), for batches that are not empty."""
         decoded, judged = self._examiner.packets(batch)
         self._stations.weigh(batch, judged)
         summed = self._verifier.update(batch, decoded)
         findings = in_packet_order(judged, summed, self._observer.update(batch, decoded))
-        contacts = self._contacts.update(batch, decoded)
-        scans = self._scans.update(contacts)
         self._layers.update(decoded.spans)
         self._skipped += decoded.skipped
         self._counts["packets"] += len(batch.start)
         self._counts["bytes"] += int(batch.length.sum(dtype=np.int64))
         self._counts["findings"] += len(findings)
+        return Judged(batch, decoded, findings)
+
+    def conclude(self, judged: Judged) -> list[Alert]:
+        """The second half, of batches in their order; it may run beside judge() of later ones."""
+        batch, decoded, findings = judged
+        scans = self._scans.update(self._contacts.update(batch, decoded))
         self.last_time = max(self.last_time, int(batch.time.max()))
         hits = Hits(findings, decoded.packets, batch.time)
         return self._episodes.update(self.last_time, scans, hits)

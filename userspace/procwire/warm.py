@@ -39,7 +39,9 @@ def warm_up() -> None:
         cut=np.zeros(len(frames), np.bool_),
         first=1,
     )
-    Analysis(Settings()).packets(batch)
+    analysis = Analysis(Settings())
+    analysis.packets(batch)
+    analysis.finish()
 
 
 def warm_up_files() -> None:

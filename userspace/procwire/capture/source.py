@@ -105,6 +105,15 @@ def open_source(path: Path) -> Source:
         raise UsageError(f"{path}: {error.strerror}") from error
 
 
+def plain_size(path: Path) -> int | None:
+    """Bytes of a file that is read as it lies there; None for what is unpacked or piped in."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        packed = file.read(_MAGIC_SIZE).startswith((_GZIP, _ZSTD))
+    return None if packed else path.stat().st_size
+
+
 def _streamed(path: Path, file: io.BufferedIOBase, head: bytes) -> Source:
     stream: io.BufferedIOBase = file
     if head.startswith(_GZIP):

@@ -1,6 +1,6 @@
 """How far reading has come: a bar on stderr where that is a terminal, gone when reading ends.
 
-A mapped file has a known length. Of what is unpacked or piped in only the packets are counted.
+A file has a known length. Of what is unpacked or piped in only the packets are counted.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from types import TracebackType
 from typing import Any
 
 import click
+import numpy as np
 
 from procwire.capture.batch import PacketBatch
+from procwire.capture.pcap import PACKET_HEADER
+from procwire.capture.source import plain_size
 from procwire.output.printable import printable
 from procwire.output.terminal import columns
 
@@ -31,7 +34,7 @@ class Progress:
         self._path = path
         self._bar: Any = None
         self._shown = sys.stderr.isatty()
-        self._done = 0
+        self._size = plain_size(path) if self._shown else None
 
     def __enter__(self) -> Progress:
         return self
@@ -53,15 +56,14 @@ class Progress:
         """Note that a batch is done."""
         if not self._shown:
             return
-        mapped = self._path.is_file() and batch.data.size == self._path.stat().st_size
         if self._bar is None:
-            self._bar = self._begin(batch.data.size if mapped else None)
-        if mapped:
-            end = int(batch.start[-1]) + int(batch.captured[-1])
-            self._bar.update(end - self._done)
-            self._done = end
-        else:
+            self._bar = self._begin(self._size)
+        if self._size is None:
             self._bar.update(len(batch.start))
+        else:
+            # Near enough: pcapng has larger headers.
+            whole = int(batch.captured.sum(dtype=np.int64)) + PACKET_HEADER * len(batch.start)
+            self._bar.update(whole)
 
     def _begin(self, length: int | None) -> Any:
         label = printable(self._path.name)

@@ -15,15 +15,23 @@ from procwire.config import load
 from procwire.errors import InputDamaged
 from procwire.output.eve import Source
 from procwire.output.printable import printable
+from procwire.pipeline import MOST_WORKERS, alerts_of, default_workers
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--continuous", is_flag=True, help="The files follow each other: one analysis.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MOST_WORKERS),
+    default=default_workers,
+    help="Processor cores to use; as many as there are, up to 2, by default.",
+)
 @analysis_options
 def read(
     files: tuple[Path, ...],
     continuous: bool,
+    workers: int,
     output: Path | None,
     form: str,
     fail_on: str,
@@ -45,7 +53,7 @@ def read(
             if number and not continuous:
                 analysis = Analysis(settings)
             try:
-                _read(path, analysis, results)
+                _read(path, analysis, results, workers)
             except InputDamaged as problem:
                 damage.append(problem)
                 click.echo(f"procwire: {printable(str(problem))}", err=True)
@@ -59,11 +67,10 @@ def read(
     return FINDINGS if results.found else 0
 
 
-def _read(path: Path, analysis: Analysis, results: Results) -> None:
+def _read(path: Path, analysis: Analysis, results: Results, workers: int) -> None:
     source = Source(pcap_filename=str(path))
     with Progress(path) as progress:
-        for batch in read_capture(path):
-            alerts = analysis.packets(batch)
+        for batch, alerts in alerts_of(analysis, read_capture(path), workers):
             if alerts:
                 # Both may go to the same terminal.
                 progress.erase()

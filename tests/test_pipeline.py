@@ -1,0 +1,62 @@
+"""Two workers: the same alerts in the same order, and no thread left behind however it ends."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+
+import pytest
+from procwire import examples
+from procwire.analysis import Analysis
+from procwire.capture.open import read_capture
+from procwire.config import Settings
+from procwire.errors import InputDamaged
+from procwire.pipeline import alerts_of
+from procwire.rules import packet_rules
+
+
+@pytest.fixture(scope="module")
+def capture(tmp_path_factory):
+    """A packet that breaks each rule, three times over."""
+    frames = [examples.frame(rule.layers[0], rule.fires_on[0]) for rule in packet_rules()]
+    path = tmp_path_factory.mktemp("pipeline") / "broken.pcap"
+    path.write_bytes(examples.capture(3 * frames))
+    return path
+
+
+def run(capture, workers, size):
+    analysis = Analysis(Settings())
+    told = [alerts for _, alerts in alerts_of(analysis, read_capture(capture, size), workers)]
+    return [*itertools.chain(*told), *analysis.finish()], analysis.counters()
+
+
+@pytest.mark.parametrize("size", [7, 100, 65536])
+def test_workers_and_batches_change_nothing(capture, size):
+    wanted = run(capture, 1, 65536)
+    assert len(wanted[0]) > len(packet_rules()) // 2
+    assert run(capture, 1, size) == wanted
+    assert run(capture, 2, size) == wanted
+
+
+def test_workers_change_nothing_in_the_recordings(corpus):
+    for name in ("1kxun.pcap", "dns_fragmented.pcap", "ethereum.pcap"):
+        assert run(corpus / "traffic" / name, 2, 64) == run(corpus / "traffic" / name, 1, 65536)
+
+
+def test_damage_comes_behind_the_alerts_before_it(capture, tmp_path):
+    cut = tmp_path / "cut.pcap"
+    cut.write_bytes(capture.read_bytes()[:-1])
+    for workers in (1, 2):
+        batches = 0
+        with pytest.raises(InputDamaged):
+            for _ in alerts_of(Analysis(Settings()), read_capture(cut, 10), workers):
+                batches += 1
+        assert batches == -(-(3 * len(packet_rules()) - 1) // 10)
+
+
+def test_who_stops_early_leaves_no_thread(capture):
+    before = threading.active_count()
+    pairs = alerts_of(Analysis(Settings()), read_capture(capture, 1), 2)
+    next(pairs)
+    pairs.close()
+    assert threading.active_count() == before
