@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from procwire.alert import Alert
 from procwire.capture.batch import PacketBatch

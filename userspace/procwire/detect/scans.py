@@ -7,6 +7,7 @@ that a resolver's answered queries do not hide its owner's scan; judges.py says 
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from operator import attrgetter
 
 import numpy as np
@@ -39,13 +40,14 @@ class Scans:
         connections: record.CONNECTION (n,), in event time.
         """
         found = self._walk.update(connections) + self._coverage.update(connections)
-        kinds = connections["kind"]
-        present = np.bincount(kinds, minlength=len(Attempt)) > 0
-        # Connections also where there are none: the first batch has to compile all kernels.
-        present[Attempt.CONNECT] = True
-        for kind in map(Attempt, np.flatnonzero(present).tolist()):
-            part = connections[kinds == kind]
-            found += self._judges.update(self._fanout(kind).update(part), kind)
+        # One copy, of which each kind is a slice.
+        by_kind = connections[np.argsort(connections["kind"], kind="stable")]
+        ends = np.cumsum(np.bincount(connections["kind"], minlength=len(Attempt))).tolist()
+        for kind, (start, end) in zip(Attempt, pairwise([0, *ends]), strict=True):
+            # Connections also where there are none: the first batch has to compile all kernels.
+            if start < end or kind is Attempt.CONNECT:
+                rows = self._fanout(kind).update(by_kind[start:end])
+                found += self._judges.update(rows, kind)
         return sorted(found, key=attrgetter("time"))
 
     def totals(self) -> list[Observation]:

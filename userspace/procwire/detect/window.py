@@ -34,6 +34,8 @@ _SAMPLES = SAMPLE_TARGETS
 _SAMPLED_WINDOW = 1
 _PROBES = 8
 _REGISTERS = np.uint64(REGISTERS)
+# No time lies in a window that begins then.
+_NEVER = -(2**62)
 
 _WIRE = int(Origin.WIRE)
 _PENDING, _SENT, _ABORTED = int(Outcome.PENDING), int(Outcome.SENT), int(Outcome.ABORTED)
@@ -70,7 +72,7 @@ def _subject(state: State, row: _Record) -> _Whole:
     state.levels[best] = 0
     for window in range(_WINDOWS):
         for bucket in range(BUCKETS):
-            _reset(state, best, window, bucket, 0)
+            _reset(state, best, window, bucket, _NEVER)
     for place in range(_SAMPLES):
         sample = state.samples[best, place]
         sample.hi = sample.lo = sample.port = sample.protocol = 0
@@ -143,8 +145,9 @@ def _roll(state: State, slot: _Whole, time: int) -> None:
     for window in range(_WINDOWS):
         length = state.windows[window]
         for bucket in range(BUCKETS):
-            start = time - (time + bucket * (length // 2)) % length
-            if state.buckets[slot, window, bucket].start != start:
+            if not 0 <= time - state.buckets[slot, window, bucket].start < length:
+                # Only now: such a division costs as much as entering an attempt.
+                start = time - (time + bucket * (length // 2)) % length
                 _reset(state, slot, window, bucket, start)
 
 
@@ -301,11 +304,10 @@ def _turn(state: State, slot: _Whole, time: int, reports: Reports, at: int) -> i
     written = 0
     for window in range(_WINDOWS):
         older, length = _older(state, slot, window), state.windows[window]
-        start = time - (time + older * (length // 2)) % length
         reported = False
         for measure in range(_MEASURES):
             reported |= state.levels[slot, window, measure] > 0
-        if reported and state.buckets[slot, window, older].start != start:
+        if reported and not 0 <= time - state.buckets[slot, window, older].start < length:
             _report(state, slot, time, reports, at + written, _last_figures(state, slot, window))
             written += 1
     return written
