@@ -31,6 +31,7 @@ SURICATA_CHANGES = (
     "stats.enabled=no",
     *(f"app-layer.protocols.{name}.enabled=yes" for name in ("modbus", "dnp3", "enip")),
 )
+TWO_CORES = "  two cores"
 REFUSED_RULE = "error parsing signature"
 
 
@@ -80,12 +81,18 @@ class Contestant:
         one, ten = sorted(self.runs)[-2:]
         return (self.cpu(ten) - self.cpu(one)) * 1e9 / (ten - one)
 
+    def elapsed(self, packets: int) -> float:
+        """Median elapsed seconds for that many packets."""
+        return median(run.elapsed for run in self.runs[packets])
+
 
 def contestants(folder: Path) -> list[Contestant]:
     """procwire first: the others are compared with it."""
     procwire = Path(sys.executable).with_name("procwire")
+    read = [str(procwire), "read", "{capture}", "-o", "/dev/null", "--workers"]
     found = [
-        Contestant("procwire", [str(procwire), "read", "{capture}", "-o", "/dev/null"], 3),
+        Contestant("procwire", [*read, "1"], 3),
+        Contestant(TWO_CORES, [*read, "2"], 3),
         Contestant("tcpdump -w", ["tcpdump", "-r", "{capture}", "-w", "/dev/null"], 3),
         suricata(folder),
         Contestant("tshark -n", ["tshark", "-n", "-r", "{capture}"], 1, tenth=True),
@@ -164,8 +171,14 @@ def report(runners: list[Contestant]) -> None:
         )
     print(f"\n{first.name:<12}{'packets':>12}{'CPU s':>9}{'elapsed s':>12}{'peak MB':>10}")
     for size, runs in sorted(first.runs.items()):
-        elapsed, peak = median(run.elapsed for run in runs), max(run.peak_mb for run in runs)
-        print(f"{'':<12}{size:>12,}{first.cpu(size):>9.2f}{elapsed:>12.2f}{peak:>10.0f}")
+        peak = max(run.peak_mb for run in runs)
+        print(
+            f"{'':<12}{size:>12,}{first.cpu(size):>9.2f}{first.elapsed(size):>12.2f}{peak:>10.0f}"
+        )
+    second = next(runner for runner in runners if runner.name == TWO_CORES)
+    one, ten = sorted(first.runs)[-2:]
+    gains = [runner.elapsed(ten) - runner.elapsed(one) for runner in (first, second)]
+    print(f"A second core: {gains[0] / gains[1]:.2f} x as fast by the clock, without start-up")
 
 
 if __name__ == "__main__":
