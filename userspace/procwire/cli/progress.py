@@ -34,7 +34,7 @@ class Progress:
         self._path = path
         self._bar: Any = None
         self._shown = sys.stderr.isatty()
-        self._size = plain_size(path) if self._shown else None
+        self._size: int | None = None
 
     def __enter__(self) -> Progress:
         return self
@@ -45,6 +45,9 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if kind is None and self._bar is not None and self._size is not None:
+            # Headers of files and blocks were not counted.
+            self._bar.update(self._size - self._bar.pos)
         self.erase()
 
     def erase(self) -> None:
@@ -57,11 +60,11 @@ class Progress:
         if not self._shown:
             return
         if self._bar is None:
+            self._size = plain_size(self._path)
             self._bar = self._begin(self._size)
         if self._size is None:
             self._bar.update(len(batch.start))
         else:
-            # Near enough: pcapng has larger headers.
             whole = int(batch.captured.sum(dtype=np.int64)) + PACKET_HEADER * len(batch.start)
             self._bar.update(whole)
 
