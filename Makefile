@@ -17,6 +17,7 @@ vm-test: setup-vm
 bench: setup-bench
 	$(PYTHON) -m pytest bench --benchmark-only
 	$(PYTHON) bench/side_by_side.py
+	$(PYTHON) bench/sensor_storm.py
 
 lint: setup-test
 	.venv/bin/ruff check .

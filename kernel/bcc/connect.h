@@ -114,12 +114,13 @@ int on_release(struct bpf_sock *context)
 int on_socket(struct bpf_sock *context)
 {
 	u32 pid = bpf_get_current_pid_tgid() >> 32;
-	struct known_process *process = processes.lookup(&pid);
+	struct known_process *process;
 	struct socket_event *event;
 
 	if (context->type != SOCK_RAW)
 		return 1;
 	count(COUNT_SOCKETS);
+	process = processes.lookup(&pid);
 	event = socket_ring.ringbuf_reserve(sizeof(struct socket_event));
 	if (!event) {
 		count(LOST_SOCKET_RING_FULL);

@@ -126,7 +126,8 @@ int on_error(struct tracepoint__sock__inet_sk_error_report *args)
 {
 	struct flow flow = {};
 
-	if (args->protocol != IPPROTO_TCP)
+	/* A disconnect reports that there is none. */
+	if (args->protocol != IPPROTO_TCP || args->error == 0)
 		return 0;
 	if (args->family == AF_INET) {
 		flow.lo = mapped(args->daddr);
