@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-
 from procwire.compiler import HEADLINE
 from procwire.detect.detector import Detector
 from procwire.rule import TIERS, Observed, Rule
@@ -28,10 +26,11 @@ def reference(checks: tuple[Rule | Observed, ...]) -> str:
             f"| [{check.id}](#{_anchor(check.id)}) | {check.sid} | {check.tier} | {check.severity}"
             f" | {check.title} | {check.reference} |"
         )
-    for file, group in groupby(rules, key=lambda rule: rule.predicate.__module__):
-        lines += ["", f"## {file.rpartition('.')[2]}"]
-        for rule in group:
-            lines += section(rule)
+    for family in dict.fromkeys(_family(rule) for rule in rules):
+        lines += ["", f"## {family}"]
+        for rule in rules:
+            if _family(rule) == family:
+                lines += section(rule)
     if observed:
         lines += ["", "## Seen over several packets"]
         for check in observed:
@@ -54,6 +53,10 @@ def section(check: Rule | Observed | Detector) -> list[str]:
     rationale = "" if isinstance(check, Detector) else " ".join(check.rationale.split())
     text = f"**{check.title}.** {rationale}".strip()
     return ["", f"### {check.id}", "", text, "", *[f"- {fact}" for fact in facts]]
+
+
+def _family(rule: Rule) -> str:
+    return rule.id.partition(".")[0]
 
 
 def _evidence(rule: Rule) -> list[str]:

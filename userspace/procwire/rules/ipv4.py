@@ -4,11 +4,7 @@ included; `outer` is the Ethernet frame, or empty."""
 from procwire.rule import rule
 from procwire.words import bits, captured, filled, header_sums, length, u8, u16, u32
 
-ROUTE_OPTIONS = (7, 131, 137)
 EXPERIMENTS = (253, 254)
-FOUR_BYTE_OPTIONS = (136, 148)  # stream identifier and router alert
-SECURITY_OPTIONS = (130, 133)
-SOURCE_ROUTES = (131, 137)
 ADDRESSES = "c000 0201 c633 6401"
 HEADER = f"4500 0014 0001 0000 40fd 0000 {ADDRESSES}"
 
@@ -99,145 +95,6 @@ def ipv4_total_shorter_than_header(p):
 def ipv4_version_wrong(p):
     """The first four bits of an IPv4 packet are 4."""
     return bits(u8(p, 0), 4, 4) != 4
-
-
-@rule(
-    id="ipv4.opt_malformed",
-    sid=9100105,
-    title="Malformed IPv4 option",
-    reference="RFC 791 3.1, Options; RFC 1108; RFC 2113; RFC 7126",
-    needs=21,
-    at=(20, 40),
-    suricata=("decoder.ipv4.opt_invalid_len", "decoder.ipv4.opt_malformed"),
-    fires_on=[
-        HEADER.replace("4500 0014", "4600 0018") + " 0700 0000",
-        HEADER.replace("4500 0014", "4600 0018") + " 8308 0400",
-        HEADER.replace("4500 0014", "4600 0018") + " 9403 0000",
-        HEADER.replace("4500 0014", "4600 0018") + " 8202 0000",
-        HEADER.replace("4500 0014", "4700 001c") + " 0707 03c0 0002 0100",
-    ],
-    silent_on=[
-        HEADER.replace("4500 0014", "4600 0018") + " 9404 0000",
-        HEADER.replace("4500 0014", "4700 001c") + " 0707 04c0 0002 0100",
-        HEADER.replace("4500 0014", "4600 0018") + " 0101 0100",
-        HEADER.replace("4500 0014", "4800 0020") + " 820b 0000 0000 0000 0000 0000",
-    ],
-)
-def ipv4_option_malformed(p):
-    """An option's length counts its type and length bytes and stays inside the header; stream
-    identifier and router alert have four bytes, security at least three, a route or time stamp
-    option a pointer behind its own three or four."""
-    end = bits(u8(p, 0), 0, 4) * 4
-    offset = 20
-    for _step in range(40):
-        if offset >= end or offset >= captured(p):
-            break
-        kind = u8(p, offset)
-        if kind == 0:
-            break
-        size = 1
-        if kind != 1:
-            if offset + 1 >= end:
-                return True
-            if offset + 1 >= captured(p):
-                break
-            size = u8(p, offset + 1)
-            if size < 2 or offset + size > end:
-                return True
-            if kind in FOUR_BYTE_OPTIONS and size != 4:
-                return True
-            if kind in SECURITY_OPTIONS and size < 3:
-                return True
-            pointer = u8(p, offset + 2)
-            if kind in ROUTE_OPTIONS and (size % 4 != 3 or pointer < 4):
-                return True
-            if kind == 68 and (size < 4 or pointer < 5):
-                return True
-        offset += size
-    return False
-
-
-@rule(
-    id="ipv4.source_route",
-    sid=9100106,
-    title="IPv4 source route",
-    reference="RFC 7126 4.3, 4.4",
-    needs=21,
-    at=(20, 40),
-    severity=2,
-    fires_on=[HEADER.replace("4500 0014", "4700 001c") + " 8307 04c0 0002 0100"],
-    silent_on=[HEADER.replace("4500 0014", "4700 001c") + " 0707 04c0 0002 0100"],
-)
-def ipv4_source_route(p):
-    """Loose and strict source routes choose a path around filters; routers drop them."""
-    end = bits(u8(p, 0), 0, 4) * 4
-    offset = 20
-    for _step in range(40):
-        if offset >= end or offset >= captured(p):
-            break
-        kind = u8(p, offset)
-        if kind in SOURCE_ROUTES:
-            return True
-        if kind == 0:
-            break
-        size = 1
-        if kind != 1:
-            size = u8(p, offset + 1)
-            if size < 2:
-                break
-        offset += size
-    return False
-
-
-@rule(
-    id="ipv4.frag_too_large",
-    sid=9100107,
-    title="IPv4 fragment reaches beyond 65535 bytes",
-    reference="RFC 791 3.2, Fragmentation",
-    needs=20,
-    at=(6, 2),
-    severity=2,
-    suricata=("decoder.ipv4.frag_pkt_too_large",),
-    zeek=("excessively_large_fragment",),
-    fires_on=[HEADER.replace("4500 0014 0001 0000", "4500 0022 0001 1fff") + " 0000" * 7],
-    silent_on=[HEADER.replace("0001 0000", "0001 1ffd"), HEADER],
-)
-def ipv4_fragment_beyond_largest_packet(p):
-    """Reassembled, the packet would overflow the 16-bit total length: the ping of death."""
-    offset = bits(u16(p, 6), 0, 13) * 8
-    return offset > 0 and offset + u16(p, 2) > 65535
-
-
-@rule(
-    id="ipv4.frag_tiny",
-    sid=9100108,
-    title="IPv4 fragment that splits the transport header",
-    reference="RFC 1858 3; RFC 3128",
-    needs=20,
-    at=(6, 2),
-    severity=2,
-    zeek=("excessively_small_fragment",),
-    fires_on=[
-        HEADER.replace("4500 0014 0001 0000 40fd", "4500 001c 0001 2000 4006") + " 0000" * 4,
-        HEADER.replace("4500 0014 0001 0000 40fd", "4500 001c 0001 0001 4006") + " 0000" * 4,
-    ],
-    silent_on=[
-        HEADER.replace("4500 0014 0001 0000 40fd", "4500 002c 0001 2000 4006") + " 0000" * 12,
-        HEADER.replace("0001 0000", "0001 2000"),
-    ],
-)
-def ipv4_fragment_splits_header(p):
-    """Filters look for ports and flags in the first fragment; no link's MTU is so small that they
-    could not fit."""
-    flags = u16(p, 6)
-    offset = bits(flags, 0, 13)
-    protocol = u8(p, 9)
-    size = u16(p, 2) - bits(u8(p, 0), 0, 4) * 4
-    if offset == 1:
-        return protocol == 6
-    if offset != 0 or bits(flags, 13, 1) == 0:
-        return False
-    return (protocol == 6 and size < 20) or (protocol == 17 and size < 8)
 
 
 @rule(
@@ -347,25 +204,6 @@ def ipv4_ttl_zero(p):
 def ipv4_carries_icmpv6(p):
     """ICMPv6 is part of IPv6 and its checksum covers an IPv6 header."""
     return u8(p, 9) == 58
-
-
-@rule(
-    id="ipv4.frag_df",
-    sid=9100114,
-    title="IPv4 fragment that says it must not be fragmented",
-    reference="RFC 791 3.1, Flags; RFC 6864 section 4",
-    needs=20,
-    at=(6, 2),
-    severity=4,
-    tier="C",
-    zeek=("fragment_with_DF",),
-    fires_on=[HEADER.replace("0001 0000", "0001 6000"), HEADER.replace("0001 0000", "0001 4001")],
-    silent_on=[HEADER.replace("0001 0000", "0001 4000"), HEADER.replace("0001 0000", "0001 2000")],
-)
-def ipv4_fragment_with_do_not_fragment(p):
-    """Some senders cut their own datagrams and forbid routers to cut them further."""
-    flags = u16(p, 6)
-    return bits(flags, 14, 1) == 1 and (bits(flags, 13, 1) == 1 or bits(flags, 0, 13) > 0)
 
 
 @rule(
