@@ -99,7 +99,9 @@ def _hooks() -> Check:
     except Unavailable as error:
         return Check("hooks", False, error.missing, error.remedy)
     found = f"all attached by {sensor.loader}, self-test passed ({seen} connections seen)"
-    return Check("hooks", True, "; not seen: ".join((found, *sensor.gaps)), "")
+    if sensor.gaps:
+        found += f"; not seen: {'; '.join(sensor.gaps)}"
+    return Check("hooks", True, found, "")
 
 
 def _bpf_jit() -> Check:
