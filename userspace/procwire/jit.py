@@ -7,6 +7,7 @@ since they were compiled.
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import json
@@ -76,7 +77,9 @@ def _drop_stale_cache() -> None:
                 compiled.unlink(missing_ok=True)
         stamp.parent.mkdir(exist_ok=True)
         stamp.write_text(json.dumps(now))
-    except PermissionError:
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
         # An installed package that this user may not write: its installer made the cache, from
         # these sources.
         return

@@ -1,0 +1,119 @@
+"""The systemd unit, and what a crash leaves behind: nothing may need a clean end to be detached."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from test_watch import PROCWIRE, ROOT, started
+
+UNIT = ROOT / "packaging" / "procwire.service"
+# systemd's own scale: 0 is a service without rights, 10 one with all of root's.
+EXPOSURE_LIMIT = 2.6
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to load eBPF programs")
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None,
+    reason="systemd-analyze is not installed (apt-get install systemd)",
+)
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Path:
+    """The unit with the path of this checkout's procwire."""
+    copy = tmp_path / UNIT.name
+    copy.write_text(UNIT.read_text().replace("/usr/local/bin/procwire", str(PROCWIRE)))
+    return copy
+
+
+def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["systemd-analyze", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@needs_systemd
+def test_systemd_accepts_every_line_of_the_unit(unit: Path) -> None:
+    done = analyze("verify", "--man=no", str(unit))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_systemd
+def test_the_service_is_confined(unit: Path) -> None:
+    threshold = f"--threshold={EXPOSURE_LIMIT * 10:.0f}"
+    done = analyze("security", "--offline=true", "--no-pager", threshold, str(unit))
+    if "unrecognized option" in done.stderr:
+        pytest.skip("this systemd-analyze judges no unit files (systemd 250 does)")
+    assert done.returncode == 0, done.stdout
+
+
+@needs_root
+@pytest.mark.live
+def test_the_capabilities_of_the_unit_are_enough_on_files_that_nobody_may_write() -> None:
+    service = configparser.ConfigParser(strict=False, interpolation=None)
+    service.optionxform = str  # type: ignore[assignment]
+    service.read(UNIT)
+    names = service["Service"]["AmbientCapabilities"].split()
+    assert names == service["Service"]["CapabilityBoundingSet"].split()
+    only = ",".join(["-all", *(f"+{name.removeprefix('CAP_').lower()}" for name in names)])
+    nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--no-new-privs"]
+    nobody += [f"--inh-caps={only}", f"--ambient-caps={only}", f"--bounding-set={only}"]
+    locked = 'mount -o remount,bind,ro / && exec "$@"'
+    command = ["unshare", "-m", "sh", "-c", locked, "sh", *nobody, str(PROCWIRE), "watch"]
+    watch = started(command, "watching")
+    watch.send_signal(signal.SIGTERM)
+    told, _ = watch.communicate(timeout=30)
+    assert watch.returncode in (0, 1)
+    assert json.loads(told.splitlines()[-1])["metadata"]["flowints"]["kernel.count_attempts"] >= 1
+
+
+def held(pid: int) -> dict[str, set[int]]:
+    """Ids of the eBPF programs, links and maps that the process has open, by kind."""
+    found: dict[str, set[int]] = {"prog": set(), "link": set(), "map": set()}
+    for descriptor in Path(f"/proc/{pid}/fdinfo").iterdir():
+        for line in descriptor.read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.endswith("_id") and name.removesuffix("_id") in found:
+                found[name.removesuffix("_id")].add(int(value))
+    return found
+
+
+def alive(own: dict[str, set[int]]) -> list[str]:
+    """Those of them that the kernel still has."""
+    return [
+        f"{kind} {number}"
+        for kind, numbers in own.items()
+        for number in sorted(numbers)
+        if subprocess.run(
+            ["bpftool", kind, "show", "id", str(number)], capture_output=True, check=False
+        ).returncode
+        == 0
+    ]
+
+
+@needs_root
+@pytest.mark.live
+@pytest.mark.skipif(
+    shutil.which("bpftool") is None, reason="bpftool is not installed (apt-get install bpftool)"
+)
+def test_a_crash_leaves_nothing_attached() -> None:
+    watch = started([str(PROCWIRE), "watch"], "watching")
+    try:
+        own = held(watch.pid)
+        assert all(own.values())
+        assert len(alive(own)) == sum(map(len, own.values()))
+    finally:
+        watch.kill()
+        watch.communicate(timeout=30)
+    # The kernel frees them once no processor can still run them.
+    deadline = time.monotonic() + 60
+    while alive(own) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert alive(own) == []
