@@ -35,11 +35,11 @@ _COUNTED_BY_PARTS = {
 
 
 class Judged(NamedTuple):
-    """A batch, what decoding made of it, and FINDING (n,) of what its packets break."""
+    """A batch, what decoding made of it, and FINDING (n,) by part of what each packet breaks."""
 
     batch: PacketBatch
     decoded: Decoded
-    findings: NDArray[np.void]
+    findings: tuple[NDArray[np.void], ...]
 
 
 class Analysis:
@@ -66,21 +66,21 @@ class Analysis:
         return self.conclude(self.judge(batch))
 
     def judge(self, batch: PacketBatch) -> Judged:
-        """The first half of packets(), for batches that are not empty."""
+        """The first half of packets(), for batches that are not empty: each packet by itself."""
         decoded, judged = self._examiner.packets(batch)
         self._stations.weigh(batch, judged)
         summed = self._verifier.update(batch, decoded)
-        findings = in_packet_order(judged, summed, self._observer.update(batch, decoded))
         self._layers.update(decoded.spans)
         self._skipped += decoded.skipped
         self._counts["packets"] += len(batch.start)
         self._counts["bytes"] += int(batch.length.sum(dtype=np.int64))
-        self._counts["findings"] += len(findings)
-        return Judged(batch, decoded, findings)
+        return Judged(batch, decoded, (judged, summed))
 
     def conclude(self, judged: Judged) -> list[Alert]:
-        """The second half, of batches in their order; it may run beside judge() of later ones."""
-        batch, decoded, findings = judged
+        """The second half: conversations and scans. It may run beside judge() of later batches."""
+        batch, decoded, single = judged
+        findings = in_packet_order(*single, self._observer.update(batch, decoded))
+        self._counts["findings"] += len(findings)
         scans = self._scans.update(self._contacts.update(batch, decoded))
         self.last_time = max(self.last_time, int(batch.time.max()))
         hits = Hits(findings, decoded.packets, batch.time)

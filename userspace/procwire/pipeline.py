@@ -1,5 +1,5 @@
-"""One capture on two cores: while batches are decoded and judged in a thread, the caller's thread
-turns those before into attempts, scans and alerts.
+"""One capture on two cores: while packets are decoded and judged one by one in a thread, the
+caller's thread turns those before into conversations, attempts, scans and alerts.
 
 Kernels release the interpreter's lock, so both run. Batches pass through a short queue in their
 order, and each stage has its own memory: alerts are those of one worker, byte for byte.
