@@ -60,3 +60,16 @@ def test_who_stops_early_leaves_no_thread(capture):
     next(pairs)
     pairs.close()
     assert threading.active_count() == before
+
+
+def test_who_stops_early_does_not_wait_for_a_silent_pipe(capture):
+    more = threading.Event()
+
+    def piped():
+        yield next(read_capture(capture, 1))
+        more.wait()
+
+    pairs = alerts_of(Analysis(Settings()), piped(), 2)
+    next(pairs)
+    pairs.close()
+    more.set()

@@ -20,6 +20,8 @@ from procwire.capture.batch import PacketBatch
 _AHEAD = 2
 # A kernel that ends waits so long, at most, for a thread that runs Python.
 _SWITCH_S = 0.0005
+# Who ends early does not wait longer for a thread that waits for a pipe.
+_PATIENCE_S = 1.0
 
 MOST_WORKERS = 2
 
@@ -65,4 +67,4 @@ def alerts_of(
         ended.set()
         while not judged.empty():
             judged.get_nowait()
-        thread.join()
+        thread.join(_PATIENCE_S)
