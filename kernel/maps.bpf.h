@@ -243,6 +243,7 @@ struct {
  * the first (VLAN, bond), within the same call. */
 struct passed {
 	__u64 packet;
+	__u64 socket;
 	__u64 device;
 };
 

@@ -38,6 +38,8 @@
 
 /* The transport header's first bytes; a neighbour solicitation is the longest that is looked into. */
 #define TRANSPORT_SIZE 24
+/* Of UDP and ICMP. */
+#define TRANSPORT_LEAST 8
 #define TCP_FLAGS 13
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -263,6 +265,7 @@ static __always_inline int read_packet(struct leaving *leaving, const struct sk_
 	__u32 end = packet->tail;
 	struct transport header = {};
 	union network above;
+	__u64 there;
 	int kind;
 
 	leaving->start = network;
@@ -281,12 +284,13 @@ static __always_inline int read_packet(struct leaving *leaving, const struct sk_
 		return NO_ATTEMPT;
 	}
 	/* What lies behind the linear part reads as zero. */
-	if (leaving->start + sizeof(header) <= end)
-		bpf_probe_read_kernel(&header, sizeof(header), head + leaving->start);
-	else if (leaving->start + 8 <= end)
-		bpf_probe_read_kernel(&header, 8, head + leaving->start);
-	else
+	there = (__u64)end - leaving->start;
+	VISIBLE(there);
+	if ((__s64)there < TRANSPORT_LEAST)
 		return NO_ATTEMPT;
+	if (there > sizeof(header))
+		there = sizeof(header);
+	bpf_probe_read_kernel(&header, there, head + leaving->start);
 	kind = transport_kind(leaving, &header);
 	return leaving->group ? NO_ATTEMPT : kind;
 }
@@ -349,8 +353,9 @@ static __always_inline struct packet_socket *packet_socket_of(const struct sock 
 	return bpf_map_lookup_elem(&packet_sockets, &socket);
 }
 
-/* Whether the packet was seen on the device above this one. */
-static __always_inline int is_on_its_way(const struct sk_buff *packet)
+/* Whether the packet was seen on the device above this one. Memory of packets is used again, but by
+ * one socket hardly for another device. */
+static __always_inline int is_on_its_way(const struct sk_buff *packet, const struct sock *sock)
 {
 	__u32 zero = 0;
 	struct passed *last = bpf_map_lookup_elem(&last_passed, &zero);
@@ -359,8 +364,10 @@ static __always_inline int is_on_its_way(const struct sk_buff *packet)
 
 	if (!last)
 		return 0;
-	on_its_way = last->packet == (__u64)packet && last->device != device;
+	on_its_way = last->packet == (__u64)packet && last->socket == (__u64)sock &&
+		     last->device != device;
 	last->packet = (__u64)packet;
+	last->socket = (__u64)sock;
 	last->device = device;
 	return on_its_way;
 }
@@ -386,7 +393,7 @@ static __always_inline void packet_leaves(const struct sk_buff *packet)
 	if (sock->__sk_common.skc_family == AF_PACKET) {
 		pid = current_pid();
 		/* Of no process: a kernel thread that sends what waited in a queue above. */
-		if (is_on_its_way(packet) || !pid)
+		if (is_on_its_way(packet, sock) || !pid)
 			return;
 		sender = packet_socket_of(sock, pid);
 		if (sender)
@@ -398,7 +405,7 @@ static __always_inline void packet_leaves(const struct sk_buff *packet)
 		return;
 	/* The kernel's own raw sockets (resets, ICMP errors) are not in the map. */
 	owner = bpf_map_lookup_elem(&raw_sockets, &socket);
-	if (!owner || is_on_its_way(packet))
+	if (!owner || is_on_its_way(packet, sock))
 		return;
 	count_packet(packet, owner->process.pid, owner);
 }

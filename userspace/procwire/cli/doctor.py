@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import textwrap
+
 import click
 import msgspec
 
 from procwire.errors import Unavailable
+from procwire.output.terminal import columns
 
 # (ok, required) -> word and colour.
 MARKS = {
@@ -19,7 +23,7 @@ MARKS = {
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
 def doctor(as_json: bool) -> int:
-    """Check privileges, kernel features and packages.
+    """Check privileges, kernel features and packages, and say what stays unseen.
 
     Exits with 4 if something is missing that `watch` needs. Example: sudo procwire doctor
     """
@@ -35,5 +39,11 @@ def doctor(as_json: bool) -> int:
             click.echo(f"{click.style(word, fg=colour)} {check.name:<{width}}  {check.found}")
             if not check.ok and check.remedy:
                 click.echo(f"     {'':<{width}}  -> {check.remedy}")
+        spots = [spot for check in results for spot in check.not_seen]
+        if spots:
+            click.echo("\nWhat the sensor does not see here:")
+        for spot in spots:
+            text = f"- {spot.name}: {spot.reason}."
+            click.echo(textwrap.fill(text, columns(sys.stdout), subsequent_indent="  "))
     missing = any(not check.ok and check.required for check in results)
     return Unavailable.exit_code if missing else 0

@@ -18,6 +18,7 @@ from procwire.errors import Unavailable
 from procwire.event import ABI_VERSION
 from procwire.sensor import bcc_loader
 from procwire.sensor.counters import Counter
+from procwire.sensor.coverage import BlindSpot, blind_spots
 from procwire.sensor.libbpf_loader import OBJECT, REBUILD
 from procwire.sensor.loader import Sensor
 from procwire.sensor.machine import (
@@ -37,13 +38,15 @@ _JIT = Path("/proc/sys/net/core/bpf_jit_enable")
 @dataclass(frozen=True)
 class Check:
     """One requirement. found: what is there, for people; remedy: the command that mends it, empty
-    where ok; required: whether `watch` cannot run without it."""
+    where ok; required: whether `watch` cannot run without it; not_seen: what stays unseen where it
+    is met."""
 
     name: str
     ok: bool
     found: str
     remedy: str
     required: bool = True
+    not_seen: tuple[BlindSpot, ...] = ()
 
 
 def checks() -> list[Check]:
@@ -98,10 +101,12 @@ def _hooks() -> Check:
             seen = sensor.counters()[Counter.COUNT_ATTEMPTS.label]
     except Unavailable as error:
         return Check("hooks", False, error.missing, error.remedy)
-    found = f"all attached by {sensor.loader}, self-test passed ({seen} connections seen)"
-    if sensor.gaps:
-        found += f"; not seen: {'; '.join(sensor.gaps)}"
-    return Check("hooks", True, found, "")
+    hooks = f"all but {', '.join(sensor.left_out)}" if sensor.left_out else "all"
+    found = f"{hooks} attached by {sensor.loader}, self-test passed ({seen} connections seen)"
+    gaps = tuple(
+        BlindSpot(gap, f"the programs of {sensor.loader} do not see it") for gap in sensor.gaps
+    )
+    return Check("hooks", True, found, "", not_seen=(*gaps, *blind_spots(sensor.left_out)))
 
 
 def _bpf_jit() -> Check:
