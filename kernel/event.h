@@ -234,7 +234,7 @@ enum sensor_counter {
 
 /* Settings, written into the programs' read-only data before load. A threshold of 0 is off.
  * probe_targets: hosts, pairs or failures at which windows of the kinds NULL to ACK are looked at.
- * detail_limit: how many connection events one process may send per shortest window; beyond it
+ * detail_limit: how many connection events one process may send per longest window; beyond it
  * connections are only counted. */
 struct fanout_settings {
 	__u64 window_ns[FANOUT_WINDOWS];

@@ -215,7 +215,7 @@ SUBPROGRAM void fanout_turn(struct fanout_state *state,
 
 		if (!state->turn_ns || bucket->start_ns != start) {
 			fanout_begin(bucket, state, start);
-			if (b == 0)
+			if (b == BUCKETS - 1)
 				state->details = 0;
 		}
 		turn_in = lesser(turn_in, length - age);
@@ -401,7 +401,7 @@ static __always_inline void fanout_inherit(struct fanout_state *state,
 			fanout_reach_sampled(state, settings, child, oldest + i, now);
 }
 
-/* Whether this process may send one more connection event in this shortest window. */
+/* Whether this process may send one more connection event in this longest window. */
 static __always_inline int fanout_detail(struct fanout_state *state, __u32 limit)
 {
 	if (state->details >= limit)

@@ -270,14 +270,15 @@ def test_a_machine_booted_seconds_ago_counts_like_any(window):
         assert kernel.figures(index).attempts == 30
 
 
-def test_details_are_limited_per_shortest_window(window):
+def test_details_are_limited_per_longest_window(window):
     kernel = KernelFanOut(window, detail_limit=4)
 
     def allowed(time):
         return kernel.lib.probe_detail(kernel.state, kernel.settings, time)
 
     assert [allowed(SECOND) for _ in range(6)] == [1, 1, 1, 1, 0, 0]
-    assert allowed(11 * SECOND) == 1
+    assert allowed(290 * SECOND) == 0
+    assert allowed(301 * SECOND) == 1
 
 
 @pytest.mark.parametrize("direction", [1, -1])

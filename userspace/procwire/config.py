@@ -64,8 +64,8 @@ class FanOutSettings(_Section):
         Capacity, Field(description="source addresses counted at a time, 7 kB each")
     ] = 8192
     detail_limit: Annotated[
-        Threshold, Field(description="connection events of one process per shortest window")
-    ] = 8
+        Threshold, Field(description="connection events of one process per longest window")
+    ] = 16
 
     @field_validator("windows_s")
     @classmethod

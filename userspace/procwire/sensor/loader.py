@@ -59,7 +59,7 @@ class SensorSettings:
 
     window_ns: lengths of the windows; thresholds: distinct hosts, distinct host:port pairs, failed
     attempts, attempts in unbroken order, targets of TCP segments without SYN; 0 is off.
-    detail_limit: connection events that one process may send per shortest window.
+    detail_limit: connection events that one process may send per longest window.
     """
 
     window_ns: tuple[int, int, int] = (10_000_000_000, 60_000_000_000, 600_000_000_000)
