@@ -7,14 +7,16 @@ from procwire.rules.http1 import CAPITALS, REQUEST, RESPONSE, text
 from procwire.words import captured, find, folded, span, u8, u32
 
 TAB, LF, CR, SP, COLON = 9, 10, 13, 32, 58
-ZERO, NINE, ONE = 48, 57, 49
+QUOTE, ZERO, NINE, ONE = 34, 48, 57, 49
 SPACES = (SP, TAB)
 BLANKS = (SP, TAB, CR)
+BEFORE_VALUE = (SP, TAB, CR, COLON)
 BEFORE_SIZE = (SP, TAB, CR, LF, 11, 12)
 MOST_FIELDS = 100
 MOST_SPACES = 16
 MOST_DIGITS = 20
 MOST_CHUNKS = 64
+MOST_QUOTES = 16
 SLASHED = folded(span(b"http/"), 0, 5)
 VERSION_1 = folded(span(b"http/1."), 0, 7)
 CONTENT_LENGTH = folded(span(b"content-length"), 0, 14)
@@ -215,12 +217,19 @@ def http_transfer_encoding_wrong(p):
         text(f"{CHUNKED_RESPONSE}5|hello!|0||"),
         text(f"{CHUNKED_RESPONSE}4|hello|0||"),
         text(f"{CHUNKED_RESPONSE}5|hello|X|"),
+        text(f'{CHUNKED_RESPONSE}5;a="b"c"|hello|0||'),
+        text("HTTP/1.1 200 OK|Transfer-Encoding\t: chunked||hello"),
+        text("HTTP/1.1 200 OK|Server: a\rTransfer-Encoding: chunked||hello"),
+        text("HTTP/1.1 200 OK|Transfer-Encoding: chunked\r ||hello"),
+        text("HTTP/1.1 200 OK|Server: a|\r\tTransfer-Encoding: chunked||hello"),
     ],
     silent_on=[
         REQUEST,
         RESPONSE,
         text(f"{CHUNKED_RESPONSE}5|hello|0||"),
         text(f"{CHUNKED_RESPONSE}5 ;a=b|hello|0||"),
+        text(f'{CHUNKED_RESPONSE}5;a="b"|hello|0||'),
+        text("HTTP/1.1 200 OK|X-Transfer-Encoding: chunked||hello"),
         text(f"{CHUNKED_RESPONSE} 5|hello|0x||"),
         text(f"{CHUNKED_RESPONSE}FFf|hello"),
         text(f"{CHUNKED_RESPONSE}ffffffffff"),
@@ -229,7 +238,8 @@ def http_transfer_encoding_wrong(p):
 )
 def http_chunk_wrong(p):
     """A size is hexadecimal, and that many bytes behind its line comes the next one. Blanks before
-    it, and whatever follows its digits, are let pass."""
+    it, and whatever follows its digits but a quotation left open, are let pass. The body is chunked
+    for whoever finds the field, also folded, behind a bare CR or with blanks before its colon."""
     end = find(p, 0, LF)
     request = folded(p, end - 9, 7) == VERSION_1 or folded(p, end - 8, 7) == VERSION_1
     if end == captured(p) or not request and folded(p, 0, 5) != SLASHED:
@@ -242,9 +252,19 @@ def http_chunk_wrong(p):
             return False
         if end == at or end == at + 1 and u8(p, at) == CR:
             break
-        if u8(p, at + 17) == COLON and folded(p, at, 17) == TRANSFER_ENCODING:
-            start = at + 18
-            if u8(p, start) == SP:
+        start = at
+        bare = find(p, at + 1, CR)
+        if bare < end - 1 and folded(p, bare + 1, 17) == TRANSFER_ENCODING:
+            start = bare
+        for _blank in range(MOST_SPACES):
+            if u8(p, start) not in BLANKS:
+                break
+            start += 1
+        if folded(p, start, 17) == TRANSFER_ENCODING:
+            start += 17
+            for _blank in range(MOST_SPACES):
+                if u8(p, start) not in BEFORE_VALUE:
+                    break
                 start += 1
             if folded(p, start, 7) == CHUNKED:
                 chunked += 1
@@ -273,6 +293,15 @@ def http_chunk_wrong(p):
             digits += 1
         end = find(p, at, LF)
         if digits == 0 and at < captured(p):
+            return True
+        quotes = 0
+        quote = find(p, at, QUOTE)
+        for _quote in range(MOST_QUOTES):
+            if end == captured(p) or quote > end:
+                break
+            quotes += 1
+            quote = find(p, quote + 1, QUOTE)
+        if quotes % 2 == 1:
             return True
         if end == captured(p) or digits == 9 or size == 0:
             break

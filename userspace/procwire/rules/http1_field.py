@@ -3,7 +3,7 @@ on; what lies in later segments is not judged.
 """
 
 from procwire.rule import rule
-from procwire.rules.http1 import REQUEST, RESPONSE, text
+from procwire.rules.http1 import HOST, REQUEST, RESPONSE, text
 from procwire.words import captured, find, folded, span, token_end, u8
 
 TAB, LF, CR, SP, COLON = 9, 10, 13, 32, 58
@@ -40,6 +40,7 @@ VERSION_1 = folded(span(b"http/1."), 0, 7)
         text("GET / HTTP/1.1|Host: a|Cookie: a\rTransfer-Encoding: chunked||"),
         text("HTTP/1.1 200 OK|Connection: close|\tTransfer-Encoding: chunked||"),
         text("HTTP/1.1 200 OK|: b||"),
+        text("GET /|Cookie|Host: a||"),
     ],
     silent_on=[
         REQUEST,
@@ -53,12 +54,24 @@ VERSION_1 = folded(span(b"http/1."), 0, 7)
 )
 def http_field_line_wrong(p):
     """Recipients differ in what they make of it, so a field hides from one and works at another. In
-    a response they join what is folded (RFC 9112 5.2), unless it reads as a field of its own."""
+    a response they join what is folded (RFC 9112 5.2), unless it reads as a field of its own. A
+    request without a version has fields all the same if Host is one of them."""
     end = find(p, 0, LF)
     request = folded(p, end - 9, 7) == VERSION_1 or folded(p, end - 8, 7) == VERSION_1
-    if end == captured(p) or not request and folded(p, 0, 5) != SLASHED:
+    response = folded(p, 0, 5) == SLASHED
+    if end == captured(p):
         return False
     at = end + 1
+    for _line in range(MOST_FIELDS):
+        if request or response:
+            break
+        end = find(p, at, LF)
+        if end == captured(p) or end == at or end == at + 1 and u8(p, at) == CR:
+            return False
+        if u8(p, at + 4) == COLON and folded(p, at, 4) == HOST:
+            request = True
+        at = end + 1
+    at = find(p, 0, LF) + 1
     for _line in range(MOST_FIELDS):
         end = find(p, at, LF)
         if end == captured(p) or end == at or end == at + 1 and u8(p, at) == CR:

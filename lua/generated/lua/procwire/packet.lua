@@ -1743,14 +1743,29 @@ do
 local http_field_line_wrong_BLANKS = { [32] = true, [9] = true, [13] = true }
 local http_field_line_wrong_FOLDS = { [32] = true, [9] = true, [13] = true, [0] = true }
 local function http_field_line_wrong(p, outer)
-  local after, at, end_, name_end, request
+  local after, at, end_, name_end, request, response
   if #p < 16 then return false end
   end_ = find(p, 0, 10)
   request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
-  if ((end_ == captured(p)) or ((not request) and (folded(p, 0, 5) ~= 407131843))) then
+  response = (folded(p, 0, 5) == 407131843)
+  if (end_ == captured(p)) then
     do return false end
   end
   at = (end_ + 1)
+  for _line = 0, 99, 1 do
+    if (request or response) then
+      do break end
+    end
+    end_ = find(p, at, 10)
+    if ((end_ == captured(p)) or (end_ == at) or ((end_ == (at + 1)) and (u8(p, at) == 13))) then
+      do return false end
+    end
+    if ((u8(p, (at + 4)) == 58) and (folded(p, at, 4) == 1772718782)) then
+      request = true
+    end
+    at = (end_ + 1)
+  end
+  at = (find(p, 0, 10) + 1)
   for _line = 0, 99, 1 do
     end_ = find(p, at, 10)
     if ((end_ == captured(p)) or (end_ == at) or ((end_ == (at + 1)) and (u8(p, at) == 13))) then
@@ -1928,8 +1943,10 @@ end
 do
 -- http.chunk_bad: HTTP chunk without a size, or whose size does not lead to the next one (RFC 9112 7.1)
 local http_chunk_wrong_BEFORE_SIZE = { [32] = true, [9] = true, [13] = true, [10] = true, [11] = true, [12] = true }
+local http_chunk_wrong_BEFORE_VALUE = { [32] = true, [9] = true, [13] = true, [58] = true }
+local http_chunk_wrong_BLANKS = { [32] = true, [9] = true, [13] = true }
 local function http_chunk_wrong(p, outer)
-  local at, chunked, digits, end_, request, size, start, value
+  local at, bare, chunked, digits, end_, quote, quotes, request, size, start, value
   if #p < 16 then return false end
   end_ = find(p, 0, 10)
   request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
@@ -1946,9 +1963,23 @@ local function http_chunk_wrong(p, outer)
     if ((end_ == at) or ((end_ == (at + 1)) and (u8(p, at) == 13))) then
       do break end
     end
-    if ((u8(p, (at + 17)) == 58) and (folded(p, at, 17) == 2110039871)) then
-      start = (at + 18)
-      if (u8(p, start) == 32) then
+    start = at
+    bare = find(p, (at + 1), 13)
+    if ((bare < (end_ - 1)) and (folded(p, (bare + 1), 17) == 2110039871)) then
+      start = bare
+    end
+    for _blank = 0, 15, 1 do
+      if (http_chunk_wrong_BLANKS[u8(p, start)] == nil) then
+        do break end
+      end
+      start = start + 1
+    end
+    if (folded(p, start, 17) == 2110039871) then
+      start = start + 17
+      for _blank = 0, 15, 1 do
+        if (http_chunk_wrong_BEFORE_VALUE[u8(p, start)] == nil) then
+          do break end
+        end
         start = start + 1
       end
       if (folded(p, start, 7) == 488913554) then
@@ -1990,6 +2021,18 @@ local function http_chunk_wrong(p, outer)
     end
     end_ = find(p, at, 10)
     if ((digits == 0) and (at < captured(p))) then
+      do return true end
+    end
+    quotes = 0
+    quote = find(p, at, 34)
+    for _quote = 0, 15, 1 do
+      if ((end_ == captured(p)) or (quote > end_)) then
+        do break end
+      end
+      quotes = quotes + 1
+      quote = find(p, (quote + 1), 34)
+    end
+    if ((quotes % 2) == 1) then
       do return true end
     end
     if ((end_ == captured(p)) or (digits == 9) or (size == 0)) then
@@ -2087,6 +2130,13 @@ local function tls_handshake_inconsistent(p, outer)
   end
   at = end_
   for _message = 0, 7, 1 do
+    if (at == record_end) then
+      if ((u8(p, at) ~= 22) or (u8(p, (at + 1)) ~= 3)) then
+        do return false end
+      end
+      record_end = ((at + 5) + u16(p, (at + 3)))
+      at = at + 5
+    end
     if (((at + 4) > record_end) or ((at + 4) > captured(p))) then
       do return false end
     end
