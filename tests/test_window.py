@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from cffi import FFI
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from naive_fanout import NaiveFanOut, estimate, host_hash, pair_hash
 from procwire.event import SAMPLE_TARGETS, Measure, Outcome
@@ -148,8 +148,18 @@ steps = st.lists(
 )
 
 
+# A reported figure falls below its threshold with a bucket's turn, and rises again. What is
+# aborted changes no figure, but lets a second report of the same moment be made.
+FALLS_AND_RISES = [
+    *((pause * SECOND, Outcome.REFUSED) for pause in (0, 0, 31, 0)),
+    (0, Outcome.ABORTED),
+    *((pause * SECOND, Outcome.REFUSED) for pause in (31, 0)),
+]
+
+
 @settings(max_examples=60, deadline=None)
 @given(start=st.integers(1, 700 * SECOND) | st.just(10**18), steps=steps)
+@example(start=10**18, steps=FALLS_AND_RISES)
 def test_equals_the_oracle_step_by_step(window, start, steps):
     thresholds = (3, 5, 4, 3)
     kernel = KernelFanOut(window, thresholds=thresholds)
