@@ -5,11 +5,11 @@ from __future__ import annotations
 import struct
 from random import Random
 
-LINKS = (0, 1, 9, 12, 101, 108, 113, 228, 229, 276)
+LINKS = (0, 1, 9, 12, 50, 101, 104, 108, 113, 228, 229, 276)
 ETHERTYPES = (0x8847, 0x8863, 0x0026, 0x0005)
 TAGS = (0x8100, 0x88A8, 0x9100)
 EXTENSIONS = (0, 43, 44, 51, 60, 135, 139, 140)
-OTHER_PROTOCOLS = (50, 59, 47, 132)
+OTHER_PROTOCOLS = (50, 59, 47, 132, 2)
 APPLICATION_PORTS = (53, 5353, 123, 67, 68, 161, 162, 20000, 502)
 
 
@@ -33,9 +33,9 @@ def link_header(source: Random, link: int, ethertype: int) -> bytes:
     if link in (0, 108):
         families = {0x0800: 2, 0x86DD: source.choice((10, 23, 24, 28, 30))}
         return struct.pack(source.choice("<>") + "I", families.get(ethertype, 7))
-    if link == 9 and source.random() < 0.2:
+    if link == 104 or (link in (9, 50) and source.random() < 0.2):
         return source.choice((b"\x0f\0", b"\x8f\0")) + struct.pack(">H", ethertype)
-    if link == 9:
+    if link in (9, 50):
         protocol = {0x0800: 0x0021, 0x86DD: 0x0057}.get(ethertype, 0x8021)
         packed = struct.pack(">H", protocol)
         compressed = protocol < 256 and source.random() < 0.5

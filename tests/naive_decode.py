@@ -12,7 +12,7 @@ from procwire.decode.columns import Packets
 
 ETHERNET, VLAN, ARP, IPV4, ICMP4, IPV6, ICMP6, TCP, UDP = range(1, 10)
 MALFORMED = 16
-GRE, INNER_IP_MALFORMED = 32, 35
+GRE, SCTP, IGMP, INNER_IP_MALFORMED = 32, 33, 34, 35
 EXTENSIONS = {0, 43, 44, 51, 60, 135, 139, 140}
 FIXED_LINKS = {228: 0x0800, 229: 0x86DD}
 PPP_ETHERTYPES = {0x0021: 0x0800, 0x0057: 0x86DD}
@@ -140,9 +140,9 @@ def read_other_link(packet: Packet, link: int) -> tuple[int, int]:
             packet.read(0, 1)
         first = packet.data[0] >> 4 if packet.data else 4
         return FIXED_LINKS.get(link, 0x86DD if first == 6 else 0x0800), 0
-    if link == 9:
+    if link in (9, 50):
         return read_ppp(packet)
-    size = {113: 16, 276: 20, 0: 4, 108: 4}[link]
+    size = {113: 16, 276: 20, 0: 4, 108: 4, 104: 4}[link]
     if packet.length < size:
         raise Skip("truncated link header")
     header = packet.read(0, size)
@@ -150,6 +150,8 @@ def read_other_link(packet: Packet, link: int) -> tuple[int, int]:
         return int.from_bytes(header[14:], "big"), size
     if link == 276:
         return int.from_bytes(header[:2], "big"), size
+    if link == 104:
+        return int.from_bytes(header[2:], "big"), size
     family = int.from_bytes(header, "little")
     if family > 0xFFFF:
         family = int.from_bytes(header, "big")
@@ -283,6 +285,9 @@ def decode_transport(packet: Packet, start: int, end: int, own: int) -> None:
         (IPV6, 6): (TCP, 20),
         (IPV6, 17): (UDP, 8),
         (IPV6, 58): (ICMP6, 8),
+        (IPV4, 132): (SCTP, 12),
+        (IPV6, 132): (SCTP, 12),
+        (IPV4, 2): (IGMP, 8),
     }
     protocol = packet.fields["protocol"]
     if protocol in (4, 41):
@@ -295,11 +300,11 @@ def decode_transport(packet: Packet, start: int, end: int, own: int) -> None:
         raise Skip("IP protocol not decoded")
     layer, fixed = kind
     span = packet.span(layer, start, end, own)
-    port_size = 2 if layer in (TCP, UDP) else 1
+    port_size = 2 if layer in (TCP, UDP, SCTP) else 1
     packet.fill("src_port", start, port_size, end)
     packet.fill("dst_port", start + port_size, port_size, end)
     if end - start < fixed:
-        packet.spans[span][0] += MALFORMED
+        packet.spans[span][0] += 0 if layer in (SCTP, IGMP) else MALFORMED
         return
     header = packet.read(start, fixed)
     payload = end - start - fixed

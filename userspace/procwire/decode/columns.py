@@ -19,10 +19,11 @@ class Packets(NamedTuple):
     network: uint8, layers.IPV4, IPV6, ARP or 0; protocol: uint8, IP protocol after extension
     headers; src_hi, src_lo, dst_hi, dst_lo: uint64, addresses as big-endian halves, IPv4 mapped
     (::ffff:a.b.c.d), for ARP the sender and target protocol addresses; src_port, dst_port: uint16
-    (ICMP: type and code); transport: uint8, layers.TCP, UDP, ICMP4, ICMP6 where that header is
-    present and intact, else 0; tcp_flags: uint8; ttl: uint8; fragment: uint8, 1 for any fragment of
-    a larger datagram (examine.py gives the one that completes it the datagram's row); payload:
-    int32, bytes of transport payload on the wire; seq, ack: uint32.
+    (ICMP: type and code; IGMP: type and maximum response time); transport: uint8, layers.TCP, UDP,
+    ICMP4, ICMP6, SCTP, IGMP where that header is present and intact, else 0; tcp_flags: uint8; ttl:
+    uint8; fragment: uint8, 1 for any fragment of a larger datagram (examine.py gives the one that
+    completes it the datagram's row); payload: int32, bytes of transport payload on the wire; seq,
+    ack: uint32.
     """
 
     network: NDArray[np.uint8]

@@ -45,7 +45,9 @@ def link_header_size(data: NDArray[np.uint8], frame: Extent, link: int) -> int:
         return _SLL2_HEADER
     if link == links.NULL or link == links.LOOP:
         return _FAMILY_HEADER
-    if link == links.PPP:
+    if link == links.CISCO_HDLC:
+        return _CISCO_HEADER
+    if link == links.PPP or link == links.PPP_HDLC:
         if _is_cisco(data, frame):
             return _CISCO_HEADER
         return _ppp_protocol(data, frame) + _ppp_protocol_size(data, frame)
@@ -63,7 +65,9 @@ def link_ethertype(data: NDArray[np.uint8], frame: Extent, link: int) -> int:
         return u16(data, frame.start + _SLL2_TYPE, True)
     if link == links.NULL or link == links.LOOP:
         return _family_ethertype(data, frame)
-    if link == links.PPP:
+    if link == links.CISCO_HDLC:
+        return u16(data, frame.start + _CISCO_TYPE, True)
+    if link == links.PPP or link == links.PPP_HDLC:
         return _ppp_ethertype(data, frame)
     if link == links.IPV4:
         return ETHERTYPE_IPV4

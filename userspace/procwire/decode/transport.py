@@ -1,5 +1,5 @@
-"""Decodes TCP, UDP and ICMP headers. Sizes are judged by what was on the wire; bytes that were not
-captured are not read.
+"""Decodes TCP, UDP, SCTP, ICMP and IGMP headers. Sizes are judged by what was on the wire;
+bytes that were not captured are not read.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from procwire.decode.tunnel import decode_gre, enter_udp_tunnel
 from procwire.jit import fused
 
 _PROTOCOL_ICMP4, _PROTOCOL_TCP, _PROTOCOL_UDP, _PROTOCOL_ICMP6 = 1, 6, 17, 58
+_PROTOCOL_IGMP, _PROTOCOL_SCTP = 2, 132
 # RFC 2003, RFC 4213 and RFC 2473, RFC 2784.
 _PROTOCOL_IPV4, _PROTOCOL_IPV6, _PROTOCOL_GRE = 4, 41, 47
 
@@ -33,6 +34,9 @@ _TCP_HEADER = 20
 _UDP_HEADER = 8
 _ICMP4_HEADER = 8
 _ICMP6_HEADER = 8
+# RFC 9260 section 3.1, RFC 2236 section 2.
+_SCTP_HEADER = 12
+_IGMP_HEADER = 8
 
 
 @fused
@@ -58,6 +62,10 @@ def decode_transport(
     if protocol == _PROTOCOL_ICMP6 and not over_ipv4:
         span = emit(output, row, layers.ICMP6, segment, network)
         return _decode_icmp(data, segment, row, span, _ICMP6_HEADER, output)
+    if protocol == _PROTOCOL_SCTP:
+        return _decode_sctp(data, segment, row, network, output)
+    if protocol == _PROTOCOL_IGMP and over_ipv4:
+        return _decode_igmp(data, segment, row, network, output)
     return UNKNOWN_PROTOCOL
 
 
@@ -116,15 +124,50 @@ def _decode_ports(data: NDArray[np.uint8], segment: Extent, row: int, output: Ou
 
 
 @fused
+def _decode_sctp(
+    data: NDArray[np.uint8], segment: Extent, row: int, network: int, output: Output
+) -> int:
+    emit(output, row, layers.SCTP, segment, network)
+    _decode_ports(data, segment, row, output)
+    return _end_at(_SCTP_HEADER, layers.SCTP, segment, row, output)
+
+
+@fused
+def _decode_igmp(
+    data: NDArray[np.uint8], message: Extent, row: int, network: int, output: Output
+) -> int:
+    emit(output, row, layers.IGMP, message, network)
+    _decode_type(data, message, row, output)
+    return _end_at(_IGMP_HEADER, layers.IGMP, message, row, output)
+
+
+@fused
+def _end_at(header: int, layer: int, segment: Extent, row: int, output: Output) -> int:
+    """Decode no further than a header of `header` bytes, without a malformed twin of its layer."""
+    if segment.length < header:
+        return NOT_SKIPPED
+    if segment.captured < header:
+        return SNAPPED
+    output.packets.transport[row] = layer
+    output.packets.payload[row] = segment.length - header
+    return NOT_SKIPPED
+
+
+@fused
+def _decode_type(data: NDArray[np.uint8], message: Extent, row: int, output: Output) -> None:
+    if message.captured >= 1:
+        output.packets.src_port[row] = u8(data, message.start)
+    if message.captured >= 2:
+        output.packets.dst_port[row] = u8(data, message.start + 1)
+
+
+@fused
 def _decode_icmp(
     data: NDArray[np.uint8], message: Extent, row: int, span: int, header: int, output: Output
 ) -> int:
     """Decode either ICMP: `header` bytes come before what their payload column counts."""
     packets = output.packets
-    if message.captured >= 1:
-        packets.src_port[row] = u8(data, message.start)
-    if message.captured >= 2:
-        packets.dst_port[row] = u8(data, message.start + 1)
+    _decode_type(data, message, row, output)
     if message.length < header:
         return malformed(output, span)
     if message.captured < header:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     # Importing it loads numba, which the watch over processes does without.
     from procwire.decode.columns import Packets
 
-_WITH_PORTS = frozenset((layers.TCP, layers.UDP, layers.ICMP4, layers.ICMP6))
+_WITH_PORTS = frozenset((layers.TCP, layers.UDP, layers.ICMP4, layers.ICMP6, layers.SCTP))
 _KEY = 6
 
 
