@@ -62,7 +62,7 @@ class FanOutSettings(_Section):
     ] = 20
     subjects: Annotated[
         Capacity, Field(description="source addresses counted at a time, 7 kB each")
-    ] = 8192
+    ] = 6144
     detail_limit: Annotated[
         Threshold, Field(description="connection events of one process per longest window")
     ] = 16
