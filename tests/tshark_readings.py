@@ -30,6 +30,7 @@ TSHARK_TRANSPORTS = {
     "sctp": {"src_port": "sctp.srcport", "dst_port": "sctp.dstport"},
     "igmp": {"src_port": "igmp.type", "dst_port": "igmp.max_resp"},
 }
+TSHARK_TAGS = {"vlan": {"id": "vlan.id"}, "ieee8021ad": {"id": "ieee8021ad.id"}}
 # Extension headers name what follows them.
 TSHARK_NEXT = {
     "ipv6.hopopts": "ipv6.hopopts.nxt",
@@ -56,7 +57,7 @@ TSHARK_OTHERS = (
     "frame.protocols",
     "eth.src",
     "eth.dst",
-    "vlan.id",
+    *(name for tag in TSHARK_TAGS.values() for name in tag.values()),
     *(name for marks in FRAGMENT_MARKS.values() for name in marks.values()),
     "_ws.malformed",
 )
@@ -109,7 +110,13 @@ def tshark_reading(row: Row) -> Reading:
     found, ended = tshark_layers(row)
     headers = found.count("eth")
     macs = tuple(zip(row["eth.src"][:headers], row["eth.dst"][:headers], strict=True))
-    vlans = tuple(int(number) for number in row["vlan.id"][: found.count("vlan")])
+    vlans = tuple(
+        int(value)
+        for place, name in enumerate(found)
+        for value in nth_values(
+            row, TSHARK_TAGS.get(name, {}), found[: place + 1].count(name)
+        ).values()
+    )
     networks = [place for place, name in enumerate(found) if name in TSHARK_NETWORKS]
     if not networks:
         return Reading(macs, vlans)
