@@ -140,6 +140,17 @@ def test_pcapng_with_every_packet_block_and_unknown_blocks(write) -> None:
         ]
 
 
+def test_options_behind_a_packet_are_no_part_of_it(write) -> None:
+    for order in "<>":
+        comment = option(1, b"a comment", order) + option(0, b"", order)
+        content = section(order) + interface(1, order)
+        for kind, fixed in ((6, "IIIII"), (2, "HHIIII")):
+            numbers = (0, 0, 0, 5, 5) if kind == 6 else (0, 7, 0, 0, 5, 5)
+            body = struct.pack(order + fixed, *numbers) + b"bytes" + bytes(3) + comment
+            content += block(kind, body, order)
+        assert read(write(content)) == [Frame(b"bytes", 0, 5)] * 2
+
+
 def test_sections_have_their_own_interfaces_and_byte_order(write) -> None:
     path = write(
         section("<")
@@ -229,6 +240,7 @@ def number(value: int) -> bytes:
         (PCAP[:23], 0, 23, "found a file of 23 bytes, expected a file header of 24"),
         (changed(PCAP, 4, b"\x02\0\x03\0"), 0, 4, "found pcap version 2.3, expected 2.4"),
         (pcap(FRAMES, link=105), 0, 20, "link type 105 (IEEE 802.11) is not decoded"),
+        (pcap([], link=127), 0, 20, "type 127 (IEEE 802.11 with radiotap header) is not decoded"),
         (pcap([], link=59999), 0, 20, "link type 59999 is not decoded"),
         (PCAP[: THIRD + 15], 2, THIRD, "found the last 15 bytes, expected a packet header of 16"),
         (PCAP[: THIRD + 20], 2, THIRD, "packet cut by the end of the file, 56 bytes short"),

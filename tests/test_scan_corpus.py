@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from procwire.capture.open import read_capture
 from procwire.config import Settings
 from procwire.decode.contacts import Contacts
@@ -13,14 +16,22 @@ from procwire.decode.frame import decode
 from procwire.detect.scans import Scans
 from procwire.errors import InputDamaged, UsageError
 
+Times = NDArray[np.int64]
 
-def observed(path: Path) -> dict[str, set[str]]:
-    """Names of the scans in a capture, by source address in hexadecimal."""
+
+def as_recorded(times: Times) -> Times:
+    return times
+
+
+def observed(path: Path, clock: Callable[[Times], Times] = as_recorded) -> dict[str, set[str]]:
+    """Names of the scans in a capture, by source address in hexadecimal; clock: what to make of its
+    time stamps."""
     settings = Settings()
     contacts, scans = Contacts(), Scans(settings)
     found = []
     try:
-        for batch in read_capture(path):
+        for recorded in read_capture(path):
+            batch = recorded._replace(time=clock(recorded.time))
             found += scans.update(contacts.update(batch, decode(batch)))
     except (InputDamaged, UsageError):
         # What came before the damage, or nothing of a link type that is not read.
@@ -44,6 +55,26 @@ def test_recorded_scans_are_named(corpus: Path, file: str, source: str, names: s
     found = observed(corpus / "process" / file)
     assert {address[-8:]: ids - {"scan.slow_trw"} or ids for address, ids in found.items()} == {
         source: names
+    }
+
+
+CLOCKS: dict[str, Callable[[Times], Times]] = {
+    "stands": np.zeros_like,
+    "runs backwards": lambda times: np.ascontiguousarray(times[::-1]),
+    "is before 1970": lambda times: times - 2 * 10**18,
+    # Several receive queues, each with its own.
+    "jitters": lambda times: times + np.random.default_rng(1).integers(-(10**7), 10**7, times.size),
+    "is set back by an hour": lambda times: (
+        times - np.where(np.arange(times.size) < times.size // 2, 0, 3600 * 10**9)
+    ),
+}
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_no_clock_hides_a_scan(corpus: Path, clock: str) -> None:
+    found = observed(corpus / "process" / "net" / "ndpi_synscan.pcap", CLOCKS[clock])
+    assert {address[-8:]: ids for address, ids in found.items()} == {
+        "ac100008": {"scan.port_vertical"}
     }
 
 
