@@ -60,8 +60,12 @@ def expected(batch: PacketBatch, decoded: Decoded) -> list[tuple[int, int, int, 
             if fires(rule, span(row), span(int(spans.outer[row]))):
                 packet, (offset, size) = int(spans.packet[row]), rule.at
                 home = int(spans.outer[row]) if rule.at_outer else row
-                size = max(0, min(size, int(spans.captured[home]) - offset))
+                present = int(spans.captured[home])
+                if offset >= present:
+                    offset, size = 0, present
+                size = min(size, present - offset)
                 offset += int(spans.start[home] - batch.start[packet])
+                offset = min(offset, int(batch.captured[packet]))
                 found.append((packet + batch.first, rules.index(rule), offset, size))
     return found
 
@@ -77,7 +81,26 @@ def check(batch: PacketBatch) -> int:
     decoded = decode(batch)
     findings = evaluate(batch, decoded)
     assert listed(findings) == expected(batch, decoded)
+    assert_evidence_is_captured(batch, findings)
     return len(findings)
+
+
+def assert_evidence_is_captured(batch: PacketBatch, findings: np.ndarray) -> None:
+    ends = findings["start"].astype(np.int64) + findings["size"]
+    assert (ends <= batch.captured[findings["row"]]).all()
+
+
+def test_evidence_that_was_not_captured_is_what_there_is_of_its_layer() -> None:
+    """The options of a DHCP message lie behind the end of one that is cut before them."""
+    message = bytes.fromhex("0101 0600 3903 f326" + "00" * 20 + "0200 0000 0001" + "00" * 201)
+    udp = bytes.fromhex("0044 0043") + (8 + len(message)).to_bytes(2) + b"\0\0" + message
+    ip = bytes.fromhex("4500") + (20 + len(udp)).to_bytes(2) + bytes.fromhex("0001 0000 4011 0000")
+    addresses = bytes.fromhex("c0000201 c0000202")
+    batch = batch_of([bytes.fromhex("0200 0000 0002 0200 0000 0001 0800") + ip + addresses + udp])
+    findings = evaluate(batch, decode(batch))
+    rules = all_rules()
+    named = {rules[int(row["rule"])].id: (row["start"], row["size"]) for row in findings}
+    assert named["dhcp.malformed"] == (14 + 20 + 8, len(message))
 
 
 def test_frames_made_of_the_examples() -> None:

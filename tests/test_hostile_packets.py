@@ -56,11 +56,13 @@ class Twice:
         self._one, self._other = Judge(), Judge()
         self.packets = 0
 
-    def judge(self, batch: PacketBatch) -> None:
+    def judge(self, batch: PacketBatch) -> list[NDArray]:
+        """All that is said of the packets."""
         said, said_again = self._one.says(batch), self._other.says(moved(batch))
         for column, again in zip(said, said_again, strict=True):
             np.testing.assert_array_equal(column, again)
         self.packets += len(batch.start)
+        return said
 
 
 def moved(batch: PacketBatch) -> PacketBatch:
@@ -127,7 +129,10 @@ def cut(batch: PacketBatch, on_the_wire: bool) -> Iterator[PacketBatch]:
 def test_every_packet_cut_at_every_offset(corpus: Path, on_the_wire: bool) -> None:
     twice = Twice()
     for cuts in cut(all_in_one(corpus / "wire"), on_the_wire):
-        twice.judge(cuts)
+        judged, observed = twice.judge(cuts)[-3:-1]
+        for findings in (judged, observed):
+            ends = findings["start"].astype(np.int64) + findings["size"]
+            assert (ends <= cuts.captured[findings["row"]]).all()
     assert twice.packets > 1_000_000
 
 

@@ -26,6 +26,7 @@ from procwire.words import Span
 _verdicts: Callable[..., None] = dispatch.verdicts
 _LAYERS = max(LAYER_NAMES) + 1
 _BITS = 63
+_LARGEST_EVIDENCE = np.iinfo(FINDING["size"]).max
 
 
 class StaleRules(UsageError):
@@ -57,7 +58,7 @@ def evaluate(batch: PacketBatch, decoded: Decoded) -> NDArray[np.void]:
     _verdicts(batch.data, spans, hits)
     findings = np.zeros(int(np.bitwise_count(hits).sum()), dtype=FINDING)
     if len(findings):
-        _list(hits, spans, batch.start, _TABLE, findings)
+        _list(hits, spans, (batch.start, batch.captured), _TABLE, findings)
         findings["packet"] = findings["row"] + batch.first
     return findings
 
@@ -100,10 +101,12 @@ def _in_array(span: Span) -> Span:
 def _list(
     hits: NDArray[np.int64],
     spans: Spans,
-    starts: NDArray[np.int64],
+    extents: tuple[NDArray[np.int64], NDArray[np.int32]],
     table: NDArray[np.int64],
     findings: NDArray[np.void],
 ) -> None:
+    """extents: where each packet starts and how much of it was captured."""
+    starts, captured = extents
     written = 0
     for span in range(hits.shape[0]):
         verdict = hits[span]
@@ -115,8 +118,14 @@ def _list(
                 home = spans.outer[span] if in_outer else span
                 findings[written].row = row
                 findings[written].rule = rule
-                findings[written].start = spans.start[home] - starts[row] + offset
-                findings[written].size = max(0, min(size, spans.captured[home] - offset))
+                present = spans.captured[home]
+                # Where the bytes that decide are missing, the evidence is what there is.
+                if offset >= present:
+                    offset, size = 0, present
+                # A layer of which nothing was captured begins behind the packet's end.
+                place = min(spans.start[home] - starts[row] + offset, captured[row])
+                findings[written].start = place
+                findings[written].size = min(size, present - offset, _LARGEST_EVIDENCE)
                 written += 1
             verdict >>= 1
             bit += 1
