@@ -63,12 +63,18 @@ def pointers(count: int) -> list[Packet]:
 
 
 def chain(count: int) -> list[Packet]:
-    """Each name of a DNS message is a pointer to the one before. How far pointers are followed has
-    a limit, and so has the number of names."""
+    """Each name of a DNS message is a pointer to the one before. The names behind the 255th are not
+    announced."""
     names = b"\1a\0\0\1\0\1"
     for number in range(count - 1):
         before = 12 if number == 0 else 19 + 6 * (number - 1)
         names += struct.pack(">H", 0xC000 | before) + b"\0\1\0\1"
+    return [udp(53, struct.pack(">6H", 1, 0x100, min(count, 255), 0, 0, 0) + names)]
+
+
+def pointers_to_long(count: int) -> list[Packet]:
+    """Each name of a DNS message is a pointer to one of as many labels as a name can have."""
+    names = b"\1a" * 127 + b"\0\0\1\0\1" + (count - 1) * b"\xc0\x0c\0\1\0\1"
     return [udp(53, struct.pack(">6H", 1, 0x100, count, 0, 0, 0) + names)]
 
 
@@ -105,7 +111,10 @@ CASES: dict[str, tuple[Callable[[int], list[Packet]], int]] = {
     "fragments backwards": (fragments, 400),
     "fragments that overlap": (overlapping, 100),
     "DNS pointers": (pointers, 100),
-    "DNS chains beyond the limit": (chain, 256),
+    "DNS chains": (chain, 60),
+    "DNS chains, longer ones": (chain, 127),
+    "DNS chains beyond the limit": (chain, 255),
+    "DNS pointers to a long name": (pointers_to_long, 120),
     "DNS labels": (labels, 400),
     "IPv6 extension headers": (extensions, 80),
     "IPv6 options": (padding, 100),

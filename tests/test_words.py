@@ -15,7 +15,7 @@ from procwire.words import span
 
 ROOT = Path(__file__).parent.parent
 LUA_WORDS = (ROOT / "lua" / "words.lua").read_text()
-OVER_OFFSETS = ("name_end", "name_fault", "ber_value", "ber_end", "token_end")
+OVER_OFFSETS = ("name_end", "name_walk", "name_fault", "ber_value", "ber_end", "token_end")
 OTHERS = ("header_sums", "dns_entries", "dns_entry_end", "crc_dnp", "find", "folded")
 RUNTIMES = {"luajit": lupa.luajit21.LuaRuntime, "lua54": lupa.lua54.LuaRuntime}
 
@@ -117,7 +117,14 @@ def test_a_check_of_dnp3_is_the_catalogued_one() -> None:
 )
 def test_names(message: bytes, offset: int, fault: int, end: int) -> None:
     assert words.name_fault(span(message), offset) == fault
+    assert words.name_walk(span(message), offset) % 8 == fault
     assert words.name_end(span(message), offset) == end
+
+
+def test_labels_and_pointers_of_a_name_are_counted() -> None:
+    message = bytes(12) + b"\1a\1b\0\1c\xc0\x0c"
+    assert words.name_walk(span(message), 12) // 8 == 2
+    assert words.name_walk(span(message), 17) // 8 == 4
 
 
 @pytest.mark.parametrize(

@@ -158,30 +158,36 @@ def name_end(p: Span, offset: int) -> int:
 
 
 @fused
-def name_fault(p: Span, offset: int) -> int:
-    """What is wrong with the domain name at `offset`, its pointers followed: 0 nothing, 1 it runs
-    out of the captured bytes, 2 a label longer than 63 bytes, 3 a name longer than 255, 4 a pointer
-    that leads to no earlier place in the message, or one more than a name can have."""
+def name_walk(p: Span, offset: int) -> int:
+    """name_fault(p, offset), and times eight the labels and pointers that were read to know it."""
     size, piece = 1, offset
-    for _step in range(MOST_LABELS):
+    for step in range(MOST_LABELS):
         label = u8(p, offset)
         if offset >= p.captured or (label >= 192 and offset + 2 > p.captured):
-            return 1
+            return 8 * step + 1
         if label == 0:
-            return 0
+            return 8 * step
         if 64 <= label < 192:
-            return 2
+            return 8 * step + 2
         if label >= 192:
             target = u16(p, offset) - 0xC000
             if not 12 <= target < piece:
-                return 4
+                return 8 * step + 4
             offset = piece = target
         else:
             size += 1 + label
             if size > 255:
-                return 3
+                return 8 * step + 3
             offset += 1 + label
-    return 4
+    return 8 * MOST_LABELS + 4
+
+
+@fused
+def name_fault(p: Span, offset: int) -> int:
+    """What is wrong with the domain name at `offset`, its pointers followed: 0 nothing, 1 it runs
+    out of the captured bytes, 2 a label longer than 63 bytes, 3 a name longer than 255, 4 a pointer
+    that leads to no earlier place in the message, or one more than a name can have."""
+    return name_walk(p, offset) % 8
 
 
 @fused
@@ -312,6 +318,7 @@ WORDS: dict[str, Word] = {
     "extension": Word(("span", "int"), LARGEST_PACKET),
     "filled": Word(("span", "int", "int", "int"), "bool", constant=(2, 3)),
     "name_end": Word(("span", "int"), LARGEST_PACKET),
+    "name_walk": Word(("span", "int"), 8 * MOST_LABELS + 4),
     "name_fault": Word(("span", "int"), 4),
     "dns_entries": Word(("span",), 4 * 255),
     "dns_entry_end": Word(("span", "int", "int"), LARGEST_PACKET),

@@ -14,6 +14,7 @@ from procwire.words import (
     length,
     name_end,
     name_fault,
+    name_walk,
     u8,
     u16,
 )
@@ -27,6 +28,10 @@ CLASSES = (1, 3, 4, 254, 255)
 NAMES = (2, 5, 12, 39)
 MULTICAST_PORT = 5353
 RAN_OUT, LABEL_TOO_LONG, NAME_TOO_LONG, BAD_POINTER = 1, 2, 3, 4
+# Labels and pointers that the names of a message may take to read, so that cost grows with bytes.
+# The longest names in use, those of IPv6 addresses (RFC 3596 2.5), have 34 labels, and a record
+# that points to one has 12 bytes at least: 3 for each byte.
+FREE_STEPS, STEPS_PER_BYTE = 256, 4
 
 EXAMPLE_COM = "07 6578616d706c65 03 636f6d 00"
 QUESTION = f"{EXAMPLE_COM} 0001 0001"
@@ -37,6 +42,14 @@ EDNS_QUERY = f"1234 0120 0001 0000 0000 0001 {QUESTION} 00 0029 04d0 00008000 00
 MULTICAST = (
     "0000 0000 0002 0000 0000 0000 05 5f68747470 04 5f746370 05 6c6f63616c 00 000c 0001"
     " c00c 0010 8001"
+)
+# Each of 80 names is a pointer to the one before; 30 records share the name of an IPv6 address.
+CHAIN_OF_POINTERS = "1234 0100 0050 0000 0000 0000 01 61 00 0001 0001 c00c 0001 0001" + "".join(
+    f"{0xC013 + 6 * place:04x} 0001 0001" for place in range(78)
+)
+SHARED_LONG_NAME = (
+    f"1234 8180 0001 001e 0000 0000 {'01 61' * 32} 03 697036 04 61727061 00 000c 0001"
+    + "c00c 000c 0001 00000e10 0003 01 61 00" * 30
 )
 LABEL_63 = "3f" + "61" * 63
 
@@ -136,16 +149,21 @@ def dns_name_over_limit(p):
     if bits(u8(p, 2), 3, 4) not in OPCODES or captured(p) < length(p):
         return False
     entries = dns_entries(p)
+    steps = 0
     offset = HEADER
     for index in range(MOST_ENTRIES):
         if index >= entries or offset == 0 or offset >= length(p):
             break
-        fault = name_fault(p, offset)
+        walk = name_walk(p, offset)
+        steps += bits(walk, 3, 9)
         after = name_end(p, offset)
-        if fault == 0 and after > 0 and index >= u16(p, 4) and u16(p, after) in NAMES:
-            fault = name_fault(p, after + 10)
-        if RAN_OUT <= fault <= NAME_TOO_LONG:
+        if bits(walk, 0, 3) == 0 and after > 0 and index >= u16(p, 4) and u16(p, after) in NAMES:
+            walk = name_walk(p, after + 10)
+            steps += bits(walk, 3, 9)
+        if RAN_OUT <= bits(walk, 0, 3) <= NAME_TOO_LONG:
             return True
+        if steps > FREE_STEPS + STEPS_PER_BYTE * captured(p):
+            break
         offset = dns_entry_end(p, offset, index)
     return False
 
@@ -153,7 +171,7 @@ def dns_name_over_limit(p):
 @rule(
     id="dns.compression_abuse",
     sid=9100803,
-    title="DNS name pointer that leads to no earlier name",
+    title="DNS name pointers that lead to no earlier name, or from one to the next without end",
     reference="RFC 1035 4.1.4; RFC 9267 section 2",
     needs=14,
     at=(12, 16),
@@ -166,29 +184,35 @@ def dns_name_over_limit(p):
         "1234 0100 0001 0000 0000 0000 c020 0001 0001",
         "1234 0100 0001 0000 0000 0000 c002 0001 0001",
         f"{ANSWER} c00c 0005 0001 00000e10 0002 c0ff",
+        CHAIN_OF_POINTERS,
     ],
     silent_on=[
         QUERY,
         f"{ANSWER} {RECORD}",
         f"{ANSWER} c00c 0005 0001 00000e10 0006 03 777777 c00c",
         MULTICAST,
+        SHARED_LONG_NAME,
         f"1234 4100 9999 0000 0000 0000 {'c00c' * 4}",
     ],
 )
 def dns_pointer_not_backwards(p):
-    """A pointer names a prior occurrence; one that does not loops a parser or reads elsewhere."""
+    """A pointer names a prior occurrence; one that does not loops a parser or reads elsewhere, and
+    chains of them make it read the message many times over."""
     if bits(u8(p, 2), 3, 4) not in OPCODES:
         return False
     entries = dns_entries(p)
+    steps = 0
     offset = HEADER
     for index in range(MOST_ENTRIES):
         if index >= entries or offset == 0 or offset >= captured(p):
             break
-        fault = name_fault(p, offset)
+        walk = name_walk(p, offset)
+        steps += bits(walk, 3, 9)
         after = name_end(p, offset)
-        if fault == 0 and after > 0 and index >= u16(p, 4) and u16(p, after) in NAMES:
-            fault = name_fault(p, after + 10)
-        if fault == BAD_POINTER:
+        if bits(walk, 0, 3) == 0 and after > 0 and index >= u16(p, 4) and u16(p, after) in NAMES:
+            walk = name_walk(p, after + 10)
+            steps += bits(walk, 3, 9)
+        if bits(walk, 0, 3) == BAD_POINTER or steps > FREE_STEPS + STEPS_PER_BYTE * captured(p):
             return True
         offset = dns_entry_end(p, offset, index)
     return False

@@ -96,25 +96,27 @@ local function name_end(p, offset)
   return 0
 end
 
-local function name_fault(p, offset)
+local function name_walk(p, offset)
   local size, piece = 1, offset
-  for _ = 1, MOST_LABELS do
+  for step = 0, MOST_LABELS - 1 do
     local label = u8(p, offset)
-    if offset >= #p or (label >= 192 and offset + 2 > #p) then return 1 end
-    if label == 0 then return 0 end
-    if label >= 64 and label < 192 then return 2 end
+    if offset >= #p or (label >= 192 and offset + 2 > #p) then return 8 * step + 1 end
+    if label == 0 then return 8 * step end
+    if label >= 64 and label < 192 then return 8 * step + 2 end
     if label >= 192 then
       local target = u16(p, offset) - 0xC000
-      if target < 12 or target >= piece then return 4 end
+      if target < 12 or target >= piece then return 8 * step + 4 end
       offset, piece = target, target
     else
       size = size + 1 + label
-      if size > 255 then return 3 end
+      if size > 255 then return 8 * step + 3 end
       offset = offset + 1 + label
     end
   end
-  return 4
+  return 8 * MOST_LABELS + 4
 end
+
+local function name_fault(p, offset) return name_walk(p, offset) % 8 end
 
 local function dns_entries(p)
   local flags, total = u16(p, 2), 0

@@ -96,25 +96,27 @@ local function name_end(p, offset)
   return 0
 end
 
-local function name_fault(p, offset)
+local function name_walk(p, offset)
   local size, piece = 1, offset
-  for _ = 1, MOST_LABELS do
+  for step = 0, MOST_LABELS - 1 do
     local label = u8(p, offset)
-    if offset >= #p or (label >= 192 and offset + 2 > #p) then return 1 end
-    if label == 0 then return 0 end
-    if label >= 64 and label < 192 then return 2 end
+    if offset >= #p or (label >= 192 and offset + 2 > #p) then return 8 * step + 1 end
+    if label == 0 then return 8 * step end
+    if label >= 64 and label < 192 then return 8 * step + 2 end
     if label >= 192 then
       local target = u16(p, offset) - 0xC000
-      if target < 12 or target >= piece then return 4 end
+      if target < 12 or target >= piece then return 8 * step + 4 end
       offset, piece = target, target
     else
       size = size + 1 + label
-      if size > 255 then return 3 end
+      if size > 255 then return 8 * step + 3 end
       offset = offset + 1 + label
     end
   end
-  return 4
+  return 8 * MOST_LABELS + 4
 end
+
+local function name_fault(p, offset) return name_walk(p, offset) % 8 end
 
 local function dns_entries(p)
   local flags, total = u16(p, 2), 0
@@ -1035,24 +1037,30 @@ do
 local dns_name_over_limit_NAMES = { [2] = true, [5] = true, [12] = true, [39] = true }
 local dns_name_over_limit_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = true, [6] = true }
 local function dns_name_over_limit(p, outer)
-  local after, entries, fault, offset
+  local after, entries, offset, steps, walk
   if #p < 13 then return false end
   if ((dns_name_over_limit_OPCODES[bits(u8(p, 2), 3, 4)] == nil) or (captured(p) < length(p))) then
     do return false end
   end
   entries = dns_entries(p)
+  steps = 0
   offset = 12
   for index = 0, 1019, 1 do
     if ((index >= entries) or (offset == 0) or (offset >= length(p))) then
       do break end
     end
-    fault = name_fault(p, offset)
+    walk = name_walk(p, offset)
+    steps = steps + bits(walk, 3, 9)
     after = name_end(p, offset)
-    if ((fault == 0) and (after > 0) and (index >= u16(p, 4)) and (dns_name_over_limit_NAMES[u16(p, after)] == true)) then
-      fault = name_fault(p, (after + 10))
+    if ((bits(walk, 0, 3) == 0) and (after > 0) and (index >= u16(p, 4)) and (dns_name_over_limit_NAMES[u16(p, after)] == true)) then
+      walk = name_walk(p, (after + 10))
+      steps = steps + bits(walk, 3, 9)
     end
-    if (1 <= fault and fault <= 3) then
+    if (1 <= bits(walk, 0, 3) and bits(walk, 0, 3) <= 3) then
       do return true end
+    end
+    if (steps > (256 + (4 * captured(p)))) then
+      do break end
     end
     offset = dns_entry_end(p, offset, index)
   end
@@ -1062,27 +1070,30 @@ RULES.dns[#RULES.dns + 1] = { 9100802, dns_name_over_limit }
 end
 
 do
--- dns.compression_abuse: DNS name pointer that leads to no earlier name (RFC 1035 4.1.4; RFC 9267 section 2)
+-- dns.compression_abuse: DNS name pointers that lead to no earlier name, or from one to the next without end (RFC 1035 4.1.4; RFC 9267 section 2)
 local dns_pointer_not_backwards_NAMES = { [2] = true, [5] = true, [12] = true, [39] = true }
 local dns_pointer_not_backwards_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = true, [6] = true }
 local function dns_pointer_not_backwards(p, outer)
-  local after, entries, fault, offset
+  local after, entries, offset, steps, walk
   if #p < 14 then return false end
   if (dns_pointer_not_backwards_OPCODES[bits(u8(p, 2), 3, 4)] == nil) then
     do return false end
   end
   entries = dns_entries(p)
+  steps = 0
   offset = 12
   for index = 0, 1019, 1 do
     if ((index >= entries) or (offset == 0) or (offset >= captured(p))) then
       do break end
     end
-    fault = name_fault(p, offset)
+    walk = name_walk(p, offset)
+    steps = steps + bits(walk, 3, 9)
     after = name_end(p, offset)
-    if ((fault == 0) and (after > 0) and (index >= u16(p, 4)) and (dns_pointer_not_backwards_NAMES[u16(p, after)] == true)) then
-      fault = name_fault(p, (after + 10))
+    if ((bits(walk, 0, 3) == 0) and (after > 0) and (index >= u16(p, 4)) and (dns_pointer_not_backwards_NAMES[u16(p, after)] == true)) then
+      walk = name_walk(p, (after + 10))
+      steps = steps + bits(walk, 3, 9)
     end
-    if (fault == 4) then
+    if ((bits(walk, 0, 3) == 4) or (steps > (256 + (4 * captured(p))))) then
       do return true end
     end
     offset = dns_entry_end(p, offset, index)
