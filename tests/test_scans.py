@@ -163,6 +163,13 @@ def test_a_walk_needs_neither_rate_nor_order():
     assert found(rows) == ["scan.slow_trw"]
 
 
+def test_a_walk_that_goes_on_keeps_its_episode():
+    rows = attempts(Attempt.CONNECT, hosts(24, 445), [LOST] * 24, step=61 * SECOND)
+    assert found(rows) == ["scan.slow_trw"]
+    scans = RandomWalk().update(rows)
+    assert [scan.final for scan in scans] == [False, True, True, True]
+
+
 def test_a_source_silent_for_a_day_starts_anew():
     rows = attempts(Attempt.CONNECT, hosts(8, 445), [LOST] * 8, step=25 * 3600 * SECOND)
     assert found(rows) == []
@@ -222,8 +229,8 @@ def test_a_crowd_of_sources_evicts_and_says_so():
 
 def test_every_detector_has_an_example():
     named = {name for names in NAMES.values() for name in names}
-    by_fanout_alone = {"scan.host_sweep", "scan.block"}
-    assert named | by_fanout_alone == {detector.id for detector in DETECTORS}
+    elsewhere = {"scan.host_sweep", "scan.block", "scan.backscatter"}
+    assert named | elsewhere == {detector.id for detector in DETECTORS}
 
 
 STEP = st.tuples(

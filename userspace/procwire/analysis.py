@@ -19,6 +19,7 @@ from procwire.decode.columns import Decoded
 from procwire.decode.contacts import Contacts
 from procwire.decode.frame import SKIP_REASONS
 from procwire.decode.layer_counts import LayerCounts
+from procwire.detect.backscatter import Backscatter
 from procwire.detect.hits import Hits
 from procwire.detect.scans import Scans
 from procwire.episodes import Episodes
@@ -53,6 +54,7 @@ class Analysis:
         self._contacts = Contacts(contacts.capacity, contacts.timeout_ns, contacts.reply_ns)
         self._observer = Observer(settings.flows)
         self._scans = Scans(settings)
+        self._backscatter = Backscatter(settings, tuple(rule.id for rule in all_rules()))
         self._episodes = Episodes(settings, all_rules())
         self._layers = LayerCounts()
         self._skipped = np.zeros(len(SKIP_REASONS), np.int64)
@@ -84,11 +86,13 @@ class Analysis:
         scans = self._scans.update(self._contacts.update(batch, decoded))
         self.last_time = max(self.last_time, int(batch.time.max()))
         hits = Hits(findings, decoded.packets, batch.time)
+        scans += self._backscatter.update(hits)
         return self._episodes.update(self.last_time, scans, hits)
 
     def finish(self) -> list[Alert]:
         """The end of the input: what is still unanswered has failed, and totals are told."""
         scans = self._scans.update(self._contacts.flush()) + self._scans.totals()
+        scans += self._backscatter.totals()
         alerts = self._episodes.update(self.last_time, scans)
         return alerts + self._episodes.close()
 
@@ -102,6 +106,7 @@ class Analysis:
             "contacts": self._contacts.counters(),
             "flows": self._observer.counters(),
             **self._scans.counters(),
+            "backscatter": self._backscatter.counters(),
             "episodes": self._episodes.counters(),
         }
         named = {f"{part}.{name}": n for part in parts for name, n in parts[part].items()}

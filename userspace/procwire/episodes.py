@@ -34,8 +34,8 @@ Lookup = Callable[[ProcessId], tuple[Process, Sequence[Process]] | None]
 """A process key -> the process and its ancestors, parent first; None where it is unknown."""
 
 Key = tuple[object, ...]
-"""What makes an episode: its rule, whether its context holds, and its addresses; or "scan", the
-kind of attempts, and their subject."""
+"""What makes an episode: its rule, whether its context holds, and its addresses; or the
+detector's family, the kind of attempts, and their subject."""
 
 
 @dataclass
@@ -122,7 +122,7 @@ class Episodes:
         return sorted(alerts, key=_turn)
 
     def _observe(self, scan: Observation, alerts: list[Alert]) -> None:
-        key: Key = ("scan", scan.kind, scan.subject or scan.source)
+        key: Key = (scan.detector.family, scan.kind, scan.subject or scan.source)
         episode = self._current(key, scan.time, alerts)
         if episode is None:
             if scan.final:
@@ -160,7 +160,11 @@ class Episodes:
         if graver or (grows and scan.figure >= episode.next_raise):
             alerts.append(now)
             episode.told = now.count
-            episode.next_raise = 10 * episode.figure
+            # Reports come late, so the steps are those of the figure that was told first.
+            step = 10 * episode.figure if graver else episode.next_raise
+            while step <= episode.figure:
+                step *= 10
+            episode.next_raise = step
 
     def _fold(self, hits: Hits, alerts: list[Alert]) -> None:
         """Findings are counted by rule; but for those of tier C they extend episodes, group by

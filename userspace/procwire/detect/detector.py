@@ -19,7 +19,7 @@ ProcessId = tuple[int, int, int]
 @dataclass(frozen=True)
 class Detector:
     """A check over many connections. Fields as in rule.Rule. width: of two that see the same
-    episode, the one of greater width names it."""
+    episode, the one of greater width names it; family: only those of one family do see the same."""
 
     id: str
     sid: int
@@ -31,6 +31,7 @@ class Detector:
     suricata: tuple[str, ...] = ()
     zeek: tuple[str, ...] = ()
     width: int = 0
+    family: str = "scan"
 
 
 HOST_SWEEP = Detector(
@@ -154,6 +155,16 @@ ACK_PROBES = Detector(
     ("AN1949", "AN1962"),
     2,
 )
+BACKSCATTER = Detector(
+    "scan.backscatter",
+    9100915,
+    "One host answers many hosts that asked it nothing: its callers' addresses were forged",
+    "Moore, Voelker and Savage 2001; RFC 9293 3.10.7.1",
+    ("AN1949", "AN1962"),
+    3,
+    tier="B",
+    family="backscatter",
+)
 
 DETECTORS = (
     HOST_SWEEP,
@@ -170,6 +181,7 @@ DETECTORS = (
     XMAS_PROBES,
     MAIMON_PROBES,
     ACK_PROBES,
+    BACKSCATTER,
 )
 """Every detector, by sid."""
 
@@ -207,7 +219,7 @@ class Observation:
     time, first: ns since the epoch, of the verdict and of the window's first attempt; subject: the
     process, or None where the source address is the subject; source: None where only the process is
     known; protocol, kind: IP protocol and kind of the attempts; figure: the count whose growth
-    makes the episode grow; final: the totals of what was told before, which raise nothing anew.
+    makes the episode grow; final: what became of what was told before, which raises nothing anew.
     """
 
     detector: Detector

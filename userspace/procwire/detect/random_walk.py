@@ -39,11 +39,12 @@ _WALKER = np.dtype(
         ("failed", "i8"),
         ("succeeded", "i8"),
         ("told", "i8"),
+        ("told_at", "i8"),
         ("used", "u1"),
     ],
     align=True,
 )
-_REPORT = np.dtype([("time", "i8"), ("walker", _WALKER), ("last", TARGET)])
+_REPORT = np.dtype([("time", "i8"), ("walker", _WALKER), ("last", TARGET), ("goes_on", "u1")])
 _KNOWN = 1 << 18
 _PROBES = 8
 _GROWTH = 10
@@ -62,7 +63,8 @@ _Whole: TypeAlias = int | np.int64
 class _State(NamedTuple):
     """walkers: _WALKER (sources,); samples: TARGET (sources, 8), of failed contacts; known: uint32
     (_KNOWN,); counters: as in COUNTERS; steps: float64, what a success and a failure add and where
-    the walk ends, below and above; limits: int64, memory in ns and hosts."""
+    the walk ends, below and above; limits: int64, memory in ns, hosts, and the time
+    in ns after which it is said that a source goes on."""
 
     walkers: NDArray[np.void]
     samples: NDArray[np.void]
@@ -76,7 +78,8 @@ class RandomWalk:
     """Tests the sources of connections."""
 
     def __init__(self, settings: Settings | None = None) -> None:
-        chosen = (settings or Settings()).random_walk
+        settings = settings or Settings()
+        chosen, quiet_ns = settings.random_walk, settings.episodes.quiet_ns
         self._settings = chosen
         benign, scanner = chosen.benign_success, chosen.scanner_success
         self._state = _State(
@@ -92,11 +95,13 @@ class RandomWalk:
                     math.log((1 - chosen.missed) / chosen.false_alarm),
                 ]
             ),
-            limits=np.array([chosen.memory_ns, chosen.hosts], np.int64),
+            # Twice within the time after which an episode ends without news.
+            limits=np.array([chosen.memory_ns, chosen.hosts, quiet_ns // 2], np.int64),
         )
 
     def update(self, connections: NDArray[np.void]) -> list[Observation]:
-        """The sources that `connections` show to be scanners, told again at tenfold failures.
+        """The sources that `connections` show to be scanners, told again at tenfold failures. That
+        they go on is said in between, with observations that raise nothing anew.
 
         connections: record.CONNECTION (n,), in event time; rows that end a CONNECT count.
         """
@@ -152,6 +157,7 @@ class RandomWalk:
             ),
             last_target=_endpoint(report["last"]),
             targets=tuple(_endpoint(target) for target in samples[:kept]),
+            final=bool(report["goes_on"]),
         )
 
 
@@ -201,7 +207,7 @@ def _begin(walker: _Record, row: _Record) -> None:
     walker.lo = row.src_lo
     walker.active = walker.first = row.time
     walker.walk = 0.0
-    walker.failed = walker.succeeded = walker.told = 0
+    walker.failed = walker.succeeded = walker.told = walker.told_at = 0
     walker.used = 1
 
 
@@ -236,15 +242,19 @@ def _walk(
         _point(state.samples[slot, walker.failed % SAMPLE_TARGETS], row)
         walker.failed += 1
         walker.walk = min(walker.walk + state.steps[1], state.steps[3])
-        least = max(state.limits[1], walker.told * _GROWTH)
+        grown = walker.failed >= max(state.limits[1], walker.told * _GROWTH)
+        goes_on = walker.told > 0 and row.time - walker.told_at >= state.limits[2]
         # Who mostly succeeds has lost the network, or a server.
-        if walker.walk < state.steps[3] or walker.failed < least:
+        if walker.walk < state.steps[3] or not (grown or goes_on):
             continue
         if walker.failed < walker.succeeded:
             continue
-        walker.told = walker.failed
+        if grown:
+            walker.told = walker.failed
+        walker.told_at = row.time
         report = reports[written]
         report.time = row.time
+        report.goes_on = not grown
         report.walker = walker
         _point(report.last, row)
         for place in range(SAMPLE_TARGETS):

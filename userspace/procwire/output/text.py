@@ -34,6 +34,7 @@ _FIGURES = {
     "scan.host_sweep": ("hosts", "hosts"),
     "scan.port_vertical": ("host_ports", "ports"),
     "scan.block": ("host_ports", "host and port pairs"),
+    "scan.backscatter": ("answered_hosts", "hosts that asked nothing"),
 }
 
 
@@ -69,7 +70,8 @@ def gravity(alert: Alert) -> int:
 def _scan(alert: Alert) -> tuple[str, ...]:
     figures = {one.name: one.value for one in alert.evidence}
     name, things = _FIGURES.get(alert.check.id, ("attempts", "connections"))
-    verdict = f"{_who(alert)} tried {figures.get(name, alert.count)} {things}"
+    does = "answered" if name == "answered_hosts" else "tried"
+    verdict = f"{_who(alert)} {does} {figures.get(name, alert.count)} {things}"
     if name == "hosts" and alert.destination is not None and alert.destination.port is not None:
         verdict += f", last on {protocol_name(alert.protocol).lower()}/{alert.destination.port}"
     elif name == "host_ports" and figures.get("hosts") == 1 and alert.destination is not None:
