@@ -14,8 +14,9 @@ from procwire.capture import batch as links
 from procwire.capture.link import DECODED
 from procwire.capture.open import read_capture
 from procwire.decode.frame import decode
+from procwire.detect.hits import endpoints
 from readings import Reading, procwire_readings
-from test_decode import TCP, ipv4
+from test_decode import TCP, decode_one, ipv4
 from test_tunnels import TUNNELS, ipv6
 from tshark_readings import tshark_reading, tshark_rows
 
@@ -158,3 +159,8 @@ def test_tshark_reads_the_same(capture: Path, read: dict[str, Reading]) -> None:
         pytest.skip("tshark is not installed")
     peers = dict(zip(KINDS, map(tshark_reading, tshark_rows(capture)), strict=True))
     assert {name for name in KINDS if peers[name] != read[name]} == set(TSHARK_DIFFERS)
+
+
+def test_sctp_has_ports_where_findings_and_community_ids_look_for_them() -> None:
+    decoded = decode_one(KINDS["SCTP"].data)
+    assert [end and end.port for end in endpoints(decoded.packets, 0)] == [40000, 9]
