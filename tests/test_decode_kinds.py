@@ -14,9 +14,9 @@ from procwire.capture import batch as links
 from procwire.capture.link import DECODED
 from procwire.capture.open import read_capture
 from procwire.decode.frame import decode
-from procwire.detect.hits import endpoints
+from procwire.detect.hits import Found
 from readings import Reading, procwire_readings
-from test_decode import TCP, decode_one, ipv4
+from test_decode import TCP, decode_one, ipv4, row
 from test_tunnels import TUNNELS, ipv6
 from tshark_readings import tshark_reading, tshark_rows
 
@@ -162,5 +162,6 @@ def test_tshark_reads_the_same(capture: Path, read: dict[str, Reading]) -> None:
 
 
 def test_sctp_has_ports_where_findings_and_community_ids_look_for_them() -> None:
-    decoded = decode_one(KINDS["SCTP"].data)
-    assert [end and end.port for end in endpoints(decoded.packets, 0)] == [40000, 9]
+    columns = row(decode_one(KINDS["SCTP"].data))
+    found = Found(**{name: columns.get(name, 0) for name in Found._fields})
+    assert [end and end.port for end in found.endpoints()] == [40000, 9]
