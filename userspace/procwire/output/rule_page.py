@@ -65,7 +65,10 @@ def marked(rule: Rule, text: str) -> Marked:
     span = len(bytes.fromhex(text.rpartition("|")[2]))
     home = examples.outer_start(rule.layers[0]) if rule.at_outer else len(frame) - span
     offset, size = rule.at
-    start = min(home + offset, len(frame))
+    # Where the bytes that decide are missing, the evidence is what there is of the layer.
+    if home + offset >= len(frame):
+        return Marked(frame, home, len(frame))
+    start = home + offset
     return Marked(frame, start, min(home + offset + size, len(frame)))
 
 
