@@ -482,7 +482,6 @@ static __always_inline __u64 fanout_figure(const struct fanout_state *state,
 SUBPROGRAM __u64 fanout_crossed(struct fanout_state *state)
 {
 	__u64 crossed = 0;
-	__u64 lowered = 0;
 
 	UNROLLED
 	for (int w = 0; w < FANOUT_WINDOWS; w++) {
@@ -494,13 +493,13 @@ SUBPROGRAM __u64 fanout_crossed(struct fanout_state *state)
 			__u64 *next = &state->next[w * MEASURES + m];
 			__u64 threshold = state->threshold[m];
 
-			lowered |= -is_below(figure, threshold) & (*next - threshold);
 			*next += -is_below(figure, threshold) & (threshold - *next);
+			if (MEASURE_HOSTS + m == MEASURE_FAILURES)
+				state->failures_due = lesser(state->failures_due,
+							     bucket->before.failures + *next);
 			crossed |= (1 - is_below(figure, *next)) << (w * MEASURES + m);
 		}
 	}
-	if (lowered)
-		fanout_schedule(state);
 	return crossed;
 }
 
