@@ -69,8 +69,8 @@ environment() {
 
 project() {
     local digest requirements
-    digest=$(sha256sum .cache/environment.stamp pyproject.toml setup.py bindings/* kernel/* 2>/dev/null |
-        sha256sum)
+    digest=$(find .cache/environment.stamp pyproject.toml setup.py bindings kernel -type f -print0 |
+        sort -z | xargs -0 sha256sum | sha256sum)
     stamped project "$digest" && return
     say "installing procwire and what it needs into $VENV (pip; minutes the first time)"
     mapfile -t requirements < <("$PYTHON" -c 'import tomllib
