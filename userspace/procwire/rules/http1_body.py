@@ -10,6 +10,7 @@ TAB, LF, CR, SP, COLON = 9, 10, 13, 32, 58
 QUOTE, ZERO, NINE, ONE = 34, 48, 57, 49
 SPACES = (SP, TAB)
 BLANKS = (SP, TAB, CR)
+LINE_ENDS = (CR, LF)
 BEFORE_VALUE = (SP, TAB, CR, COLON)
 BEFORE_SIZE = (SP, TAB, CR, LF, 11, 12)
 MOST_FIELDS = 100
@@ -217,7 +218,7 @@ def http_transfer_encoding_wrong(p):
         text(f"{CHUNKED_RESPONSE}5|hello!|0||"),
         text(f"{CHUNKED_RESPONSE}4|hello|0||"),
         text(f"{CHUNKED_RESPONSE}5|hello|X|"),
-        text(f'{CHUNKED_RESPONSE}5;a="b"c"|hello|0||'),
+        text(f'{CHUNKED_RESPONSE}5 ; a="b"c"|hello|0||'),
         text("HTTP/1.1 200 OK|Transfer-Encoding\t: chunked||hello"),
         text("HTTP/1.1 200 OK|Server: a\rTransfer-Encoding: chunked||hello"),
         text("HTTP/1.1 200 OK|Transfer-Encoding: chunked\r ||hello"),
@@ -253,9 +254,10 @@ def http_chunk_wrong(p):
         if end == at or end == at + 1 and u8(p, at) == CR:
             break
         start = at
-        bare = find(p, at + 1, CR)
-        if bare < end - 1 and folded(p, bare + 1, 17) == TRANSFER_ENCODING:
-            start = bare
+        if u8(p, end - 1) == CR:
+            bare = find(p, at + 1, CR)
+            if bare < end - 1 and folded(p, bare + 1, 17) == TRANSFER_ENCODING:
+                start = bare
         for _blank in range(MOST_SPACES):
             if u8(p, start) not in BLANKS:
                 break
@@ -295,7 +297,9 @@ def http_chunk_wrong(p):
         if digits == 0 and at < captured(p):
             return True
         quotes = 0
-        quote = find(p, at, QUOTE)
+        quote = end + 1
+        if u8(p, at + digits) not in LINE_ENDS:
+            quote = find(p, at, QUOTE)
         for _quote in range(MOST_QUOTES):
             if end == captured(p) or quote > end:
                 break

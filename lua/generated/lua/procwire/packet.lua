@@ -1956,6 +1956,7 @@ do
 local http_chunk_wrong_BEFORE_SIZE = { [32] = true, [9] = true, [13] = true, [10] = true, [11] = true, [12] = true }
 local http_chunk_wrong_BEFORE_VALUE = { [32] = true, [9] = true, [13] = true, [58] = true }
 local http_chunk_wrong_BLANKS = { [32] = true, [9] = true, [13] = true }
+local http_chunk_wrong_LINE_ENDS = { [13] = true, [10] = true }
 local function http_chunk_wrong(p, outer)
   local at, bare, chunked, digits, end_, quote, quotes, request, size, start, value
   if #p < 16 then return false end
@@ -1975,9 +1976,11 @@ local function http_chunk_wrong(p, outer)
       do break end
     end
     start = at
-    bare = find(p, (at + 1), 13)
-    if ((bare < (end_ - 1)) and (folded(p, (bare + 1), 17) == 2110039871)) then
-      start = bare
+    if (u8(p, (end_ - 1)) == 13) then
+      bare = find(p, (at + 1), 13)
+      if ((bare < (end_ - 1)) and (folded(p, (bare + 1), 17) == 2110039871)) then
+        start = bare
+      end
     end
     for _blank = 0, 15, 1 do
       if (http_chunk_wrong_BLANKS[u8(p, start)] == nil) then
@@ -2035,7 +2038,10 @@ local function http_chunk_wrong(p, outer)
       do return true end
     end
     quotes = 0
-    quote = find(p, at, 34)
+    quote = (end_ + 1)
+    if (http_chunk_wrong_LINE_ENDS[u8(p, (at + digits))] == nil) then
+      quote = find(p, at, 34)
+    end
     for _quote = 0, 15, 1 do
       if ((end_ == captured(p)) or (quote > end_)) then
         do break end
