@@ -6,6 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from procwire.event import PROCESS_EVENT, EventKind
+from procwire.sensor import cgroups
+from procwire.sensor.cgroups import CgroupPaths
 from procwire.sensor.machine import cgroup2_mount
 from procwire.sensor.proc import read_facts, split_argv, started_ns
 from procwire.sensor.processes import ProcessTable
@@ -89,6 +91,38 @@ def test_a_process_that_is_its_own_parent_ends_the_lineage():
 def test_an_exit_alone_still_tells_who_it_was():
     table = table_of(event(EventKind.EXIT, 3, uid=987_654))
     assert (len(table), table.get(key(3)).user) == (0, "987654")
+
+
+def test_a_cgroup_is_known_by_the_inode_of_its_directory(tmp_path, monkeypatch):
+    paths = CgroupPaths(tmp_path)
+    inner = tmp_path / "machine.slice" / ("libpod-" + "ef" * 32 + ".scope")
+    inner.mkdir(parents=True)
+    number = inner.stat().st_ino
+    assert paths.path_of(tmp_path.stat().st_ino) == "/"
+    assert paths.path_of(number) == f"/machine.slice/libpod-{'ef' * 32}.scope"
+    assert paths.path_of(number + 10**12) is None
+    inner.rmdir()
+    assert paths.path_of(number) is not None
+    # When there is no room everything is forgotten, and what still exists found again.
+    monkeypatch.setattr(cgroups, "REMEMBERED", 1)
+    assert paths.path_of(number + 10**13) is None
+    assert paths.path_of(number) is None
+    assert CgroupPaths(tmp_path / "missing").path_of(1) is None
+
+
+def test_the_cgroup_of_an_event_is_believed_before_the_parents(tmp_path, monkeypatch):
+    groups = [tmp_path / f"docker-{digit * 64}.scope" for digit in "ab"]
+    for group in groups:
+        group.mkdir()
+    monkeypatch.setattr(cgroups, "cgroup2_mount", lambda: tmp_path)
+    started = [event(EventKind.FORK, 2), event(EventKind.FORK, 3, parent=(2, 0))]
+    unknown = event(EventKind.EXEC, 3, 1, parent=(2, 0))
+    for row, group in zip(started, groups, strict=True):
+        row["cgroup"] = group.stat().st_ino
+    table = table_of(*started, unknown)
+    assert [table.get(key(pid)).container for pid in (2, 3)] == ["a" * 64, "b" * 64]
+    # An exec without a cgroup's id is where the process was.
+    assert table.get(key(3, 1)).cgroup == f"/docker-{'b' * 64}.scope"
 
 
 def write_process(root, pid, cmdline=b"a\0", start=7):

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from procwire.event import Outcome
 from procwire.sensor.loader import Sensor, SensorEvents, SensorSettings
+from procwire.sensor.proc import started_ns
 from procwire.sensor.processes import ProcessTable
 from procwire.sensor.snapshot import processes_before
 
@@ -56,7 +57,10 @@ def namespace(name: str) -> Iterator[None]:
 
 
 class Sensing:
-    """The sensor, a namespace to run commands in, and everything seen so far."""
+    """The sensor, a namespace to run commands in, and everything seen so far.
+
+    started: when each command's process started, as /proc says, by its pid.
+    """
 
     def __init__(self, sensor: Sensor, namespace: str) -> None:
         self.sensor, self.namespace = sensor, namespace
@@ -64,6 +68,7 @@ class Sensing:
         self.table = ProcessTable()
         self.table.insert(processes_before(sensor.snapshot()))
         self.seen: list[SensorEvents] = []
+        self.started: dict[int, int | None] = {}
 
     def run(self, *command: str) -> tuple[int, str]:
         """Runs to the end in the namespace; the pid, and what it wrote."""
@@ -72,10 +77,17 @@ class Sensing:
         return process.pid, said
 
     def start(self, *command: str) -> subprocess.Popen[str]:
+        """Starts it in the namespace, with pipes for its input and output."""
         # ip execs the command, so the pid stays.
-        return subprocess.Popen(
-            ["ip", "netns", "exec", self.namespace, *command], stdout=subprocess.PIPE, text=True
+        process = subprocess.Popen(
+            ["ip", "netns", "exec", self.namespace, *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
+        # Even of one that has ended: nobody has waited for it yet.
+        self.started[process.pid] = started_ns(process.pid)
+        return process
 
     def python(self, script: str, *arguments: str) -> tuple[int, str]:
         return self.run(sys.executable, "-I", "-c", script, *arguments)

@@ -9,40 +9,23 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from procwire.errors import Unavailable
 from procwire.event import EventKind, Measure, Outcome
 from procwire.sensor.doctor import checks
-from procwire.sensor.loader import Sensor
 from procwire.sensor.proc import started_ns
 from procwire.sensor.processes import key_of
 from scenarios import CONNECT, SCENARIOS, Scenario, differences
-from sensing import POLLS, SETTINGS, YEAR, Sensing, namespace
+from sensing import POLLS, YEAR, Sensing
 
 pytestmark = [
     pytest.mark.live,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root to load eBPF programs"),
 ]
 
-NAMESPACE = f"procwire-{os.getpid()}"
 STORM = 20_000
-
-
-@pytest.fixture(scope="module")
-def live() -> Iterator[Sensing]:
-    if shutil.which("ip") is None:
-        pytest.skip("ip is not installed (apt-get install iproute2)")
-    with namespace(NAMESPACE):
-        try:
-            sensor = Sensor(SETTINGS)
-        except Unavailable as error:
-            pytest.skip(str(error))
-        with sensor:
-            yield Sensing(sensor, NAMESPACE)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)

@@ -10,11 +10,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from procwire.sensor.cgroups import container_of
+
 CLOCK_TICK_NS = 10_000_000
 
-# Runtimes name a container's cgroup after its id: docker-ID.scope, cri-containerd-ID.scope,
-# libpod-ID.scope, crio-ID.scope, or the bare ID.
-_CONTAINER = re.compile(r"(?:^|[/:-])([0-9a-f]{64})(?:\.scope)?(?:/|$)", re.MULTILINE)
 _UNIFIED = re.compile(r"^0::(.*)$", re.MULTILINE)
 # The second field of stat, the name, may hold blanks and parentheses; field 22 is counted from
 # behind it.
@@ -55,7 +54,7 @@ def read_facts(started: int, pid: int, root: Path = Path("/proc")) -> ProcFacts 
         cmdline=cmdline,
         cwd=_link(folder / "cwd"),
         cgroup=_first(_UNIFIED, groups),
-        container=_first(_CONTAINER, groups),
+        container=container_of(groups),
     )
     # Last, so that it covers all of the above.
     return facts if started_ns(pid, root) == started else None

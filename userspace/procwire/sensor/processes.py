@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from procwire.event import EventKind
 from procwire.record import Process
+from procwire.sensor.cgroups import CgroupPaths, container_of
 from procwire.sensor.machine import boot_epoch_ns
 from procwire.sensor.proc import ProcFacts, read_facts, split_argv
 
@@ -41,6 +42,7 @@ class ProcessTable:
         self._ended: OrderedDict[Key, Process] = OrderedDict()
         self._latest: dict[tuple[int, int], Key] = {}
         self._ended_limit, self._running_limit = ended_limit, running_limit
+        self._cgroups = CgroupPaths()
         # Taken once: a process has one start time, even if the wall clock is set.
         self._boot = boot_epoch_ns()
         self.evicted = 0
@@ -119,6 +121,7 @@ class ProcessTable:
 
     def _described(self, key: Key, row: Any) -> Process:
         """What an event alone tells."""
+        cgroup = self._cgroups.path_of(int(row["cgroup"])) if row["cgroup"] else None
         return Process(
             key=key,
             parent=key_of(row["parent"]),
@@ -129,8 +132,8 @@ class ProcessTable:
             argv=split_argv(row["argv"].ljust(int(row["argv_size"]), b"\0")),
             comm=row["comm"].decode(errors="replace"),
             cwd=None,
-            cgroup=None,
-            container=None,
+            cgroup=cgroup,
+            container=container_of(cgroup or ""),
             attribution="kernel",
         )
 
@@ -139,35 +142,32 @@ class ProcessTable:
         parent = self.get(process.parent)
         if parent is None:
             return process
-        return replace(
-            process,
-            exe=parent.exe,
-            argv=parent.argv,
-            cwd=parent.cwd,
-            cgroup=parent.cgroup,
-            container=parent.container,
-        )
+        child = replace(process, exe=parent.exe, argv=parent.argv, cwd=parent.cwd)
+        return _placed(child, parent.cgroup, parent.container)
 
     def _executed(self, key: Key, before: Key, row: Any) -> Process:
         process = self._described(key, row)
         facts = read_facts(key[0], key[1])
         if facts is not None and _same_program(facts, row):
-            return replace(
-                process,
-                exe=facts.exe or process.exe,
-                cwd=facts.cwd,
-                cgroup=facts.cgroup,
-                container=facts.container,
-            )
+            running = replace(process, exe=facts.exe or process.exe, cwd=facts.cwd)
+            return _placed(running, facts.cgroup, facts.container)
         forked = self.get(before)
         if forked is None:
             return process
-        return replace(process, cwd=forked.cwd, cgroup=forked.cgroup, container=forked.container)
+        return _placed(replace(process, cwd=forked.cwd), forked.cgroup, forked.container)
 
 
 def key_of(row: Any) -> Key:
     """The tuple of a PROCESS_KEY row."""
     return int(row["started_ns"]), int(row["pid"]), int(row["exec_count"])
+
+
+def _placed(process: Process, cgroup: str | None, container: str | None) -> Process:
+    """The process, where it is as the kernel said when it could be found; else where /proc or the
+    record before say. A container of cgroup version 1 is known from these alone."""
+    if process.cgroup is not None and process.cgroup != cgroup:
+        return process
+    return replace(process, cgroup=cgroup, container=container or process.container)
 
 
 def _same_program(facts: ProcFacts, row: Any) -> bool:

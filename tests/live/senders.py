@@ -1,0 +1,149 @@
+"""Programs that try others, each in its own way, as scripts for `python -c`.
+
+Unless a script says otherwise it tries forty hosts, 10.99.0.1 and on.
+"""
+
+from __future__ import annotations
+
+import sys
+
+PREAMBLE = """
+import asyncio, ctypes, os, socket, struct, subprocess, sys, threading, time
+def host(n): return f"10.99.0.{n + 1}"
+def syn(to):
+    tcp = struct.pack("!HHIIBBHHH", 40000, 80, 1, 0, 0x50, 2, 1024, 0, 0)
+    return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, 7, 0, 64, 6, 0,
+        socket.inet_aton("10.99.0.250"), socket.inet_aton(to)) + tcp
+"""
+SENDTO = """
+with socket.socket(type=socket.SOCK_DGRAM) as udp:
+    for n in range(40): udp.sendto(b"x", (host(n), 7002))
+"""
+SENDMSG_MAPPED = """
+with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as udp:
+    for n in range(40): udp.sendmsg([b"x"], [], 0, ("::ffff:" + host(n), 7002))
+"""
+SENDMMSG = """
+class Message(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_void_p), ("size", ctypes.c_uint32), ("parts", ctypes.c_void_p),
+        ("count", ctypes.c_size_t), ("control", ctypes.c_void_p), ("control_size", ctypes.c_size_t),
+        ("flags", ctypes.c_size_t), ("sent", ctypes.c_size_t)]
+part = (ctypes.c_size_t * 2)(ctypes.addressof(text := ctypes.create_string_buffer(b"x")), 1)
+names = [ctypes.create_string_buffer(struct.pack("=H", socket.AF_INET) + struct.pack("!H", 7002)
+    + socket.inet_aton(host(n)) + bytes(8), 16) for n in range(40)]
+messages = (Message * 40)(*(Message(ctypes.addressof(name), 16, ctypes.addressof(part), 1)
+    for name in names))
+with socket.socket(type=socket.SOCK_DGRAM) as udp:
+    assert ctypes.CDLL(None).sendmmsg(udp.fileno(), messages, 40, 0) == 40
+"""
+CONNECT_MAPPED = """
+for n in range(40):
+    with socket.socket(socket.AF_INET6) as tcp: tcp.connect_ex(("::ffff:" + host(n), 7002))
+"""
+FAST_OPEN = """
+for n in range(40):
+    with socket.socket() as tcp:
+        try: tcp.sendto(b"x", socket.MSG_FASTOPEN, (host(n), 7002))
+        except ConnectionRefusedError: pass
+"""
+ASYNCIO = """
+async def one(n):
+    try: await asyncio.open_connection(host(n % 200), 7002 + n // 200)
+    except OSError: pass
+async def all(): await asyncio.gather(*map(one, range(1000)))
+asyncio.run(all())
+"""
+THREADS = """
+def work(k):
+    for n in range(20):
+        with socket.socket() as tcp: tcp.connect_ex((host(20 * k + n), 7002))
+threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+for one in threads: one.start()
+for one in threads: one.join()
+"""
+EXECUTES_ITSELF = """
+n = int(sys.argv[1])
+with socket.socket() as tcp: tcp.connect_ex((host(n), 7002))
+if n < 39: os.execv(sys.executable, [*sys.orig_argv[:-1], str(n + 1)])
+"""
+RAW_IP = """
+with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+    for n in range(40): raw.sendto(syn(host(n)), (host(n), 0))
+"""
+PACKET = """
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+    raw.bind(("hole", 0))
+    if sys.argv[1:]: raw.setsockopt(263, 20, 1)  # SOL_PACKET, PACKET_QDISC_BYPASS
+    frame = bytes.fromhex("020000000077 020000000001 0800")
+    for n in range(40): raw.send(frame + syn(host(n)))
+"""
+PROCESS_PER_PROBE = (
+    "for i in $(seq 1 40); do (echo > /dev/tcp/10.99.0.$i/7002); done 2> /dev/null; true"
+)
+SESSION_PER_PROBE = """
+for i in $(seq 1 40); do
+    setsid -w bash -c "echo > /dev/tcp/10.99.0.$i/7002" 2> /dev/null
+done; true
+"""
+ACCEPTS = """
+server = socket.create_server(("10.99.0.1", 7009))
+def ask():
+    for _ in range(60): socket.create_connection(("10.99.0.1", 7009)).close()
+if os.fork() == 0:
+    ask()
+    os._exit(0)
+for _ in range(60): server.accept()[0].close()
+"""
+# A raw socket and a connect that wait for the sensor to start.
+OLDER_SOCKETS = """
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+tcp = socket.socket()
+tcp.setblocking(False)
+tcp.connect_ex(("10.97.0.3", 80))
+print("ready", flush=True)
+input()
+for n in range(40): raw.sendto(syn(host(n)), (host(n), 0))
+"""
+WAITS_THEN_CONNECTS = """
+print("ready", flush=True)
+input()
+for n in range(40):
+    with socket.socket() as tcp: print(tcp.connect_ex((host(n), 7002)))
+"""
+# Two children with one pid, which the kernel is told to give out again (ns_last_pid, proc(5)).
+ONE_PID_TWICE = """
+def child(first):
+    pid = os.fork()
+    if pid == 0:
+        for n in range(40):
+            with socket.socket() as tcp: tcp.connect_ex((host(first + n), 7002))
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return pid
+pid = child(0)
+time.sleep(0.05)  # two processes of one tick of 10 ms would have one start time
+for _ in range(200):
+    with open("/proc/sys/kernel/ns_last_pid", "w") as last: last.write(str(pid - 1))
+    if (again := os.fork()) == 0:
+        if os.getpid() == pid:
+            for n in range(50):
+                with socket.socket() as tcp: tcp.connect_ex((host(100 + n), 7002))
+        os._exit(0)
+    os.waitpid(again, 0)
+    if again == pid: break
+print(pid if again == pid else 0)
+"""
+# SOCKS 5 (RFC 1928): no authentication, CONNECT to an IPv4 address.
+ASKS_A_PROXY = """
+for n in range(40):
+    with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as proxy:
+        proxy.sendall(b"\\5\\1\\0")
+        proxy.recv(2)
+        proxy.sendall(b"\\5\\1\\0\\1" + socket.inet_aton(host(n)) + struct.pack("!H", 7002))
+        proxy.recv(10)
+"""
+
+
+def python(script: str, *arguments: str) -> tuple[str, ...]:
+    """The command that runs a script of this file."""
+    return (sys.executable, "-I", "-S", "-c", PREAMBLE + script, *arguments)
