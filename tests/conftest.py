@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from procwire.cli.main import main
 
+ENDS = {"nothing": 0, "findings": 1, "usage": 2, "damage": 3}
 DIGEST = Path(__file__).with_name("digest.py")
 CORPUS = Path(__file__).parent.parent.parent / "shared" / "corpus"
 
@@ -30,6 +33,37 @@ def corpus() -> Path:
     if not CORPUS.is_dir():
         pytest.skip(f"no recordings at {CORPUS}")
     return CORPUS
+
+
+class Ran:
+    """How a command ended: exit code, results, talk."""
+
+    def __init__(self, code: int, out: str, talk: str) -> None:
+        self.code, self.out, self.talk = code, out, talk
+        self.records = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+
+    def of_type(self, kind: str) -> list[dict]:
+        return [record for record in self.records if record["event_type"] == kind]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]):
+    """Runs a command in this process: words in, Ran out."""
+
+    def command(*words: str | Path) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["procwire", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, talk = capfdbinary.readouterr()
+        return Ran(end.value.code, out.decode(), talk.decode())
+
+    return command
+
+
+@pytest.fixture(scope="session", autouse=True)
+def context_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What is known of this machine is no business of the tests, nor the other way round."""
+    os.environ["STATE_DIRECTORY"] = str(tmp_path_factory.mktemp("state"))
 
 
 class Bounds:

@@ -11,36 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import ENDS
 from procwire import examples
-from procwire.cli.main import main
 from procwire.rules import observed_checks, packet_rules
 
 BROKEN = [examples.frame(rule.layers[0], rule.fires_on[0]) for rule in packet_rules()]
 ETHERNET_II = bytes.fromhex("0200 0000 0002 0200 0000 0001 88b5") + bytes(46)
-ENDS = {"nothing": 0, "findings": 1, "usage": 2, "damage": 3}
-
-
-class Ran:
-    """How a command ended: exit code, results, talk."""
-
-    def __init__(self, code: int, out: str, talk: str) -> None:
-        self.code, self.out, self.talk = code, out, talk
-        self.records = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
-
-    def of_type(self, kind: str) -> list[dict]:
-        return [record for record in self.records if record["event_type"] == kind]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]):
-    def command(*words: str | Path) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["procwire", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, talk = capfdbinary.readouterr()
-        return Ran(end.value.code, out.decode(), talk.decode())
-
-    return command
 
 
 @pytest.fixture

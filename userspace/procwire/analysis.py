@@ -15,6 +15,7 @@ from procwire.alert import Alert
 from procwire.capture.batch import PacketBatch
 from procwire.checksums import Verifier
 from procwire.config import Settings
+from procwire.context.site import Site
 from procwire.decode.columns import Decoded
 from procwire.decode.contacts import Contacts
 from procwire.decode.frame import SKIP_REASONS
@@ -44,9 +45,13 @@ class Judged(NamedTuple):
 
 
 class Analysis:
-    """Detectors and episodes of one run. last_time: event time reached, ns since the epoch."""
+    """Detectors and episodes of one run. last_time: event time reached, ns since the epoch.
 
-    def __init__(self, settings: Settings) -> None:
+    site: what is known of the site, asked about each alert.
+    """
+
+    def __init__(self, settings: Settings, site: Site | None = None) -> None:
+        site = site or Site()
         contacts = settings.contacts
         self._examiner = Examiner()
         self._verifier = Verifier()
@@ -55,7 +60,7 @@ class Analysis:
         self._observer = Observer(settings.flows)
         self._scans = Scans(settings)
         self._backscatter = Backscatter(settings, tuple(rule.id for rule in all_rules()))
-        self._episodes = Episodes(settings, all_rules())
+        self._episodes = Episodes(settings, all_rules(), admit=site.admit)
         self._layers = LayerCounts()
         self._skipped = np.zeros(len(SKIP_REASONS), np.int64)
         self.last_time = 0

@@ -33,6 +33,9 @@ from procwire.record import Process
 Lookup = Callable[[ProcessId], tuple[Process, Sequence[Process]] | None]
 """A process key -> the process and its ancestors, parent first; None where it is unknown."""
 
+Admit = Callable[[list[Alert]], list[Alert]]
+"""Alerts in order of time -> those of them that are told, as they are told."""
+
 Key = tuple[object, ...]
 """What makes an episode: its rule, whether its context holds, and its addresses; or the
 detector's family, the kind of attempts, and their subject."""
@@ -62,7 +65,8 @@ def _turn(alert: Alert) -> tuple[int, bool, int, int, str]:
 class Episodes:
     """Folds observations and findings into alerts.
 
-    rules: what FINDING.rule is an index into; lookup: where the process of a key is asked for.
+    rules: what FINDING.rule is an index into; lookup: where the process of a key is asked for;
+    admit: asked about all alerts before they are handed out.
     """
 
     def __init__(
@@ -70,8 +74,10 @@ class Episodes:
         settings: Settings | None = None,
         rules: Sequence[Check] = (),
         lookup: Lookup = lambda key: None,
+        admit: Admit = lambda alerts: alerts,
     ) -> None:
         settings = settings or Settings()
+        self._admit = admit
         self._settings, self._rules, self._lookup = settings.episodes, rules, lookup
         self._counted = np.array([rule.tier == "C" for rule in rules], bool)
         self._tally = np.zeros(len(rules), np.int64)
@@ -118,8 +124,9 @@ class Episodes:
         return dict(self._counts) | {f"rule.{rule.id}": n for rule, n in tallied if n}
 
     def _sorted(self, alerts: list[Alert]) -> list[Alert]:
-        self._counts["alerts"] += len(alerts)
-        return sorted(alerts, key=_turn)
+        told = self._admit(sorted(alerts, key=_turn))
+        self._counts["alerts"] += len(told)
+        return told
 
     def _observe(self, scan: Observation, alerts: list[Alert]) -> None:
         key: Key = (scan.detector.family, scan.kind, scan.subject or scan.source)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from procwire.alert import Alert
 from procwire.config import Settings
+from procwire.context.site import Site
 from procwire.detect.detector import ProcessId
 from procwire.output.eve import Source
 from procwire.process_analysis import ProcessAnalysis
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 # Kernel events end the wait at once; blocks of packets are looked for at each turn.
 POLL_MS, IDLE_MS = 50, 500
+SAVE_EVERY_S = 5
 LAST_POLLS = 64
 _KERNEL = Source()
 
@@ -50,7 +52,8 @@ def sensor_settings(settings: Settings) -> SensorSettings:
 class Live:
     """One live run. sensor: None where the kernel half is unavailable; captures: may be empty.
 
-    emit: called with the alerts of a batch and where they were seen.
+    emit: called with the alerts of a batch and where they were seen; site: what is known of the
+    site, asked about each alert.
     """
 
     def __init__(
@@ -59,17 +62,19 @@ class Live:
         sensor: Sensor | None,
         captures: Sequence[LiveCapture],
         emit: Emit,
+        site: Site,
     ) -> None:
-        self._sensor, self._captures, self._emit = sensor, captures, emit
+        self._sensor, self._captures, self._emit, self._site = sensor, captures, emit, site
         self._processes = ProcessTable()
-        self._kernel = ProcessAnalysis(settings, self._known)
+        self._saved = time.monotonic()
+        self._kernel = ProcessAnalysis(settings, self._known, site)
         self._wires: list[Analysis] = []
         if captures:
             # Loads numba and all compiled code, which is more than the rest takes.
             from procwire.analysis import Analysis
 
             # One each, as for files: what an alert rests on was seen in one place.
-            self._wires = [Analysis(settings) for _ in captures]
+            self._wires = [Analysis(settings, site) for _ in captures]
         if sensor is not None:
             # Hooks are attached already: a process that starts now is seen twice, never not at all.
             self._processes.insert(processes_before(sensor.snapshot()))
@@ -85,6 +90,7 @@ class Live:
         self._emit(self._kernel.finish(), _KERNEL)
         for capture, wire in zip(self._captures, self._wires, strict=True):
             self._emit(wire.finish(), Source(in_iface=capture.interface))
+        self._site.save()
 
     def counters(self) -> dict[str, int]:
         """Everything seen, skipped, lost and dropped."""
@@ -97,6 +103,7 @@ class Live:
         for capture in self._captures:
             counts[f"capture.{capture.interface}.received"] = capture.received()
             counts[f"capture.{capture.interface}.dropped"] = capture.dropped()
+        counts.update(self._site.counters())
         return dict(counts)
 
     @property
@@ -121,6 +128,9 @@ class Live:
             source = Source(in_iface=capture.interface)
             for batch in capture.batches():
                 self._emit(wire.packets(batch), source)
+        if time.monotonic() - self._saved >= SAVE_EVERY_S:
+            self._site.save()
+            self._saved = time.monotonic()
         return seen
 
     def _known(self, key: ProcessId) -> tuple[Process, list[Process]] | None:

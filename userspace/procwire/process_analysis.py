@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from procwire.alert import Alert
 from procwire.config import Settings
+from procwire.context.site import Site
 from procwire.detect.judges import Judges
 from procwire.episodes import Episodes, Lookup
 
@@ -17,12 +18,14 @@ from procwire.episodes import Episodes, Lookup
 class ProcessAnalysis:
     """Judges and episodes of one run. last_time: event time reached, ns since the epoch.
 
-    lookup: where the process of a row is asked for.
+    lookup: where the process of a row is asked for; site: what is known of the site, asked about
+    each alert.
     """
 
-    def __init__(self, settings: Settings, lookup: Lookup) -> None:
+    def __init__(self, settings: Settings, lookup: Lookup, site: Site | None = None) -> None:
+        site = site or Site()
         self._judges = Judges(settings)
-        self._episodes = Episodes(settings, (), lookup)
+        self._episodes = Episodes(settings, (), lookup, site.admit)
         self.last_time = 0
 
     def fanouts(self, rows: NDArray[np.void], now: int) -> list[Alert]:

@@ -15,6 +15,7 @@ from procwire.output.printable import printable
 
 # Imported only when called: numba alone takes half a second to import.
 COMMANDS = {
+    "allow": "procwire.cli.allow:allow",
     "doctor": "procwire.cli.doctor:doctor",
     "read": "procwire.cli.read:read",
     "rules": "procwire.cli.rules:rules",

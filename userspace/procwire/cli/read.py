@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -12,6 +13,8 @@ from procwire.capture.open import read_capture
 from procwire.cli.progress import Progress
 from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summary
 from procwire.config import load
+from procwire.context.site import Site
+from procwire.context.store import Store
 from procwire.errors import InputDamaged
 from procwire.output.eve import Source
 from procwire.output.printable import printable
@@ -27,11 +30,17 @@ from procwire.pipeline import MOST_WORKERS, alerts_of, default_workers
     default=default_workers,
     help="Processor cores to use; as many as there are, up to 2, by default.",
 )
+@click.option(
+    "--context",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Ask this file about each alert, as `procwire watch` does. Nothing is written to it.",
+)
 @analysis_options
 def read(
     files: tuple[Path, ...],
     continuous: bool,
     workers: int,
+    context: Path | None,
     output: Path | None,
     form: str,
     fail_on: str,
@@ -47,21 +56,28 @@ def read(
     """
     settings = load(config, overrides)
     damage: list[InputDamaged] = []
-    with Results(output, form, fail_on) as results:
-        analysis = Analysis(settings)
+    with ExitStack() as stack:
+        store = stack.enter_context(Store(context, read_only=True)) if context else None
+        results = stack.enter_context(Results(output, form, fail_on))
+        site = Site(store)
+        analysis = Analysis(settings, site)
         for number, path in enumerate(files):
             if number and not continuous:
-                analysis = Analysis(settings)
+                site = Site(store)
+                analysis = Analysis(settings, site)
             try:
                 _read(path, analysis, results, workers)
             except InputDamaged as problem:
                 damage.append(problem)
                 click.echo(f"procwire: {printable(str(problem))}", err=True)
             if not continuous or number == len(files) - 1:
-                _finish(analysis, results, Source(pcap_filename=str(path)))
+                source = Source(pcap_filename=str(path))
+                results.write(analysis.finish(), source)
+                counters = analysis.counters() | site.counters()
+                results.stats(analysis.last_time, counters, source)
                 if form == "text" or sys.stderr.isatty():
                     title = f"{len(files)} captures" if continuous and number else path.name
-                    tell_summary(title, analysis.counters())
+                    tell_summary(title, counters)
     if damage:
         return InputDamaged.exit_code
     return FINDINGS if results.found else 0
@@ -76,8 +92,3 @@ def _read(path: Path, analysis: Analysis, results: Results, workers: int) -> Non
                 progress.erase()
             results.write(alerts, source)
             progress.update(batch)
-
-
-def _finish(analysis: Analysis, results: Results, source: Source) -> None:
-    results.write(analysis.finish(), source)
-    results.stats(analysis.last_time, analysis.counters(), source)

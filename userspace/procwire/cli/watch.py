@@ -10,8 +10,10 @@ from types import FrameType
 
 import click
 
+from procwire.cli.context import context_option, context_to_watch
 from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summary
 from procwire.config import load
+from procwire.context.site import Site
 from procwire.errors import Unavailable
 from procwire.live import Live, sensor_settings
 from procwire.output.eve import Source
@@ -37,10 +39,12 @@ INTERRUPTED = 130
     show_default=True,
     help="What loads the sensor. auto: libbpf, or bcc where the kernel has no BTF.",
 )
+@context_option
 @analysis_options
 def watch(
     interfaces: tuple[str, ...],
     loader: str,
+    context: Path,
     output: Path | None,
     form: str,
     fail_on: str,
@@ -83,7 +87,8 @@ def watch(
             click.echo(f"procwire: {missing}", err=True)
             click.echo("procwire: packets only; no process will be named", err=True)
         results = stack.enter_context(Results(output, form, fail_on))
-        live = Live(settings, sensor, captures, results.write)
+        site = Site(stack.enter_context(context_to_watch(context)))
+        live = Live(settings, sensor, captures, results.write, site)
         keep_only(NEEDED_WHILE_WATCHING)
         signal.signal(signal.SIGINT, end)
         signal.signal(signal.SIGTERM, end)

@@ -20,8 +20,9 @@ _SEEN = {
     "episodes.alerts": "alerts",
 }
 # Words in the names of counters that say what a run did not see.
-_LOSSES = ("lost", "skipped", "dropped", "evicted", "overflow")
+_LOSSES = ("lost", "skipped", "dropped", "evicted", "overflow", "unsaved")
 _NOT_DECODED, _LAYER, _RULE, _SCAN = "decode.", "layers.", "episodes.rule.", "scan."
+_BY_ENTRY = "context.by_entry."
 _COUNTED = "counted"
 _LABEL = 13
 _ID = 27
@@ -49,6 +50,7 @@ def summary(
         "seen": [f"{counters[name]:,} {unit}" for name, unit in _SEEN.items() if name in counters],
         "protocols": [f"{name} {count:,}" for name, count in layers],
         "findings": _by_severity(found),
+        "suppressed": _suppressed(counters),
         "not decoded": _listed(_named(counters, _NOT_DECODED)),
         "lost": _listed({name: n for name, n in counters.items() if n and _is_loss(name)}),
     }
@@ -71,6 +73,12 @@ def _named(counters: Mapping[str, int], prefix: str) -> dict[str, int]:
         for name, count in counters.items()
         if name.startswith(prefix) and count
     }
+
+
+def _suppressed(counters: Mapping[str, int]) -> list[str]:
+    """Alerts that were expected, by the number of the entry that said so."""
+    by_entry = _named(counters, _BY_ENTRY)
+    return [f"{n:,} by allowlist entry {number}" for number, n in by_entry.items()]
 
 
 def _is_loss(name: str) -> bool:

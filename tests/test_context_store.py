@@ -1,0 +1,254 @@
+"""The context's file: private, raised step by step, moved aside when damaged, never in the way."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from procwire.context import store as store_module
+from procwire.context.schema import MIGRATIONS
+from procwire.context.store import MEMORY, Store, default_path
+from procwire.errors import InputDamaged, ProcwireError, Unavailable, UsageError
+
+INSERT = (
+    "INSERT INTO allowed (exe, owner, reason, created, expires) VALUES (?, 'ann', 'a backup', 1, 2)"
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "context.db"
+
+
+def insert(store: Store, exe: str) -> None:
+    with store.writing() as connection:
+        connection.execute(INSERT, (exe,))
+
+
+def programs(store: Store) -> list[str]:
+    return [exe for (exe,) in store.rows("SELECT exe FROM allowed ORDER BY id")]
+
+
+def test_what_is_written_is_there_for_the_next(path: Path) -> None:
+    with Store(path) as store:
+        insert(store, "/bin/a")
+    with Store(path) as store:
+        assert programs(store) == ["/bin/a"]
+        assert store.rows("PRAGMA journal_mode") == [("wal",)]
+
+
+def test_nobody_else_may_read_any_of_its_files(path: Path) -> None:
+    with Store(path) as store:
+        insert(store, "/bin/a")
+        modes = {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+        assert len(list(path.parent.iterdir())) == 3
+    assert modes == {0o600}
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_file_that_others_may_read_is_closed_to_them(path: Path) -> None:
+    Store(path).close()
+    path.chmod(0o644)
+    Store(path).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_link_is_not_followed(path: Path, tmp_path: Path) -> None:
+    path.parent.mkdir()
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Unavailable):
+        Store(path)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_one_writes_while_another_reads(path: Path) -> None:
+    with Store(path) as watch, Store(path) as command:
+        assert not watch.changed()
+        insert(command, "/bin/a")
+        assert watch.changed()
+        assert not watch.changed()
+        insert(watch, "/bin/b")
+        assert not watch.changed(), "its own writing is no news"
+        assert programs(command) == ["/bin/a", "/bin/b"]
+
+
+def test_a_transaction_that_fails_leaves_nothing(path: Path) -> None:
+    with Store(path) as store:
+        with pytest.raises(ZeroDivisionError), store.writing() as connection:
+            connection.execute(INSERT, ("/bin/a",))
+            raise ZeroDivisionError
+        assert programs(store) == []
+        insert(store, "/bin/b")
+        assert programs(store) == ["/bin/b"]
+
+
+@pytest.mark.parametrize("version", range(len(MIGRATIONS)))
+def test_every_older_file_is_brought_up_to_date(
+    path: Path, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(store_module, "MIGRATIONS", MIGRATIONS[:version])
+        Store(path).close()
+    with Store(path) as store:
+        assert store.rows("PRAGMA user_version") == [(len(MIGRATIONS),)]
+        insert(store, "/bin/a")
+
+
+def test_a_step_that_fails_is_not_half_taken(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Store(path).close()
+    broken = (*MIGRATIONS, "CREATE TABLE half (a INTEGER); CREATE TABLE half (a INTEGER)")
+    with monkeypatch.context() as newer:
+        newer.setattr(store_module, "MIGRATIONS", broken)
+        with pytest.raises(Unavailable, match="half already exists"):
+            Store(path)
+    with Store(path) as store:
+        assert store.rows("SELECT name FROM sqlite_schema WHERE name = 'half'") == []
+
+
+def test_a_newer_file_is_refused_and_left_alone(path: Path) -> None:
+    Store(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="update procwire"):
+        Store(path)
+    assert path.read_bytes() == before
+
+
+def test_another_programs_database_is_refused_and_left_alone(path: Path) -> None:
+    path.parent.mkdir()
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE bookmarks (address TEXT)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="another program"):
+        Store(path)
+    assert path.read_bytes() == before
+
+
+def test_a_damaged_file_is_moved_aside_with_a_word(path: Path) -> None:
+    said: list[str] = []
+    for number in (1, 2):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"no database at all" * 100)
+        with Store(path, tell=said.append) as store:
+            assert programs(store) == []
+        kept = path.with_name(f"context.db.damaged-{number}")
+        assert kept.read_bytes().startswith(b"no database")
+        assert str(kept) in said[-1]
+        assert "learning starts again" in said[-1]
+
+
+def test_a_damaged_file_that_is_only_read_is_left_alone(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(InputDamaged, match="context"):
+        Store(path, read_only=True)
+    assert [file.name for file in path.parent.iterdir()] == ["context.db"]
+
+
+def test_what_is_only_read_has_to_exist_and_stays_the_same(path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file"):
+        Store(path, read_only=True)
+    with Store(path) as store:
+        insert(store, "/bin/a")
+    before = path.read_bytes()
+    with Store(path, read_only=True) as frozen:
+        assert programs(frozen) == ["/bin/a"]
+        with pytest.raises(Unavailable):
+            insert(frozen, "/bin/b")
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["context.db"]
+
+
+def test_a_reader_sees_what_a_running_watch_has_written(path: Path) -> None:
+    with Store(path) as watch:
+        insert(watch, "/bin/a")
+        with Store(path, read_only=True) as reader:
+            assert programs(reader) == ["/bin/a"]
+
+
+def test_a_full_disk_is_told_and_over_when_there_is_room(path: Path) -> None:
+    with Store(path) as store:
+        ((pages,),) = store.rows("PRAGMA page_count")
+        store.rows(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(Unavailable, match="full.*free space"):
+            insert(store, "/bin/" + "a" * 20_000)
+        assert programs(store) == []
+        store.rows(f"PRAGMA max_page_count = {pages + 100}")
+        insert(store, "/bin/" + "a" * 20_000)
+        assert len(programs(store)) == 1
+
+
+def test_where_the_context_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", f"{tmp_path}:/elsewhere")
+    assert default_path() == tmp_path / "context.db"
+    monkeypatch.delenv("STATE_DIRECTORY")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert default_path() == Path("/var/lib/procwire/context.db")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert default_path() == tmp_path / "procwire" / "context.db"
+
+
+def test_a_store_in_memory_needs_no_file() -> None:
+    with Store(MEMORY) as store:
+        insert(store, "/bin/a")
+        assert programs(store) == ["/bin/a"]
+    assert not Path(str(MEMORY)).exists()
+
+
+ANY_TMP = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@ANY_TMP
+@given(damage=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255))))
+def test_whatever_bytes_change_it_is_read_or_moved_aside(
+    tmp_path_factory: pytest.TempPathFactory, damage: list[tuple[float, int]]
+) -> None:
+    path = tmp_path_factory.mktemp("damaged") / "context.db"
+    with Store(path) as store:
+        for number in range(30):
+            insert(store, f"/bin/{number}")
+    content = bytearray(path.read_bytes())
+    for place, value in damage:
+        content[int(place * len(content))] = value
+    path.write_bytes(content)
+    said: list[str] = []
+    try:
+        with Store(path, tell=said.append) as store:
+            kept = programs(store)
+            insert(store, "/bin/new")
+    except ProcwireError:
+        # Another owner, a newer schema, or a setting of SQLite's own in the header.
+        assert damage
+        return
+    if said:
+        assert kept == []
+        assert path.with_name("context.db.damaged-1").read_bytes() == bytes(content)
+    else:
+        assert len(kept) == 30
+
+
+@ANY_TMP
+@given(size=st.integers(0, 20_000))
+def test_wherever_it_is_cut_it_is_read_or_moved_aside(
+    tmp_path_factory: pytest.TempPathFactory, size: int
+) -> None:
+    path = tmp_path_factory.mktemp("cut") / "context.db"
+    with Store(path) as store:
+        insert(store, "/bin/a")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:size])
+    said: list[str] = []
+    with Store(path, tell=said.append) as store:
+        kept = programs(store)
+    assert bool(said) == (0 < size < len(whole))
+    assert kept == (["/bin/a"] if size >= len(whole) else [])

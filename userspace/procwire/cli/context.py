@@ -1,0 +1,42 @@
+"""The option that names the context, and how commands open it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from procwire.context.store import MEMORY, Store, default_path
+from procwire.errors import Unavailable
+from procwire.output.printable import printable
+
+
+def context_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--context FILE, by default the machine's or the user's own."""
+    option = click.option(
+        "--context",
+        type=click.Path(path_type=Path, dir_okay=False),
+        default=default_path,
+        help="The file with what is known of this site; by default that of `procwire watch`.",
+    )
+    return option(command)
+
+
+def opened(path: Path) -> Store:
+    """The context in `path`, made where there is none."""
+    return Store(path, tell=_tell)
+
+
+def context_to_watch(path: Path) -> Store:
+    """The same; where it may not be written, one that lasts as long as the watch."""
+    try:
+        return opened(path)
+    except Unavailable as missing:
+        _tell(f"{missing}; what is learned now will be forgotten")
+        return Store(MEMORY)
+
+
+def _tell(line: str) -> None:
+    click.echo(f"procwire: {printable(line)}", err=True)

@@ -1,0 +1,52 @@
+"""The SHA-256 of running programs.
+
+Read through /proc/PID/exe, which is the file that runs, whatever lies at its path by now. Of a
+process that ended before it was asked for nothing is known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from pathlib import Path
+
+from procwire.record import Process
+from procwire.sensor.proc import started_ns
+
+_REMEMBERED = 1024
+# Larger programs exist; one that is hashed stops the watch for a quarter of a second.
+_LARGEST = 256 * 1024 * 1024
+
+
+class Programs:
+    """Digests by process, so that what was said of one holds when it has ended."""
+
+    def __init__(self, root: Path = Path("/proc")) -> None:
+        self._root = root
+        self._known: OrderedDict[tuple[int, int, int], str] = OrderedDict()
+
+    def digest(self, process: Process) -> str | None:
+        """The SHA-256 in hex of the program that the process runs, None where it cannot be read."""
+        known = self._known.get(process.key)
+        if known is not None:
+            return known
+        started, pid, _ = process.key
+        found = digest_of(self._root / str(pid) / "exe")
+        # Last, so that it covers the above; an exec since then is another program by its path.
+        if found is None or started_ns(pid, self._root) != started:
+            return None
+        self._known[process.key] = found
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return found
+
+
+def digest_of(path: Path) -> str | None:
+    """The SHA-256 in hex of a file, None where it cannot be read or is larger than programs are."""
+    try:
+        with path.open("rb") as program:
+            if path.stat().st_size > _LARGEST:
+                return None
+            return hashlib.file_digest(program, "sha256").hexdigest()
+    except OSError:
+        return None

@@ -1,0 +1,26 @@
+"""The tables of the context, as the steps that lead to them. A step that was released never
+changes; what is new is a step of its own."""
+
+from __future__ import annotations
+
+MIGRATIONS = (
+    # Times are ns since the epoch. Columns that are NULL match everything.
+    """
+    CREATE TABLE allowed (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        exe TEXT,
+        sha256 TEXT,
+        user TEXT,
+        source TEXT,
+        destination TEXT,
+        port INTEGER,
+        analytic TEXT,
+        owner TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        suppressed INTEGER NOT NULL DEFAULT 0,
+        last_suppressed INTEGER
+    ) STRICT
+    """,
+)

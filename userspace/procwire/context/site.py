@@ -1,0 +1,71 @@
+"""What is known of this site, asked about each alert between its making and its telling.
+
+Strategy: everything is read into memory and asked there; what the run adds is written every few
+seconds in one transaction. A disk that is full costs the record of it, never an alert.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from procwire.alert import Alert
+from procwire.context.allowlist import Allowlist, entries, note_suppressed
+from procwire.context.program import Programs
+from procwire.context.store import Store
+from procwire.errors import ProcwireError
+
+
+class Site:
+    """The context of one run. store: where it lies, None for a site of which nothing is known.
+
+    What save() is not called for is not kept: a replay asks and leaves no trace.
+    """
+
+    def __init__(self, store: Store | None = None) -> None:
+        self._store = store
+        self._programs = Programs()
+        self._allowlist = self._read_allowlist()
+        self._suppressed: Counter[int] = Counter()
+        self._unsaved: dict[int, tuple[int, int]] = {}
+        self._counts = Counter(unsaved=0)
+
+    def admit(self, alerts: list[Alert]) -> list[Alert]:
+        """The alerts that are to be told, in their order."""
+        return [alert for alert in alerts if not self._is_suppressed(alert)]
+
+    def save(self) -> None:
+        """Write what the run has added, and read what others have changed. Where the file cannot be
+        written that is counted, and tried again next time."""
+        if self._store is None:
+            return
+        try:
+            if self._unsaved:
+                rows = [(number, *counted) for number, counted in self._unsaved.items()]
+                note_suppressed(self._store, rows)
+                self._unsaved.clear()
+            if self._store.changed():
+                self._allowlist = self._read_allowlist()
+        except ProcwireError:
+            self._counts["unsaved"] += 1
+
+    def counters(self) -> dict[str, int]:
+        """As context.NAME: suppressed, alerts that allowlist entries kept back, and by_entry.N how
+        many each of them; unsaved, writes that failed, for want of room or else. None of them for a
+        site of which nothing is known."""
+        if self._store is None:
+            return {}
+        by_entry = {f"by_entry.{number}": n for number, n in sorted(self._suppressed.items())}
+        counts = {"suppressed": self._suppressed.total()} | by_entry | self._counts
+        return {f"context.{name}": n for name, n in counts.items()}
+
+    def _read_allowlist(self) -> Allowlist:
+        return Allowlist(entries(self._store) if self._store else (), self._programs.digest)
+
+    def _is_suppressed(self, alert: Alert) -> bool:
+        entry = self._allowlist.match(alert)
+        if entry is None:
+            return False
+        self._suppressed[entry.id] += 1
+        before, _ = self._unsaved.get(entry.id, (0, 0))
+        self._unsaved[entry.id] = before + 1, alert.time
+        return True

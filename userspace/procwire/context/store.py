@@ -1,0 +1,241 @@
+"""One SQLite file with everything procwire remembers of a site between runs.
+
+Strategy: write-ahead logging, so that `watch` writes while commands read; the schema's number is
+the file's user_version and is raised step by step. A damaged file is moved aside, never repaired in
+place; what cannot be written is the caller's to count.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from procwire.context.schema import MIGRATIONS
+from procwire.errors import InputDamaged, ProcwireError, Unavailable, UsageError
+
+FILE_NAME = "context.db"
+MODE = 0o600
+MEMORY = Path(":memory:")
+"""A store that ends with the process."""
+
+# "pwir", in the header of every file of ours (https://sqlite.org/fileformat2.html, offset 68).
+_APPLICATION_ID = 0x70776972
+_SYSTEM_STATE = Path("/var/lib/procwire")
+_SMALLEST_PAGE = 512
+_BUSY_S = 5.0
+# SQLite keeps the recent part of the database in these.
+_COMPANIONS = ("-wal", "-shm")
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+Row = tuple[Any, ...]
+
+
+def default_path() -> Path:
+    """Where the context lies: $STATE_DIRECTORY as systemd sets it, /var/lib/procwire for root, or
+    the user's own state directory (XDG)."""
+    given = os.environ.get("STATE_DIRECTORY")
+    if given:
+        # systemd separates several by colons; the first is the service's own.
+        return Path(given.partition(":")[0]) / FILE_NAME
+    if os.geteuid() == 0:
+        return _SYSTEM_STATE / FILE_NAME
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "procwire" / FILE_NAME
+
+
+class Store:
+    """The open file. read_only: it has to exist and is left as it is.
+
+    tell: called with one line when a damaged file was moved aside. Raises UsageError for a file
+    that is not ours, Unavailable where it may not be opened or written, and InputDamaged for a
+    damaged one that is only to be read.
+    """
+
+    def __init__(
+        self, path: Path, read_only: bool = False, tell: Callable[[str], None] = lambda line: None
+    ) -> None:
+        self.path, self._read_only = path, read_only
+        try:
+            self._connection = self._opened()
+        except InputDamaged as damage:
+            if read_only:
+                raise
+            tell(f"{damage}; kept as {_move_aside(path)}, learning starts again")
+            self._connection = self._opened()
+        self._version = self._data_version()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. May be called twice."""
+        self._connection.close()
+
+    def rows(self, query: str, values: Sequence[object] = ()) -> list[Row]:
+        """Every row that a query answers."""
+        with self._explained():
+            return self._connection.execute(query, values).fetchall()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: all that is done with the connection inside, or nothing of it.
+
+        Raises Unavailable where the disk is full or the file may not be written.
+        """
+        with self._explained():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                # A full disk may have rolled back already.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def changed(self) -> bool:
+        """Whether another connection has written since this was last asked."""
+        version = self._data_version()
+        changed, self._version = version != self._version, version
+        return changed
+
+    def _data_version(self) -> int:
+        return int(self.rows("PRAGMA data_version")[0][0])
+
+    def _opened(self) -> sqlite3.Connection:
+        with self._explained():
+            if self.path != MEMORY:
+                self._prepare_file()
+            connection = self._connected()
+            try:
+                # Python would begin transactions by itself, but not for every statement.
+                connection.isolation_level = None
+                connection.text_factory = lambda text: text.decode(errors="replace")
+                if connection.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]:
+                    raise sqlite3.DatabaseError("its pages contradict each other")
+                self._check_owner(connection)
+                if not self._read_only:
+                    connection.execute("PRAGMA journal_mode = WAL")
+                    # A power cut may cost the last seconds, never the file.
+                    connection.execute("PRAGMA synchronous = NORMAL")
+                    _migrate(connection)
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+
+    def _prepare_file(self) -> None:
+        if self._read_only:
+            if not self.path.is_file():
+                raise UsageError(f"{self.path}: no such file; `procwire watch` makes one")
+            return
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Made here, so that it is private from its first byte on; SQLite's companions follow it.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, MODE))
+        facts = self.path.stat()
+        if facts.st_mode & 0o777 != MODE:
+            self.path.chmod(MODE)
+        if 0 < facts.st_size < _SMALLEST_PAGE:
+            # SQLite would take it for an empty one.
+            raise sqlite3.DatabaseError(f"cut after {facts.st_size} bytes")
+
+    def _connected(self) -> sqlite3.Connection:
+        if self.path == MEMORY:
+            return sqlite3.connect(str(MEMORY))
+        mode = "ro" if self._read_only else "rw"
+        address = f"{self.path.absolute().as_uri()}?mode={mode}"
+        if self._read_only and not _beside(self.path, "-wal").exists():
+            # Nobody writes. Otherwise SQLite would want to make its companions, and may not.
+            address += "&immutable=1"
+        return sqlite3.connect(address, uri=True, timeout=_BUSY_S)
+
+    def _check_owner(self, connection: sqlite3.Connection) -> None:
+        """Refuse what another program keeps in SQLite, and what a newer procwire wrote."""
+        ((owner,),) = connection.execute("PRAGMA application_id")
+        ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_schema")
+        if owner != _APPLICATION_ID and (tables or self._read_only):
+            raise UsageError(f"{self.path}: a database of another program; name another file")
+        ((version,),) = connection.execute("PRAGMA user_version")
+        if version > len(MIGRATIONS):
+            raise UsageError(
+                f"{self.path}: schema {version}, this procwire knows up to {len(MIGRATIONS)}; "
+                "update procwire or name another file"
+            )
+        if self._read_only and version < len(MIGRATIONS):
+            raise UsageError(
+                f"{self.path}: schema {version} of an older procwire; `procwire allow list "
+                f"--context {self.path}` brings it up to date"
+            )
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What SQLite and the system raise, as errors for people."""
+        try:
+            yield
+        except ProcwireError:
+            raise
+        except sqlite3.OperationalError as problem:
+            raise self._unavailable(str(problem)) from None
+        except sqlite3.DatabaseError as problem:
+            code = getattr(problem, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+            if code & 0xFF not in _DAMAGED:
+                raise
+            raise InputDamaged(str(self.path), 0, f"no intact context: {problem}") from None
+        except OSError as problem:
+            raise self._unavailable(problem.strerror or str(problem)) from None
+
+    def _unavailable(self, problem: str) -> Unavailable:
+        return Unavailable(
+            f"{self.path}: {problem}", "free space, correct its permissions or give --context FILE"
+        )
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Take the steps that the file lacks, all or none. Another process may have been faster."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        ((version,),) = connection.execute("PRAGMA user_version")
+        for statement in _statements(MIGRATIONS[version:]):
+            connection.execute(statement)
+        if version < len(MIGRATIONS):
+            connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _statements(steps: Iterable[str]) -> Iterator[str]:
+    for step in steps:
+        yield from (statement for statement in step.split(";") if statement.strip())
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _move_aside(path: Path) -> Path:
+    number = 1
+    while _beside(path, f".damaged-{number}").exists():
+        number += 1
+    kept = _beside(path, f".damaged-{number}")
+    path.rename(kept)
+    for suffix in _COMPANIONS:
+        if _beside(path, suffix).exists():
+            _beside(path, suffix).rename(_beside(kept, suffix))
+    return kept
