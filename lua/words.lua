@@ -187,6 +187,12 @@ local function find(p, offset, value)
   return at and at - 1 or #p
 end
 
+local function find_before(p, offset, finish, value)
+  local at, limit = find(p, offset, value), finish < 0 and 0 or finish
+  if limit > #p then limit = #p end
+  return at < limit and at or limit
+end
+
 local function token_end(p, offset)
   for at = offset, offset + 255 do
     local value = u8(p, at)

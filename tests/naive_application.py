@@ -55,7 +55,7 @@ def begins_tls(payload: bytes, size: int) -> bool:
     if len(payload) < 5:
         return False
     if payload[0] >= 128:
-        return int.from_bytes(payload[:2], "big") - 0x8000 == size - 2 and payload[2] == 1
+        return int.from_bytes(payload[:2], "big") - 0x8000 == size - 2 and payload[2] in (1, 4)
     if payload[0] in range(20, 25) and payload[1] == 3 and payload[2] <= 4:
         return True
     record = int.from_bytes(payload[3:5], "big")

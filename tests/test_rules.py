@@ -68,10 +68,10 @@ def test_generated_files_are_those_of_the_rules() -> None:
         assert (ROOT / path).read_text() == text, f"{path}: run `procwire rules build`"
 
 
-def test_every_layer_with_malformed_twin_keeps_its_rules_apart() -> None:
+def test_a_rule_of_intact_and_of_malformed_headers_asks_for_the_bytes_it_reads() -> None:
     for checked in packet_rules():
         twins = {layer.removesuffix("_malformed") for layer in checked.layers}
-        assert len(twins) == len(checked.layers), checked.id
+        assert len(twins) == len(checked.layers) or checked.needs > 0, checked.id
 
 
 GOOD = {

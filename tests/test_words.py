@@ -16,7 +16,7 @@ from procwire.words import span
 ROOT = Path(__file__).parent.parent
 LUA_WORDS = (ROOT / "lua" / "words.lua").read_text()
 OVER_OFFSETS = ("name_end", "name_walk", "name_fault", "ber_value", "ber_end", "token_end")
-OTHERS = ("header_sums", "dns_entries", "dns_entry_end", "crc_dnp", "find", "folded")
+OTHERS = ("header_sums", "dns_entries", "dns_entry_end", "crc_dnp", "find", "find_before", "folded")
 RUNTIMES = {"luajit": lupa.luajit21.LuaRuntime, "lua54": lupa.lua54.LuaRuntime}
 
 
@@ -82,6 +82,8 @@ def test_lua_agrees_with_python_on_any_bytes(seed: int) -> None:
                 assert loaded[name](data, offset, other) == expected, (name, offset, data.hex())
             value = source.randrange(256)
             assert loaded["find"](data, offset, value) == words.find(p, offset, value)
+            expected = words.find_before(p, offset, other, value)
+            assert loaded["find_before"](data, offset, other, value) == expected
 
 
 def test_the_checksum_of_an_ipv4_header() -> None:

@@ -265,6 +265,17 @@ def find(p: Span, offset: int, value: int) -> int:
 
 
 @fused
+def find_before(p: Span, offset: int, end: int, value: int) -> int:
+    """Where the first byte `value` at or behind `offset` and before `end` lies; if nowhere, `end`,
+    or captured(p) where that is less."""
+    limit = min(max(end, 0), p.captured)
+    for at in range(max(offset, 0), limit):
+        if u8(p, at) == value:
+            return at
+    return limit
+
+
+@fused
 def token_end(p: Span, offset: int) -> int:
     """Where the token at `offset` ends (RFC 9110 5.6.2): its letters, digits and !#$%&'*+-.^_`|~
     are counted as far as 256."""
@@ -325,6 +336,7 @@ WORDS: dict[str, Word] = {
     "ber_value": Word(("span", "int"), LARGEST_PACKET),
     "ber_end": Word(("span", "int"), LARGEST_PACKET),
     "find": Word(("span", "int", "int"), LARGEST_PACKET, constant=(2,)),
+    "find_before": Word(("span", "int", "int", "int"), LARGEST_PACKET, constant=(3,)),
     "token_end": Word(("span", "int"), LARGEST_PACKET + MOST_TOKEN),
     "folded": Word(("span", "int", "int"), 2**31 - 1),
     "crc_dnp": Word(("span", "int", "int"), 2**16 - 1),

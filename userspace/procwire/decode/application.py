@@ -89,7 +89,7 @@ _DNP3_START = 0x0564
 # RFC 8446 5.1 and Appendix E of RFC 5246: a record's header and the type of a message in it.
 _TLS_HEADER, _TLS_HANDSHAKE, _TLS_HELLOS = 5, 22, (1, 2)
 _TLS_FIRST_TYPE, _TLS_LAST_TYPE, _TLS_FIRST_VERSION, _TLS_LAST_VERSION = 20, 24, 0x0300, 0x0304
-_SSL_2_COUNTED_FROM, _SSL_2_LENGTH = 2, 0x8000
+_SSL_2_COUNTED_FROM, _SSL_2_LENGTH, _SSL_2_HELLOS = 2, 0x8000, (1, 4)
 
 
 @fused
@@ -198,14 +198,14 @@ def _begins_dnp3(data: NDArray[np.uint8], message: Extent) -> bool:
 @fused
 def _begins_tls(data: NDArray[np.uint8], message: Extent) -> bool:
     """A record's header, on any port; or with another version, a hello that fills its record; or
-    the hello of SSL 2.0 that fills the segment."""
+    a hello of SSL 2.0 that fills the segment."""
     if message.captured < _TLS_HEADER:
         return False
     at = message.start
     kind, version, size = data[at], u16(data, at + 1, True), u16(data, at + 3, True)
     if u16(data, at, True) >= _SSL_2_LENGTH:
         whole = u16(data, at, True) - _SSL_2_LENGTH == message.length - _SSL_2_COUNTED_FROM
-        return whole and data[at + 2] == _TLS_HELLOS[0]
+        return whole and data[at + 2] in _SSL_2_HELLOS
     if not _TLS_FIRST_TYPE <= kind <= _TLS_LAST_TYPE:
         return False
     if _TLS_FIRST_VERSION <= version <= _TLS_LAST_VERSION:

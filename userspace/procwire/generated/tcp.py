@@ -32,6 +32,8 @@ def verdict(p, outer):
         hits |= 32
     if p.captured < 20:
         return hits
+    if tcp_option_malformed(p):
+        hits |= 1
     if tcp_syn_with_fin(p):
         hits |= 4
     if tcp_probe_flags(p):
@@ -40,10 +42,6 @@ def verdict(p, outer):
         hits |= 16
     if tcp_acknowledgement_without_flag(p):
         hits |= 64
-    if p.captured < 21:
-        return hits
-    if tcp_option_malformed(p):
-        hits |= 1
     if p.captured < 23:
         return hits
     if tcp_window_scale_too_large(p):

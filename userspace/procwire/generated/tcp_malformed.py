@@ -6,10 +6,12 @@ from procwire.rules import tcp
 RULES = (
     "tcp.truncated",
     "tcp.bad_hlen",
+    "tcp.opt_malformed",
 )
 
 tcp_segment_cut = fused(tcp.tcp_segment_cut)
 tcp_data_offset_wrong = fused(tcp.tcp_data_offset_wrong)
+tcp_option_malformed = fused(tcp.tcp_option_malformed)
 
 
 @kernel
@@ -22,4 +24,6 @@ def verdict(p, outer):
         return hits
     if tcp_data_offset_wrong(p):
         hits |= 2
+    if tcp_option_malformed(p):
+        hits |= 4
     return hits

@@ -1,22 +1,19 @@
-"""The start line of HTTP/1 messages (RFC 9112), and their Host. A rule sees a segment from the
+"""The start line of HTTP/1 messages (RFC 9112). A rule sees a segment from the
 start of a message on; `outer` is the TCP header. What lies in later segments is not judged.
 """
 
 from procwire.rule import rule
 from procwire.words import captured, find, folded, span, token_end, u8, u16, u32
 
-LF, CR, SP, SLASH, DOT, ZERO, NINE, COLON = 10, 13, 32, 47, 46, 48, 57, 58
+LF, CR, SP, SLASH, DOT, ZERO, NINE = 10, 13, 32, 47, 46, 48, 57
 # http, http-alt and their usual neighbours.
 PORTS = (80, 8000, 8008, 8080, 8081, 8888)
 CAPITALS = 0x48545450  # "HTTP"
 SPACES = (SP, 9)
 MOST_SPACES = 8
-MOST_FIELDS = 100
 STATUS_ENDS = (SP, CR, LF)  # many servers leave out the space where no reason follows
 SLASHED = folded(span(b"http/"), 0, 5)
 VERSION_1 = folded(span(b"http/1."), 0, 7)
-VERSION_1_1 = folded(span(b"http/1.1"), 0, 8)
-HOST = folded(span(b"host"), 0, 4)
 
 
 def text(message: str) -> str:
@@ -126,46 +123,3 @@ def http_status_line_wrong(p):
         if not ZERO <= u8(p, at + i) <= NINE:
             return True
     return u8(p, at) == ZERO or at + 3 < captured(p) and u8(p, at + 3) not in STATUS_ENDS
-
-
-@rule(
-    id="http.host_bad",
-    sid=9101303,
-    title="HTTP/1.1 request without exactly one Host field",
-    reference="RFC 9112 3.2",
-    needs=16,
-    at=(0, 32),
-    suricata=("app.http.missing_host_header", "app.http.host_header_ambiguous"),
-    fires_on=[
-        text("GET / HTTP/1.1|User-Agent: a||"),
-        text("GET / HTTP/1.1|Host: a|host: b||"),
-        text("CONNECT a:443 HTTP/1.1||"),
-    ],
-    silent_on=[
-        REQUEST,
-        text("GET / HTTP/1.1|HOST:a||"),
-        text("GET / HTTP/1.0|User-Agent: a||"),
-        text("GET / HTTP/1.1|User-Agent: a|"),
-        RESPONSE,
-    ],
-)
-def http_host_not_once(p):
-    """A server must refuse the request; which host it would reach depends on who parses it."""
-    end = find(p, 0, LF)
-    crlf = folded(p, end - 9, 8) == VERSION_1_1 and u8(p, end - 1) == CR
-    if end == captured(p) or not crlf and folded(p, end - 8, 8) != VERSION_1_1:
-        return False
-    if u32(p, 0) == CAPITALS:
-        return False
-    at = end + 1
-    hosts = 0
-    for _line in range(MOST_FIELDS):
-        end = find(p, at, LF)
-        if end == captured(p):
-            return False
-        if end == at or end == at + 1 and u8(p, at) == CR:
-            return hosts != 1
-        if u8(p, at + 4) == COLON and folded(p, at, 4) == HOST:
-            hosts += 1
-        at = end + 1
-    return False

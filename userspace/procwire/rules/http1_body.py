@@ -4,7 +4,7 @@ start of a message on; what lies in later segments is not judged.
 
 from procwire.rule import rule
 from procwire.rules.http1 import CAPITALS, REQUEST, RESPONSE, text
-from procwire.words import captured, find, folded, span, u8, u32
+from procwire.words import captured, find, find_before, folded, span, u8, u32
 
 TAB, LF, CR, SP, COLON = 9, 10, 13, 32, 58
 QUOTE, ZERO, NINE, ONE = 34, 48, 57, 49
@@ -255,7 +255,7 @@ def http_chunk_wrong(p):
             break
         start = at
         if u8(p, end - 1) == CR:
-            bare = find(p, at + 1, CR)
+            bare = find_before(p, at + 1, end, CR)
             if bare < end - 1 and folded(p, bare + 1, 17) == TRANSFER_ENCODING:
                 start = bare
         for _blank in range(MOST_SPACES):
@@ -297,14 +297,14 @@ def http_chunk_wrong(p):
         if digits == 0 and at < captured(p):
             return True
         quotes = 0
-        quote = end + 1
+        quote = end
         if u8(p, at + digits) not in LINE_ENDS:
-            quote = find(p, at, QUOTE)
+            quote = find_before(p, at, end, QUOTE)
         for _quote in range(MOST_QUOTES):
-            if end == captured(p) or quote > end:
+            if end == captured(p) or quote >= end:
                 break
             quotes += 1
-            quote = find(p, quote + 1, QUOTE)
+            quote = find_before(p, quote + 1, end, QUOTE)
         if quotes % 2 == 1:
             return True
         if end == captured(p) or digits == 9 or size == 0:

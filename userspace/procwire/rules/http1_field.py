@@ -3,8 +3,8 @@ on; what lies in later segments is not judged.
 """
 
 from procwire.rule import rule
-from procwire.rules.http1 import HOST, REQUEST, RESPONSE, text
-from procwire.words import captured, find, folded, span, token_end, u8
+from procwire.rules.http1 import REQUEST, RESPONSE, text
+from procwire.words import captured, find, find_before, folded, span, token_end, u8
 
 TAB, LF, CR, SP, COLON = 9, 10, 13, 32, 58
 FOLDS = (SP, TAB, CR, 0)
@@ -13,6 +13,7 @@ MOST_FIELDS = 100
 MOST_SPACES = 16
 SLASHED = folded(span(b"http/"), 0, 5)
 VERSION_1 = folded(span(b"http/1."), 0, 7)
+HOST = folded(span(b"host"), 0, 4)
 
 
 @rule(
@@ -41,6 +42,8 @@ VERSION_1 = folded(span(b"http/1."), 0, 7)
         text("HTTP/1.1 200 OK|Connection: close|\tTransfer-Encoding: chunked||"),
         text("HTTP/1.1 200 OK|: b||"),
         text("GET /|Cookie|Host: a||"),
+        text("HTTP/1.1\r 200 OK|Server: a||"),
+        text("GET / HTTP/1.1\rX: HTTP/1.1|Host: a||"),
     ],
     silent_on=[
         REQUEST,
@@ -48,19 +51,26 @@ VERSION_1 = folded(span(b"http/1."), 0, 7)
         text("HTTP/1.1 200 OK\nServer: a\n\nNo field at all\n"),
         text("HTTP/1.1 200 OK|Server: a|X-Empty:|X-Cut by the segm"),
         text("GET /\nNo field at all\n\n"),
+        text("HTTP/1.1 200 OK\rServer: a|Date: b||"),
         text("HTTP/1.1 200 OK|Content-Encoding:| gzip|Date: a\rb||"),
         text("HTTP/1.1 200 OK|Server: a\n \nNo field at all|"),
     ],
 )
 def http_field_line_wrong(p):
     """Recipients differ in what they make of it, so a field hides from one and works at another. In
-    a response they join what is folded (RFC 9112 5.2), unless it reads as a field of its own. A
-    request without a version has fields all the same if Host is one of them."""
+    a response they join what is folded (RFC 9112 5.2), unless it reads as a field of its own, and a
+    status line may hold a bare CR if a field follows it. A request without a version has fields all
+    the same if Host is one of them."""
     end = find(p, 0, LF)
     request = folded(p, end - 9, 7) == VERSION_1 or folded(p, end - 8, 7) == VERSION_1
     response = folded(p, 0, 5) == SLASHED
     if end == captured(p):
         return False
+    bare = find_before(p, 0, end, CR)
+    if (request or response) and bare < end - 1:
+        name_end = token_end(p, bare + 1)
+        if request or name_end == bare + 1 or u8(p, name_end) != COLON:
+            return True
     at = end + 1
     for _line in range(MOST_FIELDS):
         if request or response:
@@ -86,11 +96,11 @@ def http_field_line_wrong(p):
                 after += 1
             if after == end:
                 break
-            if find(p, at, COLON) < end:
+            if find_before(p, at, end, COLON) < end:
                 return True
         elif name_end == at or u8(p, name_end) != COLON:
             return True
-        if request and find(p, name_end, CR) < end - 1:
+        if request and find_before(p, name_end, end, CR) < end - 1:
             return True
         at = end + 1
     return False

@@ -5,7 +5,7 @@ where one is due is observed by decode/mail_dialogue.py under the same name.
 """
 
 from procwire.rule import rule
-from procwire.words import captured, find, folded, span, u8, u16
+from procwire.words import captured, find, find_before, folded, span, u8, u16
 
 LF, CR, SPACE, MINUS, ZERO, TWO, FIVE, NINE, LAST_PRINTABLE = 10, 13, 32, 45, 48, 50, 53, 57, 126
 # smtp, submissions, submission; and what providers offer where 25 is blocked.
@@ -110,7 +110,9 @@ def smtp_line_wrong(p, outer):
                 return False
             if end == captured(p):
                 return end - at > LONGEST_REPLY
-            if end - at >= LONGEST_REPLY or find(p, at, CR) != end - 1 or find(p, at, 0) < end:
+            if end - at >= LONGEST_REPLY or find_before(p, at, end, CR) != end - 1:
+                return True
+            if find_before(p, at, end, 0) < end:
                 return True
             if not TWO <= u8(p, at) <= FIVE or not ZERO <= u8(p, at + 1) <= FIVE:
                 return True
@@ -135,7 +137,7 @@ def smtp_line_wrong(p, outer):
             return True
         if end == captured(p):
             return False
-        if find(p, at, CR) != end - 1 or find(p, at, 0) < end:
+        if find_before(p, at, end, CR) != end - 1 or find_before(p, at, end, 0) < end:
             return True
         if verb == BDAT:
             at += 5

@@ -31,7 +31,7 @@ def tcp_segment_cut(p):
     layers=("tcp_malformed",),
     needs=20,
     at=(12, 1),
-    suricata=("decoder.tcp.hlen_too_small", "decoder.tcp.invalid_optlen"),
+    suricata=("decoder.tcp.hlen_too_small",),
     zeek=("bad_TCP_header_len",),
     fires_on=[SYN_SEGMENT.replace("5002", "4002"), SYN_SEGMENT.replace("5002", "6002")],
     silent_on=[SYN_SEGMENT],
@@ -46,10 +46,11 @@ def tcp_data_offset_wrong(p):
     id="tcp.opt_malformed",
     sid=9100403,
     title="Malformed TCP option",
-    reference="RFC 9293 3.2; RFC 7323; RFC 2018; RFC 7413",
-    needs=21,
-    at=(20, 40),
-    suricata=("decoder.tcp.opt_invalid_len",),
+    reference="RFC 9293 3.1, 3.2; RFC 7323; RFC 2018; RFC 7413",
+    layers=("tcp", "tcp_malformed"),
+    needs=20,
+    at=(12, 48),
+    suricata=("decoder.tcp.opt_invalid_len", "decoder.tcp.invalid_optlen"),
     zeek=(
         "tcp_option_mss_invalid_len",
         "tcp_option_sack_invalid_len",
@@ -61,17 +62,22 @@ def tcp_data_offset_wrong(p):
         SYN_SEGMENT.replace("5002", "6002") + " 0101 0102",
         SYN_SEGMENT.replace("5002", "6002") + " 0101 0805",
         SYN_SEGMENT.replace("5002", "6002") + " 1301 0000",
+        SYN_SEGMENT.replace("5002", "2002"),
     ],
     silent_on=[
         SYN_SEGMENT.replace("5002", "6002") + " 0204 05b4",
         SYN_SEGMENT.replace("5002", "8002") + " 0101 080a 0000 0001 0000 0000",
         SYN_SEGMENT.replace("5002", "6002") + " 0000 ffff",
+        SYN_SEGMENT.replace("5002", "7002") + " 0204 05b4",
     ],
 )
 def tcp_option_malformed(p):
     """An option's length counts its kind and length bytes and stays inside the header; the common
-    options have one length each, selective acknowledgements 8 bytes a block."""
+    options have one length each, selective acknowledgements 8 bytes a block. A data offset below 5
+    leaves the options fewer bytes than none."""
     end = bits(u8(p, 12), 4, 4) * 4
+    if end < 20:
+        return True
     offset = 20
     for _step in range(40):
         if offset >= end or offset >= captured(p):

@@ -22,7 +22,8 @@ AFTER_SERVER_HELLO = (4, CERTIFICATE, 12, 13, 14, 22, 23)
 MOST_MESSAGES = 8
 SESSION_ID, LONGEST_SESSION_ID = 43, 32
 SSL_2 = 0x8000  # set in the length of a header of two bytes
-SSL_2_VERSIONS = (0x0002, 0x0300, 0x0301, 0x0302, 0x0303)
+SSL_2_SERVER_HELLO, SSL_2_HELLO, SSL_2_VERSION = 4, 13, 0x0002
+SSL_2_VERSIONS = (SSL_2_VERSION, 0x0300, 0x0301, 0x0302, 0x0303)
 REQUEST = 1
 HEARTBEAT_KINDS = (REQUEST, 2)
 # Type, length and 16 bytes of padding; with the 16 bytes that authenticate it, if encrypted.
@@ -59,6 +60,8 @@ PADDING = "00" * 16
         f"16 7f01 002d {HELLO_CLIENT}",
         f"16 0301 4001 01 003ffd 0303 {RANDOM}",
         f"15 0303 0000 {SEALED}",
+        f"16 0301 002a {HELLO_SERVER}",
+        f"8013 04 00 01 0002 0001 0003 0004 30 010080 {'22' * 4}",
     ],
     silent_on=[
         CLIENT,
@@ -68,14 +71,18 @@ PADDING = "00" * 16
         f"17 0303 0000 {SEALED}",
         "17 0303 4801 a1b2c3d4",
         "15 0303 0002 0100 32 32 36 20 6f 6b 0d 0a",
+        f"16 0301 002a {HELLO_SERVER.replace('0303', '0301')}",
+        "16 0303 002a 02 00d5 5555 0301 d5d5",
         f"801c 01 0002 0003 0000 0010 0700c0 {'22' * 16}",
     ],
 )
 def tls_record_impossible(p):
     """A peer must end such a connection: what follows a record and is none only looks like TLS.
-    A first length may be chance, and behind an alert the connection can go on without TLS."""
+    A server names one version in its hello and the record around it; one that says hello in SSL 2.0
+    goes on without TLS, as may any behind an alert. A first length may be chance."""
     if u16(p, 0) >= SSL_2:
-        return False
+        fields = SSL_2_HELLO + u16(p, 7) + u16(p, 9) + u16(p, 11)
+        return u8(p, 2) == SSL_2_SERVER_HELLO and u16(p, 5) == SSL_2_VERSION and fields == length(p)
     at = 0
     for _record in range(MOST_RECORDS):
         if at + HEADER > captured(p):
@@ -88,6 +95,10 @@ def tls_record_impossible(p):
             return True
         if at > 0 and size > LARGEST_ENCRYPTED:
             return True
+        if kind == HANDSHAKE and u16(p, at + 5) == SERVER_HELLO * 256 and u8(p, at + 9) == MAJOR:
+            fits = 4 + u16(p, at + 7) <= size and u8(p, at + SESSION_ID) <= LONGEST_SESSION_ID
+            if fits and at + 11 <= captured(p) and u8(p, at + 2) != u8(p, at + 10):
+                return True
         hello = kind == HANDSHAKE and u16(p, at + 5) == CLIENT_HELLO * 256
         if hello and u8(p, at + 9) == MAJOR and size > LARGEST_PLAIN:
             return True

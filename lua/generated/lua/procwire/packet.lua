@@ -189,6 +189,12 @@ local function find(p, offset, value)
   return at and at - 1 or #p
 end
 
+local function find_before(p, offset, finish, value)
+  local at, limit = find(p, offset, value), finish < 0 and 0 or finish
+  if limit > #p then limit = #p end
+  return at < limit and at or limit
+end
+
 local function token_end(p, offset)
   for at = offset, offset + 255 do
     local value = u8(p, at)
@@ -700,11 +706,14 @@ RULES.tcp_malformed[#RULES.tcp_malformed + 1] = { 9100402, tcp_data_offset_wrong
 end
 
 do
--- tcp.opt_malformed: Malformed TCP option (RFC 9293 3.2; RFC 7323; RFC 2018; RFC 7413)
+-- tcp.opt_malformed: Malformed TCP option (RFC 9293 3.1, 3.2; RFC 7323; RFC 2018; RFC 7413)
 local function tcp_option_malformed(p, outer)
   local end_, kind, offset, size
-  if #p < 21 then return false end
+  if #p < 20 then return false end
   end_ = (bits(u8(p, 12), 4, 4) * 4)
+  if (end_ < 20) then
+    do return true end
+  end
   offset = 20
   for _step = 0, 39, 1 do
     if ((offset >= end_) or (offset >= captured(p))) then
@@ -747,6 +756,7 @@ local function tcp_option_malformed(p, outer)
   do return false end
 end
 RULES.tcp[#RULES.tcp + 1] = { 9100403, tcp_option_malformed }
+RULES.tcp_malformed[#RULES.tcp_malformed + 1] = { 9100403, tcp_option_malformed }
 end
 
 do
@@ -1717,36 +1727,95 @@ RULES.http1[#RULES.http1 + 1] = { 9101302, http_status_line_wrong }
 end
 
 do
--- http.host_bad: HTTP/1.1 request without exactly one Host field (RFC 9112 3.2)
-local function http_host_not_once(p, outer)
-  local at, crlf, end_, hosts
+-- http.host_bad: HTTP request without exactly one valid Host field, or with another host than its target (RFC 9112 3.2, 3.2.2; RFC 3986 3.2.2)
+local http_host_wrong_LINE_ENDS = { [13] = true, [10] = true }
+local http_host_wrong_NAME_MARKS = { [33] = true, [36] = true, [37] = true, [38] = true, [39] = true, [40] = true, [41] = true, [42] = true, [43] = true, [44] = true, [45] = true, [46] = true, [59] = true, [61] = true, [95] = true, [126] = true }
+local http_host_wrong_SPACES = { [32] = true, [9] = true }
+local function http_host_wrong(p, outer)
+  local after, at, authority, end_, hosts, letter, size, slash, start, target, user_end, value, version_end
   if #p < 16 then return false end
   end_ = find(p, 0, 10)
-  crlf = ((folded(p, (end_ - 9), 8) == 754207532) and (u8(p, (end_ - 1)) == 13))
-  if ((end_ == captured(p)) or ((not crlf) and (folded(p, (end_ - 8), 8) ~= 754207532))) then
+  version_end = end_
+  if (u8(p, (end_ - 1)) == 13) then
+    version_end = version_end - 1
+  end
+  if ((end_ == captured(p)) or (folded(p, (version_end - 8), 7) ~= 2008366859) or (u32(p, 0) == 1213486160)) then
     do return false end
   end
-  if (u32(p, 0) == 1213486160) then
-    do return false end
-  end
+  target = find_before(p, 0, end_, 32)
+  slash = find_before(p, (target + 8), end_, 47)
+  user_end = find_before(p, (target + 8), slash, 64)
   at = (end_ + 1)
   hosts = 0
+  start = 0
   for _line = 0, 99, 1 do
     end_ = find(p, at, 10)
     if (end_ == captured(p)) then
       do return false end
     end
     if ((end_ == at) or ((end_ == (at + 1)) and (u8(p, at) == 13))) then
-      do return (hosts ~= 1) end
+      do break end
     end
     if ((u8(p, (at + 4)) == 58) and (folded(p, at, 4) == 1772718782)) then
       hosts = hosts + 1
+      start = (at + 5)
     end
     at = (end_ + 1)
   end
-  do return false end
+  if (hosts ~= 1) then
+    do return ((hosts > 1) or (u8(p, (version_end - 1)) == 49)) end
+  end
+  for _space = 0, 15, 1 do
+    if (http_host_wrong_SPACES[u8(p, start)] == nil) then
+      do break end
+    end
+    start = start + 1
+  end
+  after = start
+  if (u8(p, start) == 91) then
+    after = (find(p, start, 93) + 1)
+  end
+  for _byte = 0, 255, 1 do
+    value = u8(p, after)
+    letter = ((65 <= value and value <= 90) or (97 <= value and value <= 122) or (48 <= value and value <= 57))
+    if ((not letter) and (http_host_wrong_NAME_MARKS[value] == nil)) then
+      do break end
+    end
+    after = after + 1
+  end
+  size = (after - start)
+  if (u8(p, after) == 58) then
+    after = after + 1
+    for _digit = 0, 5, 1 do
+      if (not (48 <= u8(p, after) and u8(p, after) <= 57)) then
+        do break end
+      end
+      after = after + 1
+    end
+  end
+  for _space = 0, 15, 1 do
+    if (http_host_wrong_SPACES[u8(p, after)] == nil) then
+      do break end
+    end
+    after = after + 1
+  end
+  if (http_host_wrong_LINE_ENDS[u8(p, after)] == nil) then
+    do return true end
+  end
+  if ((size == 0) or (folded(p, target, 8) ~= 472284159)) then
+    do return false end
+  end
+  authority = (target + 8)
+  if (user_end < slash) then
+    authority = (user_end + 1)
+  end
+  if (folded(p, authority, size) ~= folded(p, start, size)) then
+    do return true end
+  end
+  after = (authority + size)
+  do return ((u8(p, after) ~= 47) and (u8(p, after) ~= 58) and (u8(p, after) ~= 32)) end
 end
-RULES.http1[#RULES.http1 + 1] = { 9101303, http_host_not_once }
+RULES.http1[#RULES.http1 + 1] = { 9101303, http_host_wrong }
 end
 
 do
@@ -1754,13 +1823,20 @@ do
 local http_field_line_wrong_BLANKS = { [32] = true, [9] = true, [13] = true }
 local http_field_line_wrong_FOLDS = { [32] = true, [9] = true, [13] = true, [0] = true }
 local function http_field_line_wrong(p, outer)
-  local after, at, end_, name_end, request, response
+  local after, at, bare, end_, name_end, request, response
   if #p < 16 then return false end
   end_ = find(p, 0, 10)
   request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
   response = (folded(p, 0, 5) == 407131843)
   if (end_ == captured(p)) then
     do return false end
+  end
+  bare = find_before(p, 0, end_, 13)
+  if ((request or response) and (bare < (end_ - 1))) then
+    name_end = token_end(p, (bare + 1))
+    if (request or (name_end == (bare + 1)) or (u8(p, name_end) ~= 58)) then
+      do return true end
+    end
   end
   at = (end_ + 1)
   for _line = 0, 99, 1 do
@@ -1794,7 +1870,7 @@ local function http_field_line_wrong(p, outer)
       if (after == end_) then
         do break end
       end
-      if (find(p, at, 58) < end_) then
+      if (find_before(p, at, end_, 58) < end_) then
         do return true end
       end
     else
@@ -1802,7 +1878,7 @@ local function http_field_line_wrong(p, outer)
         do return true end
       end
     end
-    if (request and (find(p, name_end, 13) < (end_ - 1))) then
+    if (request and (find_before(p, name_end, end_, 13) < (end_ - 1))) then
       do return true end
     end
     at = (end_ + 1)
@@ -1977,7 +2053,7 @@ local function http_chunk_wrong(p, outer)
     end
     start = at
     if (u8(p, (end_ - 1)) == 13) then
-      bare = find(p, (at + 1), 13)
+      bare = find_before(p, (at + 1), end_, 13)
       if ((bare < (end_ - 1)) and (folded(p, (bare + 1), 17) == 2110039871)) then
         start = bare
       end
@@ -2038,16 +2114,16 @@ local function http_chunk_wrong(p, outer)
       do return true end
     end
     quotes = 0
-    quote = (end_ + 1)
+    quote = end_
     if (http_chunk_wrong_LINE_ENDS[u8(p, (at + digits))] == nil) then
-      quote = find(p, at, 34)
+      quote = find_before(p, at, end_, 34)
     end
     for _quote = 0, 15, 1 do
-      if ((end_ == captured(p)) or (quote > end_)) then
+      if ((end_ == captured(p)) or (quote >= end_)) then
         do break end
       end
       quotes = quotes + 1
-      quote = find(p, (quote + 1), 34)
+      quote = find_before(p, (quote + 1), end_, 34)
     end
     if ((quotes % 2) == 1) then
       do return true end
@@ -2066,10 +2142,11 @@ do
 -- tls.record_bad: TLS record of an unknown type or version, or of an impossible length (RFC 8446 5.1; RFC 5246 6.2)
 local tls_record_impossible_NEVER_EMPTY = { [20] = true, [21] = true, [22] = true }
 local function tls_record_impossible(p, outer)
-  local at, hello, kind, size
+  local at, fields, fits, hello, kind, size
   if #p < 5 then return false end
   if (u16(p, 0) >= 32768) then
-    do return false end
+    fields = (((13 + u16(p, 7)) + u16(p, 9)) + u16(p, 11))
+    do return ((u8(p, 2) == 4) and (u16(p, 5) == 2) and (fields == length(p))) end
   end
   at = 0
   for _record = 0, 63, 1 do
@@ -2086,6 +2163,12 @@ local function tls_record_impossible(p, outer)
     end
     if ((at > 0) and (size > 18432)) then
       do return true end
+    end
+    if ((kind == 22) and (u16(p, (at + 5)) == (2 * 256)) and (u8(p, (at + 9)) == 3)) then
+      fits = (((4 + u16(p, (at + 7))) <= size) and (u8(p, (at + 43)) <= 32))
+      if (fits and ((at + 11) <= captured(p)) and (u8(p, (at + 2)) ~= u8(p, (at + 10)))) then
+        do return true end
+      end
     end
     hello = ((kind == 22) and (u16(p, (at + 5)) == (1 * 256)))
     if (hello and (u8(p, (at + 9)) == 3) and (size > 16384)) then
@@ -2474,7 +2557,10 @@ local function smtp_line_wrong(p, outer)
       if (end_ == captured(p)) then
         do return ((end_ - at) > 512) end
       end
-      if (((end_ - at) >= 512) or (find(p, at, 13) ~= (end_ - 1)) or (find(p, at, 0) < end_)) then
+      if (((end_ - at) >= 512) or (find_before(p, at, end_, 13) ~= (end_ - 1))) then
+        do return true end
+      end
+      if (find_before(p, at, end_, 0) < end_) then
         do return true end
       end
       if ((not (50 <= u8(p, at) and u8(p, at) <= 53)) or (not (48 <= u8(p, (at + 1)) and u8(p, (at + 1)) <= 53))) then
@@ -2509,7 +2595,7 @@ local function smtp_line_wrong(p, outer)
     if (end_ == captured(p)) then
       do return false end
     end
-    if ((find(p, at, 13) ~= (end_ - 1)) or (find(p, at, 0) < end_)) then
+    if ((find_before(p, at, end_, 13) ~= (end_ - 1)) or (find_before(p, at, end_, 0) < end_)) then
       do return true end
     end
     if (verb == 1670140059) then
@@ -2633,12 +2719,13 @@ local BEGINS = {
   end,
 }
 
--- A record's header; or with another version, a hello that fills its record; or SSL 2.0's hello.
+-- A record's header; or with another version, a hello that fills its record; or SSL 2.0's.
 local function begins_tls(payload)
   local kind, hello = u8(payload, 0), u8(payload, 5)
   if #payload < 5 then return false end
   if kind >= 128 then
-    return u16(payload, 0) - 0x8000 == #payload - 2 and u8(payload, 2) == 1
+    local fits = u16(payload, 0) - 0x8000 == #payload - 2
+    return fits and (u8(payload, 2) == 1 or u8(payload, 2) == 4)
   end
   if kind < 20 or kind > 24 then return false end
   if u8(payload, 1) == 3 and u8(payload, 2) <= 4 then return true end

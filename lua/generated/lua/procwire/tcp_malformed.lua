@@ -189,6 +189,12 @@ local function find(p, offset, value)
   return at and at - 1 or #p
 end
 
+local function find_before(p, offset, finish, value)
+  local at, limit = find(p, offset, value), finish < 0 and 0 or finish
+  if limit > #p then limit = #p end
+  return at < limit and at or limit
+end
+
 local function token_end(p, offset)
   for at = offset, offset + 255 do
     local value = u8(p, at)
@@ -210,7 +216,7 @@ end
 
 local ONE_RULE = true
 
-local RULES = { tcp_malformed = {} }
+local RULES = { tcp = {}, tcp_malformed = {} }
 
 do
 -- tcp.truncated: TCP segment shorter than a TCP header (RFC 9293 3.1)
@@ -229,6 +235,60 @@ local function tcp_data_offset_wrong(p, outer)
   do return ((words < 5) or ((words * 4) > length(p))) end
 end
 RULES.tcp_malformed[#RULES.tcp_malformed + 1] = { 9100402, tcp_data_offset_wrong }
+end
+
+do
+-- tcp.opt_malformed: Malformed TCP option (RFC 9293 3.1, 3.2; RFC 7323; RFC 2018; RFC 7413)
+local function tcp_option_malformed(p, outer)
+  local end_, kind, offset, size
+  if #p < 20 then return false end
+  end_ = (bits(u8(p, 12), 4, 4) * 4)
+  if (end_ < 20) then
+    do return true end
+  end
+  offset = 20
+  for _step = 0, 39, 1 do
+    if ((offset >= end_) or (offset >= captured(p))) then
+      do break end
+    end
+    kind = u8(p, offset)
+    if (kind == 0) then
+      do break end
+    end
+    size = 1
+    if (kind ~= 1) then
+      if ((offset + 1) >= end_) then
+        do return true end
+      end
+      if ((offset + 1) >= captured(p)) then
+        do break end
+      end
+      size = u8(p, (offset + 1))
+      if ((size < 2) or ((offset + size) > end_)) then
+        do return true end
+      end
+      if ((kind == 2) and (size ~= 4)) then
+        do return true end
+      end
+      if ((kind == 3) and (size ~= 3)) then
+        do return true end
+      end
+      if ((kind == 4) and (size ~= 2)) then
+        do return true end
+      end
+      if ((kind == 5) and ((size < 10) or ((size % 8) ~= 2))) then
+        do return true end
+      end
+      if ((kind == 8) and (size ~= 10)) then
+        do return true end
+      end
+    end
+    offset = offset + size
+  end
+  do return false end
+end
+RULES.tcp[#RULES.tcp + 1] = { 9100403, tcp_option_malformed }
+RULES.tcp_malformed[#RULES.tcp_malformed + 1] = { 9100403, tcp_option_malformed }
 end
 
 -- What Suricata calls. The walk is that of procwire/decode, span for span: a span is the string from
@@ -328,12 +388,13 @@ local BEGINS = {
   end,
 }
 
--- A record's header; or with another version, a hello that fills its record; or SSL 2.0's hello.
+-- A record's header; or with another version, a hello that fills its record; or SSL 2.0's.
 local function begins_tls(payload)
   local kind, hello = u8(payload, 0), u8(payload, 5)
   if #payload < 5 then return false end
   if kind >= 128 then
-    return u16(payload, 0) - 0x8000 == #payload - 2 and u8(payload, 2) == 1
+    local fits = u16(payload, 0) - 0x8000 == #payload - 2
+    return fits and (u8(payload, 2) == 1 or u8(payload, 2) == 4)
   end
   if kind < 20 or kind > 24 then return false end
   if u8(payload, 1) == 3 and u8(payload, 2) <= 4 then return true end

@@ -189,6 +189,12 @@ local function find(p, offset, value)
   return at and at - 1 or #p
 end
 
+local function find_before(p, offset, finish, value)
+  local at, limit = find(p, offset, value), finish < 0 and 0 or finish
+  if limit > #p then limit = #p end
+  return at < limit and at or limit
+end
+
 local function token_end(p, offset)
   for at = offset, offset + 255 do
     local value = u8(p, at)
@@ -338,12 +344,13 @@ local BEGINS = {
   end,
 }
 
--- A record's header; or with another version, a hello that fills its record; or SSL 2.0's hello.
+-- A record's header; or with another version, a hello that fills its record; or SSL 2.0's.
 local function begins_tls(payload)
   local kind, hello = u8(payload, 0), u8(payload, 5)
   if #payload < 5 then return false end
   if kind >= 128 then
-    return u16(payload, 0) - 0x8000 == #payload - 2 and u8(payload, 2) == 1
+    local fits = u16(payload, 0) - 0x8000 == #payload - 2
+    return fits and (u8(payload, 2) == 1 or u8(payload, 2) == 4)
   end
   if kind < 20 or kind > 24 then return false end
   if u8(payload, 1) == 3 and u8(payload, 2) <= 4 then return true end

@@ -1,0 +1,120 @@
+"""The Host field of HTTP/1 requests (RFC 9112 3.2). A rule sees a segment from the start of a
+message on; what lies in later segments is not judged.
+"""
+
+from procwire.rule import rule
+from procwire.rules.http1 import CAPITALS, REQUEST, RESPONSE, text
+from procwire.words import captured, find, find_before, folded, span, u8, u32
+
+TAB, LF, CR, SP, SLASH, ZERO, NINE, COLON = 9, 10, 13, 32, 47, 48, 57, 58
+ONE, AT, LITERAL, LITERAL_END = 49, 64, 91, 93
+SPACES = (SP, TAB)
+LINE_ENDS = (CR, LF)
+# RFC 3986 3.2.2: beside letters and digits, what a registered name may hold.
+NAME_MARKS = (33, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 59, 61, 95, 126)
+MOST_FIELDS = 100
+MOST_SPACES = 16
+MOST_NAME = 256
+MOST_DIGITS = 6
+VERSION_1 = folded(span(b"http/1."), 0, 7)
+SCHEME = folded(span(b" http://"), 0, 8)
+HOST = folded(span(b"host"), 0, 4)
+
+
+@rule(
+    id="http.host_bad",
+    sid=9101303,
+    title="HTTP request without exactly one valid Host field, or with another host than its target",
+    reference="RFC 9112 3.2, 3.2.2; RFC 3986 3.2.2",
+    layers=("http1",),
+    needs=16,
+    at=(0, 32),
+    suricata=(
+        "app.http.missing_host_header",
+        "app.http.host_header_ambiguous",
+        "app.http.request_header_host_invalid",
+    ),
+    fires_on=[
+        text("GET / HTTP/1.1|User-Agent: a||"),
+        text("GET / HTTP/1.1|Host: a|host: b||"),
+        text("CONNECT a:443 HTTP/1.1||"),
+        text("GET / HTTP/1.1|Host: a/b||"),
+        text("GET / HTTP/1.0|Host: a@b||"),
+        text("GET / HTTP/1.1|Host: a:80x||"),
+        text("GET / HTTP/1.1|Host: a b||"),
+        text("GET http://a.example/ HTTP/1.1|Host: b.example||"),
+    ],
+    silent_on=[
+        REQUEST,
+        text("GET / HTTP/1.1|HOST:a||"),
+        text("GET / HTTP/1.0|User-Agent: a||"),
+        text("GET / HTTP/1.1|User-Agent: a|"),
+        text("GET / HTTP/1.1|Host:||"),
+        text("GET / HTTP/1.1|Host: my_host.example:8080 ||"),
+        text("GET / HTTP/1.1|Host: [2001:db8::1]:80||"),
+        text("GET http://user:word@a.example HTTP/1.1|Host: a.example||"),
+        text("GET http://A.example:80/ HTTP/1.1|Host: a.example||"),
+        RESPONSE,
+    ],
+)
+def http_host_wrong(p):
+    """A server must refuse the request; which host it would reach depends on who parses it."""
+    end = find(p, 0, LF)
+    version_end = end
+    if u8(p, end - 1) == CR:
+        version_end -= 1
+    if end == captured(p) or folded(p, version_end - 8, 7) != VERSION_1 or u32(p, 0) == CAPITALS:
+        return False
+    target = find_before(p, 0, end, SP)
+    slash = find_before(p, target + 8, end, SLASH)
+    user_end = find_before(p, target + 8, slash, AT)
+    at = end + 1
+    hosts = 0
+    start = 0
+    for _line in range(MOST_FIELDS):
+        end = find(p, at, LF)
+        if end == captured(p):
+            return False
+        if end == at or end == at + 1 and u8(p, at) == CR:
+            break
+        if u8(p, at + 4) == COLON and folded(p, at, 4) == HOST:
+            hosts += 1
+            start = at + 5
+        at = end + 1
+    if hosts != 1:
+        return hosts > 1 or u8(p, version_end - 1) == ONE
+    for _space in range(MOST_SPACES):
+        if u8(p, start) not in SPACES:
+            break
+        start += 1
+    after = start
+    if u8(p, start) == LITERAL:
+        after = find(p, start, LITERAL_END) + 1
+    for _byte in range(MOST_NAME):
+        value = u8(p, after)
+        letter = 65 <= value <= 90 or 97 <= value <= 122 or ZERO <= value <= NINE
+        if not letter and value not in NAME_MARKS:
+            break
+        after += 1
+    size = after - start
+    if u8(p, after) == COLON:
+        after += 1
+        for _digit in range(MOST_DIGITS):
+            if not ZERO <= u8(p, after) <= NINE:
+                break
+            after += 1
+    for _space in range(MOST_SPACES):
+        if u8(p, after) not in SPACES:
+            break
+        after += 1
+    if u8(p, after) not in LINE_ENDS:
+        return True
+    if size == 0 or folded(p, target, 8) != SCHEME:
+        return False
+    authority = target + 8
+    if user_end < slash:
+        authority = user_end + 1
+    if folded(p, authority, size) != folded(p, start, size):
+        return True
+    after = authority + size
+    return u8(p, after) != SLASH and u8(p, after) != COLON and u8(p, after) != SP
