@@ -123,6 +123,42 @@ def test_a_client_of_ssh_identifies_itself_at_once(payloads, wrong):
     assert told(connection(22, payloads), "ssh.banner_bad") == wrong
 
 
+@pytest.mark.parametrize(
+    ("payloads", "wrong"),
+    [
+        ([(True, UNKNOWN), (False, RESPONSE)], [3]),
+        ([(True, b"\xdd\0\0\0 " + REQUEST), (False, RESPONSE)], [3]),
+        ([(True, b" " + REQUEST), (False, RESPONSE)], [3]),
+        ([(True, UNKNOWN), (False, RESPONSE), (False, RESPONSE)], [3]),
+        ([(True, b"\r\n" + REQUEST), (False, RESPONSE)], []),
+        ([(True, b"REPORT / HTTP/1.1\r\n"), (False, RESPONSE)], []),
+        ([(True, b"PROPFIN"), (True, b"D / HTTP/1.1\r\n"), (False, RESPONSE)], []),
+        ([(True, bytes.fromhex("0d0a0d0a000d0a515549540a21")), (False, RESPONSE)], []),
+        ([(True, UNKNOWN), (False, UNKNOWN)], []),
+    ],
+)
+def test_what_a_server_of_http_answers_begins_like_a_request(payloads, wrong):
+    assert told(connection(8000, payloads), "http.request_line_bad") == wrong
+
+
+@pytest.mark.parametrize(
+    ("payloads", "wrong"),
+    [
+        ([(False, CONNECTED)], [2]),
+        ([(False, CONNECTED), (True, REQUEST)], [2]),
+        ([(False, b"HTTP/1.1 408 Request Timeout\r\n")], []),
+        ([(True, REQUEST[:3]), (False, CONNECTED)], []),
+    ],
+)
+def test_a_response_follows_a_request(payloads, wrong):
+    assert told(connection(8000, payloads), "http.response_bad") == wrong
+
+
+def test_a_request_the_capture_lacks_was_asked_all_the_same():
+    frames = connection(8000, [(True, REQUEST), (False, CONNECTED)])
+    assert told([*frames[:2], frames[3]], "http.response_bad") == []
+
+
 def test_without_its_beginning_a_connection_says_nothing():
     assert told(connection(22, [(True, REQUEST), (False, RESPONSE)])[2:]) == []
 

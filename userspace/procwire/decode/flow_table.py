@@ -51,7 +51,7 @@ END = np.dtype(
         ("window", "u2"),  # as it last told it in a segment without SYN
         ("scale", "u1"),  # one more than its SYN's window scale; 0 without that option
         ("sent", "u1"),  # SENT_ bits
-        ("speaks", "u1"),  # layer of its first payload, 0 if that is not known
+        ("speaks", "u1"),  # layer of its first payload, of spoken.py; 0 if that is not known
         ("mail", "u1"),  # what it sends next, of mail_dialogue.py
     ],
     align=True,

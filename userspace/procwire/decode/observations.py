@@ -34,6 +34,8 @@ OBSERVATIONS = (
     "app.protocol_mismatch",
     "ssh.banner_bad",
     "smtp.line_bad",
+    "http.request_line_bad",
+    "http.response_bad",
 )
 """The checks, from the lowest bit on."""
 
@@ -69,6 +71,8 @@ OBSERVATIONS = (
     PROTOCOL_MISMATCH,
     NO_SSH_IDENTIFICATION,
     NO_MAIL_COMMAND,
+    NO_HTTP_REQUEST,
+    EARLY_HTTP_RESPONSE,
 ) = (1 << _bit for _bit in range(len(OBSERVATIONS)))
 
 REPEATED = 1 << len(OBSERVATIONS)

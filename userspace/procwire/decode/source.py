@@ -32,14 +32,14 @@ class FlowColumns(NamedTuple):
     """One row per packet of a batch.
 
     flow: int32, slot of its flow in the table, or NO_FLOW; sender: uint8, 0 for the end that opened
-    the flow (or was seen first), 1 for the other; observed: uint32, bits of observations.py;
-    trusted: uint32, those of them whose context holds.
+    the flow (or was seen first), 1 for the other; observed: int64, bits of observations.py;
+    trusted: int64, those of them whose context holds.
     """
 
     flow: NDArray[np.int32]
     sender: NDArray[np.uint8]
-    observed: NDArray[np.uint32]
-    trusted: NDArray[np.uint32]
+    observed: NDArray[np.int64]
+    trusted: NDArray[np.int64]
 
 
 def source(batch: PacketBatch, decoded: Decoded) -> Source:
@@ -54,8 +54,8 @@ def blank_columns(count: int) -> FlowColumns:
     return FlowColumns(
         flow=np.full(count, NO_FLOW, np.int32),
         sender=np.zeros(count, np.uint8),
-        observed=np.zeros(count, np.uint32),
-        trusted=np.zeros(count, np.uint32),
+        observed=np.zeros(count, np.int64),
+        trusted=np.zeros(count, np.int64),
     )
 
 

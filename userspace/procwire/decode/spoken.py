@@ -1,9 +1,10 @@
 """Which protocol each end of a TCP connection speaks, and whether its port and its peer agree.
 
 The first payload of an end counts, of a connection whose SYN was seen: later bytes may look like
-anything. What application.py knows by its first bytes is compared; what it does not know is no
-evidence, except towards a server of SSH, where a client has to identify itself at once (RFC 4253
-4.2). After STARTTLS (RFC 3207 section 4) the next payload counts once more: it has to be TLS.
+anything. What application.py knows by its first bytes is compared. What it does not know is no
+evidence, except where the peer says what is due: to a server of SSH the client's identification
+(RFC 4253 4.2), before a response of HTTP a request (RFC 9112 section 3, 9.2). After STARTTLS (RFC
+3207 section 4) the next payload counts once more: it has to be TLS.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from procwire.decode.flow_table import (
 )
 from procwire.decode.mail_dialogue import NOT_JUDGED, is_no_command, on_reply
 from procwire.decode.observations import (
+    EARLY_HTTP_RESPONSE,
     GAP,
+    NO_HTTP_REQUEST,
     NO_MAIL_COMMAND,
     NO_SSH_IDENTIFICATION,
     OUT_OF_WINDOW,
@@ -29,7 +32,7 @@ from procwire.decode.observations import (
 from procwire.decode.source import FlowColumns, Source
 from procwire.jit import fused
 from procwire.layers import HTTP1, SMB, SMTP, SSH, TLS
-from procwire.words import Span, folded, span, u8, u32
+from procwire.words import Span, folded, span, token_end, u8, u32
 
 _KNOWN_BY_BYTES = (HTTP1, TLS, SSH, SMB, SMTP)
 # IANA, Service Name and Transport Protocol Port Number Registry: what these ports carry.
@@ -58,6 +61,13 @@ _SSH_NEEDED = 4
 _STARTTLS = folded(span(b"starttls"), 0, 8)
 _LINE_FEED, _CARRIAGE_RETURN = 10, 13
 _READY = int.from_bytes(b"220", "big")
+
+# What END.speaks holds beside layers: bytes that no request of HTTP begins with.
+_NO_REQUEST = 0xFF
+_SPACE, _ZERO, _FIRST_FAILURE = 32, 0x30, 0x34
+_MOST_EMPTY_LINES = 4
+_PROXIED = 0x0D0A0D0A  # HAProxy's PROXY protocol 2, which comes before the request
+_SLASHED = folded(span(b"http/"), 0, 5)
 _REFUSED_FROM = 0x34  # "4", as codes of failures begin with it or "5"
 
 
@@ -91,6 +101,11 @@ def contradictions(
         on_reply(peer, message)
     if end.sent & SENT_SYN and packets.seq[row] == (end.initial + 1) & 0xFFFFFFFF:
         end.speaks = layer
+        if from_client and layer == _NOTHING and _is_no_request(message):
+            end.speaks = _NO_REQUEST
+        if not from_client and layer == HTTP1 and columns.observed[row] & _DISORDER == 0:
+            asked = packets.ack[row] != (peer.initial + 1) & 0xFFFFFFFF
+            observed |= _out_of_turn(peer, message, asked)
         if layer in _KNOWN_BY_BYTES:
             service = packets.dst_port[row] if from_client else packets.src_port[row]
             wrong |= _is_foreign(int(service), layer)
@@ -129,6 +144,34 @@ def _is_foreign(port: int, layer: int) -> bool:
         if port == service:
             return layer != carried and not (port == 465 and layer == SMTP)
     return False
+
+
+@fused
+def _is_no_request(message: Span) -> bool:
+    """Whether no line of HTTP can begin like this: RFC 9112 section 3 asks for a token and a space,
+    2.2 lets empty lines pass before it."""
+    if message.captured < _HEADER_NEEDED or u32(message, 0) == _PROXIED:
+        return False
+    at = 0
+    for _line in range(_MOST_EMPTY_LINES):
+        if u8(message, at) == _CARRIAGE_RETURN and u8(message, at + 1) == _LINE_FEED:
+            at += 2
+    end = token_end(message, at)
+    if end >= message.captured:
+        return False
+    return end == at or u8(message, end) != _SPACE
+
+
+@fused
+def _out_of_turn(client: Record, message: Span, asked: bool) -> int:
+    """What is observed of a server's first payload, a message of HTTP. asked: whether the server
+    acknowledges anything that its client, an END, sent."""
+    if folded(message, 0, 5) != _SLASHED or not client.sent & SENT_SYN:
+        return 0
+    if asked:
+        return NO_HTTP_REQUEST if client.speaks == _NO_REQUEST else 0
+    # A server that will not wait for a request may say so (RFC 9110 15.5.9).
+    return EARLY_HTTP_RESPONSE if _ZERO < u8(message, 9) < _FIRST_FAILURE else 0
 
 
 @fused
