@@ -3,13 +3,16 @@ PYTHON := .venv/bin/python
 STOCK_KERNELS := 5.10,6.1,6.12,newest
 MULTIARCH = $(shell gcc -print-multiarch)
 
-.PHONY: demo test vm-test bench lint setup-demo setup-test setup-vm setup-bench clean
+.PHONY: demo test suricata-test vm-test bench lint setup-demo setup-test setup-vm setup-bench clean
 
 demo: setup-demo
 	$(PYTHON) packaging/demo.py
 
 test: setup-test
 	$(PYTHON) -m pytest
+
+suricata-test: setup-test
+	$(PYTHON) -m pytest tests/suricata --recordings all
 
 vm-test: setup-vm
 	$(PYTHON) -m pytest tests/vm --kernels $(STOCK_KERNELS)

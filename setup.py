@@ -1,7 +1,8 @@
 """Builds what Python alone cannot: the cffi modules and the eBPF object.
 
 Metadata is in pyproject.toml. The object is compiled by clang and shipped as package data; it needs
-no compiler and no kernel headers where it runs. What bcc compiles at start-up is shipped as source.
+no compiler and no kernel headers where it runs. What bcc compiles at start-up and what Suricata's
+scripts are made of is shipped as source.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ BCC_SOURCES = [
     Path("kernel/sensor_bcc.c"),
     *sorted(Path("kernel/bcc").rglob("*.h")),
 ]
+# In a checkout they are read where they are.
+LUA_FOLDER = "procwire/lua"
+LUA_SOURCES = [Path("lua", name) for name in ("words.lua", "hook.lua")]
 # clang's BPF target knows no host, so it does not look where Debian keeps asm/types.h.
 HOST_INCLUDES = Path("/usr/include") / (sysconfig.get_config_var("MULTIARCH") or "")
 NEEDED = {
@@ -53,10 +57,16 @@ class BuildWithSensor(build_ext):
             copy = root / BCC_FOLDER / source.relative_to("kernel")
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, copy)
+        if not self.inplace:
+            folder = root / LUA_FOLDER
+            folder.mkdir(parents=True, exist_ok=True)
+            for source in LUA_SOURCES:
+                shutil.copyfile(source, folder / source.name)
 
     def get_outputs(self) -> list[str]:
-        """Installers copy the object and the source for bcc with the modules."""
+        """Installers copy the object and the sources with the modules."""
         sources = [Path(BCC_FOLDER) / source.relative_to("kernel") for source in BCC_SOURCES]
+        sources += [Path(LUA_FOLDER) / source.name for source in LUA_SOURCES]
         return [
             *super().get_outputs(),
             *(str(Path(self.build_lib) / p) for p in (OBJECT, *sources)),

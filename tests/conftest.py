@@ -25,6 +25,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAMES",
         help="stock kernels that tests/vm boots, of those packaging/kernel.py knows",
     )
+    parser.addoption(
+        "--recordings",
+        default="few",
+        choices=["few", "all"],
+        help="recordings that tests/suricata runs Suricata over, one at a time",
+    )
 
 
 @pytest.fixture(scope="session")

@@ -57,6 +57,18 @@ def build_rules(directory: Path) -> None:
     shutil.copytree(ROOT / "lua" / "generated", directory, dirs_exist_ok=True)
 
 
+def troubles(stats: dict[str, Any]) -> dict[str, int]:
+    """Counters of `stats` that have to be 0 and are not: rules that did not load, scripts that
+    failed, alerts that found no room."""
+    detect = stats["detect"]
+    counters = {
+        "rules_failed": detect["engines"][0]["rules_failed"],
+        "alert_queue_overflow": detect["alert_queue_overflow"],
+        **{f"lua.{name}": count for name, count in detect.get("lua", {}).items()},
+    }
+    return {name: count for name, count in counters.items() if count}
+
+
 def run(suricata: Path, directory: Path, capture: Path, *options: str) -> Outcome:
     """Run the program `suricata` with the rules of `directory` over `capture`."""
     settings = directory / "suricata.yaml"

@@ -9,7 +9,7 @@ import lupa.lua54
 import lupa.luajit21
 import numpy as np
 import pytest
-from example_frames import mixed
+from example_frames import frames, mixed
 from outermost import without_inner
 from procwire import layers
 from procwire.capture.batch import ETHERNET, PacketBatch
@@ -20,7 +20,7 @@ from procwire.rules import all_rules, packet_rules
 
 ROOT = Path(__file__).parent.parent.parent
 RULES = all_rules()
-SCRIPTED = {rule.sid for rule in packet_rules() if expression(rule).way == "lua"}
+SCRIPTED = {rule.sid for rule in packet_rules() if expression(rule, 8).way == "lua"}
 GENERATED = ROOT / "lua" / "generated"
 SCRIPTS = {str(path.relative_to(GENERATED)): path.read_text() for path in GENERATED.rglob("*.lua")}
 
@@ -58,6 +58,13 @@ DIALECTS = {
     "lua54": (lupa.lua54.LuaRuntime, STANDS_FOR_8),
 }
 Run = Callable[[bytes], int]
+IPV4 = b"\x08\0"
+LINKS = {
+    bytes.fromhex("02000000"): "BSD loopback",
+    bytes.fromhex("00000002"): "BSD loopback, big-endian",
+    bytes.fromhex("ff030021"): "PPP",
+    bytes.fromhex("0004 0001 0006 0200 0000 0001 0000 0800"): "Linux cooked",
+}
 
 
 @pytest.fixture(params=DIALECTS)
@@ -123,6 +130,27 @@ def test_one_rule_scripts_answer_for_the_calling_rule(dialect: str, script: str)
             if examine(packet) == 1:
                 fired.add(sid)
         assert fired == wanted & set(asked), packet.hex()
+
+
+@pytest.mark.parametrize("header", LINKS, ids=LINKS.values())
+def test_every_link_shows_the_same_packet(dialect: str, header: bytes) -> None:
+    """An IP packet without the link that its example has, and behind those of other captures."""
+    lua, examine = load(dialect, GATE, has_flow=True)
+    packets = [
+        packet[14:]
+        for rule in packet_rules()
+        for packet in frames(rule)
+        if rule.layers == ("tcp",) and packet[12:14] == IPV4
+    ]
+    assert packets
+    remembered = []
+    for link in (b"", header):
+        remembered.append([])
+        for packet in packets:
+            examine(link + packet)
+            remembered[-1].append(lua.globals()[b"variable"])
+    assert remembered[0] == remembered[1]
+    assert len(set(remembered[0])) > 2
 
 
 def test_each_script_leaves_the_other_kind_of_packet_alone(dialect: str) -> None:

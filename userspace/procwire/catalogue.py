@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from procwire.alert import Check
-from procwire.compiler.to_suricata import NO_SCRIPT, expression, observation
+from procwire.compiler.to_suricata import NO_SCRIPT, VERSIONS, Expression, expression, observation
 from procwire.detect.detector import DETECTORS, Detector
 from procwire.rule import Observed, Rule
 from procwire.rules import observed_checks, packet_rules
@@ -14,7 +14,8 @@ from procwire.rules import observed_checks, packet_rules
 @dataclass(frozen=True)
 class Entry:
     """One check. kind: packet, packets (over several) or detector, and counter for tier C, which
-    only counts; suricata_7: lua, native or host, and for host the reason why Suricata 7 cannot."""
+    only counts; suricata_7, suricata_8: lua, native or host, how that version shows it; reason_7,
+    reason_8: why it cannot, for host, and for lua what it judges otherwise, if anything."""
 
     id: str
     sid: int
@@ -26,7 +27,9 @@ class Entry:
     analytics: tuple[str, ...]
     layers: tuple[str, ...]
     suricata_7: str
-    reason: str
+    reason_7: str
+    suricata_8: str
+    reason_8: str
     suricata: tuple[str, ...]
     zeek: tuple[str, ...]
 
@@ -41,13 +44,15 @@ def catalogue() -> list[Entry]:
 def entry_of(check: Rule | Observed | Detector) -> Entry:
     """What is known of one check."""
     if isinstance(check, Rule):
-        return _entry(check, "packet", check.layers, *expression(check))
+        ways = [expression(check, version) for version in VERSIONS]
+        return _entry(check, "packet", check.layers, ways)
     if isinstance(check, Observed):
-        return _entry(check, "packets", (), *observation(check))
-    return _entry(check, "detector", (), "host", NO_SCRIPT)
+        return _entry(check, "packets", (), [observation(check)] * len(VERSIONS))
+    return _entry(check, "detector", (), [Expression("host", NO_SCRIPT)] * len(VERSIONS))
 
 
-def _entry(check: Check, kind: str, layers: tuple[str, ...], way: str, reason: str) -> Entry:
+def _entry(check: Check, kind: str, layers: tuple[str, ...], ways: list[Expression]) -> Entry:
+    seven, eight = ways
     return Entry(
         id=check.id,
         sid=check.sid,
@@ -58,8 +63,10 @@ def _entry(check: Check, kind: str, layers: tuple[str, ...], way: str, reason: s
         reference=check.reference,
         analytics=check.analytics,
         layers=layers,
-        suricata_7=way,
-        reason=reason,
+        suricata_7=seven.way,
+        reason_7=seven.reason,
+        suricata_8=eight.way,
+        reason_8=eight.reason,
         suricata=check.suricata,
         zeek=check.zeek,
     )

@@ -19,6 +19,7 @@ COMMANDS = {
     "doctor": "procwire.cli.doctor:doctor",
     "read": "procwire.cli.read:read",
     "rules": "procwire.cli.rules:rules",
+    "suricata": "procwire.cli.suricata:suricata",
     "watch": "procwire.cli.watch:watch",
 }
 INTERRUPTED = 130

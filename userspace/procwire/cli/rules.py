@@ -34,7 +34,7 @@ def list_rules(as_json: bool) -> None:
     for entry in entries:
         click.echo(
             f"{entry.sid}  {entry.tier}{entry.severity}  {entry.id:<26} "
-            f"{entry.suricata_7:<9}  {entry.title}"
+            f"{entry.suricata_7:<6}  {entry.suricata_8:<6}  {entry.title}"
         )
 
 

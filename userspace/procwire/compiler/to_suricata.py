@@ -15,7 +15,9 @@ from procwire.compiler import HEADLINE
 from procwire.compiler.to_lua import lua_function
 from procwire.rule import Observed, Rule
 
+VERSIONS = (7, 8)
 GATE_SID = 9_199_999
+RULES_FILE = "procwire.rules"
 SCRIPTS = "lua/procwire"  # from Suricata's rule directory
 GATE = f"{SCRIPTS}/packet.lua"
 
@@ -108,14 +110,25 @@ PARTLY_NATIVE = {
     "ipv6.carries_icmpv4": ("ipv6.icmpv4",),
 }
 
+# What only the decoder of 8 tells, in its order; 7 skips these rules.
+NATIVE_8 = {
+    "arp.bad_sizes": ("arp.invalid_hardware_size", "arp.invalid_protocol_size"),
+    "arp.truncated": ("arp.pkt_too_small", "arp.invalid_pkt"),
+    "arp.bad_opcode": ("arp.unsupported_opcode",),
+}
+
 # A packet that breaks one of these may reach no script: Suricata could not decode its IP header.
 # Nor does one with an IPv6 extension header behind which nothing follows.
 HIDING = (*(name for name in NATIVE if not name.startswith("icmp")), *PARTLY_NATIVE)
 
 HOST_ONLY_LAYERS = {
-    "arp": "Suricata decodes no ARP that a rule could see",
+    "arp": "Suricata shows ARP to no rule",
     "inner_ip_malformed": "Suricata judges it as a packet of its own, by IPv4's and IPv6's rules",
 }
+
+# Layers whose messages may lie in several TCP segments.
+STREAMED = frozenset(("dns", "dnp3", "http1", "modbus", "smb", "smtp", "ssh", "tls"))
+SEGMENTWISE = "over TCP a script judges the message that a segment begins with, as far as it goes"
 
 # Checks over several packets that Suricata makes, too, by its events. It keeps state of its own,
 # with other limits, so it may find more or fewer.
@@ -137,21 +150,22 @@ NO_SCRIPT = "counts over many packets, which no Suricata script can hold"
 
 class Expression(NamedTuple):
     """How Suricata shows a rule. way: "lua", "native" (by its decoder's events) or "host" (not at
-    all); reason: why not, for "host".
+    all); reason: why not, for "host", and for "lua" what a script judges otherwise, if anything.
     """
 
     way: str
     reason: str = ""
 
 
-def expression(rule: Rule) -> Expression:
-    """How Suricata shows `rule`. Raises ValueError if no table has an answer."""
+def expression(rule: Rule, version: int) -> Expression:
+    """How Suricata `version`, one of VERSIONS, shows `rule`. Raises ValueError if no table has an
+    answer."""
     if rule.tier == "C":
         return Expression("host", COUNTED)
-    if rule.id in NATIVE:
+    if rule.id in NATIVE or (version == 8 and rule.id in NATIVE_8):
         return Expression("native")
     if all(layer in SIGHTS for layer in rule.layers):
-        return Expression("lua")
+        return Expression("lua", "" if STREAMED.isdisjoint(rule.layers) else SEGMENTWISE)
     for layer in rule.layers:
         if layer in HOST_ONLY_LAYERS:
             return Expression("host", HOST_ONLY_LAYERS[layer])
@@ -163,14 +177,17 @@ def observation(check: Observed) -> Expression:
     return Expression("native") if check.id in STATE_EVENTS else Expression("host", NO_SCRIPT)
 
 
-def artefacts(checks: tuple[Rule | Observed, ...], words: str, hook: str) -> dict[Path, str]:
+def artefacts(
+    checks: tuple[Rule | Observed, ...], words: str, hook: str, drop: bool = False
+) -> dict[Path, str]:
     """Path below Suricata's rule directory -> text of every file.
 
-    words, hook: the texts of lua/words.lua and lua/hook.lua.
+    words, hook: the texts of lua/words.lua and lua/hook.lua; drop: rules of tier A drop their
+    packets, for an inline Suricata. What a lawful packet may break, tier B, only alerts.
     """
     rules = [check for check in checks if isinstance(check, Rule)]
-    scripted = [rule for rule in rules if expression(rule).way == "lua"]
-    files = {Path("procwire.rules"): _rules_file(checks)}
+    scripted = [rule for rule in rules if _is_scripted(rule)]
+    files = {Path(RULES_FILE): _rules_file(checks, drop)}
     files[Path(GATE)] = _script(scripted, words, hook, one_rule=False)
     for layer, sight in SIGHTS.items():
         seen = [rule for rule in scripted if layer in rule.layers]
@@ -199,7 +216,11 @@ def _script(rules: list[Rule], words: str, hook: str, one_rule: bool) -> str:
     return "\n\n".join([*parts, hook])
 
 
-def _rules_file(checks: tuple[Rule | Observed, ...]) -> str:
+def _is_scripted(rule: Rule) -> bool:
+    return any(expression(rule, version).way == "lua" for version in VERSIONS)
+
+
+def _rules_file(checks: tuple[Rule | Observed, ...], drop: bool) -> str:
     lines = [
         f"# {HEADLINE}",
         f'alert ip any any -> any any (msg:"procwire: all rules"; lua:{GATE};'
@@ -209,12 +230,15 @@ def _rules_file(checks: tuple[Rule | Observed, ...]) -> str:
         if isinstance(check, Observed):
             shown, signatures = observation(check), _state_signatures(check)
         else:
-            shown, signatures = expression(check), _signatures(check)
+            # The version that sees least.
+            shown, signatures = expression(check, min(VERSIONS)), _signatures(check)
         if shown.way == "host":
-            lines.append(f"# {check.id}: {shown.reason}")
+            only = f" (version {min(VERSIONS)})" if signatures else ""
+            lines.append(f"# {check.id}{only}: {shown.reason}")
+        action = "drop" if drop and check.tier == "A" else "alert"
         # A sid may come once in each group, and a rule can say only "and", never "or".
         for group, signature in enumerate(signatures, 1):
-            lines.append(signature.format(tail=_tail(check, group)))
+            lines.append(signature.format(action=action, tail=_tail(check, group)))
     return "\n".join([*lines, ""])
 
 
@@ -223,10 +247,15 @@ def _state_signatures(check: Observed) -> list[str]:
 
 
 def _signatures(rule: Rule) -> list[str]:
-    """The Suricata rules that together show `rule`, with {tail} where the metadata goes."""
+    """The Suricata rules that together show `rule`, with {action} and {tail} (the metadata) to be
+    filled in."""
     events = NATIVE.get(rule.id, ()) + PARTLY_NATIVE.get(rule.id, ())
     native = [_signature(Selection("pkthdr"), f"decode-event:{event};") for event in events]
-    return _scripted(rule) + native if expression(rule).way == "lua" else native
+    native += [
+        _signature(Selection("pkthdr"), f"decode-event:{event}; requires:version >= 8.0.0;")
+        for event in NATIVE_8.get(rule.id, ())
+    ]
+    return _scripted(rule) + native if _is_scripted(rule) else native
 
 
 def _scripted(rule: Rule) -> list[str]:
@@ -247,7 +276,7 @@ def _scripted(rule: Rule) -> list[str]:
 def _signature(selection: Selection, condition: str = "") -> str:
     protocol, ports, keywords = selection
     options = " ".join(filter(None, ("{tail}", keywords, condition)))
-    return f"alert {protocol} any {ports} -> any {ports} ({options})"
+    return f"{{action}} {protocol} any {ports} -> any {ports} ({options})"
 
 
 def _tail(rule: Rule | Observed, group: int) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import click
 
 from procwire import examples
-from procwire.catalogue import entry_of
+from procwire.catalogue import Entry, entry_of
 from procwire.detect.detector import Detector
 from procwire.output.text import SEVERITIES
 from procwire.rule import TIERS, Observed, Rule
@@ -20,10 +20,7 @@ _LABEL = 13
 _NARROWEST = 50
 # Columns of a line of the dump with so many bytes: offset, bytes, text.
 _BYTES_A_LINE = ((16, 6 + 3 * 16 + 3 + 16), (8, 0))
-_WAYS = {
-    "lua": "Suricata 7 and 8, as Lua",
-    "native": "Suricata 7 and 8, as their own keywords",
-}
+_WAYS = {"lua": "as Lua", "native": "by its own keywords", "host": "not"}
 
 
 class Marked(NamedTuple):
@@ -90,8 +87,14 @@ def _facts(check: Rule | Observed | Detector) -> Iterator[tuple[str, str]]:
     else:
         yield "sees", "many connections, from packets or counted in the kernel"
         yield "back ends", "eBPF and numba (procwire)"
-    entry = entry_of(check)
-    yield "", _WAYS.get(entry.suricata_7) or f"not in Suricata: {entry.reason}"
+    yield from _in_suricata(entry_of(check))
+
+
+def _in_suricata(entry: Entry) -> Iterator[tuple[str, str]]:
+    seven, eight = (entry.suricata_7, entry.reason_7), (entry.suricata_8, entry.reason_8)
+    shown = {"7 and 8": seven} if seven == eight else {"7": seven, "8": eight}
+    for version, (way, reason) in shown.items():
+        yield "", f"Suricata {version}: {_WAYS[way]}" + (f"; {reason}" if reason else "")
 
 
 def _sight(rule: Rule) -> str:

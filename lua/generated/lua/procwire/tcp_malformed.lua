@@ -558,9 +558,25 @@ local function inside_labels(frame, at)
   return 0, at
 end
 
+-- The headers of links without addresses, by their first bytes: their size. BSD loopback writes the
+-- address family in the byte order of whoever captured.
+local SMALL_LINKS = {
+  [0x02000000] = 4, [0x00000002] = 4, [0x18000000] = 4, [0x00000018] = 4,
+  [0x1C000000] = 4, [0x0000001C] = 4, [0x1E000000] = 4, [0x0000001E] = 4,
+  [0xFF030021] = 4, [0xFF030057] = 4,
+}
+local COOKED_HEADER, COOKED_PROTOCOL, MOST_COOKED_KIND = 16, 14, 4
+
+local function examine_other_link(frame)
+  local at = SMALL_LINKS[u32(frame, 0)]
+  local cooked = u16(frame, 0) <= MOST_COOKED_KIND
+  if not at and cooked and NETWORKS[u16(frame, COOKED_PROTOCOL)] then at = COOKED_HEADER end
+  if at and not examine_ipv4(frame, at, "") then examine_ipv6(frame, at, "") end
+end
+
 -- Suricata tells no script the link type. Only packets with an intact IP header reach one, so the
 -- place where such a header lies tells: behind an Ethernet header, else (NFQUEUE, the inside of a
--- tunnel) at the start.
+-- tunnel) at the start, else behind the header of another link.
 local function examine_frame(frame)
   local kind, at, tags = u16(frame, 12), ETHERNET_HEADER, {}
   while TAG_TYPES[kind] and #tags < MOST_TAGS do
@@ -584,7 +600,8 @@ local function examine_frame(frame)
     for i = 1, #tags do examine("vlan", sub(frame, tags[i] + 1), frame) end
     return
   end
-  if not examine_ipv4(frame, 0, "") then examine_ipv6(frame, 0, "") end
+  if examine_ipv4(frame, 0, "") or examine_ipv6(frame, 0, "") then return end
+  examine_other_link(frame)
 end
 
 function match(args)
