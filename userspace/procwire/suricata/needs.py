@@ -1,0 +1,115 @@
+"""What procwire's rules and commands need of a Suricata configuration, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from procwire.compiler.to_suricata import RULES_FILE
+from procwire.suricata import config_file
+from procwire.suricata.program import Suricata, is_yes
+
+MOST_ALERTS = 64
+_EVE = "- eve-log"
+
+
+class Need(NamedTuple):
+    """One setting. path: its keys; value: what it has to be; reason: what happens without; met:
+    whether a Suricata has it."""
+
+    path: tuple[str, ...]
+    value: str
+    reason: str
+    met: Callable[[Suricata], bool]
+
+
+def _eve(suricata: Suricata, key: str) -> str | None:
+    """A setting of the first EVE output."""
+    for name, value in suricata.settings.items():
+        output, _, rest = name.partition(".eve-log.")
+        if output.startswith("outputs.") and rest == key:
+            return value
+    return None
+
+
+def _alerts_fit(suricata: Suricata) -> bool:
+    most = suricata.settings.get("packet-alert-max", "")
+    return most.isdigit() and int(most) >= MOST_ALERTS
+
+
+def _anomalies(suricata: Suricata) -> bool:
+    return any(
+        name.endswith(".anomaly") and ".eve-log.types." in name for name in suricata.settings
+    )
+
+
+LUA = Need(
+    ("security", "lua", "allow-rules"),
+    "true",
+    "scripts are not run",
+    lambda suricata: suricata.allows_lua,
+)
+ALWAYS = (
+    LUA,
+    Need(
+        ("packet-alert-max",),
+        str(MOST_ALERTS),
+        "of a packet that breaks many rules, alerts are lost",
+        _alerts_fit,
+    ),
+    Need(
+        ("outputs", _EVE, "community-id"),
+        "true",
+        "`procwire enrich` has to compute what it joins records by",
+        lambda suricata: is_yes(_eve(suricata, "community-id") or "no"),
+    ),
+    Need(
+        ("outputs", _EVE, "types", "- anomaly", "enabled"),
+        "true",
+        "what Suricata's own decoder rejects is not in EVE",
+        _anomalies,
+    ),
+    Need(
+        ("unix-command", "enabled"),
+        "true",
+        "`procwire suricata feed` has no socket to speak to",
+        lambda suricata: suricata.settings.get("unix-command.enabled", "auto") != "no",
+    ),
+)
+INLINE = (
+    Need(
+        ("stream", "drop-invalid"),
+        "false",
+        "Suricata drops such packets itself, and not for the rule's reason",
+        lambda suricata: suricata.settings.get("stream.drop-invalid", "yes") in ("no", "false"),
+    ),
+)
+
+
+def unmet(suricata: Suricata, drop: bool) -> list[Need]:
+    """The needs that the configuration does not meet; drop: for rules that drop."""
+    return [need for need in (*ALWAYS, *(INLINE if drop else ())) if not need.met(suricata)]
+
+
+def edited(text: str, needs: list[Need], names_rules: bool) -> str:
+    """A configuration's text with the needs met; names_rules: add the rules file as well. Raises
+    UsageError for a layout that cannot be edited."""
+    for need in needs:
+        text = config_file.with_value(text, need.path, need.value)
+    return config_file.with_item(text, "rule-files", RULES_FILE) if names_rules else text
+
+
+def as_lines(needs: list[Need], names_rules: bool) -> list[str]:
+    """The settings as lines of a configuration, each group behind the reason why."""
+    lines = []
+    for need in needs:
+        lines += [f"# otherwise {need.reason}", *_snippet(need)]
+    if names_rules:
+        lines += ["# otherwise the rules are not loaded", "rule-files:", f"  - {RULES_FILE}"]
+    return lines
+
+
+def _snippet(need: Need) -> list[str]:
+    depths = range(len(need.path))
+    lines = [f"{'  ' * depth}{key}:" for depth, key in zip(depths, need.path, strict=True)]
+    return [*lines[:-1], f"{lines[-1]} {need.value}"]
