@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -11,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from commands import Ran
 from procwire.cli.main import main
 
-ENDS = {"nothing": 0, "findings": 1, "usage": 2, "damage": 3}
 DIGEST = Path(__file__).with_name("digest.py")
 CORPUS = Path(__file__).parent.parent.parent / "shared" / "corpus"
 
@@ -39,17 +38,6 @@ def corpus() -> Path:
     if not CORPUS.is_dir():
         pytest.skip(f"no recordings at {CORPUS}")
     return CORPUS
-
-
-class Ran:
-    """How a command ended: exit code, results, talk."""
-
-    def __init__(self, code: int, out: str, talk: str) -> None:
-        self.code, self.out, self.talk = code, out, talk
-        self.records = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
-
-    def of_type(self, kind: str) -> list[dict]:
-        return [record for record in self.records if record["event_type"] == kind]
 
 
 @pytest.fixture

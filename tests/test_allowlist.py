@@ -11,7 +11,7 @@ from dataclasses import replace as changed
 from pathlib import Path
 
 import pytest
-from conftest import ENDS
+from commands import ENDS
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ENDS
+from commands import ENDS
 from procwire import examples
 from procwire.rules import observed_checks, packet_rules
 
