@@ -129,6 +129,7 @@ def test_a_client_of_ssh_identifies_itself_at_once(payloads, wrong):
         ([(True, UNKNOWN), (False, RESPONSE)], [3]),
         ([(True, b"\xdd\0\0\0 " + REQUEST), (False, RESPONSE)], [3]),
         ([(True, b" " + REQUEST), (False, RESPONSE)], [3]),
+        ([(True, REQUEST.lower()), (False, RESPONSE)], [3]),
         ([(True, UNKNOWN), (False, RESPONSE), (False, RESPONSE)], [3]),
         ([(True, b"\r\n" + REQUEST), (False, RESPONSE)], []),
         ([(True, b"REPORT / HTTP/1.1\r\n"), (False, RESPONSE)], []),

@@ -16,7 +16,10 @@ from procwire.words import span
 ROOT = Path(__file__).parent.parent
 LUA_WORDS = (ROOT / "lua" / "words.lua").read_text()
 OVER_OFFSETS = ("name_end", "name_walk", "name_fault", "ber_value", "ber_end", "token_end")
-OTHERS = ("header_sums", "dns_entries", "dns_entry_end", "crc_dnp", "find", "find_before", "folded")
+OTHERS = (
+    *("header_sums", "dns_entries", "dns_entry_end", "crc_dnp", "find", "find_before", "folded"),
+    "option",
+)
 RUNTIMES = {"luajit": lupa.luajit21.LuaRuntime, "lua54": lupa.lua54.LuaRuntime}
 
 
@@ -72,6 +75,9 @@ def test_lua_agrees_with_python_on_any_bytes(seed: int) -> None:
     for loaded in LUA.values():
         assert loaded["dns_entries"](data) == words.dns_entries(p)
         assert loaded["header_sums"](data) == words.header_sums(p)
+        for kind in (source.randrange(256), *data[20:24]):
+            end = source.randrange(70)
+            assert loaded["option"](data, end, kind) == words.option(p, end, kind)
         for offset in range(-1, len(data) + 3):
             for name in OVER_OFFSETS:
                 expected = getattr(words, name)(p, offset)

@@ -14,6 +14,7 @@ from procwire.jit import fused
 # headers that IANA lists as extension headers and whose length can be read.
 EXTENSIONS = (0, 43, 44, 51, 60, 135, 139, 140)
 MOST_EXTENSIONS = 16
+MOST_OPTIONS = 40  # bytes that a header of IPv4 or TCP has for them
 TOKEN_MARKS = (33, 35, 36, 37, 38, 39, 42, 43, 45, 46, 124, 126)
 MOST_TOKEN = 256
 MOST_LABELS = 256  # a name of 255 bytes has 127, each with a pointer before it at most
@@ -114,6 +115,26 @@ def header_sums(p: Span) -> bool:
     for offset in range(0, size, 2):
         total += u16(p, offset)
     return total > 0 and total % 0xFFFF == 0
+
+
+@fused
+def option(p: Span, end: int, wanted: int) -> int:
+    """Where the first option of kind `wanted` lies in a header of IPv4 or TCP that ends at `end`
+    (RFC 791 3.1, RFC 9293 3.1); 0 if nowhere, or behind one that has no length."""
+    offset = 20
+    for _step in range(MOST_OPTIONS):
+        kind = u8(p, offset)
+        if offset >= min(end, p.captured) or kind == 0:
+            return 0
+        if kind == wanted:
+            return offset
+        size = 1
+        if kind != 1:
+            size = u8(p, offset + 1)
+            if size < 2:
+                return 0
+        offset += size
+    return 0
 
 
 @fused
@@ -326,6 +347,7 @@ WORDS: dict[str, Word] = {
     "bits": Word(("int", "int", "int"), 2**32 - 1, constant=(1, 2)),
     "same": Word(("span", "int", "int", "int"), "bool", constant=(3,)),
     "header_sums": Word(("span",), "bool"),
+    "option": Word(("span", "int", "int"), LARGEST_PACKET),
     "extension": Word(("span", "int"), LARGEST_PACKET),
     "filled": Word(("span", "int", "int", "int"), "bool", constant=(2, 3)),
     "name_end": Word(("span", "int"), LARGEST_PACKET),

@@ -68,6 +68,8 @@ _SPACE, _ZERO, _FIRST_FAILURE = 32, 0x30, 0x34
 _MOST_EMPTY_LINES = 4
 _PROXIED = 0x0D0A0D0A  # HAProxy's PROXY protocol 2, which comes before the request
 _SLASHED = folded(span(b"http/"), 0, 5)
+# In capitals application.py knows them.
+_METHODS = tuple(folded(span(name), 0, 4) for name in (b"get ", b"head", b"post", b"put "))
 _REFUSED_FROM = 0x34  # "4", as codes of failures begin with it or "5"
 
 
@@ -148,8 +150,8 @@ def _is_foreign(port: int, layer: int) -> bool:
 
 @fused
 def _is_no_request(message: Span) -> bool:
-    """Whether no line of HTTP can begin like this: RFC 9112 section 3 asks for a token and a space,
-    2.2 lets empty lines pass before it."""
+    """Whether no line of HTTP can begin like this: RFC 9112 section 3 asks for a method, which is a
+    token in the right case, and a space; 2.2 lets empty lines pass before it."""
     if message.captured < _HEADER_NEEDED or u32(message, 0) == _PROXIED:
         return False
     at = 0
@@ -159,7 +161,8 @@ def _is_no_request(message: Span) -> bool:
     end = token_end(message, at)
     if end >= message.captured:
         return False
-    return end == at or u8(message, end) != _SPACE
+    lowered = at == 0 and folded(message, 0, 4) in _METHODS
+    return lowered or end == at or u8(message, end) != _SPACE
 
 
 @fused

@@ -57,11 +57,16 @@ CHUNKED_RESPONSE = "HTTP/1.1 200 OK|Transfer-Encoding: chunked||"
         "app.http.duplicate_content_length_field_in_request",
         "app.http.duplicate_content_length_field_in_response",
     ),
-    zeek=("HTTP_bad_content_length", "HTTP_content_length_0_and_expect_100_cont"),
+    zeek=(
+        "HTTP_bad_content_length",
+        "HTTP_content_length_leading_zeros",
+        "HTTP_content_length_0_and_expect_100_cont",
+    ),
     fires_on=[
         text("POST / HTTP/1.1|Host: a|Content-Length: +5||hello"),
         text("POST / HTTP/1.1|Host: a|Content-Length: 18446744073709551615||"),
         text("POST / HTTP/1.1|Host: a|Content-Length:||"),
+        text("POST / HTTP/1.1|Host: a|Content-Length: 010||helloabc"),
         text("POST / HTTP/1.1|Host: a|Expect: 100-continue|Content-Length: 0||"),
         text("HTTP/1.1 200 OK|Content-length: 68|Content-length: 34||"),
     ],
@@ -75,8 +80,9 @@ CHUNKED_RESPONSE = "HTTP/1.1 200 OK|Transfer-Encoding: chunked||"
     ],
 )
 def http_content_length_wrong(p):
-    """It tells where the next message begins: two opinions on it smuggle a request. In a response
-    anything that begins with a number is let pass."""
+    """It tells where the next message begins: two opinions on it smuggle a request, and a leading
+    zero makes an octal number of it for some. In a response anything that begins with a number is
+    let pass."""
     end = find(p, 0, LF)
     request = folded(p, end - 9, 7) == VERSION_1 or folded(p, end - 8, 7) == VERSION_1
     if end == captured(p) or not request and folded(p, 0, 5) != SLASHED:
@@ -107,6 +113,8 @@ def http_content_length_wrong(p):
             if after == start + MOST_DIGITS or after == start and (request or after >= end - 1):
                 return True
             if found > 1 and folded(p, start, after - start) != given:
+                return True
+            if after > start + 1 and u8(p, start) == ZERO:
                 return True
             given = folded(p, start, after - start)
             if after == start + 1 and u8(p, start) == ZERO:

@@ -2,29 +2,46 @@
 
 from procwire.rule import rule
 from procwire.rules.ipv4 import HEADER
-from procwire.words import bits, captured, u8
+from procwire.words import bits, captured, option, u8
 
 ROUTE_OPTIONS = (7, 131, 137)
 FOUR_BYTE_OPTIONS = (136, 148)  # stream identifier and router alert
 SECURITY_OPTIONS = (130, 133)
-SOURCE_ROUTES = (131, 137)
+LOOSE_ROUTE, STRICT_ROUTE, TIME_STAMP = 131, 137, 68
+# RFC 791 and, for the last, FIPS 188: at most one in a datagram.
+LONE_OPTIONS = (7, 68, 130, 131, 136, 137, 134)
+# IANA, Internet Protocol Version 4 (IPv4) Parameters: IP Option Numbers.
+ASSIGNED = (
+    *(0, 1, 7, 10, 11, 12, 15, 25, 30, 68, 82, 94, 130, 131, 133, 134, 136, 137),
+    *(142, 144, 145, 147, 148, 149, 151, 152, 158, 205, 222),
+)
 
 
 @rule(
     id="ipv4.opt_malformed",
     sid=9100105,
-    title="Malformed IPv4 option",
+    title="Malformed, repeated or unknown IPv4 option",
     layers=("ipv4",),
-    reference="RFC 791 3.1, Options; RFC 1108; RFC 2113; RFC 7126",
+    reference="RFC 791 3.1, Options; RFC 1108; RFC 2113; RFC 7126 4.23; IANA IP option numbers",
     needs=21,
     at=(20, 40),
-    suricata=("decoder.ipv4.opt_invalid_len", "decoder.ipv4.opt_malformed"),
+    suricata=(
+        "decoder.ipv4.opt_invalid_len",
+        "decoder.ipv4.opt_malformed",
+        "decoder.ipv4.opt_duplicate",
+        "decoder.ipv4.opt_eol_required",
+        "decoder.ipv4.opt_unknown",
+    ),
     fires_on=[
         HEADER.replace("4500 0014", "4600 0018") + " 0700 0000",
         HEADER.replace("4500 0014", "4600 0018") + " 8308 0400",
         HEADER.replace("4500 0014", "4600 0018") + " 9403 0000",
         HEADER.replace("4500 0014", "4600 0018") + " 8202 0000",
         HEADER.replace("4500 0014", "4700 001c") + " 0707 03c0 0002 0100",
+        HEADER.replace("4500 0014", "4700 001c") + " 0707 06c0 0002 0100",
+        HEADER.replace("4500 0014", "4800 0020") + " 4404 0500 4404 0500 0000 0000",
+        HEADER.replace("4500 0014", "4600 0018") + " 0103 0300",
+        HEADER.replace("4500 0014", "4600 0018") + " 0101 0194",
     ],
     silent_on=[
         HEADER.replace("4500 0014", "4600 0018") + " 9404 0000",
@@ -36,7 +53,7 @@ SOURCE_ROUTES = (131, 137)
 def ipv4_option_malformed(p):
     """An option's length counts its type and length bytes and stays inside the header; stream
     identifier and router alert have four bytes, security at least three, a route or time stamp
-    option a pointer behind its own three or four."""
+    option a pointer behind its own three or four, which steps from one entry to the next."""
     end = bits(u8(p, 0), 0, 4) * 4
     offset = 20
     for _step in range(40):
@@ -58,10 +75,12 @@ def ipv4_option_malformed(p):
                 return True
             if kind in SECURITY_OPTIONS and size < 3:
                 return True
-            pointer = u8(p, offset + 2)
-            if kind in ROUTE_OPTIONS and (size % 4 != 3 or pointer < 4):
+            if kind not in ASSIGNED or kind in LONE_OPTIONS and option(p, end, kind) != offset:
                 return True
-            if kind == 68 and (size < 4 or pointer < 5):
+            pointer = u8(p, offset + 2)
+            if kind in ROUTE_OPTIONS and (size % 4 != 3 or pointer < 4 or pointer % 4 != 0):
+                return True
+            if kind == TIME_STAMP and (size < 4 or pointer < 5 or pointer % 4 != 1):
                 return True
         offset += size
     return False
@@ -82,19 +101,4 @@ def ipv4_option_malformed(p):
 def ipv4_source_route(p):
     """Loose and strict source routes choose a path around filters; routers drop them."""
     end = bits(u8(p, 0), 0, 4) * 4
-    offset = 20
-    for _step in range(40):
-        if offset >= end or offset >= captured(p):
-            break
-        kind = u8(p, offset)
-        if kind in SOURCE_ROUTES:
-            return True
-        if kind == 0:
-            break
-        size = 1
-        if kind != 1:
-            size = u8(p, offset + 1)
-            if size < 2:
-                break
-        offset += size
-    return False
+    return option(p, end, LOOSE_ROUTE) > 0 or option(p, end, STRICT_ROUTE) > 0

@@ -1,64 +1,83 @@
 """Options of hop-by-hop and destination headers (RFC 8200 4.2). A rule sees the bytes from the IP
-header on and walks the chain as in ipv6_extension.py.
+header on and finds either header wherever the chain has it.
 """
 
 from procwire.rule import rule
 from procwire.rules.ipv6_extension import ADDRESSES, NO_NEXT, PAD_8
-from procwire.words import captured, u8
+from procwire.words import captured, extension, u8
 
-OPTION_HEADERS = (0, 60)
+HOP_BY_HOP, DESTINATION = 0, 60
+OPTION_HEADERS = (HOP_BY_HOP, DESTINATION)
+PAD_N, ROUTER_ALERT, JUMBO, HOME_ADDRESS = 1, 5, 194, 201
+# IANA, Internet Protocol Version 6 (IPv6) Parameters: Destination Options and Hop-by-Hop Options.
+ASSIGNED = (
+    *(1, 4, 5, 7, 8, 15, 17, 18, 30, 35, 38, 48, 49, 50, 62, 77, 94, 99, 109, 126),
+    *(138, 139, 140, 158, 190, 194, 201, 222, 238, 254),
+)
 ALERT = "0502 0000 0100"
+HOME = f"c910 {'20' * 16}"
 
 
 @rule(
     id="ipv6.opt_bad",
     sid=9100206,
-    title="Malformed IPv6 hop-by-hop or destination option",
+    title="Malformed, repeated or unknown IPv6 hop-by-hop or destination option",
     layers=("ipv6",),
-    reference="RFC 8200 4.2; RFC 2711; RFC 2675; RFC 6275 6.3",
+    reference="RFC 8200 4.2; RFC 2711; RFC 2675; RFC 6275 6.3; IANA IPv6 parameters",
     needs=48,
     at=(40, 8),
-    suricata=("decoder.ipv6.exthdr_invalid_optlen",),
-    zeek=("bad_ipv6_dest_opt_len", "bad_home_addr_len"),
+    suricata=(
+        "decoder.ipv6.exthdr_invalid_optlen",
+        "decoder.ipv6.hopopts_unknown_opt",
+        "decoder.ipv6.dstopts_unknown_opt",
+    ),
+    zeek=("bad_ipv6_dest_opt_len", "bad_home_addr_len", "multiple_home_addr_opts"),
     fires_on=[
         f"6000 0000 0008 0040 {ADDRESSES} 3b00 0505 0000 0000",
         f"6000 0000 0008 0040 {ADDRESSES} 3b00 0503 0000 0000",
         f"6000 0000 0008 3c40 {ADDRESSES} 3b00 c904 0000 0000",
+        f"6000 0000 0008 3c40 {ADDRESSES} 3b00 4104 0000 0000",
+        f"6000 0000 0028 3c40 {ADDRESSES} 3b04 0100 {HOME} {HOME}",
+        f"6000 0000 0010 2b40 {ADDRESSES} 3c00 0400 0000 0000 3b00 0503 0000 0000",
     ],
     silent_on=[
         f"6000 0000 0008 0040 {ADDRESSES} 3b00 {ALERT}",
         f"6000 0000 0008 3c40 {ADDRESSES} 3b00 {PAD_8}",
+        f"6000 0000 0018 3c40 {ADDRESSES} 3b02 0102 0000 {HOME}",
+        NO_NEXT + " 0000" * 4,
     ],
 )
 def ipv6_option_malformed(p):
     """An option stays inside its header; router alert carries 2 bytes, a jumbo length 4 and a home
-    address 16. Only the first header of the chain can be hop-by-hop."""
-    kind = u8(p, 6)
-    if kind not in OPTION_HEADERS:
-        return False
-    end = 48 + u8(p, 41) * 8
-    offset = 42
-    for _step in range(64):
-        if offset >= end or offset >= captured(p):
-            break
-        option = u8(p, offset)
-        step = 1
-        if option != 0:
-            if offset + 1 >= end:
-                return True
-            if offset + 1 >= captured(p):
+    address, of which there is one at most, 16."""
+    homes = 0
+    for header in range(2):
+        start = extension(p, HOP_BY_HOP)
+        if header == 1:
+            start = extension(p, DESTINATION)
+        end = start + 8 + u8(p, start + 1) * 8
+        offset = start + 2
+        for _step in range(64):
+            if start == 0 or offset >= end or offset >= captured(p):
                 break
-            size = u8(p, offset + 1)
-            step = 2 + size
-            if offset + step > end:
-                return True
-            if option == 5 and size != 2:
-                return True
-            if option == 194 and size != 4:
-                return True
-            if option == 201 and size != 16:
-                return True
-        offset += step
+            option = u8(p, offset)
+            step = 1
+            if option != 0:
+                if offset + 1 >= end:
+                    return True
+                if offset + 1 >= captured(p):
+                    break
+                size = u8(p, offset + 1)
+                step = 2 + size
+                if offset + step > end or option not in ASSIGNED:
+                    return True
+                if option == ROUTER_ALERT and size != 2 or option == JUMBO and size != 4:
+                    return True
+                if option == HOME_ADDRESS:
+                    homes += 1
+                    if size != 16 or homes > 1:
+                        return True
+            offset += step
     return False
 
 
@@ -72,30 +91,31 @@ def ipv6_option_malformed(p):
     at=(40, 8),
     severity=4,
     suricata=("decoder.ipv6.hopopts_only_padding", "decoder.ipv6.dstopts_only_padding"),
-    fires_on=[f"6000 0000 0008 0040 {ADDRESSES} 3b00 {PAD_8}"],
+    fires_on=[
+        f"6000 0000 0008 0040 {ADDRESSES} 3b00 {PAD_8}",
+        f"6000 0000 0010 0040 {ADDRESSES} 3c00 {ALERT} 3b00 {PAD_8}",
+    ],
     silent_on=[f"6000 0000 0008 0040 {ADDRESSES} 3b00 {ALERT}", NO_NEXT + " 0000" * 4],
 )
 def ipv6_options_only_padding(p):
     """Padding aligns options; with no option to align it carries hidden data or hides the upper
     layer."""
-    kind = u8(p, 6)
-    if kind not in OPTION_HEADERS:
-        return False
-    end = 48 + u8(p, 41) * 8
-    if end > captured(p):
-        return False
-    offset = 42
-    for _step in range(64):
-        if offset >= end:
+    for header in range(2):
+        start = extension(p, HOP_BY_HOP)
+        if header == 1:
+            start = extension(p, DESTINATION)
+        end = start + 8 + u8(p, start + 1) * 8
+        offset = start + 2
+        for _step in range(64):
+            if start == 0 or end > captured(p) or offset >= end or u8(p, offset) > PAD_N:
+                break
+            step = 1
+            if u8(p, offset) == PAD_N:
+                step = 2 + u8(p, offset + 1)
+            offset += step
+        if start > 0 and end <= captured(p) and offset >= end:
             return True
-        option = u8(p, offset)
-        step = 1
-        if option > 1:
-            return False
-        if option == 1:
-            step = 2 + u8(p, offset + 1)
-        offset += step
-    return offset >= end
+    return False
 
 
 @rule(

@@ -1,9 +1,10 @@
 """TCP (RFC 9293). A rule sees the segment from its source port to the end of the IP packet."""
 
 from procwire.rule import rule
-from procwire.words import bits, captured, length, u8, u16, u32
+from procwire.words import bits, captured, length, option, u8, u16, u32
 
 FIN, SYN = 1, 2
+WINDOW_SCALE = 3
 SYN_SEGMENT = "0400 0050 0000 0001 0000 0000 5002 2000 0000 0000"
 
 
@@ -127,22 +128,8 @@ def tcp_window_scale_too_large(p):
     if bits(u8(p, 13), 1, 1) == 0:
         return False
     end = bits(u8(p, 12), 4, 4) * 4
-    offset = 20
-    for _step in range(40):
-        if offset >= end or offset >= captured(p):
-            break
-        kind = u8(p, offset)
-        if kind == 0:
-            break
-        size = 1
-        if kind != 1:
-            size = u8(p, offset + 1)
-            if size < 2 or offset + size > end:
-                break
-            if kind == 3 and size == 3 and u8(p, offset + 2) > 14:
-                return True
-        offset += size
-    return False
+    at = option(p, end, WINDOW_SCALE)
+    return at > 0 and at + 3 <= end and u8(p, at + 1) == 3 and u8(p, at + 2) > 14
 
 
 @rule(

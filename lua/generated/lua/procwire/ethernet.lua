@@ -66,6 +66,23 @@ local EXTENSIONS = {
 }
 local MOST_EXTENSIONS = 16
 
+local MOST_OPTIONS = 40
+
+local function option(p, finish, wanted)
+  local offset = 20
+  for _ = 1, MOST_OPTIONS do
+    local kind, size = u8(p, offset), 1
+    if offset >= finish or offset >= #p or kind == 0 then return 0 end
+    if kind == wanted then return offset end
+    if kind ~= 1 then
+      size = u8(p, offset + 1)
+      if size < 2 then return 0 end
+    end
+    offset = offset + size
+  end
+  return 0
+end
+
 local function extension(p, wanted)
   local kind, offset, size = u8(p, 6), 40, 0
   for _ = 1, MOST_EXTENSIONS do

@@ -66,6 +66,23 @@ local EXTENSIONS = {
 }
 local MOST_EXTENSIONS = 16
 
+local MOST_OPTIONS = 40
+
+local function option(p, finish, wanted)
+  local offset = 20
+  for _ = 1, MOST_OPTIONS do
+    local kind, size = u8(p, offset), 1
+    if offset >= finish or offset >= #p or kind == 0 then return 0 end
+    if kind == wanted then return offset end
+    if kind ~= 1 then
+      size = u8(p, offset + 1)
+      if size < 2 then return 0 end
+    end
+    offset = offset + size
+  end
+  return 0
+end
+
 local function extension(p, wanted)
   local kind, offset, size = u8(p, 6), 40, 0
   for _ = 1, MOST_EXTENSIONS do
@@ -219,8 +236,10 @@ local ONE_RULE = true
 local RULES = { ipv4 = {} }
 
 do
--- ipv4.opt_malformed: Malformed IPv4 option (RFC 791 3.1, Options; RFC 1108; RFC 2113; RFC 7126)
+-- ipv4.opt_malformed: Malformed, repeated or unknown IPv4 option (RFC 791 3.1, Options; RFC 1108; RFC 2113; RFC 7126 4.23; IANA IP option numbers)
+local ipv4_option_malformed_ASSIGNED = { [0] = true, [1] = true, [7] = true, [10] = true, [11] = true, [12] = true, [15] = true, [25] = true, [30] = true, [68] = true, [82] = true, [94] = true, [130] = true, [131] = true, [133] = true, [134] = true, [136] = true, [137] = true, [142] = true, [144] = true, [145] = true, [147] = true, [148] = true, [149] = true, [151] = true, [152] = true, [158] = true, [205] = true, [222] = true }
 local ipv4_option_malformed_FOUR_BYTE_OPTIONS = { [136] = true, [148] = true }
+local ipv4_option_malformed_LONE_OPTIONS = { [7] = true, [68] = true, [130] = true, [131] = true, [136] = true, [137] = true, [134] = true }
 local ipv4_option_malformed_ROUTE_OPTIONS = { [7] = true, [131] = true, [137] = true }
 local ipv4_option_malformed_SECURITY_OPTIONS = { [130] = true, [133] = true }
 local function ipv4_option_malformed(p, outer)
@@ -254,11 +273,14 @@ local function ipv4_option_malformed(p, outer)
       if ((ipv4_option_malformed_SECURITY_OPTIONS[kind] == true) and (size < 3)) then
         do return true end
       end
-      pointer = u8(p, (offset + 2))
-      if ((ipv4_option_malformed_ROUTE_OPTIONS[kind] == true) and (((size % 4) ~= 3) or (pointer < 4))) then
+      if ((ipv4_option_malformed_ASSIGNED[kind] == nil) or ((ipv4_option_malformed_LONE_OPTIONS[kind] == true) and (option(p, end_, kind) ~= offset))) then
         do return true end
       end
-      if ((kind == 68) and ((size < 4) or (pointer < 5))) then
+      pointer = u8(p, (offset + 2))
+      if ((ipv4_option_malformed_ROUTE_OPTIONS[kind] == true) and (((size % 4) ~= 3) or (pointer < 4) or ((pointer % 4) ~= 0))) then
+        do return true end
+      end
+      if ((kind == 68) and ((size < 4) or (pointer < 5) or ((pointer % 4) ~= 1))) then
         do return true end
       end
     end
@@ -271,33 +293,11 @@ end
 
 do
 -- ipv4.source_route: IPv4 source route (RFC 7126 4.3, 4.4)
-local ipv4_source_route_SOURCE_ROUTES = { [131] = true, [137] = true }
 local function ipv4_source_route(p, outer)
-  local end_, kind, offset, size
+  local end_
   if #p < 21 then return false end
   end_ = (bits(u8(p, 0), 0, 4) * 4)
-  offset = 20
-  for _step = 0, 39, 1 do
-    if ((offset >= end_) or (offset >= captured(p))) then
-      do break end
-    end
-    kind = u8(p, offset)
-    if (ipv4_source_route_SOURCE_ROUTES[kind] == true) then
-      do return true end
-    end
-    if (kind == 0) then
-      do break end
-    end
-    size = 1
-    if (kind ~= 1) then
-      size = u8(p, (offset + 1))
-      if (size < 2) then
-        do break end
-      end
-    end
-    offset = offset + size
-  end
-  do return false end
+  do return ((option(p, end_, 131) > 0) or (option(p, end_, 137) > 0)) end
 end
 RULES.ipv4[#RULES.ipv4 + 1] = { 9100106, ipv4_source_route }
 end

@@ -66,6 +66,23 @@ local EXTENSIONS = {
 }
 local MOST_EXTENSIONS = 16
 
+local MOST_OPTIONS = 40
+
+local function option(p, finish, wanted)
+  local offset = 20
+  for _ = 1, MOST_OPTIONS do
+    local kind, size = u8(p, offset), 1
+    if offset >= finish or offset >= #p or kind == 0 then return 0 end
+    if kind == wanted then return offset end
+    if kind ~= 1 then
+      size = u8(p, offset + 1)
+      if size < 2 then return 0 end
+    end
+    offset = offset + size
+  end
+  return 0
+end
+
 local function extension(p, wanted)
   local kind, offset, size = u8(p, 6), 40, 0
   for _ = 1, MOST_EXTENSIONS do
@@ -277,46 +294,49 @@ RULES.ipv6[#RULES.ipv6 + 1] = { 9100205, ipv6_routing_type_zero }
 end
 
 do
--- ipv6.opt_bad: Malformed IPv6 hop-by-hop or destination option (RFC 8200 4.2; RFC 2711; RFC 2675; RFC 6275 6.3)
-local ipv6_option_malformed_OPTION_HEADERS = { [0] = true, [60] = true }
+-- ipv6.opt_bad: Malformed, repeated or unknown IPv6 hop-by-hop or destination option (RFC 8200 4.2; RFC 2711; RFC 2675; RFC 6275 6.3; IANA IPv6 parameters)
+local ipv6_option_malformed_ASSIGNED = { [1] = true, [4] = true, [5] = true, [7] = true, [8] = true, [15] = true, [17] = true, [18] = true, [30] = true, [35] = true, [38] = true, [48] = true, [49] = true, [50] = true, [62] = true, [77] = true, [94] = true, [99] = true, [109] = true, [126] = true, [138] = true, [139] = true, [140] = true, [158] = true, [190] = true, [194] = true, [201] = true, [222] = true, [238] = true, [254] = true }
 local function ipv6_option_malformed(p, outer)
-  local end_, kind, offset, option, size, step
+  local end_, homes, offset, option, size, start, step
   if #p < 48 then return false end
-  kind = u8(p, 6)
-  if (ipv6_option_malformed_OPTION_HEADERS[kind] == nil) then
-    do return false end
-  end
-  end_ = (48 + (u8(p, 41) * 8))
-  offset = 42
-  for _step = 0, 63, 1 do
-    if ((offset >= end_) or (offset >= captured(p))) then
-      do break end
+  homes = 0
+  for header = 0, 1, 1 do
+    start = extension(p, 0)
+    if (header == 1) then
+      start = extension(p, 60)
     end
-    option = u8(p, offset)
-    step = 1
-    if (option ~= 0) then
-      if ((offset + 1) >= end_) then
-        do return true end
-      end
-      if ((offset + 1) >= captured(p)) then
+    end_ = ((start + 8) + (u8(p, (start + 1)) * 8))
+    offset = (start + 2)
+    for _step = 0, 63, 1 do
+      if ((start == 0) or (offset >= end_) or (offset >= captured(p))) then
         do break end
       end
-      size = u8(p, (offset + 1))
-      step = (2 + size)
-      if ((offset + step) > end_) then
-        do return true end
+      option = u8(p, offset)
+      step = 1
+      if (option ~= 0) then
+        if ((offset + 1) >= end_) then
+          do return true end
+        end
+        if ((offset + 1) >= captured(p)) then
+          do break end
+        end
+        size = u8(p, (offset + 1))
+        step = (2 + size)
+        if (((offset + step) > end_) or (ipv6_option_malformed_ASSIGNED[option] == nil)) then
+          do return true end
+        end
+        if (((option == 5) and (size ~= 2)) or ((option == 194) and (size ~= 4))) then
+          do return true end
+        end
+        if (option == 201) then
+          homes = homes + 1
+          if ((size ~= 16) or (homes > 1)) then
+            do return true end
+          end
+        end
       end
-      if ((option == 5) and (size ~= 2)) then
-        do return true end
-      end
-      if ((option == 194) and (size ~= 4)) then
-        do return true end
-      end
-      if ((option == 201) and (size ~= 16)) then
-        do return true end
-      end
+      offset = offset + step
     end
-    offset = offset + step
   end
   do return false end
 end
@@ -325,34 +345,31 @@ end
 
 do
 -- ipv6.opts_only_padding: IPv6 options header that holds only padding (RFC 8200 4.2; RFC 4942 2.1.9.5)
-local ipv6_options_only_padding_OPTION_HEADERS = { [0] = true, [60] = true }
 local function ipv6_options_only_padding(p, outer)
-  local end_, kind, offset, option, step
+  local end_, offset, start, step
   if #p < 48 then return false end
-  kind = u8(p, 6)
-  if (ipv6_options_only_padding_OPTION_HEADERS[kind] == nil) then
-    do return false end
-  end
-  end_ = (48 + (u8(p, 41) * 8))
-  if (end_ > captured(p)) then
-    do return false end
-  end
-  offset = 42
-  for _step = 0, 63, 1 do
-    if (offset >= end_) then
+  for header = 0, 1, 1 do
+    start = extension(p, 0)
+    if (header == 1) then
+      start = extension(p, 60)
+    end
+    end_ = ((start + 8) + (u8(p, (start + 1)) * 8))
+    offset = (start + 2)
+    for _step = 0, 63, 1 do
+      if ((start == 0) or (end_ > captured(p)) or (offset >= end_) or (u8(p, offset) > 1)) then
+        do break end
+      end
+      step = 1
+      if (u8(p, offset) == 1) then
+        step = (2 + u8(p, (offset + 1)))
+      end
+      offset = offset + step
+    end
+    if ((start > 0) and (end_ <= captured(p)) and (offset >= end_)) then
       do return true end
     end
-    option = u8(p, offset)
-    step = 1
-    if (option > 1) then
-      do return false end
-    end
-    if (option == 1) then
-      step = (2 + u8(p, (offset + 1)))
-    end
-    offset = offset + step
   end
-  do return (offset >= end_) end
+  do return false end
 end
 RULES.ipv6[#RULES.ipv6 + 1] = { 9100207, ipv6_options_only_padding }
 end

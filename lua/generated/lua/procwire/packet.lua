@@ -66,6 +66,23 @@ local EXTENSIONS = {
 }
 local MOST_EXTENSIONS = 16
 
+local MOST_OPTIONS = 40
+
+local function option(p, finish, wanted)
+  local offset = 20
+  for _ = 1, MOST_OPTIONS do
+    local kind, size = u8(p, offset), 1
+    if offset >= finish or offset >= #p or kind == 0 then return 0 end
+    if kind == wanted then return offset end
+    if kind ~= 1 then
+      size = u8(p, offset + 1)
+      if size < 2 then return 0 end
+    end
+    offset = offset + size
+  end
+  return 0
+end
+
 local function extension(p, wanted)
   local kind, offset, size = u8(p, 6), 40, 0
   for _ = 1, MOST_EXTENSIONS do
@@ -228,8 +245,10 @@ RULES.ethernet[#RULES.ethernet + 1] = { 9100002, source_is_group_address }
 end
 
 do
--- ipv4.opt_malformed: Malformed IPv4 option (RFC 791 3.1, Options; RFC 1108; RFC 2113; RFC 7126)
+-- ipv4.opt_malformed: Malformed, repeated or unknown IPv4 option (RFC 791 3.1, Options; RFC 1108; RFC 2113; RFC 7126 4.23; IANA IP option numbers)
+local ipv4_option_malformed_ASSIGNED = { [0] = true, [1] = true, [7] = true, [10] = true, [11] = true, [12] = true, [15] = true, [25] = true, [30] = true, [68] = true, [82] = true, [94] = true, [130] = true, [131] = true, [133] = true, [134] = true, [136] = true, [137] = true, [142] = true, [144] = true, [145] = true, [147] = true, [148] = true, [149] = true, [151] = true, [152] = true, [158] = true, [205] = true, [222] = true }
 local ipv4_option_malformed_FOUR_BYTE_OPTIONS = { [136] = true, [148] = true }
+local ipv4_option_malformed_LONE_OPTIONS = { [7] = true, [68] = true, [130] = true, [131] = true, [136] = true, [137] = true, [134] = true }
 local ipv4_option_malformed_ROUTE_OPTIONS = { [7] = true, [131] = true, [137] = true }
 local ipv4_option_malformed_SECURITY_OPTIONS = { [130] = true, [133] = true }
 local function ipv4_option_malformed(p, outer)
@@ -263,11 +282,14 @@ local function ipv4_option_malformed(p, outer)
       if ((ipv4_option_malformed_SECURITY_OPTIONS[kind] == true) and (size < 3)) then
         do return true end
       end
-      pointer = u8(p, (offset + 2))
-      if ((ipv4_option_malformed_ROUTE_OPTIONS[kind] == true) and (((size % 4) ~= 3) or (pointer < 4))) then
+      if ((ipv4_option_malformed_ASSIGNED[kind] == nil) or ((ipv4_option_malformed_LONE_OPTIONS[kind] == true) and (option(p, end_, kind) ~= offset))) then
         do return true end
       end
-      if ((kind == 68) and ((size < 4) or (pointer < 5))) then
+      pointer = u8(p, (offset + 2))
+      if ((ipv4_option_malformed_ROUTE_OPTIONS[kind] == true) and (((size % 4) ~= 3) or (pointer < 4) or ((pointer % 4) ~= 0))) then
+        do return true end
+      end
+      if ((kind == 68) and ((size < 4) or (pointer < 5) or ((pointer % 4) ~= 1))) then
         do return true end
       end
     end
@@ -280,33 +302,11 @@ end
 
 do
 -- ipv4.source_route: IPv4 source route (RFC 7126 4.3, 4.4)
-local ipv4_source_route_SOURCE_ROUTES = { [131] = true, [137] = true }
 local function ipv4_source_route(p, outer)
-  local end_, kind, offset, size
+  local end_
   if #p < 21 then return false end
   end_ = (bits(u8(p, 0), 0, 4) * 4)
-  offset = 20
-  for _step = 0, 39, 1 do
-    if ((offset >= end_) or (offset >= captured(p))) then
-      do break end
-    end
-    kind = u8(p, offset)
-    if (ipv4_source_route_SOURCE_ROUTES[kind] == true) then
-      do return true end
-    end
-    if (kind == 0) then
-      do break end
-    end
-    size = 1
-    if (kind ~= 1) then
-      size = u8(p, (offset + 1))
-      if (size < 2) then
-        do break end
-      end
-    end
-    offset = offset + size
-  end
-  do return false end
+  do return ((option(p, end_, 131) > 0) or (option(p, end_, 137) > 0)) end
 end
 RULES.ipv4[#RULES.ipv4 + 1] = { 9100106, ipv4_source_route }
 end
@@ -458,46 +458,49 @@ RULES.ipv6[#RULES.ipv6 + 1] = { 9100205, ipv6_routing_type_zero }
 end
 
 do
--- ipv6.opt_bad: Malformed IPv6 hop-by-hop or destination option (RFC 8200 4.2; RFC 2711; RFC 2675; RFC 6275 6.3)
-local ipv6_option_malformed_OPTION_HEADERS = { [0] = true, [60] = true }
+-- ipv6.opt_bad: Malformed, repeated or unknown IPv6 hop-by-hop or destination option (RFC 8200 4.2; RFC 2711; RFC 2675; RFC 6275 6.3; IANA IPv6 parameters)
+local ipv6_option_malformed_ASSIGNED = { [1] = true, [4] = true, [5] = true, [7] = true, [8] = true, [15] = true, [17] = true, [18] = true, [30] = true, [35] = true, [38] = true, [48] = true, [49] = true, [50] = true, [62] = true, [77] = true, [94] = true, [99] = true, [109] = true, [126] = true, [138] = true, [139] = true, [140] = true, [158] = true, [190] = true, [194] = true, [201] = true, [222] = true, [238] = true, [254] = true }
 local function ipv6_option_malformed(p, outer)
-  local end_, kind, offset, option, size, step
+  local end_, homes, offset, option, size, start, step
   if #p < 48 then return false end
-  kind = u8(p, 6)
-  if (ipv6_option_malformed_OPTION_HEADERS[kind] == nil) then
-    do return false end
-  end
-  end_ = (48 + (u8(p, 41) * 8))
-  offset = 42
-  for _step = 0, 63, 1 do
-    if ((offset >= end_) or (offset >= captured(p))) then
-      do break end
+  homes = 0
+  for header = 0, 1, 1 do
+    start = extension(p, 0)
+    if (header == 1) then
+      start = extension(p, 60)
     end
-    option = u8(p, offset)
-    step = 1
-    if (option ~= 0) then
-      if ((offset + 1) >= end_) then
-        do return true end
-      end
-      if ((offset + 1) >= captured(p)) then
+    end_ = ((start + 8) + (u8(p, (start + 1)) * 8))
+    offset = (start + 2)
+    for _step = 0, 63, 1 do
+      if ((start == 0) or (offset >= end_) or (offset >= captured(p))) then
         do break end
       end
-      size = u8(p, (offset + 1))
-      step = (2 + size)
-      if ((offset + step) > end_) then
-        do return true end
+      option = u8(p, offset)
+      step = 1
+      if (option ~= 0) then
+        if ((offset + 1) >= end_) then
+          do return true end
+        end
+        if ((offset + 1) >= captured(p)) then
+          do break end
+        end
+        size = u8(p, (offset + 1))
+        step = (2 + size)
+        if (((offset + step) > end_) or (ipv6_option_malformed_ASSIGNED[option] == nil)) then
+          do return true end
+        end
+        if (((option == 5) and (size ~= 2)) or ((option == 194) and (size ~= 4))) then
+          do return true end
+        end
+        if (option == 201) then
+          homes = homes + 1
+          if ((size ~= 16) or (homes > 1)) then
+            do return true end
+          end
+        end
       end
-      if ((option == 5) and (size ~= 2)) then
-        do return true end
-      end
-      if ((option == 194) and (size ~= 4)) then
-        do return true end
-      end
-      if ((option == 201) and (size ~= 16)) then
-        do return true end
-      end
+      offset = offset + step
     end
-    offset = offset + step
   end
   do return false end
 end
@@ -506,34 +509,31 @@ end
 
 do
 -- ipv6.opts_only_padding: IPv6 options header that holds only padding (RFC 8200 4.2; RFC 4942 2.1.9.5)
-local ipv6_options_only_padding_OPTION_HEADERS = { [0] = true, [60] = true }
 local function ipv6_options_only_padding(p, outer)
-  local end_, kind, offset, option, step
+  local end_, offset, start, step
   if #p < 48 then return false end
-  kind = u8(p, 6)
-  if (ipv6_options_only_padding_OPTION_HEADERS[kind] == nil) then
-    do return false end
-  end
-  end_ = (48 + (u8(p, 41) * 8))
-  if (end_ > captured(p)) then
-    do return false end
-  end
-  offset = 42
-  for _step = 0, 63, 1 do
-    if (offset >= end_) then
+  for header = 0, 1, 1 do
+    start = extension(p, 0)
+    if (header == 1) then
+      start = extension(p, 60)
+    end
+    end_ = ((start + 8) + (u8(p, (start + 1)) * 8))
+    offset = (start + 2)
+    for _step = 0, 63, 1 do
+      if ((start == 0) or (end_ > captured(p)) or (offset >= end_) or (u8(p, offset) > 1)) then
+        do break end
+      end
+      step = 1
+      if (u8(p, offset) == 1) then
+        step = (2 + u8(p, (offset + 1)))
+      end
+      offset = offset + step
+    end
+    if ((start > 0) and (end_ <= captured(p)) and (offset >= end_)) then
       do return true end
     end
-    option = u8(p, offset)
-    step = 1
-    if (option > 1) then
-      do return false end
-    end
-    if (option == 1) then
-      step = (2 + u8(p, (offset + 1)))
-    end
-    offset = offset + step
   end
-  do return (offset >= end_) end
+  do return false end
 end
 RULES.ipv6[#RULES.ipv6 + 1] = { 9100207, ipv6_options_only_padding }
 end
@@ -762,34 +762,14 @@ end
 do
 -- tcp.wscale_range: TCP window scale above 14 (RFC 7323 2.3)
 local function tcp_window_scale_too_large(p, outer)
-  local end_, kind, offset, size
+  local at, end_
   if #p < 23 then return false end
   if (bits(u8(p, 13), 1, 1) == 0) then
     do return false end
   end
   end_ = (bits(u8(p, 12), 4, 4) * 4)
-  offset = 20
-  for _step = 0, 39, 1 do
-    if ((offset >= end_) or (offset >= captured(p))) then
-      do break end
-    end
-    kind = u8(p, offset)
-    if (kind == 0) then
-      do break end
-    end
-    size = 1
-    if (kind ~= 1) then
-      size = u8(p, (offset + 1))
-      if ((size < 2) or ((offset + size) > end_)) then
-        do break end
-      end
-      if ((kind == 3) and (size == 3) and (u8(p, (offset + 2)) > 14)) then
-        do return true end
-      end
-    end
-    offset = offset + size
-  end
-  do return false end
+  at = option(p, end_, 3)
+  do return ((at > 0) and ((at + 3) <= end_) and (u8(p, (at + 1)) == 3) and (u8(p, (at + 2)) > 14)) end
 end
 RULES.tcp[#RULES.tcp + 1] = { 9100404, tcp_window_scale_too_large }
 end
@@ -1932,6 +1912,9 @@ local function http_content_length_wrong(p, outer)
         do return true end
       end
       if ((found > 1) and (folded(p, start, (after - start)) ~= given)) then
+        do return true end
+      end
+      if ((after > (start + 1)) and (u8(p, start) == 48)) then
         do return true end
       end
       given = folded(p, start, (after - start))
