@@ -19,7 +19,7 @@ SOURCE = Path("kernel/sensor.bpf.c")
 OBJECT = "procwire/sensor.bpf.o"
 BCC_FOLDER = "procwire/sensor_bcc"
 BCC_SOURCES = [
-    *(Path("kernel", name) for name in ("event.h", "window.h", "distinct.h", "linear_count.h")),
+    *(path for path in sorted(Path("kernel").glob("*.h")) if not path.name.endswith(".bpf.h")),
     Path("kernel/sensor_bcc.c"),
     *sorted(Path("kernel/bcc").rglob("*.h")),
 ]

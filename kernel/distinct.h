@@ -7,38 +7,14 @@
 #ifndef PROCWIRE_DISTINCT_H
 #define PROCWIRE_DISTINCT_H
 
+#include "compiler.h"
 #include "event.h"
 #include "linear_count.h"
-
-/* linux/stddef.h makes a mere hint of it. */
-#undef __always_inline
-#define __always_inline inline __attribute__((always_inline))
-
-/* Kept apart from its callers. The verifier walks a global function once, not once for each path of
- * a caller; but before 5.12 it gives one no pointers. */
-#ifdef __bpf__
-#define SUBPROGRAM static __attribute__((noinline))
-#define GLOBAL_SUBPROGRAM __attribute__((noinline))
-#elif !defined(SUBPROGRAM)
-#define SUBPROGRAM static inline
-#define GLOBAL_SUBPROGRAM static inline
-#endif
-
-/* Written out, loops cost the verifier a fifth of the instructions, and old ones refuse a loop that
- * clang has laid out to fall into its own head. */
-#ifdef __bpf__
-#define UNROLLED _Pragma("clang loop unroll(full)")
-#elif !defined(UNROLLED)
-#define UNROLLED
-#endif
 
 /* bcc has no constant data: its program looks the table up in a map. */
 #ifndef LINEAR_COUNT
 #define LINEAR_COUNT(zeros) linear_count[zeros]
 #endif
-
-/* Makes the compiler test a bound that it knows to hold: the verifier has to see the test. */
-#define VISIBLE(number) asm volatile("" : "+r"(number))
 
 struct distinct {
 	__u64 sum; /* over registers, 2^(32 - rank) */

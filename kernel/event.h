@@ -19,7 +19,7 @@
 #include <linux/types.h>
 #endif
 
-#define EVENT_ABI_VERSION 2
+#define EVENT_ABI_VERSION 3
 
 #define ADDRESS_SIZE 16
 #define COMM_SIZE 16
@@ -136,7 +136,8 @@ struct socket_event {
 	char comm[COMM_SIZE];
 };
 
-/* EVENT_CONNECTION: one attempt, sent when its outcome is known (or at once where none will be).
+/* EVENT_CONNECTION: one attempt, sent when its outcome is known (or at once where none will be: a
+ * datagram is sent; if one of a socket with a peer comes back refused, a second event says so).
  * time_ns is the attempt's, duration_ns leads to the outcome; error is the socket's errno, 0 where
  * the kernel gave none; family is 4 or 6, after unmapping. */
 struct connection_event {
@@ -168,7 +169,7 @@ struct target {
 /* EVENT_FANOUT: a window of one subject crossed a threshold. The subject is a process, or, when
  * user space counts packets in the same way, a source address (process is then zero). All attempts
  * of a window are of one kind (enum attempt_kind) and one origin. hosts and host_ports are
- * estimates, see fanout.bpf.h for their error; every other count is exact. failures = refused +
+ * estimates, see subject.bpf.h for their error; every other count is exact. failures = refused +
  * timed out + unreachable + denied; what is neither established nor failed is still pending.
  * by_children is the part of attempts that children of the process made, which ended before they
  * were reported themselves. first_ns is the time of the window's first attempt. sample holds the
@@ -229,13 +230,15 @@ enum sensor_counter {
 	SKIPPED_OTHER_FAMILY = 20,
 	SKIPPED_CONNECTION_DETAIL = 21,
 	SKIPPED_RAW_PACKETS = 22,
-	SENSOR_COUNTERS = 23,
+	SKIPPED_PROGRAM = 23,
+	SENSOR_COUNTERS = 24,
 };
 
 /* Settings, written into the programs' read-only data before load. A threshold of 0 is off.
  * probe_targets: hosts, pairs or failures at which windows of the kinds NULL to ACK are looked at.
  * detail_limit: how many connection events one process may send per longest window; beyond it
- * connections are only counted. */
+ * connections are only counted. skip_programs: how many executables the sensor holds open whose
+ * processes are not counted; skip_children: nor are those of other programs that they start. */
 struct fanout_settings {
 	__u64 window_ns[FANOUT_WINDOWS];
 	__u32 hosts;
@@ -244,6 +247,8 @@ struct fanout_settings {
 	__u32 sequential_run;
 	__u32 probe_targets;
 	__u32 detail_limit;
+	__u32 skip_programs;
+	__u32 skip_children;
 };
 
 #endif

@@ -7,17 +7,20 @@
 #define PROCWIRE_MAPS_BPF_H
 
 #include "types.bpf.h"
-#include "window.h"
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "write.h"
+
 #define MAX_SUBJECTS 8192
 #define PENDING_BITS 16
 #define MAX_PENDING (1 << PENDING_BITS)
 #define MAX_RAW_SOCKETS 4096
+#define MAX_SKIPPED_PROGRAMS 1024
+#define MAX_SKIPPED_PROCESSES 65536
 
 /* Settings of the loader; read-only once loaded, so the verifier knows the values. */
 const volatile struct fanout_settings settings SEC(".rodata.settings");
@@ -66,14 +69,6 @@ struct {
 	__type(value, struct process_event);
 } process_scratch SEC(".maps");
 
-/* Who did something: what only the process's own context can tell. */
-struct owner {
-	struct process_key process;
-	__u32 uid;
-	__u32 net_namespace;
-	char comm[COMM_SIZE];
-};
-
 /* What is counted apart of one process: its connects, its datagrams, and by kind (enum
  * attempt_kind) what it sends through raw sockets. */
 #define SLOT_CONNECT 0
@@ -87,11 +82,13 @@ struct subject_key {
 	__u32 slot;
 };
 
-/* now_ns was the time when the tick began to be this one. */
+/* now_ns was the time when the tick began to be this one; skipped: what the process tries is not
+ * counted, because of what it runs. */
 struct subject {
 	struct owner owner;
 	__u64 tick;
 	__u64 now_ns;
+	__u64 skipped;
 	struct fanout_state state;
 };
 
@@ -141,7 +138,7 @@ struct {
 /*
  * Subjects that somebody turns or reports just now. 5.10 gives tracing programs neither a lock nor
  * a compare-and-exchange, but a key can be inserted by one of two only.
- * Inserted and deleted by: claim and release in fanout.bpf.h, around arithmetic. Full: what would
+ * Inserted and deleted by: claim and release in subject.bpf.h, around arithmetic. Full: what would
  * be done is done by the next attempt.
  */
 struct {
@@ -151,15 +148,43 @@ struct {
 	__type(value, __u8);
 } claims SEC(".maps");
 
-/* An attempt whose outcome is not known yet. */
+/*
+ * The programs whose processes are not counted, by the address of their inode: the one name of a
+ * file that no other has while it is open, on every file system.
+ * Inserted by: the walk over open files, for those that the sensor holds. Deleted by: nobody; the
+ * sensor holds them as long as the map lives. Full: the rest is counted.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_SKIPPED_PROGRAMS);
+	__type(key, __u64);
+	__type(value, __u8);
+} skipped_programs SEC(".maps");
+
+/*
+ * The processes that run them, by pid.
+ * Inserted by: exec, a fork of such a process, the walk over processes. Deleted by: the exit of the
+ * process; the exec of another program, unless children are skipped as well. Full: it is counted.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_SKIPPED_PROCESSES);
+	__type(key, __u32);
+	__type(value, __u8);
+} skipped_processes SEC(".maps");
+
+/* An attempt whose outcome is not known yet. sent: a SYN, or of a datagram socket with a peer the
+ * first packet; denied: another cgroup program forbids it; ended: of datagrams, the refusal is told. */
 struct pending {
 	__u64 time_ns;
 	struct owner owner;
 	struct fanout_target target;
-	__u16 family;
-	__u16 detailed;
-	__u16 syn_sent;
-	__u16 denied;
+	__u8 detailed;
+	__u8 sent;
+	__u8 denied;
+	__u8 ended;
+	__u32 padding;
 };
 
 /* socket: 0 where the place is free; seal: over what is written with it, so that of two who take a
@@ -173,11 +198,12 @@ struct pending_place {
 };
 
 /*
- * TCP attempts under way, each at the place that its socket's address hashes to. An insertion into
- * a hash map and its deletion would cost more than all the rest of a connect.
+ * TCP attempts under way, and datagram sockets with a peer, each at the place that its socket's
+ * address hashes to. An insertion into a hash map and its deletion would cost more than all the rest
+ * of a connect.
  * Taken by: connect, or SYN_SENT where the connect hook does not run (MPTCP subflows), and the walk
  * over the sockets that are older than the sensor. Freed by: the outcome; a further connect, or the
- * release, of a socket that never sent its SYN. An entry never outlives its socket.
+ * release, of a socket that never sent its SYN or has no outcome. An entry never outlives its socket.
  * Taken already: the attempt goes to crowded_connections.
  */
 struct {

@@ -7,8 +7,8 @@
 #define PROCWIRE_OLDER_BPF_H
 
 #include "connect.bpf.h"
+#include "rawsend.bpf.h"
 
-#define FILE_TYPE 0170000
 #define FILE_SOCKET 0140000
 
 SUBPROGRAM int older_raw_socket(struct sock *sock, struct task_struct *task)

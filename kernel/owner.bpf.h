@@ -8,10 +8,6 @@
 
 #include "maps.bpf.h"
 
-/* /proc/PID/stat gives start times in ticks of 10 ms, rounded down; keys follow, so that both
- * sources name a process alike. */
-#define CLOCK_TICK_NS 10000000
-
 static __always_inline struct process_key process_key_of(struct task_struct *task)
 {
 	__u64 started = BPF_CORE_READ(task, group_leader, start_boottime);
@@ -47,22 +43,6 @@ static __always_inline void describe_current(struct owner *owner)
 static __always_inline __u32 current_pid(void)
 {
 	return bpf_get_current_pid_tgid() >> 32;
-}
-
-/* As two words each; the compiler would call a memcmp that BPF does not have. */
-static __always_inline int is_same_program(const struct owner *one, const struct owner *other)
-{
-	const __u64 *name = (const __u64 *)one->comm;
-	const __u64 *other_name = (const __u64 *)other->comm;
-
-	return name[0] == other_name[0] && name[1] == other_name[1];
-}
-
-static __always_inline int is_same_process(const struct process_key *one,
-					   const struct process_key *other)
-{
-	return one->pid == other->pid && one->exec_count == other->exec_count &&
-	       one->started_ns == other->started_ns;
 }
 
 #endif

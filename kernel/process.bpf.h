@@ -6,7 +6,7 @@
 #ifndef PROCWIRE_PROCESS_BPF_H
 #define PROCWIRE_PROCESS_BPF_H
 
-#include "fanout.bpf.h"
+#include "heir.bpf.h"
 
 #define PROCESS_HEADER __builtin_offsetof(struct process_event, argv)
 
@@ -86,6 +86,7 @@ static __always_inline void process_exec(struct task_struct *task, struct linux_
 	count(COUNT_EXECS);
 	if (!event)
 		return;
+	skip_executed(event->process.pid, bprm);
 	succeed_subjects(event->process.pid, event->time_ns);
 	if (bpf_probe_read_kernel_str(event->exe, sizeof(event->exe),
 				      BPF_CORE_READ(bprm, filename)) == sizeof(event->exe))
@@ -103,8 +104,10 @@ static __always_inline void process_fork(struct task_struct *child)
 		return;
 	event = process_event_of(child, EVENT_FORK);
 	count(COUNT_FORKS);
-	if (event)
-		send_process(event, 0);
+	if (!event)
+		return;
+	skip_forked(event->process.pid);
+	send_process(event, 0);
 }
 
 static __always_inline void process_exit(struct task_struct *task)
@@ -120,6 +123,7 @@ static __always_inline void process_exit(struct task_struct *task)
 	if (!event)
 		return;
 	end_subjects(event->process.pid, event->time_ns);
+	skip_ended(event->process.pid);
 	/* As wait(2) gives it. exit_group sets the group's code; a lone thread's own is its own. */
 	event->exit_code = BPF_CORE_READ(task, signal, group_exit_code);
 	if (event->exit_code == 0)
@@ -136,6 +140,7 @@ static __always_inline void process_snapshot(struct bpf_iter__task *walk)
 	if (!task || task->pid != task->tgid)
 		return;
 	event = process_event_of(task, EVENT_FORK);
+	skip_running(task);
 	if (event)
 		bpf_seq_write(walk->meta->seq, event, PROCESS_HEADER);
 }

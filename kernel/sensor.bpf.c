@@ -47,8 +47,9 @@ int walk_processes(struct bpf_iter__task *walk)
 }
 
 SEC("iter/task_file")
-int walk_sockets(struct bpf_iter__task_file *walk)
+int walk_files(struct bpf_iter__task_file *walk)
 {
+	skip_held(walk);
 	older_socket(walk);
 	return 0;
 }
@@ -109,6 +110,14 @@ SEC("tp_btf/net_dev_queue")
 int BPF_PROG(on_packet, const struct sk_buff *packet)
 {
 	packet_leaves(packet);
+	return 0;
+}
+
+/* From 5.14 on; the loader leaves it out where the kernel has no such tracepoint. */
+SEC("tp_btf/inet_sk_error_report")
+int BPF_PROG(on_error, const struct sock *sock)
+{
+	socket_fails(sock);
 	return 0;
 }
 

@@ -34,6 +34,7 @@ struct kernfs_node {
 
 struct cgroup {
 	struct kernfs_node *kn;
+	int level;
 };
 
 struct css_set {
@@ -67,9 +68,20 @@ struct cred {
 	kernel_id gid;
 };
 
+struct inode {
+	unsigned short i_mode;
+};
+
+struct file {
+	struct inode *f_inode;
+	unsigned int f_mode;
+	void *private_data;
+};
+
 struct mm_struct {
 	unsigned long arg_start;
 	unsigned long arg_end;
+	struct file *exe_file;
 };
 
 struct task_struct {
@@ -91,6 +103,7 @@ struct task_struct {
 };
 
 struct linux_binprm {
+	struct file *file;
 	const char *filename;
 };
 
@@ -135,15 +148,6 @@ struct sk_buff {
 /* A struct sock of TCP is the beginning of one. */
 struct inet_sock {
 	__be16 inet_sport;
-};
-
-struct inode {
-	unsigned short i_mode;
-};
-
-struct file {
-	struct inode *f_inode;
-	void *private_data;
 };
 
 struct socket {

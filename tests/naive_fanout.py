@@ -88,11 +88,8 @@ class NaiveFanOut:
             subject.run = 1
         elif subject.previous != here:
             step = (address - subject.previous[0], port - subject.previous[1])
-            if step not in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-                subject.run, subject.step = 1, None
-            else:
-                subject.run = subject.run + 1 if step == subject.step else 2
-                subject.step = step
+            subject.run = subject.run + 1 if step == subject.step else 2
+            subject.step = step
         subject.previous = here
         for window, buckets in enumerate(subject.buckets):
             older = min(buckets, key=lambda bucket: bucket.start)

@@ -95,5 +95,5 @@ def test_the_manual_lists_every_setting_with_its_default():
     for name in names():
         section, _, key = name.partition(".")
         value = getattr(getattr(Settings(), section), key)
-        shown = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        shown = ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
         assert f"| `{name}` | {shown} |" in manual, f"docs/usage.md: {name} is {shown}"

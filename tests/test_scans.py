@@ -44,12 +44,13 @@ def found(rows, chosen=None):
     return [alert.check.id for alert in alerts + episodes.close() if alert.state != "closed"]
 
 
-def hosts(count, port=80, stride=977):
-    return [(NETWORK + i * stride, port) for i in range(count)]
+def hosts(count, port=80, stride=None):
+    """A stride apart, or in no order: no two steps alike."""
+    return [(NETWORK + i * (stride or i + 977), port) for i in range(count)]
 
 
-def ports(count, stride=7):
-    return [(NETWORK, 1 + i * stride) for i in range(count)]
+def ports(count, stride=None):
+    return [(NETWORK, 1 + i * (stride or 7) + (not stride) * (i * i % 5)) for i in range(count)]
 
 
 SCANS = {

@@ -1,4 +1,4 @@
-"""kernel/window.h, the text the sensor runs, compiled for this machine and held against counting.
+"""kernel/window*.h, the text the sensor runs, compiled for this machine and held against counting.
 
 The oracle, naive_fanout.py, is also that of the packets' fan-out: kernel and wire count alike.
 """
@@ -51,12 +51,12 @@ def parsed(header: Path) -> str:
 def window(tmp_path_factory):
     ffi = FFI()
     ffi.cdef((ROOT / "bindings" / "fixed_width.h").read_text())
-    for name in ("event.h", "linear_count.h", "distinct.h", "window.h"):
+    for name in ("event.h", "linear_count.h", "distinct.h", "window.h", "window_report.h"):
         ffi.cdef(parsed(KERNEL / name))
     ffi.cdef((ROOT / "tests" / "window_probe.h").read_text())
     ffi.set_source(
         "window_probe",
-        '#include "window.h"\n#include "window_probe.h"\n',
+        '#include "window_report.h"\n#include "window_probe.h"\n',
         sources=[str(ROOT / "tests" / "window_probe.c")],
         include_dirs=[str(KERNEL), str(ROOT / "tests")],
     )

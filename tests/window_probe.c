@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-#include "window.h"
+#include "window_count.h"
+#include "window_report.h"
 
 #include "window_probe.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* kernel/window.h as functions that a test can call: the steps of the sensor, without its map. */
+/* kernel/window*.h as functions that a test can call: the steps of the sensor, without its map. */
 
 void probe_attempt(struct fanout_state *state, const struct fanout_settings *settings,
 		   const struct fanout_target *target, __u64 now, struct fanout_crossing *crossing);

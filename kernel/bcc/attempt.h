@@ -14,7 +14,13 @@ static __always_inline void send_connection(struct pending *pending, u32 origin,
 		count(LOST_CONNECTION_RING_FULL);
 		return;
 	}
-	write_connection(event, pending, origin, outcome, error, bpf_ktime_get_boot_ns());
+	write_connection(event, &pending->owner, &pending->target, origin);
+	event->time_ns = pending->time_ns;
+	event->duration_ns = bpf_ktime_get_boot_ns() - pending->time_ns;
+	event->error = error;
+	event->outcome = outcome;
+	write_address(event->source, pending->source_hi, pending->source_lo);
+	event->source_port = pending->source_port;
 	connection_ring.ringbuf_submit(event, 0);
 }
 

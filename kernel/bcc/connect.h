@@ -10,7 +10,6 @@ static __always_inline void begin(struct pending *pending, struct bpf_sock_addr 
 	pending->target.lo = lo;
 	pending->target.port = bpf_ntohs(context->user_port);
 	pending->target.protocol = context->protocol;
-	pending->family = family_of(&pending->target);
 	pending->time_ns = bpf_ktime_get_boot_ns();
 	describe_current(&pending->owner);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Fan-out per process: as fanout.bpf.h, whose comments hold.
+ * Fan-out per process: as subject.bpf.h and heir.bpf.h, whose comments hold.
  */
 
 static __always_inline void describe_current(struct owner *owner)
@@ -49,7 +49,9 @@ static __always_inline void send_crossing(struct subject *subject,
 		subject->state.look = LOOK_SURELY;
 		return;
 	}
-	write_fanout(event, subject, crossing, now);
+	event->time_ns = now;
+	write_fanout(event, &subject->owner, &subject->state, crossing,
+		     subject->state.kind == ATTEMPT_DATAGRAM ? ORIGIN_SENDMSG : ORIGIN_CONNECT);
 	fanout_ring.ringbuf_submit(event, 0);
 	count(COUNT_FANOUTS);
 }

@@ -68,7 +68,6 @@ static __always_inline int syn_sent(u64 socket, struct flow *flow)
 	work->pending.target.lo = flow->lo;
 	work->pending.target.port = flow->destination_port;
 	work->pending.target.protocol = IPPROTO_TCP;
-	work->pending.family = family_of(&work->pending.target);
 	work->pending.time_ns = bpf_ktime_get_boot_ns();
 	describe_current(&work->pending.owner);
 	attempts.update(&socket, &work->pending);

@@ -41,11 +41,29 @@ for number in range(int(sys.argv[1])):
     with socket.socket() as client:
         client.connect_ex((f"10.99.0.{number + 1}", 7002))
 """
-CONNECT_UDP = """
+# Every seventh host, from the last one down.
+STRIDE = """
 import socket
+for number in range(22):
+    with socket.socket() as client:
+        client.connect_ex((f"10.99.0.{250 - 7 * number}", 7002))
+"""
+# Of sixty hosts that are made peers, a few are sent to, and twice.
+PEERS = """
+import socket
+server = socket.socket(type=socket.SOCK_DGRAM)
+server.bind(("10.99.0.1", 7005))
 for number in range(60):
     with socket.socket(type=socket.SOCK_DGRAM) as client:
-        client.connect((f"10.99.0.{number}", 53))
+        client.connect(("10.99.0.1", 7005) if number < 4 else (f"10.99.0.{number}", 53))
+        for _ in range(2 * (number < 4)): client.send(b"x")
+"""
+REFUSED_PEERS = """
+import socket
+for number in range(1, 5):
+    with socket.socket(type=socket.SOCK_DGRAM) as client:
+        client.connect((f"10.99.0.{number}", 7006))
+        client.send(b"x")
 """
 RAW_SOCKET = "import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)"
 
@@ -79,12 +97,14 @@ class Report:
 
 @dataclass(frozen=True)
 class Scenario:
-    """wrapped: what executes the command in its own place; children: the command lines of what it
-    forks; at_least_ns: how long each connection takes; reports: those whose figures are exact;
-    crossed: every measure that is reported; counters: by how much they rise at least."""
+    """hook: without which a kernel cannot show this; wrapped: what executes the command in its own
+    place; children: the command lines of what it forks; at_least_ns: how long each connection
+    takes; reports: those whose figures are exact; crossed: every measure that is reported;
+    counters: by how much they rise at least."""
 
     name: str
     command: tuple[str, ...]
+    hook: str = ""
     wrapped: tuple[str, ...] = ()
     uid: int = 0
     flags: int = 0
@@ -168,9 +188,35 @@ SCENARIOS = (
         counters={"count_attempts": 120, "count_outcomes": 120, "count_fanouts": 13},
     ),
     Scenario(
-        "connected datagram sockets are told and not counted",
-        python(CONNECT_UDP),
-        connections=tuple(Seen(f"10.99.0.{number}", 53, Outcome.SENT) for number in range(60)),
+        "targets that lie one stride apart, whatever it is",
+        python(STRIDE),
+        connections=tuple(
+            Seen(f"10.99.0.{250 - 7 * number}", 7002, Outcome.REFUSED, 111) for number in range(22)
+        ),
+        reports=(
+            Report(Measure.SEQUENTIAL_RUN, 20, attempts=20, refused=19),
+            Report(0, 0, attempts=22, refused=22),
+        ),
+        crossed=frozenset({0, Measure.SEQUENTIAL_RUN}),
+    ),
+    Scenario(
+        "a peer of a datagram socket is told with the first packet",
+        python(PEERS),
+        connections=(Seen("10.99.0.1", 7005, Outcome.SENT),) * 4,
+        counters={"count_datagrams": 4},
+    ),
+    Scenario(
+        "a peer that refuses datagrams",
+        python(REFUSED_PEERS),
+        hook="tp_btf/inet_sk_error_report",
+        connections=tuple(
+            seen
+            for number in range(1, 5)
+            for seen in (
+                Seen(f"10.99.0.{number}", 7006, Outcome.SENT),
+                Seen(f"10.99.0.{number}", 7006, Outcome.REFUSED, 111),
+            )
+        ),
     ),
     Scenario(
         "a raw socket",

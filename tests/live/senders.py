@@ -19,6 +19,12 @@ SENDTO = """
 with socket.socket(type=socket.SOCK_DGRAM) as udp:
     for n in range(40): udp.sendto(b"x", (host(n), 7002))
 """
+SEND_TO_PEERS = """
+for n in range(40):
+    with socket.socket(type=socket.SOCK_DGRAM) as udp:
+        udp.connect((host(n), 7002))
+        udp.send(b"x")
+"""
 SENDMSG_MAPPED = """
 with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as udp:
     for n in range(40): udp.sendmsg([b"x"], [], 0, ("::ffff:" + host(n), 7002))
@@ -104,11 +110,9 @@ print("ready", flush=True)
 input()
 for n in range(40): raw.sendto(syn(host(n)), (host(n), 0))
 """
-WAITS_THEN_CONNECTS = """
-print("ready", flush=True)
-input()
+CONNECTS = """
 for n in range(40):
-    with socket.socket() as tcp: print(tcp.connect_ex((host(n), 7002)))
+    with socket.socket() as tcp: tcp.connect_ex((host(n), 7002))
 """
 # Two children with one pid, which the kernel is told to give out again (ns_last_pid, proc(5)).
 ONE_PID_TWICE = """

@@ -70,17 +70,18 @@ class Sensing:
         self.seen: list[SensorEvents] = []
         self.started: dict[int, int | None] = {}
 
-    def run(self, *command: str) -> tuple[int, str]:
+    def run(self, *command: str, cgroup: Path | None = None) -> tuple[int, str]:
         """Runs to the end in the namespace; the pid, and what it wrote."""
-        with self.start(*command) as process:
+        with self.start(*command, cgroup=cgroup) as process:
             said, _ = process.communicate(timeout=60)
         return process.pid, said
 
-    def start(self, *command: str) -> subprocess.Popen[str]:
-        """Starts it in the namespace, with pipes for its input and output."""
-        # ip execs the command, so the pid stays.
+    def start(self, *command: str, cgroup: Path | None = None) -> subprocess.Popen[str]:
+        """Starts it in the namespace and the cgroup, with pipes for its input and output."""
+        # Each of them execs the next, so the pid stays. ip hides the cgroups' file system.
+        enter = ["sh", "-c", f'echo $$ > {cgroup}/cgroup.procs && exec "$@"', "sh"]
         process = subprocess.Popen(
-            ["ip", "netns", "exec", self.namespace, *command],
+            [*(enter if cgroup else ()), "ip", "netns", "exec", self.namespace, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

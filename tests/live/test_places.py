@@ -18,9 +18,10 @@ from procwire.event import EventKind, Outcome
 from procwire.sensor.machine import cgroup2_root
 from senders import (
     ASKS_A_PROXY,
+    CONNECTS,
     ONE_PID_TWICE,
     PROCESS_PER_PROBE,
-    WAITS_THEN_CONNECTS,
+    SESSION_PER_PROBE,
     python,
 )
 from sensing import Sensing
@@ -74,14 +75,6 @@ def cgroup(name: str) -> Iterator[Path]:
         group.rmdir()
 
 
-def run_in(live: Sensing, group: Path, *command: str) -> int:
-    """Runs, in the namespace and the cgroup, a command that waits for a line."""
-    with live.start(*command) as process:
-        (group / "cgroup.procs").write_text(str(process.pid))
-        process.communicate("\n", timeout=60)
-    return process.pid
-
-
 def totals(live: Sensing, pid: int) -> np.void:
     rows = live.wait("fanout", pid, lambda rows: 0 in rows["measure"])
     assert 0 in rows["measure"], "no totals"
@@ -124,7 +117,7 @@ def test_a_cgroup_program_that_forbids_is_told_apart_from_no_route(
         with cgroup(live.namespace) as group:
             attach = ["bpftool", "cgroup", "attach", str(group), "connect4", "pinned", str(pinned)]
             subprocess.run(attach, check=True)
-            pid = run_in(live, group, *python(WAITS_THEN_CONNECTS))
+            pid, _ = live.run(*python(CONNECTS), cgroup=group)
     finally:
         pinned.unlink(missing_ok=True)
     found = live.connections(pid, 40)
@@ -135,11 +128,10 @@ def test_a_container_is_named_by_its_cgroup(live: Sensing) -> None:
     """A cgroup named as runtimes name theirs, with namespaces for pids, mounts and the network."""
     name = f"docker-{CONTAINER}.scope"
     inside = ("unshare", "--pid", "--fork", "--mount-proc", "--net")
-    script = 'read line; exec "$0" "$@"'
     probes = PROCESS_PER_PROBE.replace("10.99.0", "127.0.0")
     sweep = ("bash", "-c", f"ip link set lo up; {probes}")
     with cgroup(name) as group:
-        pid = run_in(live, group, "sh", "-c", script, *inside, *sweep)
+        pid, _ = live.run(*inside, *sweep, cgroup=group)
         live.wait("process", pid, lambda rows: EventKind.EXIT in rows["kind"])
     forked = np.concatenate([batch.process for batch in live.seen])
     children = forked[(forked["parent"]["pid"] == pid) & (forked["kind"] == EventKind.EXEC)]
@@ -176,6 +168,16 @@ def test_a_pid_that_is_used_again_is_another_process(live: Sensing) -> None:
         process = process_of(live, row)
         assert process.argv == python(ONE_PID_TWICE)
         assert live.table.ancestry(process.key)[0].key[1] == parent
+
+
+def test_a_session_for_each_probe_is_added_up_in_a_container(live: Sensing) -> None:
+    """Outside of one it is a blind spot: there, any two sessions are different jobs."""
+    command = ("bash", "-c", SESSION_PER_PROBE)
+    with cgroup(live.namespace) as group:
+        pid, _ = live.run(*command, cgroup=group)
+        told = totals(live, pid)
+    assert (told["attempts"], told["by_children"]) == (40, 40)
+    is_whole(live, told, command, cgroup=f"/{live.namespace}")
 
 
 def test_behind_a_proxy_the_client_asks_the_proxy_and_the_proxy_the_targets(

@@ -31,6 +31,8 @@ STORM = 20_000
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_scenario(live: Sensing, scenario: Scenario) -> None:
     """What a stock kernel in a virtual machine must see as well."""
+    if scenario.hook in live.sensor.left_out:
+        pytest.skip(f"this kernel has no {scenario.hook}")
     assert differences(live, scenario) == []
 
 

@@ -28,6 +28,7 @@ from senders import (
     PACKET,
     PROCESS_PER_PROBE,
     RAW_IP,
+    SEND_TO_PEERS,
     SENDMMSG,
     SENDMSG_MAPPED,
     SENDTO,
@@ -69,6 +70,12 @@ MASSCAN_HOST = (
 )
 WAYS = (
     Way("sendto", python(SENDTO), kind=Attempt.DATAGRAM, origin=Origin.SENDMSG),
+    Way(
+        "datagrams to peers",
+        python(SEND_TO_PEERS),
+        kind=Attempt.DATAGRAM,
+        origin=Origin.SENDMSG,
+    ),
     Way(
         "sendmsg, IPv4 mapped",
         python(SENDMSG_MAPPED),

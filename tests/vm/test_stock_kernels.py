@@ -58,4 +58,7 @@ def test_scenario(kernel: str, name: str) -> None:
     first, *outcomes = told(kernel)
     if first["refused"]:
         pytest.skip("the sensor did not start")
-    assert {line["scenario"]: line["differences"] for line in outcomes}[name] == []
+    line = next(line for line in outcomes if line["scenario"] == name)
+    if "missing" in line:
+        pytest.skip(f"this kernel has no {line['missing']}")
+    assert line["differences"] == []

@@ -66,6 +66,16 @@ class FanOutSettings(_Section):
     detail_limit: Annotated[
         Threshold, Field(description="connection events of one process per longest window")
     ] = 16
+    skip_programs: Annotated[
+        tuple[str, ...],
+        Field(
+            strict=False,
+            description="paths of executables whose processes the kernel does not count",
+        ),
+    ] = ()
+    skip_children: Annotated[
+        bool, Field(description="nor does it count other programs that these start")
+    ] = False
 
     @field_validator("windows_s")
     @classmethod

@@ -46,6 +46,8 @@ def sensor_settings(settings: Settings) -> SensorSettings:
         sequential_run=fanout.sequential_run,
         probe_targets=settings.probes.targets,
         detail_limit=fanout.detail_limit,
+        skip_programs=fanout.skip_programs,
+        skip_children=fanout.skip_children,
     )
 
 

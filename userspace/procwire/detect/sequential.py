@@ -1,4 +1,4 @@
-"""Targets tried one after the other: neighbouring addresses, or neighbouring ports of one host.
+"""Targets tried one after the other: addresses or ports up or down by one stride, whatever it is.
 
 The run is counted with the fan-out, in the kernel as on the wire; it needs fewer targets than a
 sweep, because chance does not put twenty failed attempts in order.

@@ -1,4 +1,4 @@
-"""The fan-out windows as kernels, twin of kernel/window.h with a source address as the subject.
+"""The fan-out windows as kernels, twin of kernel/window*.h with a source address as the subject.
 
 Strategy: per subject and window two buckets of the window's length lie on a fixed grid, half a
 window apart; figures are those of the older one, so they cover half to a whole window. Distinct
@@ -66,7 +66,8 @@ def _subject(state: State, row: _Record) -> _Whole:
     subjects[best].lo = row.src_lo
     subjects[best].active = row.time
     subjects[best].run = 0
-    subjects[best].step = 0
+    subjects[best].stride_lo = subjects[best].stride_hi = 0
+    subjects[best].stride_port = 0
     subjects[best].sampled = 0
     subjects[best].attempts = 0
     state.levels[best] = 0
@@ -159,38 +160,21 @@ def _older(state: State, slot: _Whole, window: int) -> int:
 
 
 @fused
-def _unit_step(last: _Record, row: _Record) -> _Whole:
-    """+1, -1: the neighbouring address; +2, -2: the neighbouring port; 0: the same target again;
-    3: anything else. Address arithmetic is that of 128 bits."""
-    if last.port == row.dst_port:
-        if last.hi == row.dst_hi and last.lo == row.dst_lo:
-            return 0
-        up = last.lo + np.uint64(1)
-        if up == row.dst_lo and last.hi + np.uint64(up == 0) == row.dst_hi:
-            return 1
-        down = last.lo - np.uint64(1)
-        if down == row.dst_lo and last.hi - np.uint64(last.lo == 0) == row.dst_hi:
-            return -1
-    elif last.hi == row.dst_hi and last.lo == row.dst_lo:
-        difference = np.int64(row.dst_port) - np.int64(last.port)
-        if difference == 1 or difference == -1:
-            return 2 * difference
-    return 3
-
-
-@fused
 def _follow(subject: _Record, row: _Record) -> None:
-    """Continue or break the subject's run through neighbouring targets."""
+    """Continue or break the subject's run of targets that each lie one stride on: in addresses, as
+    numbers of 128 bits, in ports, or in both. The same target again is neither."""
     if subject.attempts == 0:
         subject.run = 1
         return
-    step = _unit_step(subject.last, row)
-    if step == 3:
-        subject.run = 1
-        subject.step = 0
-    elif step != 0:
-        subject.run = subject.run + 1 if step == subject.step else 2
-        subject.step = step
+    last = subject.last
+    lo = row.dst_lo - last.lo
+    hi = row.dst_hi - last.hi - np.uint64(row.dst_lo < last.lo)
+    port = np.int64(row.dst_port) - np.int64(last.port)
+    if lo == 0 and hi == 0 and port == 0:
+        return
+    goes_on = lo == subject.stride_lo and hi == subject.stride_hi and port == subject.stride_port
+    subject.run = subject.run + 1 if goes_on else 2
+    subject.stride_lo, subject.stride_hi, subject.stride_port = lo, hi, port
 
 
 @fused

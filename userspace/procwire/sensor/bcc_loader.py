@@ -53,6 +53,9 @@ GAPS: tuple[str, ...] = (
     "login user, network namespace and exit code of processes",
     "the interpreter in the command line of a script",
     "raw sockets and connects that are older than itself",
+    "whether a datagram socket with a peer sends to it, and refusals of datagrams",
+    "a container's sessions as one job",
+    "programs to skip (fanout.skip_programs): they are counted",
 )
 """What libbpf's programs see and these do not, for people."""
 
@@ -147,8 +150,8 @@ class BccPrograms:
             row["comm"] = process.comm
         return rows
 
-    def find_sockets(self) -> None:
-        """Nothing: which sockets a process has open cannot be read without BTF."""
+    def find_files(self) -> None:
+        """Nothing: what a process has open cannot be read without BTF."""
 
     def _load(self, settings: NDArray[np.void]) -> None:
         with _Child() as child:

@@ -33,6 +33,7 @@ class Counter(IntEnum):
     SKIPPED_OTHER_FAMILY = lib.SKIPPED_OTHER_FAMILY
     SKIPPED_CONNECTION_DETAIL = lib.SKIPPED_CONNECTION_DETAIL
     SKIPPED_RAW_PACKETS = lib.SKIPPED_RAW_PACKETS
+    SKIPPED_PROGRAM = lib.SKIPPED_PROGRAM
 
     @property
     def label(self) -> str:
@@ -47,7 +48,7 @@ EXPLANATIONS = {
     Counter.COUNT_SOCKETS: "raw and AF_PACKET sockets found",
     Counter.COUNT_ATTEMPTS: "TCP connections attempted",
     Counter.COUNT_OUTCOMES: "TCP connections whose outcome was seen",
-    Counter.COUNT_DATAGRAMS: "datagrams sent without connect",
+    Counter.COUNT_DATAGRAMS: "datagrams sent without connect, and with it the first to each peer",
     Counter.COUNT_RAW_PACKETS: "packets sent through raw and AF_PACKET sockets",
     Counter.COUNT_FANOUTS: "fan-out reports sent",
     Counter.LOST_PROCESS_RING_FULL: "process events dropped: their ring was full",
@@ -72,5 +73,6 @@ EXPLANATIONS = {
     "the process had sent its share",
     Counter.SKIPPED_RAW_PACKETS: "raw packets that try nobody: answers, groups, fragments, "
     "other protocols",
+    Counter.SKIPPED_PROGRAM: "attempts of programs that fanout.skip_programs names",
 }
 """One line for people per counter."""

@@ -47,11 +47,21 @@ BLIND_SPOTS = (
     BlindSpot(
         "answers to datagrams and raw packets",
         "the kernel hands them to no hook of ours; raw packets are judged by width and order, "
-        "datagrams are counted only; -i sees the answers",
+        "datagrams by refusals of a connected socket's peer; -i sees the answers",
     ),
     BlindSpot(
-        "datagrams of connected sockets",
-        "connect is told once, with its destination; what is sent after it is not counted",
+        "refusals of datagrams",
+        "before Linux 5.14 no hook tells of a socket's error",
+        without="tp_btf/inet_sk_error_report",
+    ),
+    BlindSpot(
+        "datagrams to a peer after the first",
+        "of a connected datagram socket the first packet to its peer is counted, as one attempt",
+    ),
+    BlindSpot(
+        "targets behind a proxy or a tunnel",
+        "the client is seen to ask the proxy; the targets are tried by the process at the far end, "
+        "and seen where that runs",
     ),
     BlindSpot(
         "why a connect sent no packet",
@@ -68,8 +78,8 @@ BLIND_SPOTS = (
     ),
     BlindSpot(
         "probes by processes that leave their session",
-        "what short-lived processes try is added up by their parent in the same session; one that "
-        "starts a session for each probe is counted alone",
+        "what short-lived processes try is added up by their parent in the same session or cgroup; "
+        "in the root cgroup, one that starts a session for each probe is counted alone",
     ),
 )
 """In the order in which they are shown."""

@@ -26,7 +26,7 @@ OBJECT = Path(__file__).parent.parent / "sensor.bpf.o"
 REBUILD = "pip install --force-reinstall procwire"
 
 # Where the kernel lacks it the sensor sees less, which coverage.py says.
-_OPTIONAL = frozenset(("tp_btf/sock_send_length",))
+_OPTIONAL = frozenset(("tp_btf/inet_sk_error_report", "tp_btf/sock_send_length"))
 _SNAPSHOT_ROW = PROCESS_EVENT.fields["argv"][1] if PROCESS_EVENT.fields else 0
 
 
@@ -94,9 +94,9 @@ class LibbpfPrograms:
         raw[:, :_SNAPSHOT_ROW] = headers.reshape(len(rows), _SNAPSHOT_ROW)
         return rows
 
-    def find_sockets(self) -> None:
+    def find_files(self) -> None:
         """See Programs. The open files of all tasks are walked."""
-        self._read_walk("walk_sockets")
+        self._read_walk("walk_files")
 
     def _read_walk(self, name: str) -> bytes:
         """Runs an iterator program over everything it walks; what it wrote."""

@@ -7,6 +7,7 @@ hook that attaches and never fires looks like a quiet machine.
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ _NUMBERS = (
     "probe_targets",
     "detail_limit",
 )
+_SCRIPT = b"#!"
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,9 @@ class SensorSettings:
 
     window_ns: lengths of the windows; thresholds: distinct hosts, distinct host:port pairs, failed
     attempts, attempts in unbroken order, targets of TCP segments without SYN; 0 is off.
-    detail_limit: connection events that one process may send per longest window.
+    detail_limit: connection events that one process may send per longest window. skip_programs:
+    executables whose processes are not counted, as the files are at start; skip_children: nor are
+    other programs that they start.
     """
 
     window_ns: tuple[int, int, int] = (10_000_000_000, 60_000_000_000, 600_000_000_000)
@@ -69,6 +73,8 @@ class SensorSettings:
     sequential_run: int = 20
     probe_targets: int = 10
     detail_limit: int = 32
+    skip_programs: tuple[str, ...] = ()
+    skip_children: bool = False
 
     def __post_init__(self) -> None:
         if len(self.window_ns) != FANOUT_WINDOWS or any(length < 2 for length in self.window_ns):
@@ -81,6 +87,7 @@ class SensorSettings:
         """As the programs read them: (1,) FANOUT_SETTINGS."""
         row = np.zeros(1, FANOUT_SETTINGS)
         row["window_ns"] = self.window_ns
+        row["skip_programs"], row["skip_children"] = len(self.skip_programs), self.skip_children
         for name in _NUMBERS:
             row[name] = getattr(self, name)
         return row
@@ -116,13 +123,15 @@ class Sensor:
         self._ffi, self._lib = self._bpf.ffi, self._bpf.lib
         self._cleanup = ExitStack()
         try:
-            row = (settings or SensorSettings()).row()
+            chosen = settings or SensorSettings()
+            row = chosen.row()
             self._programs = _load(row) if loader == Loader.AUTO else _LOADERS[loader](row)
             self.loader, self.gaps = self._programs.loader, self._programs.gaps
             self._cleanup.callback(self._programs.close)
             self._open_rings()
+            self._hold(chosen.skip_programs)
             # Hooks are attached already: a socket made now is found twice, never not at all.
-            self._programs.find_sockets()
+            self._programs.find_files()
             self._waiting = self._test() if self_test else []
         except BaseException:
             self._cleanup.close()
@@ -168,6 +177,24 @@ class Sensor:
         rows = self._programs.snapshot()
         rows["time_ns"] += np.uint64(boot_epoch_ns())
         return rows
+
+    def _hold(self, programs: tuple[str, ...]) -> None:
+        """Keeps the executables open: so the programs know them from all other files."""
+        for path in programs:
+            try:
+                with open(path, "rb") as program:  # noqa: PTH123 - one that is read as well
+                    is_script = program.read(2) == _SCRIPT
+                held = os.open(path, os.O_PATH)
+            except OSError as error:
+                raise UsageError(
+                    f"fanout.skip_programs: {path}: {error.strerror}; name an executable's file"
+                ) from None
+            self._cleanup.callback(os.close, held)
+            if is_script:
+                raise UsageError(
+                    f"fanout.skip_programs: {path} is a script, which its interpreter executes; "
+                    "name a program that is compiled"
+                )
 
     def _open_rings(self) -> None:
         self._rows = [np.zeros(capacity, dtype) for _, dtype, capacity in _LANES]

@@ -45,10 +45,12 @@ class Programs(Protocol):
 
     def snapshot(self) -> NDArray[np.void]:
         """The processes that run now: (n,) PROCESS_EVENT, times since boot, without exe and argv,
-        which only an exec shows. Keys are those of the events."""
+        which only an exec shows. Keys are those of the events. Processes that run a program to skip
+        are skipped from here on."""
 
-    def find_sockets(self) -> None:
-        """Takes up the sockets that are older than the hooks: raw ones, and connects under way."""
+    def find_files(self) -> None:
+        """Takes up what is open: raw sockets and connects under way that are older than the hooks,
+        and executables that this process holds with O_PATH, as programs to skip."""
 
     def close(self) -> None:
         """Detaches every hook; the kernel frees programs and maps. May be called twice."""

@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * Fan-out per process, counted where the attempts happen, so that a scan of a million targets costs
- * user space a handful of events. The arithmetic is window.h; here are the maps, the claim and the
- * event.
- *
- * A process that ends, and was not reported itself, leaves its counts to its parent if that is in
- * the same session: so a loop that makes a process for each probe is seen as what its shell does.
+ * user space a handful of events. The arithmetic is window*.h; here are making a subject, the claim
+ * and the event.
  *
  * Error: hosts and host_ports have a standard error of 1.04 / sqrt(512) = 4.6 %; below about 100
  * distinct values linear counting is off by one or two. All other figures are exact, but a sequence
  * that several threads step through at once breaks. Memory: 7 KB for each kind of attempts of each
  * process, at most MAX_SUBJECTS of them.
  */
-#ifndef PROCWIRE_FANOUT_BPF_H
-#define PROCWIRE_FANOUT_BPF_H
+#ifndef PROCWIRE_SUBJECT_BPF_H
+#define PROCWIRE_SUBJECT_BPF_H
 
-#include "owner.bpf.h"
+#include "skip.bpf.h"
+#include "window_count.h"
 
 static __always_inline __u32 kind_of(__u32 slot)
 {
@@ -82,25 +80,6 @@ static __always_inline struct subject *subject_of(const struct subject_key *key,
 	return subject ? subject : make_subject(key, owner);
 }
 
-/* Every address of an event lies at a multiple of eight. */
-typedef __u64 __attribute__((may_alias)) word;
-
-static __always_inline void write_address(__u8 *address, __u64 hi, __u64 lo)
-{
-	word *words = (word *)address;
-
-	words[0] = bpf_cpu_to_be64(hi);
-	words[1] = bpf_cpu_to_be64(lo);
-}
-
-static __always_inline void write_target(struct target *target, const struct fanout_target *from)
-{
-	write_address(target->address, from->hi, from->lo);
-	__builtin_memset(target->padding, 0, sizeof(target->padding));
-	target->port = from->port;
-	target->protocol = from->protocol;
-}
-
 /* Sends the crossing; where the ring is full, the next attempt may send it. */
 SUBPROGRAM void send_crossing(struct subject *subject, __u32 slot,
 			      const struct fanout_crossing *crossing, __u64 now)
@@ -115,33 +94,7 @@ SUBPROGRAM void send_crossing(struct subject *subject, __u32 slot,
 		return;
 	}
 	event->time_ns = now;
-	event->window_ns = crossing->window_ns;
-	event->window_start_ns = crossing->window_start_ns;
-	event->first_ns = crossing->first_ns;
-	event->process = subject->owner.process;
-	event->kind = EVENT_FANOUT;
-	event->measure = crossing->measure;
-	event->threshold = crossing->threshold;
-	event->attempts = crossing->attempts;
-	event->established = crossing->established;
-	event->refused = crossing->refused;
-	event->failures = crossing->failures;
-	event->hosts = crossing->hosts;
-	event->host_ports = crossing->host_ports;
-	event->sequential_run = crossing->sequential_run;
-	event->uid = subject->owner.uid;
-	event->samples = state->sampled < SAMPLE_TARGETS ? state->sampled : SAMPLE_TARGETS;
-	event->attempt = kind_of(slot);
-	event->origin = origin_of(slot);
-	event->by_children = crossing->by_children;
-	event->net_namespace = subject->owner.net_namespace;
-	__builtin_memset(event->source, 0, sizeof(event->source));
-	__builtin_memcpy(event->comm, subject->owner.comm, sizeof(event->comm));
-	write_target(&event->first, &state->first);
-	write_target(&event->last, &state->last);
-	UNROLLED
-	for (int i = 0; i < SAMPLE_TARGETS; i++)
-		write_target(&event->sample[i], &state->sample[i]);
+	write_fanout(event, &subject->owner, state, crossing, origin_of(slot));
 	bpf_ringbuf_submit(event, 0);
 	count(COUNT_FANOUTS);
 }
@@ -155,6 +108,7 @@ GLOBAL_SUBPROGRAM int turn_subject(__u32 pid, __u32 slot, __u64 now)
 
 	if (!subject || !claim(&key))
 		return 0;
+	subject->skipped = is_skipped(pid);
 	fanout_turn(&subject->state, &settings, now);
 	release(&key);
 	return 0;
@@ -216,7 +170,7 @@ static __always_inline void look(const struct subject_key *key, const struct sub
 		report_subject(key->pid, key->slot, now);
 }
 
-/* Counts an attempt; returns whether it may be sent as an event of its own. NULL: no room. */
+/* Counts an attempt; returns whether more may be told of it. NULL: no room. */
 static __always_inline int count_attempt(const struct subject_key *key, struct subject *subject,
 					 const struct fanout_target *target, __u64 now)
 {
@@ -225,116 +179,38 @@ static __always_inline int count_attempt(const struct subject_key *key, struct s
 		return 1;
 	}
 	turn(key, subject, now);
+	if (subject->skipped) {
+		count(SKIPPED_PROGRAM);
+		return 0;
+	}
 	fanout_attempt(&subject->state, &settings, target, now);
 	look(key, subject, now);
-	return fanout_detail(&subject->state, settings.detail_limit);
+	return 1;
+}
+
+/* Whether an attempt may be sent as an event of its own. */
+static __always_inline int is_detailed(struct subject *subject)
+{
+	if (!subject || fanout_detail(&subject->state, settings.detail_limit))
+		return 1;
+	count(SKIPPED_CONNECTION_DETAIL);
+	return 0;
 }
 
 /* A process that is gone by now has no counts left to add to. */
-static __always_inline void count_outcome(const struct process_key *process, __u32 outcome)
+static __always_inline void count_outcome(const struct process_key *process, __u32 slot,
+					  __u32 outcome)
 {
-	struct subject_key key = { .pid = process->pid, .slot = SLOT_CONNECT };
+	struct subject_key key = { .pid = process->pid, .slot = slot };
 	struct subject *subject = bpf_map_lookup_elem(&subjects, &key);
 	__u64 now;
 
-	count(COUNT_OUTCOMES);
-	if (!subject || !is_same_process(&subject->owner.process, process))
+	if (!subject || subject->skipped || !is_same_process(&subject->owner.process, process))
 		return;
 	now = time_of(subject);
 	turn(&key, subject, now);
 	fanout_outcome(&subject->state, outcome);
 	look(&key, subject, now);
-}
-
-/* The process to which the current one's counts fall: its parent, as long as that belongs to the
- * same job, which the session stands for. NULL: nobody. */
-static __always_inline struct task_struct *heir_of_current(void)
-{
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct task_struct *parent = BPF_CORE_READ(task, group_leader, real_parent);
-
-	if (BPF_CORE_READ(parent, tgid) <= 1 || BPF_CORE_READ(parent, signal, pids[PIDTYPE_SID]) !=
-							BPF_CORE_READ(task, signal, pids[PIDTYPE_SID]))
-		return NULL;
-	return parent;
-}
-
-static __always_inline void bequeath(const struct subject *subject, __u32 slot, __u64 now)
-{
-	struct task_struct *parent = heir_of_current();
-	struct subject_key key = { .slot = slot };
-	struct owner owner;
-	struct subject *heir;
-
-	if (!parent || !subject->state.totals.attempts)
-		return;
-	describe(&owner, parent);
-	key.pid = owner.process.pid;
-	heir = subject_of(&key, &owner);
-	if (!heir) {
-		count(LOST_PROCESS_MAP_FULL);
-		return;
-	}
-	turn(&key, heir, now);
-	fanout_inherit(&heir->state, &settings, &subject->state, now);
-	look(&key, heir, now);
-}
-
-/* Of the current process. Sends what a subject ends with, if anything of it was reported before, or
- * else leaves it to the parent; and forgets it. */
-GLOBAL_SUBPROGRAM int end_subject(__u32 pid, __u32 slot, __u64 now)
-{
-	struct subject_key key = { .pid = pid, .slot = slot };
-	struct subject *subject = bpf_map_lookup_elem(&subjects, &key);
-	struct fanout_crossing crossing;
-
-	if (!subject)
-		return 0;
-	turn(&key, subject, now);
-	if (!fanout_was_told(&subject->state))
-		bequeath(subject, slot, now);
-	else if (fanout_final(&subject->state, &settings, &crossing))
-		send_crossing(subject, slot, &crossing, now);
-	bpf_map_delete_elem(&subjects, &key);
-	return 0;
-}
-
-static __always_inline void end_subjects(__u32 pid, __u64 now)
-{
-	struct slots *slots = bpf_map_lookup_elem(&subject_slots, &pid);
-
-	if (!slots)
-		return;
-	for (__u32 slot = 0; slot < SLOTS; slot++)
-		if (slots->used[slot])
-			end_subject(pid, slot, now);
-	bpf_map_delete_elem(&subject_slots, &pid);
-}
-
-/* At an exec of the current process. A program that executes itself goes on with what it has counted; what another program
- * did before is ended. */
-static __always_inline void succeed_subjects(__u32 pid, __u64 now)
-{
-	struct slots *slots = bpf_map_lookup_elem(&subject_slots, &pid);
-	struct subject_key key = { .pid = pid };
-	struct owner successor;
-
-	if (!slots)
-		return;
-	describe_current(&successor);
-	for (__u32 slot = 0; slot < SLOTS; slot++) {
-		struct subject *subject;
-
-		key.slot = slot;
-		subject = slots->used[slot] ? bpf_map_lookup_elem(&subjects, &key) : NULL;
-		if (!subject)
-			continue;
-		if (!is_same_program(&subject->owner, &successor)) {
-			end_subjects(pid, now);
-			return;
-		}
-		subject->owner = successor;
-	}
 }
 
 #endif

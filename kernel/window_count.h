@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * What enters a window: attempts with their targets, outcomes, and what a child leaves.
+ */
+#ifndef PROCWIRE_WINDOW_COUNT_H
+#define PROCWIRE_WINDOW_COUNT_H
+
+#include "window.h"
+
+/* The run of targets that each lie one stride on from the one before, whatever the stride: in
+ * addresses, as numbers of 128 bits, in ports, or in both. A repeated target is neither a step nor a
+ * break. */
+static __always_inline void fanout_advance(struct fanout_state *state,
+					   const struct fanout_target *target)
+{
+	const struct fanout_target *last = &state->last;
+	__u64 lo = target->lo - last->lo;
+	__u64 hi = target->hi - last->hi - (target->lo < last->lo);
+	__u32 port = target->port - last->port;
+
+	if (state->run == 0) {
+		state->first = *target;
+		state->run = 1;
+	} else if (lo | hi | port) {
+		int goes_on = lo == state->stride_lo && hi == state->stride_hi &&
+			      port == state->stride_port;
+
+		state->run = goes_on ? state->run + 1 : 2;
+		state->stride_lo = lo;
+		state->stride_hi = hi;
+		state->stride_port = port;
+	} else {
+		return;
+	}
+	state->last = *target;
+}
+
+SUBPROGRAM void fanout_raise_hosts(struct fanout_state *state, __u64 hash)
+{
+	__u32 rank = distinct_rank(hash);
+
+	UNROLLED
+	for (int b = 0; b < BUCKETS; b++)
+		distinct_add(&state->bucket[b].hosts, hash, rank);
+}
+
+/* Returns whether the pair is new to the window that is sampled. */
+SUBPROGRAM int fanout_raise_pairs(struct fanout_state *state, __u64 hash)
+{
+	__u32 rank = distinct_rank(hash);
+	__u64 raised[BUCKETS];
+
+	UNROLLED
+	for (int b = 0; b < BUCKETS; b++)
+		raised[b] = distinct_add(&state->bucket[b].host_ports, hash, rank);
+	return state->older[SAMPLE_WINDOW] ? raised[2 * SAMPLE_WINDOW + 1] :
+					     raised[2 * SAMPLE_WINDOW];
+}
+
+/* Enters the target of an attempt that is counted already. A state that has not turned yet has no
+ * place for it. */
+static __always_inline void fanout_reach(struct fanout_state *state,
+					 const volatile struct fanout_settings *settings,
+					 const struct fanout_target *target, __u64 now)
+{
+	__u64 host = mix64(mix64(target->hi + GOLDEN_RATIO) ^ target->lo);
+	__u64 pair = mix64(host ^ (target->port + GOLDEN_RATIO));
+	__u32 youngest = state->youngest;
+	struct fanout_bucket *bucket;
+	int is_new;
+
+	if (state->turn_ns == 0 || youngest >= BUCKETS)
+		return;
+	bucket = &state->bucket[youngest];
+	VISIBLE(bucket);
+	fanout_advance(state, target);
+	if (state->without_first) {
+		state->without_first = 0;
+		UNROLLED
+		for (int b = 0; b < BUCKETS; b++)
+			if (state->bucket[b].first_ns == 0)
+				state->bucket[b].first_ns = now;
+	}
+	is_new = state->totals.attempts <= state->sample_until;
+	if (state->run > bucket->sequential_run) {
+		UNROLLED
+		for (int b = 0; b < BUCKETS; b++)
+			if (state->run > state->bucket[b].sequential_run)
+				state->bucket[b].sequential_run = state->run;
+		if (state->run >= settings->sequential_run)
+			state->look = LOOK_SURELY;
+	}
+	if (distinct_is_new(&bucket->hosts, host)) {
+		fanout_raise_hosts(state, host);
+		state->look |= LOOK_IF_MANY;
+	}
+	if (distinct_is_new(&bucket->host_ports, pair)) {
+		is_new |= fanout_raise_pairs(state, pair);
+		state->look |= LOOK_IF_MANY;
+	}
+	if (is_new) {
+		state->sample[state->sampled & (SAMPLE_TARGETS - 1)] = *target;
+		state->sampled++;
+	}
+}
+
+static __always_inline void fanout_attempt(struct fanout_state *state,
+					   const volatile struct fanout_settings *settings,
+					   const struct fanout_target *target, __u64 now)
+{
+	__sync_fetch_and_add(&state->totals.attempts, 1);
+	fanout_reach(state, settings, target, now);
+}
+
+static __always_inline void fanout_outcome(struct fanout_state *state, __u32 outcome)
+{
+	switch (outcome) {
+	case OUTCOME_ESTABLISHED:
+		__sync_fetch_and_add(&state->totals.established, 1);
+		return;
+	case OUTCOME_REFUSED:
+		__sync_fetch_and_add(&state->totals.refused, 1);
+		__sync_fetch_and_add(&state->totals.failures, 1);
+		return;
+	case OUTCOME_TIMED_OUT:
+	case OUTCOME_UNREACHABLE:
+	case OUTCOME_DENIED:
+		__sync_fetch_and_add(&state->totals.failures, 1);
+		return;
+	default:
+		return;
+	}
+}
+
+SUBPROGRAM void fanout_reach_sampled(struct fanout_state *state,
+				     const volatile struct fanout_settings *settings,
+				     const struct fanout_state *child, __u32 place, __u64 now)
+{
+	struct fanout_target target = child->sample[place & (SAMPLE_TARGETS - 1)];
+
+	fanout_reach(state, settings, &target, now);
+}
+
+/* Adds to a process what its child counted in all its life, and the targets the child sampled. */
+static __always_inline void fanout_inherit(struct fanout_state *state,
+					   const volatile struct fanout_settings *settings,
+					   const struct fanout_state *child, __u64 now)
+{
+	__u32 oldest = child->sampled > SAMPLE_TARGETS ? child->sampled : 0;
+
+	__sync_fetch_and_add(&state->totals.attempts, child->totals.attempts);
+	__sync_fetch_and_add(&state->totals.by_children, child->totals.attempts);
+	__sync_fetch_and_add(&state->totals.established, child->totals.established);
+	__sync_fetch_and_add(&state->totals.refused, child->totals.refused);
+	__sync_fetch_and_add(&state->totals.failures, child->totals.failures);
+	UNROLLED
+	for (__u32 i = 0; i < SAMPLE_TARGETS; i++)
+		if (i < child->sampled)
+			fanout_reach_sampled(state, settings, child, oldest + i, now);
+}
+
+/* Whether this process may send one more connection event in this longest window. */
+static __always_inline int fanout_detail(struct fanout_state *state, __u32 limit)
+{
+	if (state->details >= limit)
+		return 0;
+	state->details++;
+	return 1;
+}
+
+#endif

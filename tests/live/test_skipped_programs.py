@@ -1,0 +1,94 @@
+"""Executables that the settings take out of the count: by the file that runs, not by its name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from procwire.errors import UsageError
+from procwire.event import EventKind
+from procwire.sensor.loader import Sensor, SensorSettings
+from senders import PROCESS_PER_PROBE
+from sensing import SETTINGS, Sensing
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root to load eBPF programs"),
+]
+
+
+@pytest.fixture
+def allowed(tmp_path: Path) -> str:
+    """A shell of our own, which is another file than the machine's."""
+    program = tmp_path / "allowed"
+    shutil.copy("/bin/bash", program)
+    return str(program)
+
+
+def skipping(program: str, children: bool = False) -> SensorSettings:
+    return SensorSettings(
+        window_ns=SETTINGS.window_ns, skip_programs=(program,), skip_children=children
+    )
+
+
+def attempts(seen: Sensing, *command: str) -> int:
+    """Of the process and what it starts: as many as were reported at its end."""
+    pid, _ = seen.run(*command)
+    seen.wait("process", pid, lambda rows: EventKind.EXIT in rows["kind"])
+    # Children report for themselves, where their parent's program is left out.
+    last = [batch.fanout[batch.fanout["measure"] == 0] for batch in seen.seen]
+    seen.seen.clear()
+    return int(sum(rows["attempts"].sum() for rows in last))
+
+
+def test_its_processes_and_their_forks_are_not_counted_and_others_are(
+    live: Sensing, allowed: str
+) -> None:
+    with Sensor(skipping(allowed)) as sensor:
+        sensor.snapshot()
+        seen = Sensing(sensor, live.namespace)
+        assert attempts(seen, allowed, "-c", PROCESS_PER_PROBE) == 0
+        assert sensor.counters()["skipped_program"] >= 40
+        assert attempts(seen, "/bin/bash", "-c", PROCESS_PER_PROBE) == 40
+        # What it starts is another program, unless it is asked for.
+        child = ("-c", '/bin/bash -c "$0"; true', PROCESS_PER_PROBE)
+        assert attempts(seen, allowed, *child) == 40
+        # The file that was there is not what runs now.
+        Path(allowed).unlink()
+        shutil.copy("/bin/bash", allowed)
+        assert attempts(seen, allowed, "-c", PROCESS_PER_PROBE) == 40
+
+
+def test_what_it_starts_is_skipped_where_asked_for(live: Sensing, allowed: str) -> None:
+    child = ("-c", '/bin/bash -c "$0"; true', PROCESS_PER_PROBE)
+    with Sensor(skipping(allowed, children=True)) as sensor:
+        seen = Sensing(sensor, live.namespace)
+        assert attempts(seen, allowed, *child) == 0
+        assert attempts(seen, "/bin/bash", "-c", PROCESS_PER_PROBE) == 40
+
+
+def test_one_that_runs_already_is_skipped(live: Sensing, allowed: str) -> None:
+    command = [allowed, "-c", f"echo ready; read line; {PROCESS_PER_PROBE}"]
+    namespace = ["ip", "netns", "exec", live.namespace]
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*namespace, *command], stdin=pipe, stdout=pipe) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == b"ready\n"
+        with Sensor(skipping(allowed)) as sensor:
+            seen = Sensing(sensor, live.namespace)
+            running.communicate(b"\n", timeout=30)
+            seen.wait("process", running.pid, lambda rows: EventKind.EXIT in rows["kind"])
+            assert sensor.counters()["skipped_program"] >= 40
+    assert len(seen.rows("fanout", running.pid)) == 0
+
+
+def test_a_script_or_a_missing_file_is_refused(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    with pytest.raises(UsageError, match="is a script, which its interpreter executes"):
+        Sensor(skipping(str(script)))
+    with pytest.raises(UsageError, match="No such file or directory; name an executable's file"):
+        Sensor(skipping(str(tmp_path / "missing")))
