@@ -1,4 +1,5 @@
-"""Twins of detect/random_walk.py and detect/coverage.py: dictionaries and sets, without bounds."""
+"""Twins of detect/random_walk.py, coverage.py, port_coverage.py and service_sweep.py: dictionaries
+and sets, and no bounds but the 32 hosts that a sweep remembers."""
 
 from __future__ import annotations
 
@@ -49,3 +50,56 @@ def coverage(rows, hosts=16, share=0.5):
         if fresh and counts[0] >= max(hosts, 10 * told[key]) and counts[0] >= share * sum(counts):
             told[key] = counts[0]
             yield *key, *counts
+
+
+def port_coverage(rows, ports=16, share=0.5):
+    """rows: (source, destination, port, outcome). Yields (source, destination, failed, answered).
+
+    Nothing of a pair counts before its first failure."""
+    failed, answered, told = defaultdict(set), defaultdict(set), defaultdict(int)
+    for source, destination, port, outcome in rows:
+        key = (source, destination)
+        if outcome in ENDLESS:
+            continue
+        if outcome == Outcome.ESTABLISHED:
+            if failed[key]:
+                answered[key].add(port)
+            continue
+        fresh = port not in failed[key]
+        failed[key].add(port)
+        counts = len(failed[key]), len(answered[key])
+        if fresh and counts[0] >= max(ports, 10 * told[key]) and counts[0] >= share * sum(counts):
+            told[key] = counts[0]
+            yield *key, *counts
+
+
+def service_sweep(rows, services, window=60 * 10**9, together=10 * 10**9, several=3):
+    """rows: (source, destination, port, time, hosts with one service). Yields (time, hosts)."""
+    begun = defaultdict(dict)
+    tried = defaultdict(dict)
+    told, active = defaultdict(int), {}
+    for source, host, port, time, needed in rows:
+        if port not in services:
+            continue
+        if time - active.get(source, time) > window:
+            told[source] = 0
+        active[source] = time
+        since, names = begun[source], tried[source]
+        if host not in since and len(since) == 32:
+            oldest = min(since, key=since.get)
+            del since[oldest], names[oldest]
+        if host not in since or time - since[host] > window:
+            since[host], names[host] = time, set()
+        names[host].add(services[port])
+        found = sum(
+            len(names[one] - {"RPC"}) > 1 and time - since[one] <= together for one in since
+        )
+        threshold = several
+        if found < several and needed:
+            threshold = needed
+            found = sum(
+                services[port] in names[one] and time - since[one] <= window for one in since
+            )
+        if found >= max(threshold, 10 * told[source]):
+            told[source] = found
+            yield time, found

@@ -62,7 +62,7 @@ def test_fail_on_looks_at_the_severity(run, tmp_path: Path) -> None:
     ("content", "offset", "expected"),
     [
         (b"", 0, "empty file"),
-        (b"#!/bin/sh\necho this is no capture\n", 0, "magic number"),
+        (b"#!/bin/sh\necho this is no capture\n", 0, "expected a capture"),
         (examples.capture([])[:20], 20, "file header"),
         (examples.capture([])[:20] + struct.pack("<I", 105), 20, "link type 105 \\(IEEE 802.11\\)"),
         (examples.capture(BROKEN[:3])[:-10], None, "cut by the end of the file"),

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_walk import coverage, random_walk
+from naive_walk import coverage, port_coverage, random_walk, service_sweep
 from procwire.config import FanOutSettings, Settings
 from procwire.detect.coverage import Coverage
 from procwire.detect.detector import DETECTORS
 from procwire.detect.judges import Judges
+from procwire.detect.port_coverage import PortCoverage
 from procwire.detect.random_walk import RandomWalk
 from procwire.detect.scans import Scans
+from procwire.detect.service_sweep import SERVICES, ServiceSweep
 from procwire.episodes import Episodes
 from procwire.event import FANOUT_EVENT, Origin, Outcome
 from procwire.record import Attempt
@@ -73,7 +75,11 @@ SCANS = {
     ),
     "ports in order": (Attempt.CONNECT, ports(25, 1), [REFUSED] * 25),
     "again and again": (Attempt.CONNECT, [(NETWORK, 22)] * 120, [REFUSED] * 120),
+    "a port an hour": (Attempt.CONNECT, ports(20), [LOST] * 20, 3600 * SECOND),
 }
+# Told whether or not they are answered.
+SWEPT = (Attempt.CONNECT, hosts(3, 445) + hosts(3, 22))
+
 NAMES = {
     "refused datagrams": ["scan.udp_icmp_unreach"],
     "silent datagrams": ["scan.port_vertical"],
@@ -90,6 +96,7 @@ NAMES = {
     "a network in disorder": ["scan.slow_trw", "scan.sequential"],
     "ports in order": ["scan.sequential"],
     "again and again": ["scan.repeated_attempts"],
+    "a port an hour": ["scan.slow_ports"],
 }
 
 
@@ -100,7 +107,7 @@ def test_a_scan_is_named(name):
 
 @pytest.mark.parametrize("name", SCANS)
 def test_the_same_attempts_answered_are_none(name):
-    kind, targets, outcomes = SCANS[name]
+    kind, targets, outcomes, *_ = SCANS[name]
     assert found(attempts(kind, targets, [FOUND] * len(outcomes))) == []
 
 
@@ -133,6 +140,43 @@ def test_the_same_attempts_answered_are_none(name):
 )
 def test_what_only_looks_like_a_scan_is_silent(kind, targets, outcomes):
     assert found(attempts(kind, targets, outcomes)) == []
+
+
+@pytest.mark.parametrize("outcome", [FOUND, LOST, Outcome.PENDING])
+def test_two_services_on_each_of_three_hosts_are_a_sweep_whatever_becomes_of_them(outcome):
+    assert found(attempts(*SWEPT, [outcome] * 6)) == ["scan.service_sweep"]
+
+
+@pytest.mark.parametrize(
+    ("targets", "step"),
+    [
+        (hosts(3, 445) + hosts(3, 139), SECOND),
+        (hosts(3, 445) + hosts(3, 135), SECOND),
+        (hosts(9, 22), SECOND),
+        (hosts(2, 445) + hosts(2, 22), SECOND),
+        (hosts(3, 445) + hosts(3, 22), 20 * SECOND),
+    ],
+    ids=["SMB twice", "SMB and its mapper", "one service", "two hosts", "in minutes"],
+)
+def test_ordinary_administration_is_no_sweep(targets, step):
+    assert found(attempts(Attempt.CONNECT, targets, [FOUND] * len(targets), step)) == []
+
+
+def swept(targets, service_hosts, step=SECOND):
+    rows = attempts(Attempt.CONNECT, targets, [FOUND] * len(targets), step)
+    rows = rows[rows["outcome"] == FOUND]
+    rows["origin"] = Origin.IMPORT
+    sizes = np.full(len(rows), service_hosts)
+    return [scan.figure for scan in ServiceSweep().update(rows, sizes)]
+
+
+def test_one_service_is_a_sweep_on_as_many_hosts_as_the_caller_says():
+    assert swept(hosts(5, 445), 3) == [3]
+    assert swept(hosts(40, 445), 25) == [25]
+    assert swept(hosts(24, 445), 25) == []
+    assert swept(hosts(40, 443), 3) == []
+    assert swept(hosts(40, 445), 3, 40 * SECOND) == []
+    assert swept(hosts(40, 445), 0) == []
 
 
 def test_answers_that_are_still_on_their_way_are_awaited():
@@ -182,6 +226,8 @@ def test_thresholds_of_zero_are_off():
             "fanout": {"hosts": 0, "host_ports": 0, "failures": 0, "sequential_run": 0},
             "random_walk": {"hosts": 0},
             "coverage": {"hosts": 0},
+            "port_coverage": {"ports": 0},
+            "service_sweep": {"hosts": 0},
             "probes": {"targets": 0},
         }
     )
@@ -191,8 +237,10 @@ def test_thresholds_of_zero_are_off():
         "few hosts, all silent",
         "a network in disorder",
         "ports in order",
+        "a port an hour",
     ):
         assert found(attempts(*SCANS[name]), off) == []
+    assert found(attempts(*SWEPT, [FOUND] * 6), off) == []
 
 
 def test_a_shape_that_shows_late_is_seen_when_the_window_turns():
@@ -201,7 +249,7 @@ def test_a_shape_that_shows_late_is_seen_when_the_window_turns():
     later = attempts(Attempt.CONNECT, [(NETWORK, 3)], [FOUND])
     later["time"] += 700 * SECOND
     observed = Scans().update(np.concatenate([rows, later]))
-    assert {scan.detector.id for scan in observed} == {"scan.port_vertical"}
+    assert {scan.detector.id for scan in observed} - {"scan.slow_ports"} == {"scan.port_vertical"}
     assert observed[-1].evidence[0].value > 150
 
 
@@ -229,8 +277,8 @@ def test_a_crowd_of_sources_evicts_and_says_so():
 
 
 def test_every_detector_has_an_example():
-    named = {name for names in NAMES.values() for name in names}
-    elsewhere = {"scan.host_sweep", "scan.block", "scan.backscatter"}
+    named = {name for names in NAMES.values() for name in names} | {"scan.service_sweep"}
+    elsewhere = {"scan.host_sweep", "scan.block", "scan.backscatter", "process.known_scanner"}
     assert named | elsewhere == {detector.id for detector in DETECTORS}
 
 
@@ -262,6 +310,58 @@ def test_walk_and_coverage_equal_their_twins_wherever_batches_end(steps, batch):
     assert [counts(scan) for scan in networks] == [
         (source, failed, answered) for source, _, failed, answered in coverage(plain)
     ]
+
+
+PORT_STEP = st.tuples(
+    st.integers(0, 1),
+    st.integers(0, 1),
+    st.integers(0, 40),
+    st.sampled_from([LOST, LOST, LOST, REFUSED, FOUND, Outcome.SENT, Outcome.ABORTED]),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(PORT_STEP, max_size=300), st.integers(1, 300))
+def test_port_coverage_equals_its_twin_wherever_batches_end(steps, batch):
+    plain = [(SCANNER + one, NETWORK + other, *rest) for one, other, *rest in steps]
+    rows = table(
+        [
+            connection(START + i, host, port, outcome, source)
+            for i, (source, host, port, outcome) in enumerate(plain)
+        ]
+    )
+    covered, pairs = PortCoverage(), []
+    for start in range(0, len(rows), batch):
+        pairs += covered.update(rows[start : start + batch])
+    assert [counts(scan) for scan in pairs] == [
+        (source, failed, answered) for source, _, failed, answered in port_coverage(plain)
+    ]
+
+
+TRY = st.tuples(
+    st.integers(0, 1),
+    st.integers(0, 40),
+    st.sampled_from([22, 22, 135, 445, 445, 139, 3389, 80]),
+    st.integers(0, 4),
+    st.sampled_from([0, 0, 3, 25]),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(TRY, max_size=200), st.integers(1, 200))
+def test_service_sweep_equals_its_twin_wherever_batches_end(steps, batch):
+    time, plain = START, []
+    for source, host, port, seconds, needed in steps:
+        time += seconds * SECOND
+        plain.append((SCANNER + source, NETWORK + host, port, time, needed))
+    rows = table(
+        [connection(time, host, port, source=source) for source, host, port, time, _ in plain]
+    )
+    sizes = np.array([needed for *_, needed in plain], np.int64)
+    swept, told = ServiceSweep(), []
+    for start in range(0, len(rows), batch):
+        told += swept.update(rows[start : start + batch], sizes[start : start + batch])
+    assert [(scan.time, scan.figure) for scan in told] == list(service_sweep(plain, SERVICES))
 
 
 def counts(scan):

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
-from pathlib import PurePath
 from typing import Protocol
 
 import msgspec
@@ -100,7 +99,7 @@ def scan_alert(
     """
     process, ancestors = known if known is not None else (None, ())
     evidence, severity = scan.evidence, scan.severity
-    if process is not None and PurePath(process.exe).name.lower() in scanners:
+    if process is not None and process.program in scanners:
         named = Evidence("known_scanner", process.exe, None, "sweep.known_scanners")
         evidence, severity = (*evidence, named), max(1, severity - 1)
     if process is None and scan.subject is not None:

@@ -149,7 +149,30 @@ class SweepSettings(_Section):
             strict=False,
             description="names of scanning programs; they raise the severity (KnownScannerExeList)",
         ),
-    ] = ("masscan", "nmap", "rustscan", "unicornscan", "zgrab2", "zmap")
+    ] = (
+        "advanced_ip_scanner",
+        "advanced_port_scanner",
+        "angryip",
+        "arp-scan",
+        "fscan",
+        "ipscan",
+        "masscan",
+        "naabu",
+        "nbtscan",
+        "netscan",
+        "nmap",
+        "rustscan",
+        "superscan",
+        "unicornscan",
+        "zenmap",
+        "zgrab2",
+        "zmap",
+    )
+
+    @property
+    def scanner_names(self) -> frozenset[str]:
+        """The known scanners as record.Process.program names programs."""
+        return frozenset(name.lower().removesuffix(".exe") for name in self.known_scanners)
 
 
 class DatagramSettings(_Section):
@@ -232,6 +255,58 @@ class CoverageSettings(_Section):
         return round(self.memory_s * NANOSECONDS)
 
 
+class PortCoverageSettings(_Section):
+    """[port_coverage] When failures to reach ports of one host, however slow, are a scan of it."""
+
+    ports: Annotated[Threshold, Field(description="ports of one host that failed; 0 = off")] = 16
+    memory_s: Annotated[
+        Seconds, Field(description="a pair of hosts left alone for so long is counted anew")
+    ] = 86400.0
+    pairs: Annotated[Capacity, Field(description="pairs of hosts counted at a time")] = 8192
+
+    @property
+    def memory_ns(self) -> int:
+        """The memory in ns."""
+        return round(self.memory_s * NANOSECONDS)
+
+
+class ServiceSweepSettings(_Section):
+    """[service_sweep] When services of administration (SSH, SMB, RDP, WinRM and the like) are
+    looked for on several hosts."""
+
+    hosts: Annotated[
+        Annotated[int, Field(ge=0, le=32)],
+        Field(
+            description="hosts on which a new program tries one service, or any source two; 0 = off"
+        ),
+    ] = 3
+    window_s: Annotated[
+        Seconds, Field(description="time in which one service is looked for (TimeWindow)")
+    ] = 60.0
+    together_s: Annotated[
+        Seconds, Field(description="time in which two services of a host are looked for")
+    ] = 10.0
+    new_process_s: Annotated[
+        Seconds, Field(description="age up to which a process is new (TimeWindow)")
+    ] = 60.0
+    sources: Annotated[Capacity, Field(description="sources judged at a time")] = 4096
+
+    @property
+    def window_ns(self) -> int:
+        """The window in ns."""
+        return round(self.window_s * NANOSECONDS)
+
+    @property
+    def together_ns(self) -> int:
+        """The time for two services in ns."""
+        return round(self.together_s * NANOSECONDS)
+
+    @property
+    def new_process_ns(self) -> int:
+        """The age in ns."""
+        return round(self.new_process_s * NANOSECONDS)
+
+
 class EpisodeSettings(_Section):
     """[episodes] How findings and scans are folded into alerts."""
 
@@ -262,6 +337,8 @@ class Settings(_Section):
     repeated: RepeatedSettings = RepeatedSettings()
     random_walk: RandomWalkSettings = RandomWalkSettings()
     coverage: CoverageSettings = CoverageSettings()
+    port_coverage: PortCoverageSettings = PortCoverageSettings()
+    service_sweep: ServiceSweepSettings = ServiceSweepSettings()
     episodes: EpisodeSettings = EpisodeSettings()
 
 

@@ -81,7 +81,7 @@ class Episodes:
         self._settings, self._rules, self._lookup = settings.episodes, rules, lookup
         self._counted = np.array([rule.tier == "C" for rule in rules], bool)
         self._tally = np.zeros(len(rules), np.int64)
-        self._scanners = {name.lower() for name in settings.sweep.known_scanners}
+        self._scanners = settings.sweep.scanner_names
         self._open: dict[Key, _Episode] = {}
         self._due: list[tuple[int, int, Key]] = []
         self._pushed = 0

@@ -30,6 +30,19 @@ class InputDamaged(ProcwireError):
         self.path, self.offset, self.problem = path, offset, problem
 
 
+class RecordsDamaged(InputDamaged):
+    """Records of an input were left out because they are not what they should be; all others were
+    delivered.
+
+    path: the input as the user named it; count: how many; first: place and problem of the first.
+    """
+
+    def __init__(self, path: str, count: int, first: tuple[str, ...]) -> None:
+        more = f"; {count - len(first)} more were left out" if count > len(first) else ""
+        ProcwireError.__init__(self, f"{path}: {'; '.join(first)}{more}")
+        self.path, self.count, self.first = path, count, first
+
+
 class Unavailable(ProcwireError):
     """A privilege, kernel feature or package is missing. `remedy` is the command or setting that
     mends it."""

@@ -6,6 +6,8 @@ events the dtypes of event.py.
 
 from __future__ import annotations
 
+import re
+import shlex
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,14 +58,18 @@ class Process:
     """One execution of a program.
 
     key: (started ns since boot, pid, exec count); started: ns since the epoch; attribution: kernel
-    (seen by a hook), snapshot (ran before the sensor), or none. argv holds the arguments as
-    captured, undecoded bytes replaced.
+    (seen by a hook), snapshot (ran before the sensor), recorded (told by another tool's record),
+    inferred (concluded from what happened around it) or none. argv holds the arguments as captured,
+    undecoded bytes replaced; command_line the whole where a system keeps it as one string
+    (Windows). Of what another tool recorded, key is (started ns since the epoch, pid, running
+    number), started and uid are None where the records do not tell them, and host names the
+    machine.
     """
 
     key: tuple[int, int, int]
     parent: tuple[int, int, int]
-    started: int
-    uid: int
+    started: int | None
+    uid: int | None
     user: str
     exe: str
     argv: tuple[str, ...]
@@ -72,3 +78,15 @@ class Process:
     cgroup: str | None
     container: str | None
     attribution: str
+    host: str | None = None
+    command_line: str | None = None
+
+    @property
+    def command(self) -> str:
+        """The command line as one would type it."""
+        return shlex.join(self.argv) if self.command_line is None else self.command_line
+
+    @property
+    def program(self) -> str:
+        """The file name of its executable in lower case, without folders and without .exe."""
+        return re.split(r"[/\\]", self.exe)[-1].lower().removesuffix(".exe")

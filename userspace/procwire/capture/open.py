@@ -21,10 +21,16 @@ def read_capture(path: str | Path, batch_size: int = 65536) -> Iterator[PacketBa
     """
     if batch_size < 1:
         raise UsageError(f"batch size {batch_size}: expected at least 1")
-    return _batches(open_source(Path(path)), batch_size)
+    return read_packets(open_source(Path(path)), batch_size)
 
 
-def _batches(source: Source, batch_size: int) -> Iterator[PacketBatch]:
+def is_capture(head: bytes) -> bool:
+    """Whether an input that begins so is a capture, or one in a form that no reader knows."""
+    return head[:4] in (*pcap.MAGICS, *pcap.MODIFIED_MAGICS, pcapng.MAGIC)
+
+
+def read_packets(source: Source, batch_size: int = 65536) -> Iterator[PacketBatch]:
+    """The same of a source that is open already."""
     head = source.data[:4].tobytes()
     if not head:
         raise source.damaged(0, "found an empty file, expected a pcap or pcapng capture")

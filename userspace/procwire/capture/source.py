@@ -11,6 +11,7 @@ import importlib
 import io
 import stat
 import sys
+import zipfile
 import zlib
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -29,6 +30,7 @@ BLOCK_LIMIT = 32 << 20
 _PIECE = 1 << 18
 
 _GZIP, _ZSTD = bytes.fromhex("1f8b"), bytes.fromhex("28b52ffd")
+ZIP = b"PK\x03\x04"
 _MAGIC_SIZE = 4
 
 
@@ -110,7 +112,7 @@ def plain_size(path: Path) -> int | None:
     if not path.is_file():
         return None
     with path.open("rb") as file:
-        packed = file.read(_MAGIC_SIZE).startswith((_GZIP, _ZSTD))
+        packed = file.read(_MAGIC_SIZE).startswith((_GZIP, _ZSTD, ZIP))
     return None if packed else path.stat().st_size
 
 
@@ -120,7 +122,12 @@ def _streamed(path: Path, file: io.BufferedIOBase, head: bytes) -> Source:
         stream = gzip.GzipFile(fileobj=file)
     elif head == _ZSTD:
         stream = _open_zstd(file)
-    source = Source(str(path), np.empty(0, np.uint8), stream)
+    return stream_source(str(path), stream)
+
+
+def stream_source(name: str, stream: io.BufferedIOBase) -> Source:
+    """The source of what a stream yields, which is taken as it is. name: as the user would."""
+    source = Source(name, np.empty(0, np.uint8), stream)
     source.advance()
     return source
 
@@ -137,7 +144,13 @@ def _open_zstd(file: io.BufferedIOBase) -> io.BufferedIOBase:
 
 def _unpacking_errors() -> tuple[type[Exception], ...]:
     loaded = sys.modules.get("zstandard")
-    return (EOFError, OSError, zlib.error, *([loaded.ZstdError] if loaded else []))
+    return (
+        EOFError,
+        OSError,
+        zlib.error,
+        zipfile.BadZipFile,
+        *([loaded.ZstdError] if loaded else []),
+    )
 
 
 class _Rejoined(io.RawIOBase):

@@ -1,6 +1,6 @@
 """How far reading has come: a bar on stderr where that is a terminal, gone when reading ends.
 
-A file has a known length. Of what is unpacked or piped in only the packets are counted.
+A file has a known length. Of what is unpacked or piped in only packets or records are counted.
 """
 
 from __future__ import annotations
@@ -12,10 +12,7 @@ from types import TracebackType
 from typing import Any
 
 import click
-import numpy as np
 
-from procwire.capture.batch import PacketBatch
-from procwire.capture.pcap import PACKET_HEADER
 from procwire.capture.source import plain_size
 from procwire.output.printable import printable
 from procwire.output.terminal import columns
@@ -28,10 +25,11 @@ _AROUND_BAR = 24
 
 
 class Progress:
-    """The progress of reading one input, drawn once the first batch is there."""
+    """The progress of reading one input, drawn once the first batch is there. unit: what is
+    counted of an input of unknown length."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, unit: str) -> None:
+        self._path, self._unit = path, unit
         self._bar: Any = None
         self._shown = sys.stderr.isatty()
         self._size: int | None = None
@@ -55,18 +53,14 @@ class Progress:
         if self._bar is not None:
             click.echo(_ERASE_LINE, nl=False, err=True)
 
-    def update(self, batch: PacketBatch) -> None:
-        """Note that a batch is done."""
+    def update(self, size: int, count: int) -> None:
+        """Note that so many bytes, and packets or records, are done."""
         if not self._shown:
             return
         if self._bar is None:
             self._size = plain_size(self._path)
             self._bar = self._begin(self._size)
-        if self._size is None:
-            self._bar.update(len(batch.start))
-        else:
-            whole = int(batch.captured.sum(dtype=np.int64)) + PACKET_HEADER * len(batch.start)
-            self._bar.update(whole)
+        self._bar.update(count if self._size is None else size)
 
     def _begin(self, length: int | None) -> Any:
         label = printable(self._path.name)
@@ -81,7 +75,7 @@ class Progress:
         # An endless iterable is what click takes for an unknown length.
         return click.progressbar(
             itertools.count(),
-            label=f"{label}, packets",
+            label=f"{label}, {self._unit}",
             show_pos=True,
             bar_template="%(label)s %(info)s",
             file=sys.stderr,

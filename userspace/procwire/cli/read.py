@@ -1,4 +1,4 @@
-"""procwire read: captures in, alerts out."""
+"""procwire read: captures and other tools' records in, alerts out."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 import click
 
-from procwire.analysis import Analysis
-from procwire.capture.open import read_capture
 from procwire.cli.progress import Progress
 from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summary
 from procwire.config import load
 from procwire.context.site import Site
 from procwire.context.store import Store
 from procwire.errors import InputDamaged
+from procwire.inputs import Input, Inputs
 from procwire.output.eve import Source
 from procwire.output.printable import printable
-from procwire.pipeline import MOST_WORKERS, alerts_of, default_workers
+from procwire.pipeline import MOST_WORKERS, default_workers
+from procwire.reading import Reading
 
 
 @click.command()
@@ -47,48 +47,60 @@ def read(
     config: Path | None,
     overrides: tuple[str, ...],
 ) -> int:
-    """Analyse pcap and pcapng files: protocol violations and scans. They may be compressed with
-    gzip or zstd; - is standard input.
+    """Analyse captures (pcap, pcapng: protocol violations and scans) and records of other tools
+    (scans by process): Sysmon, Windows' Security log and Zeek's conn.log. What a file holds is told
+    by its content; it may be compressed with gzip or zstd, or a zip archive; - is standard input.
 
-    A damaged file is analysed up to the damage; the exit code is then 3.
+    A damaged file is analysed as far as it can be read; the exit code is then 3.
 
     Example: procwire read --format text capture.pcap
     """
     settings = load(config, overrides)
-    damage: list[InputDamaged] = []
+    damaged = False
     with ExitStack() as stack:
         store = stack.enter_context(Store(context, read_only=True)) if context else None
         results = stack.enter_context(Results(output, form, fail_on))
-        site = Site(store)
-        analysis = Analysis(settings, site)
+        reading = Reading(settings, workers, Site(store))
         for number, path in enumerate(files):
             if number and not continuous:
-                site = Site(store)
-                analysis = Analysis(settings, site)
-            try:
-                _read(path, analysis, results, workers)
-            except InputDamaged as problem:
-                damage.append(problem)
-                click.echo(f"procwire: {printable(str(problem))}", err=True)
+                reading = Reading(settings, workers, Site(store))
+            damaged |= _read(path, reading, results)
             if not continuous or number == len(files) - 1:
-                source = Source(pcap_filename=str(path))
-                results.write(analysis.finish(), source)
-                counters = analysis.counters() | site.counters()
-                results.stats(analysis.last_time, counters, source)
+                _finish(reading, results, Source(pcap_filename=str(path)))
                 if form == "text" or sys.stderr.isatty():
-                    title = f"{len(files)} captures" if continuous and number else path.name
-                    tell_summary(title, counters)
-    if damage:
+                    title = f"{len(files)} inputs" if continuous and number else path.name
+                    tell_summary(title, reading.counters())
+    if damaged:
         return InputDamaged.exit_code
     return FINDINGS if results.found else 0
 
 
-def _read(path: Path, analysis: Analysis, results: Results, workers: int) -> None:
+def _read(path: Path, reading: Reading, results: Results) -> bool:
+    """Analyse what a path holds; whether any of it was damaged."""
+    damaged = False
+    inputs = iter(Inputs(path))
+    while True:
+        try:
+            found = next(inputs, None)
+            if found is None:
+                return damaged
+            _analyse(path, found, reading, results)
+        except InputDamaged as problem:
+            damaged = True
+            click.echo(f"procwire: {printable(str(problem))}", err=True)
+
+
+def _analyse(path: Path, found: Input, reading: Reading, results: Results) -> None:
     source = Source(pcap_filename=str(path))
-    with Progress(path) as progress:
-        for batch, alerts in alerts_of(analysis, read_capture(path), workers):
-            if alerts:
+    with Progress(path, found.unit) as progress:
+        for step in reading.steps(found):
+            if step.alerts:
                 # Both may go to the same terminal.
                 progress.erase()
-            results.write(alerts, source)
-            progress.update(batch)
+            results.write(step.alerts, source)
+            progress.update(step.size, step.units)
+
+
+def _finish(reading: Reading, results: Results, source: Source) -> None:
+    results.write(reading.finish(), source)
+    results.stats(reading.last_time, reading.counters(), source)

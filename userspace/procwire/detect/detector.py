@@ -166,6 +166,35 @@ BACKSCATTER = Detector(
     family="backscatter",
 )
 
+SLOW_PORTS = Detector(
+    "scan.slow_ports",
+    9100916,
+    "One source tries many ports of one host in vain, however slowly",
+    "MITRE ATT&CK T1046, T1595.002",
+    ("AN1949", "AN1057", "AN2050"),
+    3,
+    zeek=("Scan::Port_Scan",),
+    width=1,
+)
+SERVICE_SWEEP = Detector(
+    "scan.service_sweep",
+    9100917,
+    "One source tries a service of administration on several hosts at once",
+    "MITRE ATT&CK T1046, T1135, T1021",
+    ("AN1057", "AN2050"),
+    3,
+    width=1,
+)
+KNOWN_SCANNER = Detector(
+    "process.known_scanner",
+    9100918,
+    "A program known for scanning was started",
+    "MITRE ATT&CK T1046; DET0376, KnownScannerExeList",
+    ("AN1057",),
+    4,
+    family="known_scanner",
+)
+
 DETECTORS = (
     HOST_SWEEP,
     PORT_VERTICAL,
@@ -182,6 +211,9 @@ DETECTORS = (
     MAIMON_PROBES,
     ACK_PROBES,
     BACKSCATTER,
+    SLOW_PORTS,
+    SERVICE_SWEEP,
+    KNOWN_SCANNER,
 )
 """Every detector, by sid."""
 
@@ -233,6 +265,6 @@ class Observation:
     attempts: int
     severity: int
     evidence: tuple[Evidence, ...]
-    last_target: Endpoint
+    last_target: Endpoint | None
     targets: tuple[Endpoint, ...]
     final: bool = False

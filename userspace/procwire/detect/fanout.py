@@ -30,10 +30,13 @@ _FIGURE_LIMIT = np.int64(2**32 - 1)
 
 
 class FanOut:
-    """Counts connections per source address and reports each threshold that a window crosses."""
+    """Counts connections per source address and reports each threshold that a window crosses.
+    origin: what the reports say of where the rows come from."""
 
-    def __init__(self, settings: FanOutSettings | None = None) -> None:
-        settings = settings or FanOutSettings()
+    def __init__(
+        self, settings: FanOutSettings | None = None, origin: Origin = Origin.WIRE
+    ) -> None:
+        settings, self._origin = settings or FanOutSettings(), origin
         count = settings.subjects
         self._reports = _room(0)
         self._state = State(
@@ -76,7 +79,9 @@ class FanOut:
 
     def _events(self, reports: Reports, written: int) -> NDArray[np.void]:
         told = Reports(reports.rows[:written], reports.samples[:written])
-        return _events(told, self._state.windows)
+        events = _events(told, self._state.windows)
+        events["origin"] = self._origin
+        return events
 
     def counters(self) -> dict[str, int]:
         """COUNTERS by name, since the start."""
@@ -98,7 +103,6 @@ def _events(told: Reports, windows: NDArray[np.int64]) -> NDArray[np.void]:
     events["window_start_ns"] = bucket["start"].astype(np.uint64)
     events["first_ns"] = bucket["first"].astype(np.uint64)
     events["kind"] = EventKind.FANOUT
-    events["origin"] = Origin.WIRE
     events["measure"] = reports["measure"] + Measure.HOSTS
     for name in ("attempts", "established", "refused", "failures", "sequential_run"):
         events[name] = np.minimum(bucket[name], _FIGURE_LIMIT)

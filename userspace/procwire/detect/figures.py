@@ -18,7 +18,8 @@ _NOBODY = bytes(16)
 @dataclass(frozen=True)
 class Figures:
     """One window of one subject. Counts as in event.FANOUT_EVENT; window_s in seconds; raw: packets
-    of raw sockets, of whose answers the kernel tells nothing."""
+    of raw sockets, of whose answers the kernel tells nothing; imported: other tools' records, of
+    which some tell no failures."""
 
     kind: Attempt
     attempts: int
@@ -31,6 +32,7 @@ class Figures:
     window_s: float
     by_children: int = 0
     raw: bool = False
+    imported: bool = False
 
     @classmethod
     def of(cls, row: np.void, kind: Attempt) -> Figures:
@@ -50,6 +52,7 @@ class Figures:
             window_s=int(row["window_ns"]) / 1e9,
             by_children=int(row["by_children"]),
             raw=int(row["origin"]) == Origin.RAW,
+            imported=int(row["origin"]) == Origin.IMPORT,
         )
 
     @property
@@ -64,9 +67,12 @@ class Figures:
         While fewer have ended than are pending, a connection pending counts as one of them: a
         silent target never says more. The other kinds are asked in bulk before the first reply can
         come, and nothing is known of them till then. A raw socket is not how one asks whoever
-        answers: what it sends has come to nothing."""
+        answers: what it sends has come to nothing. Imported records say what has
+        failed, and what they do not tell has not."""
         if self.raw:
             return 1.0
+        if self.imported:
+            return self.failures / max(self.attempts, 1)
         ended = self.established + self.failures
         if ended and 2 * ended >= self.attempts:
             return self.failures / ended

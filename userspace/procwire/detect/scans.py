@@ -20,26 +20,37 @@ from procwire.detect.fanout import FanOut
 from procwire.detect.fanout_state import COUNTERS
 from procwire.detect.flag_probes import DETECTORS_BY_KIND
 from procwire.detect.judges import Judges
+from procwire.detect.port_coverage import PortCoverage
 from procwire.detect.random_walk import RandomWalk
+from procwire.detect.service_sweep import ServiceSweep
+from procwire.event import Origin
 from procwire.record import Attempt
 
 
 class Scans:
-    """Every scan detector over the connections of one place of observation."""
+    """Every scan detector over the connections of one place of observation. origin: where rows come
+    from, which says whether they tell of failures."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
-        self._settings = settings or Settings()
+    def __init__(self, settings: Settings | None = None, origin: Origin = Origin.WIRE) -> None:
+        self._settings, self._origin = settings or Settings(), origin
         self._judges = Judges(self._settings)
         self._fanouts: dict[Attempt, FanOut] = {}
         self._walk = RandomWalk(self._settings)
         self._coverage = Coverage(self._settings)
+        self._port_coverage = PortCoverage(self._settings)
+        self._service_sweep = ServiceSweep(self._settings)
 
-    def update(self, connections: NDArray[np.void]) -> list[Observation]:
+    def update(
+        self, connections: NDArray[np.void], service_hosts: NDArray[np.int64] | None = None
+    ) -> list[Observation]:
         """What `connections` show, in event time.
 
-        connections: record.CONNECTION (n,), in event time.
+        connections: record.CONNECTION (n,), in event time; service_hosts: int64 (n,), as
+        ServiceSweep.update() takes it.
         """
         found = self._walk.update(connections) + self._coverage.update(connections)
+        found += self._port_coverage.update(connections)
+        found += self._service_sweep.update(connections, service_hosts)
         # One copy, of which each kind is a slice.
         by_kind = connections[np.argsort(connections["kind"], kind="stable")]
         ends = np.cumsum(np.bincount(connections["kind"], minlength=len(Attempt))).tolist()
@@ -52,7 +63,7 @@ class Scans:
 
     def totals(self) -> list[Observation]:
         """The end: what the longest windows hold of each source that was reported."""
-        found = self._walk.totals() + self._coverage.totals()
+        found = self._walk.totals() + self._coverage.totals() + self._port_coverage.totals()
         for kind, fanout in self._fanouts.items():
             found += self._judges.update(fanout.totals(), kind)
         return sorted(found, key=attrgetter("time"))
@@ -67,11 +78,13 @@ class Scans:
             "sweep": self._judges.counters(),
             "random_walk": self._walk.counters(),
             "coverage": self._coverage.counters(),
+            "port_coverage": self._port_coverage.counters(),
+            "service_sweep": self._service_sweep.counters(),
         }
 
     def _fanout(self, kind: Attempt) -> FanOut:
         if kind not in self._fanouts:
-            self._fanouts[kind] = FanOut(_thresholds(self._settings, kind))
+            self._fanouts[kind] = FanOut(_thresholds(self._settings, kind), self._origin)
         return self._fanouts[kind]
 
 

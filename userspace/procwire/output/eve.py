@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -85,6 +84,8 @@ def record(alert: Alert, source: Source) -> Record:
     if flow_id is not None:
         head["flow_id"] = flow_id
     head |= _source_fields(source)
+    if alert.process is not None and alert.process.host is not None:
+        head["host"] = alert.process.host
     head["event_type"] = "anomaly" if alert.is_anomaly else "alert"
     head |= flow
     if source.pcap_filename is not None and alert.packet is not None:
@@ -241,11 +242,11 @@ def _process(process: Process) -> Record:
         "pid": process.key[1],
         "exe": process.exe,
         "comm": process.comm,
-        "cmdline": shlex.join(process.argv),
+        "cmdline": process.command,
         "cwd": process.cwd,
         "user": process.user,
         "uid": process.uid,
-        "started": timestamp(process.started),
+        "started": None if process.started is None else timestamp(process.started),
         "container": process.container,
         "attribution": process.attribution,
     }

@@ -17,10 +17,13 @@ _SEEN = {
     "packets": "packets",
     "bytes": "bytes on the wire",
     "flows.flows": "flows",
+    "records.events": "records of use",
+    "records.starts": "programs started",
+    "records.connections": "connections recorded",
     "episodes.alerts": "alerts",
 }
 # Words in the names of counters that say what a run did not see.
-_LOSSES = ("lost", "skipped", "dropped", "evicted", "overflow", "unsaved")
+_LOSSES = ("lost", "skipped", "dropped", "evicted", "overflow", "unsaved", "malformed")
 _NOT_DECODED, _LAYER, _RULE, _SCAN = "decode.", "layers.", "episodes.rule.", "scan."
 _BY_ENTRY = "context.by_entry."
 _COUNTED = "counted"

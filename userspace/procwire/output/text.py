@@ -5,7 +5,6 @@ Every captured string passes through printable(): a scanner chooses its own name
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from typing import TextIO
 
@@ -35,6 +34,8 @@ _FIGURES = {
     "scan.port_vertical": ("host_ports", "ports"),
     "scan.block": ("host_ports", "host and port pairs"),
     "scan.backscatter": ("answered_hosts", "hosts that asked nothing"),
+    "scan.service_sweep": ("hosts", "hosts"),
+    "scan.slow_ports": ("failed_ports", "ports"),
 }
 
 
@@ -70,6 +71,8 @@ def gravity(alert: Alert) -> int:
 def _scan(alert: Alert) -> tuple[str, ...]:
     figures = {one.name: one.value for one in alert.evidence}
     name, things = _FIGURES.get(alert.check.id, ("attempts", "connections"))
+    if alert.count == 0:
+        return f"{_who(alert)} was started", _ancestry(alert), _reasons(alert)
     does = "answered" if name == "answered_hosts" else "tried"
     verdict = f"{_who(alert)} {does} {figures.get(name, alert.count)} {things}"
     if name == "hosts" and alert.destination is not None and alert.destination.port is not None:
@@ -97,7 +100,8 @@ def _who(alert: Alert) -> str:
     process = alert.process
     if process is not None:
         name = printable(process.exe or process.comm)
-        return f"{name} (pid {process.key[1]}, {printable(process.user)})"
+        known = (f"pid {process.key[1]}", printable(process.user), printable(process.host or ""))
+        return f"{name} ({', '.join(one for one in known if one)})"
     if alert.source is not None:
         return address_text(alert.source.address)
     pids = [one.value for one in alert.evidence if one.name == "pid"]
@@ -108,7 +112,7 @@ def _ancestry(alert: Alert) -> str:
     if alert.process is None:
         return ""
     parents = " ← ".join(printable(one.comm) for one in alert.ancestors) or "unknown"
-    line = printable(shlex.join(alert.process.argv))
+    line = printable(alert.process.command)
     if len(line) > _COMMAND_LINE_LIMIT:
         line = f"{line[:_COMMAND_LINE_LIMIT]}…"
     return f"parent: {parents}   cmd: {line}"
@@ -124,8 +128,14 @@ def _reasons(alert: Alert) -> str:
         reasons.append(f"{run.value} in unbroken order")
     if "known_scanner" in figures:
         reasons.append("a known scanning program")
+    if "services" in figures:
+        reasons.append(str(figures["services"].value))
+    if "process_age_s" in figures:
+        reasons.append(f"process {figures['process_age_s'].value} s old")
+    if "first_run_of" in figures:
+        reasons.append("its program was not seen before")
     leading = alert.evidence[0] if alert.evidence else None
-    if leading is not None and leading.setting is not None:
+    if leading is not None and leading.threshold is not None:
         reasons.append(f"{leading.setting} is {leading.threshold}")
     return " · ".join(reasons)
 

@@ -1,0 +1,234 @@
+"""Ports of one host tried in vain, at any rate: a scan that takes a day shows like a fast one.
+
+Strategy: per pair of source and destination two bitmaps of hashed ports, those that failed and
+those that answered, in an open-addressing table where the least recently touched gives way. A pair
+is entered by its first failure. Ports that share a bit count once, so figures are never too high.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.config import Settings
+from procwire.decode.mix import mix64, mix_address
+from procwire.detect.detector import SLOW_PORTS, Endpoint, Evidence, Observation
+from procwire.event import Outcome
+from procwire.jit import fused, kernel
+from procwire.record import Attempt
+
+COUNTERS = ("evicted",)
+"""Pairs forgotten because the table was full around them."""
+
+_WORDS = 16
+_PAIR = np.dtype(
+    [
+        ("src_hi", "u8"),
+        ("src_lo", "u8"),
+        ("dst_hi", "u8"),
+        ("dst_lo", "u8"),
+        ("active", "i8"),
+        ("first", "i8"),
+        ("failed", "i8"),
+        ("answered", "i8"),
+        ("told", "i8"),
+        ("port", "u2"),
+        ("protocol", "u1"),
+        ("used", "u1"),
+    ],
+    align=True,
+)
+_PROBES = 8
+_GROWTH = 10
+_FAILED, _ANSWERED = 0, 1
+_WORD_MASK = np.uint64(_WORDS - 1)
+_WORD_BITS = np.uint64(6)
+_BIT_MASK = np.uint64(63)
+
+_CONNECT = int(Attempt.CONNECT)
+_ESTABLISHED = int(Outcome.ESTABLISHED)
+_WITHOUT_END = (int(Outcome.PENDING), int(Outcome.SENT), int(Outcome.ABORTED))
+
+_Record: TypeAlias = Any
+_Whole: TypeAlias = int | np.int64
+
+
+class _State(NamedTuple):
+    """pairs: _PAIR (n,); tried: uint64 (n, 2, 16), bitmaps of what failed and what answered;
+    counters: as in COUNTERS; limits: int64, memory in ns and ports; share: float64 (1,), the least
+    that fails."""
+
+    pairs: NDArray[np.void]
+    tried: NDArray[np.uint64]
+    counters: NDArray[np.int64]
+    limits: NDArray[np.int64]
+    share: NDArray[np.float64]
+
+
+class PortCoverage:
+    """Counts failed ports per source and destination."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        settings = settings or Settings()
+        chosen = settings.port_coverage
+        self._ports, self._share = chosen.ports, settings.sweep.unanswered
+        self._state = _State(
+            pairs=np.zeros(chosen.pairs, _PAIR),
+            tried=np.zeros((chosen.pairs, 2, _WORDS), np.uint64),
+            counters=np.zeros(len(COUNTERS), np.int64),
+            limits=np.array([chosen.memory_ns, chosen.ports], np.int64),
+            share=np.array([self._share]),
+        )
+
+    def update(self, connections: NDArray[np.void]) -> list[Observation]:
+        """The pairs that `connections` show to be scans, told again at tenfold failures.
+
+        connections: record.CONNECTION (n,), in event time; rows that end a CONNECT count.
+        """
+        if self._ports == 0:
+            return []
+        reports = np.empty(len(connections), _PAIR)
+        count = _cover(self._state, connections, reports)
+        return [self._observation(report) for report in reports[:count]]
+
+    def totals(self) -> list[Observation]:
+        """What became of each pair that was told."""
+        pairs = self._state.pairs
+        found = (self._observation(pair) for pair in pairs[pairs["told"] > 0])
+        return [replace(scan, final=True) for scan in found]
+
+    def counters(self) -> dict[str, int]:
+        """COUNTERS by name, since the start."""
+        return dict(zip(COUNTERS, self._state.counters.tolist(), strict=True))
+
+    def _observation(self, report: np.void) -> Observation:
+        failed, answered = int(report["failed"]), int(report["answered"])
+        last = Endpoint(_address(report, "dst"), int(report["port"]))
+        return Observation(
+            detector=SLOW_PORTS,
+            time=int(report["active"]),
+            first=int(report["first"]),
+            subject=None,
+            source=Endpoint(_address(report, "src")),
+            protocol=int(report["protocol"]),
+            kind=Attempt.CONNECT,
+            figure=failed,
+            attempts=failed + answered,
+            severity=SLOW_PORTS.severity,
+            evidence=(
+                Evidence("failed_ports", failed, self._ports, "port_coverage.ports"),
+                Evidence("answering_ports", answered),
+                Evidence(
+                    "unanswered",
+                    round(failed / (failed + answered), 3),
+                    self._share,
+                    "sweep.unanswered",
+                ),
+                Evidence("duration_s", (int(report["active"]) - int(report["first"])) / 1e9),
+            ),
+            last_target=last,
+            targets=(last,),
+        )
+
+
+def _address(pair: np.void, side: str) -> bytes:
+    return b"".join(int(pair[f"{side}_{half}"]).to_bytes(8, "big") for half in ("hi", "lo"))
+
+
+@fused
+def _home(state: _State, row: _Record) -> _Whole:
+    pair = mix64(mix_address(row.src_hi, row.src_lo) ^ mix_address(row.dst_lo, row.dst_hi))
+    return np.int64(pair % np.uint64(len(state.pairs)))
+
+
+@fused
+def _known(state: _State, home: _Whole, row: _Record) -> _Whole:
+    """Slot of the row's pair, -1 where it has none."""
+    for probe in range(_PROBES):
+        slot = (home + probe) % len(state.pairs)
+        pair = state.pairs[slot]
+        if (
+            pair.used
+            and pair.dst_lo == row.dst_lo
+            and pair.src_lo == row.src_lo
+            and pair.dst_hi == row.dst_hi
+            and pair.src_hi == row.src_hi
+        ):
+            if row.time - pair.active > state.limits[0]:
+                _begin(state, slot, row)
+            return slot
+    return -1
+
+
+@fused
+def _enter(state: _State, home: _Whole, row: _Record) -> _Whole:
+    """A slot for the row's pair: a free one, or that of the least recently touched."""
+    pairs, best = state.pairs, home
+    for probe in range(_PROBES):
+        slot = (home + probe) % len(pairs)
+        if pairs[best].used and (not pairs[slot].used or pairs[slot].active < pairs[best].active):
+            best = slot
+    state.counters[0] += pairs[best].used
+    _begin(state, best, row)
+    return best
+
+
+@fused
+def _begin(state: _State, slot: _Whole, row: _Record) -> None:
+    pair = state.pairs[slot]
+    pair.src_hi = row.src_hi
+    pair.src_lo = row.src_lo
+    pair.dst_hi = row.dst_hi
+    pair.dst_lo = row.dst_lo
+    pair.first = row.time
+    pair.failed = pair.answered = pair.told = 0
+    pair.used = 1
+    state.tried[slot] = 0
+
+
+@fused
+def _is_new(state: _State, slot: _Whole, outcome: int, port: np.uint64) -> bool:
+    """Whether the port had not ended like that before; from now on it has."""
+    word, bit = np.int64(port >> _WORD_BITS & _WORD_MASK), np.uint64(1) << (port & _BIT_MASK)
+    if state.tried[slot, outcome, word] & bit:
+        return False
+    state.tried[slot, outcome, word] |= bit
+    return True
+
+
+@kernel
+def _cover(state: _State, connections: NDArray[np.void], reports: NDArray[np.void]) -> int:
+    """Enter the ends among record.CONNECTION rows; the number of reports written."""
+    written = 0
+    for i in range(len(connections)):
+        row = connections[i]
+        if row.kind != _CONNECT or row.outcome in _WITHOUT_END:
+            continue
+        home = _home(state, row)
+        slot = _known(state, home, row)
+        answered = row.outcome == _ESTABLISHED
+        if slot < 0:
+            if answered:
+                continue
+            slot = _enter(state, home, row)
+        pair = state.pairs[slot]
+        pair.active = row.time
+        if answered:
+            pair.answered += _is_new(state, slot, _ANSWERED, np.uint64(row.dst_port))
+            continue
+        if not _is_new(state, slot, _FAILED, np.uint64(row.dst_port)):
+            continue
+        pair.failed += 1
+        pair.port = row.dst_port
+        pair.protocol = row.protocol
+        if pair.failed < max(state.limits[1], pair.told * _GROWTH):
+            continue
+        if pair.failed < state.share[0] * (pair.failed + pair.answered):
+            continue
+        pair.told = pair.failed
+        reports[written] = pair
+        written += 1
+    return written

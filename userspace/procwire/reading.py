@@ -1,0 +1,101 @@
+"""One run over recordings: packets and records each to the analysis that is theirs.
+
+Analyses are made when the first input of their kind comes: who reads records alone loads no rules.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from procwire.alert import Alert
+from procwire.capture.open import read_packets
+from procwire.capture.pcap import PACKET_HEADER
+from procwire.config import Settings
+from procwire.context.site import Site
+from procwire.inputs import Input
+from procwire.telemetry.faults import Faults
+from procwire.telemetry.formats import Format
+
+if TYPE_CHECKING:
+    from procwire.analysis import Analysis
+    from procwire.telemetry_analysis import TelemetryAnalysis
+
+BATCH = 10_000
+"""Events of records that are analysed together."""
+
+
+class Step(NamedTuple):
+    """One batch. size: bytes of the input; units: its packets or records."""
+
+    size: int
+    units: int
+    alerts: list[Alert]
+
+
+class Reading:
+    """The analyses of a run. site: what is known of the site, asked about each alert."""
+
+    def __init__(self, settings: Settings, workers: int, site: Site | None = None) -> None:
+        self._settings, self._workers, self._site = settings, workers, site or Site()
+        self._packets: Analysis | None = None
+        self._records: TelemetryAnalysis | None = None
+        self._malformed = 0
+
+    def steps(self, found: Input) -> Iterator[Step]:
+        """What each batch of an input raises. Raises InputDamaged after all that came
+        before the damage, or could be read around it."""
+        if found.format is None:
+            return self._of_packets(found)
+        return self._of_records(found, found.format)
+
+    def finish(self) -> list[Alert]:
+        """The end of the inputs: what is still open."""
+        analyses = [one for one in (self._packets, self._records) if one is not None]
+        return [alert for one in analyses for alert in one.finish()]
+
+    @property
+    def last_time(self) -> int:
+        """Event time reached, ns since the epoch."""
+        analyses = [one for one in (self._packets, self._records) if one is not None]
+        return max((one.last_time for one in analyses), default=0)
+
+    def counters(self) -> dict[str, int]:
+        """Everything seen, skipped and left out."""
+        counts: Counter[str] = Counter()
+        if self._packets is not None:
+            counts.update(self._packets.counters())
+        if self._records is not None:
+            counts.update(self._records.counters())
+            counts["records.malformed"] = self._malformed
+        return dict(counts) | self._site.counters()
+
+    def _of_packets(self, found: Input) -> Iterator[Step]:
+        # Loads the rules and all compiled code.
+        from procwire.analysis import Analysis
+        from procwire.pipeline import alerts_of
+
+        self._packets = self._packets or Analysis(self._settings, self._site)
+        batches = read_packets(found.source)
+        for batch, alerts in alerts_of(self._packets, batches, self._workers):
+            size = int(batch.captured.sum(dtype=np.int64)) + PACKET_HEADER * len(batch.start)
+            yield Step(size, len(batch.start), alerts)
+
+    def _of_records(self, found: Input, form: Format) -> Iterator[Step]:
+        from procwire.telemetry_analysis import TelemetryAnalysis
+
+        self._records = self._records or TelemetryAnalysis(self._settings, self._site)
+        source, faults = found.source, Faults(found.source.path)
+        events, before = form.read(source, faults), 0
+        while batch := list(islice(events, BATCH)):
+            alerts = self._records.update(batch)
+            read = source.base + source.at
+            yield Step(read - before, len(batch), alerts)
+            before = read
+        self._malformed += faults.malformed
+        source.check()
+        faults.check()

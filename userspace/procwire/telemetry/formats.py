@@ -1,0 +1,82 @@
+"""Which records an input holds, told by its content: the only place that knows all formats."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from procwire.capture.source import Source
+from procwire.telemetry import event_log, windows_json, zeek
+from procwire.telemetry.event import Event
+from procwire.telemetry.faults import Faults
+from procwire.telemetry.lines import Lines
+
+Reader = Callable[[Source, Faults], Iterator[Event]]
+LineReader = Callable[[Lines], Iterator[Event]]
+
+_LOOKED_AT = 1 << 18
+_LINES = 200
+
+
+class Format(NamedTuple):
+    """name: for people; read: the events of a source, its malformed records counted."""
+
+    name: str
+    read: Reader
+
+
+def _of_lines(name: str, read: LineReader) -> Format:
+    return Format(name, lambda source, faults: read(Lines(source, faults)))
+
+
+EVENT_LOG = Format("Windows event log", event_log.read_event_log)
+_FLAT = _of_lines("Windows events, flat JSON", windows_json.read_flat)
+_BEAT = _of_lines("Winlogbeat", windows_json.read_winlogbeat)
+_STRUCTURED = _of_lines("Windows events, structured JSON", windows_json.read_structured)
+
+_ZEEK_JSON = _of_lines("Zeek conn.log, JSON", zeek.read_json)
+_ZEEK = _of_lines("Zeek conn.log", zeek.read_columns)
+
+# What begins a line -> its format.
+_TEXT: tuple[tuple[re.Pattern[bytes], Format], ...] = ((re.compile(rb"#path\s+conn\b"), _ZEEK),)
+# Keys that a record has -> its format; the first that fits.
+_JSON: tuple[tuple[tuple[str, ...], Format], ...] = (
+    (("Event",), _STRUCTURED),
+    (("winlog",), _BEAT),
+    (("event_id", "event_data"), _BEAT),
+    (("EventID", "Hostname"), _FLAT),
+    (("EventID", "Computer"), _FLAT),
+    (("EventID", "Channel"), _FLAT),
+    (("id.orig_h", "conn_state"), _ZEEK_JSON),
+    (("id_orig_h", "conn_state"), _ZEEK_JSON),
+)
+
+
+def recognise(source: Source) -> Format | None:
+    """The format of an input's records, None for what is none that is known."""
+    head = source.data[:_LOOKED_AT].tobytes()
+    if head.startswith(event_log.MAGIC):
+        return EVENT_LOG
+    looked_at = Source(source.path, source.data[:_LOOKED_AT])
+    for number, line in Lines(looked_at, Faults(source.path)):
+        if number > _LINES:
+            break
+        found = _of_json(line) if line.lstrip().startswith(b"{") else _of_text(line)
+        if found is not None:
+            return found
+    return None
+
+
+def _of_text(line: bytes) -> Format | None:
+    return next((one for pattern, one in _TEXT if pattern.search(line)), None)
+
+
+def _of_json(line: bytes) -> Format | None:
+    try:
+        record = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    except msgspec.MsgspecError:
+        return None
+    return next((one for keys, one in _JSON if all(key in record for key in keys)), None)

@@ -1,0 +1,260 @@
+"""Events of records -> CONNECTION rows with the process they belong to, in event time.
+
+What Windows' kernel does for others (file shares, under process id 4) is ascribed to whoever asked
+for that peer just before, and said to be inferred. An attempt that two recorders tell is counted
+once. Attempts are held back for a while and sorted by the clock of their machine (clock.py).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.config import Settings
+from procwire.event import Origin, Outcome
+from procwire.record import CONNECTION
+from procwire.telemetry.clock import Clock
+from procwire.telemetry.event import Actor, Attempted, Ended, Event, Resolved, Started
+from procwire.telemetry.processes import Execution, Processes
+
+COUNTERS = (
+    "events",
+    "connections",
+    "starts",
+    "to_groups",
+    "inferred",
+    "told_twice",
+    "out_of_time",
+)
+"""to_groups: attempts to reach a multicast or broadcast address, which is no host; inferred:
+attempts of Windows' kernel that were ascribed to a process; told_twice: attempts left out because
+another recorder had told them; out_of_time: records that counted at another time than their own."""
+
+_SYSTEM_PID = 4
+_SYSTEM = ("system", "")
+_NO_PROCESS = (0, 0, 0)
+# How long ago somebody may have asked for a peer that the kernel connects to, in ns.
+_ASKED = 10_000_000_000
+# Two recorders write one attempt down within this time, in ns.
+_SAME_ATTEMPT = 10_000_000_000
+_REMEMBERED = 65536
+_MACHINES = 4096
+_HELD_LIMIT = 1 << 18
+_MAPPED = 0xFFFF
+
+Peer = tuple[int, int]
+
+
+class Joined(NamedTuple):
+    """connections: record.CONNECTION (n,) of origin import, for each machine in event time;
+    service_hosts: int64 (n,), on how many hosts a service of administration has to be tried to be a
+    sweep, 0 where only failures say so; started: executions whose start was recorded, with the
+    time; now: ns, the time that all machines have reached by their own clocks."""
+
+    connections: NDArray[np.void]
+    service_hosts: NDArray[np.int64]
+    started: list[tuple[int, Execution]]
+    now: int
+
+
+class _Held(msgspec.Struct, gc=False):
+    """What waits for its turn. setting: how often its machine's clock had been set; joined: whether
+    it has had its turn."""
+
+    time: int
+    setting: int
+    clock: Clock
+    event: Attempted | Resolved
+    entry: Execution | None
+    joined: bool = False
+
+    @property
+    def is_due(self) -> bool:
+        """Whether nothing earlier can come any more."""
+        return self.time < self.clock.settled or self.setting < self.clock.settings
+
+
+class Join:
+    """Follows the processes of all machines."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.processes = Processes()
+        chosen = settings.service_sweep
+        self._new_ns = chosen.new_process_ns
+        self._few, self._many = chosen.hosts, settings.fanout.hosts
+        self._clocks: OrderedDict[str, Clock] = OrderedDict()
+        self._held: list[_Held] = []
+        self._asked: OrderedDict[tuple[str, Peer], tuple[int, Execution]] = OrderedDict()
+        self._told: OrderedDict[tuple[object, ...], _Held] = OrderedDict()
+        self._counts = Counter(dict.fromkeys(COUNTERS, 0))
+
+    def update(self, events: Iterable[Event]) -> Joined:
+        """The attempts that `events` settle."""
+        started: list[tuple[int, Execution]] = []
+        for event in events:
+            self._counts["events"] += 1
+            clock, time = self._clock(event)
+            if isinstance(event, Started):
+                entry = self.processes.start(event.host, event.actor, event.parent, time)
+                started.append((time, entry))
+            elif isinstance(event, Ended):
+                self.processes.end(event.host, event.actor, time)
+            else:
+                self._hold(event, clock, time)
+        self._counts["starts"] += len(started)
+        self._held.sort(key=_turn)
+        due = [one for one in self._held if one.is_due]
+        if len(self._held) - len(due) < _HELD_LIMIT:
+            self._held = [one for one in self._held if not one.is_due]
+            return self._joined(due, started)
+        return self._joined(self._let_go(), started)
+
+    def finish(self) -> Joined:
+        """The end: what is still held."""
+        return self._joined(self._let_go(), [])
+
+    def counters(self) -> dict[str, int]:
+        """COUNTERS by name, and processes_evicted, since the start."""
+        return dict(self._counts) | {"processes_evicted": self.processes.evicted}
+
+    def _clock(self, event: Event) -> tuple[Clock, int]:
+        """The clock of the event's machine and the time at which it counts."""
+        clock = self._clocks.get(event.host)
+        if clock is None:
+            clock = self._clocks[event.host] = Clock(event.time)
+            if len(self._clocks) > _MACHINES:
+                self._clocks.popitem(last=False)
+        before = clock.out_of_time
+        time = clock.follow(event.time)
+        self._counts["out_of_time"] += clock.out_of_time - before
+        return clock, time
+
+    def _hold(self, event: Attempted | Resolved, clock: Clock, time: int) -> None:
+        if isinstance(event, Attempted) and _is_group(event.destination):
+            self._counts["to_groups"] += 1
+            return
+        actor = event.actor
+        known = actor is not None and (actor.pid or actor.guid)
+        entry = self.processes.find(event.host, actor, time) if actor and known else None
+        held = _Held(time, clock.settings, clock, event, entry)
+        if not (isinstance(event, Attempted) and self._is_told_twice(event, held)):
+            self._held.append(held)
+
+    def _let_go(self) -> list[_Held]:
+        held, self._held = self._held, []
+        return held
+
+    def _is_told_twice(self, event: Attempted, held: _Held) -> bool:
+        """Whether another recorder has told the same attempt; the one that tells how it ended is
+        kept. Without a source port none is known to be the same."""
+        if not event.recorder or not event.source_port:
+            return False
+        name = (event.host, event.source_port, event.destination, event.destination_port)
+        before = self._told.get(name)
+        if before is not None and abs(held.time - before.time) <= _SAME_ATTEMPT:
+            other = before.event
+            if isinstance(other, Attempted) and other.recorder != event.recorder:
+                self._counts["told_twice"] += 1
+                if other.outcome == Outcome.SENT and not before.joined:
+                    before.event, before.time, before.entry = event, held.time, held.entry
+                return True
+        self._told[name] = held
+        if len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)
+        return False
+
+    def _joined(self, due: Iterable[_Held], started: list[tuple[int, Execution]]) -> Joined:
+        """Rows of what is due, in its order."""
+        attempts: list[tuple[int, Attempted, Execution | None]] = []
+        for one in due:
+            one.joined = True
+            event, entry = one.event, one.entry
+            if isinstance(event, Attempted):
+                attempts.append((one.time, event, self._behind(event, entry, one.time)))
+            elif entry is not None:
+                for peer in event.addresses:
+                    self._note((event.host, peer), one.time, entry)
+        self._counts["connections"] += len(attempts)
+        return Joined(
+            _connections(attempts),
+            np.array([self._service_hosts(*one) for one in attempts], np.int64),
+            started,
+            min((clock.settled for clock in self._clocks.values()), default=0),
+        )
+
+    def _behind(self, event: Attempted, entry: Execution | None, time: int) -> Execution | None:
+        """Whose attempt it is: for Windows' kernel, who asked for that peer last."""
+        if entry is None:
+            return None
+        peer = event.host, event.destination
+        if not _is_system(entry.actor):
+            self._note(peer, time, entry)
+            return entry
+        asked = self._asked.get(peer)
+        if asked is None or time - asked[0] > _ASKED:
+            return entry
+        self._counts["inferred"] += 1
+        asked[1].inferred = True
+        return asked[1]
+
+    def _note(self, peer: tuple[str, Peer], time: int, entry: Execution) -> None:
+        self._asked[peer] = time, entry
+        self._asked.move_to_end(peer)
+        if len(self._asked) > _REMEMBERED:
+            self._asked.popitem(last=False)
+
+    def _service_hosts(self, time: int, event: Attempted, entry: Execution | None) -> int:
+        if entry is None:
+            return 0
+        age = time - entry.actor.started
+        if entry.known and entry.unfamiliar and age <= self._new_ns:
+            return self._few
+        return self._many if event.silent else 0
+
+
+def _turn(one: _Held) -> tuple[int, int]:
+    return one.setting, one.time
+
+
+def _is_group(peer: Peer) -> bool:
+    """RFC 5771, RFC 919 and RFC 4291 2.7."""
+    high, low = peer
+    if high == 0 and low >> 32 == _MAPPED:
+        return low & 0xF0000000 == 0xE0000000 or low & 0xFFFFFFFF == 0xFFFFFFFF
+    return high >> 56 == 0xFF
+
+
+def _is_system(actor: Actor) -> bool:
+    return actor.pid == _SYSTEM_PID and actor.exe.lower() in _SYSTEM
+
+
+def _connections(attempts: list[tuple[int, Attempted, Execution | None]]) -> NDArray[np.void]:
+    """record.CONNECTION (n,)."""
+    rows = np.zeros(len(attempts), CONNECTION)
+    rows["origin"] = Origin.IMPORT
+    # One column at a time: a row at a time costs NumPy ten times as much.
+    events = [event for _, event, _ in attempts]
+    rows["time"] = [time for time, _, _ in attempts]
+    for side, addresses in (
+        ("src", [event.source for event in events]),
+        ("dst", [event.destination for event in events]),
+    ):
+        rows[f"{side}_hi"] = np.array([high for high, _ in addresses], np.uint64)
+        rows[f"{side}_lo"] = np.array([low for _, low in addresses], np.uint64)
+    rows["src_port"] = [event.source_port for event in events]
+    rows["dst_port"] = [event.destination_port for event in events]
+    rows["protocol"] = [event.protocol for event in events]
+    rows["outcome"] = [event.outcome for event in events]
+    rows["kind"] = [event.kind for event in events]
+    mapped = (rows["dst_hi"] == 0) & (rows["dst_lo"] >> np.uint64(32) == _MAPPED)
+    rows["family"] = np.where(mapped, 4, 6)
+    keys = [_NO_PROCESS if entry is None else entry.key for _, _, entry in attempts]
+    started, pids, numbers = (np.array(keys, np.int64).reshape(-1, 3)).T
+    key = rows["process"]
+    key["started_ns"], key["pid"], key["exec_count"] = started, pids, numbers
+    return rows
