@@ -23,6 +23,7 @@ from procwire.decode.layer_counts import LayerCounts
 from procwire.detect.backscatter import Backscatter
 from procwire.detect.hits import Hits
 from procwire.detect.scans import Scans
+from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Episodes
 from procwire.examine import Examiner
 from procwire.observe import Observer, in_packet_order
@@ -59,6 +60,7 @@ class Analysis:
         self._contacts = Contacts(contacts.capacity, contacts.timeout_ns, contacts.reply_ns)
         self._observer = Observer(settings.flows)
         self._scans = Scans(settings)
+        self._surroundings = Surroundings(settings, site.inventory.zones)
         self._backscatter = Backscatter(settings, tuple(rule.id for rule in all_rules()))
         self._episodes = Episodes(settings, all_rules(), admit=site.admit)
         self._layers = LayerCounts()
@@ -88,7 +90,8 @@ class Analysis:
         batch, decoded, single = judged
         findings = in_packet_order(*single, self._observer.update(batch, decoded))
         self._counts["findings"] += len(findings)
-        scans = self._scans.update(self._contacts.update(batch, decoded))
+        contacts = self._contacts.update(batch, decoded)
+        scans = self._scans.update(contacts) + self._surroundings.update(contacts)
         self.last_time = max(self.last_time, int(batch.time.max()))
         hits = Hits(findings, decoded.packets, batch.time)
         scans += self._backscatter.update(hits)
@@ -96,7 +99,9 @@ class Analysis:
 
     def finish(self) -> list[Alert]:
         """The end of the input: what is still unanswered has failed, and totals are told."""
-        scans = self._scans.update(self._contacts.flush()) + self._scans.totals()
+        contacts = self._contacts.flush()
+        scans = self._scans.update(contacts) + self._surroundings.update(contacts)
+        scans += self._scans.totals()
         scans += self._backscatter.totals()
         alerts = self._episodes.update(self.last_time, scans)
         return alerts + self._episodes.close()
@@ -111,6 +116,7 @@ class Analysis:
             "contacts": self._contacts.counters(),
             "flows": self._observer.counters(),
             **self._scans.counters(),
+            **self._surroundings.counters(),
             "backscatter": self._backscatter.counters(),
             "episodes": self._episodes.counters(),
         }

@@ -307,6 +307,37 @@ class ServiceSweepSettings(_Section):
         return round(self.new_process_s * NANOSECONDS)
 
 
+class IcsSettings(_Section):
+    """[ics] What is enumeration in a control zone. Zones come from the inventory."""
+
+    hosts: Annotated[
+        Threshold,
+        Field(description="hosts of control zones asked for one enterprise protocol; 0 = off"),
+    ] = 3
+    neighbours: Annotated[
+        Threshold,
+        Field(description="addresses of a control zone asked for that nobody has; 0 = off"),
+    ] = 8
+    window_s: Annotated[Seconds, Field(description="time in which they are counted")] = 600.0
+
+    @property
+    def window_ns(self) -> int:
+        """The window in ns."""
+        return round(self.window_s * NANOSECONDS)
+
+
+class NewProcessSettings(_Section):
+    """[new_process] When a process that has just begun looks for hosts."""
+
+    age_s: Annotated[Seconds, Field(description="age up to which a process is new")] = 60.0
+    hosts: Annotated[Threshold, Field(description="hosts that it failed to reach; 0 = off")] = 8
+
+    @property
+    def age_ns(self) -> int:
+        """The age in ns."""
+        return round(self.age_s * NANOSECONDS)
+
+
 class EpisodeSettings(_Section):
     """[episodes] How findings and scans are folded into alerts."""
 
@@ -339,6 +370,8 @@ class Settings(_Section):
     coverage: CoverageSettings = CoverageSettings()
     port_coverage: PortCoverageSettings = PortCoverageSettings()
     service_sweep: ServiceSweepSettings = ServiceSweepSettings()
+    ics: IcsSettings = IcsSettings()
+    new_process: NewProcessSettings = NewProcessSettings()
     episodes: EpisodeSettings = EpisodeSettings()
 
 

@@ -123,7 +123,9 @@ class Live:
             events = self._sensor.poll(POLL_MS if self._captures else IDLE_MS)
             seen = any(len(rows) for rows in events)
             self._processes.apply(events.process)
-            self._emit(self._kernel.fanouts(events.fanout, time.time_ns()), _KERNEL)
+            self._emit(
+                self._kernel.update(events.fanout, events.connection, time.time_ns()), _KERNEL
+            )
         else:
             time.sleep(POLL_MS / 1000)
         for capture, wire in zip(self._captures, self._wires, strict=True):

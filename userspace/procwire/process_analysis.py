@@ -5,14 +5,26 @@ Free of compiled code: who watches processes alone needs neither numba nor its m
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import numpy as np
 from numpy.typing import NDArray
 
 from procwire.alert import Alert
 from procwire.config import Settings
 from procwire.context.site import Site
+from procwire.detect.detector import ProcessId
 from procwire.detect.judges import Judges
+from procwire.detect.new_process import Started
+from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Episodes, Lookup
+from procwire.record import CONNECTION, Attempt
+
+# IP protocol -> kind of attempt; a connection of any other is one of neither.
+_KINDS = np.full(256, Attempt.CONNECT, np.uint8)
+_KINDS[[1, 58]] = Attempt.ECHO
+_KINDS[17] = Attempt.DATAGRAM
+_SAME = ("process", "protocol", "origin", "outcome", "family")
 
 
 class ProcessAnalysis:
@@ -25,17 +37,24 @@ class ProcessAnalysis:
     def __init__(self, settings: Settings, lookup: Lookup, site: Site | None = None) -> None:
         site = site or Site()
         self._judges = Judges(settings)
+        self._site = site
+        self._surroundings = Surroundings(settings, site.inventory.zones, _started_by(lookup))
         self._episodes = Episodes(settings, (), lookup, site.admit)
         self.last_time = 0
 
-    def fanouts(self, rows: NDArray[np.void], now: int) -> list[Alert]:
-        """The alerts that the kernel's fan-out rows raise.
+    def update(
+        self, fanouts: NDArray[np.void], connections: NDArray[np.void], now: int
+    ) -> list[Alert]:
+        """The alerts that the kernel's rows raise.
 
-        rows: event.FANOUT_EVENT (n,), times in ns since the epoch; now: the same clock's time up to
-        which everything has been seen.
+        fanouts: event.FANOUT_EVENT (n,); connections: event.CONNECTION_EVENT (n,); times in ns
+        since the epoch; now: the same clock's time up to which everything has been seen.
         """
         self.last_time = max(self.last_time, now)
-        return self._episodes.update(now, self._judges.fanouts(rows))
+        rows = connection_rows(connections)
+        self._site.note_home(rows)
+        found = self._judges.fanouts(fanouts) + self._surroundings.update(rows)
+        return self._episodes.update(now, sorted(found, key=attrgetter("time")))
 
     def finish(self) -> list[Alert]:
         """The end: totals of the open episodes."""
@@ -43,5 +62,32 @@ class ProcessAnalysis:
 
     def counters(self) -> dict[str, int]:
         """What was seen, by part and name."""
-        parts = {"sweep": self._judges.counters(), "episodes": self._episodes.counters()}
+        parts = {
+            "sweep": self._judges.counters(),
+            **self._surroundings.counters(),
+            "episodes": self._episodes.counters(),
+        }
         return {f"{part}.{name}": n for part in parts for name, n in parts[part].items()}
+
+
+def connection_rows(events: NDArray[np.void]) -> NDArray[np.void]:
+    """The kernel's events, event.CONNECTION_EVENT (n,), as record.CONNECTION (n,) by their time."""
+    events = events[np.argsort(events["time_ns"], kind="stable")]
+    rows = np.zeros(len(events), CONNECTION)
+    for name in _SAME:
+        rows[name] = events[name]
+    rows["time"] = events["time_ns"]
+    for side, name in (("src", "source"), ("dst", "destination")):
+        halves = np.ascontiguousarray(events[name]).view(">u8").reshape(len(events), 2)
+        rows[f"{side}_hi"], rows[f"{side}_lo"] = halves[:, 0], halves[:, 1]
+        rows[f"{side}_port"] = events[f"{name}_port"]
+    rows["kind"] = _KINDS[events["protocol"]]
+    return rows
+
+
+def _started_by(lookup: Lookup) -> Started:
+    def started(key: ProcessId) -> int | None:
+        known = lookup(key)
+        return known[0].started if known is not None else None
+
+    return started

@@ -23,4 +23,14 @@ MIGRATIONS = (
         last_suppressed INTEGER
     ) STRICT
     """,
+    """
+    CREATE TABLE zones (name TEXT PRIMARY KEY, kind TEXT NOT NULL) STRICT;
+    CREATE TABLE networks (network TEXT PRIMARY KEY, zone TEXT NOT NULL) STRICT;
+    CREATE TABLE assets (
+        name TEXT PRIMARY KEY,
+        address TEXT NOT NULL UNIQUE,
+        role TEXT NOT NULL,
+        criticality TEXT NOT NULL
+    ) STRICT
+    """,
 )

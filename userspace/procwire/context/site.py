@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
+from numpy.typing import NDArray
+
 from procwire.alert import Alert
 from procwire.context.allowlist import Allowlist, entries, note_suppressed
+from procwire.context.inventory import Inventory, stored
 from procwire.context.program import Programs
 from procwire.context.store import Store
+from procwire.context.weight import weighed
+from procwire.detect.detector import Endpoint
+from procwire.detect.sightings import address_of
 from procwire.errors import ProcwireError
 
 
@@ -23,6 +30,8 @@ class Site:
 
     def __init__(self, store: Store | None = None) -> None:
         self._store = store
+        self.inventory = stored(store) if store else Inventory()
+        self._home: Endpoint | None = None
         self._programs = Programs()
         self._allowlist = self._read_allowlist()
         self._suppressed: Counter[int] = Counter()
@@ -30,8 +39,21 @@ class Site:
         self._counts = Counter(unsaved=0)
 
     def admit(self, alerts: list[Alert]) -> list[Alert]:
-        """The alerts that are to be told, in their order."""
-        return [alert for alert in alerts if not self._is_suppressed(alert)]
+        """The alerts that are to be told, in their order, weighed by the inventory."""
+        told = [alert for alert in alerts if not self._is_suppressed(alert)]
+        if self.inventory.is_empty:
+            return told
+        return [weighed(alert, self.inventory, self._home) for alert in told]
+
+    def note_home(self, connections: NDArray[np.void]) -> None:
+        """Take the source of this host's own connections (record.CONNECTION (n,)) for its address:
+        the latest that lies in a zone."""
+        if len(self.inventory.zones) and len(connections):
+            zones = self.inventory.zones.of(connections["src_hi"], connections["src_lo"])
+            known = np.flatnonzero(zones)
+            if len(known):
+                row = connections[known[-1]]
+                self._home = Endpoint(address_of(int(row["src_hi"]), int(row["src_lo"])))
 
     def save(self) -> None:
         """Write what the run has added, and read what others have changed. Where the file cannot be

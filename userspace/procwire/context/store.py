@@ -194,6 +194,9 @@ class Store:
             if code & 0xFF not in _DAMAGED:
                 raise
             raise InputDamaged(str(self.path), 0, f"no intact context: {problem}") from None
+        except UnicodeDecodeError:
+            # SQLite quotes the damaged text in its message.
+            raise InputDamaged(str(self.path), 0, "no intact context: damaged text") from None
         except OSError as problem:
             raise self._unavailable(problem.strerror or str(problem)) from None
 

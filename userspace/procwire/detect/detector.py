@@ -165,6 +165,33 @@ BACKSCATTER = Detector(
     tier="B",
     family="backscatter",
 )
+ICS_ENTERPRISE = Detector(
+    "ics.enterprise_protocol",
+    9100931,
+    "One source asks hosts of a control zone for a protocol of offices",
+    "MITRE ATT&CK T0846, T0846.001, T0888",
+    ("AN2050",),
+    2,
+    family="ics.enterprise_protocol",
+)
+ICS_NEIGHBOURS = Detector(
+    "ics.neighbour_sweep",
+    9100932,
+    "One source asks a control zone for neighbours that do not exist",
+    "RFC 826; RFC 4861 7.2; MITRE ATT&CK T0846",
+    ("AN2050",),
+    2,
+    width=1,
+)
+NEW_PROCESS = Detector(
+    "process.new_fan_out",
+    9100933,
+    "A process that has just begun fails to reach many hosts",
+    "MITRE ATT&CK T1046, T0846; DET0376, DET0907",
+    ("AN1057", "AN2050"),
+    3,
+    width=1,
+)
 
 SLOW_PORTS = Detector(
     "scan.slow_ports",
@@ -214,6 +241,9 @@ DETECTORS = (
     SLOW_PORTS,
     SERVICE_SWEEP,
     KNOWN_SCANNER,
+    ICS_ENTERPRISE,
+    ICS_NEIGHBOURS,
+    NEW_PROCESS,
 )
 """Every detector, by sid."""
 

@@ -26,6 +26,8 @@ SEVERITIES = {
 }
 # What has no severity, as the capture may be at fault. It counts as the least grave.
 ANOMALY = ("ANOMALY", "white")
+# Evidence that speaks for itself.
+_FACTS = ("service", "zones", "asset", "blocked")
 _INDENT = " " * 8
 _COMMAND_LINE_LIMIT = 200
 # Scan -> which figure it is about and what that counts.
@@ -134,6 +136,7 @@ def _reasons(alert: Alert) -> str:
         reasons.append(f"process {figures['process_age_s'].value} s old")
     if "first_run_of" in figures:
         reasons.append("its program was not seen before")
+    reasons += [str(figures[name].value) for name in _FACTS if name in figures]
     leading = alert.evidence[0] if alert.evidence else None
     if leading is not None and leading.threshold is not None:
         reasons.append(f"{leading.setting} is {leading.threshold}")

@@ -1,0 +1,336 @@
+"""Detectors that know the site, and the NumPy parts that they count with."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive_distinct import NaiveDistinct, naive_zone
+from procwire.config import load
+from procwire.context.inventory import Asset, Inventory, ZoneEntry
+from procwire.context.weight import weighed
+from procwire.detect.detector import ICS_ENTERPRISE, ICS_NEIGHBOURS, NEW_PROCESS, Endpoint
+from procwire.detect.distinct import Attempts, Distinct
+from procwire.detect.key_map import KeyMap, combined
+from procwire.detect.services import NAMES, services
+from procwire.detect.surroundings import Surroundings
+from procwire.detect.zones import UNKNOWN, Zone, Zones
+from procwire.episodes import Episodes
+from procwire.event import CONNECTION_EVENT, Origin, Outcome
+from procwire.process_analysis import connection_rows
+from procwire.record import CONNECTION, Attempt
+
+SECOND = 1_000_000_000
+NOW = 1_790_000_000 * SECOND
+TCP, UDP = 6, 17
+SITE = Inventory(
+    [
+        ZoneEntry("office", "it", ("10.10.0.0/16",)),
+        ZoneEntry("plant", "ics", ("10.20.0.0/16", "fd00:20::/32")),
+        ZoneEntry("internet", "external", ("0.0.0.0/0",)),
+    ],
+    [
+        Asset("plc-7", "10.20.0.7/32", "plc", "critical"),
+        Asset("cell 2", "10.20.2.0/24", "drive", "low"),
+        Asset("historian", "10.20.9.9/32", "", "medium"),
+    ],
+)
+
+
+def halves(text: str) -> tuple[int, int]:
+    address = ip_address(text)
+    number = int(address) + (0xFFFF << 32 if address.version == 4 else 0)
+    return number >> 64, number & (1 << 64) - 1
+
+
+def connections(*rows: dict[str, object]) -> np.ndarray:
+    """record.CONNECTION of rows that name `src`, `dst` and whatever is not as usual."""
+    made = np.zeros(len(rows), CONNECTION)
+    usual = {"time": NOW, "protocol": TCP, "origin": Origin.WIRE, "family": 4, "dst_port": 445}
+    for at, row in enumerate(rows):
+        for name, value in (usual | row).items():
+            if name in ("src", "dst"):
+                made[at][f"{name}_hi"], made[at][f"{name}_lo"] = halves(value)
+            else:
+                made[at][name] = value
+    return made
+
+
+def looks_for(hosts: list[str], **named: object) -> list[dict[str, object]]:
+    usual = {"src": "10.10.0.5"} | named
+    return [{"dst": host, "time": NOW + i * SECOND, **usual} for i, host in enumerate(hosts)]
+
+
+def plant(count: int) -> list[str]:
+    return [f"10.20.0.{host}" for host in range(1, count + 1)]
+
+
+def observed(rows: list[dict[str, object]], inventory: Inventory = SITE, batch: int = 1000, **kw):
+    watched = Surroundings(load(), inventory.zones, **kw)
+    made = connections(*rows)
+    parts = [made[start : start + batch] for start in range(0, len(made), batch)]
+    return [seen for part in parts for seen in watched.update(part)]
+
+
+# Keys that share slots and repeat, among others.
+@settings(deadline=None)
+@given(
+    batches=st.lists(st.lists(st.integers(0, 50) | st.integers(0, 2**64 - 1), max_size=40)),
+    limit=st.integers(1, 60),
+)
+def test_a_key_map_numbers_keys_as_a_dict_does(batches: list[list[int]], limit: int) -> None:
+    known: dict[int, int] = {}
+    keys, overflow = KeyMap(limit), 0
+    for batch in batches:
+        expected, fresh = [], []
+        for key in batch:
+            fresh.append(key not in known and len(known) < limit)
+            if fresh[-1]:
+                known[key] = len(known)
+            overflow += key not in known
+            expected.append(known.get(key, -1))
+        numbers, is_new = keys.enter(np.array(batch, np.uint64))
+        assert (numbers.tolist(), is_new.tolist()) == (expected, fresh)
+    assert (len(keys), keys.overflow) == (len(known), overflow)
+    asked = np.array([*known, 2**63 + 1], np.uint64)
+    assert keys.numbers(asked)[:-1].tolist() == list(known.values())
+
+
+def test_a_key_map_grows_and_forgets() -> None:
+    keys = KeyMap(1 << 20)
+    many = combined(np.arange(30_000))
+    assert len(np.unique(many)) == len(many)
+    for part in np.split(many, 30):
+        keys.enter(part)
+    assert keys.numbers(many).tolist() == list(range(30_000))
+    keys.clear()
+    assert (len(keys), keys.numbers(many[:5]).tolist()) == (0, [-1] * 5)
+
+
+ATTEMPTS = st.lists(
+    st.tuples(
+        st.sampled_from([0, 0, 0, 1, 7, 20, 61, 86_400, -86_400, -30]),
+        st.integers(0, 2),
+        st.integers(0, 12),
+    ),
+    max_size=60,
+)
+
+
+@settings(deadline=None)
+@given(attempts=ATTEMPTS, cut=st.integers(1, 20), threshold=st.integers(0, 4))
+def test_distinct_targets_are_those_of_plain_sets(
+    attempts: list[tuple[int, int, int]], cut: int, threshold: int
+) -> None:
+    window = 60 * SECOND
+    times = np.cumsum([step for step, _, _ in attempts], dtype=np.int64) * SECOND + NOW
+    subjects = np.array([subject for _, subject, _ in attempts], np.uint64)
+    targets = np.array([target for _, _, target in attempts], np.uint64)
+    naive, expected = NaiveDistinct(window), []
+    for row, (time, subject, target) in enumerate(zip(times, subjects, targets, strict=True)):
+        count, is_new = naive.attempt(int(time), int(subject), int(target))
+        if is_new and threshold and count in [threshold * 10**n for n in range(3)]:
+            expected.append((row, count))
+    distinct, found = Distinct(window, 1000), []
+    port = np.zeros(len(times), np.uint16)
+    for start in range(0, len(times), cut):
+        rows = slice(start, start + cut)
+        part = Attempts(
+            times[rows], subjects[rows], targets[rows], targets[rows], targets[rows], port[rows]
+        )
+        reached = distinct.update(part, threshold)
+        assert all(len(one.sample) == min(one.targets, 8) for one in reached)
+        found += [(start + one.row, one.targets) for one in reached]
+    assert found == expected
+
+
+NETWORKS = st.builds(
+    lambda number, bits: ip_network((number << (32 - bits) & 0xFFFFFFFF, bits)),
+    st.integers(0, 2**6),
+    st.integers(0, 32),
+)
+SIXES = st.builds(
+    lambda number, bits: ip_network(((number << (128 - bits)) % 2**128, bits)),
+    st.integers(0, 2**6),
+    st.integers(0, 128),
+)
+ADDRESSES = st.one_of(
+    st.ip_addresses(), st.ip_addresses(network="0.0.0.0/24"), st.ip_addresses(network="::/120")
+)
+
+
+@settings(deadline=None)
+@given(
+    networks=st.lists(NETWORKS | SIXES, unique=True, max_size=12),
+    addresses=st.lists(ADDRESSES, min_size=1, max_size=30),
+    edges=st.booleans(),
+)
+def test_an_address_lies_in_the_smallest_network_around_it(networks, addresses, edges) -> None:
+    zones = {f"zone {i}": networks[i::3] for i in range(3)}
+    numbered = Zones([Zone(name, "it", tuple(those)) for name, those in zones.items()])
+    if edges:
+        addresses += [one[where] for one in networks for where in (0, -1)]
+    asked = [str(address) for address in addresses]
+    hi, lo = np.array([halves(text) for text in asked], np.uint64).T
+    found = [numbered.names[number] for number in numbered.of(hi, lo)]
+    unmapped = [str(getattr(ip_address(text), "ipv4_mapped", None) or text) for text in asked]
+    assert found == [naive_zone(text, zones, UNKNOWN) for text in unmapped]
+
+
+def test_services_are_named_by_protocol_and_port() -> None:
+    asked = [(TCP, 445), (UDP, 445), (UDP, 161), (TCP, 502), (TCP, 44444), (1, 8), (255, 22)]
+    protocol, port = (np.array(column) for column in zip(*asked, strict=True))
+    named = services(protocol.astype(np.uint8), port.astype(np.uint16))
+    assert [NAMES[one] for one in named] == ["smb", "", "snmp", "modbus", "", "", ""]
+
+
+def test_offices_protocols_into_a_control_zone() -> None:
+    (seen,) = observed(looks_for(plant(3)))
+    assert (seen.detector, seen.figure, seen.attempts) == (ICS_ENTERPRISE, 3, 3)
+    assert seen.first == NOW
+    assert seen.time == NOW + 2 * SECOND
+    told = {one.name: one.value for one in seen.evidence}
+    assert (told["hosts"], told["service"]) == (3, "smb")
+    assert [target.port for target in seen.targets] == [445] * 3
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        looks_for(plant(2)),
+        looks_for(plant(1) * 30),
+        looks_for(plant(30), dst_port=502),
+        looks_for(plant(30), outcome=Outcome.ESTABLISHED),
+        looks_for([f"10.10.0.{host}" for host in range(10, 40)]),
+        looks_for(plant(2)) + looks_for(["10.20.0.8", "10.20.0.9"], dst_port=22),
+        looks_for(plant(2)) + looks_for(["10.20.0.8", "10.20.0.9"], src="10.10.0.6"),
+    ],
+    ids=["too few", "one host", "modbus", "ends", "office", "two services", "two sources"],
+)
+def test_what_is_no_enumeration_of_a_control_zone(rows) -> None:
+    assert observed(rows) == []
+
+
+def test_without_control_zones_there_is_none() -> None:
+    assert observed(looks_for(plant(30)), Inventory()) == []
+
+
+def asks(host: int, outcome: Outcome, **named: object) -> dict[str, object]:
+    return {
+        "src": "10.20.0.200",
+        "dst": f"10.20.1.{host}",
+        "kind": Attempt.NEIGHBOUR,
+        "dst_port": 0,
+        "protocol": 0,
+        "outcome": outcome,
+        **named,
+    }
+
+
+def test_neighbours_that_do_not_exist_in_a_control_zone() -> None:
+    replies = [asks(250, Outcome.ESTABLISHED)]
+    missing = [asks(host, Outcome.TIMED_OUT) for host in range(1, 9)]
+    (seen,) = observed(replies + missing)
+    assert (seen.detector, seen.figure) == (ICS_NEIGHBOURS, 8)
+    assert observed(missing) == [], "no reply was ever seen"
+    assert observed(missing + replies) == [], "nor then"
+    assert observed(replies + missing[:7]) == []
+    assert observed(replies + [asks(h, Outcome.ESTABLISHED) for h in range(1, 99)]) == []
+    office = [asks(host, Outcome.TIMED_OUT, dst=f"10.10.0.{host}") for host in range(1, 99)]
+    assert observed(replies + office) == []
+
+
+def tried(hosts: int, outcome: Outcome, pid: int = 7, **named: object) -> list[dict[str, object]]:
+    usual = {"src": "10.10.0.5", "origin": Origin.CONNECT, "process": (5, pid, 1)}
+    rows = [{"dst": f"10.11.0.{host}", **usual} for host in range(1, hosts + 1)]
+    return [row | {"outcome": outcome, **named} for row in rows]
+
+
+def begun_at(time: int):
+    return lambda key: time
+
+
+def test_a_new_process_that_fails_to_reach_hosts() -> None:
+    failed = tried(8, Outcome.REFUSED)
+    (seen,) = observed(failed, started=begun_at(NOW - 59 * SECOND))
+    assert (seen.detector, seen.figure, seen.subject) == (NEW_PROCESS, 8, (5, 7, 1))
+    assert observed(failed, started=begun_at(NOW - 61 * SECOND)) == []
+    assert observed(failed, started=begun_at(NOW + SECOND)) == [], "begun in the future"
+    assert observed(failed, started=lambda key: None) == []
+    assert observed(tried(4, Outcome.REFUSED) * 2, started=begun_at(NOW)) == []
+    assert observed(tried(30, Outcome.ESTABLISHED), started=begun_at(NOW)) == []
+    assert observed(tried(8, Outcome.REFUSED, pid=0), started=begun_at(NOW)) == []
+
+
+def test_a_new_process_that_is_mostly_answered_is_none() -> None:
+    def answers(count: int) -> list[dict[str, object]]:
+        return tried(count, Outcome.ESTABLISHED, dst_port=80)
+
+    failed = tried(8, Outcome.TIMED_OUT)
+    for batch in (1, 5, 1000):
+
+        def seen(rows):
+            return observed(rows, batch=batch, started=begun_at(NOW))  # noqa: B023
+
+        assert seen(answers(9) + failed) == []
+        assert len(seen(answers(8) + failed)) == 1
+        assert len(seen(failed + answers(9))) == 1, "what is answered later changes nothing"
+
+
+@settings(deadline=None)
+@given(cut=st.integers(1, 30))
+def test_observations_do_not_depend_on_batches(cut: int) -> None:
+    rows = looks_for(plant(30)) + tried(20, Outcome.REFUSED) + [asks(250, Outcome.ESTABLISHED)]
+    rows += [asks(host, Outcome.TIMED_OUT) for host in range(1, 12)]
+    whole = observed(rows, started=begun_at(NOW))
+    assert {seen.detector for seen in whole} == {ICS_ENTERPRISE, ICS_NEIGHBOURS, NEW_PROCESS}
+    parts = observed(rows, batch=cut, started=begun_at(NOW))
+    assert sorted(map(repr, parts)) == sorted(map(repr, whole))
+
+
+def alerts(rows, inventory: Inventory = SITE, home: Endpoint | None = None):
+    told = Episodes().update(NOW, observed(rows, inventory))
+    return [weighed(alert, inventory, home) for alert in told]
+
+
+def facts(alert) -> dict[str, object]:
+    return {one.name: one.value for one in alert.evidence}
+
+
+def test_what_crosses_zones_or_meets_what_matters_is_graver() -> None:
+    inside = looks_for(["10.20.3.1", "10.20.3.2", "10.20.3.3"], src="10.20.0.99")
+    (within,) = alerts(inside)
+    assert (within.severity, "zones" in facts(within)) == (2, False)
+    (crossing,) = alerts([row | {"src": "10.10.0.5"} for row in inside])
+    assert (crossing.severity, facts(crossing)["zones"]) == (1, "office -> plant")
+    (critical,) = alerts([*inside[:2], inside[2] | {"dst": "10.20.0.7"}])
+    assert (critical.severity, facts(critical)["asset"]) == (1, "plc-7 (critical, plc)")
+    (low,) = alerts([*inside[:2], inside[2] | {"dst": "10.20.2.77"}])
+    assert (low.severity, facts(low)["asset"]) == (2, "cell 2 (low, drive)")
+
+
+def test_an_empty_inventory_changes_nothing() -> None:
+    (alert,) = alerts(looks_for(plant(3)))
+    assert weighed(alert, Inventory(), None) is alert
+
+
+def test_the_kernels_events_as_connections() -> None:
+    events = np.zeros(2, CONNECTION_EVENT)
+    events["time_ns"] = [NOW + 1, NOW]
+    for at, (source, destination) in enumerate([("10.0.0.1", "fd00::2"), ("::1", "10.0.0.9")]):
+        for name, text in (("source", source), ("destination", destination)):
+            hi, lo = halves(text)
+            events[name][at] = np.frombuffer((hi << 64 | lo).to_bytes(16, "big"), np.uint8)
+    events["source_port"], events["destination_port"] = 40000, 53
+    events["protocol"], events["outcome"] = [TCP, UDP], Outcome.REFUSED
+    events["process"]["pid"] = 7
+    rows = connection_rows(events)
+    assert rows["time"].tolist() == [NOW, NOW + 1]
+    assert rows["kind"].tolist() == [Attempt.DATAGRAM, Attempt.CONNECT]
+    assert (int(rows["dst_hi"][1]), int(rows["dst_lo"][1])) == halves("fd00::2")
+    assert (int(rows["dst_hi"][0]), int(rows["dst_lo"][0])) == halves("10.0.0.9")
+    assert rows["process"]["pid"].tolist() == [7, 7]
+    assert (rows["src_port"].tolist(), rows["dst_port"].tolist()) == ([40000] * 2, [53] * 2)

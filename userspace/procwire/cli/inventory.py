@@ -1,0 +1,65 @@
+"""procwire inventory: what addresses are for, how much they matter, and what lies together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from procwire.cli.context import context_option, opened
+from procwire.context.inventory import replace_all, stored
+from procwire.context.inventory_files import read_inventory
+from procwire.errors import UsageError
+from procwire.output.printable import printable
+
+MOST_FAULTS = 20
+
+
+@click.group()
+def inventory() -> None:
+    """The site's assets and zones, by which alerts are weighed.
+
+    Example: procwire inventory load zones.csv assets.csv
+    """
+
+
+@inventory.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@context_option
+def load(files: tuple[Path, ...], context: Path) -> None:
+    """Replace the inventory by what FILES (CSV or TOML) say together. A fault in one of them leaves
+    it as it was. A running watch follows when it starts again.
+
+    Example: procwire inventory load site.toml
+    """
+    found, faults = read_inventory(files)
+    for fault in faults[:MOST_FAULTS]:
+        click.echo(f"procwire: {printable(str(fault))}", err=True)
+    if faults:
+        raise UsageError(f"{len(faults)} faults; the inventory stays as it was")
+    with opened(context) as store:
+        replace_all(store, found)
+    click.echo(f"{len(found.entries)} zones, {len(found.assets)} assets", err=True)
+
+
+@inventory.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+@context_option
+def show(as_json: bool, context: Path) -> None:
+    """Zones with their networks, then assets.
+
+    Example: procwire inventory show --json
+    """
+    with opened(context) as store:
+        known = stored(store)
+    if as_json:
+        click.echo(msgspec.json.encode({"zones": known.entries, "assets": known.assets}))
+        return
+    for zone in known.entries:
+        click.echo(printable(f"zone   {zone.kind:<9} {zone.name:<20} {' '.join(zone.networks)}"))
+    for asset in known.assets:
+        line = f"asset  {asset.criticality:<9} {asset.name:<20} {asset.address:<20} {asset.role}"
+        click.echo(printable(line.rstrip()))
+    if not known.entries and not known.assets:
+        click.echo("no inventory; `procwire inventory load` reads one", err=True)

@@ -1,0 +1,60 @@
+"""ARP and neighbour sweeps in control zones (AN2050): one source asks for addresses nobody has.
+
+A control zone's stations are few and known, so far fewer such questions count than elsewhere. Where
+the capture has shown no reply at all, none of them tells anything: requests are broadcast, replies
+are not, and who does not sit beside the asking host sees only the former.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from procwire.config import Settings
+from procwire.detect.detector import ICS_NEIGHBOURS, Evidence, Observation
+from procwire.detect.distinct import Distinct
+from procwire.detect.sightings import Sightings, observation
+from procwire.event import Outcome
+from procwire.record import Attempt
+
+_LIMIT = 1 << 18
+
+
+class IcsNeighbours:
+    """Counts by source the addresses of control zones for which nobody answered."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings.ics
+        self._missing = Distinct(settings.ics.window_ns, _LIMIT)
+        self._sees_replies = False
+
+    def update(self, seen: Sightings) -> list[Observation]:
+        """Who asked for too many."""
+        rows = seen.rows
+        asked = np.flatnonzero((rows["kind"] == Attempt.NEIGHBOUR) & seen.zones.is_ics[seen.zone])
+        if not len(asked):
+            return []
+        answered = rows["outcome"][asked] == Outcome.ESTABLISHED
+        trusted = np.logical_or.accumulate(answered) | self._sees_replies
+        self._sees_replies = bool(trusted[-1])
+        at = asked[trusted & (rows["outcome"][asked] == Outcome.TIMED_OUT)]
+        if not len(at):
+            return []
+        limit = self._settings.neighbours
+        found = self._missing.update(seen.attempts(at), limit)
+        figures = (("missing_neighbours", one) for one in found)
+        return [
+            observation(
+                ICS_NEIGHBOURS,
+                rows[at[one.row]],
+                one,
+                (
+                    Evidence(name, one.targets, limit, "ics.neighbours"),
+                    Evidence("window_s", self._settings.window_s),
+                ),
+            )
+            for name, one in figures
+        ]
+
+    def counters(self) -> dict[str, int]:
+        """overflow: attempts that were not counted for want of room."""
+        return self._missing.counters()

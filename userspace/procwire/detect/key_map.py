@@ -1,0 +1,125 @@
+"""A set of 64-bit keys that numbers its members, in NumPy alone: a million of them take 25 MB.
+
+Strategy: open addressing over whole batches at once. Each round looks at one slot for every key
+that is still open, and half of the slots stay free, so rounds are few. Where a key lies depends on
+a secret of the process (Dietzfelbinger et al. 1997): nobody can choose keys that crowd together.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SMALLEST_BITS = 10
+# In place of a number: nobody's slot, and that of the row _CLAIM - number of a batch.
+_FREE, _CLAIM = -1, -2
+# Keys from several parts are mixed with the constants of decode/mix.py, which needs numba.
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_FACTOR = np.uint64(0xBF58476D1CE4E5B9)
+_SHIFT = np.uint64(32)
+
+
+def combined(*parts: NDArray[np.unsignedinteger] | NDArray[np.signedinteger]) -> NDArray[np.uint64]:
+    """One key (n,) of several columns (n,) of integers: the same for the same columns in order."""
+    key = np.zeros(len(parts[0]), np.uint64)
+    for part in parts:
+        key ^= part.astype(np.uint64)
+        key += _GOLDEN
+        key *= _FACTOR
+        key ^= key >> _SHIFT
+    return key
+
+
+class KeyMap:
+    """Keys in the order in which they were entered: the first is number 0.
+
+    limit: most keys it holds; overflow: keys that found no room, each time they came.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.overflow = limit, 0
+        self._factor = np.uint64(secrets.randbits(64) | 1)
+        self.clear()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def clear(self) -> None:
+        """Forget every key."""
+        self._count = 0
+        self._allocate(_SMALLEST_BITS)
+
+    def numbers(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """The number of each key (n,), -1 for one that is not in it."""
+        slots = self._homes(keys)
+        found: NDArray[np.int64] = self._numbers[slots].astype(np.int64)
+        open_ = np.flatnonzero((found != _FREE) & (self._keys[slots] != keys))
+        while len(open_):
+            slots[open_] = (slots[open_] + 1) & self._mask
+            at = slots[open_]
+            held = self._numbers[at]
+            found[open_] = held
+            open_ = open_[(held != _FREE) & (self._keys[at] != keys[open_])]
+        return found
+
+    def enter(self, keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The number of each key (n,), entered where it was not, and whether it was new; of equal
+        keys only the first is. -1 and not new where there is no room."""
+        found = self.numbers(keys)
+        is_new = np.zeros(len(keys), bool)
+        missing = np.flatnonzero(found < 0)
+        if not len(missing):
+            return found, is_new
+        room = self.limit - self._count
+        wanted = missing if len(missing) <= room else _with_room(keys, missing, room)
+        self._grow(self._count + len(wanted))
+        slots = self._place(keys, wanted)
+        is_new[wanted] = self._numbers[slots] == _CLAIM - wanted
+        fresh = is_new[wanted]
+        count = int(np.count_nonzero(fresh))
+        self._numbers[slots[fresh]] = np.arange(self._count, self._count + count)
+        found[wanted] = self._numbers[slots]
+        self._count += count
+        self.overflow += len(missing) - len(wanted)
+        return found, is_new
+
+    def _allocate(self, bits: int) -> None:
+        self._keys = np.zeros(1 << bits, np.uint64)
+        self._numbers = np.full(1 << bits, _FREE, np.int32)
+        self._mask, self._drop = np.int64((1 << bits) - 1), np.uint64(64 - bits)
+
+    def _homes(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+        return ((keys * self._factor) >> self._drop).astype(np.int64)
+
+    def _grow(self, count: int) -> None:
+        """Room for `count` keys in half of the slots."""
+        if 2 * count <= len(self._keys):
+            return
+        held = np.flatnonzero(self._numbers != _FREE)
+        keys, numbers = self._keys[held], self._numbers[held]
+        self._allocate((2 * count - 1).bit_length())
+        slots = self._place(keys, np.arange(len(keys)))
+        self._numbers[slots] = numbers
+
+    def _place(self, keys: NDArray[np.uint64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The slot of keys[rows], none of which is in it; the first of equal keys claims it."""
+        wanted = keys[rows]
+        slots = self._homes(wanted)
+        # Of several writes to one slot the last stays.
+        open_ = np.arange(len(rows))[::-1]
+        while len(open_):
+            free = open_[self._numbers[slots[open_]] == _FREE]
+            self._numbers[slots[free]] = _CLAIM - rows[free]
+            self._keys[slots[free]] = wanted[free]
+            open_ = open_[self._keys[slots[open_]] != wanted[open_]]
+            slots[open_] = (slots[open_] + 1) & self._mask
+        return slots
+
+
+def _with_room(keys: NDArray[np.uint64], rows: NDArray[np.int64], room: int) -> NDArray[np.int64]:
+    """Those of `rows` whose keys are among the first `room` different ones."""
+    fresh, first = np.unique(keys[rows], return_index=True)
+    chosen = fresh[np.argsort(first)[:room]]
+    return rows[np.isin(keys[rows], chosen)]

@@ -1,0 +1,88 @@
+"""Fan-out of a process that has just begun (AN1057, AN2050): hosts that it fails to reach while it
+is new. A browser reaches as many at its start, and is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.config import Settings
+from procwire.detect.detector import NEW_PROCESS, Evidence, Observation, ProcessId
+from procwire.detect.distinct import Distinct, Reached
+from procwire.detect.key_map import KeyMap
+from procwire.detect.sightings import Sightings, observation, process_of, subjects
+from procwire.event import Outcome
+
+Started = Callable[[ProcessId], int | None]
+"""A process key -> when it began, ns since the epoch; None where that is unknown."""
+
+_LIMIT = 1 << 18
+_UNKNOWN = -(2**62)
+_FAILED = (Outcome.REFUSED, Outcome.TIMED_OUT, Outcome.UNREACHABLE, Outcome.DENIED)
+
+
+class NewProcess:
+    """Counts by new process the hosts that it fails to reach. started: asked once per process."""
+
+    def __init__(self, settings: Settings, started: Started) -> None:
+        self._settings, self._least = settings.new_process, settings.sweep.unanswered
+        self._started = started
+        window = settings.new_process.age_ns * 2
+        self._failed, self._answered = Distinct(window, _LIMIT), Distinct(window, _LIMIT)
+        self._processes = KeyMap(_LIMIT)
+        self._begun = np.full(0, _UNKNOWN)
+
+    def update(self, seen: Sightings) -> list[Observation]:
+        """Which new processes failed to reach too many hosts."""
+        rows = seen.rows
+        at = np.flatnonzero(rows["process"]["pid"])
+        if not len(at):
+            return []
+        age = rows["time"][at] - self._begun_of(rows, at)
+        at = at[(age >= 0) & (age <= self._settings.age_ns)]
+        outcome = rows["outcome"][at]
+        answered = at[outcome == Outcome.ESTABLISHED]
+        failed = at[np.isin(outcome, _FAILED)]
+        found = []
+        attempts = seen.attempts(failed)
+        for one in self._failed.update(attempts, self._settings.hosts):
+            row = failed[one.row]
+            # As it was then, wherever the batch ends.
+            earlier = np.searchsorted(answered, row)
+            self._answered.update(seen.attempts(answered[:earlier]), 0)
+            answered = answered[earlier:]
+            known = self._answered.targets(attempts.subject[one.row])
+            if one.targets >= self._least * (one.targets + known):
+                found.append(self._observation(rows[row], one, known))
+        self._answered.update(seen.attempts(answered), 0)
+        return found
+
+    def counters(self) -> dict[str, int]:
+        """overflow: attempts that were not counted for want of room."""
+        return self._failed.counters()
+
+    def _begun_of(self, rows: NDArray[np.void], at: NDArray[np.int64]) -> NDArray[np.int64]:
+        """When the process of each row began, ns since the epoch."""
+        numbers, is_new = self._processes.enter(subjects(rows, at))
+        if is_new.any():
+            asked = (process_of(rows[row]) for row in at[is_new].tolist())
+            begun = [self._started(key) for key in asked if key is not None]
+            fresh = [_UNKNOWN if time is None else time for time in begun]
+            self._begun = np.concatenate((self._begun, np.array(fresh, np.int64)))
+        return np.where(numbers < 0, _UNKNOWN, self._begun[numbers])
+
+    def _observation(self, row: np.void, reached: Reached, answered: int) -> Observation:
+        failed, limit = reached.targets, self._settings.hosts
+        evidence = (
+            Evidence("failed_hosts", failed, limit, "new_process.hosts"),
+            Evidence("answering_hosts", answered),
+            Evidence(
+                "unanswered",
+                round(failed / (failed + answered), 3),
+                self._least,
+                "sweep.unanswered",
+            ),
+        )
+        return observation(NEW_PROCESS, row, reached, evidence)

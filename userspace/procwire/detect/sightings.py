@@ -1,0 +1,112 @@
+"""What the detectors that know the site look at: a batch of connections with the zones of their
+ends and the service that was asked for, found once for all of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.detect.detector import Detector, Endpoint, Evidence, Observation, ProcessId
+from procwire.detect.distinct import Attempts, Reached
+from procwire.detect.key_map import combined
+from procwire.detect.services import services
+from procwire.detect.zones import Zones
+from procwire.event import Origin, Outcome
+from procwire.record import Attempt
+
+# Kinds whose destination has a port that names a service.
+_WITH_SERVICE = (Attempt.CONNECT, Attempt.DATAGRAM)
+
+
+class Sightings(NamedTuple):
+    """rows: record.CONNECTION (n,), in event time. Columns (n,): is_attempt, 0 for a row that only
+    tells how an earlier attempt ended; source_zone, zone: of source and destination, numbers of
+    `zones`; service: an index into services.NAMES, 0 where the kind of attempt has none."""
+
+    rows: NDArray[np.void]
+    is_attempt: NDArray[np.bool_]
+    source_zone: NDArray[np.uint16]
+    zone: NDArray[np.uint16]
+    service: NDArray[np.uint8]
+    zones: Zones
+
+    def attempts(self, at: NDArray[np.int64], *more: NDArray[np.unsignedinteger]) -> Attempts:
+        """The rows `at` as Distinct counts them, hosts as targets; `more`: columns (n,) that tell
+        apart what one subject does."""
+        rows = self.rows
+        hi, lo = rows["dst_hi"][at], rows["dst_lo"][at]
+        subject = combined(subjects(rows, at), *(column[at] for column in more))
+        target = combined(hi, lo)
+        return Attempts(rows["time"][at], subject, target, hi, lo, rows["dst_port"][at])
+
+    def between(self, row: int) -> str:
+        """The zones of a row for people."""
+        names = self.zones.names
+        return f"{names[self.source_zone[row]]} -> {names[self.zone[row]]}"
+
+
+def sight(rows: NDArray[np.void], zones: Zones) -> Sightings:
+    """What `rows` (record.CONNECTION (n,)) show of a site with these zones."""
+    ended = (rows["outcome"] != Outcome.PENDING) & (rows["outcome"] != Outcome.SENT)
+    service = services(rows["protocol"], rows["dst_port"])
+    service[~np.isin(rows["kind"], _WITH_SERVICE)] = 0
+    return Sightings(
+        rows=rows,
+        is_attempt=(rows["origin"] != Origin.WIRE) | ~ended,
+        source_zone=zones.of(rows["src_hi"], rows["src_lo"]),
+        zone=zones.of(rows["dst_hi"], rows["dst_lo"]),
+        service=service,
+        zones=zones,
+    )
+
+
+def subjects(rows: NDArray[np.void], at: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """A key for who made each of the rows `at`: the process, or the source address."""
+    process = rows["process"][at]
+    key = combined(process["started_ns"], process["pid"], process["exec_count"])
+    unknown = np.flatnonzero(process["pid"] == 0)
+    key[unknown] = combined(rows["src_hi"][at[unknown]], rows["src_lo"][at[unknown]])
+    return key
+
+
+def observation(
+    detector: Detector, row: np.void, reached: Reached, evidence: tuple[Evidence, ...]
+) -> Observation:
+    """What is handed on of a subject whose targets became too many with a row."""
+    kind = Attempt(int(row["kind"]))
+    targets = tuple(_endpoint(hi, lo, port, kind) for hi, lo, port in reached.sample)
+    source = address_of(int(row["src_hi"]), int(row["src_lo"]))
+    return Observation(
+        detector=detector,
+        time=int(row["time"]),
+        first=reached.first,
+        subject=process_of(row),
+        source=Endpoint(source) if any(source) else None,
+        protocol=int(row["protocol"]),
+        kind=kind,
+        figure=reached.targets,
+        attempts=reached.attempts,
+        severity=detector.severity,
+        evidence=evidence,
+        last_target=_endpoint(int(row["dst_hi"]), int(row["dst_lo"]), int(row["dst_port"]), kind),
+        targets=targets,
+    )
+
+
+def address_of(hi: int, lo: int) -> bytes:
+    """16 bytes in network order of big-endian halves."""
+    return (hi << 64 | lo).to_bytes(16, "big")
+
+
+def process_of(row: np.void) -> ProcessId | None:
+    """The process of a row, None where it is unknown."""
+    key = row["process"]
+    if not key["pid"]:
+        return None
+    return int(key["started_ns"]), int(key["pid"]), int(key["exec_count"])
+
+
+def _endpoint(hi: int, lo: int, port: int, kind: Attempt) -> Endpoint:
+    return Endpoint(address_of(hi, lo), port if kind in _WITH_SERVICE else None)
