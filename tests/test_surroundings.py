@@ -262,7 +262,7 @@ def test_a_new_process_that_fails_to_reach_hosts() -> None:
     assert observed(failed, started=lambda key: None) == []
     assert observed(tried(4, Outcome.REFUSED) * 2, started=begun_at(NOW)) == []
     assert observed(tried(30, Outcome.ESTABLISHED), started=begun_at(NOW)) == []
-    assert observed(tried(8, Outcome.REFUSED, pid=0), started=begun_at(NOW)) == []
+    assert observed(tried(8, Outcome.REFUSED, process=(0, 0, 0)), started=begun_at(NOW)) == []
 
 
 def test_a_new_process_that_is_mostly_answered_is_none() -> None:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from procwire.alert import Alert
 from procwire.config import Settings
 from procwire.context.site import Site
-from procwire.detect.detector import KNOWN_SCANNER, Endpoint, Evidence, Observation
+from procwire.detect.detector import KNOWN_SCANNER, Endpoint, Evidence, Observation, ProcessId
 from procwire.detect.scans import Scans
+from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Episodes
 from procwire.event import Origin
 from procwire.record import Attempt
@@ -39,6 +40,7 @@ class TelemetryAnalysis:
         self._join = Join(settings)
         self._scans = Scans(settings, Origin.IMPORT)
         self._episodes = Episodes(settings, (), self._join.processes.lookup, site.admit)
+        self._surroundings = Surroundings(settings, site.inventory.zones, self._started)
         self._sources: dict[int, Endpoint] = {}
         self.last_time = 0
 
@@ -60,6 +62,7 @@ class TelemetryAnalysis:
         rows = joined.connections
         found = self._scans.update(self._with_processes(rows), joined.service_hosts)
         found = [self._observed(scan) for scan in found]
+        found += self._surroundings.update(rows)
         found += [self._tool(time, entry) for time, entry in joined.started if self._is_tool(entry)]
         found.sort(key=lambda scan: scan.time)
         times = [*rows["time"][-1:].tolist(), *(time for time, _ in joined.started)]
@@ -71,6 +74,7 @@ class TelemetryAnalysis:
         parts = {
             "records": self._join.counters(),
             **self._scans.counters(),
+            **self._surroundings.counters(),
             "episodes": self._episodes.counters(),
         }
         return {f"{part}.{name}": n for part in parts for name, n in parts[part].items()}
@@ -108,6 +112,10 @@ class TelemetryAnalysis:
             "service_sweep.new_process_s",
         )
         return (age, Evidence("first_run_of", entry.actor.exe)) if entry.unfamiliar else (age,)
+
+    def _started(self, key: ProcessId) -> int | None:
+        entry = self._join.processes.get(key[2])
+        return entry.actor.started or None if entry is not None else None
 
     def _is_tool(self, entry: Execution) -> bool:
         known = self._join.processes.lookup(entry.key)

@@ -38,6 +38,8 @@ _COLUMNS = (
     "suppressed",
     "last_suppressed",
 )
+# Records of Windows name its programs too.
+_WHOLE_PATH = re.compile(r"/|[A-Za-z]:\\")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TEXT_LIMIT = 500
 
@@ -227,7 +229,7 @@ def _check(wish: Wish, checks: Collection[str]) -> None:
     for name in ("owner", "reason", "exe", "user"):
         if len((getattr(wish, name) or "").encode(errors="replace")) > _TEXT_LIMIT:
             raise UsageError(f"--{name}: more than {_TEXT_LIMIT} bytes")
-    if wish.exe is not None and not wish.exe.startswith("/"):
+    if wish.exe is not None and not _WHOLE_PATH.match(wish.exe):
         raise UsageError(f"--exe {wish.exe}: give the program's whole path")
     if wish.sha256 is not None and not _SHA256.fullmatch(wish.sha256):
         raise UsageError(f"--sha256 {wish.sha256}: give 64 lower-case hexadecimal digits")

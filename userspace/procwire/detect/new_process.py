@@ -12,7 +12,7 @@ from procwire.config import Settings
 from procwire.detect.detector import NEW_PROCESS, Evidence, Observation, ProcessId
 from procwire.detect.distinct import Distinct, Reached
 from procwire.detect.key_map import KeyMap
-from procwire.detect.sightings import Sightings, observation, process_of, subjects
+from procwire.detect.sightings import Sightings, is_known, observation, process_of, subjects
 from procwire.event import Outcome
 
 Started = Callable[[ProcessId], int | None]
@@ -37,7 +37,7 @@ class NewProcess:
     def update(self, seen: Sightings) -> list[Observation]:
         """Which new processes failed to reach too many hosts."""
         rows = seen.rows
-        at = np.flatnonzero(rows["process"]["pid"])
+        at = np.flatnonzero(is_known(rows["process"]))
         if not len(at):
             return []
         age = rows["time"][at] - self._begun_of(rows, at)

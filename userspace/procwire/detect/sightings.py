@@ -66,7 +66,7 @@ def subjects(rows: NDArray[np.void], at: NDArray[np.int64]) -> NDArray[np.uint64
     """A key for who made each of the rows `at`: the process, or the source address."""
     process = rows["process"][at]
     key = combined(process["started_ns"], process["pid"], process["exec_count"])
-    unknown = np.flatnonzero(process["pid"] == 0)
+    unknown = np.flatnonzero(~is_known(process))
     key[unknown] = combined(rows["src_hi"][at[unknown]], rows["src_lo"][at[unknown]])
     return key
 
@@ -95,6 +95,12 @@ def observation(
     )
 
 
+def is_known(process: NDArray[np.void] | np.void) -> NDArray[np.bool_]:
+    """Which process keys are those of a process. Recorders may not know its pid."""
+    known: NDArray[np.bool_] = (process["pid"] != 0) | (process["exec_count"] != 0)
+    return known
+
+
 def address_of(hi: int, lo: int) -> bytes:
     """16 bytes in network order of big-endian halves."""
     return (hi << 64 | lo).to_bytes(16, "big")
@@ -103,7 +109,7 @@ def address_of(hi: int, lo: int) -> bytes:
 def process_of(row: np.void) -> ProcessId | None:
     """The process of a row, None where it is unknown."""
     key = row["process"]
-    if not key["pid"]:
+    if not is_known(key):
         return None
     return int(key["started_ns"]), int(key["pid"]), int(key["exec_count"])
 
