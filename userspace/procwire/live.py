@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from procwire.alert import Alert
 from procwire.config import Settings
 from procwire.context.site import Site
 from procwire.detect.detector import ProcessId
+from procwire.history import HistoryWriter
 from procwire.output.eve import Source
 from procwire.process_analysis import ProcessAnalysis
 from procwire.record import Process
@@ -55,7 +57,7 @@ class Live:
     """One live run. sensor: None where the kernel half is unavailable; captures: may be empty.
 
     emit: called with the alerts of a batch and where they were seen; site: what is known of the
-    site, asked about each alert.
+    site, asked about each alert; history: where to write who held which flow, if anywhere.
     """
 
     def __init__(
@@ -65,9 +67,11 @@ class Live:
         captures: Sequence[LiveCapture],
         emit: Emit,
         site: Site,
+        history: Path | None = None,
     ) -> None:
         self._sensor, self._captures, self._emit, self._site = sensor, captures, emit, site
         self._processes = ProcessTable()
+        self._history = HistoryWriter(history, self._known) if history is not None else None
         self._saved = time.monotonic()
         self._kernel = ProcessAnalysis(settings, self._known, site)
         self._wires: list[Analysis] = []
@@ -93,6 +97,8 @@ class Live:
         for capture, wire in zip(self._captures, self._wires, strict=True):
             self._emit(wire.finish(), Source(in_iface=capture.interface))
         self._site.save()
+        if self._history is not None:
+            self._history.close()
 
     def counters(self) -> dict[str, int]:
         """Everything seen, skipped, lost and dropped."""
@@ -106,6 +112,8 @@ class Live:
             counts[f"capture.{capture.interface}.received"] = capture.received()
             counts[f"capture.{capture.interface}.dropped"] = capture.dropped()
         counts.update(self._site.counters())
+        if self._history is not None:
+            counts.update(self._history.counters())
         return dict(counts)
 
     @property
@@ -123,6 +131,8 @@ class Live:
             events = self._sensor.poll(POLL_MS if self._captures else IDLE_MS)
             seen = any(len(rows) for rows in events)
             self._processes.apply(events.process)
+            if self._history is not None:
+                self._history.connections(events.connection)
             self._emit(
                 self._kernel.update(events.fanout, events.connection, time.time_ns()), _KERNEL
             )

@@ -17,6 +17,7 @@ from procwire.output.printable import printable
 COMMANDS = {
     "allow": "procwire.cli.allow:allow",
     "doctor": "procwire.cli.doctor:doctor",
+    "enrich": "procwire.cli.enrich:enrich",
     "inventory": "procwire.cli.inventory:inventory",
     "read": "procwire.cli.read:read",
     "rules": "procwire.cli.rules:rules",

@@ -70,7 +70,7 @@ class Results:
 
     def __init__(self, path: Path | None, form: str, fail_on: str) -> None:
         self._limit = LEVELS[fail_on]
-        self._binary: BinaryIO = _private(path) if path else sys.stdout.buffer
+        self._binary: BinaryIO = private_file(path) if path else sys.stdout.buffer
         self._text: TextIO | None = None
         if form == "text":
             self._text = (
@@ -122,7 +122,9 @@ def tell_summary(title: str, counters: Mapping[str, int]) -> None:
     click.echo(text, err=True)
 
 
-def _private(path: Path) -> BinaryIO:
+def private_file(path: Path) -> BinaryIO:
+    """A new file, or an emptied one, which only its owner may read."""
+
     def owner_only(name: str, flags: int) -> int:
         return os.open(name, flags, 0o600)
 

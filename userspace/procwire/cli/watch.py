@@ -15,6 +15,7 @@ from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summa
 from procwire.config import load
 from procwire.context.site import Site
 from procwire.errors import Unavailable
+from procwire.history import default_history
 from procwire.live import Live, sensor_settings
 from procwire.output.eve import Source
 from procwire.privilege import NEEDED_WHILE_WATCHING, keep_only
@@ -39,11 +40,20 @@ INTERRUPTED = 130
     show_default=True,
     help="What loads the sensor. auto: libbpf, or bcc where the kernel has no BTF.",
 )
+@click.option(
+    "--history",
+    type=click.Path(path_type=Path, dir_okay=False),
+    is_flag=False,
+    flag_value=default_history,
+    help="Write which process began which flow, for `procwire enrich`; bounded. Without FILE where "
+    "that looks for it.",
+)
 @context_option
 @analysis_options
 def watch(
     interfaces: tuple[str, ...],
     loader: str,
+    history: Path | None,
     context: Path,
     output: Path | None,
     form: str,
@@ -88,7 +98,7 @@ def watch(
             click.echo("procwire: packets only; no process will be named", err=True)
         results = stack.enter_context(Results(output, form, fail_on))
         site = Site(stack.enter_context(context_to_watch(context)))
-        live = Live(settings, sensor, captures, results.write, site)
+        live = Live(settings, sensor, captures, results.write, site, history)
         keep_only(NEEDED_WHILE_WATCHING)
         signal.signal(signal.SIGINT, end)
         signal.signal(signal.SIGTERM, end)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -152,11 +152,13 @@ def _flow(
     if protocol in ICMP:
         fields |= {"icmp_type": source.port, "icmp_code": destination.port}
     if protocol in _WITH_COMMUNITY_ID:
-        fields["community_id"] = _community_id(source, destination, protocol)
+        fields["community_id"] = community_id(source, destination, protocol)
     return _flow_id(source, destination, protocol), fields
 
 
-def _community_id(source: Endpoint, destination: Endpoint, protocol: int) -> str:
+def community_id(source: Endpoint, destination: Endpoint, protocol: int) -> str:
+    """The Community ID, version 1 with seed 0, of a flow whose ends have ports (or ICMP's type and
+    code): the same for both directions."""
     # Only alerts need it, and calc() would describe each flow to a log first: half of its time.
     from communityid import CommunityID, FlowTuple
 
@@ -220,9 +222,7 @@ def _context(alert: Alert) -> Record:
         "targets": [_target(one) for one in alert.targets],
     }
     if alert.process is not None:
-        context["process"] = _process(alert.process) | {
-            "parent": [_process(ancestor) for ancestor in alert.ancestors]
-        }
+        context["process"] = process_fields(alert.process, alert.ancestors)
     return context
 
 
@@ -235,6 +235,11 @@ def _evidence(evidence: tuple[Evidence, ...]) -> Record:
 
 def _target(target: Endpoint) -> Record:
     return {"ip": address_text(target.address), "port": target.port}
+
+
+def process_fields(process: Process, ancestors: Sequence[Process]) -> Record:
+    """What a record tells of a process and its ancestors, parent first."""
+    return _process(process) | {"parent": [_process(ancestor) for ancestor in ancestors]}
 
 
 def _process(process: Process) -> Record:

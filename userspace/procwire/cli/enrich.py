@@ -1,0 +1,121 @@
+"""procwire enrich: EVE records in, the same with their processes out."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from typing import BinaryIO
+
+import click
+
+from procwire.cli.results import private_file
+from procwire.enrich import Enricher, Settling
+from procwire.errors import InputDamaged, UsageError
+from procwire.following import BLOCK, LONGEST_LINE, Following
+from procwire.history import History, default_history
+
+POLL_S = 0.2
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.option(
+    "--history",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=default_history,
+    help="What `procwire watch --history` wrote; by default where it writes.",
+)
+@click.option("--follow", is_flag=True, help="Go on with what is appended, over log rotations.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write to this file, readable by its owner only, instead of stdout.",
+)
+def enrich(file: Path, history: Path, follow: bool, output: Path | None) -> None:
+    """Add to Suricata's EVE records in FILE (- is standard input) the process whose flow they are
+    about: alert.context.process in alerts, metadata.flowvars in other records.
+
+    \b
+    Examples:
+      procwire enrich /var/log/suricata/eve.json | jq .alert.context.process.exe
+      procwire enrich --follow /var/log/suricata/eve.json -o /var/log/suricata/eve-process.json
+    """
+    if follow and str(file) == "-":
+        raise UsageError("standard input is followed by itself; leave --follow out")
+    if not history.is_file() and not follow:
+        raise UsageError(f"{history}: no history; `procwire watch --history` writes one")
+    with ExitStack() as stack:
+        out = stack.enter_context(private_file(output)) if output else sys.stdout.buffer
+        try:
+            known = History(history)
+            enricher = Enricher(known)
+            if follow:
+                _follow(file, known, enricher, out)
+            else:
+                _once(file, enricher, out)
+        except OSError as problem:
+            if isinstance(problem, BrokenPipeError):
+                raise
+            raise UsageError(f"{problem.filename or file}: {problem.strerror}") from None
+    counts = enricher.counters()
+    click.echo(
+        f"procwire: {counts['records']} records, {counts['enriched']} with their process", err=True
+    )
+    if enricher.first_other is not None:
+        others = (
+            f"no JSON object, as {counts['not_records']} lines in all; they are kept as they are"
+        )
+        raise InputDamaged(str(file), enricher.first_other, others)
+
+
+def _once(file: Path, enricher: Enricher, out: BinaryIO) -> None:
+    with ExitStack() as stack:
+        whole = sys.stdin.buffer if str(file) == "-" else stack.enter_context(file.open("rb"))
+        for lines in _blocks(whole):
+            out.writelines(enricher.lines(lines))
+            out.flush()
+
+
+def _blocks(stream: BinaryIO) -> Iterator[list[bytes]]:
+    """Lists of lines; the last may lack its end."""
+    rest = b""
+    # read1 hands over what a pipe has now, instead of waiting for a whole block.
+    while data := stream.read1(BLOCK):  # type: ignore[attr-defined]
+        whole, end, rest = (rest + data).rpartition(b"\n")
+        lines = (whole + end).splitlines(keepends=True)
+        if len(rest) > LONGEST_LINE:
+            lines.append(rest)
+            rest = b""
+        yield lines
+    if rest:
+        yield [rest]
+
+
+def _follow(file: Path, history: History, enricher: Enricher, out: BinaryIO) -> None:
+    ended: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        ended.append(number)
+
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
+    following, settling = Following(file), Settling()
+    while not ended:
+        lines = following.read()
+        settling.add(time.monotonic(), lines)
+        due = settling.due(time.monotonic())
+        if due:
+            history.refresh()
+            out.writelines(enricher.lines(due))
+            out.flush()
+        if not lines:
+            time.sleep(POLL_S)
+    history.refresh()
+    out.writelines(enricher.lines(settling.rest()))
+    following.close()
