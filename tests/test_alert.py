@@ -87,7 +87,7 @@ def hits(packets, rules):
     findings["row"] = np.arange(len(packets))
     findings["packet"] = findings["row"] + 1
     findings["rule"] = rules
-    return Hits(findings, made, times)
+    return Hits(findings, made, times, np.zeros(1, np.int64))
 
 
 def brief(alerts):
@@ -276,8 +276,9 @@ def test_groups_equal_a_dictionary():
     for place, ((_, src, dst), *of_rule) in enumerate(zip(packets, rules, contexts, strict=True)):
         rule, context = map(int, of_rule)
         expected.setdefault((rule, context, 0, src, 0, dst), []).append(place)
-    rows = gather(made, np.zeros(2, bool), np.zeros(2, np.int64))
-    found = [(group.first.key, group.places.tolist()) for group in groups(rows, QUIET)]
+    kept = gather(made, np.zeros(2, bool), np.zeros(2, np.int64))
+    places = [group.places.tolist() for group in groups(kept, QUIET)]
+    found = [(kept.found(group)[0].key, group) for group in places]
     assert found == list(expected.items())
 
 

@@ -119,9 +119,13 @@ def test_a_wrong_one_among_many_right_ones_stands_alone() -> None:
     assert Checksums().update(batch, decoded)[tcp].tolist() == expected
     batch = batch_of([(data, len(data), 1) for data in [*[good] * 1024, bad, bad]])
     decoded = decode(batch)
-    verifier = Verifier()
-    names = [all_rules()[finding["rule"]].id for finding in verifier.update(batch, decoded)]
-    assert names == ["tcp.bad_checksum", "ip.checksum_alone", "tcp.bad_checksum"]
+    verifier, counted = Verifier(), np.zeros(len(all_rules()), np.int64)
+    (finding,) = verifier.update(batch, decoded, counted)
+    assert all_rules()[finding["rule"]].id == "ip.checksum_alone"
+    assert finding["packet"] == 1025 and finding["in_context"]
+    assert [(all_rules()[rule].id, counted[rule]) for rule in np.flatnonzero(counted)] == [
+        ("tcp.bad_checksum", 2)
+    ]
     assert verifier.counters()["tcp_checked"] == 1026
 
 
@@ -162,5 +166,7 @@ def test_tshark_finds_the_same_wrong(corpus: Path, name: str) -> None:
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     found = set()
     for batch in read_capture(path):
-        found |= set(Verifier().update(batch, decode(batch))["packet"].tolist())
+        decoded = decode(batch)
+        wrong = Checksums().update(batch, decoded) >= WRONG
+        found |= set((decoded.spans.packet[wrong] + batch.first).tolist())
     assert found == set(map(int, told))

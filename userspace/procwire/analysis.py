@@ -38,11 +38,13 @@ _COUNTED_BY_PARTS = {
 
 
 class Judged(NamedTuple):
-    """A batch, what decoding made of it, and FINDING (n,) by part of what each packet breaks."""
+    """A batch, what decoding made of it, FINDING (n,) by part of what each packet breaks, and by
+    rule how many more findings were only counted."""
 
     batch: PacketBatch
     decoded: Decoded
     findings: tuple[NDArray[np.void], ...]
+    counted: NDArray[np.int64]
 
 
 class Analysis:
@@ -78,22 +80,23 @@ class Analysis:
         """The first half of packets(), for batches that are not empty: each packet by itself."""
         decoded, judged = self._examiner.packets(batch)
         self._stations.weigh(batch, judged)
-        summed = self._verifier.update(batch, decoded)
+        counted = np.zeros(len(all_rules()), np.int64)
+        summed = self._verifier.update(batch, decoded, counted)
         self._layers.update(decoded.spans)
         self._skipped += decoded.skipped
         self._counts["packets"] += len(batch.start)
         self._counts["bytes"] += int(batch.length.sum(dtype=np.int64))
-        return Judged(batch, decoded, (judged, summed))
+        return Judged(batch, decoded, (judged, summed), counted)
 
     def conclude(self, judged: Judged) -> list[Alert]:
         """The second half: conversations and scans. It may run beside judge() of later batches."""
-        batch, decoded, single = judged
+        batch, decoded, single, counted = judged
         findings = in_packet_order(*single, self._observer.update(batch, decoded))
-        self._counts["findings"] += len(findings)
+        self._counts["findings"] += len(findings) + int(counted.sum())
         contacts = self._contacts.update(batch, decoded)
         scans = self._scans.update(contacts) + self._surroundings.update(contacts)
         self.last_time = max(self.last_time, int(batch.time.max()))
-        hits = Hits(findings, decoded.packets, batch.time)
+        hits = Hits(findings, decoded.packets, batch.time, counted)
         scans += self._backscatter.update(hits)
         return self._episodes.update(self.last_time, scans, hits)
 

@@ -1,6 +1,7 @@
 """Wrong checksums as findings: the counterpart of evaluate.py for decode/checksum.py.
 
-The evidence is the checksum itself.
+A wrong one is of tier C and only counted: where a network card fills them in, half of all packets
+have one. One that stands alone is a finding, and the evidence is the checksum itself.
 """
 
 from __future__ import annotations
@@ -26,14 +27,10 @@ _CHECKS = {
 _SIZE = 2
 
 
-def _table() -> NDArray[np.int64]:
-    table = np.zeros((layers.MALFORMED, 2), np.int64)
-    for layer, (check, offset) in _CHECKS.items():
-        table[layer] = index_of(check), offset
-    return table
-
-
-_TABLE = _table()
+_RULES = np.zeros(layers.MALFORMED, np.int64)
+_OFFSETS = np.zeros(layers.MALFORMED, np.int64)
+for _layer, (_check, _offset) in _CHECKS.items():
+    _RULES[_layer], _OFFSETS[_layer] = index_of(_check), _offset
 _ALONE = index_of(checksums.ALONE)
 
 
@@ -43,21 +40,22 @@ class Verifier:
     def __init__(self) -> None:
         self._checksums = Checksums()
 
-    def update(self, batch: PacketBatch, decoded: Decoded) -> NDArray[np.void]:
-        """FINDING (n,) of the wrong checksums, in packet order; those from a source that is right
-        nearly always come a second time, as ip.checksum_alone in context."""
+    def update(
+        self, batch: PacketBatch, decoded: Decoded, counted: NDArray[np.int64]
+    ) -> NDArray[np.void]:
+        """FINDING (n,) of the wrong checksums from sources that are right nearly always, in packet
+        order, in context. counted: int64, by rule, raised by every wrong one."""
         states, spans = self._checksums.update(batch, decoded), decoded.spans
-        wrong = np.flatnonzero(states >= WRONG)
-        alone = np.flatnonzero(states == ALONE)
-        rows = np.sort(np.concatenate([wrong, alone]), kind="stable")
-        again = np.append(False, rows[1:] == rows[:-1])
+        wrong = np.bincount(spans.layer[states >= WRONG], minlength=layers.MALFORMED)
+        np.add.at(counted, _RULES, wrong)
+        rows = np.flatnonzero(states == ALONE)
         findings = np.zeros(rows.size, FINDING)
         findings["row"] = spans.packet[rows]
         findings["packet"] = findings["row"] + batch.first
-        rule, offset = _TABLE[spans.layer[rows]].T
-        findings["rule"] = np.where(again, _ALONE, rule)
-        findings["in_context"] = again
-        findings["start"] = spans.start[rows] - batch.start[findings["row"]] + offset
+        findings["rule"] = _ALONE
+        findings["in_context"] = 1
+        offsets = _OFFSETS[spans.layer[rows]]
+        findings["start"] = spans.start[rows] - batch.start[findings["row"]] + offsets
         findings["size"] = _SIZE
         return findings
 

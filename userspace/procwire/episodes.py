@@ -27,7 +27,7 @@ from procwire.detect.detector import (
     ProcessId,
     wider,
 )
-from procwire.detect.hits import Group, Hits, found, gather, groups, one_key
+from procwire.detect.hits import Found, Group, Hits, Kept, gather, groups, one_key
 from procwire.record import Process
 
 Lookup = Callable[[ProcessId], tuple[Process, Sequence[Process]] | None]
@@ -99,7 +99,7 @@ class Episodes:
         alerts: list[Alert] = []
         for scan in observations:
             self._observe(scan, alerts)
-        if hits is not None and len(hits.findings):
+        if hits is not None:
             self._fold(hits, alerts)
         self._clock = max(self._clock, now)
         while self._due and self._due[0][0] <= self._clock:
@@ -176,32 +176,37 @@ class Episodes:
     def _fold(self, hits: Hits, alerts: list[Alert]) -> None:
         """Findings are counted by rule; but for those of tier C they extend episodes, group by
         group."""
-        rows = gather(hits, self._counted, self._tally)
+        kept = gather(hits, self._counted, self._tally)
         crowd: dict[Key, list[NDArray[np.int64]]] = {}
-        quiet = self._settings.quiet_ns
-        for group in groups(rows, quiet):
-            key = group.first.key
-            if key in self._open or self._of_rule[key[0]] < self._settings.per_rule:
-                self._extend(key, rows, group, alerts)
+        quiet, most = self._settings.quiet_ns, self._settings.per_rule
+        found = groups(kept, quiet)
+        firsts = kept.found([group.places[0] for group in found])
+        for group, first in zip(found, firsts, strict=True):
+            key = first.key
+            if key in self._open or self._of_rule[key[0]] < most:
+                self._extend(key, kept, group, first, alerts)
             else:
                 crowd.setdefault(key[:2], []).append(group.places)
         for rule, parts in crowd.items():
             places = np.sort(np.concatenate(parts))
             self._counts["folded_sources"] += len(places)
-            for group in one_key(rows, places, quiet):
-                self._extend(rule, rows, group, alerts)
+            for group in one_key(kept, places, quiet):
+                self._extend(rule, kept, group, None, alerts)
 
-    def _extend(self, key: Key, rows: NDArray[np.void], group: Group, alerts: list[Alert]) -> None:
-        """Enter the findings of one key."""
-        rule, shared = self._rules[group.first.rule], len(key) == 2
-        episode = self._current(key, group.first.time, alerts)
+    def _extend(
+        self, key: Key, kept: Kept, group: Group, first: Found | None, alerts: list[Alert]
+    ) -> None:
+        """Enter the findings of one key. first: the first of them, where it is at hand."""
+        rule, shared = self._rules[cast(int, key[0])], len(key) == 2
+        episode = self._current(key, group.time, alerts)
         before = 0 if episode is None else episode.count
         if episode is None:
-            episode = self._begin(key, finding_alert(rule, group.first, shared), 1, alerts)
+            first = first or kept.found(group.places[:1])[0]
+            episode = self._begin(key, finding_alert(rule, first, shared), 1, alerts)
         total = before + len(group.places)
         while episode.next_raise <= total:
             place = episode.next_raise - before - 1
-            grown = found(rows[group.places[place : place + 1]])[0]
+            grown = kept.found(group.places[place : place + 1])[0]
             episode.latest = replace(
                 finding_alert(rule, grown, shared),
                 episode=episode.latest.episode,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,41 +22,33 @@ class Hits(NamedTuple):
     """The findings of one batch and the packets they lie in.
 
     findings: record.FINDING (n,), in packet order; times: int64, ns since the epoch, one for each
-    row of packets.
+    row of packets; counted: int64, by rule, further findings, of tier C, that have no row.
     """
 
     findings: NDArray[np.void]
     packets: Packets
     times: NDArray[np.int64]
+    counted: NDArray[np.int64]
 
 
-FOUND = np.dtype(
-    [
-        ("rule", "u2"),
-        ("in_context", "u1"),
-        ("src_hi", "u8"),
-        ("src_lo", "u8"),
-        ("dst_hi", "u8"),
-        ("dst_lo", "u8"),
-        ("time", "i8"),
-        ("packet", "i8"),
-        ("start", "u4"),
-        ("size", "u2"),
-        ("network", "u1"),
-        ("transport", "u1"),
-        ("protocol", "u1"),
-        ("src_port", "u2"),
-        ("dst_port", "u2"),
-    ],
-    align=True,
-)
-"""One finding and its packet. Fields as in record.FINDING and decode.columns.Packets."""
+# Fields of Found, by what they are columns of.
 _OF_FINDING = ("rule", "in_context", "packet", "start", "size")
-_OF_PACKET = tuple(name for name in FOUND.fields or () if name not in (*_OF_FINDING, "time"))
+_OF_PACKET = (
+    "src_hi",
+    "src_lo",
+    "dst_hi",
+    "dst_lo",
+    "network",
+    "transport",
+    "protocol",
+    "src_port",
+    "dst_port",
+)
 
 
 class Found(NamedTuple):
-    """A row of FOUND in Python's own integers, which are what alerts are made of."""
+    """A finding and its packet in Python's own integers, which are what alerts are made of. Fields
+    as in record.FINDING and decode.columns.Packets; time: ns since the epoch."""
 
     rule: int
     in_context: int
@@ -93,68 +84,76 @@ class Found(NamedTuple):
         )
 
 
-class Group(NamedTuple):
-    """Findings of one key without a pause. first: the first of them; last: the time of the latest;
-    places: their rows in what was gathered, ascending."""
+class Kept(NamedTuple):
+    """The findings of a batch that are not only counted: FINDING (n,), in packet order; the packets
+    of the batch; by finding, its time; and what it shares with its group, by field of Found.key."""
 
-    first: Found
+    findings: NDArray[np.void]
+    packets: Packets
+    times: NDArray[np.int64]
+    key: tuple[NDArray[np.integer[Any]], ...]
+
+    def found(self, places: NDArray[np.int64] | list[np.int64]) -> list[Found]:
+        """Those rows in Python's types, all at once: one number at a time costs a hundredfold."""
+        findings = self.findings[places]
+        at = findings["row"]
+        fields = {name: findings[name] for name in _OF_FINDING}
+        fields |= {name: getattr(self.packets, name)[at] for name in _OF_PACKET}
+        fields["time"] = self.times[places]
+        return list(map(Found, *(fields[name].tolist() for name in Found._fields)))
+
+
+class Group(NamedTuple):
+    """Findings of one key without a pause. time, last: times of the first and of the latest;
+    places: their rows in Kept, ascending."""
+
+    time: int
     last: int
     places: NDArray[np.int64]
 
 
-def gather(hits: Hits, counted: NDArray[np.bool_], tally: NDArray[np.int64]) -> NDArray[np.void]:
-    """FOUND (n,) of the findings, in their order, except of rules that are only counted.
+def gather(hits: Hits, counted: NDArray[np.bool_], tally: NDArray[np.int64]) -> Kept:
+    """The findings, in their order, except of rules that are only counted.
 
     counted: by rule, whether it is one of them; tally: int64, by rule, raised by its findings.
     """
     rules = hits.findings["rule"]
-    tally += np.bincount(rules, minlength=len(tally))
+    tally += np.bincount(rules, minlength=len(tally)) + hits.counted
     kept = hits.findings[~counted[rules]]
-    rows, at = np.empty(len(kept), FOUND), kept["row"]
-    for name in _OF_FINDING:
-        rows[name] = kept[name]
-    for name in _OF_PACKET:
-        rows[name] = getattr(hits.packets, name)[at]
-    rows["time"] = hits.times[at]
-    return rows
+    at, packets = kept["row"], hits.packets
+    addresses = (packets.src_hi, packets.src_lo, packets.dst_hi, packets.dst_lo)
+    key = (kept["rule"], kept["in_context"], *(column[at] for column in addresses))
+    return Kept(kept, packets, hits.times[at], key)
 
 
-def found(rows: NDArray[np.void]) -> list[Found]:
-    """Rows of FOUND in Python's types, all at once: one number at a time costs a hundredfold."""
-    return [Found._make(row) for row in rows.tolist()]
-
-
-def groups(rows: NDArray[np.void], pause: int) -> Iterator[Group]:
-    """The groups among rows of FOUND in order of their first findings, ended by a pause of so many
-    ns."""
-    columns = [rows[name] for name in Found._fields[:_KEY]]
-    order = np.lexsort(columns)
+def groups(kept: Kept, pause: int) -> list[Group]:
+    """The groups in order of their first findings, ended by a pause of so many ns."""
+    order = np.lexsort(kept.key)
     begins = np.zeros(len(order), bool)
-    for column in columns:
+    for column in kept.key:
         ordered = column[order]
         begins[1:] |= ordered[1:] != ordered[:-1]
-    return _groups(rows, order, begins, pause)
+    return _groups(kept, order, begins, pause)
 
 
-def one_key(rows: NDArray[np.void], places: NDArray[np.int64], pause: int) -> Iterator[Group]:
+def one_key(kept: Kept, places: NDArray[np.int64], pause: int) -> list[Group]:
     """The same of those rows, at least one, that `places` lists: they share a key by decree."""
-    return _groups(rows, places, np.zeros(len(places), bool), pause)
+    return _groups(kept, places, np.zeros(len(places), bool), pause)
 
 
 def _groups(
-    rows: NDArray[np.void], order: NDArray[np.int64], begins: NDArray[np.bool_], pause: int
-) -> Iterator[Group]:
+    kept: Kept, order: NDArray[np.int64], begins: NDArray[np.bool_], pause: int
+) -> list[Group]:
     """begins: where in `order` another key than the one before begins."""
     if not len(order):
-        return
-    times = rows["time"][order]
-    begins[1:] |= np.diff(times) >= pause
+        return []
+    times = kept.times[order]
+    begins[1:] |= times[1:] - times[:-1] >= pause
     begins[0] = True
     starts = np.flatnonzero(begins)
-    ends = np.append(starts[1:], len(order))
-    lasts = np.maximum.reduceat(times, starts)
-    turn = np.argsort(order[starts])
-    firsts = found(rows[order[starts[turn]]])
-    bounds = (column[turn].tolist() for column in (lasts, starts, ends))
-    for first, last, start, end in zip(firsts, *bounds, strict=True):
-        yield Group(first, last, order[start:end])
+    lasts = np.maximum.reduceat(times, starts).tolist()
+    firsts, bounds = times[starts].tolist(), [*starts.tolist(), len(order)]
+    return [
+        Group(firsts[one], lasts[one], order[bounds[one] : bounds[one + 1]])
+        for one in np.argsort(order[starts]).tolist()
+    ]
