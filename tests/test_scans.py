@@ -385,7 +385,7 @@ def of_the_kernel(kind, origin, **figures):
         row[name] = 60
     for name, value in figures.items():
         row[name] = value
-    return [seen.detector.id for seen in Judges().fanouts(row)]
+    return [seen.detector.id for seen in Judges().update(row)]
 
 
 @pytest.mark.parametrize(
@@ -413,4 +413,4 @@ def test_rows_of_the_kernel_are_judged_in_order_of_time():
     rows["time_ns"], rows["window_ns"] = (START, START + 1), SECOND
     rows["attempt"] = Attempt.NULL, Attempt.CONNECT
     rows["origin"], rows["attempts"], rows["hosts"], rows["host_ports"] = Origin.RAW, 60, 1, 60
-    assert [seen.kind for seen in Judges().fanouts(rows)] == [Attempt.NULL, Attempt.CONNECT]
+    assert [seen.kind for seen in Judges().update(rows)] == [Attempt.NULL, Attempt.CONNECT]

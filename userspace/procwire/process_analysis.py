@@ -53,7 +53,7 @@ class ProcessAnalysis:
         self.last_time = max(self.last_time, now)
         rows = connection_rows(connections)
         self._site.note_home(rows)
-        found = self._judges.fanouts(fanouts) + self._surroundings.update(rows)
+        found = self._judges.update(fanouts) + self._surroundings.update(rows)
         return self._episodes.update(now, sorted(found, key=attrgetter("time")))
 
     def finish(self) -> list[Alert]:

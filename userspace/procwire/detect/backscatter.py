@@ -66,7 +66,7 @@ class Backscatter:
         return {name: counts[name] for name in ("attempts", "reports", "evicted")}
 
     def _observations(self, rows: NDArray[np.void]) -> list[Observation]:
-        verdicts = (self._judge(Figures.of(row, Attempt.CONNECT)) for row in rows)
+        verdicts = map(self._judge, Figures.of(rows))
         pairs = zip(rows, verdicts, strict=True)
         return [observation(row, seen, Attempt.CONNECT) for row, seen in pairs if seen is not None]
 

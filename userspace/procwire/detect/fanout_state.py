@@ -1,4 +1,4 @@
-"""The memory of the fan-out windows: one slot per subject in every array, and what is reported."""
+"""The memory of the fan-out windows: one slot per subject in every array."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.event import SAMPLE_TARGETS
+from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS
 
 COUNTERS = ("attempts", "ends", "reports", "evicted")
 """evicted: subjects forgotten with their counts because the table was full around them."""
 
-BUCKETS = 2
+BUCKETS = 2 * FANOUT_WINDOWS
+"""Two of each window, one after the other."""
+HOSTS, PAIRS = 0, 1
+"""Sketches of a bucket."""
 FEW = SAMPLE_TARGETS
 """Attempts of a subject that are remembered one by one, and all sampled: a bucket of no more has no
 sketches yet."""
@@ -23,18 +26,32 @@ SUBJECT = np.dtype(
         ("hi", "u8"),
         ("lo", "u8"),
         ("active", "i8"),
+        ("begun", "i8"),
+        ("ends", "i8"),
+        ("attempts", "i8"),
+        ("established", "i8"),
+        ("refused", "i8"),
+        ("failures", "i8"),
         ("run", "i8"),
+        ("least_run", "i8"),
         ("stride_hi", "u8"),
         ("stride_lo", "u8"),
         ("stride_port", "i8"),
-        ("sampled", "i8"),
-        ("attempts", "i8"),
-        ("first", TARGET),
-        ("last", TARGET),
         ("used", "u1"),
+        ("due", "u1"),
+        ("told", "u1"),
+        ("oldest", "u1"),
+        ("youngest", "u1"),
+        ("sampled", "i8"),
+        ("last", TARGET),
+        ("first", TARGET),
     ],
     align=True,
 )
+"""What its buckets share: totals; begun, ends: within these times no bucket is over; run: the
+current one; least_run: the least of what its buckets hold as longest run, 0 where one is empty;
+due: whether a figure rose since the last judgement; told: whether a level is above 0; oldest,
+youngest: the buckets with the most and the fewest attempts."""
 BUCKET = np.dtype(
     [
         ("start", "i8"),
@@ -46,25 +63,17 @@ BUCKET = np.dtype(
         ("sequential_run", "i8"),
     ]
 )
-REPORT = np.dtype(
-    [
-        ("time", "i8"),
-        ("window", "i8"),
-        ("measure", "i8"),
-        ("threshold", "i8"),
-        ("subject", SUBJECT),
-        ("bucket", BUCKET),
-        ("hosts", "i8"),
-        ("host_ports", "i8"),
-    ]
-)
+"""first: the time of its first attempt; attempts to failures: the subject's totals when it
+began."""
 
 
 class State(NamedTuple):
-    """Per subject s, window w, bucket b and sketch k (hosts, pairs): subjects[s], buckets[s, w, b],
-    levels[s, w, measure], sketches[s, w, b, k], registers[s, w, b, k, 512], samples[s, 8],
+    """Per subject s, window w, bucket b and sketch k (hosts, pairs): subjects[s], buckets[s, b],
+    levels[s, w, measure], sketches[s, b, k], registers[s, b, k, 512], samples[s, 8],
     latest[s, 8, k], the hashes of the last attempts; counters as in COUNTERS; windows: lengths in
-    ns; thresholds: by measure. The sketches of a bucket of FEW attempts or less are not valid."""
+    ns; thresholds: by kind of attempts and measure; origin: of the reports. Each kind has as many
+    subjects, one kind's behind the other's. The sketches of a bucket of FEW attempts or less are
+    not valid."""
 
     subjects: NDArray[np.void]
     buckets: NDArray[np.void]
@@ -76,10 +85,11 @@ class State(NamedTuple):
     counters: NDArray[np.int64]
     windows: NDArray[np.int64]
     thresholds: NDArray[np.int64]
+    origin: int
 
 
 class Crossing(NamedTuple):
-    """window: its index; measure: the first is 0; threshold: what was crossed; hosts, host_ports:
+    """window: its index; measure, threshold: as in event.FANOUT_EVENT; hosts, host_ports:
     the window's estimates."""
 
     window: int
@@ -87,10 +97,3 @@ class Crossing(NamedTuple):
     threshold: int | np.int64
     hosts: int | np.int64
     host_ports: int | np.int64
-
-
-class Reports(NamedTuple):
-    """rows: REPORT (n,); samples: TARGET (n, 8), the subject's at that time."""
-
-    rows: NDArray[np.void]
-    samples: NDArray[np.void]

@@ -39,32 +39,28 @@ class Judges:
         self._settings = settings or Settings()
         self._counts = {"judged": 0, "scans": 0}
 
-    def update(self, rows: NDArray[np.void], kind: Attempt = Attempt.CONNECT) -> list[Observation]:
-        """The scans among `rows`.
+    def update(self, rows: NDArray[np.void]) -> list[Observation]:
+        """The scans among `rows`, in order of time.
 
-        rows: event.FANOUT_EVENT (n,) that count attempts of one kind, times in ns since the epoch
-        (rows of the kernel are in ns since boot and have to be shifted first).
+        rows: event.FANOUT_EVENT (n,), times in ns since the epoch (rows of the kernel are in ns
+        since boot and have to be shifted first).
         """
         found = []
-        for row in rows:
-            self._counts["judged"] += 1
-            verdict = self._judge(Figures.of(row, kind))
+        self._counts["judged"] += len(rows)
+        for place, figures in enumerate(Figures.of(rows)):
+            verdict = self._judge(figures)
             if verdict is not None:
                 self._counts["scans"] += 1
-                found.append(observation(row, verdict, kind))
-        return found
-
-    def fanouts(self, rows: NDArray[np.void]) -> list[Observation]:
-        """The scans among rows of the kernel, which say their kind themselves, in order of time."""
-        found: list[Observation] = []
-        for kind in np.unique(rows["attempt"]).tolist():
-            found += self.update(rows[rows["attempt"] == kind], Attempt(kind))
-        return sorted(found, key=attrgetter("time"))
+                found.append(observation(rows[place], verdict, figures.kind))
+        return sorted(found, key=attrgetter("time", "kind"))
 
     def counters(self) -> dict[str, int]:
         """judged: rows seen; scans: called a scan."""
         return dict(self._counts)
 
     def _judge(self, figures: Figures) -> Verdict | None:
-        verdicts = (judge(figures, self._settings) for judge in _JUDGES[figures.kind])
-        return next((verdict for verdict in verdicts if verdict is not None), None)
+        for judge in _JUDGES[figures.kind]:
+            verdict = judge(figures, self._settings)
+            if verdict is not None:
+                return verdict
+        return None

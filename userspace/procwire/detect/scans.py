@@ -1,13 +1,11 @@
 """All scan detectors behind one door: connections in, observations out.
 
-Strategy: each kind of attempt has fan-out windows of its own, made when the kind first appears, so
-that a resolver's answered queries do not hide its owner's scan; judges.py says what judges them.
+Strategy: each kind of attempt has fan-out windows and thresholds of its own, so that a resolver's
+answered queries do not hide its owner's scan; judges.py says what judges them.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from itertools import pairwise
 from operator import attrgetter
 
 import numpy as np
@@ -17,7 +15,6 @@ from procwire.config import FanOutSettings, Settings
 from procwire.detect.coverage import Coverage
 from procwire.detect.detector import Observation
 from procwire.detect.fanout import FanOut
-from procwire.detect.fanout_state import COUNTERS
 from procwire.detect.flag_probes import DETECTORS_BY_KIND
 from procwire.detect.judges import Judges
 from procwire.detect.port_coverage import PortCoverage
@@ -32,13 +29,14 @@ class Scans:
     from, which says whether they tell of failures."""
 
     def __init__(self, settings: Settings | None = None, origin: Origin = Origin.WIRE) -> None:
-        self._settings, self._origin = settings or Settings(), origin
-        self._judges = Judges(self._settings)
-        self._fanouts: dict[Attempt, FanOut] = {}
-        self._walk = RandomWalk(self._settings)
-        self._coverage = Coverage(self._settings)
-        self._port_coverage = PortCoverage(self._settings)
-        self._service_sweep = ServiceSweep(self._settings)
+        settings = settings or Settings()
+        self._judges = Judges(settings)
+        by_kind = {kind: _thresholds(settings, kind) for kind in Attempt}
+        self._fanout = FanOut(settings.fanout, by_kind, origin)
+        self._walk = RandomWalk(settings)
+        self._coverage = Coverage(settings)
+        self._port_coverage = PortCoverage(settings)
+        self._service_sweep = ServiceSweep(settings)
 
     def update(
         self, connections: NDArray[np.void], service_hosts: NDArray[np.int64] | None = None
@@ -51,41 +49,25 @@ class Scans:
         found = self._walk.update(connections) + self._coverage.update(connections)
         found += self._port_coverage.update(connections)
         found += self._service_sweep.update(connections, service_hosts)
-        # One copy, of which each kind is a slice.
-        by_kind = connections[np.argsort(connections["kind"], kind="stable")]
-        ends = np.cumsum(np.bincount(connections["kind"], minlength=len(Attempt))).tolist()
-        for kind, (start, end) in zip(Attempt, pairwise([0, *ends]), strict=True):
-            # Connections also where there are none: the first batch has to compile all kernels.
-            if start < end or kind is Attempt.CONNECT:
-                rows = self._fanout(kind).update(by_kind[start:end])
-                found += self._judges.update(rows, kind)
+        found += self._judges.update(self._fanout.update(connections))
         return sorted(found, key=attrgetter("time"))
 
     def totals(self) -> list[Observation]:
         """The end: what the longest windows hold of each source that was reported."""
         found = self._walk.totals() + self._coverage.totals() + self._port_coverage.totals()
-        for kind, fanout in self._fanouts.items():
-            found += self._judges.update(fanout.totals(), kind)
+        found += self._judges.update(self._fanout.totals())
         return sorted(found, key=attrgetter("time"))
 
     def counters(self) -> dict[str, dict[str, int]]:
         """Counts by part and name."""
-        fanout = Counter(dict.fromkeys(COUNTERS, 0))
-        for one in self._fanouts.values():
-            fanout.update(one.counters())
         return {
-            "fanout": dict(fanout),
+            "fanout": self._fanout.counters(),
             "sweep": self._judges.counters(),
             "random_walk": self._walk.counters(),
             "coverage": self._coverage.counters(),
             "port_coverage": self._port_coverage.counters(),
             "service_sweep": self._service_sweep.counters(),
         }
-
-    def _fanout(self, kind: Attempt) -> FanOut:
-        if kind not in self._fanouts:
-            self._fanouts[kind] = FanOut(_thresholds(self._settings, kind), self._origin)
-        return self._fanouts[kind]
 
 
 def _thresholds(settings: Settings, kind: Attempt) -> FanOutSettings:

@@ -27,6 +27,7 @@ are 0."""
 Record: TypeAlias = Any
 
 _REGISTER_BITS = np.uint64(9)
+_REGISTER_MASK = np.uint64(REGISTERS - 1)
 _REST_BITS = 55
 _LINEAR_COUNTING_LIMIT = np.uint64(REGISTERS * 5 // 2)
 _ALPHA = Fraction(7213, 10000) / (1 + Fraction(1079, 1000) / REGISTERS)
@@ -54,13 +55,24 @@ def _weight(rank: int) -> np.uint64:
 
 
 @fused
-def observe(sketch: Record, registers: NDArray[np.uint8], item: np.uint64) -> bool:
-    """Enter one hash; whether that raised a register."""
+def _rank(item: np.uint64) -> int:
     rest = item >> _REGISTER_BITS
     rank = 1
     while rank <= _REST_BITS and not (rest >> np.uint64(_REST_BITS - rank)) & np.uint64(1):
         rank += 1
-    register = np.int64(item & np.uint64(REGISTERS - 1))
+    return rank
+
+
+@fused
+def raises(registers: NDArray[np.uint8], item: np.uint64) -> bool:
+    """Whether observe() would raise a register."""
+    return bool(_rank(item) > registers[np.int64(item & _REGISTER_MASK)])
+
+
+@fused
+def observe(sketch: Record, registers: NDArray[np.uint8], item: np.uint64) -> bool:
+    """Enter one hash; whether that raised a register."""
+    rank, register = _rank(item), np.int64(item & _REGISTER_MASK)
     before = registers[register]
     if rank <= before:
         return False

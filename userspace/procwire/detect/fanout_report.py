@@ -1,0 +1,91 @@
+"""What a fan-out window holds, written as the row that the kernel sends for a process."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.detect.fanout_buckets import Record, Slot, distinct, older
+from procwire.detect.fanout_state import HOSTS, PAIRS, Crossing, State
+from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS, EventKind, Measure
+from procwire.jit import fused
+
+_WINDOWS = FANOUT_WINDOWS
+_MEASURES = len(Measure)
+_NOTHING_CROSSED = 0
+_SAMPLES = SAMPLE_TARGETS
+_FIGURE_LIMIT = 2**32 - 1
+_BYTE = np.uint64(255)
+_FANOUT = int(EventKind.FANOUT)
+
+
+@fused
+def report(
+    state: State, slot: Slot, time: int, reports: NDArray[np.void], at: int, crossing: Crossing
+) -> None:
+    """Fill a row of event.FANOUT_EVENT; fields of processes stay 0."""
+    event, subject = reports[at], state.subjects[slot]
+    record = state.buckets[slot, older(state, slot, crossing.window)]
+    event.time_ns = time
+    event.window_ns = state.windows[crossing.window]
+    event.window_start_ns = record.start
+    event.first_ns = record.first
+    event.kind = _FANOUT
+    event.origin = state.origin
+    event.attempt = slot // (len(state.subjects) // len(state.thresholds))
+    event.measure = crossing.measure
+    event.threshold = min(crossing.threshold, _FIGURE_LIMIT)
+    event.attempts = min(subject.attempts - record.attempts, _FIGURE_LIMIT)
+    event.established = min(subject.established - record.established, _FIGURE_LIMIT)
+    event.refused = min(subject.refused - record.refused, _FIGURE_LIMIT)
+    event.failures = min(subject.failures - record.failures, _FIGURE_LIMIT)
+    event.sequential_run = min(record.sequential_run, _FIGURE_LIMIT)
+    event.hosts = min(crossing.hosts, _FIGURE_LIMIT)
+    event.host_ports = min(crossing.host_ports, _FIGURE_LIMIT)
+    event.samples = min(subject.sampled, _SAMPLES)
+    _write_address(event.source, subject)
+    _write_target(event.first, subject.first)
+    _write_target(event.last, subject.last)
+    for place in range(_SAMPLES):
+        _write_target(event.sample[place], state.samples[slot, place])
+
+
+@fused
+def _write_target(field: Record, target: Record) -> None:
+    _write_address(field.address, target)
+    field.port = target.port
+    field.protocol = target.protocol
+
+
+@fused
+def _write_address(field: NDArray[np.uint8], halves: Record) -> None:
+    """Sixteen bytes in network order."""
+    for byte in range(8):
+        shift = np.uint64(56 - 8 * byte)
+        field[byte] = np.uint8(halves.hi >> shift & _BYTE)
+        field[8 + byte] = np.uint8(halves.lo >> shift & _BYTE)
+
+
+@fused
+def final_figures(state: State, slot: Slot, window: int) -> Crossing:
+    """What a window holds, though nothing was crossed."""
+    bucket = older(state, slot, window)
+    hosts = distinct(state, slot, bucket, HOSTS)
+    pairs = distinct(state, slot, bucket, PAIRS)
+    return Crossing(window, _NOTHING_CROSSED, 0, hosts, pairs)
+
+
+@fused
+def turn(state: State, slot: Slot, time: int, reports: NDArray[np.void], at: int) -> int:
+    """Write the last figures of each window of which something was reported and whose bucket is
+    over: between two crossings its shape may have changed. The number of reports written."""
+    written = 0
+    for window in range(_WINDOWS):
+        bucket, length = older(state, slot, window), state.windows[window]
+        reported = False
+        for measure in range(_MEASURES):
+            reported |= state.levels[slot, window, measure] > 0
+        if reported and not 0 <= time - state.buckets[slot, bucket].start < length:
+            report(state, slot, time, reports, at + written, final_figures(state, slot, window))
+            written += 1
+    return written
