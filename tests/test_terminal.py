@@ -134,15 +134,16 @@ def test_the_summary_tells_what_was_found_and_what_was_not_seen() -> None:
         "episodes.rule.tcp.flags_syn_fin": 2,
         "episodes.rule.stream.gap": 4,
         "episodes.rule.scan.block": 1,
+        "episodes.severity.scan.block": 1,
     }
     lines = [line.split() for line in summary("a.pcap", counters, CHECKS, 100).splitlines()]
     assert lines[0] == ["procwire:", "a.pcap"]
     assert lines[1] == ["seen", "12,345", "packets,", "17", "flows"]
     assert lines[2] == ["protocols", "tcp", "99"]
-    assert lines[3] == ["findings", "3", "medium,", "4", "counted"]
+    assert lines[3] == ["findings", "1", "high,", "2", "medium,", "4", "counted"]
     assert [line[:3] for line in lines[4:7]] == [
+        ["high", "1", "scan.block"],
         ["medium", "2", "tcp.flags_syn_fin"],
-        ["medium", "1", "scan.block"],
         ["counted", "4", "stream.gap"],
     ]
     assert lines[7] == ["not", "decoded", "IP", "fragment", "7"]

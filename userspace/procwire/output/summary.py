@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import click
 
@@ -24,7 +25,8 @@ _SEEN = {
 }
 # Words in the names of counters that say what a run did not see.
 _LOSSES = ("lost", "skipped", "dropped", "evicted", "overflow", "unsaved", "malformed")
-_NOT_DECODED, _LAYER, _RULE, _SCAN = "decode.", "layers.", "episodes.rule.", "scan."
+_NOT_DECODED, _LAYER = "decode.", "layers."
+_RULE, _GRAVEST = "episodes.rule.", "episodes.severity."
 _BY_ENTRY = "context.by_entry."
 _COUNTED = "counted"
 _LABEL = 13
@@ -32,6 +34,14 @@ _ID = 27
 _NARROWEST = 50
 _SHORTEST_TITLE = 12
 _HARD_SPACE = "\xa0"
+
+
+class _Found(NamedTuple):
+    """How often a check was found; severity: of the gravest of its alerts."""
+
+    check: Check
+    count: int
+    severity: int
 
 
 def summary(
@@ -47,7 +57,11 @@ def summary(
     what counters may name, rules and detectors.
     """
     known = {check.id: check for check in checks}
-    found = [(known[name], count) for name, count in _named(counters, _RULE).items()]
+    gravest = _named(counters, _GRAVEST)
+    found = [
+        _Found(known[name], count, gravest.get(name, known[name].severity))
+        for name, count in _named(counters, _RULE).items()
+    ]
     layers = sorted(_named(counters, _LAYER).items(), key=lambda layer: -layer[1])
     facts = {
         "seen": [f"{counters[name]:,} {unit}" for name, unit in _SEEN.items() if name in counters],
@@ -63,9 +77,7 @@ def summary(
         if parts or label in ("findings", "lost"):
             lines += _wrapped(label, parts or ["nothing"], width)
         if label == "findings":
-            lines += [
-                _row(check, count, width, colour) for check, count in sorted(found, key=_rank)
-            ]
+            lines += [_row(one, width, colour) for one in sorted(found, key=_rank)]
     return "\n".join(lines)
 
 
@@ -93,32 +105,31 @@ def _listed(counts: Mapping[str, int]) -> list[str]:
     return [f"{name} {count:,}" for name, count in counts.items()]
 
 
-def _word(check: Check) -> str:
-    return _COUNTED if check.tier == "C" else SEVERITIES[check.severity][0].lower()
+def _word(found: _Found) -> str:
+    return _COUNTED if found.check.tier == "C" else SEVERITIES[found.severity][0].lower()
 
 
-def _by_severity(found: Iterable[tuple[Check, int]]) -> list[str]:
+def _by_severity(found: Iterable[_Found]) -> list[str]:
     words = [word.lower() for word, _ in SEVERITIES.values()] + [_COUNTED]
-    counts = {word: sum(count for check, count in found if _word(check) == word) for word in words}
+    counts = {word: sum(one.count for one in found if _word(one) == word) for word in words}
     return [f"{count:,} {word}" for word, count in counts.items() if count]
 
 
-def _rank(found: tuple[Check, int]) -> tuple[bool, int, int]:
+def _rank(found: _Found) -> tuple[bool, int, int]:
     """The gravest first, then the most frequent."""
-    check, count = found
-    return check.tier == "C", check.severity, -count
+    return found.check.tier == "C", found.severity, -found.count
 
 
-def _row(check: Check, count: int, width: int, colour: bool) -> str:
+def _row(found: _Found, width: int, colour: bool) -> str:
     """One check on one line; its title is cut, or left out, where it has no room."""
-    word = f"{_word(check):<{len(_COUNTED)}}"
-    line = f"    {word} {count:>10,}  {check.id:<{_ID}} "
+    check, word = found.check, f"{_word(found):<{len(_COUNTED)}}"
+    line = f"    {word} {found.count:>10,}  {check.id:<{_ID}} "
     room = width - len(line)
     if room >= _SHORTEST_TITLE:
         line += check.title if len(check.title) <= room else f"{check.title[: room - 1]}…"
     if not colour or check.tier == "C":
         return line.rstrip()
-    shade = SEVERITIES[check.severity][1]
+    shade = SEVERITIES[found.severity][1]
     return line.rstrip().replace(word, click.style(word, fg=shade), 1)
 
 
