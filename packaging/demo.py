@@ -143,11 +143,12 @@ def check_packets(folder: Path) -> bool:
     read = subprocess.run(
         [str(PROCWIRE), "read", "--format", "text", capture.name],
         cwd=folder,
-        stdout=subprocess.PIPE,
+        capture_output=True,
         text=True,
         check=False,
     )
     print(read.stdout, end="", flush=True)
+    print(read.stderr, end="", file=sys.stderr, flush=True)
     return read.returncode == FINDINGS and all(rule in read.stdout for rule in BROKEN)
 
 

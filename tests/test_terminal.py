@@ -131,6 +131,7 @@ def test_the_summary_tells_what_was_found_and_what_was_not_seen() -> None:
         "decode.IP fragment": 7,
         "decode.snapped header": 0,
         "fanout.evicted": 3,
+        "kernel.skipped_connection_detail": 5,
         "episodes.rule.tcp.flags_syn_fin": 2,
         "episodes.rule.stream.gap": 4,
         "episodes.rule.scan.block": 1,
@@ -147,8 +148,9 @@ def test_the_summary_tells_what_was_found_and_what_was_not_seen() -> None:
         ["counted", "4", "stream.gap"],
     ]
     assert lines[7] == ["not", "decoded", "IP", "fragment", "7"]
-    assert lines[8] == ["lost", "fanout.evicted", "3"]
-    assert len(lines) == 9
+    assert lines[8] == ["left", "out", "kernel.skipped_connection_detail", "5"]
+    assert lines[9] == ["lost", "fanout.evicted", "3"]
+    assert len(lines) == 10
 
 
 def test_nothing_found_is_said() -> None:

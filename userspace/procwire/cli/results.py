@@ -118,6 +118,8 @@ def tell_summary(title: str, counters: Mapping[str, int]) -> None:
         from procwire.rules import all_rules
 
         checks = (*all_rules(), *DETECTORS)
+    # Results come first, also where both go to one file.
+    sys.stdout.flush()
     text = summary(title, counters, checks, columns(sys.stderr), colours(sys.stderr))
     click.echo(text, err=True)
 

@@ -23,8 +23,9 @@ _SEEN = {
     "records.connections": "connections recorded",
     "episodes.alerts": "alerts",
 }
-# Words in the names of counters that say what a run did not see.
-_LOSSES = ("lost", "skipped", "dropped", "evicted", "overflow", "unsaved", "malformed")
+# Words in the names of counters: what a run did not see, and what it left out on purpose.
+_LOSSES = ("lost", "dropped", "evicted", "overflow", "unsaved", "malformed")
+_ON_PURPOSE = ("skipped",)
 _NOT_DECODED, _LAYER = "decode.", "layers."
 _RULE, _GRAVEST = "episodes.rule.", "episodes.severity."
 _BY_ENTRY = "context.by_entry."
@@ -40,7 +41,7 @@ class _Found(NamedTuple):
     """How often a check was found; severity: of the gravest of its alerts."""
 
     check: Check
-    count: int
+    times: int
     severity: int
 
 
@@ -69,7 +70,8 @@ def summary(
         "findings": _by_severity(found),
         "suppressed": _suppressed(counters),
         "not decoded": _listed(_named(counters, _NOT_DECODED)),
-        "lost": _listed({name: n for name, n in counters.items() if n and _is_loss(name)}),
+        "left out": _listed(_counting(counters, _ON_PURPOSE)),
+        "lost": _listed(_counting(counters, _LOSSES)),
     }
     width = max(width, _NARROWEST)
     lines = [f"procwire: {printable(title)}"]
@@ -96,9 +98,14 @@ def _suppressed(counters: Mapping[str, int]) -> list[str]:
     return [f"{n:,} by allowlist entry {number}" for number, n in by_entry.items()]
 
 
-def _is_loss(name: str) -> bool:
-    part, _, what = name.partition(".")
-    return f"{part}." not in (_NOT_DECODED, _LAYER) and any(word in what for word in _LOSSES)
+def _counting(counters: Mapping[str, int], words: Iterable[str]) -> dict[str, int]:
+    """Counters that are not 0 and have one of the words in their names."""
+    parts = {name: name.partition(".") for name, count in counters.items() if count}
+    return {
+        name: counters[name]
+        for name, (part, _, what) in parts.items()
+        if f"{part}." not in (_NOT_DECODED, _LAYER) and any(word in what for word in words)
+    }
 
 
 def _listed(counts: Mapping[str, int]) -> list[str]:
@@ -111,19 +118,19 @@ def _word(found: _Found) -> str:
 
 def _by_severity(found: Iterable[_Found]) -> list[str]:
     words = [word.lower() for word, _ in SEVERITIES.values()] + [_COUNTED]
-    counts = {word: sum(one.count for one in found if _word(one) == word) for word in words}
+    counts = {word: sum(one.times for one in found if _word(one) == word) for word in words}
     return [f"{count:,} {word}" for word, count in counts.items() if count]
 
 
 def _rank(found: _Found) -> tuple[bool, int, int]:
     """The gravest first, then the most frequent."""
-    return found.check.tier == "C", found.severity, -found.count
+    return found.check.tier == "C", found.severity, -found.times
 
 
 def _row(found: _Found, width: int, colour: bool) -> str:
     """One check on one line; its title is cut, or left out, where it has no room."""
     check, word = found.check, f"{_word(found):<{len(_COUNTED)}}"
-    line = f"    {word} {found.count:>10,}  {check.id:<{_ID}} "
+    line = f"    {word} {found.times:>10,}  {check.id:<{_ID}} "
     room = width - len(line)
     if room >= _SHORTEST_TITLE:
         line += check.title if len(check.title) <= room else f"{check.title[: room - 1]}…"
