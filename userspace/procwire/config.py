@@ -256,9 +256,11 @@ class CoverageSettings(_Section):
 
 
 class PortCoverageSettings(_Section):
-    """[port_coverage] When failures to reach ports of one host, however slow, are a scan of it."""
+    """[port_coverage] When ports of one host tried in vain, however slowly, are a scan of it."""
 
-    ports: Annotated[Threshold, Field(description="ports of one host that failed; 0 = off")] = 16
+    ports: Annotated[
+        Threshold, Field(description="ports of one host that did not answer; 0 = off")
+    ] = 16
     memory_s: Annotated[
         Seconds, Field(description="a pair of hosts left alone for so long is counted anew")
     ] = 86400.0

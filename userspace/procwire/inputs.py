@@ -15,8 +15,8 @@ from procwire.telemetry.formats import Format, recognise
 
 _MAGIC_SIZE = 4
 _EXPECTED = (
-    "expected a capture (pcap, pcapng) or records of Sysmon, Windows' Security log or Zeek's"
-    " conn.log"
+    "expected a capture (pcap, pcapng) or records of Sysmon, Windows' Security log, auditd, laurel,"
+    " Zeek's conn.log or Suricata's EVE"
 )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,7 +16,9 @@ from procwire.capture.open import read_packets
 from procwire.capture.pcap import PACKET_HEADER
 from procwire.config import Settings
 from procwire.context.site import Site
+from procwire.errors import InputDamaged
 from procwire.inputs import Input
+from procwire.telemetry.event import Event
 from procwire.telemetry.faults import Faults
 from procwire.telemetry.formats import Format
 
@@ -90,12 +91,30 @@ class Reading:
 
         self._records = self._records or TelemetryAnalysis(self._settings, self._site)
         source, faults = found.source, Faults(found.source.path)
-        events, before = form.read(source, faults), 0
-        while batch := list(islice(events, BATCH)):
-            alerts = self._records.update(batch)
-            read = source.base + source.at
-            yield Step(read - before, len(batch), alerts)
-            before = read
-        self._malformed += faults.malformed
+        before = 0
+        try:
+            for batch in _batches(form.read(source, faults)):
+                alerts = self._records.update(batch)
+                read = source.base + source.at
+                yield Step(read - before, len(batch), alerts)
+                before = read
+        finally:
+            self._malformed += faults.malformed
         source.check()
         faults.check()
+
+
+def _batches(events: Iterator[Event]) -> Iterator[list[Event]]:
+    """Events by the ten thousand; what they raise is raised after all that came before."""
+    batch: list[Event] = []
+    try:
+        for event in events:
+            batch.append(event)
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+    except InputDamaged:
+        yield batch
+        raise
+    if batch:
+        yield batch

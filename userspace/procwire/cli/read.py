@@ -48,8 +48,9 @@ def read(
     overrides: tuple[str, ...],
 ) -> int:
     """Analyse captures (pcap, pcapng: protocol violations and scans) and records of other tools
-    (scans by process): Sysmon, Windows' Security log and Zeek's conn.log. What a file holds is told
-    by its content; it may be compressed with gzip or zstd, or a zip archive; - is standard input.
+    (scans by process): Sysmon and Windows' Security log, auditd, laurel, Zeek's conn.log and
+    Suricata's EVE. What a file holds is told by its content; it may be compressed with gzip or
+    zstd, or a zip archive; - is standard input.
 
     A damaged file is analysed as far as it can be read; the exit code is then 3.
 

@@ -56,6 +56,11 @@ class Figures(msgspec.Struct, frozen=True):
         return self.host_ports / max(self.hosts, 1)
 
     @property
+    def is_untold(self) -> bool:
+        """Whether of most attempts no record says how they ended."""
+        return self.imported and 2 * (self.established + self.failures) < self.attempts
+
+    @property
     def unanswered(self) -> float:
         """Share of attempts that came to nothing.
 

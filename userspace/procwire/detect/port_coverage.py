@@ -3,6 +3,8 @@
 Strategy: per pair of source and destination two bitmaps of hashed ports, those that failed and
 those that answered, in an open-addressing table where the least recently touched gives way. A pair
 is entered by its first failure. Ports that share a bit count once, so figures are never too high.
+Where an imported record does not tell what became of an attempt, one of a system port (RFC 6335 6)
+counts as failed: data connections, of which there may be as many, use others.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from procwire.config import Settings
 from procwire.decode.mix import mix64, mix_address
 from procwire.detect.detector import SLOW_PORTS, Endpoint, Evidence, Observation
-from procwire.event import Outcome
+from procwire.event import Origin, Outcome
 from procwire.jit import fused, kernel
 from procwire.record import Attempt
 
@@ -50,7 +52,9 @@ _BIT_MASK = np.uint64(63)
 
 _CONNECT = int(Attempt.CONNECT)
 _ESTABLISHED = int(Outcome.ESTABLISHED)
-_WITHOUT_END = (int(Outcome.PENDING), int(Outcome.SENT), int(Outcome.ABORTED))
+_SENT, _IMPORT = int(Outcome.SENT), int(Origin.IMPORT)
+_WITHOUT_END = (int(Outcome.PENDING), int(Outcome.ABORTED))
+_SYSTEM_PORTS = 1024
 
 _Record: TypeAlias = Any
 _Whole: TypeAlias = int | np.int64
@@ -119,7 +123,7 @@ class PortCoverage:
             attempts=failed + answered,
             severity=SLOW_PORTS.severity,
             evidence=(
-                Evidence("failed_ports", failed, self._ports, "port_coverage.ports"),
+                Evidence("unanswered_ports", failed, self._ports, "port_coverage.ports"),
                 Evidence("answering_ports", answered),
                 Evidence(
                     "unanswered",
@@ -206,6 +210,8 @@ def _cover(state: _State, connections: NDArray[np.void], reports: NDArray[np.voi
     for i in range(len(connections)):
         row = connections[i]
         if row.kind != _CONNECT or row.outcome in _WITHOUT_END:
+            continue
+        if row.outcome == _SENT and (row.origin != _IMPORT or row.dst_port >= _SYSTEM_PORTS):
             continue
         home = _home(state, row)
         slot = _known(state, home, row)

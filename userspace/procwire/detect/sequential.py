@@ -1,7 +1,8 @@
 """Targets tried one after the other: addresses or ports up or down by one stride, whatever it is.
 
 The run is counted with the fan-out, in the kernel as on the wire; it needs fewer targets than a
-sweep, because chance does not put twenty failed attempts in order.
+sweep, because chance does not put twenty failed attempts in order, nor twenty hosts of which
+nothing more is known.
 """
 
 from __future__ import annotations
@@ -19,7 +20,11 @@ def sequential(figures: Figures, settings: Settings) -> Verdict | None:
     setting = "unanswered" if connects else "mostly_unanswered"
     least = limits.unanswered if connects else limits.mostly_unanswered
     run = settings.fanout.sequential_run
-    if not reaches(figures.sequential_run, run) or figures.unanswered < least:
+    if not reaches(figures.sequential_run, run):
+        return None
+    # Ports in order may be those that a server gives out.
+    are_hosts = figures.is_untold and figures.hosts >= run
+    if figures.unanswered < least and not are_hosts:
         return None
     return Verdict(
         SEQUENTIAL,

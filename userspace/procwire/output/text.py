@@ -37,7 +37,7 @@ _FIGURES = {
     "scan.block": ("host_ports", "host and port pairs"),
     "scan.backscatter": ("answered_hosts", "hosts that asked nothing"),
     "scan.service_sweep": ("hosts", "hosts"),
-    "scan.slow_ports": ("failed_ports", "ports"),
+    "scan.slow_ports": ("unanswered_ports", "ports"),
 }
 
 

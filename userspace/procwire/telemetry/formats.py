@@ -9,10 +9,19 @@ from typing import NamedTuple
 import msgspec
 
 from procwire.capture.source import Source
-from procwire.telemetry import event_log, windows_json, zeek
+from procwire.telemetry import (
+    audit_text,
+    event_log,
+    laurel,
+    suricata,
+    sysmon_linux,
+    windows_json,
+    zeek,
+)
 from procwire.telemetry.event import Event
 from procwire.telemetry.faults import Faults
 from procwire.telemetry.lines import Lines
+from procwire.telemetry.syslog import message_in
 
 Reader = Callable[[Source, Faults], Iterator[Event]]
 LineReader = Callable[[Lines], Iterator[Event]]
@@ -40,10 +49,21 @@ _STRUCTURED = _of_lines("Windows events, structured JSON", windows_json.read_str
 _ZEEK_JSON = _of_lines("Zeek conn.log, JSON", zeek.read_json)
 _ZEEK = _of_lines("Zeek conn.log", zeek.read_columns)
 
-# What begins a line -> its format.
-_TEXT: tuple[tuple[re.Pattern[bytes], Format], ...] = ((re.compile(rb"#path\s+conn\b"), _ZEEK),)
+_EVE = _of_lines("Suricata EVE", suricata.read_eve)
+_LAUREL = _of_lines("laurel", laurel.read_laurel)
+_AUDIT = _of_lines("auditd", audit_text.read_audit)
+_SYSMON_LINUX = _of_lines("Sysmon for Linux", sysmon_linux.read_sysmon_linux)
+
+# What a line holds -> its format.
+_TEXT: tuple[tuple[re.Pattern[bytes], Format], ...] = (
+    (re.compile(rb"#path\s+conn\b"), _ZEEK),
+    (re.compile(rb"Linux-Sysmon.*<EventID[ >]"), _SYSMON_LINUX),
+    (re.compile(rb"\btype=\w+ (?:msg=)?audit\(\d+\.\d+:\d+\)"), _AUDIT),
+)
 # Keys that a record has -> its format; the first that fits.
 _JSON: tuple[tuple[tuple[str, ...], Format], ...] = (
+    (("ID", "SYSCALL"), _LAUREL),
+    (("event_type", "timestamp"), _EVE),
     (("Event",), _STRUCTURED),
     (("winlog",), _BEAT),
     (("event_id", "event_data"), _BEAT),
@@ -79,4 +99,6 @@ def _of_json(line: bytes) -> Format | None:
         record = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
     except msgspec.MsgspecError:
         return None
-    return next((one for keys, one in _JSON if all(key in record for key in keys)), None)
+    found = next((one for keys, one in _JSON if all(key in record for key in keys)), None)
+    # A collector's record is known by the message that it carries.
+    return found or _of_text(message_in(line).encode())
