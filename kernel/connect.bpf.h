@@ -9,6 +9,7 @@
 #define PROCWIRE_CONNECT_BPF_H
 
 #include "datagram.bpf.h"
+#include "flow.bpf.h"
 
 /* An attempt has one outcome: the state changes after a SYN, under the socket's lock, or there was
  * none and the socket is released or starts over. */
@@ -87,6 +88,7 @@ static __always_inline void connect_starts(struct bpf_sock_addr *context, __u64 
 		pending.denied = is_denied();
 		begin(socket, &pending);
 	} else {
+		datagram_owner(socket);
 		datagram_peer(socket, &pending);
 	}
 }
@@ -132,6 +134,11 @@ static __always_inline void state_changes(const struct sock *sock, int before, i
 	if (after == TCP_SYN_SENT) {
 		if (sock->sk_protocol == IPPROTO_TCP)
 			syn_sent(sock, NULL);
+		return;
+	}
+	/* An accepted socket begins as a copy of the one that listens. */
+	if (after == TCP_LISTEN || (before == TCP_LISTEN && after == TCP_CLOSE)) {
+		listening_changes(sock, after == TCP_LISTEN ? FLOW_LISTENS : FLOW_ENDS);
 		return;
 	}
 	if (before != TCP_SYN_SENT && before != TCP_SYN_RECV)

@@ -7,6 +7,7 @@
 #ifndef PROCWIRE_DATAGRAM_BPF_H
 #define PROCWIRE_DATAGRAM_BPF_H
 
+#include "flow.bpf.h"
 #include "pending.bpf.h"
 #include "subject.bpf.h"
 
@@ -62,6 +63,7 @@ static __always_inline void datagram_starts(struct bpf_sock_addr *context, __u64
 	struct subject_key key = { .pid = current_pid(), .slot = SLOT_DATAGRAM };
 	struct subject *subject = subject_of(&key, NULL);
 
+	datagram_owner((__u64)context->sk);
 	pending.time_ns = time_of(subject);
 	count(COUNT_DATAGRAMS);
 	if (!count_attempt(&key, subject, &pending.target, pending.time_ns) ||

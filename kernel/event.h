@@ -19,7 +19,7 @@
 #include <linux/types.h>
 #endif
 
-#define EVENT_ABI_VERSION 3
+#define EVENT_ABI_VERSION 4
 
 #define ADDRESS_SIZE 16
 #define COMM_SIZE 16
@@ -35,6 +35,7 @@ enum event_kind {
 	EVENT_SOCKET = 4,
 	EVENT_CONNECTION = 5,
 	EVENT_FANOUT = 6,
+	EVENT_FLOW = 7,
 };
 
 /* How user space learned of an attempt to reach a peer. The kernel writes the first three. */
@@ -55,6 +56,18 @@ enum connection_outcome {
 	OUTCOME_DENIED = 5,
 	OUTCOME_SENT = 6,
 	OUTCOME_ABORTED = 7,
+};
+
+/* What a process was seen to hold. CONNECTS: one flow, from its end to the peer's; SENDS: whatever
+ * leaves from and comes to its end; LISTENS: connections that its end accepts, which another process
+ * may have been handed; ENDS: it sends or listens no more; WRITES: packets that name the end as their
+ * source, headers and all, so that it may be another host's. */
+enum flow_role {
+	FLOW_CONNECTS = 1,
+	FLOW_SENDS = 2,
+	FLOW_LISTENS = 3,
+	FLOW_ENDS = 4,
+	FLOW_WRITES = 5,
 };
 
 /* What an attempt is made with. Kinds are counted apart, and so are packets of raw sockets: nothing
@@ -86,6 +99,8 @@ enum fanout_measure {
 #define EVENT_FLAG_ARGV_UNREADABLE 2
 #define EVENT_FLAG_EXE_TRUNCATED 4
 #define EVENT_FLAG_UNSEEN_PACKETS 8
+#define EVENT_FLAG_ANY_ADDRESS 16
+#define EVENT_FLAG_OLDER 32
 
 /* A program's execution. exec_count is the kernel's self_exec_id: it rises at every exec, and fork
  * inherits it. With the boot id, which user space adds, the key is unique for the machine's life.
@@ -157,6 +172,26 @@ struct connection_event {
 	__u8 outcome;
 	__u8 family;
 	char comm[COMM_SIZE];
+};
+
+/* EVENT_FLOW: whose the packets are that leave a socket or come to it, sent before the first of them
+ * passes any capture. The source is the socket's end, zero for what it does not have; protocol 0 is
+ * ARP; ICMP has no ports. EVENT_FLAG_ANY_ADDRESS: the socket has the port on every address of its
+ * network namespace; EVENT_FLAG_OLDER: it was open already when the sensor started. */
+struct flow_event {
+	__u64 time_ns;
+	struct process_key process;
+	__u32 kind;
+	__u32 flags;
+	__u32 net_namespace;
+	__u8 role;
+	__u8 protocol;
+	__u16 padding;
+	__u8 source[ADDRESS_SIZE];
+	__u8 destination[ADDRESS_SIZE];
+	__u16 source_port;
+	__u16 destination_port;
+	__u32 padding_end;
 };
 
 struct target {
@@ -231,14 +266,17 @@ enum sensor_counter {
 	SKIPPED_CONNECTION_DETAIL = 21,
 	SKIPPED_RAW_PACKETS = 22,
 	SKIPPED_PROGRAM = 23,
-	SENSOR_COUNTERS = 24,
+	COUNT_FLOWS = 24,
+	LOST_FLOW_RING_FULL = 25,
+	SENSOR_COUNTERS = 26,
 };
 
 /* Settings, written into the programs' read-only data before load. A threshold of 0 is off.
  * probe_targets: hosts, pairs or failures at which windows of the kinds NULL to ACK are looked at.
  * detail_limit: how many connection events one process may send per longest window; beyond it
  * connections are only counted. skip_programs: how many executables the sensor holds open whose
- * processes are not counted; skip_children: nor are those of other programs that they start. */
+ * processes are not counted; skip_children: nor are those of other programs that they start.
+ * flows: whether flow events are sent; only packets need them. */
 struct fanout_settings {
 	__u64 window_ns[FANOUT_WINDOWS];
 	__u32 hosts;
@@ -249,6 +287,8 @@ struct fanout_settings {
 	__u32 detail_limit;
 	__u32 skip_programs;
 	__u32 skip_children;
+	__u32 flows;
+	__u32 padding;
 };
 
 #endif

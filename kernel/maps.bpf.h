@@ -19,6 +19,7 @@
 #define PENDING_BITS 16
 #define MAX_PENDING (1 << PENDING_BITS)
 #define MAX_RAW_SOCKETS 4096
+#define MAX_DATAGRAM_SOCKETS 65536
 #define MAX_SKIPPED_PROGRAMS 1024
 #define MAX_SKIPPED_PROCESSES 65536
 
@@ -51,6 +52,12 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 256 << 10);
 } fanout_ring SEC(".maps");
+
+/* As much as a reader that looks twenty times a second needs for a hundred thousand flows. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} flow_ring SEC(".maps");
 
 /* enum sensor_counter. Fixed size; nothing is inserted or deleted. */
 struct {
@@ -175,7 +182,7 @@ struct {
 } skipped_processes SEC(".maps");
 
 /* An attempt whose outcome is not known yet. sent: a SYN, or of a datagram socket with a peer the
- * first packet; denied: another cgroup program forbids it; ended: of datagrams, the refusal is told. */
+ * first packet (SYN_TOLD: and a flow event told whose it is); denied: another cgroup program forbids it; ended: of datagrams, the refusal is told. */
 struct pending {
 	__u64 time_ns;
 	struct owner owner;
@@ -186,6 +193,8 @@ struct pending {
 	__u8 ended;
 	__u32 padding;
 };
+
+#define SYN_TOLD 2
 
 /* socket: 0 where the place is free; seal: over what is written with it, so that of two who take a
  * place at the same moment neither is given the other's name; crowd: attempts of this place that
@@ -233,6 +242,12 @@ struct {
 	__type(value, struct pending);
 } crowded_connections SEC(".maps");
 
+/* told: the end that the last flow event named, mixed into one number; 0 for none. */
+struct sending_socket {
+	struct owner owner;
+	__u64 told;
+};
+
 /*
  * Raw IP sockets with their owners: a packet may leave in softirq, under a foreign current.
  * Inserted by: their creation; the walk over older sockets. Deleted by: their release.
@@ -242,11 +257,26 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_RAW_SOCKETS);
 	__type(key, __u64);
-	__type(value, struct owner);
+	__type(value, struct sending_socket);
 } raw_sockets SEC(".maps");
 
-/* queued: the send that is under way has passed the egress hook; unseen: sends that did not. */
+/*
+ * Sockets of datagrams with their owners, where flow events are wanted.
+ * Inserted by: their creation; the walk over older sockets. Deleted by: their release.
+ * Full: their flows name nobody, counted in LOST_SOCKET_MAP_FULL.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_DATAGRAM_SOCKETS);
+	__type(key, __u64);
+	__type(value, struct sending_socket);
+} datagram_sockets SEC(".maps");
+
+/* queued: the send that is under way has passed the egress hook; unseen: sends that did not; told: as
+ * of a sending_socket. */
 struct packet_socket {
+	__u64 told;
 	__u32 pid;
 	__u32 queued;
 	__u32 unseen;

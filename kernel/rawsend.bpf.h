@@ -11,6 +11,7 @@
 #define PROCWIRE_RAWSEND_BPF_H
 
 #include "datagram.bpf.h"
+#include "flow.bpf.h"
 #include "packet.bpf.h"
 
 SUBPROGRAM int count_packet(const struct sk_buff *packet, __u32 pid, const struct owner *owner)
@@ -107,8 +108,11 @@ static __always_inline void frame_leaves(const struct sk_buff *packet, const str
 	if (is_on_its_way(packet, sock) || !pid)
 		return;
 	sender = packet_socket_of(sock, pid);
-	if (sender)
+	if (sender) {
 		sender->queued = 1;
+		if (settings.flows)
+			tell_end(packet, sock, NULL, &sender->told, FLOW_WRITES);
+	}
 	count_packet(packet, pid, NULL);
 }
 
@@ -116,17 +120,20 @@ static __always_inline void frame_leaves(const struct sk_buff *packet, const str
 static __always_inline void raw_leaves(const struct sk_buff *packet, const struct sock *sock)
 {
 	__u64 socket = (__u64)sock;
-	struct owner *owner = bpf_map_lookup_elem(&raw_sockets, &socket);
+	struct sending_socket *known = bpf_map_lookup_elem(&raw_sockets, &socket);
 
-	if (owner && !is_on_its_way(packet, sock))
-		count_packet(packet, owner->process.pid, owner);
+	if (!known || is_on_its_way(packet, sock))
+		return;
+	if (settings.flows)
+		tell_end(packet, sock, &known->owner, &known->told, FLOW_WRITES);
+	count_packet(packet, known->owner.process.pid, &known->owner);
 }
 
 /* Every packet of the machine comes by here: those of ordinary sockets leave after three loads. */
 static __always_inline void packet_leaves(const struct sk_buff *packet)
 {
 	const struct sock *sock = packet->sk;
-	__u32 type;
+	__u32 state, type;
 
 	if (!sock)
 		return;
@@ -135,9 +142,14 @@ static __always_inline void packet_leaves(const struct sk_buff *packet)
 		return;
 	}
 	type = type_of(sock);
-	if (type == SOCK_RAW)
+	if (type == SOCK_RAW) {
 		raw_leaves(packet, sock);
-	else if (type == SOCK_DGRAM && sock->__sk_common.skc_state == TCP_ESTABLISHED)
+		return;
+	}
+	state = sock->__sk_common.skc_state;
+	if (type)
+		flow_leaves(packet, sock, state);
+	if (type == SOCK_DGRAM && state == TCP_ESTABLISHED)
 		datagram_leaves(sock);
 }
 
@@ -146,8 +158,8 @@ static __always_inline void packet_leaves(const struct sk_buff *packet)
 static __always_inline void socket_sends(const struct sock *sock, int sent)
 {
 	struct packet_socket *sender;
+	struct sending_socket *known;
 	struct owner owner;
-	struct owner *known;
 	__u64 socket = (__u64)sock;
 	__u32 family = sock->__sk_common.skc_family;
 
@@ -170,15 +182,18 @@ static __always_inline void socket_sends(const struct sock *sock, int sent)
 	if ((family != AF_INET && family != AF_INET6) || type_of(sock) != SOCK_RAW)
 		return;
 	known = bpf_map_lookup_elem(&raw_sockets, &socket);
-	if (known && known->process.pid != current_pid())
-		describe_current(known);
+	if (known && known->owner.process.pid != current_pid()) {
+		describe_current(&known->owner);
+		known->told = 0;
+	}
 }
 
 static __always_inline void keep_raw_socket(const struct sock *sock, const struct owner *owner)
 {
+	struct sending_socket fresh = { .owner = *owner };
 	__u64 socket = (__u64)sock;
 
-	if (bpf_map_update_elem(&raw_sockets, &socket, owner, BPF_ANY))
+	if (bpf_map_update_elem(&raw_sockets, &socket, &fresh, BPF_ANY))
 		count(LOST_SOCKET_MAP_FULL);
 	announce(sock, owner, 0);
 }
@@ -187,10 +202,13 @@ static __always_inline void socket_created(struct bpf_sock *context)
 {
 	struct owner owner;
 
-	if (context->type != SOCK_RAW)
-		return;
-	describe_current(&owner);
-	keep_raw_socket((const struct sock *)context, &owner);
+	if (context->type == SOCK_RAW) {
+		describe_current(&owner);
+		keep_raw_socket((const struct sock *)context, &owner);
+	} else if (settings.flows && context->type == SOCK_DGRAM) {
+		describe_current(&owner);
+		keep_datagram_socket((__u64)context, &owner, 0);
+	}
 }
 
 static __always_inline void socket_released(struct bpf_sock *context)
@@ -199,6 +217,8 @@ static __always_inline void socket_released(struct bpf_sock *context)
 
 	if (context->type == SOCK_RAW)
 		bpf_map_delete_elem(&raw_sockets, &socket);
+	else if (context->type == SOCK_DGRAM)
+		datagram_socket_released(context);
 }
 
 #endif

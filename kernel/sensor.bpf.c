@@ -17,6 +17,7 @@ const struct process_event *abi_process_event;
 const struct socket_event *abi_socket_event;
 const struct connection_event *abi_connection_event;
 const struct fanout_event *abi_fanout_event;
+const struct flow_event *abi_flow_event;
 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
@@ -66,6 +67,20 @@ int on_release(struct bpf_sock *context)
 {
 	settle_unsent((__u64)context);
 	socket_released(context);
+	return 1;
+}
+
+SEC("cgroup/post_bind4")
+int on_bind4(struct bpf_sock *context)
+{
+	socket_bound(context);
+	return 1;
+}
+
+SEC("cgroup/post_bind6")
+int on_bind6(struct bpf_sock *context)
+{
+	socket_bound(context);
 	return 1;
 }
 

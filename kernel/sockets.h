@@ -18,6 +18,8 @@
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define IPPROTO_ICMPV6 58
+#define IPPROTO_SCTP 132
+#define IPPROTO_UDPLITE 136
 
 /* Of TIME_WAIT and NEW_SYN_RECV a struct sock is a smaller struct, without a type. A datagram socket
  * with a peer is ESTABLISHED. */
@@ -26,6 +28,7 @@
 #define TCP_SYN_RECV 3
 #define TCP_TIME_WAIT 6
 #define TCP_CLOSE 7
+#define TCP_LISTEN 10
 #define TCP_NEW_SYN_RECV 12
 
 #define EPERM 1

@@ -121,8 +121,10 @@ struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
 	__be16 skc_dport;
+	__u16 skc_num;
 	unsigned short skc_family;
 	unsigned char skc_state;
+	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 };
@@ -164,6 +166,7 @@ struct bpf_iter__task {
 };
 
 struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
 	struct task_struct *task;
 	struct file *file;
 };

@@ -28,6 +28,7 @@ DTYPES = {
     "process_event": event.PROCESS_EVENT,
     "socket_event": event.SOCKET_EVENT,
     "connection_event": event.CONNECTION_EVENT,
+    "flow_event": event.FLOW_EVENT,
     "target": event.TARGET,
     "fanout_event": event.FANOUT_EVENT,
     "fanout_settings": event.FANOUT_SETTINGS,
@@ -37,6 +38,7 @@ ENUMS: dict[str, tuple[type[IntEnum], str]] = {
     "connection_origin": (event.Origin, "ORIGIN_"),
     "connection_outcome": (event.Outcome, "OUTCOME_"),
     "attempt_kind": (event.Attempt, "ATTEMPT_"),
+    "flow_role": (event.FlowRole, "FLOW_"),
     "fanout_measure": (event.Measure, "MEASURE_"),
     "sensor_counter": (Counter, ""),
 }

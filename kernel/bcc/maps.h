@@ -23,6 +23,8 @@ BPF_RINGBUF_OUTPUT(process_ring, 1024);
 BPF_RINGBUF_OUTPUT(socket_ring, 16);
 BPF_RINGBUF_OUTPUT(connection_ring, 512);
 BPF_RINGBUF_OUTPUT(fanout_ring, 128);
+/* Of what these programs do not see; readers open every ring. */
+BPF_RINGBUF_OUTPUT(flow_ring, 1);
 
 /*
  * Every process, by pid.

@@ -23,7 +23,7 @@ from procwire.sensor.snapshot import processes_before
 POLLS, POLL_MS = 100, 100
 # No bucket turns over while a test runs, whenever it starts: figures are exact.
 YEAR = 365 * 24 * 3600 * 10**9
-SETTINGS = SensorSettings(window_ns=(YEAR, 2 * YEAR, 4 * YEAR), detail_limit=1_000_000)
+SETTINGS = SensorSettings(window_ns=(YEAR, 2 * YEAR, 4 * YEAR), detail_limit=1_000_000, flows=1)
 
 # All inside the namespace.
 NETWORK = (

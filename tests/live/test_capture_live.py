@@ -51,7 +51,7 @@ def test_every_frame_is_seen_in_order_and_whole(pair: None) -> None:
     deadline = time.monotonic() + 10
     before = time.time_ns() - 60 * 10**9
     while len(seen) < FRAMES and time.monotonic() < deadline:
-        for batch in capture.batches():
+        for batch in capture.batches(capture.ready()):
             assert decode(batch).packets.network.shape == batch.start.shape
             assert np.all(batch.time > before)
             for start, captured, length in zip(
@@ -65,6 +65,21 @@ def test_every_frame_is_seen_in_order_and_whole(pair: None) -> None:
     assert capture.dropped() == 0
     capture.close()
     assert seen == [frame(number) for number in range(FRAMES)]
+
+
+def test_a_filter_selects_before_anything_is_counted(pair: None) -> None:
+    capture = LiveCapture(SEE, "ether[14:4] = 7 or ether[14:4] = 9")
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
+        sender.bind((SEND, 0))
+        for number in range(20):
+            sender.send(frame(number))
+    deadline = time.monotonic() + 10
+    while capture.received() < 2 and time.monotonic() < deadline:
+        for _ in capture.batches(capture.ready()):
+            pass
+        time.sleep(0.01)
+    assert capture.received() == 2
+    capture.close()
 
 
 def test_an_unknown_interface_is_refused_with_the_known_ones() -> None:

@@ -104,6 +104,25 @@ def test_packets_of_an_interface(namespace: list[str]) -> None:
     assert probes[-1]["alert"]["context"]["count"] == 30
 
 
+def test_kernel_and_wire_name_the_same_process_and_each_other(namespace: list[str]) -> None:
+    # ip netns exec would hide the hierarchy of cgroups, where the sensor is attached.
+    inside = ["nsenter", f"--net=/run/netns/{NAMESPACE}"]
+    watch = started([*inside, str(PROCWIRE), "watch", "-i", "lo", "tcp"], "watching")
+    scan = ["nmap", "-sX", "-Pn", "-n", "-p", "1-30", "10.97.0.1"]
+    subprocess.run([*namespace, *scan], check=True, stdout=subprocess.DEVNULL)
+    told, talk = records(watch)
+    alerts = [one["alert"] | {"on": one.get("in_iface")} for one in told if "alert" in one]
+    for alert in alerts:
+        process = alert["context"]["process"]
+        assert (process["cmdline"], process["attribution"]) == (" ".join(scan), "kernel"), talk
+    scans = [one for one in alerts if one["metadata"]["rule"] == ["scan.xmas"]]
+    assert {one["on"] for one in scans} == {None, "lo"}
+    last = {one["on"]: one["metadata"] for one in scans}
+    assert last[None]["related"] == last["lo"]["episode"]
+    assert last["lo"]["related"] == last[None]["episode"]
+    assert any(one["metadata"]["rule"] == ["tcp.flags_null_xmas"] for one in alerts)
+
+
 def test_capabilities_are_dropped_once_it_watches() -> None:
     watch = started([str(PROCWIRE), "watch", "-i", "lo"], "watching")
     status = Path(f"/proc/{watch.pid}/status").read_text()

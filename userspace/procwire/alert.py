@@ -14,6 +14,7 @@ from procwire.detect.hits import Found
 from procwire.record import Process
 
 RAISED, GROWN, CLOSED = "raised", "grown", "closed"
+SENDER, RECEIVER = "sender", "receiver"
 
 # Crockford's base 32: no letter that reads like a digit.
 _DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -51,7 +52,8 @@ class Alert(msgspec.Struct, frozen=True):
     scan; source, destination, protocol: of the packet or the last target, None and 0 where unknown
     (or where many sources are folded into one episode); packet: its number in its source, offset
     and size: the evidence in it, None for detectors; in_context: whether what a tier B check
-    depends on was seen to hold.
+    depends on was seen to hold; role: whether the process sent the packets, or received them from
+    another host; related: episodes in which the same process's scan is told from elsewhere.
     """
 
     episode: str
@@ -73,6 +75,8 @@ class Alert(msgspec.Struct, frozen=True):
     offset: int | None = None
     size: int | None = None
     in_context: bool = False
+    role: str = SENDER
+    related: tuple[str, ...] = ()
 
     @property
     def is_anomaly(self) -> bool:

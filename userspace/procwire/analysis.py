@@ -6,6 +6,7 @@ came. What the kernel counts ends in process_analysis.py.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Episodes
 from procwire.examine import Examiner
 from procwire.observe import Observer, in_packet_order
+from procwire.record import CONNECTION
 from procwire.rules import all_rules
 from procwire.stations import Stations
 
@@ -35,6 +37,9 @@ _COUNTED_BY_PARTS = {
     "episodes.rule.eth.unknown_ethertype": "decode.unknown ethertype",
     "episodes.rule.app.one_sided_or_wrong_dir": "flows.one_sided",
 }
+
+
+Attribute = Callable[[list[Alert], NDArray[np.void]], list[Alert]]
 
 
 class Judged(NamedTuple):
@@ -50,11 +55,17 @@ class Judged(NamedTuple):
 class Analysis:
     """Detectors and episodes of one run. last_time: event time reached, ns since the epoch.
 
-    site: what is known of the site, asked about each alert.
+    site: what is known of the site, asked about each alert; attribute: names the processes of
+    alerts, given record.CONNECTION (n,), the attempts and their ends in the same batch.
     """
 
-    def __init__(self, settings: Settings, site: Site | None = None) -> None:
-        site = site or Site()
+    def __init__(
+        self,
+        settings: Settings,
+        site: Site | None = None,
+        attribute: Attribute = lambda alerts, contacts: alerts,
+    ) -> None:
+        self._site, self._attribute = site or Site(), attribute
         contacts = settings.contacts
         self._examiner = Examiner()
         self._verifier = Verifier()
@@ -62,12 +73,13 @@ class Analysis:
         self._contacts = Contacts(contacts.capacity, contacts.timeout_ns, contacts.reply_ns)
         self._observer = Observer(settings.flows)
         self._scans = Scans(settings)
-        self._surroundings = Surroundings(settings, site.inventory.zones)
+        self._surroundings = Surroundings(settings, self._site.inventory.zones)
         self._backscatter = Backscatter(settings, tuple(rule.id for rule in all_rules()))
-        self._episodes = Episodes(settings, all_rules(), admit=site.admit)
+        self._episodes = Episodes(settings, all_rules(), admit=self._admit)
         self._layers = LayerCounts()
         self._skipped = np.zeros(len(SKIP_REASONS), np.int64)
         self.last_time = 0
+        self._attempts = np.zeros(0, CONNECTION)
         self._counts = {"packets": 0, "bytes": 0, "findings": 0}
 
     def packets(self, batch: PacketBatch) -> list[Alert]:
@@ -93,8 +105,8 @@ class Analysis:
         batch, decoded, single, counted = judged
         findings = in_packet_order(*single, self._observer.update(batch, decoded))
         self._counts["findings"] += len(findings) + int(counted.sum())
-        contacts = self._contacts.update(batch, decoded)
-        scans = self._scans.update(contacts) + self._surroundings.update(contacts)
+        self._attempts = self._contacts.update(batch, decoded)
+        scans = self._scans.update(self._attempts) + self._surroundings.update(self._attempts)
         self.last_time = max(self.last_time, int(batch.time.max()))
         hits = Hits(findings, decoded.packets, batch.time, counted)
         scans += self._backscatter.update(hits)
@@ -102,12 +114,15 @@ class Analysis:
 
     def finish(self) -> list[Alert]:
         """The end of the input: what is still unanswered has failed, and totals are told."""
-        contacts = self._contacts.flush()
-        scans = self._scans.update(contacts) + self._surroundings.update(contacts)
+        self._attempts = self._contacts.flush()
+        scans = self._scans.update(self._attempts) + self._surroundings.update(self._attempts)
         scans += self._scans.totals()
         scans += self._backscatter.totals()
         alerts = self._episodes.update(self.last_time, scans)
         return alerts + self._episodes.close()
+
+    def _admit(self, alerts: list[Alert]) -> list[Alert]:
+        return self._site.admit(self._attribute(alerts, self._attempts))
 
     def counters(self) -> dict[str, int]:
         """What was seen, skipped and dropped, by part and name."""

@@ -24,6 +24,8 @@ FLAG_ARGV_TRUNCATED: int = lib.EVENT_FLAG_ARGV_TRUNCATED
 FLAG_ARGV_UNREADABLE: int = lib.EVENT_FLAG_ARGV_UNREADABLE
 FLAG_EXE_TRUNCATED: int = lib.EVENT_FLAG_EXE_TRUNCATED
 FLAG_UNSEEN_PACKETS: int = lib.EVENT_FLAG_UNSEEN_PACKETS
+FLAG_ANY_ADDRESS: int = lib.EVENT_FLAG_ANY_ADDRESS
+FLAG_OLDER: int = lib.EVENT_FLAG_OLDER
 
 
 class EventKind(IntEnum):
@@ -35,6 +37,7 @@ class EventKind(IntEnum):
     SOCKET = lib.EVENT_SOCKET
     CONNECTION = lib.EVENT_CONNECTION
     FANOUT = lib.EVENT_FANOUT
+    FLOW = lib.EVENT_FLOW
 
 
 class Origin(IntEnum):
@@ -58,6 +61,16 @@ class Outcome(IntEnum):
     DENIED = lib.OUTCOME_DENIED
     SENT = lib.OUTCOME_SENT
     ABORTED = lib.OUTCOME_ABORTED
+
+
+class FlowRole(IntEnum):
+    """enum flow_role: what a process was seen to hold."""
+
+    CONNECTS = lib.FLOW_CONNECTS
+    SENDS = lib.FLOW_SENDS
+    LISTENS = lib.FLOW_LISTENS
+    ENDS = lib.FLOW_ENDS
+    WRITES = lib.FLOW_WRITES
 
 
 class Attempt(IntEnum):
@@ -116,6 +129,7 @@ PROCESS_KEY = _struct_type("struct process_key")
 PROCESS_EVENT = _struct_type("struct process_event")
 SOCKET_EVENT = _struct_type("struct socket_event")
 CONNECTION_EVENT = _struct_type("struct connection_event")
+FLOW_EVENT = _struct_type("struct flow_event")
 TARGET = _struct_type("struct target")
 FANOUT_EVENT = _struct_type("struct fanout_event")
 FANOUT_SETTINGS = _struct_type("struct fanout_settings")

@@ -1,44 +1,38 @@
 """The live run: kernel events and packets of interfaces, in turn, until told to stop.
 
-Process events are applied before the fan-out rows that name their processes. Every count of
-something lost is part of the statistics and of the summary.
+A turn first sees which packets are there, then reads all events, then takes the packets: whatever
+announces a packet is known before it. Every count of something lost is part of the statistics.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from procwire.alert import Alert
 from procwire.config import Settings
 from procwire.context.site import Site
-from procwire.detect.detector import ProcessId
 from procwire.history import HistoryWriter
-from procwire.output.eve import Source
-from procwire.process_analysis import ProcessAnalysis
-from procwire.record import Process
+from procwire.joined import Emit, Joined
 from procwire.sensor.loader import Sensor, SensorSettings
 from procwire.sensor.processes import ProcessTable
 from procwire.sensor.snapshot import processes_before
 
 if TYPE_CHECKING:
-    from procwire.analysis import Analysis
     from procwire.capture.live import LiveCapture
 
 # Kernel events end the wait at once; blocks of packets are looked for at each turn.
 POLL_MS, IDLE_MS = 50, 500
 SAVE_EVERY_S = 5
+NETWORKS_EVERY_S = 10
 LAST_POLLS = 64
-_KERNEL = Source()
+# Polls of one turn, each of which empties rings of a megabyte.
+_DRAINS = 8
 
-Emit = Callable[[Iterable[Alert], Source], None]
 
-
-def sensor_settings(settings: Settings) -> SensorSettings:
-    """The kernel's part of the settings."""
+def sensor_settings(settings: Settings, with_packets: bool) -> SensorSettings:
+    """The kernel's part of the settings. with_packets: to be told whose each flow is."""
     fanout = settings.fanout
     return SensorSettings(
         window_ns=fanout.windows_ns,
@@ -50,6 +44,7 @@ def sensor_settings(settings: Settings) -> SensorSettings:
         detail_limit=fanout.detail_limit,
         skip_programs=fanout.skip_programs,
         skip_children=fanout.skip_children,
+        flows=int(with_packets),
     )
 
 
@@ -69,18 +64,17 @@ class Live:
         site: Site,
         history: Path | None = None,
     ) -> None:
-        self._sensor, self._captures, self._emit, self._site = sensor, captures, emit, site
+        self._sensor, self._captures, self._site = sensor, captures, site
         self._processes = ProcessTable()
-        self._history = HistoryWriter(history, self._known) if history is not None else None
-        self._saved = time.monotonic()
-        self._kernel = ProcessAnalysis(settings, self._known, site)
-        self._wires: list[Analysis] = []
+        interfaces = [capture.interface for capture in captures]
+        namespace = Path("/proc/self/ns/net").stat().st_ino
+        self._joined = Joined(settings, interfaces, namespace, self._processes, emit, site)
+        self._history: HistoryWriter | None = None
+        if history is not None:
+            self._history = HistoryWriter(history, self._joined.known)
+        self._saved = self._located = time.monotonic()
         if captures:
-            # Loads numba and all compiled code, which is more than the rest takes.
-            from procwire.analysis import Analysis
-
-            # One each, as for files: what an alert rests on was seen in one place.
-            self._wires = [Analysis(settings, site) for _ in captures]
+            self._locate()
         if sensor is not None:
             # Hooks are attached already: a process that starts now is seen twice, never not at all.
             self._processes.insert(processes_before(sensor.snapshot()))
@@ -88,23 +82,19 @@ class Live:
     def run(self, stopped: Callable[[], bool]) -> None:
         """Watch until `stopped` says so, then tell what is still open."""
         while not stopped():
-            self._step()
+            self._turn()
         # A poll is bounded: what the rings still hold is read, as far as it does not keep coming.
         for _ in range(LAST_POLLS):
-            if not self._step():
+            if not self._turn():
                 break
-        self._emit(self._kernel.finish(), _KERNEL)
-        for capture, wire in zip(self._captures, self._wires, strict=True):
-            self._emit(wire.finish(), Source(in_iface=capture.interface))
+        self._joined.finish()
         self._site.save()
         if self._history is not None:
             self._history.close()
 
     def counters(self) -> dict[str, int]:
         """Everything seen, skipped, lost and dropped."""
-        counts = Counter[str]()
-        for analysis in self._analyses():
-            counts.update(analysis.counters())
+        counts = self._joined.counters()
         if self._sensor is not None:
             counts.update({f"kernel.{name}": n for name, n in self._sensor.counters().items()})
             counts["processes.evicted"] = self._processes.evicted
@@ -114,39 +104,51 @@ class Live:
         counts.update(self._site.counters())
         if self._history is not None:
             counts.update(self._history.counters())
-        return dict(counts)
+        return counts
 
     @property
     def last_time(self) -> int:
         """Event time reached, ns since the epoch."""
-        return max(one.last_time for one in self._analyses())
+        return self._joined.last_time
 
-    def _analyses(self) -> list[ProcessAnalysis | Analysis]:
-        return [self._kernel, *self._wires]
-
-    def _step(self) -> bool:
+    def _turn(self) -> bool:
         """One turn; whether the kernel had events for it."""
         seen = False
-        if self._sensor is not None:
-            events = self._sensor.poll(POLL_MS if self._captures else IDLE_MS)
-            seen = any(len(rows) for rows in events)
-            self._processes.apply(events.process)
-            if self._history is not None:
-                self._history.connections(events.connection)
-            self._emit(
-                self._kernel.update(events.fanout, events.connection, time.time_ns()), _KERNEL
-            )
-        else:
+        if self._sensor is None:
             time.sleep(POLL_MS / 1000)
-        for capture, wire in zip(self._captures, self._wires, strict=True):
-            source = Source(in_iface=capture.interface)
-            for batch in capture.batches():
-                self._emit(wire.packets(batch), source)
-        if time.monotonic() - self._saved >= SAVE_EVERY_S:
-            self._site.save()
-            self._saved = time.monotonic()
+        else:
+            seen = self._take_events(self._sensor, POLL_MS if self._captures else IDLE_MS)
+        ready = [capture.ready() for capture in self._captures]
+        if self._sensor is not None and any(ready):
+            for _ in range(_DRAINS):
+                if not self._take_events(self._sensor, 0):
+                    break
+        for number, (capture, blocks) in enumerate(zip(self._captures, ready, strict=True)):
+            for batch in capture.batches(blocks):
+                self._joined.packets(number, batch)
+        self._keep_up(time.monotonic())
         return seen
 
-    def _known(self, key: ProcessId) -> tuple[Process, list[Process]] | None:
-        process = self._processes.get(key)
-        return None if process is None else (process, self._processes.ancestry(key))
+    def _take_events(self, sensor: Sensor, timeout_ms: int) -> bool:
+        """Read what the rings hold; whether there was anything."""
+        events = sensor.poll(timeout_ms)
+        self._processes.apply(events.process)
+        if self._history is not None:
+            self._history.connections(events.connection)
+        self._joined.events(events, time.time_ns())
+        return any(len(rows) for rows in events)
+
+    def _keep_up(self, now: float) -> None:
+        """What is done every few seconds."""
+        if now - self._saved >= SAVE_EVERY_S:
+            self._site.save()
+            self._saved = now
+        if self._captures and now - self._located >= NETWORKS_EVERY_S:
+            self._locate()
+
+    def _locate(self) -> None:
+        # Only who captures needs it, and importing it takes a third of a second.
+        from procwire.sensor.networks import local_networks
+
+        self._joined.networks(local_networks())
+        self._located = time.monotonic()

@@ -17,7 +17,7 @@ from procwire.detect.detector import ProcessId
 from procwire.detect.judges import Judges
 from procwire.detect.new_process import Started
 from procwire.detect.surroundings import Surroundings
-from procwire.episodes import Episodes, Lookup
+from procwire.episodes import Admit, Episodes, Lookup
 from procwire.record import CONNECTION, Attempt
 
 # IP protocol -> kind of attempt; a connection of any other is one of neither.
@@ -31,15 +31,21 @@ class ProcessAnalysis:
     """Judges and episodes of one run. last_time: event time reached, ns since the epoch.
 
     lookup: where the process of a row is asked for; site: what is known of the site, asked about
-    each alert.
+    each alert; link: names what is told of the same processes from elsewhere.
     """
 
-    def __init__(self, settings: Settings, lookup: Lookup, site: Site | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        lookup: Lookup,
+        site: Site | None = None,
+        link: Admit = lambda alerts: alerts,
+    ) -> None:
         site = site or Site()
         self._judges = Judges(settings)
         self._site = site
         self._surroundings = Surroundings(settings, site.inventory.zones, _started_by(lookup))
-        self._episodes = Episodes(settings, (), lookup, site.admit)
+        self._episodes = Episodes(settings, (), lookup, lambda alerts: site.admit(link(alerts)))
         self.last_time = 0
 
     def update(

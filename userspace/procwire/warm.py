@@ -28,7 +28,7 @@ def warm_up() -> None:
     sizes = np.array([len(frame) for frame in frames], np.int32)
     # Read-only, as captured memory is; numba compiles for each kind of array.
     data = np.frombuffer(b"".join(frames) + bytes(4096), np.uint8)
-    index_block(data, 0, 0, True, allocate(1))
+    index_block(data, 0, 0, True, allocate(1), 0)
     batch = PacketBatch(
         data=data,
         start=np.cumsum(sizes, dtype=np.int64) - sizes,

@@ -18,12 +18,17 @@ from numpy.typing import NDArray
 from procwire.capture import batch as links
 from procwire.capture.batch import PacketBatch
 from procwire.capture.fields import u16, u32
+from procwire.capture.filter import attach, compile_filter
 from procwire.capture.rows import Rows, allocate, batch_of
 from procwire.errors import Unavailable, UsageError
 from procwire.jit import kernel
 
-BLOCK_SIZE = 1 << 20
-BLOCKS = 16
+# A block is handed over when its time is up, full or not: there are as many as last for three
+# seconds, so that a stall loses nothing while few packets come. Each has room for any packet.
+BLOCK_SIZE = 1 << 18
+BLOCKS = 64
+# Blocks of one batch: many small batches would cost more than their packets.
+BATCH_BLOCKS = 8
 FRAME_SIZE = 1 << 11  # the kernel checks it, TPACKET_V3 does not use it
 RETIRE_MS = 50  # the kernel hands over a block that is not full after so long
 
@@ -58,10 +63,11 @@ class LiveCapture:
 
     Raises UsageError for an unknown interface or one whose link type is not decoded, Unavailable
     without CAP_NET_RAW. VLAN tags that the kernel took off a frame are not seen.
+    expression: a filter in tcpdump's language, empty for every packet; see filter.compile_filter.
     """
 
-    def __init__(self, interface: str) -> None:
-        self.interface = interface
+    def __init__(self, interface: str, expression: str = "") -> None:
+        self.interface, self._expression = interface, expression
         self._first = 1
         self._next_block = 0
         self._dropped = 0
@@ -87,6 +93,9 @@ class LiveCapture:
         (hardware,) = struct.unpack_from("=H", answer, 16)
         if hardware not in LINKS:
             raise UsageError(f"interface {self.interface} has ARP type {hardware}, not decoded")
+        if self._expression:
+            # Before it is bound: no packet comes that the filter has not seen.
+            attach(self._socket, compile_filter(self._expression, LINKS[hardware]))
         if hardware == ARPHRD_LOOPBACK:
             # Each packet on it would come twice, going out and coming in.
             self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
@@ -111,24 +120,39 @@ class LiveCapture:
         """Becomes readable when a block is ready."""
         return self._socket.fileno()
 
-    def batches(self) -> Iterator[PacketBatch]:
-        """A batch per block that is ready now. A batch is valid until the next one is asked for."""
-        for _ in range(BLOCKS):
-            at = self._next_block * BLOCK_SIZE
-            status = self._memory[at + _BLOCK_STATUS : at + _BLOCK_STATUS + 4].view(np.uint32)
-            if not status[0] & TP_STATUS_USER:
-                return
-            (count,) = struct.unpack_from("=I", self._ring, at + _BLOCK_PACKETS)
-            rows = allocate(count)
-            used = index_block(self._packets, at, count, _LITTLE, rows)
-            rows.link[:used] = self._link
-            # Only a packet larger than a block of the ring is not handed over whole.
-            rows.cut[:used] = False
-            if used:
-                yield batch_of(self._packets, rows, used, self._first)
-            self._first += used
-            status[0] = TP_STATUS_KERNEL
-            self._next_block = (self._next_block + 1) % BLOCKS
+    def ready(self) -> int:
+        """Blocks that batches() may take now."""
+        for ahead in range(BLOCKS):
+            if not self._status(self._next_block + ahead)[0] & TP_STATUS_USER:
+                return ahead
+        return BLOCKS
+
+    def batches(self, blocks: int) -> Iterator[PacketBatch]:
+        """The packets of `blocks` that are ready. A batch is valid until the next is asked for."""
+        for start in range(0, blocks, BATCH_BLOCKS):
+            yield from self._batch(min(BATCH_BLOCKS, blocks - start))
+
+    def _batch(self, blocks: int) -> Iterator[PacketBatch]:
+        """One batch of the next blocks, or none where they are empty; then they go back."""
+        numbers = [(self._next_block + ahead) % BLOCKS for ahead in range(blocks)]
+        starts = [number * BLOCK_SIZE for number in numbers]
+        counts = [struct.unpack_from("=I", self._ring, at + _BLOCK_PACKETS)[0] for at in starts]
+        rows, used = allocate(sum(counts)), 0
+        for at, count in zip(starts, counts, strict=True):
+            used = index_block(self._packets, at, count, _LITTLE, rows, used)
+        rows.link[:] = self._link
+        # Only a packet larger than a block of the ring is not handed over whole.
+        rows.cut[:] = False
+        if used:
+            yield batch_of(self._packets, rows, used, self._first)
+        self._first += used
+        for number in numbers:
+            self._status(number)[0] = TP_STATUS_KERNEL
+        self._next_block = (self._next_block + blocks) % BLOCKS
+
+    def _status(self, block: int) -> NDArray[np.uint32]:
+        at = block % BLOCKS * BLOCK_SIZE + _BLOCK_STATUS
+        return self._memory[at : at + 4].view(np.uint32)
 
     def dropped(self) -> int:
         """Packets the kernel dropped so far because every block was in use."""
@@ -146,10 +170,13 @@ class LiveCapture:
 
 
 @kernel
-def index_block(data: NDArray[np.uint8], block: int, count: int, little: bool, rows: Rows) -> int:
-    """Note the packets of the ring's block at index `block`; returns their number."""
+def index_block(
+    data: NDArray[np.uint8], block: int, count: int, little: bool, rows: Rows, used: int
+) -> int:
+    """Note the packets of the ring's block at index `block` behind the `used` rows; returns how
+    many rows are used then."""
     at = block + u32(data, block + _BLOCK_FIRST, not little)
-    for row in range(count):
+    for row in range(used, used + count):
         captured = u32(data, at + _CAPTURED, not little)
         rows.start[row] = at + u16(data, at + _MAC, not little)
         rows.captured[row] = captured
@@ -157,4 +184,4 @@ def index_block(data: NDArray[np.uint8], block: int, count: int, little: bool, r
         seconds = u32(data, at + _SECONDS, not little)
         rows.time[row] = seconds * 1_000_000_000 + u32(data, at + _NANOSECONDS, not little)
         at += u32(data, at + _NEXT, not little)
-    return count
+    return used + count

@@ -14,7 +14,7 @@ from procwire.cli.context import context_option, context_to_watch
 from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summary
 from procwire.config import load
 from procwire.context.site import Site
-from procwire.errors import Unavailable
+from procwire.errors import Unavailable, UsageError
 from procwire.history import default_history
 from procwire.live import Live, sensor_settings
 from procwire.output.eve import Source
@@ -50,8 +50,10 @@ INTERRUPTED = 130
 )
 @context_option
 @analysis_options
+@click.argument("expression", nargs=-1)
 def watch(
     interfaces: tuple[str, ...],
+    expression: tuple[str, ...],
     loader: str,
     history: Path | None,
     context: Path,
@@ -63,10 +65,14 @@ def watch(
 ) -> int:
     """Watch this host until Ctrl-C: scans by process, protocol violations on the wire.
 
+    EXPRESSION selects the packets of -i as tcpdump's does, pcap-filter(7).
+
     Needs root. Where the kernel refuses eBPF, -i still watches packets.
 
-    Example: sudo procwire watch -i eth0 --format text
+    Example: sudo procwire watch -i eth0 --format text not port 22
     """
+    if expression and not interfaces:
+        raise UsageError(f"{' '.join(expression)!r} filters packets: name an interface with -i")
     settings = load(config, overrides)
     ended_by: list[int] = []
 
@@ -84,11 +90,12 @@ def watch(
                 click.echo("procwire: preparing kernels (the first time, a minute)", err=True)
             warm_up()
         for interface in interfaces:
-            captures.append(LiveCapture(interface))
+            captures.append(LiveCapture(interface, " ".join(expression)))
             stack.callback(captures[-1].close)
         sensor = None
         try:
-            sensor = stack.enter_context(Sensor(sensor_settings(settings), loader=Loader(loader)))
+            wanted = sensor_settings(settings, with_packets=bool(captures))
+            sensor = stack.enter_context(Sensor(wanted, loader=Loader(loader)))
             for gap in sensor.gaps:
                 click.echo(f"procwire: loaded by {sensor.loader}, it does not see {gap}", err=True)
         except Unavailable as missing:

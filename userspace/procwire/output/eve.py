@@ -188,6 +188,7 @@ def _alert(alert: Alert) -> Record:
         "analytic": list(check.analytics),
         "episode": [alert.episode],
         "state": [alert.state],
+        "related": list(alert.related),
         "reference": [check.reference],
         "suricata": list(check.suricata),
         "zeek": list(check.zeek),
@@ -223,6 +224,7 @@ def _context(alert: Alert) -> Record:
     }
     if alert.process is not None:
         context["process"] = process_fields(alert.process, alert.ancestors)
+        context["process"]["role"] = alert.role
     return context
 
 

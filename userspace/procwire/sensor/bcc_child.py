@@ -50,6 +50,7 @@ MAPS = (
     "socket_ring",
     "connection_ring",
     "fanout_ring",
+    "flow_ring",
     "counters",
     "settings",
     "linear_counts",

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.errors import Unavailable
-from procwire.event import COMM_SIZE, PROCESS_EVENT, PROCESS_KEY, EventKind
+from procwire.event import COMM_SIZE, FLOW_EVENT, PROCESS_EVENT, PROCESS_KEY, EventKind
 from procwire.sensor.counters import Counter
 from procwire.sensor.machine import cgroup2_root
 from procwire.sensor.proc import started_ns
@@ -56,6 +56,7 @@ GAPS: tuple[str, ...] = (
     "whether a datagram socket with a peer sends to it, and refusals of datagrams",
     "a container's sessions as one job",
     "programs to skip (fanout.skip_programs): they are counted",
+    "whose a captured flow is, but for TCP connects",
 )
 """What libbpf's programs see and these do not, for people."""
 
@@ -150,8 +151,9 @@ class BccPrograms:
             row["comm"] = process.comm
         return rows
 
-    def find_files(self) -> None:
+    def find_files(self) -> NDArray[np.void]:
         """Nothing: what a process has open cannot be read without BTF."""
+        return np.zeros(0, FLOW_EVENT)
 
     def _load(self, settings: NDArray[np.void]) -> None:
         with _Child() as child:

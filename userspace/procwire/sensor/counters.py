@@ -34,6 +34,8 @@ class Counter(IntEnum):
     SKIPPED_CONNECTION_DETAIL = lib.SKIPPED_CONNECTION_DETAIL
     SKIPPED_RAW_PACKETS = lib.SKIPPED_RAW_PACKETS
     SKIPPED_PROGRAM = lib.SKIPPED_PROGRAM
+    COUNT_FLOWS = lib.COUNT_FLOWS
+    LOST_FLOW_RING_FULL = lib.LOST_FLOW_RING_FULL
 
     @property
     def label(self) -> str:
@@ -61,7 +63,7 @@ EXPLANATIONS = {
     "more processes make some than are tracked",
     Counter.LOST_CONNECTION_MAP_FULL: "connections without an outcome: "
     "more were under way than are tracked",
-    Counter.LOST_SOCKET_MAP_FULL: "raw sockets whose packets name no process: "
+    Counter.LOST_SOCKET_MAP_FULL: "sockets whose packets name no process: "
     "more are open than are tracked",
     Counter.LOST_ARGV_UNREADABLE: "command lines that could not be read",
     Counter.LOST_RAW_DESTINATION: "sends past every hook: their process is known, "
@@ -74,5 +76,8 @@ EXPLANATIONS = {
     Counter.SKIPPED_RAW_PACKETS: "raw packets that try nobody: answers, groups, fragments, "
     "other protocols",
     Counter.SKIPPED_PROGRAM: "attempts of programs that fanout.skip_programs names",
+    Counter.COUNT_FLOWS: "flows whose process was told, while packets are captured",
+    Counter.LOST_FLOW_RING_FULL: "flow events dropped: their ring was full; "
+    "the packets of these flows name no process",
 }
 """One line for people per counter."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.errors import Unavailable
-from procwire.event import ABI_VERSION, PROCESS_EVENT
+from procwire.event import ABI_VERSION, FLOW_EVENT, PROCESS_EVENT
 from procwire.sensor.counters import Counter
 from procwire.sensor.machine import BTF, cgroup2_root
 from procwire.sensor.programs import Libbpf, Loader
@@ -94,9 +94,9 @@ class LibbpfPrograms:
         raw[:, :_SNAPSHOT_ROW] = headers.reshape(len(rows), _SNAPSHOT_ROW)
         return rows
 
-    def find_files(self) -> None:
+    def find_files(self) -> NDArray[np.void]:
         """See Programs. The open files of all tasks are walked."""
-        self._read_walk("walk_files")
+        return np.frombuffer(bytearray(self._read_walk("walk_files")), FLOW_EVENT)
 
     def _read_walk(self, name: str) -> bytes:
         """Runs an iterator program over everything it walks; what it wrote."""

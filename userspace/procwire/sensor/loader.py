@@ -23,6 +23,7 @@ from procwire.event import (
     FANOUT_EVENT,
     FANOUT_SETTINGS,
     FANOUT_WINDOWS,
+    FLOW_EVENT,
     PROCESS_EVENT,
     SOCKET_EVENT,
 )
@@ -40,6 +41,7 @@ _LANES = (
     ("fanout_ring", FANOUT_EVENT, 1024),
     ("connection_ring", CONNECTION_EVENT, 6144),
     ("socket_ring", SOCKET_EVENT, 1024),
+    ("flow_ring", FLOW_EVENT, 12288),
     ("process_ring", PROCESS_EVENT, 6144),
 )
 _TEST_POLL_MS = 100
@@ -51,6 +53,7 @@ _NUMBERS = (
     "sequential_run",
     "probe_targets",
     "detail_limit",
+    "flows",
 )
 _SCRIPT = b"#!"
 
@@ -61,9 +64,9 @@ class SensorSettings:
 
     window_ns: lengths of the windows; thresholds: distinct hosts, distinct host:port pairs, failed
     attempts, attempts in unbroken order, targets of TCP segments without SYN; 0 is off.
-    detail_limit: connection events that one process may send per longest window. skip_programs:
-    executables whose processes are not counted, as the files are at start; skip_children: nor are
-    other programs that they start.
+    detail_limit: connection events that one process may send per longest window; flows: 1 to be
+    told whose each flow is, which only packets need. skip_programs: executables whose processes are
+    not counted, as the files are at start; skip_children: nor are other programs that they start.
     """
 
     window_ns: tuple[int, int, int] = (10_000_000_000, 60_000_000_000, 600_000_000_000)
@@ -75,6 +78,7 @@ class SensorSettings:
     detail_limit: int = 32
     skip_programs: tuple[str, ...] = ()
     skip_children: bool = False
+    flows: int = 0
 
     def __post_init__(self) -> None:
         if len(self.window_ns) != FANOUT_WINDOWS or any(length < 2 for length in self.window_ns):
@@ -101,6 +105,18 @@ class SensorEvents(NamedTuple):
     socket: NDArray[np.void]
     connection: NDArray[np.void]
     fanout: NDArray[np.void]
+    flow: NDArray[np.void]
+
+
+def no_events() -> SensorEvents:
+    """A batch without rows."""
+    return SensorEvents(
+        process=np.zeros(0, PROCESS_EVENT),
+        socket=np.zeros(0, SOCKET_EVENT),
+        connection=np.zeros(0, CONNECTION_EVENT),
+        fanout=np.zeros(0, FANOUT_EVENT),
+        flow=np.zeros(0, FLOW_EVENT),
+    )
 
 
 class Sensor:
@@ -131,8 +147,9 @@ class Sensor:
             self._open_rings()
             self._hold(chosen.skip_programs)
             # Hooks are attached already: a socket made now is found twice, never not at all.
-            self._programs.find_files()
-            self._waiting = self._test() if self_test else []
+            older = self._programs.find_files()
+            self._waiting = [_in_epoch(no_events()._replace(flow=older))]
+            self._waiting += self._test() if self_test else []
         except BaseException:
             self._cleanup.close()
             raise
@@ -155,8 +172,8 @@ class Sensor:
     def poll(self, timeout_ms: int) -> SensorEvents:
         """Waits up to timeout_ms for events and returns those there are, possibly none.
 
-        The arrays are the caller's: (n,) PROCESS_EVENT, SOCKET_EVENT, CONNECTION_EVENT and
-        FANOUT_EVENT. A batch is bounded; poll again for the rest.
+        The arrays are the caller's: (n,) PROCESS_EVENT, SOCKET_EVENT, CONNECTION_EVENT,
+        FANOUT_EVENT and FLOW_EVENT. A batch is bounded; poll again for the rest.
         """
         if self._waiting:
             return self._waiting.pop(0)
@@ -215,20 +232,25 @@ class Sensor:
         stored = self._lib.drain(self._rings, self._lanes, len(_LANES), timeout_ms, self._full)
         if stored < 0 and stored != -errno.EINTR:
             self._bpf.fail("read the rings", -stored)
-        fanout, connection, socket, process = (
+        fanout, connection, socket, flow, process = (
             rows[: lane.count].copy() for rows, lane in zip(self._rows, self._lanes, strict=True)
         )
-        boot = np.uint64(boot_epoch_ns())
-        for events in (fanout, connection, socket, process):
-            events["time_ns"] += boot
-        # A window that began before boot wrapped around; adding wraps it back.
-        fanout["window_start_ns"] += boot
-        fanout["first_ns"] += boot
-        return SensorEvents(process, socket, connection, fanout)
+        return _in_epoch(SensorEvents(process, socket, connection, fanout, flow))
 
     def _test(self) -> list[SensorEvents]:
         """Everything read until the self-test's own connection arrived, for the first polls."""
         return loopback_connection(lambda: self._drain(_TEST_POLL_MS), self.counters)
+
+
+def _in_epoch(events: SensorEvents) -> SensorEvents:
+    """The same rows, from times since boot to times since the epoch."""
+    boot = np.uint64(boot_epoch_ns())
+    for rows in events:
+        rows["time_ns"] += boot
+    # A window that began before boot wrapped around; adding wraps it back.
+    events.fanout["window_start_ns"] += boot
+    events.fanout["first_ns"] += boot
+    return events
 
 
 _LOADERS: dict[Loader, Callable[[NDArray[np.void]], Programs]] = {

@@ -48,9 +48,10 @@ class Programs(Protocol):
         which only an exec shows. Keys are those of the events. Processes that run a program to skip
         are skipped from here on."""
 
-    def find_files(self) -> None:
+    def find_files(self) -> NDArray[np.void]:
         """Takes up what is open: raw sockets and connects under way that are older than the hooks,
-        and executables that this process holds with O_PATH, as programs to skip."""
+        and executables that this process holds with O_PATH, as programs to skip. (n,) FLOW_EVENT,
+        times since boot: whose each older socket is, where that is wanted."""
 
     def close(self) -> None:
         """Detaches every hook; the kernel frees programs and maps. May be called twice."""

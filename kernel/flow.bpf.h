@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Whose the packets are. A flow event leaves before the first packet of a socket passes any capture:
+ * with the SYN of a connect, when its port is chosen; with the first datagram of a socket, or when a
+ * program binds it; when a program listens; with the first packet of each end that a raw or AF_PACKET
+ * socket writes. Accepted connections need none: their end is the listener's.
+ *
+ * Owners come from the process's own context: the socket's creation, bind, connect or send.
+ */
+#ifndef PROCWIRE_FLOW_BPF_H
+#define PROCWIRE_FLOW_BPF_H
+
+#include "owner.bpf.h"
+#include "packet.bpf.h"
+#include "pending.bpf.h"
+
+/* An end by the headers of a packet: zero for what they do not have. */
+struct packet_end {
+	__u64 hi;
+	__u64 lo;
+	__u32 port;
+	__u32 protocol;
+};
+
+static __always_inline int has_ports(__u32 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE ||
+	       protocol == IPPROTO_SCTP;
+}
+
+/* IPv4 mapped; the unspecified address is zero for both families. */
+static __always_inline void write_ipv4(__u8 *address, __be32 ipv4)
+{
+	write_address(address, 0, ipv4 ? IPV4_MAPPED | bpf_ntohl(ipv4) : 0);
+}
+
+/* Both ends as the socket has them. */
+static __always_inline void socket_ends(struct flow_event *event, const struct sock *sock)
+{
+	event->protocol = BPF_CORE_READ(sock, sk_protocol);
+	event->source_port = BPF_CORE_READ(sock, __sk_common.skc_num);
+	/* A socket that closes may have given skc_num back; one that binds has no inet_sport yet. */
+	if (!event->source_port)
+		event->source_port =
+			bpf_ntohs(BPF_CORE_READ((const struct inet_sock *)sock, inet_sport));
+	event->destination_port = bpf_ntohs(BPF_CORE_READ(sock, __sk_common.skc_dport));
+	if (!has_ports(event->protocol))
+		event->source_port = event->destination_port = 0;
+	if (BPF_CORE_READ(sock, __sk_common.skc_family) == AF_INET) {
+		write_ipv4(event->source, BPF_CORE_READ(sock, __sk_common.skc_rcv_saddr));
+		write_ipv4(event->destination, BPF_CORE_READ(sock, __sk_common.skc_daddr));
+	} else {
+		bpf_core_read(event->source, ADDRESS_SIZE, &sock->__sk_common.skc_v6_rcv_saddr);
+		bpf_core_read(event->destination, ADDRESS_SIZE, &sock->__sk_common.skc_v6_daddr);
+	}
+}
+
+static __always_inline int is_unspecified(const __u8 *address)
+{
+	const word *words = (const word *)address;
+
+	return words[0] == 0 && words[1] == 0;
+}
+
+static __always_inline void fill_flow(struct flow_event *event, const struct sock *sock,
+				      const struct process_key *process, __u32 role, __u32 flags)
+{
+	event->time_ns = bpf_ktime_get_boot_ns();
+	event->process = *process;
+	event->kind = EVENT_FLOW;
+	event->net_namespace = BPF_CORE_READ(sock, __sk_common.skc_net.net, ns.inum);
+	event->role = role;
+	event->padding = 0;
+	event->padding_end = 0;
+	socket_ends(event, sock);
+	event->flags = flags;
+	if (role != FLOW_WRITES && is_unspecified(event->source))
+		event->flags |= EVENT_FLAG_ANY_ADDRESS;
+}
+
+/* end: what the socket's first packet came from, or NULL. */
+SUBPROGRAM int send_flow(const struct sock *sock, const struct process_key *process, __u32 role,
+			 const struct packet_end *end)
+{
+	struct flow_event *event = room(&flow_ring, sizeof(*event), LOST_FLOW_RING_FULL);
+
+	if (!event)
+		return 0;
+	count(COUNT_FLOWS);
+	fill_flow(event, sock, process, role, 0);
+	if (end) {
+		write_address(event->source, end->hi, end->lo);
+		event->source_port = end->port;
+		event->protocol = end->protocol;
+	}
+	bpf_ringbuf_submit(event, 0);
+	return 0;
+}
+
+static __always_inline void read_ports(struct packet_end *end, const unsigned char *transport)
+{
+	__be16 port = 0;
+
+	if (!has_ports(end->protocol))
+		return;
+	bpf_probe_read_kernel(&port, sizeof(port), transport);
+	end->port = bpf_ntohs(port);
+}
+
+/* Where a packet comes from by its headers; 0 for one that is not understood. */
+static __always_inline int read_end(struct packet_end *end, const struct sk_buff *packet)
+{
+	const unsigned char *start = packet->head + packet->network_header;
+	union network header;
+
+	switch (bpf_ntohs(packet->protocol)) {
+	case ETHERTYPE_IPV4:
+		if (bpf_probe_read_kernel(&header.ipv4, sizeof(header.ipv4), start))
+			return 0;
+		end->lo = IPV4_MAPPED | bpf_ntohl(header.ipv4.source);
+		end->protocol = header.ipv4.protocol;
+		if (!(bpf_ntohs(header.ipv4.fragment) & IPV4_FRAGMENT))
+			read_ports(end, start + ((header.ipv4.version_length & 15) << 2));
+		return 1;
+	case ETHERTYPE_IPV6:
+		if (bpf_probe_read_kernel(&header.ipv6, sizeof(header.ipv6), start))
+			return 0;
+		end->hi = halves(header.ipv6.source[0], header.ipv6.source[1]);
+		end->lo = halves(header.ipv6.source[2], header.ipv6.source[3]);
+		end->protocol = header.ipv6.protocol;
+		read_ports(end, start + sizeof(header.ipv6));
+		return 1;
+	case ETHERTYPE_ARP:
+		if (bpf_probe_read_kernel(&header.arp, sizeof(header.arp), start))
+			return 0;
+		end->lo = IPV4_MAPPED | (__u64)bpf_ntohs(header.arp.sender[0]) << 16 |
+			  bpf_ntohs(header.arp.sender[1]);
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+static __always_inline __u64 mark_of(const struct packet_end *end)
+{
+	return mix64(end->hi ^ mix64(end->lo) ^ ((__u64)end->protocol << 32 | end->port)) | 1;
+}
+
+/* Tells in which role the end that a packet comes from is held, unless it was told last. owner: NULL
+ * for the current process. */
+SUBPROGRAM int tell_end(const struct sk_buff *packet, const struct sock *sock,
+			const struct owner *owner, __u64 *told, __u32 role)
+{
+	struct packet_end end = {};
+	struct process_key current;
+	__u64 mark;
+
+	if (!read_end(&end, packet))
+		return 0;
+	mark = mark_of(&end);
+	if (*told == mark)
+		return 0;
+	*told = mark;
+	if (owner) {
+		current = owner->process;
+	} else {
+		current = process_key_of((struct task_struct *)bpf_get_current_task());
+	}
+	send_flow(sock, &current, role, &end);
+	return 0;
+}
+
+static __always_inline struct sending_socket *datagram_socket(__u64 socket)
+{
+	return settings.flows ? bpf_map_lookup_elem(&datagram_sockets, &socket) : NULL;
+}
+
+SUBPROGRAM int keep_datagram_socket(__u64 socket, const struct owner *owner, __u64 told)
+{
+	struct sending_socket fresh = { .owner = *owner, .told = told };
+
+	if (bpf_map_update_elem(&datagram_sockets, &socket, &fresh, BPF_ANY))
+		count(LOST_SOCKET_MAP_FULL);
+	return 0;
+}
+
+/* The current process connects the socket or sends through it: it may have been handed on. */
+static __always_inline void datagram_owner(__u64 socket)
+{
+	struct sending_socket *known = datagram_socket(socket);
+
+	if (known && known->owner.process.pid != current_pid()) {
+		describe_current(&known->owner);
+		known->told = 0;
+	}
+}
+
+static __always_inline void socket_bound(struct bpf_sock *context)
+{
+	__u64 socket = (__u64)context;
+	struct sending_socket *known = datagram_socket(socket);
+
+	if (known)
+		send_flow((const struct sock *)context, &known->owner.process, FLOW_SENDS, NULL);
+}
+
+static __always_inline void datagram_socket_released(struct bpf_sock *context)
+{
+	__u64 socket = (__u64)context;
+	struct sending_socket *known = datagram_socket(socket);
+
+	if (!known)
+		return;
+	send_flow((const struct sock *)context, &known->owner.process, FLOW_ENDS, NULL);
+	bpf_map_delete_elem(&datagram_sockets, &socket);
+}
+
+/* listen(2), or the end of it by whoever closes the socket last. */
+static __always_inline void listening_changes(const struct sock *sock, __u32 role)
+{
+	struct process_key current;
+
+	if (!settings.flows || sock->sk_protocol != IPPROTO_TCP)
+		return;
+	current = process_key_of((struct task_struct *)bpf_get_current_task());
+	send_flow(sock, &current, role, NULL);
+}
+
+/* The packet of an ordinary socket at the egress hook. */
+static __always_inline void flow_leaves(const struct sk_buff *packet, const struct sock *sock,
+					__u32 state)
+{
+	__u64 socket = (__u64)sock;
+	struct sending_socket *known;
+	struct pending *pending;
+
+	if (!settings.flows)
+		return;
+	if (state == TCP_SYN_SENT) {
+		pending = find_pending(socket);
+		if (pending && pending->sent != SYN_TOLD) {
+			pending->sent = SYN_TOLD;
+			send_flow(sock, &pending->owner.process, FLOW_CONNECTS, NULL);
+		}
+	} else if (sock->sk_type == SOCK_DGRAM) {
+		known = datagram_socket(socket);
+		if (known && !known->told)
+			tell_end(packet, sock, &known->owner, &known->told,
+				 state == TCP_ESTABLISHED ? FLOW_CONNECTS : FLOW_SENDS);
+	}
+}
+
+#endif

@@ -1,0 +1,142 @@
+"""The process of each alert that packets raised: its sender on this host, or else its receiver.
+
+Strategy: alerts are few, so they ask; packets never do. A scan has no single flow: the attempts of
+its source at the time it was raised are asked for, and have to agree. What kernel and wire tell of
+a process's scan stays two episodes, because they count different things, each naming the other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace as with_fields
+
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from procwire.alert import CLOSED, RECEIVER, SENDER, Alert
+from procwire.detect.detector import Endpoint, ProcessId
+from procwire.flow_owners import INFERRED, KERNEL, NONE, SNAPSHOT, FlowOwners, Owner
+from procwire.record import Process
+
+Known = Callable[[ProcessId], tuple[Process, Sequence[Process]] | None]
+"""A process key -> the process and its ancestors, parent first; None where it is unknown."""
+
+_REMEMBERED = 4096
+_SAMPLE = 32
+
+
+class Correlator:
+    """Names processes in alerts. owners: whose each flow is; known: asked for processes."""
+
+    def __init__(self, owners: FlowOwners, known: Known) -> None:
+        self._owners, self._known = owners, known
+        # What an episode was told to be stays so when it closes, whatever is forgotten by then.
+        self._named: OrderedDict[str, Alert] = OrderedDict()
+        self._scans: OrderedDict[ProcessId, dict[str, str]] = OrderedDict()
+        self._counts = Counter(dict.fromkeys((KERNEL, SNAPSHOT, INFERRED, NONE, "forgotten"), 0))
+
+    def counters(self) -> dict[str, int]:
+        """Alerts on local flows by attribution; those whose process was forgotten; claims."""
+        counts = {f"alerts_{name}": n for name, n in self._counts.items()}
+        return counts | {"flows": len(self._owners), "evicted": self._owners.evicted}
+
+    def packets(
+        self, alerts: Iterable[Alert], contacts: NDArray[np.void], place: str
+    ) -> list[Alert]:
+        """The alerts of packets with their processes.
+
+        contacts: record.CONNECTION (n,) of the same batch; place: the interface they were seen on.
+        """
+        return [self._linked(self._told(alert, contacts), place) for alert in alerts]
+
+    def processes(self, alerts: Iterable[Alert]) -> list[Alert]:
+        """The kernel's alerts, which name their processes, beside what packets tell of them."""
+        return [self._linked(alert, KERNEL) for alert in alerts]
+
+    def _told(self, alert: Alert, contacts: NDArray[np.void]) -> Alert:
+        known = self._named.get(alert.episode)
+        # A process that scans goes on; findings between two hosts may be of another one each time.
+        if known is not None and (alert.state == CLOSED or alert.packet is None):
+            told = known
+        else:
+            told = self._attributed(alert, contacts)
+            self._remember(told)
+        return replace(alert, process=told.process, ancestors=told.ancestors, role=told.role)
+
+    def _remember(self, alert: Alert) -> None:
+        if alert.process is None:
+            return
+        self._named[alert.episode] = alert
+        self._named.move_to_end(alert.episode)
+        if len(self._named) > _REMEMBERED:
+            self._named.popitem(last=False)
+
+    def _attributed(self, alert: Alert, contacts: NDArray[np.void]) -> Alert:
+        owner, role = self._of_scan(alert, contacts), SENDER
+        if alert.packet is not None:
+            owner, role = self._of_packet(alert)
+        if owner is None:
+            ends = [end for end in (alert.source, alert.destination) if end is not None]
+            self._counts[NONE] += any(self._owners.is_local(end.address) for end in ends)
+            return alert
+        known = self._known(owner.process)
+        if known is None:
+            self._counts["forgotten"] += 1
+            return alert
+        self._counts[owner.attribution] += 1
+        process = with_fields(known[0], attribution=owner.attribution)
+        return replace(alert, process=process, ancestors=tuple(known[1]), role=role)
+
+    def _of_packet(self, alert: Alert) -> tuple[Owner | None, str]:
+        """Whose the packet is: its sender's, or its receiver's where the sender is elsewhere."""
+        source, destination = alert.source, alert.destination
+        if source is None or destination is None:
+            return None, SENDER
+        # The last of several is what the alert shows.
+        owner = self._owners.owner(source, destination, alert.protocol, alert.last)
+        if owner is not None:
+            return owner, SENDER
+        return self._owners.owner(destination, source, alert.protocol, alert.last), RECEIVER
+
+    def _of_scan(self, alert: Alert, contacts: NDArray[np.void]) -> Owner | None:
+        """Whose the latest attempts of the alert's source are, if they are of one process."""
+        if alert.source is None or alert.packet is not None:
+            return None
+        number = int.from_bytes(alert.source.address)
+        hi, lo = np.uint64(number >> 64), np.uint64(number & (1 << 64) - 1)
+        own = (contacts["src_hi"] == hi) & (contacts["src_lo"] == lo)
+        own &= (contacts["protocol"] == alert.protocol) & (contacts["time"] == alert.time)
+        votes = Counter[Owner]()
+        for row in contacts[own][:_SAMPLE]:
+            owner = self._owners.owner(*_ends(row), alert.protocol, int(row["time"]))
+            if owner is not None:
+                votes[owner] += 1
+        if not votes:
+            return None
+        (owner, _), *others = votes.most_common()
+        alone = not others
+        return owner if alone else Owner(owner.process, INFERRED)
+
+    def _linked(self, alert: Alert, place: str) -> Alert:
+        """The alert of a scan with the episodes in which other places tell of the same process."""
+        if alert.process is None or alert.packet is not None or alert.role == RECEIVER:
+            return alert
+        episodes = self._scans.setdefault(alert.process.key, {})
+        episodes[place] = alert.episode
+        self._scans.move_to_end(alert.process.key)
+        if len(self._scans) > _REMEMBERED:
+            self._scans.popitem(last=False)
+        related = tuple(one for where, one in sorted(episodes.items()) if where != place)
+        return replace(alert, related=related) if related else alert
+
+
+def _ends(row: np.void) -> tuple[Endpoint, Endpoint]:
+    """Source and destination of a row of CONNECTION."""
+    source = int(row["src_hi"]) << 64 | int(row["src_lo"])
+    destination = int(row["dst_hi"]) << 64 | int(row["dst_lo"])
+    return (
+        Endpoint(source.to_bytes(16), int(row["src_port"])),
+        Endpoint(destination.to_bytes(16), int(row["dst_port"])),
+    )

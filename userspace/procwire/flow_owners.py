@@ -1,0 +1,241 @@
+"""Whose a flow is: what the kernel told of sockets, asked by the ends of a packet and its time.
+
+Strategy: flow events become claims in a ring, chained by the end or flow that they name. Whoever
+asks is given the claim that held at the packet's time, so that neither the order of arrival nor a
+port used again names a stranger; where more than one could be meant, the answer says so.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.detect.detector import Endpoint, ProcessId
+from procwire.event import (
+    FLAG_ANY_ADDRESS,
+    FLAG_OLDER,
+    FLOW_EVENT,
+    PROCESS_KEY,
+    EventKind,
+    FlowRole,
+    Origin,
+)
+
+KERNEL, SNAPSHOT, INFERRED, NONE = "kernel", "snapshot", "inferred", "none"
+Network = IPv4Network | IPv6Network
+
+CAPACITY = 1 << 17
+"""Claims kept, 100 bytes each: those of two minutes at a thousand new flows a second."""
+# Wall clock and boot clock are joined when events are read; packets bear the wall clock.
+_CLOCK_NS = 2_000_000
+# A packet whose claim is so much younger is likely the claimant's.
+_EARLY_NS = 1_000_000_000
+# What was under way when a socket closed or its process ended.
+_LATE_NS = 1_000_000_000
+# Claims of one end that are looked at: many are those of a program that opens a port again.
+_CHAIN = 64
+# ARP, ICMP and ICMPv6.
+_WITHOUT_PORTS = frozenset((0, 1, 58))
+_ANY = bytes(16)
+
+_WORDS = 5
+# The finalizer's multiplier of splitmix64, and its powers.
+_MULTIPLIERS = np.array([pow(0xBF58476D1CE4E5B9, n + 1, 1 << 64) for n in range(_WORDS)], np.uint64)
+
+_CLAIM = np.dtype(
+    [
+        ("key", "u8", (_WORDS,)),  # source, destination (two halves each), ports and protocol
+        ("before", "i8"),  # number of the previous claim whose key has the same hash, or -1
+        ("hash", "u8"),
+        ("began", "i8"),  # ns since the epoch; 0: before the sensor
+        ("process", PROCESS_KEY),
+        ("namespace", "u4"),
+        ("role", "u1"),
+    ],
+    align=True,
+)
+
+
+class Owner(NamedTuple):
+    """Who holds an end. attribution: kernel, snapshot or inferred."""
+
+    process: ProcessId
+    attribution: str
+
+
+class FlowOwners:
+    """Claims of processes on ends and flows, of which the last `capacity` are kept.
+
+    namespace: inode number of the network namespace whose packets are asked about; local: the
+    networks that are this host's own there, where a socket on every address has its port.
+    evicted: claims forgotten to make room.
+    """
+
+    def __init__(
+        self, namespace: int, local: Sequence[Network] = (), capacity: int = CAPACITY
+    ) -> None:
+        self._namespace = namespace
+        self._claims = np.zeros(capacity, _CLAIM)
+        self._latest: dict[int, int] = {}
+        self._exits: OrderedDict[ProcessId, int] = OrderedDict()
+        self._entered = 0
+        self.local = tuple(local)
+
+    @property
+    def evicted(self) -> int:
+        """Claims forgotten because there was no room."""
+        return max(0, self._entered - len(self._claims))
+
+    def __len__(self) -> int:
+        return self._entered - self.evicted
+
+    def update(self, events: NDArray[np.void]) -> None:
+        """Enter (n,) FLOW_EVENT, times in ns since the epoch."""
+        for start in range(0, len(events), len(self._claims)):
+            self._enter(events[start : start + len(self._claims)])
+
+    def connections(self, events: NDArray[np.void]) -> None:
+        """Enter (n,) CONNECTION_EVENT whose source is known: all there is where the sensor sends no
+        flow events."""
+        kept = events[(events["origin"] == Origin.CONNECT) & (events["source_port"] > 0)]
+        rows = np.zeros(len(kept), FLOW_EVENT)
+        for name in set(kept.dtype.names or ()) & set(FLOW_EVENT.names or ()):
+            rows[name] = kept[name]
+        rows["role"] = FlowRole.CONNECTS
+        self.update(rows)
+
+    def processes(self, events: NDArray[np.void]) -> None:
+        """Follow exits: (n,) PROCESS_EVENT."""
+        ended = events[events["kind"] == EventKind.EXIT]
+        self._exits.update(zip(ended["process"].tolist(), ended["time_ns"].tolist(), strict=True))
+        while len(self._exits) > len(self._claims):
+            self._exits.popitem(last=False)
+
+    def owner(self, end: Endpoint, peer: Endpoint, protocol: int, time: int) -> Owner | None:
+        """Who held `end` towards `peer` at `time`, ns since the epoch; None if nobody is known to.
+
+        protocol: IP's number, 0 for ARP.
+        """
+        mine, theirs = end.port or 0, peer.port or 0
+        if protocol in _WITHOUT_PORTS:
+            mine = theirs = 0
+        flow = _key(protocol, end.address, mine, peer.address, theirs)
+        found = self._held(self._chain(flow), time)
+        if found is not None:
+            return found
+        claims = self._chain(_key(protocol, end.address, mine, _ANY, 0))
+        if mine and self.is_local(end.address):
+            everywhere = self._chain(_key(protocol, _ANY, mine, _ANY, 0))
+            # A socket on every address has its port in its own namespace only.
+            claims += [one for one in everywhere if one[1]["namespace"] == self._namespace]
+        return self._held(sorted(claims, key=itemgetter(0), reverse=True), time)
+
+    def is_local(self, address: bytes) -> bool:
+        """Whether the address, 16 bytes, is one of this host's in the namespace."""
+        six = IPv6Address(address)
+        where = six.ipv4_mapped or six
+        return any(where in network for network in self.local)
+
+    def _enter(self, events: NDArray[np.void]) -> None:
+        capacity = len(self._claims)
+        rows = np.zeros(len(events), _CLAIM)
+        rows["key"] = _keys(events)
+        rows["hash"] = _hashes(rows["key"])
+        rows["began"] = np.where(events["flags"] & FLAG_OLDER, 0, events["time_ns"])
+        rows["process"] = events["process"]
+        rows["namespace"], rows["role"] = events["net_namespace"], events["role"]
+        numbers = range(self._entered, self._entered + len(rows))
+        slots = np.arange(numbers.start, numbers.stop) % capacity
+        forgotten = self._claims["hash"][slots].tolist()
+        before = []
+        for number, old, new in zip(numbers, forgotten, rows["hash"].tolist(), strict=True):
+            if number >= capacity and self._latest.get(old) == number - capacity:
+                del self._latest[old]
+            before.append(self._latest.get(new, -1))
+            self._latest[new] = number
+        rows["before"] = before
+        self._claims[slots] = rows
+        self._entered = numbers.stop
+
+    def _chain(self, key: NDArray[np.uint64]) -> list[tuple[int, Any]]:
+        """Claims on the key with their numbers, the latest first."""
+        chain: list[tuple[int, Any]] = []
+        number = self._latest.get(int(_hashes(key[np.newaxis])[0]), -1)
+        while number >= self.evicted and len(chain) < _CHAIN:
+            claim = self._claims[number % len(self._claims)]
+            chain.append((number, claim))
+            number = int(claim["before"])
+        return [one for one in chain if np.array_equal(one[1]["key"], key)]
+
+    def _held(self, claims: Iterable[tuple[int, Any]], time: int) -> Owner | None:
+        """Whose of the claims, the latest first, held at `time`."""
+        held = early = None
+        ended: set[ProcessId] = set()
+        for _, claim in claims:
+            process, role, began = claim["process"].item(), claim["role"], int(claim["began"])
+            if began > time + _CLOCK_NS:
+                early = claim if role != FlowRole.ENDS else early
+            elif role == FlowRole.ENDS:
+                if time > began + _LATE_NS:
+                    ended.add(process)
+            elif process in ended:
+                continue
+            elif held is None:
+                held = claim
+                if role == FlowRole.CONNECTS:
+                    break
+            elif process != held["process"].item():
+                # Both hold the end: either may be meant.
+                return Owner(held["process"].item(), INFERRED)
+        if held is not None:
+            return Owner(held["process"].item(), self._attribution(held, time))
+        if early is not None and int(early["began"]) <= time + _EARLY_NS:
+            return Owner(early["process"].item(), INFERRED)
+        return None
+
+    def _attribution(self, claim: Any, time: int) -> str:
+        """How sure it is that the claim's process is the one: who accepts may not be who listens,
+        and an ended process may have left its socket to a child."""
+        ended = self._exits.get(claim["process"].item(), time)
+        foreign = claim["namespace"] != self._namespace
+        if claim["role"] == FlowRole.LISTENS or foreign or ended + _LATE_NS < time:
+            return INFERRED
+        return SNAPSHOT if claim["began"] == 0 else KERNEL
+
+
+def _key(
+    protocol: int, source: bytes, source_port: int, destination: bytes, destination_port: int
+) -> NDArray[np.uint64]:
+    """The key of a claim: (5,) words."""
+    words = np.frombuffer(source + destination, ">u8").astype(np.uint64)
+    last = source_port << 32 | destination_port << 16 | protocol
+    return np.append(words, np.uint64(last))
+
+
+def _keys(events: NDArray[np.void]) -> NDArray[np.uint64]:
+    """(n, 5) words: of a claim on an end there is no destination, of one on every address no
+    source."""
+    keys = np.zeros((len(events), _WORDS), np.uint64)
+    keys[:, 0:2] = np.ascontiguousarray(events["source"]).view(">u8")
+    keys[:, 2:4] = np.ascontiguousarray(events["destination"]).view(">u8")
+    ports = events["source_port"].astype(np.uint64) << np.uint64(32)
+    peer = events["destination_port"].astype(np.uint64) << np.uint64(16)
+    role = events["role"]
+    whole = (role == FlowRole.CONNECTS) | ((role == FlowRole.ENDS) & keys[:, 2:4].any(axis=1))
+    everywhere = ~whole & (events["flags"] & FLAG_ANY_ADDRESS != 0)
+    keys[everywhere, 0:2] = 0
+    keys[~whole, 2:4] = 0
+    keys[:, 4] = ports | np.where(whole, peer, 0) | events["protocol"]
+    return keys
+
+
+def _hashes(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """(n,) of (n, 5): of all words, in both halves."""
+    mixed: NDArray[np.uint64] = (keys * _MULTIPLIERS).sum(axis=1, dtype=np.uint64)
+    return mixed ^ mixed >> np.uint64(32)

@@ -1,0 +1,113 @@
+"""Kernel events and packets of one host, joined into alerts: the same path live and from a record.
+
+Process events are applied before the fan-out rows that name their processes, and events before the
+packets that were captured meanwhile: an event is sent before its packet passes a capture.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from procwire.alert import Alert
+from procwire.config import Settings
+from procwire.context.site import Site
+from procwire.correlate import Correlator
+from procwire.detect.detector import ProcessId
+from procwire.flow_owners import CAPACITY, FlowOwners, Network
+from procwire.output.eve import Source
+from procwire.process_analysis import ProcessAnalysis
+from procwire.record import Process
+from procwire.sensor.loader import SensorEvents
+from procwire.sensor.processes import ProcessTable
+
+if TYPE_CHECKING:
+    from procwire.analysis import Analysis
+    from procwire.capture.batch import PacketBatch
+
+Emit = Callable[[Iterable[Alert], Source], None]
+
+KERNEL = Source()
+
+
+class Joined:
+    """One run. interfaces: names of those whose packets are given, may be empty; namespace: inode
+    number of their network namespace; processes: where processes are looked up.
+
+    emit: called with the alerts of a batch and where they were seen; site: what is known of the
+    site, asked about each alert.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        interfaces: Sequence[str],
+        namespace: int,
+        processes: ProcessTable,
+        emit: Emit,
+        site: Site,
+    ) -> None:
+        self._emit, self._processes = emit, processes
+        self._owners = FlowOwners(namespace, capacity=CAPACITY if interfaces else 0)
+        self._correlator = Correlator(self._owners, self.known)
+        link = self._correlator.processes
+        self._kernel = ProcessAnalysis(settings, self.known, site, link)
+        self._sources = [Source(in_iface=interface) for interface in interfaces]
+        self._wires: list[Analysis] = []
+        if interfaces:
+            # Loads numba and all compiled code, which is more than the rest takes.
+            from procwire.analysis import Analysis
+
+            # One each, as for files: what an alert rests on was seen in one place.
+            self._wires = [
+                Analysis(settings, site, partial(self._correlator.packets, place=interface))
+                for interface in interfaces
+            ]
+
+    def networks(self, local: Sequence[Network]) -> None:
+        """What are this host's own networks from now on."""
+        self._owners.local = tuple(local)
+
+    def events(self, events: SensorEvents, now: int) -> None:
+        """Take kernel events whose process events the table has followed. now: time up to which
+        everything has been seen, ns since the epoch."""
+        if self._wires:
+            self._owners.processes(events.process)
+            self._owners.connections(events.connection)
+            self._owners.update(events.flow)
+        self._emit(self._kernel.update(events.fanout, events.connection, now), KERNEL)
+
+    def packets(self, interface: int, batch: PacketBatch) -> None:
+        """Take packets of an interface, by its place among those given."""
+        self._emit(self._wires[interface].packets(batch), self._sources[interface])
+
+    def finish(self) -> None:
+        """Tell what is still open."""
+        self._emit(self._kernel.finish(), KERNEL)
+        for wire, source in zip(self._wires, self._sources, strict=True):
+            self._emit(wire.finish(), source)
+
+    def counters(self) -> dict[str, int]:
+        """Everything seen and skipped."""
+        counts = Counter[str]()
+        for analysis in self._analyses():
+            counts.update(analysis.counters())
+        if self._wires:
+            correlated = self._correlator.counters()
+            counts.update({f"correlate.{name}": n for name, n in correlated.items()})
+        return dict(counts)
+
+    @property
+    def last_time(self) -> int:
+        """Event time reached, ns since the epoch."""
+        return max(one.last_time for one in self._analyses())
+
+    def _analyses(self) -> list[ProcessAnalysis | Analysis]:
+        return [self._kernel, *self._wires]
+
+    def known(self, key: ProcessId) -> tuple[Process, list[Process]] | None:
+        """The process of a key and its ancestors, parent first."""
+        process = self._processes.get(key)
+        return None if process is None else (process, self._processes.ancestry(key))
