@@ -8,6 +8,7 @@ one script per rule. What Suricata rejects before any script is found by its dec
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -188,7 +189,8 @@ def artefacts(
     rules = [check for check in checks if isinstance(check, Rule)]
     scripted = [rule for rule in rules if _is_scripted(rule)]
     files = {Path(RULES_FILE): _rules_file(checks, drop)}
-    files[Path(GATE)] = _script(scripted, words, hook, one_rule=False)
+    let_through = [rule.sid for rule in scripted if drop and rule.tier != "A"]
+    files[Path(GATE)] = _script(scripted, words, hook, False, let_through)
     for layer, sight in SIGHTS.items():
         seen = [rule for rule in scripted if layer in rule.layers]
         if seen and sight.flowless:
@@ -200,12 +202,15 @@ def _single(layer: str) -> str:
     return f"{SCRIPTS}/{layer}.lua"
 
 
-def _script(rules: list[Rule], words: str, hook: str, one_rule: bool) -> str:
+def _script(
+    rules: list[Rule], words: str, hook: str, one_rule: bool, let_through: Sequence[int] = ()
+) -> str:
     layers = sorted({layer for rule in rules for layer in rule.layers})
     parts = [
         f"-- {HEADLINE}",
         words.strip(),
         f"local ONE_RULE = {str(one_rule).lower()}",
+        f"local LET_THROUGH = {{ {', '.join(f'[{sid}] = true' for sid in let_through)} }}",
         f"local RULES = {{ {', '.join(f'{layer} = {{}}' for layer in layers)} }}",
     ]
     for rule in rules:
@@ -221,10 +226,10 @@ def _is_scripted(rule: Rule) -> bool:
 
 
 def _rules_file(checks: tuple[Rule | Observed, ...], drop: bool) -> str:
+    gate = f'any any -> any any (msg:"procwire: all rules"; lua:{GATE}; flowbits:set,procwire;'
     lines = [
         f"# {HEADLINE}",
-        f'alert ip any any -> any any (msg:"procwire: all rules"; lua:{GATE};'
-        f" flowbits:set,procwire; noalert; sid:{GATE_SID}; rev:1;)",
+        f"{'drop' if drop else 'alert'} ip {gate} noalert; sid:{GATE_SID}; rev:1;)",
     ]
     for check in checks:
         if isinstance(check, Observed):
@@ -235,10 +240,16 @@ def _rules_file(checks: tuple[Rule | Observed, ...], drop: bool) -> str:
         if shown.way == "host":
             only = f" (version {min(VERSIONS)})" if signatures else ""
             lines.append(f"# {check.id}{only}: {shown.reason}")
-        action = "drop" if drop and check.tier == "A" else "alert"
+        drops = drop and check.tier == "A"
+        filled = {
+            "action": "drop" if drops else "alert",
+            # Of rules of one action, what sets a flow bit runs before what reads it; rules that
+            # drop run before all others. So the gate comes first.
+            "gate": "flowbits:isset,procwire; " if drops == drop else "",
+        }
         # A sid may come once in each group, and a rule can say only "and", never "or".
         for group, signature in enumerate(signatures, 1):
-            lines.append(signature.format(action=action, tail=_tail(check, group)))
+            lines.append(signature.format(tail=_tail(check, group), **filled))
     return "\n".join([*lines, ""])
 
 
@@ -247,8 +258,8 @@ def _state_signatures(check: Observed) -> list[str]:
 
 
 def _signatures(rule: Rule) -> list[str]:
-    """The Suricata rules that together show `rule`, with {action} and {tail} (the metadata) to be
-    filled in."""
+    """The Suricata rules that together show `rule`, with {action}, {tail} (the metadata) and
+    {gate} (what makes it run behind the gate) to be filled in."""
     events = NATIVE.get(rule.id, ()) + PARTLY_NATIVE.get(rule.id, ())
     native = [_signature(Selection("pkthdr"), f"decode-event:{event};") for event in events]
     native += [
@@ -263,8 +274,7 @@ def _scripted(rule: Rule) -> list[str]:
     signatures = []
     flows = sorted({sight.flow for sight in sights.values() if sight.flow})
     if flows:
-        # Suricata runs what sets a flow bit before what reads it, so the gate comes first.
-        found = f'flowbits:isset,procwire; flowvar:procwire,"/{rule.sid}/";'
+        found = f'{{gate}}flowvar:procwire,"/{rule.sid}/";'
         protocol = flows[0] if len(flows) == 1 else "ip"
         signatures.append(_signature(Selection(protocol), found))
     for layer, sight in sights.items():

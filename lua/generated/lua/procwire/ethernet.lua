@@ -233,6 +233,8 @@ end
 
 local ONE_RULE = true
 
+local LET_THROUGH = {  }
+
 local RULES = { ethernet = {} }
 
 do
@@ -247,7 +249,8 @@ end
 -- What Suricata calls. The walk is that of procwire/decode, span for span: a span is the string from
 -- a layer's first byte on, and a broken transport header belongs to its layer's malformed twin.
 --
--- The generator puts the words, RULES (layer -> {sid, rule} in order) and ONE_RULE before this text.
+-- The generator puts the words, RULES (layer -> {sid, rule} in order), ONE_RULE and LET_THROUGH (the
+-- sids for which packets are not dropped where others are) before this text.
 -- ONE_RULE = false: all rules are tried and the flow variable "procwire" holds the sids that fired on
 -- this very packet. ONE_RULE = true, for packets that Suricata gives no flow to hold a variable: the
 -- script answers for the Suricata rule that called it.
@@ -571,7 +574,10 @@ function match(args)
   end
   if #fired > 0 then
     remember("/" .. table.concat(fired, "/") .. "/")
-    return 1
+    for i = 1, #fired do
+      if not LET_THROUGH[fired[i]] then return 1 end
+    end
+    return 0
   end
   local before = recall()
   if before and before ~= NONE then remember(NONE) end

@@ -1,0 +1,177 @@
+"""A client, a sensor and a server in network namespaces of their own: what the client sends reaches
+the server through a Suricata inline, by AF_PACKET or through a queue of netfilter."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import real_suricata
+
+CLIENT, SENSOR, SERVER = (f"pwtest-{side}-{os.getpid()}" for side in ("client", "sensor", "server"))
+CLIENT_ADDRESS, SERVER_ADDRESS = "10.96.1.1", "10.96.1.2"
+# Where the sensor routes for a queue, the server's network is another one.
+ROUTED_SERVER, CLIENT_GATEWAY, SERVER_GATEWAY = "10.96.2.2", "10.96.1.254", "10.96.2.254"
+STARTING_S = 60
+NO_OFFLOADS = [f"{name} off".split() for name in ("rx", "tx", "sg", "tso", "gso", "gro")]
+
+AF_PACKET = """
+af-packet:
+  - {{interface: s0, threads: 1, cluster-id: 98, {shared}, copy-iface: s1}}
+  - {{interface: s1, threads: 1, cluster-id: 97, {shared}, copy-iface: s0}}
+""".format(
+    shared="cluster-type: cluster_flow, defrag: no, use-mmap: yes, tpacket-v3: no, "
+    "checksum-checks: no, copy-mode: ips"
+)
+QUEUE = "nfq: {mode: accept, fail-open: yes}\n"
+HOW = {"af-packet": (AF_PACKET, ["--af-packet"]), "nfq": (QUEUE, ["-q", "0"])}
+
+# Sends the frames of a file, each a line of hexadecimal digits.
+SEND = """
+import socket, sys, time
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(("c0", 0))
+for line in open(sys.argv[1]):
+    wire.send(bytes.fromhex(line))
+    time.sleep(0.002)
+"""
+# Writes what arrives, until a frame of the marked source does.
+RECEIVE = """
+import socket, sys
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+wire.bind(("v0", 0))
+wire.settimeout(float(sys.argv[3]))
+print("ready", flush=True)
+with open(sys.argv[1], "w") as out:
+    try:
+        while True:
+            frame, where = wire.recvfrom(65536)
+            out.write(frame.hex() + "\\n")
+            if frame[6:12].hex() == sys.argv[2]:
+                break
+    except TimeoutError:
+        pass
+"""
+
+
+def within(namespace: str, *command: str) -> list[str]:
+    """The command that runs `command` in a namespace."""
+    return ["ip", "netns", "exec", namespace, *command]
+
+
+def run(*command: str) -> None:
+    """Run a command; it has to succeed."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, (command, done.stdout, done.stderr)
+
+
+def ip(namespace: str, *arguments: str) -> None:
+    run("ip", "-n", namespace, *arguments)
+
+
+@contextmanager
+def site(routed: bool) -> Iterator[None]:
+    """The three namespaces. routed: the sensor forwards between two networks; else it is a wire."""
+    with ExitStack() as stack:
+        for namespace in (CLIENT, SENSOR, SERVER):
+            run("ip", "netns", "add", namespace)
+            stack.callback(run, "ip", "netns", "del", namespace)
+            within_settings = within(namespace, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
+            run(*within_settings)
+        for name, namespace, peer in (("c0", CLIENT, "s0"), ("v0", SERVER, "s1")):
+            wire = f"{name} netns {namespace} type veth peer {peer} netns {SENSOR}"
+            run("ip", "link", "add", *wire.split())
+            for end, where in ((name, namespace), (peer, SENSOR)):
+                for setting in NO_OFFLOADS:
+                    run(*within(where, "ethtool", "-K", end, *setting))
+                ip(where, "link", "set", end, "up")
+        ip(CLIENT, "address", "add", f"{CLIENT_ADDRESS}/24", "dev", "c0")
+        server = ROUTED_SERVER if routed else SERVER_ADDRESS
+        ip(SERVER, "address", "add", f"{server}/24", "dev", "v0")
+        ip(SERVER, "link", "set", "lo", "up")
+        if routed:
+            ip(SENSOR, "address", "add", f"{CLIENT_GATEWAY}/24", "dev", "s0")
+            ip(SENSOR, "address", "add", f"{SERVER_GATEWAY}/24", "dev", "s1")
+            ip(CLIENT, "route", "add", "default", "via", CLIENT_GATEWAY)
+            ip(SERVER, "route", "add", "default", "via", SERVER_GATEWAY)
+            run(*within(SENSOR, "sysctl", "-qw", "net.ipv4.ip_forward=1"))
+            queue = ["-I", "FORWARD", "-j", "NFQUEUE", "--queue-num", "0", "--queue-bypass"]
+            run(*within(SENSOR, "iptables", *queue))
+        yield
+
+
+class Inline:
+    """A Suricata that runs inline. directory: its rules, settings and logs."""
+
+    def __init__(self, version: str, directory: Path, how: str) -> None:
+        self.directory = directory
+        self.socket = directory / "command.socket"
+        extra, self._mode = HOW[how]
+        text = real_suricata.SETTINGS.format(directory=directory) + extra
+        text = text.replace("[alert, stats]", "[alert, drop, stats]")
+        enabled = f"unix-command: {{enabled: yes, filename: {self.socket}}}"
+        text = text.replace("unix-command: {enabled: no}", enabled) + "exception-policy: ignore\n"
+        text = text.replace("interval: 1000", "interval: 1")
+        names = f"default-rule-path: {directory}\nrule-files: [procwire.rules]"
+        text = text.replace(f"default-rule-path: {directory}", names)
+        (directory / "suricata.yaml").write_text(text)
+        self._program = real_suricata.program(version)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Inline:
+        self.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it and wait until packets pass."""
+        self.socket.unlink(missing_ok=True)
+        command = [str(self._program), "-c", str(self.directory / "suricata.yaml")]
+        command += ["-l", str(self.directory), "-k", "none", *self._mode]
+        with (self.directory / "log").open("wb") as log:
+            self._process = subprocess.Popen(within(SENSOR, *command), stdout=log, stderr=log)
+        deadline = time.monotonic() + STARTING_S
+        while time.monotonic() < deadline and not self._answers():
+            assert self._process.poll() is None, (self.directory / "log").read_text()
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End it; its logs are complete then."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(timeout=60)
+
+    def records(self, kind: str) -> list[dict[str, Any]]:
+        """What it has logged of one type of event."""
+        lines = (self.directory / "eve.json").read_text().splitlines()
+        return [one for one in map(json.loads, lines) if one["event_type"] == kind]
+
+    def _answers(self) -> bool:
+        """Whether it forwards: it does some time after it takes commands."""
+        if not self.socket.exists():
+            return False
+        target = SERVER_ADDRESS if self._mode == HOW["af-packet"][1] else ROUTED_SERVER
+        ping = within(CLIENT, "ping", "-c1", "-W1", target)
+        return subprocess.run(ping, capture_output=True, check=False).returncode == 0
+
+
+def sent_through(frames: Iterable[bytes], directory: Path, last: bytes) -> list[bytes]:
+    """What reaches the server of `frames` that the client sends. last: a frame that nobody drops,
+    of a source of its own, sent after them."""
+    sent, received = directory / "sent", directory / "received"
+    sent.write_text("".join(f"{frame.hex()}\n" for frame in (*frames, last)))
+    command = [sys.executable, "-c", RECEIVE, str(received), last[6:12].hex(), "20"]
+    receiver = subprocess.Popen(within(SERVER, *command), stdout=subprocess.PIPE)
+    assert receiver.stdout is not None and receiver.stdout.readline() == b"ready\n"
+    run(*within(CLIENT, sys.executable, "-c", SEND, str(sent)))
+    receiver.communicate(timeout=60)
+    return [bytes.fromhex(line) for line in received.read_text().split()]
