@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -284,7 +285,8 @@ def identity(live: Sensing, scenario: Scenario, rows: NDArray[np.void]) -> Itera
         ("parents", {os.getpid()}, set(rows["parent"]["pid"].tolist())),
         ("flags", scenario.flags, int(rows["flags"][rows["kind"] == EventKind.EXEC][-1])),
         ("exit code", scenario.exit_code << 8, int(rows["exit_code"][-1])),
-        ("executable", scenario.command[0], last.exe),
+        # As it was asked for, or, of one that /proc still shows, as the file is called.
+        ("executable", Path(scenario.command[0]).resolve(), Path(last.exe).resolve()),
         ("command line", "\0".join(scenario.command)[:ARGV_SIZE], "\0".join(last.argv)),
         ("user", scenario.uid, last.uid),
         ("attribution", "kernel", last.attribution),

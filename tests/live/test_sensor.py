@@ -92,7 +92,9 @@ for _ in range({STORM}):
 """
     live.poll()
     before = live.sensor.counters()
-    pid, _ = live.python(script)
+    with live.start(sys.executable, "-I", "-c", script) as process:
+        process.communicate(timeout=60)
+    pid = process.pid
     after = live.sensor.counters()
     lost = after["lost_connection_ring_full"] - before["lost_connection_ring_full"]
     assert lost > 0

@@ -8,12 +8,15 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from test_watch import PROCWIRE, ROOT, started
+from sensing import namespace as network
+from test_watch import PROCWIRE, ROOT, records, started
 
+CONFINED = Path(__file__).with_name("confined.py")
 UNIT = ROOT / "packaging" / "procwire.service"
 # systemd's own scale: 0 is a service without rights, 10 one with all of root's.
 EXPOSURE_LIMIT = 2.6
@@ -54,31 +57,69 @@ def test_the_service_is_confined(unit: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@needs_root
-@pytest.mark.live
-def test_the_capabilities_of_the_unit_are_enough_on_files_that_nobody_may_write() -> None:
-    service = configparser.ConfigParser(strict=False, interpolation=None)
-    service.optionxform = str  # type: ignore[assignment]
-    service.read(UNIT)
-    names = service["Service"]["AmbientCapabilities"].split()
-    assert names == service["Service"]["CapabilityBoundingSet"].split()
+def as_the_unit_says(*command: str) -> list[str]:
+    """The command with the capabilities of the unit, as nobody, on files that nobody may write."""
+    service = service_of_the_unit()
+    names = service["AmbientCapabilities"].split()
+    assert names == service["CapabilityBoundingSet"].split()
     only = ",".join(["-all", *(f"+{name.removeprefix('CAP_').lower()}" for name in names)])
     nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--no-new-privs"]
     nobody += [f"--inh-caps={only}", f"--ambient-caps={only}", f"--bounding-set={only}"]
     locked = 'mount -o remount,bind,ro / && exec "$@"'
-    command = ["unshare", "-m", "sh", "-c", locked, "sh", *nobody, str(PROCWIRE), "watch"]
-    watch = started(command, "watching")
+    return ["unshare", "-m", "sh", "-c", locked, "sh", *nobody, *command]
+
+
+def service_of_the_unit() -> configparser.SectionProxy:
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment]
+    unit.read(UNIT)
+    return unit["Service"]
+
+
+@needs_root
+@pytest.mark.live
+def test_the_capabilities_of_the_unit_are_enough_on_files_that_nobody_may_write() -> None:
+    watch = started(as_the_unit_says(str(PROCWIRE), "watch"), "watching")
     watch.send_signal(signal.SIGTERM)
     told, _ = watch.communicate(timeout=30)
     assert watch.returncode in (0, 1)
     assert json.loads(told.splitlines()[-1])["metadata"]["flowints"]["kernel.count_attempts"] >= 1
 
 
+@needs_root
+@needs_systemd
+@pytest.mark.live
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the filter is made for x86-64")
+def test_packets_are_watched_under_the_system_call_filter_of_the_unit() -> None:
+    """As root, whose compiled kernels are there already."""
+    name = f"service-{os.getpid()}"
+    # Unlike ip netns exec it leaves the cgroups' file system where it is.
+    within = ["nsenter", f"--net=/run/netns/{name}"]
+    calls = service_of_the_unit()["SystemCallFilter"]
+    filtered = [sys.executable, str(CONFINED), calls, str(PROCWIRE), "watch", "-i", "lo"]
+    scan = ["nmap", "-sX", "-Pn", "-n", "-p", "1-30", "10.99.0.1"]
+    with network(name):
+        watch = started([*within, *filtered], "watching")
+        status = Path(f"/proc/{watch.pid}/status").read_text()
+        subprocess.run([*within, *scan], check=True, stdout=subprocess.DEVNULL)
+        told, talk = records(watch)
+    assert "Seccomp:\t2" in status
+    assert told[-1]["metadata"]["flowints"]["kernel.count_raw_packets"] >= 30, talk
+    assert "lo" in {record.get("in_iface") for record in told if record["event_type"] == "alert"}, (
+        talk
+    )
+
+
 def held(pid: int) -> dict[str, set[int]]:
     """Ids of the eBPF programs, links and maps that the process has open, by kind."""
     found: dict[str, set[int]] = {"prog": set(), "link": set(), "map": set()}
     for descriptor in Path(f"/proc/{pid}/fdinfo").iterdir():
-        for line in descriptor.read_text().splitlines():
+        try:
+            lines = descriptor.read_text().splitlines()
+        except FileNotFoundError:
+            # Closed since it was listed.
+            continue
+        for line in lines:
             name, _, value = line.partition(":")
             if name.endswith("_id") and name.removesuffix("_id") in found:
                 found[name.removesuffix("_id")].add(int(value))

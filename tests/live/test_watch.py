@@ -88,6 +88,21 @@ def test_a_connect_scan_is_one_episode_with_its_process(namespace: list[str]) ->
     assert "connections attempted" in talk
 
 
+def test_what_a_run_left_out_is_told_by_its_results(namespace: list[str], tmp_path: Path) -> None:
+    results = tmp_path / "eve.json"
+    watch = started([str(PROCWIRE), "watch", "-o", str(results)], "watching")
+    scan = ["nmap", "-sT", "-Pn", "-n", "-T5", "-p", "1-5", "10.97.0.0/26"]
+    subprocess.run([*namespace, *scan], check=True, stdout=subprocess.DEVNULL)
+    records(watch)
+    said = ended([str(PROCWIRE), "coverage", str(results)])
+    told = json.loads(ended([str(PROCWIRE), "coverage", "--json", str(results)]).stdout)
+    assert said.returncode == 0
+    assert "AF_XDP" in said.stdout
+    assert told["loader"] == "libbpf"
+    left_out = {loss["name"]: loss["count"] for loss in told["left_out"]}
+    assert left_out["kernel.skipped_connection_detail"] >= 5 * 64 - 16
+
+
 def test_packets_of_an_interface(namespace: list[str]) -> None:
     watch = started([*namespace, str(PROCWIRE), "watch", "-i", "lo"], "watching")
     scan = ["nmap", "-sX", "-Pn", "-n", "-p", "1-30", "10.97.0.1"]

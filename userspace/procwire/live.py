@@ -15,6 +15,7 @@ from procwire.config import Settings
 from procwire.context.site import Site
 from procwire.history import HistoryWriter
 from procwire.joined import Emit, Joined
+from procwire.sensor.coverage import circumstances
 from procwire.sensor.loader import Sensor, SensorSettings
 from procwire.sensor.processes import ProcessTable
 from procwire.sensor.snapshot import processes_before
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 POLL_MS, IDLE_MS = 50, 500
 SAVE_EVERY_S = 5
 NETWORKS_EVERY_S = 10
+TELL_EVERY_S = 60
 LAST_POLLS = 64
 # Polls of one turn, each of which empties rings of a megabyte.
 _DRAINS = 8
@@ -79,10 +81,15 @@ class Live:
             # Hooks are attached already: a process that starts now is seen twice, never not at all.
             self._processes.insert(processes_before(sensor.snapshot()))
 
-    def run(self, stopped: Callable[[], bool]) -> None:
-        """Watch until `stopped` says so, then tell what is still open."""
+    def run(self, stopped: Callable[[], bool], tell: Callable[[], None]) -> None:
+        """Watch until `stopped` says so, then tell what is still open. tell: called now and then,
+        for whoever asks meanwhile what was seen."""
+        told = time.monotonic()
         while not stopped():
             self._turn()
+            if time.monotonic() - told >= TELL_EVERY_S:
+                tell()
+                told = time.monotonic()
         # A poll is bounded: what the rings still hold is read, as far as it does not keep coming.
         for _ in range(LAST_POLLS):
             if not self._turn():
@@ -97,6 +104,7 @@ class Live:
         counts = self._joined.counters()
         if self._sensor is not None:
             counts.update({f"kernel.{name}": n for name, n in self._sensor.counters().items()})
+            counts.update(circumstances(self._sensor.loader, self._sensor.left_out))
             counts["processes.evicted"] = self._processes.evicted
         for capture in self._captures:
             counts[f"capture.{capture.interface}.received"] = capture.received()

@@ -16,6 +16,7 @@ from procwire.output.printable import printable
 # Imported only when called: numba alone takes half a second to import.
 COMMANDS = {
     "allow": "procwire.cli.allow:allow",
+    "coverage": "procwire.cli.coverage:coverage",
     "doctor": "procwire.cli.doctor:doctor",
     "enrich": "procwire.cli.enrich:enrich",
     "inventory": "procwire.cli.inventory:inventory",
@@ -68,6 +69,7 @@ def procwire() -> None:
       procwire read capture.pcap       scans and protocol violations in a capture
       procwire rules list              what is checked
       procwire doctor                  what this machine lets procwire see
+      procwire coverage eve.json       what a run did not see
     """
 
 

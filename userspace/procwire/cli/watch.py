@@ -111,10 +111,13 @@ def watch(
         signal.signal(signal.SIGTERM, end)
         seen = ["processes"] * (sensor is not None) + [f"packets of {name}" for name in interfaces]
         click.echo(f"procwire: watching {', '.join(seen)}; Ctrl-C ends it", err=True)
-        live.run(lambda: bool(ended_by))
-        counters = live.counters()
-        results.stats(live.last_time, counters, Source())
-        tell_summary(", ".join(seen), counters)
+
+        def tell() -> None:
+            results.stats(live.last_time, live.counters(), Source())
+
+        live.run(lambda: bool(ended_by), tell)
+        tell()
+        tell_summary(", ".join(seen), live.counters())
     if signal.SIGINT in ended_by:
         return INTERRUPTED
     return FINDINGS if results.found else 0

@@ -11,6 +11,7 @@ import click
 from procwire.alert import Check
 from procwire.output.printable import printable
 from procwire.output.text import SEVERITIES
+from procwire.sensor.coverage import LOSSES, ON_PURPOSE, counting
 
 # Counters of what was seen -> unit.
 _SEEN = {
@@ -23,9 +24,6 @@ _SEEN = {
     "records.connections": "connections recorded",
     "episodes.alerts": "alerts",
 }
-# Words in the names of counters: what a run did not see, and what it left out on purpose.
-_LOSSES = ("lost", "dropped", "evicted", "overflow", "unsaved", "malformed")
-_ON_PURPOSE = ("skipped",)
 _NOT_DECODED, _LAYER = "decode.", "layers."
 _RULE, _GRAVEST = "episodes.rule.", "episodes.severity."
 _BY_ENTRY = "context.by_entry."
@@ -70,8 +68,8 @@ def summary(
         "findings": _by_severity(found),
         "suppressed": _suppressed(counters),
         "not decoded": _listed(_named(counters, _NOT_DECODED)),
-        "left out": _listed(_counting(counters, _ON_PURPOSE)),
-        "lost": _listed(_counting(counters, _LOSSES)),
+        "left out": _listed(counting(counters, ON_PURPOSE)),
+        "lost": _listed(counting(counters, LOSSES)),
     }
     width = max(width, _NARROWEST)
     lines = [f"procwire: {printable(title)}"]
@@ -96,16 +94,6 @@ def _suppressed(counters: Mapping[str, int]) -> list[str]:
     """Alerts that were expected, by the number of the entry that said so."""
     by_entry = _named(counters, _BY_ENTRY)
     return [f"{n:,} by allowlist entry {number}" for number, n in by_entry.items()]
-
-
-def _counting(counters: Mapping[str, int], words: Iterable[str]) -> dict[str, int]:
-    """Counters that are not 0 and have one of the words in their names."""
-    parts = {name: name.partition(".") for name, count in counters.items() if count}
-    return {
-        name: counters[name]
-        for name, (part, _, what) in parts.items()
-        if f"{part}." not in (_NOT_DECODED, _LAYER) and any(word in what for word in words)
-    }
 
 
 def _listed(counts: Mapping[str, int]) -> list[str]:

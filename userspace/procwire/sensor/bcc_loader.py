@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from procwire.errors import Unavailable
 from procwire.event import COMM_SIZE, FLOW_EVENT, PROCESS_EVENT, PROCESS_KEY, EventKind
 from procwire.sensor.counters import Counter
+from procwire.sensor.coverage import BCC_GAPS
 from procwire.sensor.machine import cgroup2_root
 from procwire.sensor.proc import started_ns
 from procwire.sensor.programs import Libbpf, Loader
@@ -47,18 +48,6 @@ CGROUP_HOOKS = {
     "on_sendmsg6": 15,
 }
 """Program and the enum bpf_attach_type it is made for."""
-
-GAPS: tuple[str, ...] = (
-    "packets of raw sockets, and AF_PACKET senders",
-    "login user, network namespace and exit code of processes",
-    "the interpreter in the command line of a script",
-    "raw sockets and connects that are older than itself",
-    "whether a datagram socket with a peer sends to it, and refusals of datagrams",
-    "a container's sessions as one job",
-    "programs to skip (fanout.skip_programs): they are counted",
-    "whose a captured flow is, but for TCP connects",
-)
-"""What libbpf's programs see and these do not, for people."""
 
 # struct known_process of kernel/bcc/types.h.
 _KNOWN_PROCESS = np.dtype(
@@ -112,7 +101,7 @@ class BccPrograms:
     """
 
     loader = Loader.BCC
-    gaps = GAPS
+    gaps = BCC_GAPS
     left_out: tuple[str, ...] = ()
 
     def __init__(self, settings: NDArray[np.void]) -> None:

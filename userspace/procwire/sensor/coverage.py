@@ -1,13 +1,18 @@
-"""What the sensor cannot see, by name and reason: part of every answer to "was there a scan?".
+"""What was not seen, and what cannot be, by name and reason: part of every answer to "was there a
+scan?".
 
 A blind spot is data. Those that depend on a hook are listed only where the kernel lacks it; whoever
-loads the programs adds its own (Programs.gaps).
+loads the programs adds its own (Programs.gaps). What a run lost is in its counters, which also say
+by whom it was loaded and without which hooks, so that its statistics alone tell its coverage.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from procwire.sensor.counters import EXPLANATIONS
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,97 @@ BLIND_SPOTS = (
     ),
 )
 """In the order in which they are shown."""
+
+
+BCC_GAPS: tuple[str, ...] = (
+    "packets of raw sockets, and AF_PACKET senders",
+    "login user, network namespace and exit code of processes",
+    "the interpreter in the command line of a script",
+    "raw sockets and connects that are older than itself",
+    "whether a datagram socket with a peer sends to it, and refusals of datagrams",
+    "a container's sessions as one job",
+    "programs to skip (fanout.skip_programs): they are counted",
+    "whose a captured flow is, but for TCP connects",
+)
+"""What libbpf's programs see and those for bcc do not, for people."""
+
+LOSSES = ("lost", "dropped", "evicted", "overflow", "unsaved", "malformed")
+ON_PURPOSE = ("skipped",)
+"""Words in the names of counters: what a run did not see, and what it left out on purpose."""
+
+_FOUND_IN_PACKETS = ("decode.", "layers.")
+_KERNEL, _LOADED_BY, _WITHOUT = "kernel.", "kernel.loaded_by.", "kernel.without."
+_MEANINGS = {
+    **{f"{_KERNEL}{counter.label}": meaning for counter, meaning in EXPLANATIONS.items()},
+    "capture.*.dropped": "packets that came faster than they were read",
+    "processes.evicted": "ended processes forgotten to bound memory",
+}
+_NO_SENSOR = BlindSpot("processes", "the run had no sensor, packets alone name none")
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """A counter of a run that says what was not looked at. meaning: for people, empty where the
+    name has to do."""
+
+    name: str
+    count: int
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """loader: who loaded the programs, empty if nobody; missing_hooks: sections of those for which
+    the kernel had no hook; lost: counters, of those that are not 0; left_out: the same, on purpose;
+    not_seen: what could not be seen."""
+
+    loader: str
+    missing_hooks: tuple[str, ...]
+    lost: tuple[Unseen, ...]
+    left_out: tuple[Unseen, ...]
+    not_seen: tuple[BlindSpot, ...]
+
+
+def circumstances(loader: str, left_out: Iterable[str]) -> dict[str, int]:
+    """Counters that say who loaded the programs and without which hooks."""
+    return {f"{_LOADED_BY}{loader}": 1, **{f"{_WITHOUT}{section}": 1 for section in left_out}}
+
+
+def of_run(counters: Mapping[str, int]) -> Coverage:
+    """What the counters of a run, circumstances among them, say that it did not see."""
+    loader = next(iter(_named(counters, _LOADED_BY)), "")
+    missing = tuple(_named(counters, _WITHOUT))
+    not_seen = of_programs(loader, missing) if loader else (_NO_SENSOR,)
+    lost, left_out = (
+        tuple(Unseen(name, n, _meaning(name)) for name, n in counting(counters, words).items())
+        for words in (LOSSES, ON_PURPOSE)
+    )
+    return Coverage(loader, missing, lost, left_out, not_seen)
+
+
+def of_programs(loader: str, left_out: Iterable[str]) -> tuple[BlindSpot, ...]:
+    """What programs loaded so, without the hooks left out, do not see."""
+    gaps = BCC_GAPS if loader == "bcc" else ()
+    own = (BlindSpot(gap, f"the programs of {loader} do not see it") for gap in gaps)
+    return (*own, *blind_spots(left_out))
+
+
+def counting(counters: Mapping[str, int], words: Iterable[str]) -> dict[str, int]:
+    """Counters that are not 0 and have one of the words in their names."""
+    parts = {name: name.partition(".") for name, count in counters.items() if count}
+    return {
+        name: counters[name]
+        for name, (part, _, what) in parts.items()
+        if f"{part}." not in _FOUND_IN_PACKETS and any(word in what for word in words)
+    }
+
+
+def _named(counters: Mapping[str, int], prefix: str) -> list[str]:
+    return [name.removeprefix(prefix) for name in counters if name.startswith(prefix)]
+
+
+def _meaning(name: str) -> str:
+    return next((said for known, said in _MEANINGS.items() if fnmatchcase(name, known)), "")
 
 
 def blind_spots(left_out: Iterable[str]) -> tuple[BlindSpot, ...]:

@@ -18,7 +18,7 @@ from procwire.errors import Unavailable
 from procwire.event import ABI_VERSION
 from procwire.sensor import bcc_loader
 from procwire.sensor.counters import Counter
-from procwire.sensor.coverage import BlindSpot, blind_spots
+from procwire.sensor.coverage import BlindSpot, of_programs
 from procwire.sensor.libbpf_loader import OBJECT, REBUILD
 from procwire.sensor.loader import Sensor
 from procwire.sensor.machine import (
@@ -103,10 +103,8 @@ def _hooks() -> Check:
         return Check("hooks", False, error.missing, error.remedy)
     hooks = f"all but {', '.join(sensor.left_out)}" if sensor.left_out else "all"
     found = f"{hooks} attached by {sensor.loader}, self-test passed ({seen} connections seen)"
-    gaps = tuple(
-        BlindSpot(gap, f"the programs of {sensor.loader} do not see it") for gap in sensor.gaps
-    )
-    return Check("hooks", True, found, "", not_seen=(*gaps, *blind_spots(sensor.left_out)))
+    not_seen = of_programs(sensor.loader, sensor.left_out)
+    return Check("hooks", True, found, "", not_seen=not_seen)
 
 
 def _bpf_jit() -> Check:

@@ -1,0 +1,66 @@
+"""procwire coverage: what a run did not see, and what this machine's kernel hides from any."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+import msgspec
+
+from procwire.output.printable import printable
+from procwire.output.terminal import columns
+from procwire.sensor.coverage import Unseen, circumstances, of_run
+
+INDENT = "    "
+
+
+@click.command()
+@click.argument("results", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+def coverage(results: Path | None, as_json: bool) -> int:
+    """Say what was lost, left out, or could not be seen.
+
+    RESULTS is what `watch` or `read` wrote as EVE JSON lines; a `watch` that still runs adds its
+    counters every minute. Without RESULTS the sensor is tried on this machine, which needs root.
+
+    Example: procwire coverage /var/log/procwire/eve.json
+    """
+    from procwire.output.statistics import last_statistics
+
+    if results is not None:
+        statistics = last_statistics(results)
+        time, counters = statistics.time, statistics.counters
+    else:
+        from procwire.sensor.loader import Sensor
+
+        with Sensor() as sensor:
+            time, counters = "", circumstances(sensor.loader, sensor.left_out)
+    told = of_run(counters)
+    if as_json:
+        click.echo(msgspec.json.encode({"time": time, **msgspec.to_builtins(told)}))
+        return 0
+    if results is not None:
+        click.echo(f"{printable(str(results))}, up to {printable(time)}")
+        counters_of("Lost", told.lost)
+        counters_of("Left out on purpose", told.left_out)
+    click.echo(f"What could not be seen{' here' if results is None else ''}:")
+    for spot in told.not_seen:
+        item(f"{spot.name}: {spot.reason}")
+    return 0
+
+
+def counters_of(title: str, unseen: Iterable[Unseen]) -> None:
+    """A list of counters, or that there is none."""
+    listed = [f"{one.count:,} {printable(one.name)}: {one.meaning}" for one in unseen]
+    click.echo(f"{title}:" if listed else f"{title}: nothing")
+    for line in listed:
+        item(line.removesuffix(": "))
+
+
+def item(text: str) -> None:
+    """One line of a list, folded to the terminal's width."""
+    width = columns(sys.stdout)
+    click.echo(textwrap.fill(text, width, initial_indent="  - ", subsequent_indent=INDENT))
