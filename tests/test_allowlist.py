@@ -146,11 +146,9 @@ def test_what_is_kept_back_is_counted_and_kept(alert: Alert) -> None:
         site = Site(store)
         stranger = replace(alert, process=None)
         assert site.admit([alert, stranger, alert]) == [stranger]
-        assert site.counters() == {
-            "context.suppressed": 2,
-            "context.by_entry.2": 2,
-            "context.unsaved": 0,
-        }
+        counts = site.counters()
+        assert (counts["context.suppressed"], counts["context.by_entry.2"]) == (2, 2)
+        assert "context.by_entry.1" not in counts
         assert [one.suppressed for one in entries(store)] == [0, 0]
         site.save()
         site.save()

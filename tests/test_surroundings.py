@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import numpy as np
@@ -16,12 +17,13 @@ from procwire.detect.detector import ICS_ENTERPRISE, ICS_NEIGHBOURS, NEW_PROCESS
 from procwire.detect.distinct import Attempts, Distinct
 from procwire.detect.key_map import KeyMap, combined
 from procwire.detect.services import NAMES, services
-from procwire.detect.surroundings import Surroundings
+from procwire.detect.surroundings import Known, Surroundings
 from procwire.detect.zones import UNKNOWN, Zone, Zones
 from procwire.episodes import Episodes
 from procwire.event import CONNECTION_EVENT, Origin, Outcome
 from procwire.process_analysis import connection_rows
 from procwire.record import CONNECTION, Attempt
+from test_alert import SCANNER_PROCESS
 
 SECOND = 1_000_000_000
 NOW = 1_790_000_000 * SECOND
@@ -68,8 +70,16 @@ def plant(count: int) -> list[str]:
     return [f"10.20.0.{host}" for host in range(1, count + 1)]
 
 
-def observed(rows: list[dict[str, object]], inventory: Inventory = SITE, batch: int = 1000, **kw):
-    watched = Surroundings(load(), inventory.zones, **kw)
+def observed(
+    rows: list[dict[str, object]],
+    inventory: Inventory = SITE,
+    batch: int = 1000,
+    begun: int | None = None,
+):
+    """What rows show of a site. begun: when their processes began."""
+    process = replace(SCANNER_PROCESS, started=begun)
+    known = Known(inventory.zones, None, inventory.role_of)
+    watched = Surroundings(load(), known, lambda key: (process, ()))
     made = connections(*rows)
     parts = [made[start : start + batch] for start in range(0, len(made), batch)]
     return [seen for part in parts for seen in watched.update(part)]
@@ -249,20 +259,16 @@ def tried(hosts: int, outcome: Outcome, pid: int = 7, **named: object) -> list[d
     return [row | {"outcome": outcome, **named} for row in rows]
 
 
-def begun_at(time: int):
-    return lambda key: time
-
-
 def test_a_new_process_that_fails_to_reach_hosts() -> None:
     failed = tried(8, Outcome.REFUSED)
-    (seen,) = observed(failed, started=begun_at(NOW - 59 * SECOND))
+    (seen,) = observed(failed, begun=NOW - 59 * SECOND)
     assert (seen.detector, seen.figure, seen.subject) == (NEW_PROCESS, 8, (5, 7, 1))
-    assert observed(failed, started=begun_at(NOW - 61 * SECOND)) == []
-    assert observed(failed, started=begun_at(NOW + SECOND)) == [], "begun in the future"
-    assert observed(failed, started=lambda key: None) == []
-    assert observed(tried(4, Outcome.REFUSED) * 2, started=begun_at(NOW)) == []
-    assert observed(tried(30, Outcome.ESTABLISHED), started=begun_at(NOW)) == []
-    assert observed(tried(8, Outcome.REFUSED, process=(0, 0, 0)), started=begun_at(NOW)) == []
+    assert observed(failed, begun=NOW - 61 * SECOND) == []
+    assert observed(failed, begun=NOW + SECOND) == [], "begun in the future"
+    assert observed(failed, begun=None) == []
+    assert observed(tried(4, Outcome.REFUSED) * 2, begun=NOW) == []
+    assert observed(tried(30, Outcome.ESTABLISHED), begun=NOW) == []
+    assert observed(tried(8, Outcome.REFUSED, process=(0, 0, 0)), begun=NOW) == []
 
 
 def test_a_new_process_that_is_mostly_answered_is_none() -> None:
@@ -273,7 +279,7 @@ def test_a_new_process_that_is_mostly_answered_is_none() -> None:
     for batch in (1, 5, 1000):
 
         def seen(rows):
-            return observed(rows, batch=batch, started=begun_at(NOW))  # noqa: B023
+            return observed(rows, batch=batch, begun=NOW)  # noqa: B023
 
         assert seen(answers(9) + failed) == []
         assert len(seen(answers(8) + failed)) == 1
@@ -285,9 +291,9 @@ def test_a_new_process_that_is_mostly_answered_is_none() -> None:
 def test_observations_do_not_depend_on_batches(cut: int) -> None:
     rows = looks_for(plant(30)) + tried(20, Outcome.REFUSED) + [asks(250, Outcome.ESTABLISHED)]
     rows += [asks(host, Outcome.TIMED_OUT) for host in range(1, 12)]
-    whole = observed(rows, started=begun_at(NOW))
+    whole = observed(rows, begun=NOW)
     assert {seen.detector for seen in whole} == {ICS_ENTERPRISE, ICS_NEIGHBOURS, NEW_PROCESS}
-    parts = observed(rows, batch=cut, started=begun_at(NOW))
+    parts = observed(rows, batch=cut, begun=NOW)
     assert sorted(map(repr, parts)) == sorted(map(repr, whole))
 
 

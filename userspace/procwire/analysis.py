@@ -73,7 +73,7 @@ class Analysis:
         self._contacts = Contacts(contacts.capacity, contacts.timeout_ns, contacts.reply_ns)
         self._observer = Observer(settings.flows)
         self._scans = Scans(settings)
-        self._surroundings = Surroundings(settings, self._site.inventory.zones)
+        self._surroundings = Surroundings(settings, self._site.known)
         self._backscatter = Backscatter(settings, tuple(rule.id for rule in all_rules()))
         self._episodes = Episodes(settings, all_rules(), admit=self._admit)
         self._layers = LayerCounts()

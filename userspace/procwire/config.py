@@ -340,6 +340,20 @@ class NewProcessSettings(_Section):
         return round(self.age_s * NANOSECONDS)
 
 
+class BaselineSettings(_Section):
+    """[baseline] What is learned, and what has to be approved."""
+
+    learning_s: Annotated[
+        Annotated[float, Field(ge=0, le=86400 * 90)],
+        Field(description="time of observation in which a role and zone is learned"),
+    ] = 604800.0
+
+    @property
+    def learning_ns(self) -> int:
+        """The time in ns."""
+        return round(self.learning_s * NANOSECONDS)
+
+
 class EpisodeSettings(_Section):
     """[episodes] How findings and scans are folded into alerts."""
 
@@ -374,6 +388,7 @@ class Settings(_Section):
     service_sweep: ServiceSweepSettings = ServiceSweepSettings()
     ics: IcsSettings = IcsSettings()
     new_process: NewProcessSettings = NewProcessSettings()
+    baseline: BaselineSettings = BaselineSettings()
     episodes: EpisodeSettings = EpisodeSettings()
 
 

@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from procwire.alert import Alert
 from procwire.config import Settings
 from procwire.context.site import Site
-from procwire.detect.detector import ProcessId
 from procwire.detect.judges import Judges
-from procwire.detect.new_process import Started
 from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Admit, Episodes, Lookup
 from procwire.record import CONNECTION, Attempt
@@ -44,7 +42,7 @@ class ProcessAnalysis:
         site = site or Site()
         self._judges = Judges(settings)
         self._site = site
-        self._surroundings = Surroundings(settings, site.inventory.zones, _started_by(lookup))
+        self._surroundings = Surroundings(settings, site.known, lookup)
         self._episodes = Episodes(settings, (), lookup, lambda alerts: site.admit(link(alerts)))
         self.last_time = 0
 
@@ -89,11 +87,3 @@ def connection_rows(events: NDArray[np.void]) -> NDArray[np.void]:
         rows[f"{side}_port"] = events[f"{name}_port"]
     rows["kind"] = _KINDS[events["protocol"]]
     return rows
-
-
-def _started_by(lookup: Lookup) -> Started:
-    def started(key: ProcessId) -> int | None:
-        known = lookup(key)
-        return known[0].started if known is not None else None
-
-    return started

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from procwire.alert import Alert
 from procwire.config import Settings
 from procwire.context.site import Site
-from procwire.detect.detector import KNOWN_SCANNER, Endpoint, Evidence, Observation, ProcessId
+from procwire.detect.detector import KNOWN_SCANNER, Endpoint, Evidence, Observation
 from procwire.detect.scans import Scans
 from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Episodes
@@ -40,7 +40,7 @@ class TelemetryAnalysis:
         self._join = Join(settings)
         self._scans = Scans(settings, Origin.IMPORT)
         self._episodes = Episodes(settings, (), self._join.processes.lookup, site.admit)
-        self._surroundings = Surroundings(settings, site.inventory.zones, self._started)
+        self._surroundings = Surroundings(settings, site.known, self._join.processes.lookup)
         self._sources: dict[int, Endpoint] = {}
         self.last_time = 0
 
@@ -112,10 +112,6 @@ class TelemetryAnalysis:
             "service_sweep.new_process_s",
         )
         return (age, Evidence("first_run_of", entry.actor.exe)) if entry.unfamiliar else (age,)
-
-    def _started(self, key: ProcessId) -> int | None:
-        entry = self._join.processes.get(key[2])
-        return entry.actor.started or None if entry is not None else None
 
     def _is_tool(self, entry: Execution) -> bool:
         known = self._join.processes.lookup(entry.key)

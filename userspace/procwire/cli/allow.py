@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import time
 from pathlib import Path
 
 import click
 import msgspec
 
-from procwire.cli.context import context_option, opened
+from procwire.cli.context import context_option, opened, owner_option
 from procwire.context import allowlist
 from procwire.context.moments import written
 from procwire.context.program import digest_of
@@ -47,11 +45,7 @@ def allow() -> None:
 @click.option(
     "--expires", required=True, metavar="WHEN", help="Its end: 30d, 12h, 2w or a date, in UTC."
 )
-@click.option(
-    "--owner",
-    default=lambda: os.environ.get("SUDO_USER") or getpass.getuser(),
-    help="Who answers for it; you by default.",
-)
+@owner_option
 @context_option
 def add(
     exe: str | None,

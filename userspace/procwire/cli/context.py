@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,16 @@ def context_option(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Path(path_type=Path, dir_okay=False),
         default=default_path,
         help="The file with what is known of this site; by default that of `procwire watch`.",
+    )
+    return option(command)
+
+
+def owner_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--owner NAME, by default whoever runs the command, before sudo."""
+    option = click.option(
+        "--owner",
+        default=lambda: os.environ.get("SUDO_USER") or getpass.getuser(),
+        help="Who answers for it; you by default.",
     )
     return option(command)
 

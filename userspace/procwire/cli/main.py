@@ -16,6 +16,7 @@ from procwire.output.printable import printable
 # Imported only when called: numba alone takes half a second to import.
 COMMANDS = {
     "allow": "procwire.cli.allow:allow",
+    "baseline": "procwire.cli.baseline:baseline",
     "coverage": "procwire.cli.coverage:coverage",
     "doctor": "procwire.cli.doctor:doctor",
     "enrich": "procwire.cli.enrich:enrich",

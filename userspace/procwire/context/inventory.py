@@ -68,6 +68,11 @@ class Inventory:
         )
         return next((asset for asset in found if asset is not None), None)
 
+    def role_of(self, address: bytes) -> str:
+        """The role of the asset with that address; empty where it has none."""
+        asset = self.asset_of(address)
+        return asset.role if asset is not None else ""
+
 
 def replace_all(store: Store, inventory: Inventory) -> None:
     """Keep this inventory and no other."""

@@ -33,4 +33,30 @@ MIGRATIONS = (
         criticality TEXT NOT NULL
     ) STRICT
     """,
+    """
+    CREATE TABLE habits (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        kind TEXT NOT NULL,
+        role TEXT NOT NULL,
+        zone TEXT NOT NULL,
+        program TEXT NOT NULL,
+        protocol INTEGER NOT NULL,
+        port INTEGER NOT NULL,
+        service TEXT NOT NULL,
+        peer TEXT NOT NULL,
+        state TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        decided_by TEXT,
+        decided INTEGER,
+        UNIQUE (kind, role, zone, program, protocol, port, service, peer)
+    ) STRICT;
+    CREATE TABLE observed (
+        role TEXT NOT NULL,
+        zone TEXT NOT NULL,
+        time INTEGER NOT NULL,
+        PRIMARY KEY (role, zone)
+    ) STRICT
+    """,
 )

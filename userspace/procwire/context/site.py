@@ -12,13 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.alert import Alert
+from procwire.context import baseline
 from procwire.context.allowlist import Allowlist, entries, note_suppressed
 from procwire.context.inventory import Inventory, stored
 from procwire.context.program import Programs
 from procwire.context.store import Store
 from procwire.context.weight import weighed
 from procwire.detect.detector import Endpoint
+from procwire.detect.habits import Habits
 from procwire.detect.sightings import address_of
+from procwire.detect.surroundings import Known
 from procwire.errors import ProcwireError
 
 
@@ -31,6 +34,9 @@ class Site:
     def __init__(self, store: Store | None = None) -> None:
         self._store = store
         self.inventory = stored(store) if store else Inventory()
+        self._habits = Habits() if store else None
+        if store is not None and self._habits is not None:
+            baseline.restore(store, self._habits)
         self._home: Endpoint | None = None
         self._programs = Programs()
         self._allowlist = self._read_allowlist()
@@ -40,10 +46,13 @@ class Site:
 
     def admit(self, alerts: list[Alert]) -> list[Alert]:
         """The alerts that are to be told, in their order, weighed by the inventory."""
-        told = [alert for alert in alerts if not self._is_suppressed(alert)]
-        if self.inventory.is_empty:
-            return told
-        return [weighed(alert, self.inventory, self._home) for alert in told]
+        told = (alert for alert in alerts if not self._is_suppressed(alert))
+        return [weighed(alert, self.inventory, self._home, self._is_new(alert)) for alert in told]
+
+    @property
+    def known(self) -> Known:
+        """What the detectors have to know of the site."""
+        return Known(self.inventory.zones, self._habits, self.inventory.role_of)
 
     def note_home(self, connections: NDArray[np.void]) -> None:
         """Take the source of this host's own connections (record.CONNECTION (n,)) for its address:
@@ -65,20 +74,32 @@ class Site:
                 rows = [(number, *counted) for number, counted in self._unsaved.items()]
                 note_suppressed(self._store, rows)
                 self._unsaved.clear()
+            if self._habits is not None:
+                baseline.keep(self._store, self._habits)
             if self._store.changed():
                 self._allowlist = self._read_allowlist()
+                if self._habits is not None:
+                    baseline.restore(self._store, self._habits)
         except ProcwireError:
             self._counts["unsaved"] += 1
 
     def counters(self) -> dict[str, int]:
         """As context.NAME: suppressed, alerts that allowlist entries kept back, and by_entry.N how
-        many each of them; unsaved, writes that failed, for want of room or else. None of them for a
-        site of which nothing is known."""
+        many each of them; learned, pending, approved and denied habits, and overflow, sightings of
+        those for which there was no room; unsaved, writes that failed, for want of room or else.
+        None of them for a site of which nothing is known."""
         if self._store is None:
             return {}
         by_entry = {f"by_entry.{number}": n for number, n in sorted(self._suppressed.items())}
-        counts = {"suppressed": self._suppressed.total()} | by_entry | self._counts
+        habits = self._habits.counters() if self._habits is not None else {}
+        counts = {"suppressed": self._suppressed.total()} | by_entry | habits | self._counts
         return {f"context.{name}": n for name, n in counts.items()}
+
+    def _is_new(self, alert: Alert) -> bool:
+        """Whether a scan is by a program that waits for approval."""
+        if alert.process is None or alert.packet is not None or self._habits is None:
+            return False
+        return self._habits.is_pending(alert.process.exe)
 
     def _read_allowlist(self) -> Allowlist:
         return Allowlist(entries(self._store) if self._store else (), self._programs.digest)

@@ -1,6 +1,7 @@
 """How grave an alert is here: what the inventory adds to what a detector saw.
 
-An asset that matters and a scan from one zone into another move the severity by one grade each.
+An asset that matters, a scan from one zone into another, and a program that is new here and waits
+for approval move the severity by one grade each.
 What nothing answered from outside the site was stopped by whatever stands between: it is low.
 """
 
@@ -20,11 +21,19 @@ GRAVEST, LOW = 1, 3
 _ANSWERS = ("established", "refused", "answering_hosts")
 
 
-def weighed(alert: Alert, inventory: Inventory, home: Endpoint | None) -> Alert:
-    """The alert with what the inventory tells of its ends as evidence, and its severity by it.
+def weighed(
+    alert: Alert, inventory: Inventory, home: Endpoint | None, is_new: bool = False
+) -> Alert:
+    """The alert with what is known of its ends as evidence, and its severity by it.
 
-    home: an address of this host, for processes of which only the targets are known.
+    home: an address of this host, for processes of which only the targets are known; is_new:
+    whether its program waits for approval.
     """
+    # What comes for the first time says so itself, and is no graver for it.
+    if alert.check.id.startswith("first_seen."):
+        is_new = False
+    if inventory.is_empty and not is_new:
+        return alert
     source = alert.source or (home if alert.process is not None else None)
     targets = [one for one in (alert.destination, *alert.targets) if one is not None]
     told: list[Evidence] = []
@@ -43,6 +52,9 @@ def weighed(alert: Alert, inventory: Inventory, home: Endpoint | None) -> Alert:
         if _is_external(source, inventory) and _is_unanswered(alert):
             told.append(Evidence("blocked", "nothing answered"))
             severity = max(severity, LOW)
+    if is_new:
+        told.append(Evidence("first_seen", "its program waits for approval"))
+        severity -= 1
     if not told:
         return alert
     severity = max(GRAVEST, severity)

@@ -221,6 +221,38 @@ KNOWN_SCANNER = Detector(
     4,
     family="known_scanner",
 )
+FIRST_PROGRAM = Detector(
+    "first_seen.program",
+    9100934,
+    "A program is on the network for the first time",
+    "MITRE ATT&CK T1046, T0846; DET0376, DET0907",
+    ("AN1949", "AN1057", "AN2050"),
+    4,
+)
+FIRST_SERVICE = Detector(
+    "first_seen.service",
+    9100935,
+    "A program speaks a protocol that it never spoke",
+    "MITRE ATT&CK T1595, T1071",
+    ("AN1962", "AN1999"),
+    3,
+)
+FIRST_USE = Detector(
+    "first_seen.use",
+    9100936,
+    "A program asks for a port or a zone that it never asked for",
+    "MITRE ATT&CK T1595, T1571",
+    ("AN1949", "AN1962"),
+    4,
+)
+FIRST_FLOW = Detector(
+    "first_seen.zone_flow",
+    9100937,
+    "Data flows between two zones as it never did",
+    "MITRE ATT&CK T1595, T0846",
+    ("AN1949", "AN2050"),
+    3,
+)
 
 DETECTORS = (
     HOST_SWEEP,
@@ -244,6 +276,10 @@ DETECTORS = (
     ICS_ENTERPRISE,
     ICS_NEIGHBOURS,
     NEW_PROCESS,
+    FIRST_PROGRAM,
+    FIRST_SERVICE,
+    FIRST_USE,
+    FIRST_FLOW,
 )
 """Every detector, by sid."""
 

@@ -21,7 +21,7 @@ _SUBJECT = np.dtype([("first", "i8"), ("attempts", "i8"), ("targets", "i8")])
 _BUCKETS = 2
 _NEVER = -(2**62)
 # TCP gives up on a connection after 127 s by default (tcp_syn_retries, ip-sysctl).
-_LATENESS = 600_000_000_000
+LATENESS = 600_000_000_000
 
 
 class Attempts(NamedTuple):
@@ -82,7 +82,7 @@ class Distinct:
             return times
         reached = np.maximum.accumulate(np.maximum(times, self._latest))
         self._latest = int(reached[-1])
-        return np.where(reached - times <= _LATENESS, reached, times)
+        return np.where(reached - times <= LATENESS, reached, times)
 
     def targets(self, subject: np.uint64) -> int:
         """How many targets one subject has in the window of the latest attempt."""

@@ -65,6 +65,9 @@ class NewProcess:
 
     def _begun_of(self, rows: NDArray[np.void], at: NDArray[np.int64]) -> NDArray[np.int64]:
         """When the process of each row began, ns since the epoch."""
+        if len(self._processes) + len(at) > _LIMIT:
+            self._processes.clear()
+            self._begun = np.full(0, _UNKNOWN)
         numbers, is_new = self._processes.enter(subjects(rows, at))
         if is_new.any():
             asked = (process_of(rows[row]) for row in at[is_new].tolist())

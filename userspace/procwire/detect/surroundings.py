@@ -5,36 +5,62 @@ Free of compiled code: who watches processes alone need not load any.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from procwire.config import Settings
-from procwire.detect.detector import Observation
+from procwire.detect.detector import Observation, ProcessId
+from procwire.detect.first_seen import FirstSeen, RoleOf
+from procwire.detect.habits import Habits
 from procwire.detect.ics_enterprise import IcsEnterprise
 from procwire.detect.ics_neighbours import IcsNeighbours
-from procwire.detect.new_process import NewProcess, Started
+from procwire.detect.new_process import NewProcess
 from procwire.detect.sightings import sight
 from procwire.detect.zones import Zones
+from procwire.record import Process
+
+Lookup = Callable[[ProcessId], tuple[Process, Sequence[Process]] | None]
+"""A process key -> the process and its ancestors; None where it is unknown."""
+
+
+class Known(NamedTuple):
+    """What is known of a site. habits: None where nothing is learned; role_of: the role of an
+    address, empty where it has none."""
+
+    zones: Zones
+    habits: Habits | None
+    role_of: RoleOf
 
 
 class Surroundings:
     """Every such detector over the connections of one place of observation.
 
-    zones: of the inventory; started: when processes began.
+    known: what is known of the site; lookup: where the process of a row is asked for.
     """
 
-    def __init__(
-        self, settings: Settings, zones: Zones, started: Started = lambda key: None
-    ) -> None:
-        self._zones = zones
-        self._detectors: dict[str, IcsEnterprise | IcsNeighbours | NewProcess] = {
+    def __init__(self, settings: Settings, known: Known, lookup: Lookup = lambda key: None) -> None:
+        def started(key: ProcessId) -> int | None:
+            found = lookup(key)
+            return found[0].started if found is not None else None
+
+        def program(key: ProcessId) -> str | None:
+            found = lookup(key)
+            return found[0].exe if found is not None else None
+
+        self._zones = known.zones
+        self._detectors: dict[str, IcsEnterprise | IcsNeighbours | NewProcess | FirstSeen] = {
             "new_process": NewProcess(settings, started)
         }
-        if zones.is_ics.any():
+        if known.zones.is_ics.any():
             self._detectors["ics_enterprise"] = IcsEnterprise(settings)
             self._detectors["ics_neighbours"] = IcsNeighbours(settings)
+        if known.habits is not None:
+            first_seen = FirstSeen(settings, known.habits, program, known.role_of)
+            self._detectors["first_seen"] = first_seen
 
     def update(self, connections: NDArray[np.void]) -> list[Observation]:
         """What `connections` show: record.CONNECTION (n,), in event time."""

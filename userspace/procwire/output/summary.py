@@ -67,6 +67,7 @@ def summary(
         "protocols": [f"{name} {count:,}" for name, count in layers],
         "findings": _by_severity(found),
         "suppressed": _suppressed(counters),
+        "first seen": _first_seen(counters),
         "not decoded": _listed(_named(counters, _NOT_DECODED)),
         "left out": _listed(counting(counters, ON_PURPOSE)),
         "lost": _listed(counting(counters, LOSSES)),
@@ -94,6 +95,12 @@ def _suppressed(counters: Mapping[str, int]) -> list[str]:
     """Alerts that were expected, by the number of the entry that said so."""
     by_entry = _named(counters, _BY_ENTRY)
     return [f"{n:,} by allowlist entry {number}" for number, n in by_entry.items()]
+
+
+def _first_seen(counters: Mapping[str, int]) -> list[str]:
+    """What waits to be approved."""
+    count = counters.get("context.pending", 0)
+    return [f"{count:,} wait in procwire baseline pending"] if count else []
 
 
 def _listed(counts: Mapping[str, int]) -> list[str]:

@@ -27,7 +27,12 @@ SEVERITIES = {
 # What has no severity, as the capture may be at fault. It counts as the least grave.
 ANOMALY = ("ANOMALY", "white")
 # Evidence that speaks for itself.
-_FACTS = ("service", "zones", "asset", "blocked")
+_FACTS = ("service", "zones", "asset", "blocked", "first_seen")
+# What can be done about what comes for the first time, by its state.
+_DECIDE = {
+    "pending": "it waits: procwire baseline pending",
+    "denied": "it was denied: procwire baseline show --state denied",
+}
 _INDENT = " " * 8
 _COMMAND_LINE_LIMIT = 200
 # Scan -> which figure it is about and what that counts.
@@ -76,6 +81,9 @@ def _scan(alert: Alert) -> tuple[str, ...]:
     if alert.count == 0:
         return f"{_who(alert)} was started", _ancestry(alert), _reasons(alert)
     does = "answered" if name == "answered_hosts" else "tried"
+    if "thing" in figures:
+        verdict = f"{_who(alert)}  {alert.check.title}: {printable(str(figures['thing']))}"
+        return verdict, _ancestry(alert), _DECIDE[str(figures["state"])]
     verdict = f"{_who(alert)} {does} {figures.get(name, alert.count)} {things}"
     if name == "hosts" and alert.destination is not None and alert.destination.port is not None:
         verdict += f", last on {protocol_name(alert.protocol).lower()}/{alert.destination.port}"

@@ -1,0 +1,294 @@
+"""What comes for the first time: a program on the network, what a program asks for and where, a
+protocol that a program never spoke, a flow between two zones.
+
+While a role and zone is learned such a thing is noted; afterwards it is told once and waits until
+somebody approves or denies it. What was denied is told whenever it comes again. Of a program that
+waits, all that it asks for waits with it, untold; what passes between zones is told by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.config import Settings
+from procwire.detect.detector import (
+    FIRST_FLOW,
+    FIRST_PROGRAM,
+    FIRST_SERVICE,
+    FIRST_USE,
+    Detector,
+    Evidence,
+    Observation,
+    ProcessId,
+)
+from procwire.detect.distinct import Reached
+from procwire.detect.habits import (
+    DENIED,
+    FLOW,
+    LEARNED,
+    PENDING,
+    PROGRAM,
+    SERVICE,
+    STATES,
+    USE,
+    Columns,
+    Group,
+    Habit,
+    Habits,
+)
+from procwire.detect.key_map import KeyMap, combined
+from procwire.detect.services import NAMES
+from procwire.detect.sightings import Sightings, is_known, observation, process_of, subjects
+from procwire.event import Origin, Outcome
+
+ProgramOf = Callable[[ProcessId], str | None]
+"""A process key -> the path of what it runs; None where that is unknown."""
+
+RoleOf = Callable[[bytes], str]
+"""An address of 16 bytes -> the role of its station, empty where it has none."""
+
+# In the order in which they are asked: what an earlier one tells, the later ones do not.
+_DETECTORS: dict[str, Detector] = {
+    PROGRAM: FIRST_PROGRAM,
+    SERVICE: FIRST_SERVICE,
+    USE: FIRST_USE,
+    FLOW: FIRST_FLOW,
+}
+_LIMIT = 1 << 18
+# Linux hands these out to clients and to services without a port of their own (ip-sysctl).
+_FIRST_DYNAMIC_PORT = 32768
+_MAPPED_LOOPBACK = np.uint64(0xFFFF7F)
+_LOOPBACK_SHIFT = np.uint64(24)
+# All of an IPv4 address, and enough of an IPv6 one.
+_ADDRESS = np.uint64(0xFFFFFFFF)
+_DENIED_SEVERITY = 2
+_REPEAT_NS = 60_000_000_000
+
+
+class _Shown(NamedTuple):
+    """Rows of one kind of habit. at: rows of `seen` that are looked at, and by them clock, the time
+    of observation, and told, whether something about the row was told or waits; places: those
+    among them that show this kind."""
+
+    seen: Sightings
+    kind: str
+    at: NDArray[np.int64]
+    places: NDArray[np.int64]
+    clock: NDArray[np.int64]
+    told: NDArray[np.bool_]
+
+
+class FirstSeen:
+    """Compares connections with the habits of the site."""
+
+    def __init__(
+        self, settings: Settings, habits: Habits, program_of: ProgramOf, role_of: RoleOf
+    ) -> None:
+        self._learning_ns = settings.baseline.learning_ns
+        self._habits, self._program_of, self._role_of = habits, program_of, role_of
+        self._processes, self._sources = KeyMap(_LIMIT), KeyMap(_LIMIT)
+        self._programs: list[str] = []
+        self._groups: list[Group] = []
+        self._program_words = np.zeros(0, np.int64)
+        self._group_numbers = np.zeros(0, np.int64)
+        self._denied_told: dict[int, int] = {}
+
+    def update(self, seen: Sightings) -> list[Observation]:
+        """What is new, or was denied, in the order of the rows."""
+        rows = seen.rows
+        at = np.flatnonzero(_from_somewhere(rows) & ~_is_loopback(rows))
+        if not len(at):
+            return []
+        clock = self._habits.advance(rows["time"][at])
+        group = self._group_of(seen, at, clock)
+        program = self._program_of_rows(rows, at)
+        carried = _is_carried(rows[at])
+        crosses = seen.source_zone[at] != seen.zone[at]
+        chosen = {
+            PROGRAM: program > 0,
+            SERVICE: (program > 0) & carried & (seen.service[at] > 0),
+            USE: (program > 0) & carried,
+            FLOW: carried & crosses & bool(len(seen.zones)),
+        }
+        told = np.zeros(len(at), bool)
+        found: list[Observation] = []
+        for kind, mask in chosen.items():
+            places = np.flatnonzero(mask & (group >= 0))
+            columns = self._columns(seen, kind, at[places], group[places], program[places])
+            shown = _Shown(seen, kind, at, places, clock, told)
+            found += self._judge(shown, columns)
+        return sorted(found, key=lambda one: one.time)
+
+    def counters(self) -> dict[str, int]:
+        """unknown: processes and sources that were not told apart for want of room."""
+        return {"overflow": self._processes.overflow + self._sources.overflow}
+
+    def _judge(self, shown: _Shown, columns: Columns) -> list[Observation]:
+        """Enter what rows show, and tell what is new or denied."""
+        seen, kind, at, places, clock, told = shown
+        if not len(places):
+            return []
+        times = seen.rows["time"][at[places]]
+        numbers, is_new = self._habits.see(kind, columns, times)
+        found = []
+        for place in np.flatnonzero(is_new).tolist():
+            row = int(at[places[place]])
+            habit = self._habit(seen, kind, row)
+            observed = self._habits.observed(_group(habit), int(clock[places[place]]))
+            learns = observed < self._learning_ns
+            self._habits.add(habit, LEARNED if learns else PENDING, int(times[place]))
+            if not learns and (kind == FLOW or not told[places[place]]):
+                found.append(self._observation(seen, row, int(numbers[place]), PENDING))
+        known = numbers >= 0
+        states = np.zeros(len(numbers), np.uint8)
+        states[known] = self._habits.states[numbers[known]]
+        for place in np.flatnonzero(states == STATES.index(DENIED)).tolist():
+            number, minute = int(numbers[place]), int(times[place]) // _REPEAT_NS
+            if self._denied_told.get(number) != minute:
+                self._denied_told[number] = minute
+                found.append(self._observation(seen, int(at[places[place]]), number, DENIED))
+        if kind != FLOW:
+            waits = (states == STATES.index(PENDING)) | (states == STATES.index(DENIED))
+            told[places[waits]] = True
+        return found
+
+    def _columns(
+        self,
+        seen: Sightings,
+        kind: str,
+        at: NDArray[np.int64],
+        group: NDArray[np.int64],
+        program: NDArray[np.int64],
+    ) -> Columns:
+        """The habits of one kind; what it does not depend on is 0."""
+        nothing = np.zeros(len(at), np.int64)
+        by_port = kind in (USE, FLOW)
+        peers = np.array([self._habits.word(name) for name in seen.zones.names])
+        return Columns(
+            group=group,
+            program=nothing if kind == FLOW else program,
+            protocol=seen.rows["protocol"][at].astype(np.int64) if by_port else nothing,
+            port=_lasting_port(seen.rows["dst_port"][at]) if by_port else nothing,
+            service=seen.service[at].astype(np.int64) if kind == SERVICE else nothing,
+            peer=peers[seen.zone[at]] if by_port else nothing,
+        )
+
+    def _habit(self, seen: Sightings, kind: str, row: int) -> Habit:
+        """The same of one row, in words."""
+        one = np.array([row])
+        group = self._groups[int(self._sources.numbers(_source_keys(seen, one))[0])]
+        number = int(self._processes.numbers(subjects(seen.rows, one))[0])
+        by_port = kind in (USE, FLOW)
+        return Habit(
+            kind=kind,
+            role=group.role,
+            zone=group.zone,
+            program="" if kind == FLOW else self._programs[number],
+            protocol=int(seen.rows["protocol"][row]) if by_port else 0,
+            port=int(_lasting_port(seen.rows["dst_port"][one])[0]) if by_port else 0,
+            service=NAMES[seen.service[row]] if kind == SERVICE else "",
+            peer=seen.zones.names[seen.zone[row]] if by_port else "",
+        )
+
+    def _group_of(
+        self, seen: Sightings, at: NDArray[np.int64], clock: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """The group of each row's source; -1 where too many sources came at once."""
+        if len(self._sources) + len(at) > _LIMIT:
+            self._sources.clear()
+            self._groups.clear()
+            self._group_numbers = np.zeros(0, np.int64)
+        numbers, is_new = self._sources.enter(_source_keys(seen, at))
+        fresh = []
+        for row, began in zip(at[is_new].tolist(), clock[is_new].tolist(), strict=True):
+            hi, lo = int(seen.rows["src_hi"][row]), int(seen.rows["src_lo"][row])
+            role = self._role_of((hi << 64 | lo).to_bytes(16, "big"))
+            self._groups.append(Group(role, seen.zones.names[seen.source_zone[row]]))
+            fresh.append(self._habits.group(self._groups[-1], began))
+        self._group_numbers = np.concatenate((self._group_numbers, np.array(fresh, np.int64)))
+        return np.where(numbers < 0, -1, self._group_numbers[numbers])
+
+    def _program_of_rows(self, rows: NDArray[np.void], at: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The program of each row's process as Habits.word gives it, 0 where it is unknown."""
+        words = np.zeros(len(at), np.int64)
+        places = np.flatnonzero(is_known(rows["process"][at]))
+        if not len(places):
+            return words
+        if len(self._processes) + len(places) > _LIMIT:
+            self._processes.clear()
+            self._programs.clear()
+            self._program_words = np.zeros(0, np.int64)
+        numbers, is_new = self._processes.enter(subjects(rows, at[places]))
+        fresh = []
+        for row in at[places[is_new]].tolist():
+            key = process_of(rows[row])
+            self._programs.append((self._program_of(key) if key is not None else None) or "")
+            fresh.append(self._habits.word(self._programs[-1]))
+        self._program_words = np.concatenate((self._program_words, np.array(fresh, np.int64)))
+        words[places] = np.where(numbers < 0, 0, self._program_words[numbers])
+        return words
+
+    def _observation(self, seen: Sightings, row: int, number: int, state: str) -> Observation:
+        habit = self._habits.habits[number]
+        detector = _DETECTORS[habit.kind]
+        reached = Reached(row, 1, 1, int(seen.rows["time"][row]), ())
+        evidence = (Evidence("thing", thing(habit)), Evidence("state", state))
+        # Of one process each new thing is an episode of its own.
+        apart = replace(detector, family=f"{detector.id}/{number}")
+        made = observation(apart, seen.rows[row], reached, evidence)
+        return replace(made, severity=_DENIED_SEVERITY) if state == DENIED else made
+
+
+def _group(habit: Habit) -> Group:
+    return Group(habit.role, habit.zone)
+
+
+def thing(habit: Habit) -> str:
+    """A habit for people."""
+    where = f"{habit.role} in zone {habit.zone}" if habit.role else f"zone {habit.zone}"
+    names = {6: "tcp", 17: "udp"}
+    protocol = names.get(habit.protocol, f"protocol {habit.protocol}")
+    asked = f"{protocol}/{habit.port}" if habit.port else f"{protocol}, any port"
+    return {
+        PROGRAM: f"{habit.program} in {where}",
+        SERVICE: f"{habit.program} speaks {habit.service} in {where}",
+        USE: f"{habit.program} asks zone {habit.peer} for {asked} in {where}",
+        FLOW: f"zone {habit.zone} asks zone {habit.peer} for {asked}",
+    }[habit.kind]
+
+
+def _source_keys(seen: Sightings, at: NDArray[np.int64]) -> NDArray[np.uint64]:
+    return combined(seen.rows["src_hi"][at], seen.rows["src_lo"][at])
+
+
+def _from_somewhere(rows: NDArray[np.void]) -> NDArray[np.bool_]:
+    """Which rows name a source: a connect that failed at once has none."""
+    named: NDArray[np.bool_] = (rows["src_hi"] != 0) | (rows["src_lo"] & _ADDRESS != 0)
+    return named
+
+
+def _is_loopback(rows: NDArray[np.void]) -> NDArray[np.bool_]:
+    """Which rows stay on the machine: 127.0.0.0/8 and ::1."""
+    lo = rows["dst_lo"]
+    local = (lo >> _LOOPBACK_SHIFT == _MAPPED_LOOPBACK) | (lo == 1)
+    mine = (rows["src_hi"] == rows["dst_hi"]) & (rows["src_lo"] == lo)
+    stays: NDArray[np.bool_] = ((rows["dst_hi"] == 0) & local) | mine
+    return stays
+
+
+def _is_carried(rows: NDArray[np.void]) -> NDArray[np.bool_]:
+    """Which rows are data that passed: what is refused is no habit of anybody."""
+    outcome = rows["outcome"]
+    sent = (outcome == Outcome.SENT) & (rows["origin"] != Origin.WIRE)
+    carried: NDArray[np.bool_] = (outcome == Outcome.ESTABLISHED) | sent
+    return carried
+
+
+def _lasting_port(ports: NDArray[np.uint16]) -> NDArray[np.int64]:
+    """Ports that belong to a service, 0 for those that are handed out for a time."""
+    return np.where(ports < _FIRST_DYNAMIC_PORT, ports, 0).astype(np.int64)

@@ -1,0 +1,195 @@
+"""What this site is used to: programs on the network, what they ask for, what passes between zones.
+
+Strategy: every habit is a key of small integers, looked up for whole batches in a KeyMap; texts are
+kept once, for what is new. Whether a thing that comes for the first time is learned or has to be
+approved depends on how long its role and zone have been observed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.detect.distinct import LATENESS
+from procwire.detect.key_map import KeyMap, combined
+from procwire.detect.services import NAMES
+
+LEARNED, PENDING, APPROVED, DENIED = STATES = ("learned", "pending", "approved", "denied")
+PROGRAM, USE, SERVICE, FLOW = KINDS = ("program", "use", "service", "flow")
+
+MOST = 100_000
+"""Habits of a site; what comes beyond is counted and neither learned nor told."""
+# A clock that jumps, or a sensor that was off, observed nothing meanwhile.
+_LONGEST_STEP = 60_000_000_000
+
+
+class Habit(msgspec.Struct, frozen=True):
+    """One thing. kind: one of KINDS; role, zone: whose, of the source; program: path of the
+    executable; protocol, port: what was asked for, port 0 for any that is handed out for a time;
+    service: as in services.NAMES; peer: zone of the destination. What a kind has none of is empty.
+    """
+
+    kind: str
+    role: str
+    zone: str
+    program: str = ""
+    protocol: int = 0
+    port: int = 0
+    service: str = ""
+    peer: str = ""
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Stations that share a baseline."""
+
+    role: str
+    zone: str
+
+
+class Columns(msgspec.Struct, frozen=True):
+    """Habits of one kind as columns (n,) of numbers: group and peer, program as `word` gives them,
+    protocol, port and service."""
+
+    group: NDArray[np.int64]
+    program: NDArray[np.int64]
+    protocol: NDArray[np.int64]
+    port: NDArray[np.int64]
+    service: NDArray[np.int64]
+    peer: NDArray[np.int64]
+
+
+class Habits:
+    """Every habit that is known. states, counts, last: by a habit's number, its state as an index
+    into STATES, how often it was seen, and when at last, ns since the epoch; first: when at first;
+    dirty: numbers of habits that changed since they were kept."""
+
+    def __init__(self) -> None:
+        self._keys = KeyMap(MOST)
+        self._words: dict[str, int] = {"": 0}
+        self.habits: list[Habit] = []
+        self.first: list[int] = []
+        self.states = np.zeros(0, np.uint8)
+        self.counts = np.zeros(0, np.int64)
+        self.last = np.zeros(0, np.int64)
+        self.dirty: set[int] = set()
+        self._pending_programs: set[str] = set()
+        # Time of observation so far, and where on it each group began.
+        self._clock = 0
+        self._began: dict[Group, int] = {}
+        self._latest: int | None = None
+
+    def word(self, text: str) -> int:
+        """A number of its own for each text."""
+        return self._words.setdefault(text, len(self._words))
+
+    def advance(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Event time moves on to each of `times` (n,), ns since the epoch; the time of observation
+        at each. What comes late adds nothing; a clock that was set is followed."""
+        latest = int(times[0]) if self._latest is None else self._latest
+        reached = np.maximum.accumulate(np.maximum(times, latest))
+        followed = np.where(reached - times <= LATENESS, reached, times)
+        steps = np.diff(followed, prepend=latest)
+        self._latest = int(followed[-1])
+        clock = self._clock + np.cumsum(np.clip(steps, 0, _LONGEST_STEP))
+        self._clock = int(clock[-1])
+        return clock
+
+    def observed(self, group: Group, clock: int | None = None) -> int:
+        """How long a group was observed, ns, by that time of observation, or by now."""
+        return (self._clock if clock is None else clock) - self._began[group]
+
+    def groups(self) -> dict[Group, int]:
+        """How long each group was observed, ns."""
+        return {group: self.observed(group) for group in self._began}
+
+    def see(
+        self, kind: str, columns: Columns, times: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Count habits: the number of each (n,), -1 where there is no room for it, and whether it
+        is new; of a new one add() has to be told, in this order."""
+        numbers, is_new = self._keys.enter(self._key(kind, columns))
+        fresh = int(np.count_nonzero(is_new))
+        if fresh:
+            self.states = np.concatenate((self.states, np.zeros(fresh, np.uint8)))
+            self.counts = np.concatenate((self.counts, np.zeros(fresh, np.int64)))
+            self.last = np.concatenate((self.last, np.zeros(fresh, np.int64)))
+        known = np.flatnonzero(numbers >= 0)
+        np.add.at(self.counts, numbers[known], 1)
+        np.maximum.at(self.last, numbers[known], times[known])
+        self.dirty.update(np.unique(numbers[known]).tolist())
+        return numbers, is_new
+
+    def add(self, habit: Habit, state: str, first: int) -> None:
+        """Tell what the next new number is."""
+        self.habits.append(habit)
+        self.first.append(first)
+        self._set_state(len(self.habits) - 1, state)
+
+    def restore(self, rows: Iterable[tuple[Habit, str, int, int, int]]) -> None:
+        """Take over habits that were kept: state, count, first and last time. One that is known
+        already keeps the larger count."""
+        listed = list(rows)
+        for kind in KINDS:
+            kept = [row for row in listed if row[0].kind == kind]
+            if not kept:
+                continue
+            columns = self._columns_of([row[0] for row in kept])
+            numbers, is_new = self.see(kind, columns, np.array([row[4] for row in kept]))
+            for number, fresh, row in zip(numbers.tolist(), is_new.tolist(), kept, strict=True):
+                if number < 0:
+                    continue
+                if fresh:
+                    self.add(row[0], row[1], row[3])
+                else:
+                    self._set_state(number, row[1])
+                # Counted by see(), which is no sighting.
+                self.counts[number] = max(int(self.counts[number]) - 1, row[2])
+            self.dirty.difference_update(numbers.tolist())
+
+    def restore_observed(self, observed: Mapping[Group, int]) -> None:
+        """Take over how long groups were observed."""
+        for group, time in observed.items():
+            self._began[group] = min(self._clock - time, self._began.get(group, self._clock))
+
+    def is_pending(self, program: str) -> bool:
+        """Whether a program waits for approval."""
+        return program in self._pending_programs
+
+    def counters(self) -> dict[str, int]:
+        """By state how many, and overflow: sightings of habits for which there was no room."""
+        counted = np.bincount(self.states, minlength=len(STATES)).tolist()
+        return dict(zip(STATES, counted, strict=True)) | {"overflow": self._keys.overflow}
+
+    def _set_state(self, number: int, state: str) -> None:
+        self.states[number] = STATES.index(state)
+        habit = self.habits[number]
+        if habit.kind == PROGRAM and state == PENDING:
+            self._pending_programs.add(habit.program)
+        elif habit.kind == PROGRAM:
+            self._pending_programs.discard(habit.program)
+
+    def group(self, group: Group, clock: int | None = None) -> int:
+        """The number of a group, which is observed from that time of observation on, or now."""
+        self._began.setdefault(group, self._clock if clock is None else clock)
+        return self.word(f"{group.role}\0{group.zone}")
+
+    def _key(self, kind: str, columns: Columns) -> NDArray[np.uint64]:
+        parts = msgspec.structs.astuple(columns)
+        return combined(np.full(len(parts[0]), KINDS.index(kind)), *parts)
+
+    def _columns_of(self, habits: Sequence[Habit]) -> Columns:
+        numbers = [
+            (
+                self.group(Group(habit.role, habit.zone)),
+                self.word(habit.program),
+                habit.protocol,
+                habit.port,
+                NAMES.index(habit.service) if habit.service in NAMES else 0,
+                self.word(habit.peer),
+            )
+            for habit in habits
+        ]
+        return Columns(*np.array(numbers, np.int64).T)
