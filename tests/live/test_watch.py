@@ -119,13 +119,22 @@ def test_packets_of_an_interface(namespace: list[str]) -> None:
     assert probes[-1]["alert"]["context"]["count"] == 30
 
 
-def test_kernel_and_wire_name_the_same_process_and_each_other(namespace: list[str]) -> None:
+def test_kernel_and_wire_name_the_same_process_and_a_replay_says_so_again(
+    namespace: list[str], tmp_path: Path
+) -> None:
     # ip netns exec would hide the hierarchy of cgroups, where the sensor is attached.
     inside = ["nsenter", f"--net=/run/netns/{NAMESPACE}"]
-    watch = started([*inside, str(PROCWIRE), "watch", "-i", "lo", "tcp"], "watching")
+    record, context = tmp_path / "record", ["--context", str(tmp_path / "context")]
+    options = [*context, "-i", "lo", "--record", str(record), "tcp"]
+    watch = started([*inside, str(PROCWIRE), "watch", *options], "watching")
     scan = ["nmap", "-sX", "-Pn", "-n", "-p", "1-30", "10.97.0.1"]
     subprocess.run([*namespace, *scan], check=True, stdout=subprocess.DEVNULL)
-    told, talk = records(watch)
+    watch.send_signal(signal.SIGTERM)
+    out, talk = watch.communicate(timeout=60)
+    again = ended([str(PROCWIRE), "read", str(record)]).stdout
+    assert out.splitlines()[:-1] == again.splitlines()[:-1]
+    told = [json.loads(line) for line in out.splitlines()]
+    assert told[-1]["metadata"]["flowints"]["latency.samples"] > 0
     alerts = [one["alert"] | {"on": one.get("in_iface")} for one in told if "alert" in one]
     for alert in alerts:
         process = alert["context"]["process"]

@@ -7,14 +7,18 @@ announces a packet is known before it. Every count of something lost is part of 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from procwire.alert import Alert
 from procwire.config import Settings
 from procwire.context.site import Site
 from procwire.history import HistoryWriter
 from procwire.joined import Emit, Joined
+from procwire.latency import Latency
+from procwire.output.eve import Source
+from procwire.recording import Recorder
 from procwire.sensor.coverage import circumstances
 from procwire.sensor.loader import Sensor, SensorSettings
 from procwire.sensor.processes import ProcessTable
@@ -65,12 +69,19 @@ class Live:
         emit: Emit,
         site: Site,
         history: Path | None = None,
+        record: Path | None = None,
     ) -> None:
         self._sensor, self._captures, self._site = sensor, captures, site
+        self._emit, self._told = emit, 0
+        self._latency = Latency()
         self._processes = ProcessTable()
         interfaces = [capture.interface for capture in captures]
         namespace = Path("/proc/self/ns/net").stat().st_ino
-        self._joined = Joined(settings, interfaces, namespace, self._processes, emit, site)
+        self._joined = Joined(settings, interfaces, namespace, self._processes, self._tell, site)
+        self._recorder: Recorder | None = None
+        if record is not None:
+            self._recorder = Recorder(record, settings, namespace, captures)
+            self._processes.changes = []
         self._history: HistoryWriter | None = None
         if history is not None:
             self._history = HistoryWriter(history, self._joined.known)
@@ -96,6 +107,8 @@ class Live:
                 break
         self._joined.finish()
         self._site.save()
+        if self._recorder is not None:
+            self._recorder.close()
         if self._history is not None:
             self._history.close()
 
@@ -112,7 +125,9 @@ class Live:
         counts.update(self._site.counters())
         if self._history is not None:
             counts.update(self._history.counters())
-        return counts
+        if self._recorder is not None:
+            counts.update(self._recorder.counters())
+        return counts | self._latency.counters()
 
     @property
     def last_time(self) -> int:
@@ -133,6 +148,8 @@ class Live:
                     break
         for number, (capture, blocks) in enumerate(zip(self._captures, ready, strict=True)):
             for batch in capture.batches(blocks):
+                if self._recorder is not None:
+                    self._recorder.packets(number, batch)
                 self._joined.packets(number, batch)
         self._keep_up(time.monotonic())
         return seen
@@ -143,8 +160,18 @@ class Live:
         self._processes.apply(events.process)
         if self._history is not None:
             self._history.connections(events.connection)
-        self._joined.events(events, time.time_ns())
+        now, told = time.time_ns(), self._told
+        self._joined.events(events, now)
+        if self._recorder is not None and self._processes.changes is not None:
+            changes, self._processes.changes = self._processes.changes, []
+            self._recorder.events(events, changes, now, told != self._told)
         return any(len(rows) for rows in events)
+
+    def _tell(self, alerts: Iterable[Alert], source: Source) -> None:
+        listed = list(alerts)
+        self._emit(listed, source)
+        self._told += len(listed)
+        self._latency.note(listed, time.time_ns())
 
     def _keep_up(self, now: float) -> None:
         """What is done every few seconds."""
@@ -158,5 +185,8 @@ class Live:
         # Only who captures needs it, and importing it takes a third of a second.
         from procwire.sensor.networks import local_networks
 
-        self._joined.networks(local_networks())
+        local = local_networks()
+        self._joined.networks(local)
+        if self._recorder is not None:
+            self._recorder.networks(local)
         self._located = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from procwire.capture.batch import ETHERNET, PacketBatch
 from procwire.capture.live import index_block
 from procwire.capture.open import read_capture
 from procwire.capture.rows import allocate
+from procwire.capture.writer import CaptureWriter
 from procwire.config import Settings
 
 _IPV4_LINK = examples.LINK + bytes.fromhex("0800")
@@ -39,6 +41,7 @@ def warm_up() -> None:
         cut=np.zeros(len(frames), np.bool_),
         first=1,
     )
+    CaptureWriter(io.BytesIO(), "warm", ETHERNET).write(batch)
     analysis = Analysis(Settings())
     analysis.packets(batch)
     analysis.finish()

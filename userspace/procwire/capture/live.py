@@ -61,9 +61,10 @@ _LITTLE = struct.pack("=H", 1) == struct.pack("<H", 1)
 class LiveCapture:
     """Packets of `interface`, from the moment it is made until close().
 
-    Raises UsageError for an unknown interface or one whose link type is not decoded, Unavailable
-    without CAP_NET_RAW. VLAN tags that the kernel took off a frame are not seen.
     expression: a filter in tcpdump's language, empty for every packet; see filter.compile_filter.
+    link: LINKTYPE number of its packets. Raises UsageError for an unknown interface or one whose
+    link type is not decoded, Unavailable without CAP_NET_RAW. VLAN tags that the kernel took off a
+    frame are not seen.
     """
 
     def __init__(self, interface: str, expression: str = "") -> None:
@@ -79,7 +80,7 @@ class LiveCapture:
                 "run procwire as root: sudo procwire watch",
             ) from None
         try:
-            self._link = self._open()
+            self.link = self._open()
         except BaseException:
             self._socket.close()
             raise
@@ -140,7 +141,7 @@ class LiveCapture:
         rows, used = allocate(sum(counts)), 0
         for at, count in zip(starts, counts, strict=True):
             used = index_block(self._packets, at, count, _LITTLE, rows, used)
-        rows.link[:] = self._link
+        rows.link[:] = self.link
         # Only a packet larger than a block of the ring is not handed over whole.
         rows.cut[:] = False
         if used:

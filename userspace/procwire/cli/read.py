@@ -10,7 +10,7 @@ import click
 
 from procwire.cli.progress import Progress
 from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summary
-from procwire.config import load
+from procwire.config import Settings, load
 from procwire.context.site import Site
 from procwire.context.store import Store
 from procwire.errors import InputDamaged
@@ -19,6 +19,7 @@ from procwire.output.eve import Source
 from procwire.output.printable import printable
 from procwire.pipeline import MOST_WORKERS, default_workers
 from procwire.reading import Reading
+from procwire.replay import Replay
 
 
 @click.command()
@@ -52,6 +53,9 @@ def read(
     Suricata's EVE. What a file holds is told by its content; it may be compressed with gzip or
     zstd, or a zip archive; - is standard input.
 
+    A folder is a record of `procwire watch --record`: it tells that run's alerts, with the run's
+    settings unless others are given.
+
     A damaged file is analysed as far as it can be read; the exit code is then 3.
 
     Example: procwire read --format text capture.pcap
@@ -62,6 +66,11 @@ def read(
         store = stack.enter_context(Store(context, read_only=True)) if context else None
         results = stack.enter_context(Results(output, form, fail_on))
         reading = Reading(settings, workers, Site(store))
+        folders = [path for path in files if path.is_dir()]
+        files = tuple(path for path in files if path not in folders)
+        chosen = settings if config or overrides else None
+        for path in folders:
+            damaged |= _replay(path, chosen, Site(store), results, form)
         for number, path in enumerate(files):
             if number and not continuous:
                 reading = Reading(settings, workers, Site(store))
@@ -74,6 +83,23 @@ def read(
     if damaged:
         return InputDamaged.exit_code
     return FINDINGS if results.found else 0
+
+
+def _replay(path: Path, settings: Settings | None, site: Site, results: Results, form: str) -> bool:
+    """Tell what a live run told that was recorded; whether the record was damaged."""
+    damaged = False
+    replay = Replay(path, settings, results.write, site)
+    try:
+        replay.run()
+    except InputDamaged as problem:
+        damaged = True
+        click.echo(f"procwire: {printable(str(problem))}", err=True)
+    replay.finish()
+    counters = replay.joined.counters()
+    results.stats(replay.joined.last_time, counters, Source())
+    if form == "text" or sys.stderr.isatty():
+        tell_summary(path.name, counters)
+    return damaged
 
 
 def _read(path: Path, reading: Reading, results: Results) -> bool:

@@ -48,6 +48,11 @@ INTERRUPTED = 130
     help="Write which process began which flow, for `procwire enrich`; bounded. Without FILE where "
     "that looks for it.",
 )
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write all that is seen into this folder; `procwire read` of it tells the same alerts.",
+)
 @context_option
 @analysis_options
 @click.argument("expression", nargs=-1)
@@ -56,6 +61,7 @@ def watch(
     expression: tuple[str, ...],
     loader: str,
     history: Path | None,
+    record: Path | None,
     context: Path,
     output: Path | None,
     form: str,
@@ -105,7 +111,7 @@ def watch(
             click.echo("procwire: packets only; no process will be named", err=True)
         results = stack.enter_context(Results(output, form, fail_on))
         site = Site(stack.enter_context(context_to_watch(context)))
-        live = Live(settings, sensor, captures, results.write, site, history)
+        live = Live(settings, sensor, captures, results.write, site, history, record)
         keep_only(NEEDED_WHILE_WATCHING)
         signal.signal(signal.SIGINT, end)
         signal.signal(signal.SIGTERM, end)

@@ -23,6 +23,8 @@ from procwire.sensor.machine import boot_epoch_ns
 from procwire.sensor.proc import ProcFacts, read_facts, split_argv
 
 Key = tuple[int, int, int]
+Change = Process | Key
+"""A process that runs from now on, or the key of one that has ended."""
 
 ENDED_LIMIT = 4096
 RUNNING_LIMIT = 65536
@@ -34,7 +36,8 @@ _GENERATIONS = 64
 class ProcessTable:
     """Processes by key (started ns since boot, pid, exec count).
 
-    evicted: ended processes forgotten because there was no room.
+    evicted: ended processes forgotten because there was no room; changes: where changes are noted,
+    in order, for follow() of another table; None: nowhere.
     """
 
     def __init__(self, ended_limit: int = ENDED_LIMIT, running_limit: int = RUNNING_LIMIT) -> None:
@@ -46,6 +49,7 @@ class ProcessTable:
         # Taken once: a process has one start time, even if the wall clock is set.
         self._boot = boot_epoch_ns()
         self.evicted = 0
+        self.changes: list[Change] | None = None
 
     def __len__(self) -> int:
         """Processes that run now."""
@@ -56,6 +60,14 @@ class ProcessTable:
         for process in processes:
             if process.key not in self._running and process.key not in self._ended:
                 self._run(process)
+
+    def follow(self, changes: Iterable[Change]) -> None:
+        """Makes the changes that another table noted."""
+        for change in changes:
+            if isinstance(change, Process):
+                self._run(change)
+            else:
+                self._end(change)
 
     def apply(self, events: NDArray[np.void]) -> None:
         """Follows execs, forks and exits: events is (n,) PROCESS_EVENT in the ring's order."""
@@ -103,6 +115,8 @@ class ProcessTable:
         return lineage
 
     def _run(self, process: Process) -> None:
+        if self.changes is not None:
+            self.changes.append(process)
         self._running[process.key] = process
         self._latest[process.key[:2]] = process.key
         if len(self._running) > self._running_limit:
@@ -112,6 +126,8 @@ class ProcessTable:
         process = self._running.pop(key, None)
         if process is None:
             return
+        if self.changes is not None:
+            self.changes.append(key)
         self._ended[key] = process
         if len(self._ended) > self._ended_limit:
             oldest, _ = self._ended.popitem(last=False)
@@ -137,9 +153,13 @@ class ProcessTable:
             attribution="kernel",
         )
 
+    def _found(self, key: Key) -> Process | None:
+        """As get(), which keeps what is asked for from being forgotten."""
+        return self._running.get(key) or self._ended.get(key)
+
     def _forked(self, key: Key, row: Any) -> Process:
         process = self._described(key, row)
-        parent = self.get(process.parent)
+        parent = self._found(process.parent)
         if parent is None:
             return process
         child = replace(process, exe=parent.exe, argv=parent.argv, cwd=parent.cwd)
@@ -151,7 +171,7 @@ class ProcessTable:
         if facts is not None and _same_program(facts, row):
             running = replace(process, exe=facts.exe or process.exe, cwd=facts.cwd)
             return _placed(running, facts.cgroup, facts.container)
-        forked = self.get(before)
+        forked = self._found(before)
         if forked is None:
             return process
         return _placed(replace(process, cwd=forked.cwd), forked.cgroup, forked.container)

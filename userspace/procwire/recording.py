@@ -1,0 +1,285 @@
+"""What `watch --record` writes and `read` replays: a folder of packets and of everything else that
+a run was given, turn by turn.
+
+Strategy: the run itself depends on nothing but what it is given, so a replay that is given the same
+in the same order tells the same alerts. Packets lie in a pcapng file per interface, for any tool to
+read; `turns` holds, as framed MessagePack, the kernel's rows, what /proc said of processes, and how
+many packets came when.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from ipaddress import ip_network
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.config import Settings
+from procwire.errors import InputDamaged, UsageError
+from procwire.event import (
+    ABI_VERSION,
+    CONNECTION_EVENT,
+    FANOUT_EVENT,
+    FLOW_EVENT,
+    PROCESS_EVENT,
+    SOCKET_EVENT,
+)
+from procwire.flow_owners import Network
+from procwire.sensor.loader import SensorEvents
+from procwire.sensor.processes import Change
+
+if TYPE_CHECKING:
+    from procwire.capture.batch import PacketBatch
+    from procwire.capture.live import LiveCapture
+
+TURNS = "turns"
+MAGIC = b"procwire record 1\n"
+FOLDER_MODE, FILE_MODE = 0o700, 0o600
+# A turn's rows come from rings of a few megabytes.
+_FRAME_LIMIT = 1 << 28
+_LENGTH = struct.Struct("<I")
+_ARGUMENTS = PROCESS_EVENT.fields["argv"][1] if PROCESS_EVENT.fields else 0
+_ROWS = {
+    "socket": SOCKET_EVENT,
+    "connection": CONNECTION_EVENT,
+    "fanout": FANOUT_EVENT,
+    "flow": FLOW_EVENT,
+}
+
+
+class Start(msgspec.Struct, tag=True):
+    """The first frame. interfaces: in the order of their numbers; settings: as JSON."""
+
+    abi: int
+    namespace: int
+    interfaces: list[str]
+    settings: str
+
+
+class Turn(msgspec.Struct, tag=True):
+    """What the kernel told, up to `now`, ns since the epoch. changes: of the table of processes, as
+    JSON, because names of files need not be UTF-8; process: a row each, cut behind its arguments;
+    the others: rows as bytes."""
+
+    now: int
+    changes: bytes
+    process: list[bytes]
+    socket: bytes
+    connection: bytes
+    fanout: bytes
+    flow: bytes
+
+
+class Networks(msgspec.Struct, tag=True):
+    """The host's own networks from now on."""
+
+    local: list[str]
+
+
+class Packets(msgspec.Struct, tag=True):
+    """The next `count` packets of an interface's file."""
+
+    interface: int
+    count: int
+
+
+Frame = Start | Turn | Networks | Packets
+
+
+class Recorder:
+    """Writes a record into `folder`, which must not hold anything. It is the owner's alone.
+
+    A disk that is full ends the record, never the run: `stopped` says why, empty while it goes on.
+    Raises UsageError where the folder cannot be used.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        namespace: int,
+        captures: Sequence[LiveCapture],
+    ) -> None:
+        self.stopped = ""
+        self.size = 0
+        self._idle = 0
+        self._cleanup = ExitStack()
+        try:
+            folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+            if any(folder.iterdir()):
+                raise UsageError(f"{folder} is not empty: give a folder of its own to the record")
+            self._turns = self._open(folder / TURNS)
+            self._turns.write(MAGIC)
+            self._packets = []
+            if captures:
+                # Compiled code, which a run without packets does without.
+                from procwire.capture.writer import CaptureWriter
+
+                self._packets = [
+                    CaptureWriter(self._open(packets_file(folder, number)), one.interface, one.link)
+                    for number, one in enumerate(captures)
+                ]
+        except OSError as error:
+            self._cleanup.close()
+            raise UsageError(f"cannot record into {folder}: {error.strerror}") from error
+        interfaces = [capture.interface for capture in captures]
+        self._write(Start(ABI_VERSION, namespace, interfaces, settings.model_dump_json()))
+
+    def close(self) -> None:
+        """The end of the run."""
+        self._catch_up()
+        try:
+            self._cleanup.close()
+        except OSError as error:
+            self.stopped = self.stopped or str(error.strerror)
+
+    def events(self, events: SensorEvents, changes: list[Change], now: int, told: bool) -> None:
+        """What the kernel told, and what became of the table of processes with it. told: whether
+        it raised alerts."""
+        if not told and not changes and not any(len(rows) for rows in events):
+            # Of turns in which nothing happens the last is enough: it moves the clock.
+            self._idle = now
+            return
+        self._catch_up()
+        rows = {name: getattr(events, name).tobytes() for name in _ROWS}
+        process = [row.tobytes()[: _ARGUMENTS + int(row["argv_size"])] for row in events.process]
+        noted = json.dumps(changes, default=asdict).encode()
+        self._write(Turn(now=now, changes=noted, process=process, **rows))
+
+    def networks(self, local: Sequence[Network]) -> None:
+        """The host's own networks."""
+        self._write(Networks([str(network) for network in local]))
+
+    def packets(self, interface: int, batch: PacketBatch) -> None:
+        """The packets of an interface, by its number."""
+        if self.stopped:
+            return
+        try:
+            self.size += self._packets[interface].write(batch)
+        except OSError as error:
+            self.stopped = str(error.strerror)
+        self._write(Packets(interface, len(batch.time)))
+
+    def counters(self) -> dict[str, int]:
+        """bytes written; stopped: 1 where the record ends before the run."""
+        return {"record.bytes": self.size, "record.stopped": int(bool(self.stopped))}
+
+    def _catch_up(self) -> None:
+        if self._idle:
+            empty = dict.fromkeys(_ROWS, b"")
+            self._write(Turn(now=self._idle, changes=b"[]", process=[], **empty))
+            self._idle = 0
+
+    def _open(self, path: Path) -> BinaryIO:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+        return self._cleanup.enter_context(os.fdopen(descriptor, "wb"))
+
+    def _write(self, frame: Frame) -> None:
+        if self.stopped:
+            return
+        content = msgspec.msgpack.encode(frame)
+        try:
+            self.size += self._turns.write(_LENGTH.pack(len(content)) + content)
+        except OSError as error:
+            self.stopped = str(error.strerror)
+
+
+class Recording:
+    """A record in `folder`. Raises UsageError where there is none, InputDamaged where it does not
+    begin as one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / TURNS
+        try:
+            self._stream = self._path.open("rb")
+        except OSError as error:
+            raise UsageError(f"{folder} holds no record: {error.strerror}") from error
+        if self._stream.read(len(MAGIC)) != MAGIC:
+            raise self._damaged(0, "this does not begin as the turns of a record do")
+        self._frames = self._read()
+        start = next(self._frames, None)
+        if not isinstance(start, Start):
+            raise self._damaged(len(MAGIC), "expected how the run was started")
+        if start.abi != ABI_VERSION:
+            raise UsageError(
+                f"{folder} has event ABI {start.abi}, this program {ABI_VERSION}: read it with the "
+                "procwire that wrote it"
+            )
+        self.namespace, self.interfaces = start.namespace, start.interfaces
+        try:
+            self.settings = Settings.model_validate_json(start.settings)
+        except ValueError as error:
+            raise self._damaged(len(MAGIC), f"settings of another procwire: {error}") from error
+
+    def frames(self) -> Iterator[Frame]:
+        """What the run was given, in order. Raises InputDamaged where the record is damaged, after
+        all before."""
+        return self._frames
+
+    def events(self, turn: Turn) -> SensorEvents:
+        """The rows of a turn."""
+        process = np.zeros(len(turn.process), PROCESS_EVENT)
+        raw = process.view(np.uint8).reshape(len(process), PROCESS_EVENT.itemsize)
+        for row, content in zip(raw, turn.process, strict=True):
+            row[: len(content)] = np.frombuffer(content, np.uint8, min(len(content), len(row)))
+        rows = {name: self._rows(getattr(turn, name), dtype) for name, dtype in _ROWS.items()}
+        return SensorEvents(process=process, **rows)
+
+    def changes(self, turn: Turn) -> list[Change]:
+        """Of the table of processes in a turn."""
+        try:
+            return msgspec.convert(json.loads(turn.changes), list[Change])
+        except (ValueError, RecursionError, msgspec.ValidationError) as error:
+            raise self._damaged(self._stream.tell(), f"processes of no record: {error}") from error
+
+    def _rows(self, content: bytes, dtype: np.dtype[Any]) -> NDArray[np.void]:
+        if len(content) % dtype.itemsize:
+            raise self._damaged(
+                self._stream.tell(), f"found {len(content)} bytes of rows of {dtype.itemsize}"
+            )
+        return np.frombuffer(bytearray(content), dtype)
+
+    def _read(self) -> Iterator[Frame]:
+        decoder = msgspec.msgpack.Decoder(Frame)
+        while head := self._stream.read(_LENGTH.size):
+            at = self._stream.tell() - len(head)
+            if len(head) < _LENGTH.size:
+                raise self._damaged(at, "the record is cut short")
+            (size,) = _LENGTH.unpack(head)
+            if size > _FRAME_LIMIT:
+                raise self._damaged(
+                    at, f"found a frame of {size} bytes, expected <= {_FRAME_LIMIT}"
+                )
+            content = self._stream.read(size)
+            if len(content) < size:
+                raise self._damaged(at, "the record is cut short")
+            try:
+                frame = decoder.decode(content)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise self._damaged(at, f"this is no frame of a record: {error}") from error
+            if isinstance(frame, Packets) and frame.interface >= len(self.interfaces):
+                raise self._damaged(at, f"there is no interface {frame.interface}")
+            yield frame
+        self._stream.close()
+
+    def _damaged(self, at: int, problem: str) -> InputDamaged:
+        return InputDamaged(str(self._path), at, problem)
+
+
+def packets_file(folder: Path, interface: int) -> Path:
+    """Where the packets of an interface lie, by its number."""
+    return folder / f"packets-{interface}.pcapng"
+
+
+def networks_of(frame: Networks) -> list[Network]:
+    """As addresses are compared with them. What is none is left out."""
+    return [ip_network(text, strict=False) for text in frame.local]

@@ -1,0 +1,95 @@
+"""Replays a record: gives the run what the live one was given, in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from procwire.capture.batch import PacketBatch
+from procwire.capture.open import read_capture
+from procwire.config import Settings
+from procwire.context.site import Site
+from procwire.joined import Emit, Joined
+from procwire.recording import Networks, Packets, Recording, Turn, networks_of, packets_file
+from procwire.sensor.processes import ProcessTable
+
+
+class Replay:
+    """A run from a record in `folder`. settings: None for those of the live run; batch_size: the
+    most packets that are analysed at a time, which changes nothing in the alerts.
+
+    emit, site: as for a live run. Raises as Recording does.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings | None,
+        emit: Emit,
+        site: Site,
+        batch_size: int = 65536,
+    ) -> None:
+        self._recording = Recording(folder)
+        interfaces = self._recording.interfaces
+        self._processes = ProcessTable()
+        self.joined = Joined(
+            settings or self._recording.settings,
+            interfaces,
+            self._recording.namespace,
+            self._processes,
+            emit,
+            site,
+        )
+        self._packets = [
+            _Queue(read_capture(packets_file(folder, number), batch_size))
+            for number in range(len(interfaces))
+        ]
+
+    def run(self) -> None:
+        """Tell everything, to the end. Raises InputDamaged where the record is damaged; finish()
+        tells what is open by then."""
+        for frame in self._recording.frames():
+            if isinstance(frame, Turn):
+                self._processes.follow(self._recording.changes(frame))
+                self.joined.events(self._recording.events(frame), frame.now)
+            elif isinstance(frame, Networks):
+                self.joined.networks(networks_of(frame))
+            elif isinstance(frame, Packets):
+                for batch in self._packets[frame.interface].take(frame.count):
+                    self.joined.packets(frame.interface, batch)
+
+    def finish(self) -> None:
+        """Tell what is still open."""
+        self.joined.finish()
+
+
+class _Queue:
+    """Packets of a file, as many at a time as are asked for."""
+
+    def __init__(self, batches: Iterator[PacketBatch]) -> None:
+        self._batches = batches
+        self._rest: PacketBatch | None = None
+
+    def take(self, count: int) -> Iterator[PacketBatch]:
+        """The next `count` packets, or as many as there are."""
+        while count > 0:
+            batch = self._rest or next(self._batches, None)
+            if batch is None:
+                return
+            taken, self._rest = _slice(batch, 0, count), None
+            if len(batch.time) > count:
+                self._rest = _slice(batch, count, len(batch.time))
+            yield taken
+            count -= len(taken.time)
+
+
+def _slice(batch: PacketBatch, start: int, end: int) -> PacketBatch:
+    return batch._replace(
+        start=batch.start[start:end],
+        captured=batch.captured[start:end],
+        length=batch.length[start:end],
+        time=batch.time[start:end],
+        link=batch.link[start:end],
+        cut=batch.cut[start:end],
+        first=batch.first + start,
+    )
