@@ -88,6 +88,12 @@ class KernelFanOut:
         self.lib.probe_attempt(self.state, self.settings, row, time, self.crossing)
         return self.report(time)
 
+    def sweep(self, time, address, stride, count, pause=1):
+        """Refused attempts at hosts a stride apart; how many events they make."""
+        target = {"hi": address >> 64, "lo": address & (2**64 - 1), "port": 80, "protocol": 6}
+        first = self.ffi.new("struct fanout_target *", target)
+        return self.lib.probe_sweep(self.state, self.settings, first, stride, count, time, pause)
+
     def end(self, time, outcome):
         self.lib.probe_outcome(self.state, self.settings, outcome, time, self.crossing)
         return self.report(time)
@@ -229,17 +235,48 @@ def test_estimates_equal_the_oracle(window):
     assert figures.host_ports == estimate({pair_hash(*pair) for pair in targets})
 
 
-@pytest.mark.parametrize("count", [10, 100, 1000, 10_000, 100_000])
-def test_distinct_hosts_stay_within_the_stated_error(window, count):
-    kernel = KernelFanOut(window)
-    for i in range(count):
-        kernel.attempt(SECOND, NETWORK + i, 80)
+# 1.04 / sqrt(512), as subject.bpf.h states it.
+STANDARD_ERROR = 0.046
+
+
+def is_within(errors, figure, exact):
+    """Whether an estimate is within so many standard errors; small sets are off by a few."""
+    return abs(figure - exact) <= max(4, errors * STANDARD_ERROR * exact)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.floats(0, 5),
+    start=st.integers(0, 2**128 - 1),
+    stride=st.integers(0, 2**63 - 1).map(lambda half: 2 * half + 1),
+)
+def test_as_many_hosts_are_estimated_as_there_are(window, size, start, stride):
+    """One to a hundred thousand, any stride apart: an odd one comes to no address twice."""
+    kernel, count = KernelFanOut(window), round(10**size)
+    kernel.sweep(SECOND, start, stride, count)
     figures = kernel.figures(2)
-    assert figures.attempts == count
-    # Three standard errors of 1.04 / sqrt(512); small sets are off by a few at most.
-    allowed = max(3, 3 * 1.04 / math.sqrt(512) * count)
-    assert abs(figures.hosts - count) <= allowed
-    assert abs(figures.host_ports - count) <= allowed
+    assert (figures.attempts, figures.refused) == (count, count)
+    assert figures.sequential_run == count
+    assert is_within(5, figures.hosts, count)
+    assert is_within(5, figures.host_ports, count)
+
+
+def test_estimates_scatter_as_stated(window):
+    """Over many sets of a size the error has the standard deviation that is stated, and no bias."""
+    count, errors = 20_000, []
+    for trial in range(60):
+        kernel = KernelFanOut(window)
+        kernel.sweep(SECOND, trial << 100, 2 * trial + 1, count)
+        errors.append(kernel.figures(2).hosts / count - 1)
+    deviation = math.sqrt(sum(error**2 for error in errors) / len(errors))
+    assert 0.6 * STANDARD_ERROR < deviation < 1.4 * STANDARD_ERROR
+    assert abs(sum(errors) / len(errors)) < 0.4 * STANDARD_ERROR
+
+
+@pytest.mark.parametrize("pause", [1000, 3_000_000], ids=["in a second", "in fifty minutes"])
+def test_a_million_connects_are_fewer_than_a_hundred_events(window, pause):
+    kernel = KernelFanOut(window)
+    assert 10 < kernel.sweep(SECOND, NETWORK, 1, 10**6, pause) < 100
 
 
 @settings(max_examples=30, deadline=None)

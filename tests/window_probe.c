@@ -41,6 +41,25 @@ void probe_outcome(struct fanout_state *state, const struct fanout_settings *set
 	look(state, settings, crossing);
 }
 
+__u32 probe_sweep(struct fanout_state *state, const struct fanout_settings *settings,
+		  const struct fanout_target *first, __u64 stride, __u32 count, __u64 now,
+		  __u64 pause)
+{
+	struct fanout_target target = *first;
+	struct fanout_crossing crossing;
+	__u32 events = 0;
+
+	for (__u32 i = 0; i < count; i++, now += pause) {
+		probe_attempt(state, settings, &target, now, &crossing);
+		events += crossing.measure != 0;
+		probe_outcome(state, settings, OUTCOME_REFUSED, now, &crossing);
+		events += crossing.measure != 0;
+		target.lo += stride;
+		target.hi += target.lo < stride;
+	}
+	return events;
+}
+
 void probe_inherit(struct fanout_state *state, const struct fanout_settings *settings,
 		   const struct fanout_state *child, __u64 now, struct fanout_crossing *crossing)
 {

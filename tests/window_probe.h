@@ -3,6 +3,11 @@
 
 void probe_attempt(struct fanout_state *state, const struct fanout_settings *settings,
 		   const struct fanout_target *target, __u64 now, struct fanout_crossing *crossing);
+/* Refused attempts at `count` targets, each `stride` addresses and `pause` ns after the one before;
+ * returns how many events that makes. */
+__u32 probe_sweep(struct fanout_state *state, const struct fanout_settings *settings,
+		  const struct fanout_target *first, __u64 stride, __u32 count, __u64 now,
+		  __u64 pause);
 void probe_outcome(struct fanout_state *state, const struct fanout_settings *settings,
 		   __u32 outcome, __u64 now, struct fanout_crossing *crossing);
 void probe_inherit(struct fanout_state *state, const struct fanout_settings *settings,

@@ -274,6 +274,10 @@ def identity(live: Sensing, scenario: Scenario, rows: NDArray[np.void]) -> Itera
     if last is None:
         yield "process", "known by its key", last
         return
+    # As it was asked for, or, of one that /proc still shows, as the file is called; in a guest,
+    # behind the place where that has mounted its root.
+    executable = scenario.command[0]
+    named = last.exe.endswith((executable, str(Path(executable).resolve())))
     yield from unequal(
         (
             "process events",
@@ -285,8 +289,7 @@ def identity(live: Sensing, scenario: Scenario, rows: NDArray[np.void]) -> Itera
         ("parents", {os.getpid()}, set(rows["parent"]["pid"].tolist())),
         ("flags", scenario.flags, int(rows["flags"][rows["kind"] == EventKind.EXEC][-1])),
         ("exit code", scenario.exit_code << 8, int(rows["exit_code"][-1])),
-        # As it was asked for, or, of one that /proc still shows, as the file is called.
-        ("executable", Path(scenario.command[0]).resolve(), Path(last.exe).resolve()),
+        ("executable", executable, executable if named else last.exe),
         ("command line", "\0".join(scenario.command)[:ARGV_SIZE], "\0".join(last.argv)),
         ("user", scenario.uid, last.uid),
         ("attribution", "kernel", last.attribution),
