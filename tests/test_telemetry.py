@@ -176,6 +176,45 @@ def test_what_the_kernel_does_for_a_process_is_ascribed_to_it(tmp_path: Path) ->
     assert counters["records.inferred"] == 3
 
 
+@pytest.mark.parametrize(
+    ("program", "age", "names"),
+    [
+        ("C:\\Windows\\System32\\WindowsPowerShell\\v1.0\\powershell.exe", 1, []),
+        ("C:\\Program Files (x86)\\Nmap\\nmap.exe", 1, ["scan.service_sweep"]),
+        ("C:\\Program Files (x86)\\Nmap\\nmap.exe", 99, []),
+        ("C:\\Windows\\Temp\\x.exe", 1, ["scan.service_sweep"]),
+        ("C:\\Windows\\explorer.exe", 1, []),
+        (records.PROGRAM, 99, []),
+    ],
+)
+def test_what_is_installed_or_old_may_administer(
+    tmp_path: Path, program: str, age: int, names: list[str]
+) -> None:
+    later = [(one[0] + age, *one[1:]) for one in FEW]
+    told = records.flat(later).decode().replace(json.dumps(records.PROGRAM), json.dumps(program))
+    assert [name for name in raised(written(tmp_path, told.encode())) if "scan." in name] == names
+
+
+@pytest.mark.parametrize(
+    ("program", "found"), [("powershell.exe", 1), ("explorer.exe", 0), ("cmd.exe", 1)]
+)
+def test_shares_that_a_script_host_has_the_kernel_open_are_its_doing(
+    tmp_path: Path, program: str, found: int
+) -> None:
+    asked = [
+        {
+            **records.sysmon_started(700),
+            "EventID": 22,
+            "UtcTime": records.clock(seconds - 0.5, "%Y-%m-%d %H:%M:%S.%f"),
+            "QueryResults": f"::ffff:{host};",
+        }
+        for seconds, _, host, *_ in FEW
+    ]
+    content = kernel_connects(*asked).decode()
+    content = content.replace(json.dumps(records.PROGRAM), json.dumps(f"C:\\Windows\\{program}"))
+    assert len(read(written(tmp_path, content.encode()))[0]) == found
+
+
 def test_what_nobody_asked_for_stays_the_kernel_s(tmp_path: Path) -> None:
     alerts, counters, _ = read(written(tmp_path, kernel_connects()))
     assert (alerts, counters["records.inferred"]) == ([], 0)

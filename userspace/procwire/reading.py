@@ -39,13 +39,15 @@ class Step(NamedTuple):
 
 
 class Reading:
-    """The analyses of a run. site: what is known of the site, asked about each alert."""
+    """The analyses of a run. site: what is known of the site, asked about each alert; skipped:
+    members of archives that were no recordings."""
 
     def __init__(self, settings: Settings, workers: int, site: Site | None = None) -> None:
         self._settings, self._workers, self._site = settings, workers, site or Site()
         self._packets: Analysis | None = None
         self._records: TelemetryAnalysis | None = None
         self._malformed = 0
+        self.skipped = 0
 
     def steps(self, found: Input) -> Iterator[Step]:
         """What each batch of an input raises. Raises InputDamaged after all that came
@@ -73,6 +75,8 @@ class Reading:
         if self._records is not None:
             counts.update(self._records.counters())
             counts["records.malformed"] = self._malformed
+        if self.skipped:
+            counts["archive.other_members"] = self.skipped
         return dict(counts) | self._site.counters()
 
     def _of_packets(self, found: Input) -> Iterator[Step]:

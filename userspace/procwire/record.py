@@ -6,7 +6,6 @@ events the dtypes of event.py.
 
 from __future__ import annotations
 
-import re
 import shlex
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from procwire.event import PROCESS_KEY, Attempt
 
-__all__ = ["CONNECTION", "FINDING", "Attempt", "Process"]
+__all__ = ["CONNECTION", "FINDING", "Attempt", "Process", "program_name"]
 
 
 CONNECTION = np.dtype(
@@ -89,4 +88,9 @@ class Process:
     @property
     def program(self) -> str:
         """The file name of its executable in lower case, without folders and without .exe."""
-        return re.split(r"[/\\]", self.exe)[-1].lower().removesuffix(".exe")
+        return program_name(self.exe)
+
+
+def program_name(path: str) -> str:
+    """The file name of a path of Linux or Windows in lower case, without .exe."""
+    return path[max(path.rfind("/"), path.rfind("\\")) + 1 :].lower().removesuffix(".exe")

@@ -41,7 +41,6 @@ class TelemetryAnalysis:
         self._scans = Scans(settings, Origin.IMPORT)
         self._episodes = Episodes(settings, (), self._join.processes.lookup, site.admit)
         self._surroundings = Surroundings(settings, site.known, self._join.processes.lookup)
-        self._sources: dict[int, Endpoint] = {}
         self.last_time = 0
 
     def update(self, events: Iterable[Event]) -> list[Alert]:
@@ -84,8 +83,10 @@ class TelemetryAnalysis:
         numbers = rows["process"]["exec_count"]
         known = np.flatnonzero(numbers)
         replaced = rows.copy()
-        for place in known.tolist():
-            self._sources[int(numbers[place])] = _source(rows[place])
+        for number, place in zip(*np.unique(numbers, return_index=True), strict=True):
+            entry = self._join.processes.get(int(number))
+            if entry is not None and entry.source is None:
+                entry.source = _source(rows[place])
         replaced["src_hi"][known] = _PROCESS
         replaced["src_lo"][known] = numbers[known]
         return replaced
@@ -95,11 +96,10 @@ class TelemetryAnalysis:
             return scan
         number = int.from_bytes(scan.source.address[8:])
         entry = self._join.processes.get(number)
-        source = self._sources.get(number)
         if entry is None:
-            return replace(scan, source=source, subject=(0, 0, number))
+            return replace(scan, source=None, subject=(0, 0, number))
         evidence = (*scan.evidence, *self._age(entry, scan.time))
-        return replace(scan, subject=entry.key, source=source, evidence=evidence)
+        return replace(scan, subject=entry.key, source=entry.source, evidence=evidence)
 
     def _age(self, entry: Execution, time: int) -> tuple[Evidence, ...]:
         """What is known of a process's novelty."""
@@ -135,5 +135,8 @@ class TelemetryAnalysis:
         )
 
 
-def _source(row: np.void) -> Endpoint:
+def _source(row: np.void) -> Endpoint | None:
+    """None where the record has no source address."""
+    if row["src_hi"] == row["src_lo"] == 0:
+        return None
     return Endpoint(int(row["src_hi"]).to_bytes(8, "big") + int(row["src_lo"]).to_bytes(8, "big"))

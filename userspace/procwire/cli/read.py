@@ -105,11 +105,13 @@ def _replay(path: Path, settings: Settings | None, site: Site, results: Results,
 def _read(path: Path, reading: Reading, results: Results) -> bool:
     """Analyse what a path holds; whether any of it was damaged."""
     damaged = False
-    inputs = iter(Inputs(path))
+    inputs = Inputs(path)
+    recordings = iter(inputs)
     while True:
         try:
-            found = next(inputs, None)
+            found = next(recordings, None)
             if found is None:
+                reading.skipped += inputs.skipped
                 return damaged
             _analyse(path, found, reading, results)
         except InputDamaged as problem:

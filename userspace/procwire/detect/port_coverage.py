@@ -2,9 +2,10 @@
 
 Strategy: per pair of source and destination two bitmaps of hashed ports, those that failed and
 those that answered, in an open-addressing table where the least recently touched gives way. A pair
-is entered by its first failure. Ports that share a bit count once, so figures are never too high.
-Where an imported record does not tell what became of an attempt, one of a system port (RFC 6335 6)
-counts as failed: data connections, of which there may be as many, use others.
+is entered by its first failure; whether one is there is asked of an array of hashes, eight to a
+line of the cache. Ports that share a bit count once, so figures are never too high. Where an
+imported record does not tell what became of an attempt, one of a system port (RFC 6335 6) counts as
+failed: data connections, of which there may be as many, use others.
 """
 
 from __future__ import annotations
@@ -39,11 +40,12 @@ _PAIR = np.dtype(
         ("told", "i8"),
         ("port", "u2"),
         ("protocol", "u1"),
-        ("used", "u1"),
     ],
     align=True,
 )
 _PROBES = 8
+# No hash is that of a free slot.
+_TAKEN = np.uint64(1)
 _GROWTH = 10
 _FAILED, _ANSWERED = 0, 1
 _WORD_MASK = np.uint64(_WORDS - 1)
@@ -61,10 +63,11 @@ _Whole: TypeAlias = int | np.int64
 
 
 class _State(NamedTuple):
-    """pairs: _PAIR (n,); tried: uint64 (n, 2, 16), bitmaps of what failed and what answered;
-    counters: as in COUNTERS; limits: int64, memory in ns and ports; share: float64 (1,), the least
-    that fails."""
+    """hashes: uint64 (n,), of each pair, 0 for a free slot; pairs: _PAIR (n,); tried: uint64
+    (n, 2, 16), bitmaps of what failed and what answered; counters: as in COUNTERS; limits: int64,
+    memory in ns and ports; share: float64 (1,), the least that fails."""
 
+    hashes: NDArray[np.uint64]
     pairs: NDArray[np.void]
     tried: NDArray[np.uint64]
     counters: NDArray[np.int64]
@@ -80,6 +83,7 @@ class PortCoverage:
         chosen = settings.port_coverage
         self._ports, self._share = chosen.ports, settings.sweep.unanswered
         self._state = _State(
+            hashes=np.zeros(chosen.pairs, np.uint64),
             pairs=np.zeros(chosen.pairs, _PAIR),
             tried=np.zeros((chosen.pairs, 2, _WORDS), np.uint64),
             counters=np.zeros(len(COUNTERS), np.int64),
@@ -143,20 +147,22 @@ def _address(pair: np.void, side: str) -> bytes:
 
 
 @fused
-def _home(state: _State, row: _Record) -> _Whole:
+def _hash(row: _Record) -> np.uint64:
     pair = mix64(mix_address(row.src_hi, row.src_lo) ^ mix_address(row.dst_lo, row.dst_hi))
-    return np.int64(pair % np.uint64(len(state.pairs)))
+    return pair | _TAKEN
 
 
 @fused
-def _known(state: _State, home: _Whole, row: _Record) -> _Whole:
+def _known(state: _State, name: np.uint64, row: _Record) -> _Whole:
     """Slot of the row's pair, -1 where it has none."""
+    home = np.int64(name % np.uint64(len(state.pairs)))
     for probe in range(_PROBES):
         slot = (home + probe) % len(state.pairs)
+        if state.hashes[slot] != name:
+            continue
         pair = state.pairs[slot]
         if (
-            pair.used
-            and pair.dst_lo == row.dst_lo
+            pair.dst_lo == row.dst_lo
             and pair.src_lo == row.src_lo
             and pair.dst_hi == row.dst_hi
             and pair.src_hi == row.src_hi
@@ -168,14 +174,20 @@ def _known(state: _State, home: _Whole, row: _Record) -> _Whole:
 
 
 @fused
-def _enter(state: _State, home: _Whole, row: _Record) -> _Whole:
+def _enter(state: _State, name: np.uint64, row: _Record) -> _Whole:
     """A slot for the row's pair: a free one, or that of the least recently touched."""
-    pairs, best = state.pairs, home
+    pairs, hashes = state.pairs, state.hashes
+    home = np.int64(name % np.uint64(len(pairs)))
+    best = home
     for probe in range(_PROBES):
         slot = (home + probe) % len(pairs)
-        if pairs[best].used and (not pairs[slot].used or pairs[slot].active < pairs[best].active):
+        if hashes[slot] == 0:
             best = slot
-    state.counters[0] += pairs[best].used
+            break
+        if pairs[slot].active < pairs[best].active:
+            best = slot
+    state.counters[0] += hashes[best] != 0
+    hashes[best] = name
     _begin(state, best, row)
     return best
 
@@ -189,7 +201,6 @@ def _begin(state: _State, slot: _Whole, row: _Record) -> None:
     pair.dst_lo = row.dst_lo
     pair.first = row.time
     pair.failed = pair.answered = pair.told = 0
-    pair.used = 1
     state.tried[slot] = 0
 
 
@@ -213,13 +224,13 @@ def _cover(state: _State, connections: NDArray[np.void], reports: NDArray[np.voi
             continue
         if row.outcome == _SENT and (row.origin != _IMPORT or row.dst_port >= _SYSTEM_PORTS):
             continue
-        home = _home(state, row)
-        slot = _known(state, home, row)
+        name = _hash(row)
+        slot = _known(state, name, row)
         answered = row.outcome == _ESTABLISHED
         if slot < 0:
             if answered:
                 continue
-            slot = _enter(state, home, row)
+            slot = _enter(state, name, row)
         pair = state.pairs[slot]
         pair.active = row.time
         if answered:

@@ -83,13 +83,13 @@ _Whole: TypeAlias = int | np.int64
 
 
 class _State(NamedTuple):
-    """sources: _SOURCE (n,); hosts: _HOST (n, 32); services: uint16 (65536,), a bit by port, 0 for
+    """sources: _SOURCE (n,); hosts: _HOST (n, 32); services: uint8 (65536,), a bit by port, 0 for
     those that count for nothing; counters: as in COUNTERS; limits: int64, the time for two services
     and that for one in ns, and the hosts with two."""
 
     sources: NDArray[np.void]
     hosts: NDArray[np.void]
-    services: NDArray[np.uint16]
+    services: NDArray[np.uint8]
     counters: NDArray[np.int64]
     limits: NDArray[np.int64]
 
@@ -108,7 +108,7 @@ class ServiceSweep:
     def __init__(self, settings: Settings | None = None) -> None:
         chosen = (settings or Settings()).service_sweep
         self._settings = chosen
-        services = np.zeros(65536, np.uint16)
+        services = np.zeros(65536, np.uint8)
         for port, name in SERVICES.items():
             services[port] = 1 << _NAMES.index(name)
         self._state = _State(
@@ -202,7 +202,7 @@ def _source(state: _State, row: _Record) -> _Whole:
 
 
 @fused
-def _try(state: _State, slot: _Whole, row: _Record, service: np.uint16) -> None:
+def _try(state: _State, slot: _Whole, row: _Record, service: np.uint8) -> None:
     """Note the service at the row's host, in the place of the host that was begun longest ago where
     it has none."""
     hosts, oldest = state.hosts[slot], 0
@@ -226,7 +226,7 @@ def _try(state: _State, slot: _Whole, row: _Record, service: np.uint16) -> None:
 
 
 @fused
-def _with_service(state: _State, slot: _Whole, time: int, service: np.uint16) -> _Found:
+def _with_service(state: _State, slot: _Whole, time: int, service: np.uint8) -> _Found:
     """The hosts of the window on which a service was tried."""
     count, first = 0, time
     services = np.int64(0)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from procwire.config import Settings
 from procwire.event import Origin, Outcome
-from procwire.record import CONNECTION
+from procwire.record import CONNECTION, program_name
 from procwire.telemetry.clock import Clock
 from procwire.telemetry.event import Actor, Attempted, Ended, Event, Resolved, Started
 from procwire.telemetry.processes import Execution, Processes
@@ -37,6 +37,10 @@ another recorder had told them; out_of_time: records that counted at another tim
 
 _SYSTEM_PID = 4
 _SYSTEM = ("system", "")
+# Programs that do what they are given, so that their name says nothing of what they do.
+_SCRIPT_HOSTS = frozenset(
+    ("cmd", "cscript", "mshta", "powershell", "pwsh", "python", "regsvr32", "rundll32", "wscript")
+)
 _NO_PROCESS = (0, 0, 0)
 # How long ago somebody may have asked for a peer that the kernel connects to, in ns.
 _ASKED = 10_000_000_000
@@ -87,6 +91,7 @@ class Join:
         chosen = settings.service_sweep
         self._new_ns = chosen.new_process_ns
         self._few, self._many = chosen.hosts, settings.fanout.hosts
+        self._scanners = settings.sweep.scanner_names
         self._clocks: OrderedDict[str, Clock] = OrderedDict()
         self._held: list[_Held] = []
         self._asked: OrderedDict[tuple[str, Peer], tuple[int, Execution]] = OrderedDict()
@@ -171,18 +176,21 @@ class Join:
     def _joined(self, due: Iterable[_Held], started: list[tuple[int, Execution]]) -> Joined:
         """Rows of what is due, in its order."""
         attempts: list[tuple[int, Attempted, Execution | None]] = []
+        service_hosts: list[int] = []
         for one in due:
             one.joined = True
             event, entry = one.event, one.entry
             if isinstance(event, Attempted):
-                attempts.append((one.time, event, self._behind(event, entry, one.time)))
+                behind = self._behind(event, entry, one.time)
+                attempts.append((one.time, event, behind))
+                service_hosts.append(self._service_hosts(one, behind))
             elif entry is not None:
                 for peer in event.addresses:
                     self._note((event.host, peer), one.time, entry)
         self._counts["connections"] += len(attempts)
         return Joined(
             _connections(attempts),
-            np.array([self._service_hosts(*one) for one in attempts], np.int64),
+            np.array(service_hosts, np.int64),
             started,
             min((clock.settled for clock in self._clocks.values()), default=0),
         )
@@ -208,13 +216,18 @@ class Join:
         if len(self._asked) > _REMEMBERED:
             self._asked.popitem(last=False)
 
-    def _service_hosts(self, time: int, event: Attempted, entry: Execution | None) -> int:
-        if entry is None:
+    def _service_hosts(self, attempt: _Held, behind: Execution | None) -> int:
+        """On how many hosts a service of administration has to be tried to be a sweep."""
+        if behind is None:
             return 0
-        age = time - entry.actor.started
-        if entry.known and entry.unfamiliar and age <= self._new_ns:
+        program = program_name(behind.actor.exe)
+        strange = behind.unfamiliar or program in self._scanners
+        if behind.known and strange and attempt.time - behind.actor.started <= self._new_ns:
             return self._few
-        return self._many if event.silent else 0
+        if behind is not attempt.entry and program in _SCRIPT_HOSTS:
+            return self._few
+        silent = isinstance(attempt.event, Attempted) and attempt.event.silent
+        return self._many if silent else 0
 
 
 def _turn(one: _Held) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 
-from procwire.detect.detector import ProcessId
+from procwire.detect.detector import Endpoint, ProcessId
 from procwire.record import Process
 from procwire.telemetry.event import Actor
 
@@ -32,10 +32,13 @@ _SHARED = re.compile(r"\\windows\\(?:temp|tasks|tracing)\\")
 
 
 class Execution:
-    """One execution of a program as far as records told. number: a name of its own in this run;
-    key: as in record.Process, which does not change with what is learned later; seen, ended: ns;
-    known: whether its start was recorded; unfamiliar: it was the first of a program that lies where
-    users may write; inferred: something was ascribed to it by what happened around."""
+    """One execution of a program as far as records told.
+
+    number: a name of its own in this run; key: as in record.Process, which does not change with
+    what is learned later; seen, ended: ns; source: the address it first came from; known: whether
+    its start was recorded; unfamiliar: it was the first of a program that lies where users may
+    write; inferred: something was ascribed to it by what happened around.
+    """
 
     __slots__ = (
         "actor",
@@ -47,6 +50,7 @@ class Execution:
         "number",
         "parent",
         "seen",
+        "source",
         "unfamiliar",
     )
 
@@ -56,6 +60,7 @@ class Execution:
         self.parent: int | None = None
         self.known = self.unfamiliar = self.inferred = False
         self.ended: int | None = None
+        self.source: Endpoint | None = None
 
 
 class Processes:

@@ -15,6 +15,7 @@ _LOW = (1 << 64) - 1
 # What a signed count of ns since the epoch can hold, a margin for arithmetic left.
 _EARLIEST, _LATEST = -(2**62), 2**62
 _SHOWN = 60
+_DIGITS = "0123456789"
 
 PORTS = 65536
 PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "icmp6": 58, "ipv6-icmp": 58, "sctp": 132}
@@ -57,17 +58,17 @@ def number(value: object, limit: int = 2**32) -> int:
 
 def moment(text: object) -> int:
     """ns since the epoch of 2020-10-22 08:29:52.016, with T and a zone or without (UTC)."""
-    if not isinstance(text, str):
-        raise ValueError(f"found {shown(text)}, expected a date and time")
     try:
-        whole, dot, rest = text.strip().removesuffix(" UTC").partition(".")
-        digits = rest[: _digits(rest)]
-        seconds = _seconds(whole + rest[len(digits) :])
+        if not isinstance(text, str):
+            raise ValueError
+        whole, dot, rest = text.partition(".")
+        zone = rest.lstrip(_DIGITS)
+        digits = rest[: len(rest) - len(zone)]
+        if dot and not digits:
+            raise ValueError
+        return _seconds(whole + zone) * _NANOSECONDS + int(digits[:9].ljust(9, "0"))
     except (ValueError, OverflowError):
         raise ValueError(f"found {shown(text)}, expected a date and time") from None
-    if dot and not digits:
-        raise ValueError(f"found {shown(text)}, expected a date and time")
-    return seconds * _NANOSECONDS + int(digits[:9].ljust(9, "0"))
 
 
 def epoch(text: str) -> int:
@@ -93,14 +94,9 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def _digits(text: str) -> int:
-    """How many characters at the start are digits."""
-    return next((place for place, one in enumerate(text) if not "0" <= one <= "9"), len(text))
-
-
 @lru_cache(maxsize=4096)
 def _seconds(text: str) -> int:
-    when = datetime.fromisoformat(text)
+    when = datetime.fromisoformat(text.strip().removesuffix(" UTC"))
     return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
 
 

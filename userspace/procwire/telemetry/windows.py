@@ -64,7 +64,7 @@ class Data(msgspec.Struct, rename="pascal"):
 
 class Entry(NamedTuple):
     """One event of a log. channel: the log's name, or the provider's; host: the machine's; written:
-    ns since the epoch at which it was logged."""
+    ns since the epoch at which it was logged, of no account where the event has its own time."""
 
     channel: str
     event_id: int

@@ -155,6 +155,8 @@ def _flat(line: bytes) -> Entry | None:
 def _flat_time(record: _Flat) -> int:
     """NXLog writes the time of the event in the local zone and does not say which; @timestamp is
     when the record arrived."""
+    if record.utc_time is not None:
+        return 0
     received = moment(record.received) if record.received else None
     if record.event_time is None:
         if received is None:
