@@ -65,7 +65,7 @@ local OVER_TCP = {
 }
 
 local HTTP_STARTS = {}
-for start in ("GET POST HEAD PUT DELE OPTI TRAC CONN PATC PROP HTTP http"):gmatch("%a+") do
+for start in ("GET POST HEAD PUT DELE OPTI TRAC CONN PATC PROP HTTP"):gmatch("%a+") do
   HTTP_STARTS[u32(#start == 3 and start .. " " or start, 0)] = true
 end
 
@@ -112,7 +112,7 @@ end
 
 -- The layer of a message that is known by its first bytes, on any port, or nil.
 local function layer_of_start(payload)
-  if HTTP_STARTS[u32(payload, 0)] then return "http1" end
+  if HTTP_STARTS[u32(payload, 0)] or sub(payload, 1, 4):lower() == "http" then return "http1" end
   if sub(payload, 1, 4) == "SSH-" then return "ssh" end
   if begins_tls(payload) then return "tls" end
   if #payload < 8 then return nil end

@@ -13,7 +13,7 @@ PORTS = {
     UDP: {53: DNS, 5353: DNS, 123: NTP, 67: DHCP, 68: DHCP, 161: SNMP, 162: SNMP, 20000: DNP3},
     TCP: {53: DNS, 502: MODBUS, 20000: DNP3, 25: SMTP, 465: SMTP, 587: SMTP, 2525: SMTP},
 }
-HTTP_WORDS = b"GET POST HEAD PUT DELE OPTI TRAC CONN PATC PROP HTTP http".split()
+HTTP_WORDS = b"GET POST HEAD PUT DELE OPTI TRAC CONN PATC PROP HTTP".split()
 SMTP_VERBS = b"ehlo helo mail rcpt data bdat rset quit auth star".split()
 SMB_STARTS = {bytes([first]) + b"SMB" for first in (0xFF, 0xFE, 0xFD, 0xFC)}
 HTTP_STARTS = {start.ljust(4) for start in HTTP_WORDS}
@@ -39,7 +39,7 @@ def find_application(packet: Packet, transport: int, start: int, end: int) -> No
 
 
 def layer_of_start(payload: bytes, size: int) -> int | None:
-    if payload[:4] in HTTP_STARTS:
+    if payload[:4] in HTTP_STARTS or payload[:4].lower() == b"http":
         return HTTP1
     if payload.startswith(b"SSH-"):
         return SSH

@@ -52,9 +52,9 @@ _HTTP_STARTS = tuple(
         b"PATC",
         b"PROP",
         b"HTTP",
-        b"http",
     )
 )
+_HTTP_NAME = int.from_bytes(b"http", "big")  # wrong in small letters, and known all the same
 
 # The verbs that the transfer of a mail needs (RFC 5321 4.1.1, RFC 3030, 3207, 4954), in small
 # letters.
@@ -133,7 +133,7 @@ def _layer_of_start(data: NDArray[np.uint8], message: Extent) -> int:
     """The layer of a message that is known by its first bytes, four at least, on any port; or 0."""
     at = message.start
     start = u32(data, at, True)
-    if start in _HTTP_STARTS:
+    if start in _HTTP_STARTS or start | _SMALL_LETTERS == _HTTP_NAME:
         return layers.HTTP1
     if start == _SSH_START:
         return layers.SSH

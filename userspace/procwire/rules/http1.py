@@ -3,16 +3,17 @@ start of a message on; `outer` is the TCP header. What lies in later segments is
 """
 
 from procwire.rule import rule
-from procwire.words import captured, find, folded, span, token_end, u8, u16, u32
+from procwire.words import captured, find, find_before, folded, span, token_end, u8, u16, u32
 
 LF, CR, SP, SLASH, DOT, ZERO, NINE = 10, 13, 32, 47, 46, 48, 57
 # http, http-alt and their usual neighbours.
 PORTS = (80, 8000, 8008, 8080, 8081, 8888)
 CAPITALS = 0x48545450  # "HTTP"
-SPACES = (SP, 9)
+SPACES = (SP, 9, 11, 12)
 MOST_SPACES = 8
-STATUS_ENDS = (SP, CR, LF)  # many servers leave out the space where no reason follows
-SLASHED = folded(span(b"http/"), 0, 5)
+STATUS_ENDS = (*SPACES, CR, LF)  # many servers leave out the space where no reason follows
+NAME, SLASHED = folded(span(b"http"), 0, 4), folded(span(b"http/"), 0, 5)
+AFTER_NAME, NUMBER_1 = folded(span(b"/1."), 0, 3), folded(span(b"1."), 0, 2)
 VERSION_1 = folded(span(b"http/1."), 0, 7)
 
 
@@ -47,6 +48,7 @@ OTHER_PORT = "c000 0bb8 |"
         f"{OTHER_PORT} {text('GET  / HTTP/1.1|Host: a||')}",
         f"{OTHER_PORT} {text('GET /a b HTTP/1.1|Host: a||')}",
         f"{OTHER_PORT} {text('GET / http/1.1|Host: a||')}",
+        f"{OTHER_PORT} {text(chr(9).join(('GET /a', 'b HTTP/1.1|Host: a||')))}",
     ],
     silent_on=[
         f"c000 0050 | {REQUEST}",
@@ -75,6 +77,9 @@ def http_request_line_wrong(p, outer):
     target_end = find(p, method_end + 1, SP)
     if u8(p, method_end) != SP or target_end == method_end + 1 or target_end + 9 != end:
         return True
+    tabs = find_before(p, 0, end, 9) < end or find_before(p, 0, end, 11) < end
+    if tabs or find_before(p, 0, end, 12) < end or find_before(p, 0, end, CR) < end:
+        return True
     return u32(p, target_end + 1) != CAPITALS
 
 
@@ -94,6 +99,10 @@ def http_request_line_wrong(p, outer):
         text("HTTP/2.0 200 ok|Connection: close||"),
         text("HTTP/1.01 200 ok|Connection: close||"),
         text("http/1.1 200 ok|Connection: close||"),
+        text("HTTPS/1.1 200 ok|Connection: close||"),
+        text("HTTP/01.1 200 ok|Connection: close||"),
+        text("Http/1.1 200 ok|Connection: close||"),
+        text("HTTP/1.1 000 ok|Connection: close||"),
     ],
     silent_on=[
         RESPONSE,
@@ -101,16 +110,24 @@ def http_request_line_wrong(p, outer):
         text("HTTP/1.0 404 Not Found||"),
         text("HTTP/1.1 200|Connection: close||"),
         text("HTTP/1.1 \t200 ok|Connection: close||"),
+        text("HTTP/1.1\t0200\tok|Connection: close||"),
+        text("HTTP/0.9 200 ok|Connection: close||"),
         text("HTTP is a protocol of the web|"),
         text("http://example.com/1.1 200|"),
         text("HTTP/1.1 20"),
     ],
 )
 def http_status_line_wrong(p):
-    """Browsers repair such lines and proxies do not: content passes in between."""
-    if folded(p, 0, 5) != SLASHED or not ZERO < u8(p, 5) <= NINE or captured(p) < 13:
+    """Browsers repair such lines and proxies do not: content passes in between. Any blank may stand
+    for a space (RFC 9112 section 4), and leading zeros for nothing."""
+    if folded(p, 0, 4) != NAME or captured(p) < 13:
         return False
-    if u32(p, 0) != CAPITALS or folded(p, 0, 7) != VERSION_1 or u8(p, 8) != SP:
+    if folded(p, 0, 5) != SLASHED or not ZERO < u8(p, 5) <= NINE:
+        for at in range(4, 8):
+            if folded(p, at, 3) == AFTER_NAME or u8(p, 4) == SLASH and folded(p, at, 2) == NUMBER_1:
+                return True
+        return False
+    if u32(p, 0) != CAPITALS or folded(p, 0, 7) != VERSION_1 or u8(p, 8) not in SPACES:
         return True
     if u8(p, 7) != ZERO and u8(p, 7) != ZERO + 1:
         return True
@@ -119,7 +136,11 @@ def http_status_line_wrong(p):
         if u8(p, at) not in SPACES:
             break
         at += 1
+    for _zero in range(MOST_SPACES):
+        if u8(p, at) != ZERO:
+            break
+        at += 1
     for i in range(3):
         if not ZERO <= u8(p, at + i) <= NINE:
             return True
-    return u8(p, at) == ZERO or at + 3 < captured(p) and u8(p, at + 3) not in STATUS_ENDS
+    return at + 3 < captured(p) and u8(p, at + 3) not in STATUS_ENDS

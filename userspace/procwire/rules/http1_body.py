@@ -24,6 +24,7 @@ CONTENT_LENGTH = folded(span(b"content-length"), 0, 14)
 TRANSFER_ENCODING = folded(span(b"transfer-encoding"), 0, 17)
 EXPECT = folded(span(b"expect"), 0, 6)
 CHUNKED = folded(span(b"chunked"), 0, 7)
+IDENTITY = folded(span(b"identity"), 0, 8)
 # IANA, HTTP Transfer Coding; identity was one until RFC 7230.
 CODINGS = tuple(
     folded(span(coding), 0, len(coding))
@@ -110,11 +111,17 @@ def http_content_length_wrong(p):
                 if not ZERO <= u8(p, after) <= NINE:
                     break
                 after += 1
-            if after == start + MOST_DIGITS or after == start and (request or after >= end - 1):
+            figures = 0
+            for i in range(MOST_SPACES):
+                if start + i < end and ZERO <= u8(p, start + i) <= NINE:
+                    figures += 1
+            # Of what is folded the number may come in the next line.
+            none = after == start and u8(p, end + 1) not in SPACES
+            if after == start + MOST_DIGITS or none and (request or figures == 0):
+                return True
+            if request and after > start + 1 and u8(p, start) == ZERO:
                 return True
             if found > 1 and folded(p, start, after - start) != given:
-                return True
-            if after > start + 1 and u8(p, start) == ZERO:
                 return True
             given = folded(p, start, after - start)
             if after == start + 1 and u8(p, start) == ZERO:
@@ -152,10 +159,17 @@ def http_content_length_wrong(p):
         text("HTTP/1.1 200 OK|Transfer-Encoding: other|Transfer-Encoding: chunked||"),
         text("HTTP/1.1 200 OK|Transfer-Encoding: chunked|Transfer-Encoding: chunked||"),
         text("HTTP/1.0 200 OK|Transfer-Encoding: chunked||"),
+        text("HTTP/1.1 200 OK|Transfer-Encoding: identity|Transfer-Encoding: chunked||"),
+        text("HTTP/1.1 200 OK|Transfer-Encoding:|Transfer-Encoding: chunked||"),
+        text("HTTP/1.1 200 OK|Transfer-Encoding: chunked| identity||"),
+        text('HTTP/1.1 200 OK|Transfer-Encoding: "chunked"||'),
+        text("HTTP/1.1 200 OK|Transfer-Encoding: \x00chunked||"),
     ],
     silent_on=[
         REQUEST,
         RESPONSE,
+        text("HTTP/1.0 200 OK|Transfer-Encoding: identity||"),
+        text("HTTP/1.1 200 OK|Transfer-Encoding: chunked| |Server: a||"),
         text("POST / HTTP/1.1|Host: a|transfer-encoding:Chunked ||0||"),
         text("HTTP/1.1 200 OK|Transfer-Encoding: gzip, chunked||"),
         text("HTTP/1.0 200 OK|TE: trailers||"),
@@ -181,34 +195,47 @@ def http_transfer_encoding_wrong(p):
     chunked = 0
     unknown = 0
     lengths = 0
+    parts = MOST_FIELDS
     for _line in range(MOST_FIELDS):
         end = find(p, at, LF)
         if end == captured(p) or end == at or end == at + 1 and u8(p, at) == CR:
             break
         if u8(p, at + 14) == COLON and folded(p, at, 14) == CONTENT_LENGTH:
             lengths += 1
+        start = at
         if u8(p, at + 17) == COLON and folded(p, at, 17) == TRANSFER_ENCODING:
             encodings += 1
             start = at + 18
-            after = end
-            for _space in range(MOST_SPACES):
-                if start == end or u8(p, start) not in BLANKS:
-                    break
-                start += 1
-            for _space in range(MOST_SPACES):
-                if after == start or u8(p, after - 1) not in BLANKS:
-                    break
-                after -= 1
-            if folded(p, after - 7, 7) == CHUNKED or folded(p, start, 7) == CHUNKED:
+            parts = 0
+        elif u8(p, at) not in SPACES:
+            parts = MOST_FIELDS
+        after = end
+        for _space in range(MOST_SPACES):
+            if start == end or u8(p, start) not in BLANKS:
+                break
+            start += 1
+        for _space in range(MOST_SPACES):
+            if after == start or u8(p, after - 1) not in BLANKS:
+                break
+            after -= 1
+        # Only the lines of the field itself, of which the second and later ones are folded.
+        if parts < MOST_FIELDS:
+            if start < after:
+                parts += 1
+            first = folded(p, start, 7) == CHUNKED or folded(p, start + 1, 7) == CHUNKED
+            if first or folded(p, after - 7, 7) == CHUNKED:
                 chunked += 1
-            if start < after and folded(p, start, after - start) not in CODINGS:
+            coding = folded(p, start, after - start)
+            foreign = start < after and (u8(p, start) == 0 or coding not in CODINGS)
+            empty = parts == 0 and u8(p, end + 1) not in SPACES
+            if foreign or empty or parts > 1 or not request and coding == IDENTITY:
                 unknown += 1
         at = end + 1
     if encodings == 0:
         return False
-    if request and (lengths > 0 or unknown > 0):
-        return True
-    return minor != ONE or chunked > 1 or unknown > 0 and chunked > 0
+    if request:
+        return minor != ONE or chunked > 1 or lengths > 0 or unknown > 0
+    return chunked > 1 or chunked > 0 and (minor != ONE or unknown > 0)
 
 
 @rule(

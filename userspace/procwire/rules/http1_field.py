@@ -11,6 +11,7 @@ FOLDS = (SP, TAB, CR, 0)
 BLANKS = (SP, TAB, CR)
 MOST_FIELDS = 100
 MOST_SPACES = 16
+LONGEST_NAME = 256
 SLASHED = folded(span(b"http/"), 0, 5)
 VERSION_1 = folded(span(b"http/1."), 0, 7)
 HOST = folded(span(b"host"), 0, 4)
@@ -42,6 +43,12 @@ HOST = folded(span(b"host"), 0, 4)
         text("HTTP/1.1 200 OK|Connection: close|\tTransfer-Encoding: chunked||"),
         text("HTTP/1.1 200 OK|: b||"),
         text("GET /|Cookie|Host: a||"),
+        text("HTTP/1.1 200 OK| Server: a||"),
+        text("HTTP/1.1 200 OK| |Server: a||"),
+        text("HTTP/1.1 200 OK|Server: a|Date: a\rb||"),
+        text("HTTP/1.1 200 OK|Server: a|Date:\n\rb||"),
+        text("HTTP/1.1 200 OK|Server: a|\r|Date: b||"),
+        text("HTTP/1.1 200 OK|Server: a| |b||"),
         text("HTTP/1.1\r 200 OK|Server: a||"),
         text("GET / HTTP/1.1\rX: HTTP/1.1|Host: a||"),
     ],
@@ -52,25 +59,22 @@ HOST = folded(span(b"host"), 0, 4)
         text("HTTP/1.1 200 OK|Server: a|X-Empty:|X-Cut by the segm"),
         text("GET /\nNo field at all\n\n"),
         text("HTTP/1.1 200 OK\rServer: a|Date: b||"),
-        text("HTTP/1.1 200 OK|Content-Encoding:| gzip|Date: a\rb||"),
+        text("HTTP/1.1 200 OK|Content-Encoding:| gzip|Date: a\rAge: b||"),
+        text("HTTP/1.1 200 OK\r|Server: a\n\rDate: b\r|Age:\r 1||"),
+        text("HTTP/1.1 200 OK|Server: a|\t|Date: b\n\r|No field at all|"),
         text("HTTP/1.1 200 OK|Server: a\n \nNo field at all|"),
     ],
 )
 def http_field_line_wrong(p):
     """Recipients differ in what they make of it, so a field hides from one and works at another. In
-    a response they join what is folded (RFC 9112 5.2), unless it reads as a field of its own, and a
-    status line may hold a bare CR if a field follows it. A request without a version has fields all
-    the same if Host is one of them."""
+    a response they join what is folded (RFC 9112 5.2), unless it reads as a field of its own or
+    comes first (2.2), and end lines at a bare CR or at LF CR, behind which a field is due. A
+    request without a version has fields all the same if Host is one of them."""
     end = find(p, 0, LF)
     request = folded(p, end - 9, 7) == VERSION_1 or folded(p, end - 8, 7) == VERSION_1
     response = folded(p, 0, 5) == SLASHED
     if end == captured(p):
         return False
-    bare = find_before(p, 0, end, CR)
-    if (request or response) and bare < end - 1:
-        name_end = token_end(p, bare + 1)
-        if request or name_end == bare + 1 or u8(p, name_end) != COLON:
-            return True
     at = end + 1
     for _line in range(MOST_FIELDS):
         if request or response:
@@ -81,26 +85,50 @@ def http_field_line_wrong(p):
         if u8(p, at + 4) == COLON and folded(p, at, 4) == HOST:
             request = True
         at = end + 1
-    at = find(p, 0, LF) + 1
-    for _line in range(MOST_FIELDS):
-        end = find(p, at, LF)
-        if end == captured(p) or end == at or end == at + 1 and u8(p, at) == CR:
+    end = find(p, 0, LF)
+    at = find_before(p, 0, end - 1, CR) + 1
+    if request and at < end:
+        return True
+    for _end in range(MOST_SPACES):
+        if u8(p, at) != CR:
             break
-        name_end = token_end(p, at)
-        if not request and u8(p, at) in FOLDS:
-            # A line of blanks alone ends the fields for some, so what follows may be the body.
-            after = at
-            for _blank in range(MOST_SPACES):
-                if u8(p, after) not in BLANKS:
-                    break
-                after += 1
-            if after == end:
+        at += 1
+    if at == end:
+        at += 1
+    for line in range(MOST_FIELDS):
+        end = find(p, at, LF)
+        behind_line = u8(p, at - 1) == LF
+        if response and behind_line and u8(p, at - 2) != CR and u8(p, at) == CR:
+            at += 1
+        empty = end == at or end == at + 1 and u8(p, at) == CR
+        if end == captured(p) or empty and behind_line:
+            break
+        start = at
+        for _blank in range(MOST_SPACES):
+            if start >= end or u8(p, start) not in BLANKS:
                 break
-            if find_before(p, at, end, COLON) < end:
+            start += 1
+        bare = find_before(p, start, end - 1, CR)
+        name_end = token_end(p, at)
+        if request or u8(p, at) not in FOLDS:
+            # Of a longer name the end is not known.
+            known = name_end < at + LONGEST_NAME
+            if known and not empty and (name_end == at or u8(p, name_end) != COLON):
                 return True
-        elif name_end == at or u8(p, name_end) != COLON:
+            if request and bare < end - 1:
+                return True
+        elif line == 0 or find_before(p, start, bare, COLON) < bare:
             return True
-        if request and find_before(p, name_end, end, CR) < end - 1:
+        elif start == end and u8(p, end - 1) != CR:
+            # A line of blanks ends the fields for some, so what follows may be the body.
+            break
+        elif behind_line and u8(p, at) == CR and not empty:
             return True
         at = end + 1
+        if bare < end - 1:
+            at = bare + 1
+            for _end in range(MOST_SPACES):
+                if u8(p, at) != CR:
+                    break
+                at += 1
     return False

@@ -6,7 +6,7 @@ from procwire.rule import rule
 from procwire.rules.http1 import CAPITALS, REQUEST, RESPONSE, text
 from procwire.words import captured, find, find_before, folded, span, u8, u32
 
-TAB, LF, CR, SP, SLASH, ZERO, NINE, COLON = 9, 10, 13, 32, 47, 48, 57, 58
+TAB, LF, CR, SP, DOT, SLASH, ZERO, NINE, COLON = 9, 10, 13, 32, 46, 47, 48, 57, 58
 ONE, AT, LITERAL, LITERAL_END = 49, 64, 91, 93
 SPACES = (SP, TAB)
 LINE_ENDS = (CR, LF)
@@ -42,6 +42,7 @@ HOST = folded(span(b"host"), 0, 4)
         text("GET / HTTP/1.0|Host: a@b||"),
         text("GET / HTTP/1.1|Host: a:80x||"),
         text("GET / HTTP/1.1|Host: a b||"),
+        text("GET / HTTP/1.1|Host: a..example||"),
         text("GET http://a.example/ HTTP/1.1|Host: b.example||"),
     ],
     silent_on=[
@@ -92,6 +93,8 @@ def http_host_wrong(p):
         after = find(p, start, LITERAL_END) + 1
     for _byte in range(MOST_NAME):
         value = u8(p, after)
+        if value == DOT and (after == start or u8(p, after - 1) == DOT):
+            return True
         letter = 65 <= value <= 90 or 97 <= value <= 122 or ZERO <= value <= NINE
         if not letter and value not in NAME_MARKS:
             break

@@ -1650,7 +1650,7 @@ do
 -- http.request_line_bad: HTTP request line that is not method, target and version (RFC 9112 section 3)
 local http_request_line_wrong_PORTS = { [80] = true, [8000] = true, [8008] = true, [8080] = true, [8081] = true, [8888] = true }
 local function http_request_line_wrong(p, outer)
-  local end_, method_end, target_end
+  local end_, method_end, tabs, target_end
   if #p < 5 then return false end
   end_ = find(p, 0, 10)
   if ((end_ == captured(p)) or (folded(p, 0, 5) == 407131843)) then
@@ -1670,6 +1670,10 @@ local function http_request_line_wrong(p, outer)
   if ((u8(p, method_end) ~= 32) or (target_end == (method_end + 1)) or ((target_end + 9) ~= end_)) then
     do return true end
   end
+  tabs = ((find_before(p, 0, end_, 9) < end_) or (find_before(p, 0, end_, 11) < end_))
+  if (tabs or (find_before(p, 0, end_, 12) < end_) or (find_before(p, 0, end_, 13) < end_)) then
+    do return true end
+  end
   do return (u32(p, (target_end + 1)) ~= 1213486160) end
 end
 RULES.http1[#RULES.http1 + 1] = { 9101301, http_request_line_wrong }
@@ -1677,15 +1681,22 @@ end
 
 do
 -- http.response_bad: HTTP status line without a known version or a status of three digits (RFC 9112 section 4; RFC 9110 section 15)
-local http_status_line_wrong_SPACES = { [32] = true, [9] = true }
-local http_status_line_wrong_STATUS_ENDS = { [32] = true, [13] = true, [10] = true }
+local http_status_line_wrong_SPACES = { [32] = true, [9] = true, [11] = true, [12] = true }
+local http_status_line_wrong_STATUS_ENDS = { [32] = true, [9] = true, [11] = true, [12] = true, [13] = true, [10] = true }
 local function http_status_line_wrong(p, outer)
-  local at
   if #p < 10 then return false end
-  if ((folded(p, 0, 5) ~= 407131843) or (not (48 < u8(p, 5) and u8(p, 5) <= 57)) or (captured(p) < 13)) then
+  if ((folded(p, 0, 4) ~= 1773049280) or (captured(p) < 13)) then
     do return false end
   end
-  if ((u32(p, 0) ~= 1213486160) or (folded(p, 0, 7) ~= 2008366859) or (u8(p, 8) ~= 32)) then
+  if ((folded(p, 0, 5) ~= 407131843) or (not (48 < u8(p, 5) and u8(p, 5) <= 57))) then
+    for at = 4, 7, 1 do
+      if ((folded(p, at, 3) == 3116942) or ((u8(p, 4) == 47) and (folded(p, at, 2) == 12639))) then
+        do return true end
+      end
+    end
+    do return false end
+  end
+  if ((u32(p, 0) ~= 1213486160) or (folded(p, 0, 7) ~= 2008366859) or (http_status_line_wrong_SPACES[u8(p, 8)] == nil)) then
     do return true end
   end
   if ((u8(p, 7) ~= 48) and (u8(p, 7) ~= (48 + 1))) then
@@ -1698,12 +1709,18 @@ local function http_status_line_wrong(p, outer)
     end
     at = at + 1
   end
+  for _zero = 0, 7, 1 do
+    if (u8(p, at) ~= 48) then
+      do break end
+    end
+    at = at + 1
+  end
   for i = 0, 2, 1 do
     if (not (48 <= u8(p, (at + i)) and u8(p, (at + i)) <= 57)) then
       do return true end
     end
   end
-  do return ((u8(p, at) == 48) or (((at + 3) < captured(p)) and (http_status_line_wrong_STATUS_ENDS[u8(p, (at + 3))] == nil))) end
+  do return (((at + 3) < captured(p)) and (http_status_line_wrong_STATUS_ENDS[u8(p, (at + 3))] == nil)) end
 end
 RULES.http1[#RULES.http1 + 1] = { 9101302, http_status_line_wrong }
 end
@@ -1759,6 +1776,9 @@ local function http_host_wrong(p, outer)
   end
   for _byte = 0, 255, 1 do
     value = u8(p, after)
+    if ((value == 46) and ((after == start) or (u8(p, (after - 1)) == 46))) then
+      do return true end
+    end
     letter = ((65 <= value and value <= 90) or (97 <= value and value <= 122) or (48 <= value and value <= 57))
     if ((not letter) and (http_host_wrong_NAME_MARKS[value] == nil)) then
       do break end
@@ -1805,20 +1825,13 @@ do
 local http_field_line_wrong_BLANKS = { [32] = true, [9] = true, [13] = true }
 local http_field_line_wrong_FOLDS = { [32] = true, [9] = true, [13] = true, [0] = true }
 local function http_field_line_wrong(p, outer)
-  local after, at, bare, end_, name_end, request, response
+  local at, bare, behind_line, empty, end_, known, name_end, request, response, start
   if #p < 16 then return false end
   end_ = find(p, 0, 10)
   request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
   response = (folded(p, 0, 5) == 407131843)
   if (end_ == captured(p)) then
     do return false end
-  end
-  bare = find_before(p, 0, end_, 13)
-  if ((request or response) and (bare < (end_ - 1))) then
-    name_end = token_end(p, (bare + 1))
-    if (request or (name_end == (bare + 1)) or (u8(p, name_end) ~= 58)) then
-      do return true end
-    end
   end
   at = (end_ + 1)
   for _line = 0, 99, 1 do
@@ -1834,36 +1847,70 @@ local function http_field_line_wrong(p, outer)
     end
     at = (end_ + 1)
   end
-  at = (find(p, 0, 10) + 1)
-  for _line = 0, 99, 1 do
-    end_ = find(p, at, 10)
-    if ((end_ == captured(p)) or (end_ == at) or ((end_ == (at + 1)) and (u8(p, at) == 13))) then
+  end_ = find(p, 0, 10)
+  at = (find_before(p, 0, (end_ - 1), 13) + 1)
+  if (request and (at < end_)) then
+    do return true end
+  end
+  for _end = 0, 15, 1 do
+    if (u8(p, at) ~= 13) then
       do break end
     end
-    name_end = token_end(p, at)
-    if ((not request) and (http_field_line_wrong_FOLDS[u8(p, at)] == true)) then
-      after = at
-      for _blank = 0, 15, 1 do
-        if (http_field_line_wrong_BLANKS[u8(p, after)] == nil) then
-          do break end
-        end
-        after = after + 1
-      end
-      if (after == end_) then
+    at = at + 1
+  end
+  if (at == end_) then
+    at = at + 1
+  end
+  for line = 0, 99, 1 do
+    end_ = find(p, at, 10)
+    behind_line = (u8(p, (at - 1)) == 10)
+    if (response and behind_line and (u8(p, (at - 2)) ~= 13) and (u8(p, at) == 13)) then
+      at = at + 1
+    end
+    empty = ((end_ == at) or ((end_ == (at + 1)) and (u8(p, at) == 13)))
+    if ((end_ == captured(p)) or (empty and behind_line)) then
+      do break end
+    end
+    start = at
+    for _blank = 0, 15, 1 do
+      if ((start >= end_) or (http_field_line_wrong_BLANKS[u8(p, start)] == nil)) then
         do break end
       end
-      if (find_before(p, at, end_, 58) < end_) then
+      start = start + 1
+    end
+    bare = find_before(p, start, (end_ - 1), 13)
+    name_end = token_end(p, at)
+    if (request or (http_field_line_wrong_FOLDS[u8(p, at)] == nil)) then
+      known = (name_end < (at + 256))
+      if (known and (not empty) and ((name_end == at) or (u8(p, name_end) ~= 58))) then
+        do return true end
+      end
+      if (request and (bare < (end_ - 1))) then
         do return true end
       end
     else
-      if ((name_end == at) or (u8(p, name_end) ~= 58)) then
+      if ((line == 0) or (find_before(p, start, bare, 58) < bare)) then
         do return true end
+      else
+        if ((start == end_) and (u8(p, (end_ - 1)) ~= 13)) then
+          do break end
+        else
+          if (behind_line and (u8(p, at) == 13) and (not empty)) then
+            do return true end
+          end
+        end
       end
     end
-    if (request and (find_before(p, name_end, end_, 13) < (end_ - 1))) then
-      do return true end
-    end
     at = (end_ + 1)
+    if (bare < (end_ - 1)) then
+      at = (bare + 1)
+      for _end = 0, 15, 1 do
+        if (u8(p, at) ~= 13) then
+          do break end
+        end
+        at = at + 1
+      end
+    end
   end
   do return false end
 end
@@ -1874,7 +1921,7 @@ do
 -- http.content_length_bad: HTTP Content-Length that is no number, contradicts another or the Expect field (RFC 9112 6.2, 6.3; RFC 9110 8.6, 10.1.1)
 local http_content_length_wrong_SPACES = { [32] = true, [9] = true }
 local function http_content_length_wrong(p, outer)
-  local after, at, empty, end_, expects, found, given, request, start
+  local after, at, empty, end_, expects, figures, found, given, none, request, start
   if #p < 16 then return false end
   end_ = find(p, 0, 10)
   request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
@@ -1910,13 +1957,20 @@ local function http_content_length_wrong(p, outer)
         end
         after = after + 1
       end
-      if ((after == (start + 20)) or ((after == start) and (request or (after >= (end_ - 1))))) then
+      figures = 0
+      for i = 0, 15, 1 do
+        if (((start + i) < end_) and (48 <= u8(p, (start + i)) and u8(p, (start + i)) <= 57)) then
+          figures = figures + 1
+        end
+      end
+      none = ((after == start) and (http_content_length_wrong_SPACES[u8(p, (end_ + 1))] == nil))
+      if ((after == (start + 20)) or (none and (request or (figures == 0)))) then
+        do return true end
+      end
+      if (request and (after > (start + 1)) and (u8(p, start) == 48)) then
         do return true end
       end
       if ((found > 1) and (folded(p, start, (after - start)) ~= given)) then
-        do return true end
-      end
-      if ((after > (start + 1)) and (u8(p, start) == 48)) then
         do return true end
       end
       given = folded(p, start, (after - start))
@@ -1944,8 +1998,9 @@ do
 -- http.te_bad: HTTP Transfer-Encoding unknown, repeated, beside a length or before HTTP/1.1 (RFC 9112 6.1, 6.3, 7)
 local http_transfer_encoding_wrong_BLANKS = { [32] = true, [9] = true, [13] = true }
 local http_transfer_encoding_wrong_CODINGS = { [488913554] = true, [1756468154] = true, [1420619878] = true, [212287453] = true, [946630368] = true, [1122667573] = true, [1831239247] = true, [966137007] = true, [221612396] = true, [1193661714] = true }
+local http_transfer_encoding_wrong_SPACES = { [32] = true, [9] = true }
 local function http_transfer_encoding_wrong(p, outer)
-  local after, at, chunked, encodings, end_, lengths, minor, request, start, unknown
+  local after, at, chunked, coding, empty, encodings, end_, first, foreign, lengths, minor, parts, request, start, unknown
   if #p < 16 then return false end
   end_ = find(p, 0, 10)
   request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
@@ -1968,6 +2023,7 @@ local function http_transfer_encoding_wrong(p, outer)
   chunked = 0
   unknown = 0
   lengths = 0
+  parts = 100
   for _line = 0, 99, 1 do
     end_ = find(p, at, 10)
     if ((end_ == captured(p)) or (end_ == at) or ((end_ == (at + 1)) and (u8(p, at) == 13))) then
@@ -1976,26 +2032,41 @@ local function http_transfer_encoding_wrong(p, outer)
     if ((u8(p, (at + 14)) == 58) and (folded(p, at, 14) == 907830033)) then
       lengths = lengths + 1
     end
+    start = at
     if ((u8(p, (at + 17)) == 58) and (folded(p, at, 17) == 2110039871)) then
       encodings = encodings + 1
       start = (at + 18)
-      after = end_
-      for _space = 0, 15, 1 do
-        if ((start == end_) or (http_transfer_encoding_wrong_BLANKS[u8(p, start)] == nil)) then
-          do break end
-        end
-        start = start + 1
+      parts = 0
+    else
+      if (http_transfer_encoding_wrong_SPACES[u8(p, at)] == nil) then
+        parts = 100
       end
-      for _space = 0, 15, 1 do
-        if ((after == start) or (http_transfer_encoding_wrong_BLANKS[u8(p, (after - 1))] == nil)) then
-          do break end
-        end
-        after = after - 1
+    end
+    after = end_
+    for _space = 0, 15, 1 do
+      if ((start == end_) or (http_transfer_encoding_wrong_BLANKS[u8(p, start)] == nil)) then
+        do break end
       end
-      if ((folded(p, (after - 7), 7) == 488913554) or (folded(p, start, 7) == 488913554)) then
+      start = start + 1
+    end
+    for _space = 0, 15, 1 do
+      if ((after == start) or (http_transfer_encoding_wrong_BLANKS[u8(p, (after - 1))] == nil)) then
+        do break end
+      end
+      after = after - 1
+    end
+    if (parts < 100) then
+      if (start < after) then
+        parts = parts + 1
+      end
+      first = ((folded(p, start, 7) == 488913554) or (folded(p, (start + 1), 7) == 488913554))
+      if (first or (folded(p, (after - 7), 7) == 488913554)) then
         chunked = chunked + 1
       end
-      if ((start < after) and (http_transfer_encoding_wrong_CODINGS[folded(p, start, (after - start))] == nil)) then
+      coding = folded(p, start, (after - start))
+      foreign = ((start < after) and ((u8(p, start) == 0) or (http_transfer_encoding_wrong_CODINGS[coding] == nil)))
+      empty = ((parts == 0) and (http_transfer_encoding_wrong_SPACES[u8(p, (end_ + 1))] == nil))
+      if (foreign or empty or (parts > 1) or ((not request) and (coding == 946630368))) then
         unknown = unknown + 1
       end
     end
@@ -2004,10 +2075,10 @@ local function http_transfer_encoding_wrong(p, outer)
   if (encodings == 0) then
     do return false end
   end
-  if (request and ((lengths > 0) or (unknown > 0))) then
-    do return true end
+  if request then
+    do return ((minor ~= 49) or (chunked > 1) or (lengths > 0) or (unknown > 0)) end
   end
-  do return ((minor ~= 49) or (chunked > 1) or ((unknown > 0) and (chunked > 0))) end
+  do return ((chunked > 1) or ((chunked > 0) and ((minor ~= 49) or (unknown > 0)))) end
 end
 RULES.http1[#RULES.http1 + 1] = { 9101306, http_transfer_encoding_wrong }
 end
@@ -2674,7 +2745,7 @@ local OVER_TCP = {
 }
 
 local HTTP_STARTS = {}
-for start in ("GET POST HEAD PUT DELE OPTI TRAC CONN PATC PROP HTTP http"):gmatch("%a+") do
+for start in ("GET POST HEAD PUT DELE OPTI TRAC CONN PATC PROP HTTP"):gmatch("%a+") do
   HTTP_STARTS[u32(#start == 3 and start .. " " or start, 0)] = true
 end
 
@@ -2721,7 +2792,7 @@ end
 
 -- The layer of a message that is known by its first bytes, on any port, or nil.
 local function layer_of_start(payload)
-  if HTTP_STARTS[u32(payload, 0)] then return "http1" end
+  if HTTP_STARTS[u32(payload, 0)] or sub(payload, 1, 4):lower() == "http" then return "http1" end
   if sub(payload, 1, 4) == "SSH-" then return "ssh" end
   if begins_tls(payload) then return "tls" end
   if #payload < 8 then return nil end
