@@ -30,7 +30,7 @@ class Replay:
         batch_size: int = 65536,
     ) -> None:
         self._recording = Recording(folder)
-        interfaces = self._recording.interfaces
+        self.interfaces = interfaces = self._recording.interfaces
         self._processes = ProcessTable()
         self.joined = Joined(
             settings or self._recording.settings,

@@ -20,6 +20,7 @@ COMMANDS = {
     "coverage": "procwire.cli.coverage:coverage",
     "doctor": "procwire.cli.doctor:doctor",
     "enrich": "procwire.cli.enrich:enrich",
+    "explain": "procwire.cli.explain:explain",
     "inventory": "procwire.cli.inventory:inventory",
     "read": "procwire.cli.read:read",
     "rules": "procwire.cli.rules:rules",

@@ -6,30 +6,19 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import click
 
 from procwire import examples
 from procwire.catalogue import Entry, entry_of
 from procwire.detect.detector import Detector
+from procwire.output.hexdump import Marked, dump
 from procwire.output.text import SEVERITIES
 from procwire.rule import TIERS, Observed, Rule
 
 _LABEL = 13
 _NARROWEST = 50
-# Columns of a line of the dump with so many bytes: offset, bytes, text.
-_BYTES_A_LINE = ((16, 6 + 3 * 16 + 3 + 16), (8, 0))
 _WAYS = {"lua": "as Lua", "native": "by its own keywords", "host": "not"}
-
-
-class Marked(NamedTuple):
-    """A frame, its first byte of evidence and the one behind its last; equal where what is missing
-    is the fault."""
-
-    frame: bytes
-    start: int
-    end: int
 
 
 def page(check: Rule | Observed | Detector, width: int, colour: bool = False) -> str:
@@ -45,7 +34,7 @@ def page(check: Rule | Observed | Detector, width: int, colour: bool = False) ->
         for label, texts in (("fires on", check.fires_on), ("silent on", check.silent_on[:1])):
             for text in texts:
                 lines += ["", f"  {label}"]
-                lines += [f"    {line}" for line in _dump(marked(check, text), width - 4, colour)]
+                lines += [f"    {line}" for line in dump(marked(check, text), width - 4, colour)]
     return "\n".join(lines)
 
 
@@ -109,32 +98,3 @@ def _wrapped(label: str, text: str, width: int) -> list[str]:
     first = f"  {label:<{_LABEL}}"
     rest = " " * len(first)
     return textwrap.wrap(text, width, initial_indent=first, subsequent_indent=rest)
-
-
-def _dump(marked: Marked, width: int, colour: bool) -> Iterator[str]:
-    """Offset, bytes and text; the evidence between brackets, and in red where there is colour;
-    empty brackets where it is missing."""
-    step = next(step for step, columns in _BYTES_A_LINE if columns <= width)
-    cells_needed = len(marked.frame) + (marked.start == len(marked.frame))
-    for at in range(0, cells_needed, step):
-        places = range(at, min(at + step, cells_needed))
-        cells = [_cell(marked, place, at, colour) for place in places]
-        blank = "   " * (step - len(places))
-        last = places[-1]
-        close = "]" if marked.start <= last < marked.end == last + 1 else " "
-        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in marked.frame[at:][:step])
-        yield f"{at:04x} {''.join(cells)}{close}{blank} {text}"
-
-
-def _cell(marked: Marked, place: int, line: int, colour: bool) -> str:
-    """Three columns of one byte: what is before it, and its digits."""
-    if place == len(marked.frame):
-        return " []"
-    inside = marked.start <= place < marked.end
-    before = " "
-    if inside and place == marked.start:
-        before = "["
-    elif place == marked.end and place != line:
-        before = "]"
-    digits = f"{marked.frame[place]:02x}"
-    return before + (click.style(digits, fg="red", bold=True) if colour and inside else digits)

@@ -1,0 +1,120 @@
+"""`procwire explain`: figures, ancestry, packet and remedy of an episode, from EVE and from a
+record, with whatever an attacker wrote into both."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from click.testing import CliRunner
+from procwire.cli.explain import explain
+from procwire.errors import UsageError
+from procwire.output.eve import EveWriter
+from test_recording import live
+
+HARMFUL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a record, and a file of the same run's results."""
+    folder = tmp_path_factory.mktemp("explain") / "record"
+    told = live(folder, [60])
+    results = folder.with_name("eve.json")
+    with results.open("wb") as file:
+        file.write(told.stream.getvalue())
+        EveWriter(file).stats(0, {"kernel.lost_flow_ring_full": 3})
+    return folder, results
+
+
+def episode(results, rule):
+    """The name of the first episode of a check."""
+    for line in results.read_text().splitlines():
+        alert = json.loads(line).get("alert")
+        if alert and alert["metadata"]["rule"] == [rule]:
+            return alert["metadata"]["episode"][0]
+    raise AssertionError(rule)
+
+
+def said(name, where):
+    done = CliRunner().invoke(explain, [name, str(where)], standalone_mode=False)
+    assert done.exception is None, done.exception
+    assert not HARMFUL.search(done.output)
+    return done.output
+
+
+def test_each_figure_stands_beside_its_threshold_and_setting(run):
+    text = said(episode(run[1], "scan.host_sweep"), run[1])
+    assert re.search(r"hosts +\d+ +threshold 25 \(fanout\.hosts\)", text)
+    assert "/tmp/seven (pid 7, www-data)" in text
+    assert "kernel; a hook saw it" in text
+    assert re.search(r"10\.20\.0\.\d+:445", text)
+    assert "procwire allow add --exe /tmp/seven --user www-data --analytic scan.host_sweep" in text
+    assert "kernel.lost_flow_ring_full 3" in text
+
+
+def test_a_record_has_the_packet_and_its_deciding_bytes(run):
+    name = episode(run[1], "tcp.flags_null_xmas")
+    text = said(name, run[0])
+    assert "number " in text
+    # FIN, PSH and URG of the TCP header.
+    assert re.search(r"\[(50 )?29\]", text)
+    assert "/tmp/eight" in text
+    assert "not at hand" in said(name, run[1])
+
+
+def test_what_is_not_there_is_said(run):
+    done = CliRunner().invoke(explain, ["F-NONE", str(run[1])], standalone_mode=False)
+    assert isinstance(done.exception, UsageError)
+    assert "metadata.episode" in str(done.exception)
+
+
+def changed(record, place, value):
+    *way, last = place
+    inner = record
+    for step in way:
+        inner = inner[step]
+    inner[last] = value
+    return record
+
+
+PROCESS = ("alert", "context", "process")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ((*PROCESS, "cmdline"), "x \x1b]0;owned\x07 \u202e" * 50),
+        ((*PROCESS, "exe"), "\x1b[31m/bin/\r\n\x9b"),
+        ((*PROCESS, "parent"), [{"comm": "\x1b[2J", "cmdline": "\x07" * 9}] * 500),
+        ((*PROCESS, "attribution"), "\x1b[2J"),
+        (("alert", "signature"), "\x1b[2J\n"),
+        (("alert", "severity"), 99),
+        (("alert", "context", "evidence"), {"\x1b": "\x1b", "n": [1, {"a": "\x1b"}], "t": True}),
+        (("alert", "context", "targets"), [{"ip": "\x1b[2J", "port": -5}]),
+        (("alert", "metadata", "offset"), ["9" * 6000]),
+        (("alert", "metadata", "size"), ["\x1b[2J"]),
+        (("alert", "metadata", "state"), ["\x1b[2J"]),
+        (("pcap_filename",), "/dev/zero"),
+        (("pcap_filename",), "a\0b"),
+        (("pcap_cnt",), 10**18),
+        (("src_ip",), "\x1b[2J"),
+    ],
+)
+def test_what_an_attacker_wrote_is_shown_escaped(run, tmp_path, place, value):
+    name = episode(run[1], "tcp.flags_null_xmas")
+    line = next(line for line in run[1].read_text().splitlines() if name in line)
+    record = json.loads(line) | {"pcap_filename": str(run[0] / "packets-0.pcapng"), "pcap_cnt": 3}
+    (tmp_path / "eve.json").write_text(json.dumps(changed(record, place, value)) + "\n")
+    assert name in said(name, tmp_path / "eve.json")
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "[]", '{"alert": 3}', '{"alert": {"metadata": []}}', "\udcff"]
+)
+def test_lines_that_are_none_of_ours_are_passed_over(run, tmp_path, line):
+    name = episode(run[1], "scan.host_sweep")
+    content = line.encode(errors="surrogateescape") + name.encode() + b"\n"
+    (tmp_path / "eve.json").write_bytes(content + run[1].read_bytes() + b'{"F')
+    assert name in said(name, tmp_path / "eve.json")

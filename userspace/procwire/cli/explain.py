@@ -1,0 +1,45 @@
+"""procwire explain: why an episode was told, figure by figure."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from procwire.errors import UsageError
+from procwire.output.explanation import explanation
+from procwire.output.printable import printable
+from procwire.output.statistics import last_statistics
+from procwire.output.terminal import colours, columns
+from procwire.sensor.coverage import of_run
+from procwire.told import packet_of, told_by_record, told_in
+
+
+@click.command()
+@click.argument("episode")
+@click.argument("results", type=click.Path(path_type=Path, exists=True))
+def explain(episode: str, results: Path) -> int:
+    """Say why an alert was raised: its figures against their thresholds, who did it and who started
+    that, targets, the packet with the deciding bytes marked, how to allow it, what was not seen.
+
+    EPISODE is its name (F-...); RESULTS is what `watch` or `read` wrote as EVE JSON lines, or the
+    folder of `watch --record`.
+
+    Example: procwire explain F-9HB8WP eve.json
+    """
+    recorded = results.is_dir()
+    states = (told_by_record if recorded else told_in)(results, episode)
+    if not states:
+        where = printable(f"{episode!r} in {results}")
+        raise UsageError(f"no alert of an episode {where}; `metadata.episode` has their names")
+    unseen = None
+    if not recorded:
+        try:
+            unseen = of_run(last_statistics(results).counters)
+        except UsageError:
+            # A run that still goes on has not written any yet.
+            unseen = None
+    width, colour = columns(sys.stdout), colours(sys.stdout)
+    click.echo(explanation(states, packet_of(states[-1]), unseen, width, colour))
+    return 0

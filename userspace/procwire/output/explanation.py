@@ -1,0 +1,180 @@
+"""One episode for people: each figure against its threshold, who did it and from where it was
+started, targets, the packet with its deciding bytes, how to allow it, and what was not seen.
+
+Everything comes from a file that an attacker may have written into: all text is escaped.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import textwrap
+from collections.abc import Iterable, Iterator
+
+import click
+
+from procwire.output.hexdump import Marked, dump
+from procwire.output.printable import printable
+from procwire.output.text import SEVERITIES
+from procwire.sensor.coverage import Coverage
+from procwire.told import Details, Program, Told
+
+_LABEL = 13
+_NARROWEST = 50
+# What an Ethernet card of today sends at most; more of a packet of a larger one says nothing more.
+_DUMPED = 1536
+_ANCESTOR_LIMIT = 120
+_PLACE = re.compile("[0-9]{1,9}")
+_HOW_SURE = {
+    "kernel": "a hook saw it",
+    "snapshot": "it ran, or the socket was open, before the sensor",
+    "inferred": "likely, not certain: an accepted connection is its listener's, an ended process "
+    "may have left its socket, one of another namespace is known by its addresses",
+}
+
+
+def explanation(
+    states: list[Told], packet: bytes | None, unseen: Coverage | None, width: int, colour: bool
+) -> str:
+    """Lines of at most `width` columns, but for commands.
+
+    states: of one episode, in order, at least one; packet: that the last rests on, None where it is
+    not at hand; unseen: what the run did not see, None where that is not known.
+    """
+    width = max(width, _NARROWEST)
+    last, details = states[-1], states[-1].alert
+    word = SEVERITIES.get(details.severity, ("UNKNOWN", ""))[0]
+    title = f"{details.first_of('episode')}  {word}  {details.first_of('rule')}  "
+    title = printable(title + details.signature)
+    lines = [click.style(title, bold=True) if colour else title]
+    for label, text in _facts(states):
+        lines += _wrapped(label, printable(text), width)
+    lines += ["", *_figures(details, width), *_targets(details, width)]
+    lines += ["", *_packet(last, packet, width, colour)]
+    lines += ["", "  to allow it", f"    {_allowing(last)}"]
+    lines += ["", *_not_seen(unseen, width)]
+    return "\n".join(lines)
+
+
+def _facts(states: list[Told]) -> Iterator[tuple[str, str]]:
+    last, details = states[-1], states[-1].alert
+    process, context = details.context.process, details.context
+    if process is None:
+        yield "who", f"{last.src_ip or 'many sources'}; no process of this host is known for it"
+    else:
+        yield "who", f"{process.exe or process.comm} (pid {process.pid}, {process.user})"
+        yield "command", process.cmdline
+        yield "known by", _sureness(process)
+        yield "started", ", ".join(_circumstances(process))
+        for number, ancestor in enumerate(process.parent):
+            yield "" if number else "started by", _ancestor(ancestor)
+    ends = [_end(last.src_ip, last.src_port), _end(last.dest_ip, last.dest_port)]
+    yield "flow", " -> ".join(filter(None, ends)) + f" {last.proto}".rstrip()
+    yield "when", f"{context.first} to {context.last}, {context.count:,} in all"
+    for number, told in enumerate(states):
+        at = f"{told.alert.first_of('state')} {told.timestamp} with {told.alert.context.count:,}"
+        yield "" if number else "told", at
+    yield "related", ", ".join(details.metadata.get("related", ()))
+    yield "reference", ", ".join(details.metadata.get("reference", ()))
+    yield "ATT&CK", ", ".join(details.metadata.get("analytic", ()))
+
+
+def _sureness(process: Program) -> str:
+    how = _HOW_SURE.get(process.attribution, "")
+    of = f" as {process.role} of the packets" if process.role == "receiver" else ""
+    return f"{process.attribution}{of}{'; ' if how else ''}{how}"
+
+
+def _circumstances(process: Program) -> Iterator[str]:
+    if process.started:
+        yield process.started
+    if process.cwd:
+        yield f"in {process.cwd}"
+    if process.container:
+        yield f"container {process.container[:12]}"
+
+
+def _ancestor(process: Program) -> str:
+    line = process.cmdline
+    if len(line) > _ANCESTOR_LIMIT:
+        line = f"{line[:_ANCESTOR_LIMIT]}…"
+    return f"{process.comm or process.exe} (pid {process.pid}, {process.user})  {line}"
+
+
+def _end(address: str, port: int | None) -> str:
+    if port is None or not address:
+        return address
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _figures(details: Details, width: int) -> Iterator[str]:
+    """Each figure, and where it decides what it had to reach."""
+    evidence = {n: one for n, one in details.context.evidence.items() if n != "threshold"}
+    if not evidence:
+        yield from _wrapped(
+            "why", "each such packet breaks the rule; `rules show` has its text", width
+        )
+        return
+    yield "  figures"
+    broad = max(len(printable(name)) for name in evidence)
+    for name, value in evidence.items():
+        text = f"{value:,}" if isinstance(value, int) else str(value)
+        limit = details.context.thresholds.get(name)
+        if limit is not None and limit.threshold is not None:
+            text += f"   threshold {limit.threshold} ({limit.setting})"
+        elif limit is not None:
+            text += f"   ({limit.setting})"
+        yield f"    {printable(name):<{broad}}  {printable(text)}"
+
+
+def _targets(details: Details, width: int) -> Iterator[str]:
+    if details.context.targets:
+        listed = "  ".join(_end(one.ip, one.port) for one in details.context.targets)
+        yield ""
+        yield from _wrapped("some targets", printable(listed), width)
+
+
+def _packet(told: Told, packet: bytes | None, width: int, colour: bool) -> Iterator[str]:
+    offset, size = (told.alert.first_of(name) for name in ("offset", "size"))
+    if not (_PLACE.fullmatch(offset) and _PLACE.fullmatch(size)):
+        yield from _wrapped("packets", "it rests on many; no single one decides", width)
+        return
+    place = f"offset {offset}, {size} bytes"
+    if told.pcap_cnt:
+        place = f"number {told.pcap_cnt} of {told.pcap_filename}, {place}"
+    if packet is None:
+        place += "; the capture is not at hand"
+    yield from _wrapped("packet", printable(place), width)
+    if packet is not None:
+        start = min(int(offset), len(packet))
+        marked = Marked(packet[:_DUMPED], start, min(start + int(size), len(packet)))
+        yield from (f"    {line}" for line in dump(marked, width - 4, colour))
+
+
+def _allowing(told: Told) -> str:
+    """A command that allows the same again, as narrow as what is known permits."""
+    process, rule = told.alert.context.process, told.alert.first_of("rule")
+    asked = {"--exe": process.exe, "--user": process.user} if process else {"--source": told.src_ip}
+    if told.alert.context.targets == [] and told.dest_ip:
+        asked["--destination"] = told.dest_ip
+    asked["--analytic"] = rule
+    words = [word for option, value in asked.items() if value for word in (option, value)]
+    command = shlex.join(["procwire", "allow", "add", *words])
+    return printable(f"{command} --reason WHY --expires 30d")
+
+
+def _not_seen(unseen: Coverage | None, width: int) -> Iterator[str]:
+    if unseen is None:
+        yield from _wrapped("not seen", "the run's statistics are not in the file", width)
+        return
+    lost = [f"{one.name} {one.count:,}" for one in unseen.lost]
+    yield from _wrapped("lost", printable(", ".join(lost) or "nothing"), width)
+    spots = ", ".join(spot.name for spot in unseen.not_seen)
+    yield from _wrapped("not seen", f"{spots}; `procwire coverage` says why", width)
+
+
+def _wrapped(label: str, text: str, width: int) -> Iterable[str]:
+    if not text.strip():
+        return []
+    first = f"  {label:<{_LABEL}}"
+    return textwrap.wrap(text, width, initial_indent=first, subsequent_indent=" " * len(first))

@@ -1,0 +1,162 @@
+"""What was told of one episode: its EVE records, from a file of them or by replaying a record, and
+the packet that it rests on where the capture is at hand.
+
+Whoever wrote the file is not trusted: records are decoded into types, and a line that does not fit
+is passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from procwire.alert import Alert
+from procwire.errors import InputDamaged, UsageError
+from procwire.output.eve import Source, encode, record
+
+# A record of ours has a few thousand bytes of command lines; a line beyond is none.
+_LONGEST = 1 << 22
+
+
+class Program(msgspec.Struct):
+    """A process, or one of its ancestors, as a record describes it."""
+
+    pid: int = 0
+    exe: str = ""
+    comm: str = ""
+    cmdline: str = ""
+    cwd: str | None = None
+    user: str = ""
+    started: str | None = None
+    container: str | None = None
+    attribution: str = ""
+    role: str = ""
+    parent: list[Program] = []
+
+
+class Threshold(msgspec.Struct):
+    """What a figure had to reach, and the name under which that can be changed."""
+
+    threshold: int | float | None = None
+    setting: str = ""
+
+
+class Target(msgspec.Struct):
+    """A sample target."""
+
+    ip: str
+    port: int | None = None
+
+
+class Context(msgspec.Struct):
+    """What an alert rests on."""
+
+    count: int
+    first: str
+    last: str
+    evidence: dict[str, Any] = {}
+    thresholds: dict[str, Threshold] = {}
+    targets: list[Target] = []
+    process: Program | None = None
+
+
+class Details(msgspec.Struct):
+    """The alert of a record."""
+
+    signature_id: int
+    signature: str
+    severity: int
+    metadata: dict[str, list[str]]
+    context: Context
+
+    def first_of(self, name: str) -> str:
+        """The first value of a name in the metadata, or nothing."""
+        return next(iter(self.metadata.get(name, ())), "")
+
+
+class Told(msgspec.Struct):
+    """One state of an episode, as it was told."""
+
+    timestamp: str
+    alert: Details
+    src_ip: str = ""
+    src_port: int | None = None
+    dest_ip: str = ""
+    dest_port: int | None = None
+    proto: str = ""
+    in_iface: str = ""
+    pcap_filename: str = ""
+    pcap_cnt: int = 0
+
+
+def told_in(path: Path, episode: str) -> list[Told]:
+    """Every state of the episode in a file of EVE JSON lines, in its order. Raises UsageError."""
+    wanted = episode.encode()
+    try:
+        with path.open("rb") as file:
+            lines = iter(lambda: file.readline(_LONGEST), b"")
+            return _states((line for line in lines if wanted in line), episode)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}; name the EVE results of a run") from None
+
+
+def told_by_record(folder: Path, episode: str) -> list[Told]:
+    """The same by replaying a record. What follows its damage, if any, is not told. Raises as
+    Recording does."""
+    from procwire.context.site import Site
+    from procwire.recording import packets_file
+    from procwire.replay import Replay
+
+    lines: list[bytes] = []
+
+    def emit(alerts: Iterable[Alert], source: Source) -> None:
+        place = source
+        if source.in_iface is not None:
+            number = replay.interfaces.index(source.in_iface)
+            place = Source(str(packets_file(folder, number)), source.in_iface)
+        lines.extend(encode(record(one, place)) for one in alerts if one.episode == episode)
+
+    replay = Replay(folder, None, emit, Site())
+    try:
+        replay.run()
+    except InputDamaged as damage:
+        if not lines:
+            raise damage
+    replay.finish()
+    return _states(lines, episode)
+
+
+def packet_of(told: Told) -> bytes | None:
+    """The packet that the episode's state rests on; None where there is none, or its capture is not
+    where it was, or no capture any more."""
+    # Compiled code.
+    from procwire.capture.open import read_capture
+
+    path = Path(told.pcap_filename)
+    if told.pcap_cnt < 1 or not path.is_file():
+        return None
+    try:
+        for batch in read_capture(path):
+            row = told.pcap_cnt - batch.first
+            if row < len(batch.start):
+                start = int(batch.start[row])
+                return batch.data[start : start + int(batch.captured[row])].tobytes()
+    except (InputDamaged, UsageError):
+        return None
+    return None
+
+
+def _states(lines: Iterable[bytes], episode: str) -> list[Told]:
+    decoder = msgspec.json.Decoder(Told)
+    states = []
+    for line in lines:
+        try:
+            told = decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+        if told.alert.first_of("episode") == episode:
+            states.append(told)
+    return states
