@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Sequence
 
 import msgspec
+import numpy as np
 
 from procwire.context.store import Store
 from procwire.detect.habits import PENDING, PROGRAM, STATES, Group, Habit, Habits
@@ -47,7 +48,7 @@ def restore(store: Store, habits: Habits) -> None:
 
 def keep(store: Store, habits: Habits) -> None:
     """Write what changed. What was decided meanwhile stays decided."""
-    numbers = sorted(habits.dirty)
+    numbers = np.flatnonzero(habits.dirty).tolist()
     rows = [
         (
             *msgspec.structs.astuple(habits.habits[number]),
@@ -71,7 +72,7 @@ def keep(store: Store, habits: Habits) -> None:
             " ON CONFLICT DO UPDATE SET time = max(time, excluded.time)",
             [(group.role, group.zone, time) for group, time in habits.groups().items()],
         )
-    habits.dirty.difference_update(numbers)
+    habits.dirty[numbers] = False
 
 
 def known(store: Store, states: Collection[str] = STATES) -> list[Known]:

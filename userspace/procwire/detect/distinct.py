@@ -7,7 +7,7 @@ Counts are exact; a bucket that is full counts no more targets, and says so.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from procwire.detect.key_map import KeyMap, combined
 
 SAMPLES = 8
-"""Targets that are remembered of each subject, the first of a bucket."""
+"""Targets of a subject that are told, the latest of a bucket."""
 
-_SUBJECT = np.dtype([("first", "i8"), ("attempts", "i8"), ("targets", "i8")])
+# latest: number of its latest target. previous: that of the subject's target before.
+_SUBJECT = np.dtype([("first", "i8"), ("targets", "i4"), ("latest", "i4")])
+_TARGET = np.dtype([("hi", "u8"), ("lo", "u8"), ("previous", "i4"), ("port", "u2")])
+_NOBODY = -1
 _BUCKETS = 2
 _NEVER = -(2**62)
 # TCP gives up on a connection after 127 s by default (tcp_syn_retries, ip-sysctl).
@@ -38,7 +41,7 @@ class Attempts(NamedTuple):
 
 class Reached(NamedTuple):
     """A subject whose targets became so many. row: of the attempt, in its batch; first: time of its
-    first attempt in the window, ns; sample: (hi, lo, port) of its first targets."""
+    first attempt in the window, ns; sample: (hi, lo, port) of its latest targets."""
 
     row: int
     targets: int
@@ -120,55 +123,84 @@ class _Bucket:
 
     def _clear(self) -> None:
         self._counts = np.zeros(0, _SUBJECT)
-        self._sample = np.zeros((0, SAMPLES, 3), np.uint64)
+        self._seen = np.zeros(0, _TARGET)
+        self._attempts = np.zeros(0, np.int64)
 
     def enter(self, part: Attempts, threshold: int) -> list[Reached]:
         """Enter attempts; who reaches the threshold or a further tenfold, 0 being never."""
         subjects, began = self._subjects.enter(part.subject)
-        self._make_room(len(self._subjects))
+        targets, fresh = self._targets.enter(combined(part.subject, part.target))
+        self._counts = _with_room(self._counts, len(self._subjects))
+        self._seen = _with_room(self._seen, len(self._targets))
+        self._attempts = _with_room(self._attempts, len(self._subjects))
         self._counts["first"][subjects[began]] = part.time[began]
-        _, fresh = self._targets.enter(combined(part.subject, part.target))
         rows = np.flatnonzero(fresh & (subjects >= 0))
-        ranks = self._counts["targets"][subjects[rows]] + _nth(subjects[rows])
-        kept = ranks <= SAMPLES
-        at, of = rows[kept], ranks[kept] - 1
-        self._sample[subjects[at], of] = np.stack((part.hi[at], part.lo[at], part.port[at]), axis=1)
+        ranks = self._follow(part, rows, subjects[rows], targets[rows])
         told = np.flatnonzero(_is_step(ranks, threshold))
-        reached = [self._reached(part, subjects, int(rows[i]), int(ranks[i])) for i in told]
-        np.add.at(self._counts["targets"], subjects[rows], 1)
-        np.add.at(self._counts["attempts"], subjects[subjects >= 0], 1)
+        reached = [
+            self._reached(part, subjects, int(rows[i]), int(ranks[i]), int(targets[rows[i]]))
+            for i in told
+        ]
+        # An array of its own: adding to a field of rows takes twenty times as long.
+        np.add.at(self._attempts, subjects[subjects >= 0], 1)
         return reached
 
+    def _follow(
+        self,
+        part: Attempts,
+        rows: NDArray[np.int64],
+        subjects: NDArray[np.int64],
+        targets: NDArray[np.int64],
+    ) -> NDArray[np.int64]:
+        """Append new targets (n,) to what each subject has: how many it has with each."""
+        order = np.argsort(subjects, kind="stable")
+        subject, target = subjects[order], targets[order]
+        begins = np.ones(len(order), bool)
+        begins[1:] = subject[1:] != subject[:-1]
+        places = np.arange(len(order))
+        nth = places - np.maximum.accumulate(np.where(begins, places, 0)) + 1
+        ranks = np.empty(len(order), np.int64)
+        ranks[order] = nth + self._counts["targets"][subject]
+        before = np.concatenate(([_NOBODY], target[:-1])) if len(target) else target
+        had = self._counts["targets"][subject] > 0
+        first = np.where(had, self._counts["latest"][subject], _NOBODY)
+        self._seen["previous"][target] = np.where(begins, first, before)
+        for name in ("hi", "lo", "port"):
+            self._seen[name][targets] = getattr(part, name)[rows]
+        # Of several the last stays.
+        self._counts["latest"][subject] = target
+        self._counts["targets"][subject] = ranks[order]
+        return ranks
+
     def _reached(
-        self, part: Attempts, subjects: NDArray[np.int64], row: int, targets: int
+        self, part: Attempts, subjects: NDArray[np.int64], row: int, count: int, target: int
     ) -> Reached:
         subject = subjects[row]
-        earlier = int(self._counts["attempts"][subject])
+        earlier = int(self._attempts[subject])
         return Reached(
             row=row,
-            targets=targets,
+            targets=count,
             attempts=earlier + int(np.count_nonzero(subjects[: row + 1] == subject)),
             first=int(self._counts["first"][subject]),
-            sample=tuple(map(tuple, self._sample[subject, : min(targets, SAMPLES)].tolist())),
+            sample=self._latest_targets(target),
         )
 
-    def _make_room(self, count: int) -> None:
-        if count > len(self._counts):
-            more = max(count, 2 * len(self._counts)) - len(self._counts)
-            self._counts = np.concatenate((self._counts, np.zeros(more, _SUBJECT)))
-            self._sample = np.concatenate((self._sample, np.zeros((more, SAMPLES, 3), np.uint64)))
+    def _latest_targets(self, target: int) -> tuple[tuple[int, int, int], ...]:
+        """A target and those before it, in the order in which they came."""
+        found: list[tuple[int, int, int]] = []
+        while target != _NOBODY and len(found) < SAMPLES:
+            hi, lo, previous, port = self._seen[target].item()
+            found.append((hi, lo, port))
+            target = previous
+        return tuple(reversed(found))
 
 
-def _nth(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The how-manieth of its equals each (n,) is, from 1 on."""
-    order = np.argsort(numbers, kind="stable")
-    ordered = numbers[order]
-    begins = np.ones(len(order), bool)
-    begins[1:] = ordered[1:] != ordered[:-1]
-    places = np.arange(len(order))
-    nth = np.empty(len(order), np.int64)
-    nth[order] = places - np.maximum.accumulate(np.where(begins, places, 0)) + 1
-    return nth
+def _with_room(rows: NDArray[Any], count: int) -> NDArray[Any]:
+    """The rows, at least `count`, new ones zero."""
+    if count <= len(rows):
+        return rows
+    more = max(count, len(rows) + len(rows) // 2) - len(rows)
+    return np.concatenate((rows, np.zeros(more, rows.dtype)))
 
 
 def _is_step(counts: NDArray[np.int64], threshold: int) -> NDArray[np.bool_]:

@@ -107,7 +107,7 @@ class FirstSeen:
         clock = self._habits.advance(rows["time"][at])
         group = self._group_of(seen, at, clock)
         program = self._program_of_rows(rows, at)
-        carried = _is_carried(rows[at])
+        carried = _is_carried(rows)[at]
         crosses = seen.source_zone[at] != seen.zone[at]
         chosen = {
             PROGRAM: program > 0,
@@ -216,7 +216,7 @@ class FirstSeen:
     def _program_of_rows(self, rows: NDArray[np.void], at: NDArray[np.int64]) -> NDArray[np.int64]:
         """The program of each row's process as Habits.word gives it, 0 where it is unknown."""
         words = np.zeros(len(at), np.int64)
-        places = np.flatnonzero(is_known(rows["process"][at]))
+        places = np.flatnonzero(is_known(rows["process"])[at])
         if not len(places):
             return words
         if len(self._processes) + len(places) > _LIMIT:

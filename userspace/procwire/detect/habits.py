@@ -64,7 +64,7 @@ class Columns(msgspec.Struct, frozen=True):
 class Habits:
     """Every habit that is known. states, counts, last: by a habit's number, its state as an index
     into STATES, how often it was seen, and when at last, ns since the epoch; first: when at first;
-    dirty: numbers of habits that changed since they were kept."""
+    dirty: whether it changed since it was kept."""
 
     def __init__(self) -> None:
         self._keys = KeyMap(MOST)
@@ -74,7 +74,7 @@ class Habits:
         self.states = np.zeros(0, np.uint8)
         self.counts = np.zeros(0, np.int64)
         self.last = np.zeros(0, np.int64)
-        self.dirty: set[int] = set()
+        self.dirty = np.zeros(0, bool)
         self._pending_programs: set[str] = set()
         # Time of observation so far, and where on it each group began.
         self._clock = 0
@@ -116,10 +116,11 @@ class Habits:
             self.states = np.concatenate((self.states, np.zeros(fresh, np.uint8)))
             self.counts = np.concatenate((self.counts, np.zeros(fresh, np.int64)))
             self.last = np.concatenate((self.last, np.zeros(fresh, np.int64)))
+            self.dirty = np.concatenate((self.dirty, np.zeros(fresh, bool)))
         known = np.flatnonzero(numbers >= 0)
         np.add.at(self.counts, numbers[known], 1)
         np.maximum.at(self.last, numbers[known], times[known])
-        self.dirty.update(np.unique(numbers[known]).tolist())
+        self.dirty[numbers[known]] = True
         return numbers, is_new
 
     def add(self, habit: Habit, state: str, first: int) -> None:
@@ -147,7 +148,7 @@ class Habits:
                     self._set_state(number, row[1])
                 # Counted by see(), which is no sighting.
                 self.counts[number] = max(int(self.counts[number]) - 1, row[2])
-            self.dirty.difference_update(numbers.tolist())
+            self.dirty[numbers[numbers >= 0]] = False
 
     def restore_observed(self, observed: Mapping[Group, int]) -> None:
         """Take over how long groups were observed."""
@@ -177,8 +178,11 @@ class Habits:
         return self.word(f"{group.role}\0{group.zone}")
 
     def _key(self, kind: str, columns: Columns) -> NDArray[np.uint64]:
-        parts = msgspec.structs.astuple(columns)
-        return combined(np.full(len(parts[0]), KINDS.index(kind)), *parts)
+        # Two numbers say it all, and mixing is what a key costs: kind, group and program; zone,
+        # service, protocol and port. Groups, programs and zones are numbered below 2^30.
+        who = KINDS.index(kind) << 62 | columns.group.astype(np.uint64) << 32
+        what = (columns.peer << 16 | columns.service << 8 | columns.protocol) << 16
+        return combined(who | columns.program.astype(np.uint64), what | columns.port)
 
     def _columns_of(self, habits: Sequence[Habit]) -> Columns:
         numbers = [

@@ -20,7 +20,8 @@ Started = Callable[[ProcessId], int | None]
 
 _LIMIT = 1 << 18
 _UNKNOWN = -(2**62)
-_FAILED = (Outcome.REFUSED, Outcome.TIMED_OUT, Outcome.UNREACHABLE, Outcome.DENIED)
+_IS_FAILED = np.zeros(len(Outcome), bool)
+_IS_FAILED[[Outcome.REFUSED, Outcome.TIMED_OUT, Outcome.UNREACHABLE, Outcome.DENIED]] = True
 
 
 class NewProcess:
@@ -44,7 +45,7 @@ class NewProcess:
         at = at[(age >= 0) & (age <= self._settings.age_ns)]
         outcome = rows["outcome"][at]
         answered = at[outcome == Outcome.ESTABLISHED]
-        failed = at[np.isin(outcome, _FAILED)]
+        failed = at[_IS_FAILED[outcome]]
         found = []
         attempts = seen.attempts(failed)
         for one in self._failed.update(attempts, self._settings.hosts):

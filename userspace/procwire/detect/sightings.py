@@ -18,6 +18,7 @@ from procwire.record import Attempt
 
 # Kinds whose destination has a port that names a service.
 _WITH_SERVICE = (Attempt.CONNECT, Attempt.DATAGRAM)
+_HAS_SERVICE = np.isin(np.array(Attempt), _WITH_SERVICE)
 
 
 class Sightings(NamedTuple):
@@ -51,7 +52,7 @@ def sight(rows: NDArray[np.void], zones: Zones) -> Sightings:
     """What `rows` (record.CONNECTION (n,)) show of a site with these zones."""
     ended = (rows["outcome"] != Outcome.PENDING) & (rows["outcome"] != Outcome.SENT)
     service = services(rows["protocol"], rows["dst_port"])
-    service[~np.isin(rows["kind"], _WITH_SERVICE)] = 0
+    service *= _HAS_SERVICE[rows["kind"]]
     return Sightings(
         rows=rows,
         is_attempt=(rows["origin"] != Origin.WIRE) | ~ended,
@@ -64,9 +65,11 @@ def sight(rows: NDArray[np.void], zones: Zones) -> Sightings:
 
 def subjects(rows: NDArray[np.void], at: NDArray[np.int64]) -> NDArray[np.uint64]:
     """A key for who made each of the rows `at`: the process, or the source address."""
-    process = rows["process"][at]
-    key = combined(process["started_ns"], process["pid"], process["exec_count"])
-    unknown = np.flatnonzero(~is_known(process))
+    # Columns first: rows are an order of magnitude slower to pick.
+    process = rows["process"]
+    parts = (process[name][at] for name in ("started_ns", "pid", "exec_count"))
+    key = combined(*parts)
+    unknown = np.flatnonzero(~is_known(process)[at])
     key[unknown] = combined(rows["src_hi"][at[unknown]], rows["src_lo"][at[unknown]])
     return key
 
