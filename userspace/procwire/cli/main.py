@@ -17,6 +17,7 @@ from procwire.output.printable import printable
 COMMANDS = {
     "allow": "procwire.cli.allow:allow",
     "baseline": "procwire.cli.baseline:baseline",
+    "config": "procwire.cli.config:config",
     "coverage": "procwire.cli.coverage:coverage",
     "doctor": "procwire.cli.doctor:doctor",
     "enrich": "procwire.cli.enrich:enrich",
@@ -25,6 +26,7 @@ COMMANDS = {
     "read": "procwire.cli.read:read",
     "rules": "procwire.cli.rules:rules",
     "suricata": "procwire.cli.suricata:suricata",
+    "tune": "procwire.cli.tune:tune",
     "watch": "procwire.cli.watch:watch",
 }
 INTERRUPTED = 130

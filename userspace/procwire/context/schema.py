@@ -59,4 +59,17 @@ MIGRATIONS = (
         PRIMARY KEY (role, zone)
     ) STRICT
     """,
+    """
+    CREATE TABLE history (
+        episode TEXT PRIMARY KEY,
+        rule TEXT NOT NULL,
+        setting TEXT NOT NULL,
+        figure REAL NOT NULL,
+        threshold REAL NOT NULL,
+        severity INTEGER NOT NULL,
+        suppressed INTEGER NOT NULL,
+        time INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX history_by_time ON history (time)
+    """,
 )

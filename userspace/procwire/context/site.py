@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.alert import Alert
-from procwire.context import baseline
+from procwire.context import baseline, history
 from procwire.context.allowlist import Allowlist, entries, note_suppressed
 from procwire.context.inventory import Inventory, stored
 from procwire.context.program import Programs
@@ -23,6 +23,9 @@ from procwire.detect.habits import Habits
 from procwire.detect.sightings import address_of
 from procwire.detect.surroundings import Known
 from procwire.errors import ProcwireError
+
+# Alerts that wait for room on the disk to be part of the history.
+_MOST_UNSAVED = 10_000
 
 
 class Site:
@@ -42,12 +45,21 @@ class Site:
         self._allowlist = self._read_allowlist()
         self._suppressed: Counter[int] = Counter()
         self._unsaved: dict[int, tuple[int, int]] = {}
-        self._counts = Counter(unsaved=0)
+        self._history: list[history.Decided] = []
+        self._counts = Counter(unsaved=0, unsaved_history=0)
 
     def admit(self, alerts: list[Alert]) -> list[Alert]:
         """The alerts that are to be told, in their order, weighed by the inventory."""
-        told = (alert for alert in alerts if not self._is_suppressed(alert))
-        return [weighed(alert, self.inventory, self._home, self._is_new(alert)) for alert in told]
+        if self._store is None:
+            return alerts
+        told = []
+        for alert in alerts:
+            known = weighed(alert, self.inventory, self._home, self._is_new(alert))
+            suppressed = self._is_suppressed(known)
+            self._remember(known, suppressed)
+            if not suppressed:
+                told.append(known)
+        return told
 
     @property
     def known(self) -> Known:
@@ -74,6 +86,9 @@ class Site:
                 rows = [(number, *counted) for number, counted in self._unsaved.items()]
                 note_suppressed(self._store, rows)
                 self._unsaved.clear()
+            if self._history:
+                history.keep(self._store, self._history)
+                self._history.clear()
             if self._habits is not None:
                 baseline.keep(self._store, self._habits)
             if self._store.changed():
@@ -86,14 +101,27 @@ class Site:
     def counters(self) -> dict[str, int]:
         """As context.NAME: suppressed, alerts that allowlist entries kept back, and by_entry.N how
         many each of them; learned, pending, approved and denied habits, and overflow, sightings of
-        those for which there was no room; unsaved, writes that failed, for want of room or else.
-        None of them for a site of which nothing is known."""
+        those for which there was no room; unsaved, writes that failed, for want of room or else;
+        unsaved_history, alerts that the history lacks for it. None of them for a site of which
+        nothing is known."""
         if self._store is None:
             return {}
         by_entry = {f"by_entry.{number}": n for number, n in sorted(self._suppressed.items())}
         habits = self._habits.counters() if self._habits is not None else {}
         counts = {"suppressed": self._suppressed.total()} | by_entry | habits | self._counts
         return {f"context.{name}": n for name, n in counts.items()}
+
+    def _remember(self, alert: Alert, suppressed: bool) -> None:
+        """Note for the history what the alert rests on, unless nothing is going to be kept."""
+        if self._store is None or self._store.read_only:
+            return
+        decided = history.decided(alert, suppressed)
+        if decided is None:
+            return
+        if len(self._history) < _MOST_UNSAVED:
+            self._history.append(decided)
+        else:
+            self._counts["unsaved_history"] += 1
 
     def _is_new(self, alert: Alert) -> bool:
         """Whether a scan is by a program that waits for approval."""

@@ -59,7 +59,7 @@ class Store:
     def __init__(
         self, path: Path, read_only: bool = False, tell: Callable[[str], None] = lambda line: None
     ) -> None:
-        self.path, self._read_only = path, read_only
+        self.path, self.read_only = path, read_only
         try:
             self._connection = self._opened()
         except InputDamaged as damage:
@@ -127,7 +127,7 @@ class Store:
                 if connection.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]:
                     raise sqlite3.DatabaseError("its pages contradict each other")
                 self._check_owner(connection)
-                if not self._read_only:
+                if not self.read_only:
                     connection.execute("PRAGMA journal_mode = WAL")
                     # A power cut may cost the last seconds, never the file.
                     connection.execute("PRAGMA synchronous = NORMAL")
@@ -138,7 +138,7 @@ class Store:
             return connection
 
     def _prepare_file(self) -> None:
-        if self._read_only:
+        if self.read_only:
             if not self.path.is_file():
                 raise UsageError(f"{self.path}: no such file; `procwire watch` makes one")
             return
@@ -155,9 +155,9 @@ class Store:
     def _connected(self) -> sqlite3.Connection:
         if self.path == MEMORY:
             return sqlite3.connect(str(MEMORY))
-        mode = "ro" if self._read_only else "rw"
+        mode = "ro" if self.read_only else "rw"
         address = f"{self.path.absolute().as_uri()}?mode={mode}"
-        if self._read_only and not _beside(self.path, "-wal").exists():
+        if self.read_only and not _beside(self.path, "-wal").exists():
             # Nobody writes. Otherwise SQLite would want to make its companions, and may not.
             address += "&immutable=1"
         return sqlite3.connect(address, uri=True, timeout=_BUSY_S)
@@ -166,7 +166,7 @@ class Store:
         """Refuse what another program keeps in SQLite, and what a newer procwire wrote."""
         ((owner,),) = connection.execute("PRAGMA application_id")
         ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_schema")
-        if owner != _APPLICATION_ID and (tables or self._read_only):
+        if owner != _APPLICATION_ID and (tables or self.read_only):
             raise UsageError(f"{self.path}: a database of another program; name another file")
         ((version,),) = connection.execute("PRAGMA user_version")
         if version > len(MIGRATIONS):
@@ -174,7 +174,7 @@ class Store:
                 f"{self.path}: schema {version}, this procwire knows up to {len(MIGRATIONS)}; "
                 "update procwire or name another file"
             )
-        if self._read_only and version < len(MIGRATIONS):
+        if self.read_only and version < len(MIGRATIONS):
             raise UsageError(
                 f"{self.path}: schema {version} of an older procwire; `procwire allow list "
                 f"--context {self.path}` brings it up to date"

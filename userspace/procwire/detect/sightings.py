@@ -18,7 +18,7 @@ from procwire.record import Attempt
 
 # Kinds whose destination has a port that names a service.
 _WITH_SERVICE = (Attempt.CONNECT, Attempt.DATAGRAM)
-_HAS_SERVICE = np.isin(np.array(Attempt), _WITH_SERVICE)
+_HAS_SERVICE = np.isin(list(Attempt), _WITH_SERVICE)
 
 
 class Sightings(NamedTuple):

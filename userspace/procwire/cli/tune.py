@@ -1,0 +1,51 @@
+"""procwire tune: thresholds that would have been quieter, from what alerts rested on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from procwire.cli.context import context_option, opened
+from procwire.context.history import propose
+
+
+@click.command()
+@click.option(
+    "--per-week",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    show_default=True,
+    help="Alerts a week that are wanted of each setting, at most.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON list instead of text.")
+@context_option
+def tune(per_week: float, as_json: bool, context: Path) -> None:
+    """Propose thresholds from the history of alerts, with the number of alerts that each would have
+    raised. None that loses an alert of high severity is proposed, and nothing is changed.
+
+    Example: procwire tune --per-week 2
+    """
+    with opened(context) as store:
+        proposals = propose(store, per_week)
+    if as_json:
+        click.echo(msgspec.json.encode(proposals))
+        return
+    for one in proposals:
+        kept = "" if one.threshold != one.current else "  (as it is)"
+        click.echo(f"--set {one.setting}={_number(one.threshold)}{kept}")
+        for choice in one.choices:
+            mark = "->" if choice.threshold == one.threshold else "  "
+            high = f", {choice.high:,} of them high" if choice.high else ""
+            click.echo(
+                f"   {mark} {_number(choice.threshold):>10}  {choice.alerts:>8,} alerts in"
+                f" {one.weeks:.1f} weeks{high}"
+            )
+    if not proposals:
+        click.echo("no history yet; `procwire watch` writes it", err=True)
+
+
+def _number(value: float) -> str:
+    """As settings are written: whole numbers without a point."""
+    return str(int(value)) if value.is_integer() else str(value)
