@@ -97,7 +97,7 @@ def propose(store: Store, per_week: float) -> list[Proposal]:
     rows = store.rows(f"SELECT {_NAMED} FROM history WHERE suppressed = 0 ORDER BY time")
     by_setting: dict[str, list[Decided]] = defaultdict(list)
     for row in rows:
-        by_setting[row[2]].append(Decided(*row[:6], False, row[7]))
+        by_setting[row[2]].append(Decided(*row))
     if not rows:
         return []
     weeks = max((rows[-1][7] - rows[0][7]) / _WEEK_NS, 1.0)
