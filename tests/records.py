@@ -199,9 +199,24 @@ def sysmon_linux(attempts: list[Attempt]) -> bytes:
             f"{when} {MACHINE} sysmon: <Event><System>"
             '<Provider Name="Linux-Sysmon" Guid="{0}"/>'
             f'<EventID>{number}</EventID><TimeCreated SystemTime="{when}"/>'
+            "<Channel>Linux-Sysmon/Operational</Channel>"
             f"<Computer>{MACHINE}</Computer></System><EventData>{data}</EventData></Event>\n"
         )
     return text.replace("C:\\Users\\eve\\sweep.exe", "/home/eve/sweep").encode()
+
+
+def xml(attempts: list[Attempt]) -> bytes:
+    """As wevtutil writes them."""
+    text = ""
+    for number, seconds, fields in sysmon(attempts):
+        data = "".join(f"<Data Name='{name}'>{value}</Data>" for name, value in fields.items())
+        text += (
+            "<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System>"
+            f"<EventID>{number}</EventID><TimeCreated SystemTime='{clock(seconds)}'/>"
+            "<Channel>Microsoft-Windows-Sysmon/Operational</Channel>"
+            f"<Computer>{MACHINE}</Computer></System><EventData>{data}</EventData></Event>\n"
+        )
+    return text.encode()
 
 
 def sockaddr(host: str, port: int) -> bytes:
@@ -339,6 +354,7 @@ WITH_PROCESSES: dict[str, Writer] = {
     "ecs": ecs,
     "structured": structured,
     "sysmon_linux": sysmon_linux,
+    "xml": xml,
     "audit": audit,
     "laurel": laurel,
 }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import zipfile
 from pathlib import Path
 
+import jsonschema
 import pytest
 import records
+from commands import ENDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from procwire.alert import Alert
@@ -19,12 +22,14 @@ from procwire.inputs import Inputs
 from procwire.reading import Reading
 from procwire.telemetry.event import Attempted, Event, Resolved, Started
 from procwire.telemetry.faults import Faults
+from procwire.telemetry.join import Join
 from procwire.telemetry.lines import LINE_LIMIT
 from procwire.telemetry.value import address, epoch, local_moment, moment
 from records import MACHINE, START, WITH_PROCESSES, WRITERS
 
+SCHEMA = Path(__file__).parent.parent.parent / "shared" / "facts" / "eve-schema-8.json"
 FEW = [(1.0 + i, 700, f"10.0.1.{1 + i}", 445, True) for i in range(3)]
-SILENT = ("flat", "security", "winlogbeat", "ecs", "structured", "sysmon_linux")
+SILENT = ("flat", "security", "winlogbeat", "ecs", "structured", "sysmon_linux", "xml")
 
 
 def events(path: Path, faults: Faults | None = None) -> list[Event]:
@@ -265,7 +270,8 @@ def test_malformed_lines_are_counted_named_and_left_out(tmp_path: Path, form: st
     good = WRITERS[form](FEW).splitlines(keepends=True)
     wrong = {
         "audit": b"type=SYSCALL msg=audit(x): broken\n",
-        "sysmon_linux": b"Linux-Sysmon <EventID>3</EventID> <Data\n",
+        "sysmon_linux": b"<Channel>Linux-Sysmon/Operational</Channel><EventID>3</EventID> <Data\n",
+        "xml": b"<Event><EventID>3</EventID><Channel>Sysmon</Channel><Data\n",
         "zeek_columns": b"1.0\tC\tnowhere\t1\t1.2.3.4\t5\ttcp\t-\t-\tSF\t-\n",
     }.get(form, b'{"truncated": \n')
     path = written(tmp_path, b"".join([*good[:-1], wrong, b"x" * LINE_LIMIT * 2 + b"\n", good[-1]]))
@@ -315,8 +321,10 @@ def test_whatever_is_changed_is_read_or_counted(tmp_path_factory, form: str, dat
         content[place] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(head, len(content)))
     path = written(tmp_path_factory.mktemp("changed"), bytes(content[:cut]))
-    _, counters, damage = read(path)
-    assert counters.get("records.malformed", 0) == 0 or damage
+    faults, join = Faults(str(path)), Join(Settings())
+    with contextlib.suppress(InputDamaged):
+        rows = join.update(events(path, faults)).connections
+        assert len(rows) + len(join.finish().connections) <= len(FEW)
 
 
 @settings(deadline=None, max_examples=200)
@@ -378,6 +386,66 @@ def test_what_is_no_time_is_refused(text: object) -> None:
 def test_what_is_no_epoch_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         epoch(text)
+
+
+def test_a_scanner_under_another_name_is_told(tmp_path: Path) -> None:
+    row = records.sysmon_started(700) | {
+        "EventID": 1,
+        "Channel": "Microsoft-Windows-Sysmon/Operational",
+        "Hostname": MACHINE,
+        "OriginalFileName": "Nmap.exe",
+    }
+    (alert,), _, _ = read(written(tmp_path, records.lines([row])))
+    assert (alert.check.id, alert.severity) == ("process.known_scanner", 4)
+    assert [(one.name, one.value) for one in alert.evidence] == [("original_file_name", "Nmap.exe")]
+
+
+def archive(path: Path, content: bytes) -> bytes:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("a.json", content)
+    return path.read_bytes()
+
+
+def test_archives_that_are_damaged_say_so(tmp_path: Path) -> None:
+    whole = archive(tmp_path / "a.zip", records.flat(FEW) * 200)
+    (problem,) = read(written(tmp_path, whole[:-40]))[2]
+    assert "the archive cannot be unpacked" in problem
+    (problem,) = read(written(tmp_path, archive(tmp_path / "b.zip", b"hello")))[2]
+    assert "found an archive of 1 files, expected" in problem
+    locked = bytearray(whole)
+    for flags in (6, whole.rindex(b"PK\x01\x02") + 8):
+        locked[flags] |= 1
+    (problem,) = read(written(tmp_path, bytes(locked)))[2]
+    assert "encrypted" in problem
+    spoiled = bytearray(whole)
+    spoiled[len(whole) // 3] ^= 0xFF
+    assert len(read(written(tmp_path, bytes(spoiled)))[2]) == 1
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_alerts_of_records_are_valid_eve(run, tmp_path: Path, form: str) -> None:
+    if not SCHEMA.exists():
+        pytest.skip(f"no schema at {SCHEMA}")
+    valid = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate
+    wide = [(i / 10, 700, f"10.0.1.{1 + i * i % 251}", 3389, False) for i in range(60)]
+    ran = run("read", written(tmp_path, WRITERS[form](wide)))
+    assert ran.code == ENDS["findings"]
+    for one in ran.records:
+        valid(one)
+    assert {one["event_type"] for one in ran.records} == {"alert", "stats"}
+    if form in WITH_PROCESSES:
+        assert ran.records[0]["host"] == MACHINE
+        assert ran.records[0]["alert"]["context"]["process"]["pid"] == 700
+
+
+def test_what_is_left_out_ends_with_its_own_code_and_is_named(run, tmp_path: Path) -> None:
+    path = written(tmp_path, records.flat(FEW) + b"{\n" * 9)
+    ran = run("read", "--format", "text", path)
+    assert ran.code == ENDS["damage"]
+    assert "sweep.exe (pid 700, EXAMPLE\\eve, WS1.example) tried 3 hosts" in ran.out
+    assert f"{path}: line 5: " in ran.talk
+    assert "6 more were left out" in ran.talk
+    assert "records.malformed 9" in ran.talk.replace("\n", " ")
 
 
 def test_every_resolver_s_answer_is_read(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from procwire.detect.scans import Scans
 from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Episodes
 from procwire.event import Origin
-from procwire.record import Attempt
+from procwire.record import Attempt, program_name
 from procwire.telemetry.event import Event
 from procwire.telemetry.join import Join, Joined
 from procwire.telemetry.processes import Execution
@@ -98,26 +98,31 @@ class TelemetryAnalysis:
         entry = self._join.processes.get(number)
         if entry is None:
             return replace(scan, source=None, subject=(0, 0, number))
-        evidence = (*scan.evidence, *self._age(entry, scan.time))
+        evidence = (*scan.evidence, *self._novelty(entry, scan.time))
         return replace(scan, subject=entry.key, source=entry.source, evidence=evidence)
 
-    def _age(self, entry: Execution, time: int) -> tuple[Evidence, ...]:
-        """What is known of a process's novelty."""
+    def _novelty(self, entry: Execution, time: int) -> tuple[Evidence, ...]:
+        """What is known of a process's novelty, and what was concluded."""
+        concluded = (Evidence("inferred_attempts", entry.inferred),) if entry.inferred else ()
         if not entry.actor.started:
-            return (Evidence("start", "not recorded"),)
+            return (Evidence("start", "not recorded"), *concluded)
         age = Evidence(
             "process_age_s",
             round((time - entry.actor.started) / 1e9, 3),
             self._settings.service_sweep.new_process_s,
             "service_sweep.new_process_s",
         )
-        return (age, Evidence("first_run_of", entry.actor.exe)) if entry.unfamiliar else (age,)
+        first = (Evidence("first_run_of", entry.actor.exe),) if entry.unfamiliar else ()
+        return (age, *first, *concluded)
 
     def _is_tool(self, entry: Execution) -> bool:
-        known = self._join.processes.lookup(entry.key)
-        return known is not None and known[0].program in self._settings.sweep.scanner_names
+        scanners = self._settings.sweep.scanner_names
+        actor = entry.actor
+        return program_name(actor.exe) in scanners or program_name(actor.original) in scanners
 
     def _tool(self, time: int, entry: Execution) -> Observation:
+        renamed = program_name(entry.actor.original) != program_name(entry.actor.exe)
+        original = (Evidence("original_file_name", entry.actor.original),)
         return Observation(
             detector=KNOWN_SCANNER,
             time=time,
@@ -129,7 +134,7 @@ class TelemetryAnalysis:
             figure=1,
             attempts=0,
             severity=KNOWN_SCANNER.severity,
-            evidence=(),
+            evidence=original if renamed and entry.actor.original else (),
             last_target=None,
             targets=(),
         )

@@ -18,7 +18,8 @@ class Actor(msgspec.Struct, gc=False):
     """The process of a record as far as the record names it.
 
     guid: a name that no two executions share, where the recorder gives one; started: ns since the
-    epoch, 0 where unknown; command_line: one string as Windows keeps it, argv: a vector.
+    epoch, 0 where unknown; command_line: one string as Windows keeps it, argv: a vector;
+    original: the name that the program's own resources give it.
     """
 
     pid: int
@@ -32,6 +33,7 @@ class Actor(msgspec.Struct, gc=False):
     command_line: str | None = None
     argv: tuple[str, ...] = ()
     cwd: str | None = None
+    original: str = ""
 
 
 class Started(msgspec.Struct, gc=False):

@@ -14,8 +14,8 @@ from procwire.telemetry import (
     event_log,
     laurel,
     suricata,
-    sysmon_linux,
     windows_json,
+    windows_xml,
     zeek,
 )
 from procwire.telemetry.event import Event
@@ -52,12 +52,12 @@ _ZEEK = _of_lines("Zeek conn.log", zeek.read_columns)
 _EVE = _of_lines("Suricata EVE", suricata.read_eve)
 _LAUREL = _of_lines("laurel", laurel.read_laurel)
 _AUDIT = _of_lines("auditd", audit_text.read_audit)
-_SYSMON_LINUX = _of_lines("Sysmon for Linux", sysmon_linux.read_sysmon_linux)
+_XML = _of_lines("Windows events, XML", windows_xml.read_xml)
 
 # What a line holds -> its format.
 _TEXT: tuple[tuple[re.Pattern[bytes], Format], ...] = (
     (re.compile(rb"#path\s+conn\b"), _ZEEK),
-    (re.compile(rb"Linux-Sysmon.*<EventID[ >]"), _SYSMON_LINUX),
+    (re.compile(rb"<Event[ >].*<EventID[ >]"), _XML),
     (re.compile(rb"\btype=\w+ (?:msg=)?audit\(\d+\.\d+:\d+\)"), _AUDIT),
 )
 # Keys that a record has -> its format; the first that fits.

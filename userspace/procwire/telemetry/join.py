@@ -113,9 +113,12 @@ class Join:
                 self._hold(event, clock, time)
         self._counts["starts"] += len(started)
         self._held.sort(key=_turn)
-        due = [one for one in self._held if one.is_due]
-        if len(self._held) - len(due) < _HELD_LIMIT:
-            self._held = [one for one in self._held if not one.is_due]
+        due: list[_Held] = []
+        kept: list[_Held] = []
+        for one in self._held:
+            (due if one.is_due else kept).append(one)
+        if len(kept) < _HELD_LIMIT:
+            self._held = kept
             return self._joined(due, started)
         return self._joined(self._let_go(), started)
 
@@ -202,12 +205,13 @@ class Join:
         peer = event.host, event.destination
         if not _is_system(entry.actor):
             self._note(peer, time, entry)
+            entry.tried = True
             return entry
         asked = self._asked.get(peer)
         if asked is None or time - asked[0] > _ASKED:
             return entry
         self._counts["inferred"] += 1
-        asked[1].inferred = True
+        asked[1].inferred += 1
         return asked[1]
 
     def _note(self, peer: tuple[str, Peer], time: int, entry: Execution) -> None:

@@ -37,7 +37,8 @@ class Execution:
     number: a name of its own in this run; key: as in record.Process, which does not change with
     what is learned later; seen, ended: ns; source: the address it first came from; known: whether
     its start was recorded; unfamiliar: it was the first of a program that lies where users may
-    write; inferred: something was ascribed to it by what happened around.
+    write; inferred, tried: how many attempts were ascribed to it by what happened around, and
+    whether any was recorded as its own.
     """
 
     __slots__ = (
@@ -51,6 +52,7 @@ class Execution:
         "parent",
         "seen",
         "source",
+        "tried",
         "unfamiliar",
     )
 
@@ -58,7 +60,8 @@ class Execution:
         self.number, self.host, self.actor, self.seen = number, host, actor, seen
         self.key: ProcessId = (actor.started, actor.pid, number)
         self.parent: int | None = None
-        self.known = self.unfamiliar = self.inferred = False
+        self.known = self.unfamiliar = self.tried = False
+        self.inferred = 0
         self.ended: int | None = None
         self.source: Endpoint | None = None
 
@@ -87,8 +90,9 @@ class Processes:
             entry = self._add(host, actor, time)
             entry.unfamiliar = self._is_new_program(host, actor.exe) and _is_a_user_s(actor.exe)
         entry.known = True
-        if entry.parent is None and (parent.pid or parent.guid):
-            entry.parent = self.find(host, parent, time).number
+        if parent.pid or parent.guid:
+            above = self.find(host, parent, time)
+            entry.parent = entry.parent or above.number
         return entry
 
     def find(self, host: str, actor: Actor, time: int) -> Execution:
@@ -228,7 +232,7 @@ def _process(entry: Execution) -> Process:
         cwd=actor.cwd,
         cgroup=None,
         container=None,
-        attribution="inferred" if entry.inferred else "recorded",
+        attribution="inferred" if entry.inferred and not entry.tried else "recorded",
         host=entry.host or None,
         command_line=actor.command_line,
     )

@@ -34,6 +34,7 @@ class Data(msgspec.Struct, rename="pascal"):
     command_line: Field = None
     current_directory: Field = None
     user: Field = None
+    original_file_name: Field = None
     parent_process_guid: Field = None
     parent_process_id: Field = None
     parent_image: Field = None
@@ -134,6 +135,7 @@ def _sysmon_started(entry: Entry) -> Event:
     actor.started = time
     actor.command_line = text(data.command_line)
     actor.cwd = text(data.current_directory) or None
+    actor.original = text(data.original_file_name)
     guid = _guid(data.parent_process_guid)
     parent = Actor(
         pid=number(data.parent_process_id or 0),
