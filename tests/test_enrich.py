@@ -17,11 +17,12 @@ from procwire.cli.main import procwire
 from procwire.detect.detector import Endpoint
 from procwire.enrich import Enricher, Settling
 from procwire.errors import InputDamaged
-from procwire.event import CONNECTION_EVENT, Origin
+from procwire.event import CONNECTION_EVENT, FLOW_EVENT, FlowRole, Origin
 from procwire.following import Following
 from procwire.history import History, HistoryWriter, older
 from procwire.output.eve import community_id, timestamp
 from procwire.record import Process
+from procwire.sensor.loader import SensorEvents, no_events
 
 SCHEMA = Path(__file__).parent.parent.parent / "shared" / "facts" / "eve-schema-8.json"
 START = 1_790_000_000_000_000_000
@@ -39,8 +40,8 @@ def known(key: tuple[int, int, int]) -> tuple[Process, list[Process]] | None:
     return made, [made]
 
 
-def connections(*rows: tuple[int, tuple[int, int, int], int]) -> np.ndarray:
-    """CONNECTION_EVENT of (ns after START, process, source port), 10.0.0.1 to port 80 of
+def connections(*rows: tuple[int, tuple[int, int, int], int]) -> SensorEvents:
+    """Connections of (ns after START, process, source port), 10.0.0.1 to port 80 of
     10.0.0.2."""
     events = np.zeros(len(rows), CONNECTION_EVENT)
     for event, (time, key, port) in zip(events, rows, strict=True):
@@ -48,12 +49,12 @@ def connections(*rows: tuple[int, tuple[int, int, int], int]) -> np.ndarray:
         for name, last in (("source", 1), ("destination", 2)):
             event[name] = [*[0] * 10, 0xFF, 0xFF, 10, 0, 0, last]
         event["destination_port"], event["protocol"], event["origin"] = 80, 6, Origin.CONNECT
-    return events
+    return no_events()._replace(connection=events)
 
 
 def history(path: Path, *rows: tuple[int, tuple[int, int, int], int]) -> Path:
     writer = HistoryWriter(path, known)
-    writer.connections(connections(*rows))
+    writer.events(connections(*rows))
     writer.close()
     return path
 
@@ -200,7 +201,7 @@ def test_history_is_private_and_bounded(tmp_path: Path) -> None:
     writer = HistoryWriter(path, known, largest=2000)
     reader = History(path)
     for port in range(1, 200):
-        writer.connections(connections((0, KEY, port)))
+        writer.events(connections((0, KEY, port)))
         reader.refresh()
         enricher = Enricher(reader)
         assert process_of(enricher.lines([line(record(SECOND, port))])[0]) is not None
@@ -215,9 +216,23 @@ def test_history_is_private_and_bounded(tmp_path: Path) -> None:
     }
 
 
+def test_history_writes_each_connect_once(tmp_path: Path) -> None:
+    """The kernel tells of a connect when it begins, as a flow, and again with its outcome."""
+    events = connections((0, KEY, 4000))
+    flow = np.zeros(2, FLOW_EVENT)
+    for name in set(flow.dtype.names or ()) & set(events.connection.dtype.names or ()):
+        flow[name] = events.connection[name][0]
+    flow["role"] = FlowRole.CONNECTS, FlowRole.LISTENS
+    writer = HistoryWriter(tmp_path / "h", known)
+    writer.events(events._replace(flow=flow))
+    writer.events(events)
+    assert writer.counters()["history.flows"] == 1
+    assert pids(tmp_path / "h", record(SECOND, 4000)) == [4711]
+
+
 def test_history_counts_what_it_cannot_tell(tmp_path: Path) -> None:
     writer = HistoryWriter(tmp_path / "h", known)
-    writer.connections(connections((0, (9, 9, 9), 1)))
+    writer.events(connections((0, (9, 9, 9), 1)))
     assert writer.counters()["history.unknown_process"] == 1
     (tmp_path / "h").write_bytes(b'[1,2]\n{"key":\n[1,[1,2,3],"x"]\nx\n')
     assert History(tmp_path / "h").unread == 3

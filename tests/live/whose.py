@@ -70,7 +70,7 @@ def main() -> None:
     warm_up()
     capture = Noting(sys.argv[1])
     capture.seen = {}
-    with Sensor(sensor_settings(settings, with_packets=True)) as sensor:
+    with Sensor(sensor_settings(settings, with_flows=True)) as sensor:
         live = Live(settings, sensor, [capture], lambda alerts, source: None, Site())
         capture.live = live
         print("ready", flush=True)

@@ -15,15 +15,15 @@ from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from procwire.context.store import default_path
 from procwire.detect.detector import Endpoint, ProcessId
 from procwire.errors import Unavailable
-from procwire.event import Origin
+from procwire.event import FlowRole, Origin
 from procwire.following import Following
 from procwire.output.eve import community_id, encode, process_fields
 from procwire.record import Process
+from procwire.sensor.loader import SensorEvents
 from procwire.sensor.processes import key_of
 
 FILE_NAME = "history.jsonl"
@@ -84,6 +84,7 @@ class HistoryWriter:
     def __init__(self, path: Path, known: Known, largest: int = LARGEST_FILE) -> None:
         self._path, self._known, self._largest = path, known, largest
         self._described: set[ProcessId] = set()
+        self._has_flows = False
         self._counts = Counter(flows=0, unknown_process=0, unwritten=0)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -97,12 +98,17 @@ class HistoryWriter:
         """Close the file. May be called twice."""
         self._file.close()
 
-    def connections(self, events: NDArray[np.void]) -> None:
-        """Append the connects among (n,) CONNECTION_EVENT, times in ns since the epoch."""
-        kept = events[(events["origin"] == Origin.CONNECT) & (events["source_port"] > 0)]
+    def events(self, events: SensorEvents) -> None:
+        """Append the flows that processes began, times in ns since the epoch."""
+        flow, connection = events.flow, events.connection
+        # A sensor that sends flow events (not bcc's) tells of each connect before its outcome.
+        self._has_flows = self._has_flows or bool(len(flow))
+        ported = (connection["source_port"] > 0) & (connection["destination_port"] > 0)
+        told = self._has_flows & (connection["origin"] == Origin.CONNECT)
         lines = bytearray()
-        for row in kept:
-            lines += self._claim(row)
+        for rows in (flow[flow["role"] == FlowRole.CONNECTS], connection[ported & ~told]):
+            for row in rows:
+                lines += self._claim(row)
         if lines:
             self._append(bytes(lines))
 

@@ -37,8 +37,8 @@ LAST_POLLS = 64
 _DRAINS = 8
 
 
-def sensor_settings(settings: Settings, with_packets: bool) -> SensorSettings:
-    """The kernel's part of the settings. with_packets: to be told whose each flow is."""
+def sensor_settings(settings: Settings, with_flows: bool) -> SensorSettings:
+    """The kernel's part of the settings. with_flows: to be told whose each flow is."""
     fanout = settings.fanout
     return SensorSettings(
         window_ns=fanout.windows_ns,
@@ -50,7 +50,7 @@ def sensor_settings(settings: Settings, with_packets: bool) -> SensorSettings:
         detail_limit=fanout.detail_limit,
         skip_programs=fanout.skip_programs,
         skip_children=fanout.skip_children,
-        flows=int(with_packets),
+        flows=int(with_flows),
     )
 
 
@@ -159,7 +159,7 @@ class Live:
         events = sensor.poll(timeout_ms)
         self._processes.apply(events.process)
         if self._history is not None:
-            self._history.connections(events.connection)
+            self._history.events(events)
         now, told = time.time_ns(), self._told
         self._joined.events(events, now)
         if self._recorder is not None and self._processes.changes is not None:

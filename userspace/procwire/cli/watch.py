@@ -100,7 +100,7 @@ def watch(
             stack.callback(captures[-1].close)
         sensor = None
         try:
-            wanted = sensor_settings(settings, with_packets=bool(captures))
+            wanted = sensor_settings(settings, with_flows=bool(captures) or history is not None)
             sensor = stack.enter_context(Sensor(wanted, loader=Loader(loader)))
             for gap in sensor.gaps:
                 click.echo(f"procwire: loaded by {sensor.loader}, it does not see {gap}", err=True)
