@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -372,6 +373,26 @@ class EpisodeSettings(_Section):
         return round(self.quiet_s * NANOSECONDS)
 
 
+class BlockSettings(_Section):
+    """[block] Which scanning hosts a Suricata is told to block, and for how long."""
+
+    expire_s: Annotated[Seconds, Field(description="a host is blocked for so long")] = 3600.0
+    severity: Annotated[
+        int, Field(ge=1, le=4, description="scans so grave (1 is high, 4 info) or graver")
+    ] = 2
+    protected: Annotated[
+        tuple[str, ...],
+        Field(strict=False, description="networks of which no host is ever blocked"),
+    ] = ()
+
+    @field_validator("protected")
+    @classmethod
+    def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            ip_network(network)
+        return networks
+
+
 class Settings(_Section):
     """All settings, section by section."""
 
@@ -390,6 +411,7 @@ class Settings(_Section):
     new_process: NewProcessSettings = NewProcessSettings()
     baseline: BaselineSettings = BaselineSettings()
     episodes: EpisodeSettings = EpisodeSettings()
+    block: BlockSettings = BlockSettings()
 
 
 # ATT&CK's names for what its analytics leave to the site (AN1057).

@@ -22,6 +22,7 @@ from procwire.process_analysis import ProcessAnalysis
 from procwire.record import Process
 from procwire.sensor.loader import SensorEvents
 from procwire.sensor.processes import ProcessTable
+from procwire.sensor.sources import Sources
 
 if TYPE_CHECKING:
     from procwire.analysis import Analysis
@@ -54,6 +55,7 @@ class Joined:
         self._correlator = Correlator(self._owners, self.known)
         link = self._correlator.processes
         self._kernel = ProcessAnalysis(settings, self.known, site, link)
+        self._addresses = Sources()
         self._sources = [Source(in_iface=interface) for interface in interfaces]
         self._wires: list[Analysis] = []
         if interfaces:
@@ -77,7 +79,9 @@ class Joined:
             self._owners.processes(events.process)
             self._owners.connections(events.connection)
             self._owners.update(events.flow)
-        self._emit(self._kernel.update(events.fanout, events.connection, now), KERNEL)
+        self._addresses.events(events)
+        alerts = self._kernel.update(events.fanout, events.connection, now)
+        self._emit([self._addresses.located(alert) for alert in alerts], KERNEL)
 
     def packets(self, interface: int, batch: PacketBatch) -> None:
         """Take packets of an interface, by its place among those given."""
@@ -85,7 +89,7 @@ class Joined:
 
     def finish(self) -> None:
         """Tell what is still open."""
-        self._emit(self._kernel.finish(), KERNEL)
+        self._emit([self._addresses.located(alert) for alert in self._kernel.finish()], KERNEL)
         for wire, source in zip(self._wires, self._sources, strict=True):
             self._emit(wire.finish(), source)
 

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
+from procwire.cli.context import context_option, context_to_watch
+from procwire.config import load
+from procwire.context.inventory import stored
 from procwire.errors import UsageError
+from procwire.following import Following
+from procwire.output.printable import printable
 from procwire.suricata import install as installation
 from procwire.suricata import ruleset
+from procwire.suricata.block import Blocker, by_inventory
 from procwire.suricata.program import find
+
+FEED_POLL_S = 0.1
 
 drop_option = click.option(
     "--drop", is_flag=True, help="Drop packets that break a rule of tier A: for an inline Suricata."
@@ -93,3 +105,53 @@ def uninstall(program: str, config: Path | None) -> None:
     """
     for path in installation.uninstall(find(program, config)):
         click.echo(path)
+
+
+@suricata.command()
+@click.argument("socket", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@context_option
+@click.option(
+    "-s",
+    "--settings",
+    "settings_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A TOML file of settings; those of [block] count.",
+)
+@click.option("--set", "overrides", multiple=True, metavar="NAME=VALUE", help="Change one setting.")
+def feed(
+    socket: Path,
+    file: Path,
+    context: Path,
+    settings_file: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Have the Suricata that takes commands on SOCKET block the hosts whose scans procwire writes
+    to FILE, which is followed until Ctrl-C: for a sensor that runs elsewhere.
+
+    Example: procwire suricata feed /run/suricata-command.socket /var/log/procwire/eve.json
+    """
+    settings = load(settings_file, overrides).block
+    following = Following(file)
+    with ExitStack() as stack:
+        inventory = stored(stack.enter_context(context_to_watch(context)))
+        blocker = Blocker(socket, settings, by_inventory(inventory), _tell)
+        stack.callback(blocker.close)
+        stack.callback(following.close)
+        _tell(f"blocking the scanners of {file}; Ctrl-C ends it")
+        while True:
+            lines = following.read()
+            blocker.consider(_records(lines), time.monotonic())
+            blocker.keep(time.monotonic())
+            if not lines:
+                time.sleep(FEED_POLL_S)
+
+
+def _records(lines: list[bytes]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            yield msgspec.json.decode(line, type=dict[str, Any])
+
+
+def _tell(line: str) -> None:
+    click.echo(f"procwire: {printable(line)}", err=True)

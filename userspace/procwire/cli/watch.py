@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
 import click
 
+from procwire.alert import Alert
 from procwire.cli.context import context_option, context_to_watch
 from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summary
 from procwire.config import load
@@ -17,10 +20,13 @@ from procwire.context.site import Site
 from procwire.errors import Unavailable, UsageError
 from procwire.history import default_history
 from procwire.live import Live, sensor_settings
+from procwire.output import eve
 from procwire.output.eve import Source
+from procwire.output.printable import printable
 from procwire.privilege import NEEDED_WHILE_WATCHING, keep_only
 from procwire.sensor.loader import Sensor
 from procwire.sensor.programs import Loader
+from procwire.suricata.block import Blocker, by_inventory
 
 INTERRUPTED = 130
 
@@ -53,6 +59,12 @@ INTERRUPTED = 130
     type=click.Path(path_type=Path, file_okay=False),
     help="Write all that is seen into this folder; `procwire read` of it tells the same alerts.",
 )
+@click.option(
+    "--suricata",
+    type=click.Path(path_type=Path),
+    metavar="SOCKET",
+    help="Have the Suricata that takes commands there block scanning hosts (settings: block.*).",
+)
 @context_option
 @analysis_options
 @click.argument("expression", nargs=-1)
@@ -62,6 +74,7 @@ def watch(
     loader: str,
     history: Path | None,
     record: Path | None,
+    suricata: Path | None,
     context: Path,
     output: Path | None,
     form: str,
@@ -111,19 +124,43 @@ def watch(
             click.echo("procwire: packets only; no process will be named", err=True)
         results = stack.enter_context(Results(output, form, fail_on))
         site = Site(stack.enter_context(context_to_watch(context)))
-        live = Live(settings, sensor, captures, results.write, site, history, record)
+        blocker = None
+        if suricata is not None:
+            blocker = Blocker(suricata, settings.block, by_inventory(site.inventory), _tell)
+            stack.callback(blocker.close)
+
+        def emit(alerts: Iterable[Alert], source: Source) -> None:
+            listed = list(alerts)
+            results.write(listed, source)
+            if blocker is not None:
+                records = (eve.record(alert, source) for alert in listed)
+                blocker.consider(records, time.monotonic())
+
+        def stopped() -> bool:
+            if blocker is not None:
+                blocker.keep(time.monotonic())
+            return bool(ended_by)
+
+        live = Live(settings, sensor, captures, emit, site, history, record)
         keep_only(NEEDED_WHILE_WATCHING)
         signal.signal(signal.SIGINT, end)
         signal.signal(signal.SIGTERM, end)
         seen = ["processes"] * (sensor is not None) + [f"packets of {name}" for name in interfaces]
         click.echo(f"procwire: watching {', '.join(seen)}; Ctrl-C ends it", err=True)
 
-        def tell() -> None:
-            results.stats(live.last_time, live.counters(), Source())
+        def counted() -> dict[str, int]:
+            return live.counters() | (blocker.counters() if blocker is not None else {})
 
-        live.run(lambda: bool(ended_by), tell)
+        def tell() -> None:
+            results.stats(live.last_time, counted(), Source())
+
+        live.run(stopped, tell)
         tell()
-        tell_summary(", ".join(seen), live.counters())
+        tell_summary(", ".join(seen), counted())
     if signal.SIGINT in ended_by:
         return INTERRUPTED
     return FINDINGS if results.found else 0
+
+
+def _tell(line: str) -> None:
+    click.echo(f"procwire: {printable(line)}", err=True)

@@ -15,9 +15,10 @@ from typing import NamedTuple
 from procwire.compiler import HEADLINE
 from procwire.compiler.to_lua import lua_function
 from procwire.rule import Observed, Rule
+from procwire.suricata.commands import BLOCKED
 
 VERSIONS = (7, 8)
-GATE_SID = 9_199_999
+GATE_SID, BLOCKED_SID = 9_199_999, 9_199_998
 RULES_FILE = "procwire.rules"
 SCRIPTS = "lua/procwire"  # from Suricata's rule directory
 GATE = f"{SCRIPTS}/packet.lua"
@@ -231,6 +232,14 @@ def _rules_file(checks: tuple[Rule | Observed, ...], drop: bool) -> str:
         f"# {HEADLINE}",
         f"{'drop' if drop else 'alert'} ip {gate} noalert; sid:{GATE_SID}; rev:1;)",
     ]
+    if drop:
+        lines += [
+            _blocked("", "requires:version < 8.0.0; gid:1;"),
+            _blocked(
+                ",format json,value_key ip,context_key process",
+                "requires:version >= 8.0.0; gid:2;",
+            ),
+        ]
     for check in checks:
         if isinstance(check, Observed):
             shown, signatures = observation(check), _state_signatures(check)
@@ -251,6 +260,13 @@ def _rules_file(checks: tuple[Rule | Observed, ...], drop: bool) -> str:
         for group, signature in enumerate(signatures, 1):
             lines.append(signature.format(tail=_tail(check, group), **filled))
     return "\n".join([*lines, ""])
+
+
+def _blocked(form: str, keywords: str) -> str:
+    return (
+        f'drop ip any any -> any any (msg:"procwire: blocked host"; ip.src;'
+        f" dataset:isset,{BLOCKED},type ip{form}; {keywords} sid:{BLOCKED_SID}; rev:1;)"
+    )
 
 
 def _state_signatures(check: Observed) -> list[str]:

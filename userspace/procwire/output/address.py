@@ -27,6 +27,11 @@ def packed(address: bytes) -> bytes:
     return address[12:] if address.startswith(_MAPPED) else address
 
 
+def mapped(address: bytes) -> bytes:
+    """The inverse of packed()."""
+    return address if len(address) == 16 else _MAPPED + address
+
+
 @lru_cache(maxsize=65536)
 def address_text(address: bytes) -> str:
     """The address in 16 bytes of network order; ::ffff:a.b.c.d is a.b.c.d."""
