@@ -8,7 +8,6 @@ from ipaddress import ip_network
 
 import numpy as np
 import pytest
-from procwire.config import Settings
 from procwire.detect.distinct import Attempts, Distinct
 from procwire.detect.first_seen import FirstSeen
 from procwire.detect.habits import Habits
@@ -20,6 +19,7 @@ from procwire.detect.sightings import Sightings, sight
 from procwire.detect.zones import Zone, Zones
 from procwire.event import Origin, Outcome
 from procwire.record import CONNECTION, Attempt
+from procwire.settings import Settings
 
 BATCH, MILLION = 10_000, 1_000_000
 NOW = 1_790_000_000_000_000_000

@@ -14,12 +14,12 @@ import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from procwire.config import Settings
 from procwire.detect.scans import Scans
 from procwire.event import Origin, Outcome
 from procwire.inputs import Inputs
 from procwire.reading import BATCH, Reading
 from procwire.record import CONNECTION
+from procwire.settings import Settings
 from procwire.telemetry.faults import Faults
 from pytest_benchmark.fixture import BenchmarkFixture
 

@@ -14,9 +14,9 @@ import msgspec
 from frames import frame
 from procwire import examples
 from procwire.analysis import Analysis
-from procwire.config import Settings
 from procwire.output.eve import Source, record
 from procwire.rules import packet_rules
+from procwire.settings import Settings
 from test_hostile_packets import Judge, batch_of
 
 # Small tables: plain Python goes through them slot by slot.

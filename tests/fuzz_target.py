@@ -23,11 +23,11 @@ with atheris.instrument_imports(include=["procwire"]):
     from procwire.analysis import Analysis
     from procwire.capture.batch import PacketBatch
     from procwire.capture.open import read_capture
-    from procwire.config import Settings
     from procwire.errors import InputDamaged
     from procwire.output.eve import Source, encode, record
     from procwire.output.text import text
     from procwire.rules import packet_rules
+    from procwire.settings import Settings
 
 import numba
 import numpy as np

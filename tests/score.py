@@ -21,9 +21,9 @@ from procwire.alert import Alert
 from procwire.analysis import Analysis
 from procwire.capture.open import read_capture
 from procwire.catalogue import catalogue
-from procwire.config import Settings
 from procwire.errors import InputDamaged
 from procwire.output.eve import Source, record
+from procwire.settings import Settings
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 REASONS = Path(__file__).with_name("score_reasons.csv")

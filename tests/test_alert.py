@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from procwire import layers
 from procwire.alert import CLOSED, GROWN, RAISED, episode_id
-from procwire.config import EpisodeSettings, FanOutSettings, Settings, SweepSettings
 from procwire.detect.detector import (
     BLOCK,
     DETECTORS,
@@ -25,6 +24,9 @@ from procwire.episodes import Episodes
 from procwire.event import FANOUT_EVENT, Outcome
 from procwire.output.eve import Source, record
 from procwire.record import FINDING, Process
+from procwire.settings import Settings
+from procwire.settings.scans import SweepSettings
+from procwire.settings.traffic import EpisodeSettings, FanOutSettings
 from test_contacts import columns, contacts_of_a_scan
 from test_fanout import NETWORK, SCANNER, SECOND, START, sweep, table
 

@@ -17,12 +17,12 @@ from procwire.analysis import Analysis
 from procwire.capture.batch import PacketBatch
 from procwire.capture.open import read_capture
 from procwire.checksums import Verifier
-from procwire.config import Settings
 from procwire.decode.checksum import Checksums
 from procwire.decode.columns import Decoded
 from procwire.decode.frame import decode
 from procwire.output.eve import Source, record
 from procwire.rules import all_rules
+from procwire.settings import Settings
 from test_decode import batch_of
 from test_tunnels import TUNNELS
 

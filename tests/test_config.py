@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from procwire.config import ALIASES, Settings, load, names
+from procwire.config import ALIASES, load, names
 from procwire.errors import UsageError
+from procwire.settings import Settings
 from pydantic import ValidationError
 
 

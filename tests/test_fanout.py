@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_fanout import NaiveFanOut, estimate, host_hash
-from procwire.config import FanOutSettings
 from procwire.detect.fanout import FanOut
 from procwire.event import FANOUT_EVENT, EventKind, Measure, Origin, Outcome
 from procwire.record import CONNECTION
+from procwire.settings.traffic import FanOutSettings
 
 SECOND = 1_000_000_000
 START = 1_790_000_000 * SECOND

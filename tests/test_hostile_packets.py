@@ -16,11 +16,11 @@ from frames import LINKS, frame
 from numpy.typing import NDArray
 from procwire.capture.batch import PacketBatch
 from procwire.capture.open import read_capture
-from procwire.config import Settings
 from procwire.decode.contacts import Contacts
 from procwire.errors import InputDamaged
 from procwire.examine import Examiner
 from procwire.observe import Observer
+from procwire.settings import Settings
 
 # Every offset of the headers and of what begins a message; in each LONG_ONES-th packet, every one.
 DEEPEST_CUT, LONG_ONES, LONGEST = 96, 1024, 1514

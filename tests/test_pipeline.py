@@ -9,10 +9,10 @@ import pytest
 from procwire import examples
 from procwire.analysis import Analysis
 from procwire.capture.open import read_capture
-from procwire.config import Settings
 from procwire.errors import InputDamaged
 from procwire.pipeline import alerts_of
 from procwire.rules import packet_rules
+from procwire.settings import Settings
 
 
 @pytest.fixture(scope="module")

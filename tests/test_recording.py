@@ -19,7 +19,6 @@ from procwire.capture.batch import ETHERNET
 from procwire.capture.open import read_capture
 from procwire.capture.writer import CaptureWriter
 from procwire.cli.read import read
-from procwire.config import Settings
 from procwire.context.site import Site
 from procwire.decode.frame import decode
 from procwire.errors import InputDamaged, UsageError
@@ -30,6 +29,7 @@ from procwire.recording import TURNS, Recorder
 from procwire.replay import Replay
 from procwire.sensor.loader import no_events
 from procwire.sensor.processes import ProcessTable
+from procwire.settings import Settings
 from test_alert import SCANNER_PROCESS as PROCESS
 
 HOME = 4026531833

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive_requests import unsolicited
 from procwire.capture.batch import ETHERNET, PacketBatch
-from procwire.config import FlowSettings
 from procwire.decode.frame import decode
 from procwire.decode.observations import OBSERVATIONS
 from procwire.decode.request_table import CAPACITY
 from procwire.observe import Observer
 from procwire.rules import all_rules
+from procwire.settings.traffic import FlowSettings
 from scapy.layers.dhcp import BOOTP
 from scapy.layers.dns import DNS, DNSQR
 from scapy.layers.inet import ICMP, IP, TCP, UDP

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from procwire.capture.open import read_capture
-from procwire.config import Settings
 from procwire.decode.contacts import Contacts
 from procwire.decode.frame import decode
 from procwire.detect.scans import Scans
 from procwire.errors import InputDamaged, UsageError
+from procwire.settings import Settings
 
 Times = NDArray[np.int64]
 

@@ -23,7 +23,7 @@ from conversations import (
 )
 from procwire.alert import Alert
 from procwire.analysis import Analysis
-from procwire.config import Settings
+from procwire.settings import Settings
 
 IPV4, IPV6 = 4, 6
 ME = {IPV4: "10.0.0.1", IPV6: "2001:db8::1"}

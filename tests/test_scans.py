@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_walk import coverage, port_coverage, random_walk, service_sweep
-from procwire.config import FanOutSettings, Settings
 from procwire.detect.coverage import Coverage
 from procwire.detect.detector import DETECTORS
 from procwire.detect.judges import Judges
@@ -18,6 +17,8 @@ from procwire.detect.service_sweep import SERVICES, ServiceSweep
 from procwire.episodes import Episodes
 from procwire.event import FANOUT_EVENT, Origin, Outcome
 from procwire.record import Attempt
+from procwire.settings import Settings
+from procwire.settings.traffic import FanOutSettings
 from test_fanout import NETWORK, SCANNER, SECOND, START, connection, table
 
 LOST = Outcome.TIMED_OUT

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive_spoken import contradiction
 from procwire.capture.batch import ETHERNET, PacketBatch
-from procwire.config import FlowSettings
 from procwire.decode.frame import decode
 from procwire.examples import IPV4_TEMPLATE, LINK, PROTOCOLS, ipv4
 from procwire.observe import Observer
 from procwire.rules import all_rules
+from procwire.settings.traffic import FlowSettings
 
 CLIENT_PORT = 40000
 SYN, SYN_ACK, DATA = 0x02, 0x12, 0x18

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from procwire.analysis import Analysis
-from procwire.config import Settings
 from procwire.examine import Examiner
 from procwire.output.eve import Source, record
+from procwire.settings import Settings
 from procwire.stations import REMEMBERED, Stations
 from test_decode import batch_of
 

@@ -15,11 +15,11 @@ from commands import ENDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from procwire.alert import Alert
-from procwire.config import Settings
 from procwire.errors import InputDamaged, RecordsDamaged
 from procwire.event import Outcome
 from procwire.inputs import Inputs
 from procwire.reading import Reading
+from procwire.settings import Settings
 from procwire.telemetry.event import Attempted, Event, Resolved, Started
 from procwire.telemetry.faults import Faults
 from procwire.telemetry.join import Join

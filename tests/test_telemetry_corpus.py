@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 from procwire.alert import Alert
-from procwire.config import Settings
 from procwire.errors import InputDamaged
 from procwire.inputs import Inputs
 from procwire.output.address import address_text
 from procwire.reading import Reading
+from procwire.settings import Settings
 
 # Expectations that cannot be met from the recording alone, with the reason.
 UNMET: dict[tuple[str, str], str] = {}

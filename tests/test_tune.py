@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from procwire.alert import Alert, scan_alert
-from procwire.config import Settings, load, names
+from procwire.config import load, names
 from procwire.context import history
 from procwire.context.allowlist import Wish, add
 from procwire.context.history import Decided, keep, propose
 from procwire.context.site import Site
 from procwire.context.store import MEMORY, Store
 from procwire.detect.judges import Judges
+from procwire.settings import Settings
 from test_alert import SCANNER_PROCESS, row
 
 WEEK = 7 * 86_400 * 1_000_000_000

@@ -17,8 +17,8 @@ import ordinary
 import pytest
 from procwire.analysis import Analysis
 from procwire.capture.open import read_capture
-from procwire.config import Settings
 from procwire.output.eve import Source, record
+from procwire.settings import Settings
 from two_hosts import (
     FAR,
     FAR_4,

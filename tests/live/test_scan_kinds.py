@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from procwire.analysis import Analysis
 from procwire.capture.open import read_capture
-from procwire.config import Settings
+from procwire.settings import Settings
 from two_hosts import FAR, FAR_4, NEAR, captured, ip, run, server, two_hosts
 
 pytestmark = [

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 import numpy as np
 from procwire.capture.batch import PacketBatch
 from procwire.capture.live import LiveCapture
-from procwire.config import Settings
 from procwire.context.site import Site
 from procwire.decode.frame import decode
 from procwire.detect.detector import Endpoint
 from procwire.live import Live, sensor_settings
 from procwire.output.address import address_text
 from procwire.sensor.loader import Sensor
+from procwire.settings import Settings
 from procwire.warm import warm_up
 
 Flow = tuple[int, bytes, int, bytes, int]

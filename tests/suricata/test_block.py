@@ -17,9 +17,9 @@ import pytest
 import real_suricata
 from inline_site import CLIENT, CLIENT_ADDRESS, SERVER_ADDRESS, Inline, site, within
 from procwire.compiler.to_suricata import BLOCKED_SID
-from procwire.config import BlockSettings
 from procwire.context.inventory import Asset, Inventory
 from procwire.errors import Unavailable
+from procwire.settings.processes import BlockSettings
 from procwire.suricata import ruleset
 from procwire.suricata.block import Blocker, by_inventory
 from procwire.suricata.commands import BLOCKED, CommandSocket, Refused

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from procwire.alert import Alert
 from procwire.capture.batch import PacketBatch
 from procwire.checksums import Verifier
-from procwire.config import Settings
 from procwire.context.site import Site
 from procwire.decode.columns import Decoded
 from procwire.decode.contacts import Contacts
@@ -30,6 +29,7 @@ from procwire.examine import Examiner
 from procwire.observe import Observer, in_packet_order
 from procwire.record import CONNECTION
 from procwire.rules import all_rules
+from procwire.settings import Settings
 from procwire.stations import Stations
 
 # Checks of tier C that a part counts by itself.

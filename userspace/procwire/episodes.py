@@ -18,7 +18,6 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from procwire.alert import CLOSED, GROWN, Alert, Check, finding_alert, scan_alert
-from procwire.config import Settings
 from procwire.detect.detector import (
     BLOCK,
     HOST_SWEEP,
@@ -29,6 +28,7 @@ from procwire.detect.detector import (
 )
 from procwire.detect.hits import Found, Group, Hits, Kept, gather, groups, one_key
 from procwire.record import Process
+from procwire.settings import Settings
 
 Lookup = Callable[[ProcessId], tuple[Process, Sequence[Process]] | None]
 """A process key -> the process and its ancestors, parent first; None where it is unknown."""

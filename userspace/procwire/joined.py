@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from procwire.alert import Alert
-from procwire.config import Settings
 from procwire.context.site import Site
 from procwire.correlate import Correlator
 from procwire.detect.detector import ProcessId
@@ -23,6 +22,7 @@ from procwire.record import Process
 from procwire.sensor.loader import SensorEvents
 from procwire.sensor.processes import ProcessTable
 from procwire.sensor.sources import Sources
+from procwire.settings import Settings
 
 if TYPE_CHECKING:
     from procwire.analysis import Analysis

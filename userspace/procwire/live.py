@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from procwire.alert import Alert
-from procwire.config import Settings
 from procwire.context.site import Site
 from procwire.history import HistoryWriter
 from procwire.joined import Emit, Joined
@@ -23,6 +22,7 @@ from procwire.sensor.coverage import circumstances
 from procwire.sensor.loader import Sensor, SensorSettings
 from procwire.sensor.processes import ProcessTable
 from procwire.sensor.snapshot import processes_before
+from procwire.settings import Settings
 
 if TYPE_CHECKING:
     from procwire.capture.live import LiveCapture

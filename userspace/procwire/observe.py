@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.capture.batch import PacketBatch
-from procwire.config import FlowSettings
 from procwire.decode.columns import Decoded
 from procwire.decode.flow import Flows
 from procwire.decode.observations import OBSERVATIONS
@@ -18,6 +17,7 @@ from procwire.decode.source import NO_SPAN, FlowColumns, Source, blank_columns, 
 from procwire.jit import kernel
 from procwire.record import FINDING
 from procwire.rules import all_rules
+from procwire.settings.traffic import FlowSettings
 
 _EVIDENCE = 28  # bytes: an ARP packet, a TCP header with a little of its options
 

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.alert import Alert
-from procwire.config import Settings
 from procwire.context.site import Site
 from procwire.detect.judges import Judges
 from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Admit, Episodes, Lookup
 from procwire.record import CONNECTION, Attempt
+from procwire.settings import Settings
 
 # IP protocol -> kind of attempt; a connection of any other is one of neither.
 _KINDS = np.full(256, Attempt.CONNECT, np.uint8)

@@ -14,10 +14,10 @@ import numpy as np
 from procwire.alert import Alert
 from procwire.capture.open import read_packets
 from procwire.capture.pcap import PACKET_HEADER
-from procwire.config import Settings
 from procwire.context.site import Site
 from procwire.errors import InputDamaged
 from procwire.inputs import Input
+from procwire.settings import Settings
 from procwire.telemetry.event import Event
 from procwire.telemetry.faults import Faults
 from procwire.telemetry.formats import Format

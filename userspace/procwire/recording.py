@@ -23,7 +23,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.config import Settings
 from procwire.errors import InputDamaged, UsageError
 from procwire.event import (
     ABI_VERSION,
@@ -36,6 +35,7 @@ from procwire.event import (
 from procwire.flow_owners import Network
 from procwire.sensor.loader import SensorEvents
 from procwire.sensor.processes import Change
+from procwire.settings import Settings
 
 if TYPE_CHECKING:
     from procwire.capture.batch import PacketBatch

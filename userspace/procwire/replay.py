@@ -7,11 +7,11 @@ from pathlib import Path
 
 from procwire.capture.batch import PacketBatch
 from procwire.capture.open import read_capture
-from procwire.config import Settings
 from procwire.context.site import Site
 from procwire.joined import Emit, Joined
 from procwire.recording import Networks, Packets, Recording, Turn, networks_of, packets_file
 from procwire.sensor.processes import ProcessTable
+from procwire.settings import Settings
 
 
 class Replay:

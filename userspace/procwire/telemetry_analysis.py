@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.alert import Alert
-from procwire.config import Settings
 from procwire.context.site import Site
 from procwire.detect.detector import KNOWN_SCANNER, Endpoint, Evidence, Observation
 from procwire.detect.scans import Scans
@@ -23,6 +22,7 @@ from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Episodes
 from procwire.event import Origin
 from procwire.record import Attempt, program_name
+from procwire.settings import Settings
 from procwire.telemetry.event import Event
 from procwire.telemetry.join import Join, Joined
 from procwire.telemetry.processes import Execution

@@ -15,7 +15,7 @@ from procwire.capture.live import index_block
 from procwire.capture.open import read_capture
 from procwire.capture.rows import allocate
 from procwire.capture.writer import CaptureWriter
-from procwire.config import Settings
+from procwire.settings import Settings
 
 _IPV4_LINK = examples.LINK + bytes.fromhex("0800")
 _FRAGMENTS = bytes.fromhex("4500 0000 0001 2000"), bytes.fromhex("4500 0000 0001 0001")

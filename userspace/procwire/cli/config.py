@@ -8,8 +8,9 @@ from typing import Any
 import click
 import msgspec
 
-from procwire.config import Settings, load, names
+from procwire.config import load, names
 from procwire.output.printable import printable
+from procwire.settings import Settings
 
 
 @click.group()

@@ -10,7 +10,7 @@ import click
 
 from procwire.cli.progress import Progress
 from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summary
-from procwire.config import Settings, load
+from procwire.config import load
 from procwire.context.site import Site
 from procwire.context.store import Store
 from procwire.errors import InputDamaged
@@ -20,6 +20,7 @@ from procwire.output.printable import printable
 from procwire.pipeline import MOST_WORKERS, default_workers
 from procwire.reading import Reading
 from procwire.replay import Replay
+from procwire.settings import Settings
 
 
 @click.command()

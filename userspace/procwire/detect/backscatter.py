@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire import layers
-from procwire.config import Settings
 from procwire.detect.detector import BACKSCATTER, Evidence, Observation
 from procwire.detect.fanout import FanOut
 from procwire.detect.figures import Figures, Verdict, observation, reaches
 from procwire.detect.hits import Hits
 from procwire.event import Origin, Outcome
 from procwire.record import CONNECTION, Attempt
+from procwire.settings import Settings
 
 ANSWERS = ("stream.synack_unsolicited", "stream.rst_no_session", "icmp4.unsolicited_error")
 """Ids of the checks whose findings are counted."""

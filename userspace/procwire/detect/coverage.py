@@ -13,12 +13,12 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.config import Settings
 from procwire.decode.mix import mix64, mix_address
 from procwire.detect.detector import SEQUENTIAL, Endpoint, Evidence, Observation
 from procwire.event import Outcome
 from procwire.jit import fused, kernel
 from procwire.record import Attempt
+from procwire.settings import Settings
 
 COUNTERS = ("evicted",)
 """Networks forgotten because the table was full around them."""

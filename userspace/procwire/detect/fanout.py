@@ -12,7 +12,6 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.config import FanOutSettings
 from procwire.detect.fanout_state import (
     BUCKET,
     BUCKETS,
@@ -33,6 +32,7 @@ from procwire.event import (
     Origin,
 )
 from procwire.memory import sparse_zeros
+from procwire.settings.traffic import FanOutSettings
 
 
 class FanOut:

@@ -9,10 +9,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.config import Settings
 from procwire.detect.detector import Detector, Endpoint, Evidence, Observation
 from procwire.event import Origin
 from procwire.record import Attempt
+from procwire.settings import Settings
 
 _NOBODY = bytes(16)
 # In the order of Figures.

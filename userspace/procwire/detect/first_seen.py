@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.config import Settings
 from procwire.detect.detector import (
     FIRST_FLOW,
     FIRST_PROGRAM,
@@ -45,6 +44,7 @@ from procwire.detect.key_map import KeyMap, combined
 from procwire.detect.services import NAMES
 from procwire.detect.sightings import Sightings, is_known, observation, process_of, subjects
 from procwire.event import Origin, Outcome
+from procwire.settings import Settings
 
 ProgramOf = Callable[[ProcessId], str | None]
 """A process key -> the path of what it runs; None where that is unknown."""

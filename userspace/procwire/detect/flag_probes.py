@@ -7,7 +7,6 @@ these are answered by more than a reset.
 
 from __future__ import annotations
 
-from procwire.config import Settings
 from procwire.detect.detector import (
     ACK_PROBES,
     FIN_PROBES,
@@ -18,6 +17,7 @@ from procwire.detect.detector import (
 )
 from procwire.detect.figures import Figures, Verdict, reaches, share
 from procwire.record import Attempt
+from procwire.settings import Settings
 
 DETECTORS_BY_KIND = {
     Attempt.NULL: NULL_PROBES,

@@ -5,9 +5,9 @@ The kernel does not tell who answered a raw socket; then it takes an order that 
 
 from __future__ import annotations
 
-from procwire.config import Settings
 from procwire.detect.detector import ICMP_SWEEP, Evidence
 from procwire.detect.figures import Figures, Verdict, reaches, share
+from procwire.settings import Settings
 
 
 def icmp_sweep(figures: Figures, settings: Settings) -> Verdict | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from procwire.config import Settings
 from procwire.detect.detector import ICS_ENTERPRISE, Evidence, Observation
 from procwire.detect.distinct import Distinct, Reached
 from procwire.detect.services import IS_ENTERPRISE, NAMES
 from procwire.detect.sightings import Sightings, observation
+from procwire.settings import Settings
 
 _LIMIT = 1 << 18
 

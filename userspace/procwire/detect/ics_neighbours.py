@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from procwire.config import Settings
 from procwire.detect.detector import ICS_NEIGHBOURS, Evidence, Observation
 from procwire.detect.distinct import Distinct
 from procwire.detect.sightings import Sightings, observation
 from procwire.event import Outcome
 from procwire.record import Attempt
+from procwire.settings import Settings
 
 _LIMIT = 1 << 18
 

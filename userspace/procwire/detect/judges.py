@@ -10,7 +10,6 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.config import Settings
 from procwire.detect.detector import Observation
 from procwire.detect.figures import Figures, Judge, Verdict, observation
 from procwire.detect.flag_probes import DETECTORS_BY_KIND, flag_probes
@@ -21,6 +20,7 @@ from procwire.detect.sequential import sequential
 from procwire.detect.sweep import sweep
 from procwire.detect.udp_unreachable import udp_unreachable
 from procwire.record import Attempt
+from procwire.settings import Settings
 
 # In the order in which they are asked; the first that answers names the scan.
 _JUDGES: dict[Attempt, tuple[Judge, ...]] = {

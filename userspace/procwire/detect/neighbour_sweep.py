@@ -7,9 +7,9 @@ no gateway keeps.
 
 from __future__ import annotations
 
-from procwire.config import Settings
 from procwire.detect.detector import NEIGHBOUR_SWEEP, Evidence
 from procwire.detect.figures import Figures, Verdict, reaches, share
+from procwire.settings import Settings
 
 
 def neighbour_sweep(figures: Figures, settings: Settings) -> Verdict | None:

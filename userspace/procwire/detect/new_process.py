@@ -8,12 +8,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.config import Settings
 from procwire.detect.detector import NEW_PROCESS, Evidence, Observation, ProcessId
 from procwire.detect.distinct import Distinct, Reached
 from procwire.detect.key_map import KeyMap
 from procwire.detect.sightings import Sightings, is_known, observation, process_of, subjects
 from procwire.event import Outcome
+from procwire.settings import Settings
 
 Started = Callable[[ProcessId], int | None]
 """A process key -> when it began, ns since the epoch; None where that is unknown."""

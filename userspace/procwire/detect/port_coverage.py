@@ -16,12 +16,12 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.config import Settings
 from procwire.decode.mix import mix64, mix_address
 from procwire.detect.detector import SLOW_PORTS, Endpoint, Evidence, Observation
 from procwire.event import Origin, Outcome
 from procwire.jit import fused, kernel
 from procwire.record import Attempt
+from procwire.settings import Settings
 
 COUNTERS = ("evicted",)
 """Pairs forgotten because the table was full around them."""

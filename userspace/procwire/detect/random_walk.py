@@ -18,13 +18,13 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.config import Settings
 from procwire.decode.mix import mix64, mix_address
 from procwire.detect.detector import SLOW_WALK, Endpoint, Evidence, Observation
 from procwire.detect.fanout_state import TARGET
 from procwire.event import SAMPLE_TARGETS, Outcome
 from procwire.jit import fused, kernel
 from procwire.record import Attempt
+from procwire.settings import Settings
 
 COUNTERS = ("first_contacts", "evicted")
 """evicted: sources forgotten with their walk because the table was full around them."""

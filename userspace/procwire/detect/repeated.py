@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from procwire.config import Settings
 from procwire.detect.detector import REPEATED_ATTEMPTS, Evidence
 from procwire.detect.figures import Figures, Verdict, reaches, share
+from procwire.settings import Settings
 
 
 def repeated_attempts(figures: Figures, settings: Settings) -> Verdict | None:

@@ -11,7 +11,6 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.config import FanOutSettings, Settings
 from procwire.detect.coverage import Coverage
 from procwire.detect.detector import Observation
 from procwire.detect.fanout import FanOut
@@ -22,6 +21,8 @@ from procwire.detect.random_walk import RandomWalk
 from procwire.detect.service_sweep import ServiceSweep
 from procwire.event import Origin
 from procwire.record import Attempt
+from procwire.settings import Settings
+from procwire.settings.traffic import FanOutSettings
 
 
 class Scans:

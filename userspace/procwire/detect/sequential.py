@@ -7,10 +7,10 @@ nothing more is known.
 
 from __future__ import annotations
 
-from procwire.config import Settings
 from procwire.detect.detector import SEQUENTIAL, Evidence
 from procwire.detect.figures import Figures, Verdict, reaches, share
 from procwire.record import Attempt
+from procwire.settings import Settings
 
 
 def sequential(figures: Figures, settings: Settings) -> Verdict | None:

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.config import Settings
 from procwire.decode.mix import mix_address
 from procwire.detect.detector import SERVICE_SWEEP, Endpoint, Evidence, Observation
 from procwire.event import SAMPLE_TARGETS, Origin, Outcome
 from procwire.jit import fused, kernel
 from procwire.record import Attempt
+from procwire.settings import Settings
 
 COUNTERS = ("evicted",)
 """Sources forgotten because the table was full around them."""

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.config import Settings
 from procwire.detect.detector import Observation, ProcessId
 from procwire.detect.first_seen import FirstSeen, RoleOf
 from procwire.detect.habits import Habits
@@ -22,6 +21,7 @@ from procwire.detect.new_process import NewProcess
 from procwire.detect.sightings import sight
 from procwire.detect.zones import Zones
 from procwire.record import Process
+from procwire.settings import Settings
 
 Lookup = Callable[[ProcessId], tuple[Process, Sequence[Process]] | None]
 """A process key -> the process and its ancestors; None where it is unknown."""

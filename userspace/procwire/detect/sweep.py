@@ -6,10 +6,10 @@ share of attempts that were not answered decides; order and near-total silence r
 
 from __future__ import annotations
 
-from procwire.config import Settings
 from procwire.detect.detector import BLOCK, HOST_SWEEP, PORT_VERTICAL, Detector, Evidence
 from procwire.detect.figures import Figures, Verdict, reaches, share
 from procwire.record import Attempt
+from procwire.settings import Settings
 
 # (many hosts, many ports per host) -> the scan it is. Most specific knowledge of scanners: Zeek's
 # Scan module counts hosts and ports apart, Snort's port_scan separates sweeps from scans likewise.

@@ -6,9 +6,9 @@ unanswered datagrams are enough.
 
 from __future__ import annotations
 
-from procwire.config import Settings
 from procwire.detect.detector import UDP_UNREACHABLE, Evidence
 from procwire.detect.figures import Figures, Verdict, share
+from procwire.settings import Settings
 
 
 def udp_unreachable(figures: Figures, settings: Settings) -> Verdict | None:

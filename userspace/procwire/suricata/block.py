@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from procwire.config import BlockSettings
 from procwire.context.inventory import SERIOUS, Inventory
 from procwire.errors import Unavailable
 from procwire.output.address import mapped
+from procwire.settings.processes import BlockSettings
 from procwire.suricata.commands import BLOCKED, CommandSocket, Refused
 
 LOOK_EVERY_S, RETRY_EVERY_S = 1.0, 5.0

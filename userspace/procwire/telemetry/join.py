@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.config import Settings
 from procwire.event import Origin, Outcome
 from procwire.record import CONNECTION, program_name
+from procwire.settings import Settings
 from procwire.telemetry.clock import Clock
 from procwire.telemetry.event import Actor, Attempted, Ended, Event, Resolved, Started
 from procwire.telemetry.processes import Execution, Processes
