@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 from procwire.compiler import subset
@@ -54,17 +55,21 @@ class Rule:
     fires_on: tuple[str, ...]
     silent_on: tuple[str, ...]
     predicate: Callable[..., bool]
-    source: subset.Source
+
+    @cached_property
+    def source(self) -> subset.Source:
+        """The predicate as back ends read it. Raises subset.NotInSubset."""
+        return subset.read(self.predicate)
 
     @property
     def name(self) -> str:
         """The predicate's name, which back ends reuse."""
-        return self.source.function.name
+        return self.predicate.__name__
 
     @property
     def reads_outer(self) -> bool:
         """Whether the predicate also reads the enclosing header."""
-        return len(self.source.parameters) == 2
+        return self.predicate.__code__.co_argcount == 2
 
     @property
     def rationale(self) -> str:
@@ -149,8 +154,9 @@ def rule(
             fires_on=tuple(fires_on),
             silent_on=tuple(silent_on),
             predicate=predicate,
-            source=subset.read(predicate),
         )
+        if not subset.is_checked(predicate):
+            subset.read(predicate)
         _validate(made)
         _RULES[sid] = made
         return predicate
@@ -200,7 +206,8 @@ def _expect(made: Rule | Observed, place: str, expectations: dict[str, bool]) ->
 
 
 def _validate(made: Rule) -> None:
-    place = f"{made.source.file}:{made.source.first_line}: {made.id}"
+    code = made.predicate.__code__
+    place = f"{code.co_filename}:{code.co_firstlineno}: {made.id}"
     names = {old.name for old in _RULES.values() if isinstance(old, Rule)}
     expectations = {
         "a function name of its own": made.name not in names,

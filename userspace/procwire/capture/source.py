@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import importlib
 import io
+import mmap
 import stat
 import sys
 import zipfile
@@ -53,17 +54,19 @@ class Source:
         left = self.data[self.at :]
         if ended or left.size > BLOCK_LIMIT:
             return False
-        # A new window: batches may still show the one before.
-        window = self._memory.take(left.size + _WINDOW)
-        window[: left.size] = left
-        filled = left.size
+        # A new window: batches may still show the one before. The kernel copies whole pages faster
+        # to where pages begin.
+        start = -left.size % mmap.PAGESIZE
+        filled = start + left.size
+        window = self._memory.take(filled + _WINDOW)
+        window[start:filled] = left
         while filled < window.size and (read := self._read(window[filled : filled + _PIECE])):
             filled += read
-        if filled == left.size:
+        if filled == start + left.size:
             self._stream = None
             return False
         self.base += self.at
-        self.data, self.at = window[:filled], 0
+        self.data, self.at = window[start:filled], 0
         self.data.flags.writeable = False
         return True
 

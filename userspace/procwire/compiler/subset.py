@@ -3,12 +3,13 @@
 A rule is interpreted abstractly: expressions have values as in values.py, loops run their bound,
 branches join. Refused is what one back end could not say in the same way: names that some path
 leaves unset, unbounded work, any node that is not in the tables. What `rules build` found good is
-not interpreted again while its text is the same.
+neither parsed nor interpreted again while the text of its module is the same.
 """
 
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import inspect
 import textwrap
@@ -32,6 +33,26 @@ except ImportError:
 MOST_STEPS = 4096  # loop iterations of one rule, nested loops multiplied
 
 
+def is_checked(function: Callable[..., bool]) -> bool:
+    """Whether `rules build` found `function` good as it is."""
+    return digest(function) in DIGESTS
+
+
+def digest(function: Callable[..., bool]) -> str:
+    """Of all that a check of `function` goes by: the text of its module, the ints and tuples that
+    it names, and what checks it."""
+    code, known = function.__code__, function.__globals__
+    named = {name: known[name] for name in sorted(code.co_names) if name in known}
+    values = [item for item in named.items() if type(item[1]) in (int, tuple)]
+    text = f"{_THIS}{_text(code.co_filename)}{function.__name__}{values}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@functools.cache
+def _text(file: str) -> str:
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+
 def read(function: Callable[..., bool]) -> Source:
     """Parse `function`, check it against the subset and return its source.
 
@@ -43,16 +64,14 @@ def read(function: Callable[..., bool]) -> Source:
     file = inspect.getsourcefile(function) or "?"
     parameters = tuple(argument.arg for argument in tree.args.args)
     constants, tables = _named(tree, function.__globals__)
-    text = f"{_THIS}{''.join(lines)}{sorted(constants.items())}{sorted(tables.items())}"
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    source = Source(tree, digest, file, first_line, parameters, constants, tables)
-    if digest not in DIGESTS:
+    source = Source(tree, file, first_line, parameters, constants, tables)
+    if not is_checked(function):
         _Checker(source, function.__globals__).check()
     return source
 
 
 # The check itself and the words that it goes by.
-_THIS = "".join(Path(file).read_text() for file in (__file__, values.__file__, words.__file__))
+_THIS = "".join(_text(file) for file in (__file__, values.__file__, words.__file__))
 
 
 def _named(

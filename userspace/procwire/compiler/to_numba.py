@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from procwire.compiler import HEADLINE
+from procwire.compiler.subset import digest
 from procwire.layers import LAYER_NAMES
 from procwire.rule import Rule
 
@@ -36,7 +37,7 @@ def _checked(rules: tuple[Rule, ...]) -> str:
         "",
         "DIGESTS = frozenset(",
         "    (",
-        *[f'        "{digest}",' for digest in sorted(rule.source.digest for rule in rules)],
+        *[f'        "{checked}",' for checked in sorted(digest(rule.predicate) for rule in rules)],
         "    )",
         ")",
         "",

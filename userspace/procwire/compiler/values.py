@@ -27,11 +27,9 @@ class NotInSubset(UsageError):
 
 @dataclass
 class Source:
-    """A rule's function as tree; `constants` are the ints, `tables` the int tuples it names;
-    digest: of its text, of those, and of what checked it."""
+    """A rule's function as tree; `constants` are the ints, `tables` the int tuples it names."""
 
     function: ast.FunctionDef
-    digest: str
     file: str
     first_line: int
     parameters: tuple[str, ...]

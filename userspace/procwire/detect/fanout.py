@@ -53,6 +53,7 @@ class FanOut:
         self._state = State(
             subjects=sparse_zeros((count,), SUBJECT),
             buckets=sparse_zeros((count, BUCKETS), BUCKET),
+            told=np.zeros(count, np.bool_),
             levels=sparse_zeros((count, FANOUT_WINDOWS, len(Measure)), np.uint8),
             sketches=sparse_zeros((count, BUCKETS, 2), SKETCH),
             registers=sparse_zeros((count, BUCKETS, 2, REGISTERS), np.uint8),
@@ -87,8 +88,9 @@ class FanOut:
     def totals(self) -> NDArray[np.void]:
         """A last row of event.FANOUT_EVENT, measure 0, for each source of which something was
         reported: what its longest window holds now."""
-        reports = np.zeros(len(self._state.subjects), FANOUT_EVENT)
-        return reports[: final_reports(self._state, reports)]
+        reports = np.zeros(np.count_nonzero(self._state.told), FANOUT_EVENT)
+        final_reports(self._state, reports)
+        return reports
 
     def counters(self) -> dict[str, int]:
         """COUNTERS by name, since the start."""

@@ -61,7 +61,8 @@ def _begin(state: State, slot: Slot, row: Record) -> None:
     subject.lo = row.src_lo
     subject.active = row.time
     subject.attempts = subject.established = subject.refused = subject.failures = 0
-    subject.run = subject.sampled = subject.told = 0
+    subject.run = subject.sampled = 0
+    state.told[slot] = False
     subject.stride_hi = subject.stride_lo = 0
     subject.stride_port = 0
     # Its buckets are over at any time.

@@ -39,7 +39,6 @@ SUBJECT = np.dtype(
         ("stride_port", "i8"),
         ("used", "u1"),
         ("due", "u1"),
-        ("told", "u1"),
         ("oldest", "u1"),
         ("youngest", "u1"),
         ("sampled", "i8"),
@@ -50,8 +49,8 @@ SUBJECT = np.dtype(
 )
 """What its buckets share: totals; begun, ends: within these times no bucket is over; run: the
 current one; least_run: the least of what its buckets hold as longest run, 0 where one is empty;
-due: whether a figure rose since the last judgement; told: whether a level is above 0; oldest,
-youngest: the buckets with the most and the fewest attempts."""
+due: whether a figure rose since the last judgement; oldest, youngest: the buckets with the most and
+the fewest attempts."""
 BUCKET = np.dtype(
     [
         ("start", "i8"),
@@ -69,14 +68,15 @@ began."""
 
 class State(NamedTuple):
     """Per subject s, window w, bucket b and sketch k (hosts, pairs): subjects[s], buckets[s, b],
-    levels[s, w, measure], sketches[s, b, k], registers[s, b, k, 512], samples[s, 8],
-    latest[s, 8, k], the hashes of the last attempts; counters as in COUNTERS; windows: lengths in
-    ns; thresholds: by kind of attempts and measure; origin: of the reports. Each kind has as many
-    subjects, one kind's behind the other's. The sketches of a bucket of FEW attempts or less are
-    not valid."""
+    told[s], whether one of levels[s, w, measure] is above 0, sketches[s, b, k],
+    registers[s, b, k, 512], samples[s, 8], latest[s, 8, k], the hashes of the last attempts;
+    counters as in COUNTERS; windows: lengths in ns; thresholds: by kind of attempts and measure;
+    origin: of the reports. Each kind has as many subjects, one kind's behind the other's. The
+    sketches of a bucket of FEW attempts or less are not valid."""
 
     subjects: NDArray[np.void]
     buckets: NDArray[np.void]
+    told: NDArray[np.bool_]
     levels: NDArray[np.uint8]
     sketches: NDArray[np.void]
     registers: NDArray[np.uint8]

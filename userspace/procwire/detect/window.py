@@ -146,11 +146,11 @@ def _judge(state: State, slot: Slot, row: Record, reports: NDArray[np.void], at:
         return 0
     subject.due = 0
     if is_quiet(state, slot, np.int64(subject.oldest), kind):
-        if subject.told:
-            subject.told = 0
+        if state.told[slot]:
+            state.told[slot] = False
             state.levels[slot] = 0
         return 0
-    written = told = 0
+    written, told = 0, False
     for window in range(_WINDOWS):
         bucket = older(state, slot, window)
         if is_quiet(state, slot, bucket, kind):
@@ -168,7 +168,7 @@ def _judge(state: State, slot: Slot, row: Record, reports: NDArray[np.void], at:
                 state.levels[slot, window, measure] = 0
                 continue
             crossed = threshold * 10 ** np.int64(state.levels[slot, window, measure])
-            told |= 1
+            told = True
             if figure < crossed:
                 continue
             if written:
@@ -181,7 +181,7 @@ def _judge(state: State, slot: Slot, row: Record, reports: NDArray[np.void], at:
             while figure >= crossed:
                 crossed *= 10
                 state.levels[slot, window, measure] += 1
-    subject.told = told
+    state.told[slot] = told
     return written
 
 
@@ -198,7 +198,7 @@ def count_connections(
         slot = slot_of(state, row)
         subject = state.subjects[slot]
         if not subject.begun <= row.time < subject.ends:
-            if subject.told:
+            if state.told[slot]:
                 written += turn(state, slot, row.time, reports, written)
             roll(state, slot, row.time)
         ended = row.outcome != _PENDING and row.outcome != _SENT
@@ -215,14 +215,11 @@ def count_connections(
 
 
 @kernel
-def final_reports(state: State, reports: NDArray[np.void]) -> int:
-    """Write the longest window's figures of each subject of which something was reported (room for
-    one report a subject); how many were written."""
+def final_reports(state: State, reports: NDArray[np.void]) -> None:
+    """Write the longest window's figures of each subject of which something was reported."""
     written = 0
-    for slot in range(len(state.subjects)):
-        subject = state.subjects[slot]
-        if subject.told:
+    for slot in range(len(state.told)):
+        if state.told[slot]:
             crossing = final_figures(state, slot, _WINDOWS - 1)
-            report(state, slot, subject.active, reports, written, crossing)
+            report(state, slot, state.subjects[slot].active, reports, written, crossing)
             written += 1
-    return written
