@@ -21,6 +21,7 @@ bench: setup-bench
 	$(PYTHON) -m pytest bench --benchmark-only
 	$(PYTHON) bench/side_by_side.py
 	$(PYTHON) bench/sensor_storm.py
+	$(PYTHON) bench/sensor_bulk.py
 
 lint: setup-test
 	.venv/bin/ruff check .

@@ -17,6 +17,7 @@ void bpf_object__close(struct bpf_object *object);
 struct bpf_map *bpf_object__find_map_by_name(const struct bpf_object *object, const char *name);
 int bpf_map__set_initial_value(struct bpf_map *map, const void *data, size_t size);
 const void *bpf_map__initial_value(struct bpf_map *map, size_t *size);
+int bpf_map__set_max_entries(struct bpf_map *map, unsigned int entries);
 int bpf_map__fd(const struct bpf_map *map);
 int bpf_map__lookup_elem(const struct bpf_map *map, const void *key, size_t key_size, void *value,
 			 size_t value_size, unsigned long long flags);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Finding, keeping and forgetting the attempts under way; see maps.bpf.h for where they are.
+ * Finding, keeping and forgetting the attempts under way; see socket_maps.bpf.h for where they are.
  */
 #ifndef PROCWIRE_PENDING_BPF_H
 #define PROCWIRE_PENDING_BPF_H
 
-#include "maps.bpf.h"
+#include "socket_maps.bpf.h"
 
 /* NULL: another program wrote its own address in between, and there is no place this time. */
 static __always_inline struct pending_place *place_of(__u64 socket)

@@ -51,7 +51,7 @@ BPF_PERCPU_ARRAY(new_subject, struct subject, 1);
 BPF_TABLE("hash", struct subject_key, u8, claims, MAX_CLAIMS);
 
 /*
- * TCP attempts under way, by socket; see maps.bpf.h.
+ * TCP attempts under way, by socket; see socket_maps.bpf.h.
  * Deleted by: the outcome; a further connect, or the release, of a socket without one.
  */
 BPF_TABLE("hash", u64, struct pending, attempts, MAX_PENDING);

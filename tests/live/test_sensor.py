@@ -147,5 +147,8 @@ def test_without_privilege_the_capability_is_named() -> None:
 def test_doctor_finds_this_machine_fit() -> None:
     found = checks()
     assert [check for check in found if check.required and not check.ok] == []
+    hooks = {hook.name: hook for check in found for hook in check.hooks}
+    assert hooks["cgroup/connect4"].found == "attached by libbpf"
+    assert all(hook.ok or "boot Linux" in hook.remedy for hook in hooks.values())
     spots = [spot.name for check in found for spot in check.not_seen]
     assert "AF_XDP" in spots

@@ -39,6 +39,9 @@ def doctor(as_json: bool) -> int:
             click.echo(f"{click.style(word, fg=colour)} {check.name:<{width}}  {check.found}")
             if not check.ok and check.remedy:
                 click.echo(f"     {'':<{width}}  -> {check.remedy}")
+            for hook in check.hooks:
+                remedy = f" -> {hook.remedy}" if hook.remedy else ""
+                click.echo(f"     {'':<{width}}  {hook.name}: {hook.found}{remedy}")
         spots = [spot for check in results for spot in check.not_seen]
         if spots:
             click.echo("\nWhat the sensor does not see here:")

@@ -165,6 +165,10 @@ class BccPrograms:
                 self._cleanup.callback(os.close, link)
         finally:
             os.close(cgroup)
+        self.attached = (
+            *(f"cgroup/{name.removeprefix('on_')}" for name in CGROUP_HOOKS),
+            *(f"tracepoint/{hook}" for hook in self._descriptors if ":" in hook),
+        )
 
     def _receive(self, child: _Child) -> None:
         received = child.receive()

@@ -19,7 +19,7 @@ from procwire.event import ABI_VERSION
 from procwire.sensor import bcc_loader
 from procwire.sensor.counters import Counter
 from procwire.sensor.coverage import BlindSpot, of_programs
-from procwire.sensor.libbpf_loader import OBJECT, REBUILD
+from procwire.sensor.libbpf_loader import OBJECT, OPTIONAL, REBUILD
 from procwire.sensor.loader import Sensor
 from procwire.sensor.machine import (
     BTF,
@@ -36,10 +36,20 @@ _JIT = Path("/proc/sys/net/core/bpf_jit_enable")
 
 
 @dataclass(frozen=True)
+class Hook:
+    """One hook. found: by whom it is attached, or why not; remedy: what mends that."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str
+
+
+@dataclass(frozen=True)
 class Check:
     """One requirement. found: what is there, for people; remedy: the command that mends it, empty
     where ok; required: whether `watch` cannot run without it; not_seen: what stays unseen where it
-    is met."""
+    is met; hooks: one by one, where it is about these."""
 
     name: str
     ok: bool
@@ -47,6 +57,7 @@ class Check:
     remedy: str
     required: bool = True
     not_seen: tuple[BlindSpot, ...] = ()
+    hooks: tuple[Hook, ...] = ()
 
 
 def checks() -> list[Check]:
@@ -101,10 +112,19 @@ def _hooks() -> Check:
             seen = sensor.counters()[Counter.COUNT_ATTEMPTS.label]
     except Unavailable as error:
         return Check("hooks", False, error.missing, error.remedy)
-    hooks = f"all but {', '.join(sensor.left_out)}" if sensor.left_out else "all"
-    found = f"{hooks} attached by {sensor.loader}, self-test passed ({seen} connections seen)"
+    hooks = (
+        *(Hook(name, True, f"attached by {sensor.loader}", "") for name in sensor.attached),
+        *(
+            Hook(
+                name, False, "this kernel does not have it", f"boot Linux {OPTIONAL[name]} or later"
+            )
+            for name in sensor.left_out
+        ),
+    )
+    count = f"{len(sensor.attached)} of {len(hooks)}"
+    found = f"{count} attached by {sensor.loader}, self-test passed ({seen} connections seen)"
     not_seen = of_programs(sensor.loader, sensor.left_out)
-    return Check("hooks", True, found, "", not_seen=not_seen)
+    return Check("hooks", True, found, "", not_seen=not_seen, hooks=hooks)
 
 
 def _bpf_jit() -> Check:

@@ -10,6 +10,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from mmap import PAGESIZE
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ from procwire.sensor.programs import Libbpf, Loader
 OBJECT = Path(__file__).parent.parent / "sensor.bpf.o"
 REBUILD = "pip install --force-reinstall procwire"
 
-# Where the kernel lacks it the sensor sees less, which coverage.py says.
-_OPTIONAL = frozenset(("tp_btf/inet_sk_error_report", "tp_btf/sock_send_length"))
+OPTIONAL = {"tp_btf/inet_sk_error_report": "5.14", "tp_btf/sock_send_length": "6.3"}
+"""Hooks and the Linux that first had them. Without one the sensor sees less, see coverage.py."""
 _SNAPSHOT_ROW = PROCESS_EVENT.fields["argv"][1] if PROCESS_EVENT.fields else 0
 
 
@@ -63,6 +64,9 @@ class LibbpfPrograms:
             self._load(settings)
             self._counters = self._map("counters")
             self._walks = self._attach()
+            self.attached = tuple(
+                section for _, _, section in self._each_program() if section not in self.left_out
+            )
         except BaseException:
             self._cleanup.close()
             raise
@@ -128,7 +132,7 @@ class LibbpfPrograms:
                 )
                 missing.append(section)
         for section in missing:
-            if section not in _OPTIONAL:
+            if section not in OPTIONAL:
                 self._bpf.fail(f"attach {section}", errno.ENOENT)
         return tuple(missing)
 
@@ -154,6 +158,12 @@ class LibbpfPrograms:
             ),
             "write the settings",
         )
+        if not settings["flows"][0]:
+            # A ring's pages are mapped twice and count as resident; this one stays empty.
+            self._bpf.check(
+                self._lib.bpf_map__set_max_entries(self._map("flow_ring"), PAGESIZE),
+                "shrink the ring of flows",
+            )
         self._bpf.check(self._lib.bpf_object__load(self._object), "load the programs")
 
     def _attach(self) -> dict[str, Any]:

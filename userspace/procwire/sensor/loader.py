@@ -184,6 +184,11 @@ class Sensor:
         return {counter.label: self._programs.counter(counter) for counter in Counter}
 
     @property
+    def attached(self) -> tuple[str, ...]:
+        """The hooks that are attached, by section."""
+        return self._programs.attached
+
+    @property
     def left_out(self) -> tuple[str, ...]:
         """Sections of the programs for which this kernel has no hook."""
         return self._programs.left_out

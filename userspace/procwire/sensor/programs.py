@@ -30,11 +30,12 @@ class Programs(Protocol):
     """Loaded programs whose hooks are attached.
 
     loader: who loaded them; gaps: what they do not see and libbpf's do, one line each, for people;
-    left_out: sections of those for which the kernel has no hook.
+    attached: the hooks that are, by section; left_out: those that the kernel does not have.
     """
 
     loader: Loader
     gaps: tuple[str, ...]
+    attached: tuple[str, ...]
     left_out: tuple[str, ...]
 
     def ring(self, name: str) -> int:

@@ -1,0 +1,175 @@
+"""Who may watch a benchmark, and what watching costs: nobody, procwire with either loader, bpftrace
+and bcc. The others only count connects by process and destination, the least to compare with.
+
+Time in programs is the kernel's own statistic, which itself adds 40 to 70 ns to each run.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from procwire.sensor import bcc_loader
+
+BPFTRACE = """
+tracepoint:sock:inet_sock_set_state /args->newstate == 2/ {
+    @[pid, comm, ntop(args->daddr), args->dport] = count();
+}
+BEGIN { printf("ready\\n"); }
+"""
+BCC = """
+import time
+from bcc import BPF
+programs = BPF(text='''
+struct key { u32 pid; u32 address; u16 port; u16 padding; };
+BPF_TABLE("hash", struct key, u64, connects, 65536);
+TRACEPOINT_PROBE(sock, inet_sock_set_state) {
+    struct key key = {};
+    if (args->newstate != 2)
+        return 0;
+    key.pid = bpf_get_current_pid_tgid() >> 32;
+    __builtin_memcpy(&key.address, args->daddr, 4);
+    key.port = args->dport;
+    connects.increment(key);
+    return 0;
+}
+''')
+print("ready", flush=True)
+time.sleep(3600)
+"""
+# bpftrace and bcc need it; not every machine has it mounted.
+WITH_TRACEFS = 'mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null; exec "$@"'
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Runs(NamedTuple):
+    """Of one program, or of several: nanoseconds inside, and how often they ran."""
+
+    ns: int = 0
+    times: int = 0
+
+    def __sub__(self, other: Runs) -> Runs:
+        return Runs(self.ns - other.ns, self.times - other.times)
+
+
+@dataclass
+class Watcher:
+    """Who watches: nobody if the command is empty. costs: of the watched program, a figure for each
+    round; hooks: runs by program, over all rounds; start: seconds of CPU until ready; resident:
+    megabytes."""
+
+    name: str
+    command: list[str]
+    sign: str = "ready"
+    environment: dict[str, str] = field(default_factory=dict)
+    costs: list[float] = field(default_factory=list)
+    hooks: dict[str, Runs] = field(default_factory=dict)
+    start: float = 0.0
+    resident: float = 0.0
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        if not self.command:
+            yield
+            return
+        with subprocess.Popen(
+            ["unshare", "--mount", "sh", "-c", WITH_TRACEFS, "sh", *self.command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, **self.environment},
+        ) as process:
+            assert process.stdout is not None
+            said = []
+            for line in process.stdout:
+                said.append(line)
+                if self.sign in line:
+                    break
+            else:
+                raise SystemExit(f"{self.name} ended:\n{''.join(said)}")
+            self.start = cpu_seconds(process.pid)
+            yield
+            self.resident = resident_megabytes(process.pid)
+            process.terminate()
+            process.communicate(timeout=60)
+
+    @contextmanager
+    def counting(self, before: set[int]) -> Iterator[None]:
+        """Adds up the runs of the programs that are its own: those that were not there before."""
+        statistics = ctypes.CDLL("libbpf.so.1").bpf_enable_stats(0)
+        quiet = program_runs()
+        yield
+        busy = program_runs()
+        os.close(statistics)
+        for number in (quiet.keys() & busy.keys()) - before:
+            name, runs = busy[number]
+            known, more = self.hooks.get(name, Runs()), runs - quiet[number][1]
+            self.hooks[name] = Runs(known.ns + more.ns, known.times + more.times)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of the process and the children it has waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / CLOCK_TICKS
+
+
+def resident_megabytes(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def program_runs() -> dict[int, tuple[str, Runs]]:
+    """Every loaded program's name and runs, by its id."""
+    said = subprocess.run(["bpftool", "-j", "prog", "show"], capture_output=True, check=True).stdout
+    return {
+        program["id"]: (
+            program.get("name", ""),
+            Runs(program.get("run_time_ns", 0), program.get("run_cnt", 0)),
+        )
+        for program in json.loads(said)
+    }
+
+
+def missing() -> str | None:
+    """Why nobody can be watched here; None if it can be."""
+    if os.geteuid() != 0:
+        return "needs root"
+    return None if shutil.which("bpftool") else "needs bpftool (apt-get install bpftool)"
+
+
+def watchers() -> list[Watcher]:
+    procwire = str(Path(sys.executable).with_name("procwire"))
+    watch = [procwire, "watch", "-o", "/dev/null", "--loader"]
+    found = [
+        Watcher("nobody", []),
+        Watcher("procwire, libbpf", [*watch, "libbpf"], "watching"),
+    ]
+    if bcc_loader.version():
+        found.append(Watcher("procwire, bcc", [*watch, "bcc"], "watching"))
+        headers = {"BCC_KERNEL_SOURCE": str(bcc_loader.SOURCES / "bcc" / "headers")}
+        command = [str(bcc_loader.PYTHON), "-I", "-c", BCC]
+        found.append(Watcher("bcc, counting", command, environment=headers))
+    if shutil.which("bpftrace"):
+        room = {"BPFTRACE_MAP_KEYS_MAX": "65536"}
+        command = ["bpftrace", "-B", "line", "-e", BPFTRACE]
+        found.append(Watcher("bpftrace, counting", command, environment=room))
+    return found
+
+
+def hooks_table(watcher: Watcher, per: float, unit: str) -> list[str]:
+    """What each of the watcher's programs took, a line each. per: units of all rounds together."""
+    rows = sorted(watcher.hooks.items(), key=lambda hook: -hook[1].ns)
+    return [
+        f"  {name:<16} {runs.times / per:8.3f} runs per {unit}, {runs.ns / runs.times:5.0f} ns each"
+        for name, runs in rows
+        if runs.times >= per / 1000
+    ]
