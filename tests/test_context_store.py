@@ -173,6 +173,21 @@ def test_a_reader_sees_what_a_running_watch_has_written(path: Path) -> None:
             assert programs(reader) == ["/bin/a"]
 
 
+def test_a_copy_is_one_private_file_that_needs_no_other(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy" / "context.db"
+    copy.parent.mkdir()
+    with Store(path) as store:
+        insert(store, "/bin/a")
+        store.copy_to(copy)
+        insert(store, "/bin/b")
+        with pytest.raises(Unavailable, match="exists"):
+            store.copy_to(copy)
+    assert [file.name for file in copy.parent.iterdir()] == ["context.db"]
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    with Store(copy, read_only=True) as frozen:
+        assert programs(frozen) == ["/bin/a"]
+
+
 def test_a_full_disk_is_told_and_over_when_there_is_room(path: Path) -> None:
     with Store(path) as store:
         ((pages,),) = store.rows("PRAGMA page_count")

@@ -67,6 +67,15 @@ def test_an_episode_counts_once_with_its_largest_figure() -> None:
     assert (figure, severity) == (300, 1)
 
 
+def test_an_episode_counts_for_each_setting_that_led_it() -> None:
+    other = episode(1, 8, setting="new_process.hosts", threshold=8.0)
+    both = propose(kept(other, episode(1, 300)), 5)
+    assert [(one.setting, one.choices[-1].threshold) for one in both] == [
+        ("fanout.hosts", 300),
+        ("new_process.hosts", 8),
+    ]
+
+
 def test_what_was_suppressed_needs_no_threshold() -> None:
     assert propose(kept(episode(1, 30, suppressed=True)), 1) == []
     assert len(propose(kept(episode(1, 30, suppressed=True), episode(1, 90)), 1)) == 1

@@ -12,7 +12,7 @@ from procwire.cli.progress import Progress
 from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summary
 from procwire.config import load
 from procwire.context.site import Site
-from procwire.context.store import Store
+from procwire.context.store import FILE_NAME, Store
 from procwire.errors import InputDamaged
 from procwire.inputs import Input, Inputs
 from procwire.output.eve import Source
@@ -71,7 +71,7 @@ def read(
         files = tuple(path for path in files if path not in folders)
         chosen = settings if config or overrides else None
         for path in folders:
-            damaged |= _replay(path, chosen, Site(store), results, form)
+            damaged |= _replay(path, chosen, store, results, form)
         for number, path in enumerate(files):
             if number and not continuous:
                 reading = Reading(settings, workers, Site(store))
@@ -86,18 +86,24 @@ def read(
     return FINDINGS if results.found else 0
 
 
-def _replay(path: Path, settings: Settings | None, site: Site, results: Results, form: str) -> bool:
-    """Tell what a live run told that was recorded; whether the record was damaged."""
+def _replay(
+    path: Path, settings: Settings | None, store: Store | None, results: Results, form: str
+) -> bool:
+    """Tell what a live run told that was recorded; whether the record was damaged. store: what is
+    asked instead of the context that the run began with."""
     damaged = False
-    replay = Replay(path, settings, results.write, site)
-    try:
-        replay.run()
-    except InputDamaged as problem:
-        damaged = True
-        click.echo(f"procwire: {printable(str(problem))}", err=True)
-    replay.finish()
-    counters = replay.joined.counters()
-    results.stats(replay.joined.last_time, counters, Source())
+    with ExitStack() as stack:
+        if store is None and (path / FILE_NAME).exists():
+            store = stack.enter_context(Store(path / FILE_NAME, read_only=True))
+        replay = Replay(path, settings, results.write, Site(store))
+        try:
+            replay.run()
+        except InputDamaged as problem:
+            damaged = True
+            click.echo(f"procwire: {printable(str(problem))}", err=True)
+        replay.finish()
+        counters = replay.joined.counters()
+        results.stats(replay.joined.last_time, counters, Source())
     if form == "text" or sys.stderr.isatty():
         tell_summary(path.name, counters)
     return damaged

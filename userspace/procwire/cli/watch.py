@@ -17,6 +17,7 @@ from procwire.cli.context import context_option, context_to_watch
 from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summary
 from procwire.config import load
 from procwire.context.site import Site
+from procwire.context.store import FILE_NAME
 from procwire.errors import Unavailable, UsageError
 from procwire.history import default_history
 from procwire.live import Live, sensor_settings
@@ -123,7 +124,8 @@ def watch(
             click.echo(f"procwire: {missing}", err=True)
             click.echo("procwire: packets only; no process will be named", err=True)
         results = stack.enter_context(Results(output, form, fail_on))
-        site = Site(stack.enter_context(context_to_watch(context)))
+        store = stack.enter_context(context_to_watch(context))
+        site = Site(store)
         blocker = None
         if suricata is not None:
             blocker = Blocker(suricata, settings.block, by_inventory(site.inventory), _tell)
@@ -142,6 +144,8 @@ def watch(
             return bool(ended_by)
 
         live = Live(settings, sensor, captures, emit, site, history, record)
+        if record is not None:
+            store.copy_to(record / FILE_NAME)
         keep_only(NEEDED_WHILE_WATCHING)
         signal.signal(signal.SIGINT, end)
         signal.signal(signal.SIGTERM, end)

@@ -1,4 +1,4 @@
-"""What alerts rested on, kept for tuning: by episode the figure that decided, and its threshold.
+"""What alerts rested on, kept for tuning: by episode and setting the figure that decided.
 
 The history begins at the thresholds that were in force: what stayed below them raised nothing and
 is not in it. So it tells how much quieter higher thresholds would have been.
@@ -75,10 +75,11 @@ def decided(alert: Alert, suppressed: bool) -> Decided | None:
 
 
 def keep(store: Store, rows: Iterable[Decided]) -> None:
-    """Add to the history; of an episode the largest figure and the gravest severity count."""
+    """Add to the history; of an episode and setting its largest figure and severity count."""
     with store.writing() as connection:
         connection.executemany(
-            f"INSERT INTO history ({_NAMED}) VALUES ({_MARKS}) ON CONFLICT (episode) DO UPDATE SET"
+            f"INSERT INTO history ({_NAMED}) VALUES ({_MARKS})"
+            " ON CONFLICT (episode, setting) DO UPDATE SET"
             " figure = max(figure, excluded.figure), severity = min(severity, excluded.severity),"
             " suppressed = min(suppressed, excluded.suppressed), time = excluded.time",
             [msgspec.structs.astuple(row) for row in rows],

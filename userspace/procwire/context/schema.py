@@ -61,14 +61,15 @@ MIGRATIONS = (
     """,
     """
     CREATE TABLE history (
-        episode TEXT PRIMARY KEY,
+        episode TEXT NOT NULL,
         rule TEXT NOT NULL,
         setting TEXT NOT NULL,
         figure REAL NOT NULL,
         threshold REAL NOT NULL,
         severity INTEGER NOT NULL,
         suppressed INTEGER NOT NULL,
-        time INTEGER NOT NULL
+        time INTEGER NOT NULL,
+        PRIMARY KEY (episode, setting)
     ) STRICT;
     CREATE INDEX history_by_time ON history (time)
     """,

@@ -106,6 +106,16 @@ class Store:
                     self._connection.execute("ROLLBACK")
                 raise
 
+    def copy_to(self, path: Path) -> None:
+        """A new file with what the store holds now, private like every other. Raises Unavailable
+        where it cannot be written or exists."""
+        with self._explained():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, MODE))
+            with contextlib.closing(sqlite3.connect(path)) as copy:
+                self._connection.backup(copy)
+                # One file, so that it can be read where nothing may be written.
+                copy.execute("PRAGMA journal_mode = DELETE")
+
     def changed(self) -> bool:
         """Whether another connection has written since this was last asked."""
         version = self._data_version()
