@@ -70,7 +70,7 @@ for one in threads: one.join()
 EXECUTES_ITSELF = """
 n = int(sys.argv[1])
 with socket.socket() as tcp: tcp.connect_ex((host(n), 7002))
-if n < 39: os.execv(sys.executable, [*sys.orig_argv[:-1], str(n + 1)])
+if n < 24: os.execv(sys.executable, [*sys.orig_argv[:-1], str(n + 1)])
 """
 RAW_IP = """
 with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
