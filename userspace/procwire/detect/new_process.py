@@ -1,5 +1,6 @@
 """Fan-out of a process that has just begun (AN1057, AN2050): hosts that it fails to reach while it
-is new. A browser reaches as many at its start, and is answered."""
+is new, and hardly any that it reaches. A browser tries as many at its start, on a host without IPv6
+half of them in vain."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ class NewProcess:
     """Counts by new process the hosts that it fails to reach. started: asked once per process."""
 
     def __init__(self, settings: Settings, started: Started) -> None:
-        self._settings, self._least = settings.new_process, settings.sweep.unanswered
+        self._settings, self._least = settings.new_process, settings.sweep.mostly_unanswered
         self._started = started
         window = settings.new_process.age_ns * 2
         self._failed, self._answered = Distinct(window, _LIMIT), Distinct(window, _LIMIT)
@@ -86,7 +87,7 @@ class NewProcess:
                 "unanswered",
                 round(failed / (failed + answered), 3),
                 self._least,
-                "sweep.unanswered",
+                "sweep.mostly_unanswered",
             ),
         )
         return observation(NEW_PROCESS, row, reached, evidence)

@@ -1,0 +1,88 @@
+"""What is known of a site on this host's kernel: a program that is new here waits until it is
+approved, and an expected alert is counted instead of told."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from test_watch import PROCWIRE, records, started
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root to load eBPF programs"),
+]
+NAMESPACE = f"pwtest-context-{os.getpid()}"
+# A source that is not the destination: the kernel would take it for a connection to itself.
+CLIENT = """
+import socket
+server = socket.create_server(("10.96.0.2", 22))
+with socket.create_connection(("10.96.0.2", 22), source_address=("10.96.0.1", 0)):
+    server.accept()[0].close()
+"""
+
+
+@pytest.fixture
+def namespace() -> Iterator[list[str]]:
+    """Command prefix that runs in a namespace where every address of 10.96.0.0/24 is local."""
+    subprocess.run(["ip", "netns", "add", NAMESPACE], check=True)
+    try:
+        for command in (
+            ["link", "set", "lo", "up"],
+            ["route", "add", "local", "10.96.0.0/24", "dev", "lo"],
+        ):
+            subprocess.run(["ip", "-n", NAMESPACE, *command], check=True)
+        yield ["ip", "netns", "exec", NAMESPACE]
+    finally:
+        subprocess.run(["ip", "netns", "del", NAMESPACE], check=True)
+
+
+def watched(namespace: list[str], context: Path) -> list[str]:
+    """The checks that a watch tells of the client's program."""
+    chosen = ["--context", str(context), "--set", "baseline.learning_s=0"]
+    watch = started([str(PROCWIRE), "watch", *chosen], "watching")
+    subprocess.run([*namespace, sys.executable, "-c", CLIENT], check=True)
+    time.sleep(1)
+    told, _ = records(watch)
+    alerts = [record["alert"] for record in told if record["event_type"] == "alert"]
+    program = str(Path(sys.executable).resolve())
+    return [
+        alert["metadata"]["rule"][0]
+        for alert in alerts
+        if alert["context"].get("process", {}).get("exe") == program
+    ]
+
+
+def procwire(*words: str) -> str:
+    done = subprocess.run([PROCWIRE, *words], check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def test_a_new_program_waits_until_it_is_approved(namespace: list[str], tmp_path: Path) -> None:
+    context = tmp_path / "context.db"
+    here = ["--context", str(context)]
+    assert watched(namespace, context) == ["first_seen.program"]
+    program = str(Path(sys.executable).resolve())
+    waiting = [
+        one
+        for one in json.loads(procwire("baseline", "pending", "--json", *here))
+        if one["habit"]["program"] == program
+    ]
+    kinds = {one["habit"]["kind"]: one for one in waiting}
+    assert set(kinds) == {"program", "service", "use"}
+    assert kinds["service"]["habit"]["service"] == "ssh"
+    assert watched(namespace, context) == [], "it is told once"
+    number = str(kinds["program"]["id"])
+    procwire("baseline", "deny", number, *here)
+    assert "first_seen.program" in watched(namespace, context)
+    words = ["--exe", program, "--reason", "a test", "--expires", "1d"]
+    procwire("allow", "add", *words, *here)
+    assert watched(namespace, context) == []
+    (entry,) = json.loads(procwire("allow", "list", "--json", *here))
+    assert entry["suppressed"] >= 1
