@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import re
 
+from naive_application import begins_smtp
+
 UNJUDGED = re.compile(rb"(bdat|auth|star|turn|atrn|xexc)", re.IGNORECASE)
 COMMAND = re.compile(rb"\r|[A-Za-z0-9!#$%&'*+.^_`|~-]+[ \r\n]")
 REPLY = re.compile(rb"\d[ -~]{2}")
 
 
-def no_commands(payloads: list[tuple[bool, bytes]]) -> list[int]:
+def amiss(payloads: list[tuple[bool, bytes]]) -> list[int]:
     """Which of the payloads, (whether the client sends it, its bytes) in order, begin with no
-    command though one is due."""
-    found, due = [], "unknown"
+    command or no reply though one is due."""
+    found, due, greeted, reply_due = [], "unknown", None, False
     for place, (client, payload) in enumerate(payloads):
         lines = payload.splitlines(keepends=True)
         if due == "unjudged":
             break
+        if not client:
+            if reply_due and not payload[:1].isdigit():
+                found.append(place)
+            reply_due = False
+            if greeted is None:
+                greeted = bool(REPLY.match(payload))
         if not client and REPLY.match(payload):
             for line in lines:
                 if line.startswith(b"334"):
@@ -36,4 +44,6 @@ def no_commands(payloads: list[tuple[bool, bytes]]) -> list[int]:
                 found.append(place)
             if any(UNJUDGED.match(line) for line in lines):
                 due = "unjudged"
+        if client and greeted and due != "unjudged" and payload.endswith(b"\r\n"):
+            reply_due = reply_due or begins_smtp(payload, len(payload))
     return found

@@ -1,11 +1,11 @@
-"""Lines that a client of SMTP sends where a command is due."""
+"""Lines in a dialogue of SMTP where a command or a reply is due."""
 
 from __future__ import annotations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from naive_mail_dialogue import no_commands
+from naive_mail_dialogue import amiss
 from test_spoken import connection, told
 
 HELLO = [(False, b"220 mail ESMTP\r\n"), (True, b"EHLO a\r\n"), (False, b"250-mail\r\n250 DSN\r\n")]
@@ -19,7 +19,7 @@ PAYLOADS = [
         *((True, b"Hello, Bob\r\n.\r\n"), (True, b"NOOP\r\n"), (True, b"\r\n"), (True, b"NOOP")),
         *((True, b"BDAT 3 LAST\r\nabc"), (True, b"AUTH LOGIN\r\n"), (True, b"\x80\x81\x82\r\n")),
         *((False, b"503 first MAIL\r\n"), (False, b"334 VXNlcg==\r\n")),
-        (False, b"250 OK\r\n354 go\r\n"),
+        *((False, b"250 OK\r\n354 go\r\n"), (False, b"what?\r\n")),
     )
 ]
 
@@ -46,6 +46,21 @@ def test_where_a_command_is_due_the_client_sends_one(payloads, wrong):
     assert found(payloads) == wrong
 
 
+@pytest.mark.parametrize(
+    ("payloads", "wrong"),
+    [
+        ([*HELLO, MAIL[0], (False, b"OK\r\n")], [4]),
+        ([*HELLO, MAIL[0], (False, b" 250 OK\r\n"), (False, b"OK\r\n")], [4]),
+        ([*HELLO[:2], (False, b"250-mail\r\n"), (False, b"DSN\r\n")], []),
+        ([*HELLO, (True, b"MAIL FROM:<a"), (False, b"OK\r\n")], []),
+        ([*HELLO, (True, b"TURN\r\n"), (False, b"EHLO b\r\n")], []),
+        ([(False, b"hello\r\n"), (True, b"EHLO a\r\n"), (False, b"hello a\r\n")], []),
+    ],
+)
+def test_every_reply_has_a_code(payloads, wrong):
+    assert found(payloads) == wrong
+
+
 @given(st.lists(st.sampled_from(PAYLOADS), max_size=12))
 def test_equals_its_twin(payloads):
-    assert found(payloads) == no_commands(payloads)
+    assert found(payloads) == amiss(payloads)

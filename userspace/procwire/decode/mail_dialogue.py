@@ -1,4 +1,5 @@
-"""Whether a client of SMTP sends commands where commands are due (RFC 5321 4.1.1, 4.3.1).
+"""Whether a client of SMTP sends commands where commands are due, and its server replies to them
+(RFC 5321 4.1.1, 4.2, 4.3.1).
 
 A reply makes a command due, 354 the text of a mail up to its lone dot. What only looks like text
 sent as commands is not judged: chunks (BDAT), dialogues of AUTH, lines that span segments.
@@ -11,11 +12,12 @@ from procwire.jit import fused
 from procwire.layers import SMTP
 from procwire.words import Span, find, folded, span, token_end, u8, u16
 
-NOT_KNOWN, COMMAND_DUE, TEXT_DUE, NOT_JUDGED = range(4)
+NOT_KNOWN, COMMAND_DUE, TEXT_DUE, NOT_JUDGED, REPLY_DUE = range(5)
 """What an END sends next, as its `mail` says."""
 
 _LF, _CR, _SPACE, _MINUS, _DOT = 10, 13, 32, 45, 46
 _LINE_END = _CR * 256 + _LF
+_ZERO, _NINE = 48, 57
 _MOST_LINES = 32
 _TEXT_FOLLOWS, _ANSWER_FOLLOWS = (int.from_bytes(code, "big") for code in (b"354", b"334"))
 # What follows these is no command, nor is it the server that answers the last two.
@@ -67,3 +69,20 @@ def is_no_command(client: Record, message: Span, layer: int) -> bool:
         return False
     end = token_end(message, 0)
     return end == 0 or u8(message, end) not in (_SPACE, _CR, _LF)
+
+
+@fused
+def on_command(client: Record, server: Record, message: Span) -> None:
+    """What the commands in a segment make due from the `server`, an END as is the client."""
+    ends_line = u16(message, message.captured - 2) == _LINE_END
+    if client.mail != NOT_JUDGED and ends_line and message.captured == message.length:
+        server.mail = REPLY_DUE
+
+
+@fused
+def is_no_reply(server: Record, message: Span) -> bool:
+    """Whether a segment of the server begins with no code though a reply is due, which then is due
+    no more. RFC 5321 4.2: every reply begins with a code of three digits."""
+    due = server.mail == REPLY_DUE
+    server.mail = NOT_KNOWN
+    return due and message.captured > 0 and not _ZERO <= u8(message, 0) <= _NINE

@@ -18,12 +18,18 @@ from procwire.decode.flow_table import (
     FlowTable,
     Record,
 )
-from procwire.decode.mail_dialogue import NOT_JUDGED, is_no_command, on_reply
+from procwire.decode.mail_dialogue import (
+    NOT_JUDGED,
+    is_no_command,
+    is_no_reply,
+    on_command,
+    on_reply,
+)
 from procwire.decode.observations import (
     EARLY_HTTP_RESPONSE,
     GAP,
+    MAIL_AMISS,
     NO_HTTP_REQUEST,
-    NO_MAIL_COMMAND,
     NO_SSH_IDENTIFICATION,
     OUT_OF_WINDOW,
     PROTOCOL_MISMATCH,
@@ -97,10 +103,16 @@ def contradictions(
     if columns.observed[row] & _DISORDER:
         table.ends[slot, 0].mail = NOT_JUDGED
         table.ends[slot, 1].mail = NOT_JUDGED
-    elif from_client and is_no_command(end, message, layer):
-        observed |= NO_MAIL_COMMAND
-    elif not from_client and layer == SMTP:
-        on_reply(peer, message)
+    elif from_client:
+        if is_no_command(end, message, layer):
+            observed |= MAIL_AMISS
+        if layer == SMTP and peer.speaks == SMTP:
+            on_command(end, peer, message)
+    else:
+        if is_no_reply(end, message):
+            observed |= MAIL_AMISS
+        if layer == SMTP:
+            on_reply(peer, message)
     if end.sent & SENT_SYN and packets.seq[row] == (end.initial + 1) & 0xFFFFFFFF:
         end.speaks = layer
         if from_client and layer == _NOTHING and _is_no_request(message):
