@@ -115,16 +115,16 @@ def live(folder: Path, cuts: list[int]) -> Told:
         joined.events(events, now)
         recorder.events(events, table.changes, now, len(told.lines) > before)
         table.changes, known = [], until
-        recorder.packets(0, batch)
-        joined.packets(0, batch)
+        for taken in joined.packets(0, [batch]):
+            recorder.packets(0, taken)
     joined.finish()
     recorder.close()
     return told
 
 
-def replayed(folder: Path, batch_size: int = 65536) -> Told:
+def replayed(folder: Path, workers: int = 1, batch_size: int = 65536) -> Told:
     told = Told()
-    replay = Replay(folder, None, told, Site(), batch_size)
+    replay = Replay(folder, None, told, Site(), workers, batch_size)
     replay.run()
     replay.finish()
     return told
@@ -132,16 +132,17 @@ def replayed(folder: Path, batch_size: int = 65536) -> Told:
 
 @given(
     cuts=st.lists(st.integers(1, len(BATCH.time) - 1), max_size=6, unique=True),
+    workers=st.sampled_from([1, 2]),
     batch_size=st.sampled_from([1, 7, 64, 65536]),
 )
 @settings(
     max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_a_replay_tells_the_same_byte_for_byte(tmp_path_factory, cuts, batch_size):
+def test_a_replay_tells_the_same_byte_for_byte(tmp_path_factory, cuts, workers, batch_size):
     folder = tmp_path_factory.mktemp("records") / "one"
     told = live(folder, cuts)
     assert told.lines
-    assert replayed(folder, batch_size).lines == told.lines
+    assert replayed(folder, workers, batch_size).lines == told.lines
     # Nor do alerts depend on where turns ended, but for the order of those of one turn.
     whole = live(folder.with_name("whole"), [])
     assert sorted(told.lines) == sorted(whole.lines)

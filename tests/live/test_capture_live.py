@@ -61,10 +61,29 @@ def test_every_frame_is_seen_in_order_and_whole(pair: None) -> None:
                 found = batch.data[start : start + captured].tobytes()
                 if found[12:14] == b"\x88\xb5":
                     seen.append(found)
+            capture.release()
         time.sleep(0.01)
     assert capture.dropped() == 0
     capture.close()
     assert seen == [frame(number) for number in range(FRAMES)]
+
+
+def test_what_finds_no_room_is_dropped_and_counted(pair: None) -> None:
+    capture = LiveCapture(SEE, "ether proto 0x88b5")
+    sent = 16000
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
+        sender.bind((SEND, 0))
+        for _ in range(sent):
+            sender.send(frame(1399))
+    # Nobody has read, and the ring is full.
+    assert 0 < capture.dropped() < sent
+    deadline = time.monotonic() + 10
+    while capture.received() + capture.dropped() < sent and time.monotonic() < deadline:
+        for _ in capture.batches(capture.ready()):
+            capture.release()
+        time.sleep(0.01)
+    assert capture.received() + capture.dropped() == sent
+    capture.close()
 
 
 def test_a_filter_selects_before_anything_is_counted(pair: None) -> None:
@@ -76,7 +95,7 @@ def test_a_filter_selects_before_anything_is_counted(pair: None) -> None:
     deadline = time.monotonic() + 10
     while capture.received() < 2 and time.monotonic() < deadline:
         for _ in capture.batches(capture.ready()):
-            pass
+            capture.release()
         time.sleep(0.01)
     assert capture.received() == 2
     capture.close()

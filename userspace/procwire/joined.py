@@ -7,7 +7,7 @@ packets that were captured meanwhile: an event is sent before its packet passes 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -83,9 +83,16 @@ class Joined:
         alerts = self._kernel.update(events.fanout, events.connection, now)
         self._emit([self._addresses.located(alert) for alert in alerts], KERNEL)
 
-    def packets(self, interface: int, batch: PacketBatch) -> None:
-        """Take packets of an interface, by its place among those given."""
-        self._emit(self._wires[interface].packets(batch), self._sources[interface])
+    def packets(
+        self, interface: int, batches: Iterable[PacketBatch], workers: int = 1
+    ) -> Iterator[PacketBatch]:
+        """Take packets of an interface, by its place among those given: each batch once its alerts
+        are told. workers: as of pipeline.alerts_of; it changes nothing in the alerts."""
+        from procwire.pipeline import alerts_of
+
+        for batch, alerts in alerts_of(self._wires[interface], batches, workers):
+            self._emit(alerts, self._sources[interface])
+            yield batch
 
     def finish(self) -> None:
         """Tell what is still open."""

@@ -33,6 +33,8 @@ SAVE_EVERY_S = 5
 NETWORKS_EVERY_S = 10
 TELL_EVERY_S = 60
 LAST_POLLS = 64
+# Blocks of packets that are worth a second thread.
+_BACKLOG = 8
 # Polls of one turn, each of which empties rings of a megabyte.
 _DRAINS = 8
 
@@ -86,7 +88,12 @@ class Live:
         if history is not None:
             self._history = HistoryWriter(history, self._joined.known)
         self._saved = self._located = time.monotonic()
+        self._workers = 1
         if captures:
+            # Compiled code, as the packets' path.
+            from procwire.pipeline import default_workers
+
+            self._workers = default_workers()
             self._locate()
         if sensor is not None:
             # Hooks are attached already: a process that starts now is seen twice, never not at all.
@@ -147,10 +154,11 @@ class Live:
                 if not self._take_events(self._sensor, 0):
                     break
         for number, (capture, blocks) in enumerate(zip(self._captures, ready, strict=True)):
-            for batch in capture.batches(blocks):
+            workers = self._workers if blocks > _BACKLOG else 1
+            for batch in self._joined.packets(number, capture.batches(blocks), workers):
                 if self._recorder is not None:
                     self._recorder.packets(number, batch)
-                self._joined.packets(number, batch)
+                capture.release()
         self._keep_up(time.monotonic())
         return seen
 

@@ -15,8 +15,8 @@ from procwire.settings import Settings
 
 
 class Replay:
-    """A run from a record in `folder`. settings: None for those of the live run; batch_size: the
-    most packets that are analysed at a time, which changes nothing in the alerts.
+    """A run from a record in `folder`. settings: None for those of the live run; workers,
+    batch_size: processor cores, and packets analysed at a time, which change nothing in the alerts.
 
     emit, site: as for a live run. Raises as Recording does.
     """
@@ -27,8 +27,10 @@ class Replay:
         settings: Settings | None,
         emit: Emit,
         site: Site,
+        workers: int = 1,
         batch_size: int = 65536,
     ) -> None:
+        self._workers = workers
         self._recording = Recording(folder)
         self.interfaces = interfaces = self._recording.interfaces
         self._processes = ProcessTable()
@@ -55,8 +57,9 @@ class Replay:
             elif isinstance(frame, Networks):
                 self.joined.networks(networks_of(frame))
             elif isinstance(frame, Packets):
-                for batch in self._packets[frame.interface].take(frame.count):
-                    self.joined.packets(frame.interface, batch)
+                batches = self._packets[frame.interface].take(frame.count)
+                for _ in self.joined.packets(frame.interface, batches, self._workers):
+                    pass
 
     def finish(self) -> None:
         """Tell what is still open."""

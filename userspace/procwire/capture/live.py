@@ -10,6 +10,7 @@ import fcntl
 import mmap
 import socket
 import struct
+from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -70,7 +71,8 @@ class LiveCapture:
     def __init__(self, interface: str, expression: str = "") -> None:
         self.interface, self._expression = interface, expression
         self._first = 1
-        self._next_block = 0
+        self._next_block = self._oldest_block = self._empty = 0
+        self._taken: deque[int] = deque()
         self._dropped = 0
         try:
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
@@ -129,14 +131,20 @@ class LiveCapture:
         return BLOCKS
 
     def batches(self, blocks: int) -> Iterator[PacketBatch]:
-        """The packets of `blocks` that are ready. A batch is valid until the next is asked for."""
+        """The packets of `blocks` that are ready. A batch is valid until release() is called for
+        it, and the kernel has no use of its blocks before. Another thread may release."""
         for start in range(0, blocks, BATCH_BLOCKS):
             yield from self._batch(min(BATCH_BLOCKS, blocks - start))
 
+    def release(self) -> None:
+        """Give the blocks of the oldest batch back to the kernel."""
+        for _ in range(self._taken.popleft()):
+            self._status(self._oldest_block)[0] = TP_STATUS_KERNEL
+            self._oldest_block = (self._oldest_block + 1) % BLOCKS
+
     def _batch(self, blocks: int) -> Iterator[PacketBatch]:
-        """One batch of the next blocks, or none where they are empty; then they go back."""
-        numbers = [(self._next_block + ahead) % BLOCKS for ahead in range(blocks)]
-        starts = [number * BLOCK_SIZE for number in numbers]
+        """One batch of the next blocks. Blocks without packets go back with those after them."""
+        starts = [(self._next_block + ahead) % BLOCKS * BLOCK_SIZE for ahead in range(blocks)]
         counts = [struct.unpack_from("=I", self._ring, at + _BLOCK_PACKETS)[0] for at in starts]
         rows, used = allocate(sum(counts)), 0
         for at, count in zip(starts, counts, strict=True):
@@ -144,12 +152,14 @@ class LiveCapture:
         rows.link[:] = self.link
         # Only a packet larger than a block of the ring is not handed over whole.
         rows.cut[:] = False
-        if used:
-            yield batch_of(self._packets, rows, used, self._first)
-        self._first += used
-        for number in numbers:
-            self._status(number)[0] = TP_STATUS_KERNEL
         self._next_block = (self._next_block + blocks) % BLOCKS
+        self._empty += blocks
+        if not used:
+            return
+        first, self._first = self._first, self._first + used
+        self._taken.append(self._empty)
+        self._empty = 0
+        yield batch_of(self._packets, rows, used, first)
 
     def _status(self, block: int) -> NDArray[np.uint32]:
         at = block % BLOCKS * BLOCK_SIZE + _BLOCK_STATUS

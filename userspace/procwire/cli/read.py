@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import click
@@ -71,7 +73,8 @@ def read(
         files = tuple(path for path in files if path not in folders)
         chosen = settings if config or overrides else None
         for path in folders:
-            damaged |= _replay(path, chosen, store, results, form)
+            begin = partial(Replay, path, chosen, results.write, workers=workers)
+            damaged |= _replay(path, begin, store, results, form)
         for number, path in enumerate(files):
             if number and not continuous:
                 reading = Reading(settings, workers, Site(store))
@@ -87,7 +90,7 @@ def read(
 
 
 def _replay(
-    path: Path, settings: Settings | None, store: Store | None, results: Results, form: str
+    path: Path, begin: Callable[[Site], Replay], store: Store | None, results: Results, form: str
 ) -> bool:
     """Tell what a live run told that was recorded; whether the record was damaged. store: what is
     asked instead of the context that the run began with."""
@@ -95,7 +98,7 @@ def _replay(
     with ExitStack() as stack:
         if store is None and (path / FILE_NAME).exists():
             store = stack.enter_context(Store(path / FILE_NAME, read_only=True))
-        replay = Replay(path, settings, results.write, Site(store))
+        replay = begin(Site(store))
         try:
             replay.run()
         except InputDamaged as problem:
