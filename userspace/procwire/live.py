@@ -32,7 +32,7 @@ POLL_MS, IDLE_MS = 50, 500
 SAVE_EVERY_S = 5
 NETWORKS_EVERY_S = 10
 TELL_EVERY_S = 60
-LAST_POLLS = 64
+LAST_POLLS, LAST_IDLE = 64, 2
 # Blocks of packets that are worth a second thread.
 _BACKLOG = 8
 # Polls of one turn, each of which empties rings of a megabyte.
@@ -108,9 +108,11 @@ class Live:
             if time.monotonic() - told >= TELL_EVERY_S:
                 tell()
                 told = time.monotonic()
-        # A poll is bounded: what the rings still hold is read, as far as it does not keep coming.
-        for _ in range(LAST_POLLS):
-            if not self._turn():
+        # What is still on its way is read, as far as it does not keep coming: a poll is bounded, and
+        # the kernel keeps a block that is not full for a while.
+        least = LAST_IDLE if self._captures else 0
+        for turn in range(LAST_POLLS):
+            if not self._turn() and turn >= least:
                 break
         self._joined.finish()
         self._site.save()
@@ -142,7 +144,7 @@ class Live:
         return self._joined.last_time
 
     def _turn(self) -> bool:
-        """One turn; whether the kernel had events for it."""
+        """One turn; whether there were events or packets for it."""
         seen = False
         if self._sensor is None:
             time.sleep(POLL_MS / 1000)
@@ -160,7 +162,7 @@ class Live:
                     self._recorder.packets(number, batch)
                 capture.release()
         self._keep_up(time.monotonic())
-        return seen
+        return seen or any(ready)
 
     def _take_events(self, sensor: Sensor, timeout_ms: int) -> bool:
         """Read what the rings hold; whether there was anything."""
