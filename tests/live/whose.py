@@ -74,7 +74,7 @@ def main() -> None:
         live = Live(settings, sensor, [capture], lambda alerts, source: None, Site())
         capture.live = live
         print("ready", flush=True)
-        live.run(lambda: bool(select.select([sys.stdin], [], [], 0)[0]))
+        live.run(lambda: bool(select.select([sys.stdin], [], [], 0)[0]), tell=lambda: None)
         counters = live.counters()
     flows = [
         (protocol, address_text(source), source_port, address_text(destination), port, owner)

@@ -108,8 +108,8 @@ class Live:
             if time.monotonic() - told >= TELL_EVERY_S:
                 tell()
                 told = time.monotonic()
-        # What is still on its way is read, as far as it does not keep coming: a poll is bounded, and
-        # the kernel keeps a block that is not full for a while.
+        # What is under way is read, as far as it does not keep coming: a poll is bounded, and the
+        # kernel keeps a block that is not full for a while.
         least = LAST_IDLE if self._captures else 0
         for turn in range(LAST_POLLS):
             if not self._turn() and turn >= least:

@@ -22,7 +22,6 @@ from procwire.output.printable import printable
 from procwire.pipeline import MOST_WORKERS, default_workers
 from procwire.reading import Reading
 from procwire.replay import Replay
-from procwire.settings import Settings
 
 
 @click.command()
