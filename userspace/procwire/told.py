@@ -8,6 +8,7 @@ is passed over.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,7 @@ def told_by_record(folder: Path, episode: str) -> list[Told]:
     """The same by replaying a record. What follows its damage, if any, is not told. Raises as
     Recording does."""
     from procwire.context.site import Site
+    from procwire.context.store import FILE_NAME, Store
     from procwire.recording import packets_file
     from procwire.replay import Replay
 
@@ -119,13 +121,17 @@ def told_by_record(folder: Path, episode: str) -> list[Told]:
             place = Source(str(packets_file(folder, number)), source.in_iface)
         lines.extend(encode(record(one, place)) for one in alerts if one.episode == episode)
 
-    replay = Replay(folder, None, emit, Site())
-    try:
-        replay.run()
-    except InputDamaged as damage:
-        if not lines:
-            raise damage
-    replay.finish()
+    with ExitStack() as stack:
+        store = None
+        if (folder / FILE_NAME).exists():
+            store = stack.enter_context(Store(folder / FILE_NAME, read_only=True))
+        replay = Replay(folder, None, emit, Site(store))
+        try:
+            replay.run()
+        except InputDamaged as damage:
+            if not lines:
+                raise damage
+        replay.finish()
     return _states(lines, episode)
 
 
