@@ -1,0 +1,130 @@
+"""What happens when there is no room: the sensor goes on, and counts what it could not keep.
+
+Maps and rings are made as small as the kernel lets them be, so that a handful of processes fills
+them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from mmap import PAGESIZE
+from typing import Any
+
+import pytest
+from procwire.event import EventKind, Measure
+from procwire.sensor.libbpf_loader import LibbpfPrograms
+from procwire.sensor.loader import Sensor
+from senders import python
+from sensing import POLL_MS, POLLS, SETTINGS, Sensing
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root to load eBPF programs"),
+]
+
+# Twenty processes that have each tried one host and go on.
+TWENTY_AT_A_TIME = """
+children = []
+for n in range(20):
+    gate, opened = os.pipe()
+    if os.fork() == 0:
+        with socket.socket() as tcp: tcp.connect_ex((host(n), 7002))
+        os.write(opened, b"x")
+        time.sleep(30)
+    children.append(os.read(gate, 1))
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.killpg(0, signal.SIGTERM)
+"""
+TWENTY_RAW_SOCKETS = """
+held = [socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) for _ in range(20)]
+"""
+# So many that some of their sockets hash to one place.
+UNDER_WAY = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+held = []
+for n in range(2000):
+    held.append(tcp := socket.socket())
+    tcp.setblocking(False)
+    tcp.connect_ex(("10.97.0.2", 1 + n))
+"""
+FORKS = """
+for _ in range(100):
+    pid = os.fork()
+    if pid == 0: os._exit(0)
+    os.waitpid(pid, 0)
+"""
+# Ports and hosts without order, each of which crosses thresholds of three windows.
+CONNECTS = """
+for n in range(600):
+    with socket.socket() as tcp: tcp.connect_ex((host(n * n % 199), 7002 + n))
+"""
+
+
+@pytest.fixture
+def sizes(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Sizes of maps, by name, for the sensors that a test makes."""
+    chosen: dict[str, int] = {}
+    whole = LibbpfPrograms._open
+
+    def small(programs: LibbpfPrograms) -> Any:
+        opened = whole(programs)
+        for name, size in chosen.items():
+            found = programs._lib.bpf_object__find_map_by_name(opened, name.encode())
+            assert programs._lib.bpf_map__set_max_entries(found, size) == 0
+        return opened
+
+    monkeypatch.setattr(LibbpfPrograms, "_open", small)
+    return chosen
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "script", "counter", "least"),
+    [
+        ("subjects", 4, TWENTY_AT_A_TIME, "lost_process_map_full", 16),
+        ("raw_sockets", 4, TWENTY_RAW_SOCKETS, "lost_socket_map_full", 16),
+        ("crowded_connections", 1, UNDER_WAY, "lost_connection_map_full", 5),
+        ("process_ring", PAGESIZE, FORKS, "lost_process_ring_full", 100),
+        ("socket_ring", PAGESIZE, 3 * TWENTY_RAW_SOCKETS, "lost_socket_ring_full", 1),
+        ("connection_ring", PAGESIZE, CONNECTS, "lost_connection_ring_full", 500),
+    ],
+    ids=lambda value: value if isinstance(value, str) and len(value) < 30 else "",
+)
+def test_what_had_no_room_is_counted(
+    live: Sensing,
+    sizes: dict[str, int],
+    name: str,
+    size: int,
+    script: str,
+    counter: str,
+    least: int,
+) -> None:
+    sizes[name] = size
+    with Sensor(SETTINGS) as sensor:
+        before = sensor.counters()[counter]
+        with Sensing(sensor, live.namespace).start("setsid", *python(script)) as running:
+            running.communicate(timeout=60)
+        assert sensor.counters()[counter] - before >= least
+
+
+def test_a_report_that_had_no_room_is_sent_by_a_later_attempt(
+    live: Sensing, sizes: dict[str, int]
+) -> None:
+    sizes["fanout_ring"] = PAGESIZE
+    with Sensor(SETTINGS) as sensor:
+        seen = Sensing(sensor, live.namespace)
+        with seen.start(*python(CONNECTS + "input()" + CONNECTS)) as running:
+            # Until the first half is through nobody reads.
+            for _ in range(POLLS):
+                if sensor.counters()["lost_fanout_ring_full"]:
+                    break
+                time.sleep(POLL_MS / 1000)
+            assert sensor.counters()["lost_fanout_ring_full"] > 0
+            seen.wait("fanout", running.pid, lambda rows: len(rows) > 0)
+            running.communicate("\n", timeout=60)
+        rows = seen.wait("fanout", running.pid, lambda rows: 0 in rows["measure"])
+        ended = seen.rows("process", running.pid)["kind"]
+    assert EventKind.EXIT in ended
+    assert {Measure.HOSTS, Measure.HOST_PORTS, Measure.FAILURES} <= set(rows["measure"].tolist())
