@@ -235,6 +235,26 @@ def test_two_recorders_of_one_host_tell_each_thing_once(tmp_path: Path) -> None:
     assert alert.process.user == "EXAMPLE\\eve"
 
 
+def test_each_machine_has_its_own_clock(tmp_path: Path) -> None:
+    """One is an hour ahead; their records come in turn."""
+    wide = [(90 + i / 10, 700, f"10.0.1.{1 + i * i % 251}", 3389, False) for i in range(60)]
+    mine = records.audit(wide).splitlines(keepends=True)
+    late = [(one[0] + 3600, *one[1:]) for one in wide]
+    other = records.audit(late).replace(b"node=WS1", b"node=WS2").splitlines(keepends=True)
+    pairs = zip(mine, other, strict=True)
+    alerts, counters, damage = read(written(tmp_path, b"".join(a + b for a, b in pairs)))
+    assert damage == []
+    assert counters["records.out_of_time"] == 0
+    alone = [[(one.state, one.check.id) for one in alerts if host(one) == name] for name in "12"]
+    assert alone[0] == alone[1] != []
+
+
+def host(alert: Alert) -> str:
+    assert alert.process is not None
+    assert alert.process.host is not None
+    return alert.process.host[2]
+
+
 def test_a_reused_process_id_is_another_process(tmp_path: Path) -> None:
     first = [(1.0, 700, "10.0.1.1", 445, True), (2.0, 700, "10.0.1.2", 445, True)]
     later = records.security([(4000.0, 700, "10.0.1.3", 445, True)]).splitlines()[1:]

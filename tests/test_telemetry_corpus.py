@@ -94,7 +94,7 @@ def test_every_verdict(corpus: Path) -> None:
 
 def test_a_known_scanner_is_told_and_is_no_scan(corpus: Path) -> None:
     alerts, _, _ = read(corpus / "process" / "win" / "sigma_advanced_port_scanner.evtx")
-    assert [one.check.id for one in alerts] == ["process.known_scanner"]
+    assert [(one.check.id, one.severity) for one in alerts] == [("process.known_scanner", 4)]
     process = alerts[0].process
     assert process is not None
     assert (process.program, process.host) == ("advanced_port_scanner", "srv-01.midgardnet.tech")

@@ -105,7 +105,9 @@ def scan_alert(
     evidence, severity = scan.evidence, scan.severity
     if process is not None and process.program in scanners:
         named = Evidence("known_scanner", process.exe, None, "sweep.known_scanners")
-        evidence, severity = (*evidence, named), max(1, severity - 1)
+        evidence = (*evidence, named)
+        # That it runs is no scan yet.
+        severity = max(1, severity - (scan.attempts > 0))
     if process is None and scan.subject is not None:
         evidence = (*evidence, Evidence("pid", scan.subject[1]))
     return Alert(

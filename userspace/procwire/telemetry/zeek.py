@@ -7,7 +7,8 @@ its middle, or from the answer on, is nobody's attempt.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
@@ -108,13 +109,14 @@ def _time(text: str) -> int:
 
 
 class _Columns(NamedTuple):
-    """What the header lines say. places: of Connection's fields in a line, -1 for one that is not
-    there."""
+    """What the header lines say. pick: takes Connection's fields out of the values of a line with
+    an empty one behind them; width: values that a line must have."""
 
     separator: str = "\t"
     unset: str = "-"
     is_conn: bool = True
-    places: tuple[int, ...] = ()
+    pick: Callable[[list[str]], tuple[str, ...]] | None = None
+    width: int = 0
 
 
 def read_columns(lines: Lines) -> Iterator[Attempted]:
@@ -152,20 +154,21 @@ def _header(columns: _Columns, line: str) -> _Columns:
     missing = [field for field in _NAMES[:_NEEDED] if field not in fields]
     if missing:
         raise ValueError(f"found no field {', '.join(missing)}, expected those of conn.log")
-    return columns._replace(
-        places=tuple(fields.index(field) if field in fields else -1 for field in _NAMES)
-    )
+    places = [fields.index(field) if field in fields else -1 for field in _NAMES]
+    return columns._replace(pick=itemgetter(*places), width=max(places) + 1)
 
 
 def _split(columns: _Columns, line: bytes) -> Connection:
-    if not columns.places:
+    if columns.pick is None:
         raise ValueError("found no #fields before it, expected the header of conn.log")
     values = line.decode("utf-8", "replace").rstrip("\r").split(columns.separator)
-    if len(values) <= max(columns.places):
-        raise ValueError(f"found {len(values)} columns, expected {max(columns.places) + 1}")
-    unset = columns.unset
-    found = (values[place] if place >= 0 else "" for place in columns.places)
-    return Connection._make("" if value == unset else value for value in found)
+    if len(values) < columns.width:
+        raise ValueError(f"found {len(values)} columns, expected {columns.width}")
+    values.append("")
+    found = columns.pick(values)
+    if columns.unset in found:
+        found = tuple("" if value == columns.unset else value for value in found)
+    return Connection._make(found)
 
 
 Scalar = str | int | float | None
