@@ -220,6 +220,36 @@ def test_shares_that_a_script_host_has_the_kernel_open_are_its_doing(
     assert len(read(written(tmp_path, content.encode()))[0]) == found
 
 
+def other_work(*pids: int) -> list[dict]:
+    """Processes that talk to a server elsewhere just before each attempt of the kernel."""
+    return [
+        records.sysmon_attempted((seconds - 1.5, pid, "198.51.100.7", 443, True), 900 + place)
+        | {"EventID": 3, "Image": f"C:\\Windows\\{'powershell' if pid == 700 else pid}.exe"}
+        for place, (seconds, *_) in enumerate(FEW)
+        for pid in pids
+    ]
+
+
+@pytest.mark.parametrize(("pids", "found"), [((700,), 1), ((700, 701), 0)])
+def test_who_alone_is_at_work_has_the_kernel_do_it(
+    tmp_path: Path, pids: tuple[int, ...], found: int
+) -> None:
+    content = kernel_connects(*other_work(*pids)).decode()
+    content = content.replace(
+        json.dumps(records.PROGRAM), json.dumps("C:\\Windows\\powershell.exe")
+    )
+    assert len(read(written(tmp_path, content.encode()))[0]) == found
+
+
+def test_a_service_is_nobody_s_work(tmp_path: Path) -> None:
+    content = (
+        kernel_connects(*other_work(700))
+        .decode()
+        .replace("EXAMPLE\\\\eve", "NT AUTHORITY\\\\SYSTEM")
+    )
+    assert read(written(tmp_path, content.encode()))[0] == []
+
+
 def test_what_nobody_asked_for_stays_the_kernel_s(tmp_path: Path) -> None:
     alerts, counters, _ = read(written(tmp_path, kernel_connects()))
     assert (alerts, counters["records.inferred"]) == ([], 0)

@@ -1,8 +1,8 @@
 """Events of records -> CONNECTION rows with the process they belong to, in event time.
 
-What Windows' kernel does for others (file shares, under process id 4) is ascribed to whoever asked
-for that peer just before, and said to be inferred. An attempt that two recorders tell is counted
-once. Attempts are held back for a while and sorted by the clock of their machine (clock.py).
+What Windows' kernel does for others is ascribed to them (asked.py). An attempt that two recorders
+tell is counted once. Attempts are held back for a while and sorted by the clock of their machine
+(clock.py).
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from procwire.event import Origin, Outcome
 from procwire.record import CONNECTION, program_name
 from procwire.settings import Settings
+from procwire.telemetry.asked import Asked, Peer, is_kernel
 from procwire.telemetry.clock import Clock
-from procwire.telemetry.event import Actor, Attempted, Ended, Event, Resolved, Started
+from procwire.telemetry.event import Attempted, Ended, Event, Resolved, Started
 from procwire.telemetry.processes import Execution, Processes
 
 COUNTERS = (
@@ -35,23 +36,17 @@ COUNTERS = (
 attempts of Windows' kernel that were ascribed to a process; told_twice: attempts left out because
 another recorder had told them; out_of_time: records that counted at another time than their own."""
 
-_SYSTEM_PID = 4
-_SYSTEM = ("system", "")
 # Programs that do what they are given, so that their name says nothing of what they do.
 _SCRIPT_HOSTS = frozenset(
     ("cmd", "cscript", "mshta", "powershell", "pwsh", "python", "regsvr32", "rundll32", "wscript")
 )
 _NO_PROCESS = (0, 0, 0)
-# How long ago somebody may have asked for a peer that the kernel connects to, in ns.
-_ASKED = 10_000_000_000
 # Two recorders write one attempt down within this time, in ns.
 _SAME_ATTEMPT = 10_000_000_000
 _REMEMBERED = 65536
 _MACHINES = 4096
 _HELD_LIMIT = 1 << 17
 _MAPPED = 0xFFFF
-
-Peer = tuple[int, int]
 
 
 class Joined(NamedTuple):
@@ -94,7 +89,7 @@ class Join:
         self._scanners = settings.sweep.scanner_names
         self._clocks: OrderedDict[str, Clock] = OrderedDict()
         self._held: list[_Held] = []
-        self._asked: OrderedDict[tuple[str, Peer], tuple[int, Execution]] = OrderedDict()
+        self._asked = Asked()
         self._told: OrderedDict[tuple[object, ...], _Held] = OrderedDict()
         self._counts = Counter(dict.fromkeys(COUNTERS, 0))
 
@@ -136,7 +131,7 @@ class Join:
         if clock is None:
             clock = self._clocks[event.host] = Clock(event.time)
             if len(self._clocks) > _MACHINES:
-                self._clocks.popitem(last=False)
+                self._asked.forget(self._clocks.popitem(last=False)[0])
         before = clock.out_of_time
         time = clock.follow(event.time)
         self._counts["out_of_time"] += clock.out_of_time - before
@@ -189,7 +184,7 @@ class Join:
                 service_hosts.append(self._service_hosts(one, behind))
             elif entry is not None:
                 for peer in event.addresses:
-                    self._note((event.host, peer), one.time, entry)
+                    self._asked.note(entry, peer, one.time)
         self._counts["connections"] += len(attempts)
         return Joined(
             _connections(attempts),
@@ -199,26 +194,19 @@ class Join:
         )
 
     def _behind(self, event: Attempted, entry: Execution | None, time: int) -> Execution | None:
-        """Whose attempt it is: for Windows' kernel, who asked for that peer last."""
+        """Whose attempt it is."""
         if entry is None:
             return None
-        peer = event.host, event.destination
-        if not _is_system(entry.actor):
-            self._note(peer, time, entry)
+        if not is_kernel(entry.actor):
+            self._asked.note(entry, event.destination, time)
             entry.tried = True
             return entry
-        asked = self._asked.get(peer)
-        if asked is None or time - asked[0] > _ASKED:
+        behind = self._asked.by(event.host, event.destination, time)
+        if behind is None:
             return entry
         self._counts["inferred"] += 1
-        asked[1].inferred += 1
-        return asked[1]
-
-    def _note(self, peer: tuple[str, Peer], time: int, entry: Execution) -> None:
-        self._asked[peer] = time, entry
-        self._asked.move_to_end(peer)
-        if len(self._asked) > _REMEMBERED:
-            self._asked.popitem(last=False)
+        behind.inferred += 1
+        return behind
 
     def _service_hosts(self, attempt: _Held, behind: Execution | None) -> int:
         """On how many hosts a service of administration has to be tried to be a sweep."""
@@ -244,10 +232,6 @@ def _is_group(peer: Peer) -> bool:
     if high == 0 and low >> 32 == _MAPPED:
         return low & 0xF0000000 == 0xE0000000 or low & 0xFFFFFFFF == 0xFFFFFFFF
     return high >> 56 == 0xFF
-
-
-def _is_system(actor: Actor) -> bool:
-    return actor.pid == _SYSTEM_PID and actor.exe.lower() in _SYSTEM
 
 
 def _connections(attempts: list[tuple[int, Attempted, Execution | None]]) -> NDArray[np.void]:
