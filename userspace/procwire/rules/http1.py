@@ -5,11 +5,11 @@ start of a message on; `outer` is the TCP header. What lies in later segments is
 from procwire.rule import rule
 from procwire.words import captured, find, find_before, folded, span, token_end, u8, u16, u32
 
-LF, CR, SP, SLASH, DOT, ZERO, NINE = 10, 13, 32, 47, 46, 48, 57
+TAB, LF, VT, FF, CR, SP, SLASH, DOT, ZERO, NINE = 9, 10, 11, 12, 13, 32, 47, 46, 48, 57
 # http, http-alt and their usual neighbours.
 PORTS = (80, 8000, 8008, 8080, 8081, 8888)
 CAPITALS = 0x48545450  # "HTTP"
-SPACES = (SP, 9, 11, 12)
+SPACES = (SP, TAB, VT, FF)
 MOST_SPACES = 8
 STATUS_ENDS = (*SPACES, CR, LF)  # many servers leave out the space where no reason follows
 NAME, SLASHED = folded(span(b"http"), 0, 4), folded(span(b"http/"), 0, 5)
@@ -77,8 +77,8 @@ def http_request_line_wrong(p, outer):
     target_end = find(p, method_end + 1, SP)
     if u8(p, method_end) != SP or target_end == method_end + 1 or target_end + 9 != end:
         return True
-    tabs = find_before(p, 0, end, 9) < end or find_before(p, 0, end, 11) < end
-    if tabs or find_before(p, 0, end, 12) < end or find_before(p, 0, end, CR) < end:
+    tabs = find_before(p, 0, end, TAB) < end or find_before(p, 0, end, VT) < end
+    if tabs or find_before(p, 0, end, FF) < end or find_before(p, 0, end, CR) < end:
         return True
     return u32(p, target_end + 1) != CAPITALS
 

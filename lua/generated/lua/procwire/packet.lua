@@ -2195,7 +2195,7 @@ RULES.http1[#RULES.http1 + 1] = { 9101307, http_chunk_wrong }
 end
 
 do
--- tls.record_bad: TLS record of an unknown type or version, or of an impossible length (RFC 8446 5.1; RFC 5246 6.2)
+-- tls.record_bad: TLS record of an unknown type or version, or of an impossible length (RFC 8446 5.1; RFC 5246 6.2, E.1; RFC 6176 section 3)
 local tls_record_impossible_NEVER_EMPTY = { [20] = true, [21] = true, [22] = true }
 local function tls_record_impossible(p, outer)
   local at, fields, fits, hello, kind, size
