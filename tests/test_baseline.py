@@ -16,7 +16,7 @@ from procwire.context.inventory import Inventory, replace_all
 from procwire.context.site import Site
 from procwire.context.store import MEMORY, Store
 from procwire.detect.detector import FIRST_FLOW, FIRST_PROGRAM, FIRST_SERVICE, FIRST_USE
-from procwire.detect.habits import APPROVED, DENIED, LEARNED, PENDING
+from procwire.detect.habits import APPROVED, DENIED, LEARNED, PENDING, Habits
 from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Episodes
 from procwire.event import Origin, Outcome
@@ -266,6 +266,24 @@ def test_a_replay_learns_nothing_for_good(learned: Run, tmp_path: Path) -> None:
             assert detectors(again.update(connections(asks(3, 443, AFTER)))) == [
                 "first_seen.program"
             ]
+
+
+def test_more_programs_than_habits_are_one(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+    monkeypatch.setattr("procwire.detect.habits.MOST", 4)
+    habits = Habits()
+    numbers = [habits.word(f"/tmp/{n}") for n in range(20)]
+    assert numbers == [*range(1, 8), *[0] * 13]
+    assert habits.word("/tmp/3") == 4
+
+
+def test_nothing_new_is_nothing_to_write(tmp_path: Path) -> None:
+    with Store(tmp_path / "context.db") as watched, Store(tmp_path / "context.db") as other:
+        run = Run(watched)
+        run.sees(asks(1, 22), asks(1, 22, SECOND))
+        run.site.save()
+        assert other.changed()
+        run.site.save()
+        assert not other.changed()
 
 
 ROWS = st.lists(

@@ -69,7 +69,7 @@ def keep(store: Store, habits: Habits) -> None:
         )
         connection.executemany(
             "INSERT INTO observed (role, zone, time) VALUES (?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET time = max(time, excluded.time)",
+            " ON CONFLICT DO UPDATE SET time = excluded.time WHERE excluded.time > time",
             [(group.role, group.zone, time) for group, time in habits.groups().items()],
         )
     habits.dirty[numbers] = False

@@ -82,7 +82,9 @@ class Habits:
         self._latest: int | None = None
 
     def word(self, text: str) -> int:
-        """A number of its own for each text."""
+        """A number of its own for each text; 0, that of no text, for more than can be habits."""
+        if len(self._words) >= 2 * MOST:
+            return self._words.get(text, 0)
         return self._words.setdefault(text, len(self._words))
 
     def advance(self, times: NDArray[np.int64]) -> NDArray[np.int64]:

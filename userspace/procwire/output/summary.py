@@ -98,9 +98,9 @@ def _suppressed(counters: Mapping[str, int]) -> list[str]:
 
 
 def _first_seen(counters: Mapping[str, int]) -> list[str]:
-    """What waits to be approved."""
+    """What nobody has approved."""
     count = counters.get("context.pending", 0)
-    return [f"{count:,} wait in procwire baseline pending"] if count else []
+    return [f"{count:,} not approved (procwire baseline)"] if count else []
 
 
 def _listed(counts: Mapping[str, int]) -> list[str]:
