@@ -58,9 +58,10 @@ def in_packet_order(*parts: NDArray[np.void]) -> NDArray[np.void]:
     filled = [part for part in parts if len(part)]
     if len(filled) < 2:
         return filled[0] if filled else parts[0]
-    joined = np.concatenate(filled)
-    ordered: NDArray[np.void] = joined[np.argsort(joined["row"], kind="stable")]
-    return ordered
+    # As rows of bytes: NumPy copies structures field by field.
+    bytes_of = np.dtype((np.void, FINDING.itemsize))
+    joined = np.concatenate([part.view(bytes_of) for part in filled])
+    return joined.take(np.argsort(joined.view(FINDING)["row"], kind="stable")).view(FINDING)
 
 
 @kernel

@@ -57,16 +57,17 @@ RINGS = 2
 CONNECTS, PROBES = 0, 1
 """Rings: of SYNs, whose answer may have to be asked for again, and of all other kinds."""
 
-# Slots of the state, an int64 array: the clock; head, length and waiting time of each ring; the
-# counters.
-CLOCK = 0
-HEAD, LENGTH, TIMEOUT = 1, 1 + RINGS, 1 + 2 * RINGS
-COUNTERS_FROM = 1 + 3 * RINGS
+# Slots of the state, an int64 array: the clock; a time before which no attempt is due; head, length
+# and waiting time of each ring; the counters.
+CLOCK, DUE = 0, 1
+HEAD, LENGTH, TIMEOUT = 2, 2 + RINGS, 2 + 2 * RINGS
+COUNTERS_FROM = 2 + 3 * RINGS
 EVICTED, OVERFLOW = COUNTERS_FROM + 5, COUNTERS_FROM + 6
 
 NEIGHBOURHOOD = 8
 FLOWS = 1 << 16
 
+_NEVER = 2**63 - 1
 _FLOW_MASK = np.uint64(FLOWS - 1)
 _TAKEN = np.uint32(1)
 _WIRE = int(Origin.WIRE)
@@ -103,6 +104,7 @@ def new_table(capacity: int, timeouts: tuple[int, int]) -> Table:
         np.zeros(1, ENTRY),
     )
     table.state[TIMEOUT : TIMEOUT + RINGS] = timeouts
+    table.state[DUE] = _NEVER
     return table
 
 
@@ -182,13 +184,14 @@ def expire(table: Table, now: int, rows: NDArray[np.void], count: int) -> int:
     entries, waiting, state = table.entries, table.waiting, table.state
     mask = waiting.shape[1] - 1
     while True:
-        ring, due = -1, now
+        ring, due = -1, _NEVER
         for other in range(RINGS):
             if state[LENGTH + other] > 0:
                 at = waiting[other, state[HEAD + other]].time + state[TIMEOUT + other]
-                if at <= now and (ring < 0 or at < due):
+                if at < due:
                     ring, due = other, at
-        if ring < 0:
+        state[DUE] = due
+        if ring < 0 or due > now:
             return count
         head = waiting[ring, state[HEAD + ring]]
         state[HEAD + ring] = (state[HEAD + ring] + 1) & mask
@@ -219,6 +222,7 @@ def await_answer(table: Table, slot: Slot, time: int) -> None:
     waiting[ring, tail].time = time
     waiting[ring, tail].slot = slot
     state[LENGTH + ring] += 1
+    state[DUE] = min(state[DUE], time + state[TIMEOUT + ring])
 
 
 @fused

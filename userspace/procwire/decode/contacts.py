@@ -23,6 +23,7 @@ from procwire.decode.contact_table import (
     CONNECTS,
     COUNTERS,
     COUNTERS_FROM,
+    DUE,
     ENDED,
     EVICTED,
     LENGTH,
@@ -221,7 +222,8 @@ def _track(table: Table, batch: PacketBatch, decoded: Decoded, rows: NDArray[np.
         time = batch.time[i]
         if time > state[CLOCK] or time < state[CLOCK] - state[TIMEOUT + CONNECTS]:
             state[CLOCK] = time
-        count = expire(table, state[CLOCK], rows, count)
+        if state[DUE] <= state[CLOCK]:
+            count = expire(table, state[CLOCK], rows, count)
         transport = packets.transport[i]
         if transport in (_TCP, _UDP):
             verdict = _segment_verdict(table, batch, packets, i)
