@@ -1,23 +1,15 @@
 """What the sensor must tell of one command each: on this machine's kernel, and on those of others.
 
-A scenario is a row: the command, and everything that its events have to say. The check is one for
-all rows, so a kernel that passes tells the same as every other.
+A scenario is a row: the command, and everything that its events have to say. The check
+(differences.py) is one for all rows, so a kernel that passes tells the same as every other.
 """
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from procwire.event import ARGV_SIZE, FLAG_ARGV_TRUNCATED, EventKind, Measure, Outcome
-from procwire.sensor.processes import key_of
-from sensing import YEAR, Sensing, endpoint
+from procwire.event import FLAG_ARGV_TRUNCATED, Measure, Outcome
 
 # Connects to each HOST@PORT in turn and prints the errno; 7001 is the one port that answers.
 CONNECT = """
@@ -70,8 +62,6 @@ RAW_SOCKET = "import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, sock
 
 AF_INET, SOCK_RAW, IPPROTO_ICMP = 2, 3, 1
 NOBODY = 65534
-# Outcomes that only a packet can have; a socket without one has no port of its own yet.
-SYN_SENT = (Outcome.ESTABLISHED, Outcome.REFUSED, Outcome.TIMED_OUT)
 
 
 @dataclass(frozen=True)
@@ -232,112 +222,3 @@ SCENARIOS = (
         counters={"skipped_argv_truncated": 1},
     ),
 )
-
-
-def differences(live: Sensing, scenario: Scenario) -> list[str]:
-    """Runs the scenario; what its events say otherwise than the row, a line each."""
-    before = live.sensor.counters()
-    pid, _ = live.run(*scenario.wrapped, *scenario.command)
-    rows = live.wait("process", pid, lambda rows: EventKind.EXIT in rows["kind"])
-    if EventKind.EXIT not in rows["kind"]:
-        return [f"no exit among its {len(rows)} process events"]
-    live.wait("connection", pid, lambda rows: len(rows) >= len(scenario.connections))
-    after = live.sensor.counters()
-    compared = [
-        *identity(live, scenario, rows),
-        *traffic(live, scenario, pid),
-        *fan_out(live, scenario, pid),
-        *(
-            (name, f"at least {least}", after[name] - before[name])
-            for name, least in scenario.counters.items()
-            if after[name] - before[name] < least
-        ),
-    ]
-    return [f"{what}: expected {expected}, saw {saw}" for what, expected, saw in compared]
-
-
-Difference = tuple[str, Any, Any]
-
-
-def unequal(*compared: Difference) -> Iterator[Difference]:
-    for what, expected, saw in compared:
-        if expected != saw:
-            yield what, expected, saw
-
-
-def identity(live: Sensing, scenario: Scenario, rows: NDArray[np.void]) -> Iterator[Difference]:
-    """Who ran, from fork to exit, and whom it forked."""
-    # ip first, which becomes the command in its namespace.
-    programs = 2 + bool(scenario.wrapped)
-    counts = rows["process"]["exec_count"].astype(np.int64)
-    last = live.table.get(key_of(rows["process"][-1]))
-    if last is None:
-        yield "process", "known by its key", last
-        return
-    # As it was asked for, or, of one that /proc still shows, as the file is called; in a guest,
-    # behind the place where that has mounted its root.
-    executable = scenario.command[0]
-    named = last.exe.endswith((executable, str(Path(executable).resolve())))
-    yield from unequal(
-        (
-            "process events",
-            [EventKind.FORK, *[EventKind.EXEC] * programs, EventKind.EXIT],
-            rows["kind"].tolist(),
-        ),
-        ("exec counts", [*range(programs + 1), programs], (counts - counts[0]).tolist()),
-        ("start times", 1, len(set(rows["process"]["started_ns"].tolist()))),
-        ("parents", {os.getpid()}, set(rows["parent"]["pid"].tolist())),
-        ("flags", scenario.flags, int(rows["flags"][rows["kind"] == EventKind.EXEC][-1])),
-        ("exit code", scenario.exit_code << 8, int(rows["exit_code"][-1])),
-        ("executable", executable, executable if named else last.exe),
-        ("command line", "\0".join(scenario.command)[:ARGV_SIZE], "\0".join(last.argv)),
-        ("user", scenario.uid, last.uid),
-        ("attribution", "kernel", last.attribution),
-    )
-    events = np.concatenate([batch.process for batch in live.seen])
-    events = events[events["parent"]["pid"] == rows["process"]["pid"][0]]
-    executed = events[events["kind"] == EventKind.EXEC]["argv"]
-    yield from unequal(
-        (
-            "children's events",
-            [EventKind.FORK, EventKind.EXEC, EventKind.EXIT] * len(scenario.children),
-            events["kind"].tolist(),
-        ),
-        ("children", ["\0".join(line).encode() for line in scenario.children], executed.tolist()),
-    )
-
-
-def traffic(live: Sensing, scenario: Scenario, pid: int) -> Iterator[Difference]:
-    """Its connections, in order, and its sockets that need none."""
-    rows, raw = live.rows("connection", pid), live.rows("socket", pid)
-    namespaces = {*rows["net_namespace"].tolist(), *raw["net_namespace"].tolist()}
-    seen = [
-        Seen(*endpoint(row), Outcome(row["outcome"]), int(row["error"]), int(row["family"]))
-        for row in rows
-    ]
-    yield from unequal(
-        ("connections", list(scenario.connections), seen),
-        ("users of connections", [scenario.uid] * len(rows), rows["uid"].tolist()),
-        ("sockets", list(scenario.sockets), raw[["family", "type", "protocol"]].tolist()),
-        ("namespaces", namespaces & {live.namespace_id}, namespaces),
-    )
-    if len(rows) and rows["duration_ns"].min() < scenario.at_least_ns:
-        yield "duration", f"at least {scenario.at_least_ns}", int(rows["duration_ns"].min())
-    ports = rows["source_port"][np.isin(rows["outcome"], SYN_SENT)]
-    if not np.all(ports):
-        yield "source ports", "none 0", ports.tolist()
-
-
-def fan_out(live: Sensing, scenario: Scenario, pid: int) -> Iterator[Difference]:
-    """What was reported of it, and how far it had come then."""
-    rows = live.rows("fanout", pid)
-    shortest = rows[(rows["window_ns"] == YEAR) | (rows["measure"] == 0)]
-    exact = {report.measure for report in scenario.reports}
-    fields = ("measure", "threshold", "attempts", "established", "refused")
-    reports = [
-        Report(*(int(row[name]) for name in fields)) for row in shortest if row["measure"] in exact
-    ]
-    yield from unequal(
-        ("reports", list(scenario.reports), reports),
-        ("measures reported", set(scenario.crossed), set(rows["measure"].tolist())),
-    )

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from differences import differences
 from procwire.errors import Unavailable
 from procwire.event import Attempt, Origin, Outcome
 from procwire.sensor import bcc_loader
 from procwire.sensor.loader import Sensor
 from procwire.sensor.programs import Loader
-from scenarios import CONNECT, SCENARIOS, Scenario, Seen, differences
+from scenarios import CONNECT, SCENARIOS, Scenario, Seen
 from sensing import SETTINGS, Sensing, namespace
 from test_sensor import (
     test_a_storm_is_counted_to_the_last_attempt,

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from differences import differences
 from procwire.event import EventKind, Measure, Outcome
 from procwire.sensor.doctor import checks
 from procwire.sensor.proc import started_ns
 from procwire.sensor.processes import key_of
-from scenarios import CONNECT, SCENARIOS, Scenario, differences
+from scenarios import CONNECT, SCENARIOS, Scenario
 from sensing import POLLS, YEAR, Sensing
 
 pytestmark = [

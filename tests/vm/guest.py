@@ -14,9 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "live"))
 
+from differences import differences
 from procwire.errors import Unavailable
 from procwire.sensor.loader import Sensor
-from scenarios import SCENARIOS, Scenario, differences
+from scenarios import SCENARIOS, Scenario
 from sensing import SETTINGS, Sensing, namespace
 
 NAMESPACE = "scenarios"
