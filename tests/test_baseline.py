@@ -10,6 +10,7 @@ import pytest
 from commands import ENDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from procwire.cli.context import tell_learning
 from procwire.config import load
 from procwire.context import baseline
 from procwire.context.inventory import Inventory, replace_all
@@ -317,6 +318,19 @@ def test_batches_change_nothing_and_nothing_new_is_lost(rows, cut: int) -> None:
             programs = {one.habit.program for one in listed if one.habit.kind == "program"}
             assert programs == {PROGRAMS[pid] for pid, *_ in rows}
     assert outcomes[0] == outcomes[1]
+
+
+def test_a_watch_says_what_it_learns(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    tell_learning(store, 604_800)
+    assert "usual in zone unknown: 0.0 of 7 days" in capsys.readouterr().err
+    run = Run(store)
+    run.sees(asks(1, 22), asks(1, 22, src="10.20.0.7", dst="10.20.0.8"))
+    run.passes(0, HOUR)
+    run.site.save()
+    tell_learning(store, 7200)
+    assert "zone plant role plc: 0.0 of 0.0833333 days" in capsys.readouterr().err
+    tell_learning(store, 60)
+    assert capsys.readouterr().err == ""
 
 
 def test_the_commands(run, tmp_path: Path) -> None:

@@ -7,14 +7,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from procwire.cli.context import context_option, opened, owner_option
+from procwire.cli.context import DAY_S, context_option, opened, owner_option
 from procwire.context import baseline as kept
 from procwire.context.moments import written
 from procwire.detect.first_seen import thing
 from procwire.detect.habits import APPROVED, DENIED, PENDING, STATES
 from procwire.output.printable import printable
-
-_DAY_S = 86400
 
 
 @click.group()
@@ -42,7 +40,7 @@ def show(state: str | None, as_json: bool, context: Path) -> None:
         return
     for group in observed:
         role = f" role {group.role}" if group.role else ""
-        days = group.observed_s / _DAY_S
+        days = group.observed_s / DAY_S
         click.echo(printable(f"observed for {days:.1f} days: zone {group.zone}{role}"))
     _table(listed)
 

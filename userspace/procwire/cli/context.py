@@ -10,9 +10,13 @@ from typing import Any
 
 import click
 
+from procwire.context.baseline import Learned, learned
 from procwire.context.store import MEMORY, Store, default_path
+from procwire.detect.zones import UNKNOWN
 from procwire.errors import Unavailable
 from procwire.output.printable import printable
+
+DAY_S = 86400
 
 
 def context_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -48,6 +52,19 @@ def context_to_watch(path: Path) -> Store:
     except Unavailable as missing:
         _tell(f"{missing}; what is learned now will be forgotten")
         return Store(MEMORY)
+
+
+def tell_learning(store: Store, learning_s: float) -> None:
+    """Say of each role and zone that is still learned how far that is; of a new store, that it
+    begins."""
+    groups = learned(store) or [Learned("", UNKNOWN, 0.0)]
+    for group in groups:
+        if group.observed_s < learning_s:
+            days, of_days = group.observed_s / DAY_S, learning_s / DAY_S
+            role = f" role {group.role}" if group.role else ""
+            _tell(
+                f"learning what is usual in zone {group.zone}{role}: {days:.1f} of {of_days:g} days"
+            )
 
 
 def _tell(line: str) -> None:

@@ -13,7 +13,7 @@ from types import FrameType
 import click
 
 from procwire.alert import Alert
-from procwire.cli.context import context_option, context_to_watch
+from procwire.cli.context import context_option, context_to_watch, tell_learning
 from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summary
 from procwire.config import load
 from procwire.context.site import Site
@@ -126,6 +126,7 @@ def watch(
         results = stack.enter_context(Results(output, form, fail_on))
         store = stack.enter_context(context_to_watch(context))
         site = Site(store)
+        tell_learning(store, settings.baseline.learning_s)
         blocker = None
         if suricata is not None:
             blocker = Blocker(suricata, settings.block, by_inventory(site.inventory), _tell)
