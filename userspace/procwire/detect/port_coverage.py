@@ -81,6 +81,8 @@ class PortCoverage:
     def __init__(self, settings: Settings | None = None) -> None:
         settings = settings or Settings()
         chosen = settings.port_coverage
+        # Kept, because fresh pages cost more than the kernel.
+        self._reports = np.empty(0, _PAIR)
         self._ports, self._share = chosen.ports, settings.sweep.unanswered
         self._state = _State(
             hashes=np.zeros(chosen.pairs, np.uint64),
@@ -98,9 +100,10 @@ class PortCoverage:
         """
         if self._ports == 0:
             return []
-        reports = np.empty(len(connections), _PAIR)
-        count = _cover(self._state, connections, reports)
-        return [self._observation(report) for report in reports[:count]]
+        if len(self._reports) < len(connections):
+            self._reports = np.empty(len(connections), _PAIR)
+        count = _cover(self._state, connections, self._reports)
+        return [self._observation(report) for report in self._reports[:count]]
 
     def totals(self) -> list[Observation]:
         """What became of each pair that was told."""

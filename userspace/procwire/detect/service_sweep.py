@@ -108,6 +108,8 @@ class ServiceSweep:
     def __init__(self, settings: Settings | None = None) -> None:
         chosen = (settings or Settings()).service_sweep
         self._settings = chosen
+        # Kept, because fresh pages cost more than the kernel.
+        self._reports, self._samples = _room(0)
         services = np.zeros(65536, np.uint8)
         for port, name in SERVICES.items():
             services[port] = 1 << _NAMES.index(name)
@@ -131,8 +133,9 @@ class ServiceSweep:
             return []
         if service_hosts is None:
             service_hosts = np.zeros(len(connections), np.int64)
-        reports = np.empty(len(connections), _REPORT)
-        samples = np.empty((len(connections), SAMPLE_TARGETS), _HOST)
+        if len(self._reports) < len(connections):
+            self._reports, self._samples = _room(len(connections))
+        reports, samples = self._reports, self._samples
         count = _follow(self._state, connections, service_hosts, reports, samples)
         return [self._observation(reports[i], samples[i]) for i in range(count)]
 
@@ -166,6 +169,11 @@ class ServiceSweep:
             last_target=targets[-1],
             targets=targets,
         )
+
+
+def _room(count: int) -> tuple[NDArray[np.void], NDArray[np.void]]:
+    """Reports and their samples."""
+    return np.empty(count, _REPORT), np.empty((count, SAMPLE_TARGETS), _HOST)
 
 
 def _address(halves: np.void) -> bytes:
