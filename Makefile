@@ -22,6 +22,7 @@ bench: setup-bench
 	$(PYTHON) bench/side_by_side.py
 	$(PYTHON) bench/sensor_storm.py
 	$(PYTHON) bench/sensor_bulk.py
+	$(PYTHON) bench/suricata_cost.py
 
 lint: setup-test
 	.venv/bin/ruff check .

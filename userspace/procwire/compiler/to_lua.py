@@ -115,6 +115,20 @@ class _Printer:
                 pairs = zip(terms, ops, terms[1:], strict=False)
                 tests = [f"{one} {_OPERATORS[type(op)]} {other}" for one, op, other in pairs]
                 return f"({' and '.join(tests)})"
+            # What rules ask for most, without a call: flags, lower halves, single bytes.
+            case ast.Call(
+                func=ast.Name(id="bits"),
+                args=[taken, ast.Constant(value=0), ast.Constant(value=int(width))],
+            ):
+                return f"({self.value(taken)} % {1 << width})"
+            case ast.Call(
+                func=ast.Name(id="u8"),
+                args=[ast.Name(id=span), ast.Constant(value=int(offset))],
+            ) if offset >= 0:
+                sure = span == self.rule.source.parameters[0] and offset < self.rule.needs
+                return (
+                    f"byte({span}, {offset + 1})" if sure else f"(byte({span}, {offset + 1}) or 0)"
+                )
             case ast.Call(func=ast.Name(id=word), args=arguments):
                 return f"{word}({', '.join(self.value(argument) for argument in arguments)})"
         return self.refuse(node)

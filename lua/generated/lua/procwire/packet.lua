@@ -24,6 +24,11 @@ local function u16(p, offset)
 end
 
 local function u32(p, offset)
+  local a, b, c, d
+  if offset >= 0 then
+    a, b, c, d = byte(p, offset + 1, offset + 4)
+    if d then return ((a * 256 + b) * 256 + c) * 256 + d end
+  end
   return u16(p, offset) * 65536 + u16(p, offset + 2)
 end
 
@@ -35,8 +40,13 @@ local function u32_little(p, offset)
   return u16_little(p, offset + 2) * 65536 + u16_little(p, offset)
 end
 
+local POWERS = {}
+for exponent = 0, 53 do POWERS[exponent] = 2 ^ exponent end
+
+-- Without floor(): a call of C costs as much as ten operations.
 local function bits(value, shift, width)
-  return floor(value / 2 ^ shift) % 2 ^ width
+  local unit = POWERS[shift]
+  return (value - value % unit) / unit % POWERS[width]
 end
 
 local function same(p, first, second, count)
@@ -56,7 +66,13 @@ end
 local function header_sums(p)
   local size, total = bits(u8(p, 0), 0, 4) * 4, 0
   if size > #p then return true end
-  for offset = 0, size - 2, 2 do total = total + u16(p, offset) end
+  -- Every IPv4 packet comes here, and nearly all have no options.
+  if size == 20 then
+    local a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, q, r, s, t, u = byte(p, 1, 20)
+    total = (a + c + e + g + i + k + m + o + r + t) * 256 + b + d + f + h + j + l + n + q + s + u
+  else
+    for offset = 0, size - 2, 2 do total = total + u16(p, offset) end
+  end
   return total > 0 and total % 0xFFFF == 0
 end
 
@@ -201,8 +217,14 @@ local function crc_dnp(p, offset, count)
   return 65535 - crc
 end
 
+local CHARACTERS, IN_TOKEN = {}, {}
+for value = 0, 255 do
+  CHARACTERS[value] = string.char(value)
+  IN_TOKEN[value] = string.find(CHARACTERS[value], "[%w!#$%%&'*+%-.^_`|~]") ~= nil
+end
+
 local function find(p, offset, value)
-  local at = string.find(p, string.char(value), offset < 0 and 1 or offset + 1, true)
+  local at = string.find(p, CHARACTERS[value], offset < 0 and 1 or offset + 1, true)
   return at and at - 1 or #p
 end
 
@@ -214,8 +236,7 @@ end
 
 local function token_end(p, offset)
   for at = offset, offset + 255 do
-    local value = u8(p, at)
-    if not string.find(string.char(value), "[%w!#$%%&'*+%-.^_`|~]") then return at end
+    if not IN_TOKEN[u8(p, at)] then return at end
   end
   return offset + 256
 end
@@ -241,7 +262,7 @@ do
 -- eth.src_group_bit: Source address is a group address (IEEE 802.3 3.2.3)
 local function source_is_group_address(p, outer)
   if #p < 14 then return false end
-  do return (bits(u8(p, 6), 0, 1) == 1) end
+  do return ((byte(p, 7) % 2) == 1) end
 end
 RULES.ethernet[#RULES.ethernet + 1] = { 9100002, source_is_group_address }
 end
@@ -256,7 +277,7 @@ local ipv4_option_malformed_SECURITY_OPTIONS = { [130] = true, [133] = true }
 local function ipv4_option_malformed(p, outer)
   local end_, kind, offset, pointer, size
   if #p < 21 then return false end
-  end_ = (bits(u8(p, 0), 0, 4) * 4)
+  end_ = ((byte(p, 1) % 16) * 4)
   offset = 20
   for _step = 0, 39, 1 do
     if ((offset >= end_) or (offset >= captured(p))) then
@@ -307,7 +328,7 @@ do
 local function ipv4_source_route(p, outer)
   local end_
   if #p < 21 then return false end
-  end_ = (bits(u8(p, 0), 0, 4) * 4)
+  end_ = ((byte(p, 1) % 16) * 4)
   do return ((option(p, end_, 131) > 0) or (option(p, end_, 137) > 0)) end
 end
 RULES.ipv4[#RULES.ipv4 + 1] = { 9100106, ipv4_source_route }
@@ -318,7 +339,7 @@ do
 local function ipv4_fragment_beyond_largest_packet(p, outer)
   local offset
   if #p < 20 then return false end
-  offset = (bits(u16(p, 6), 0, 13) * 8)
+  offset = ((u16(p, 6) % 8192) * 8)
   do return ((offset > 0) and ((offset + u16(p, 2)) > 65535)) end
 end
 RULES.ipv4[#RULES.ipv4 + 1] = { 9100107, ipv4_fragment_beyond_largest_packet }
@@ -330,9 +351,9 @@ local function ipv4_fragment_splits_header(p, outer)
   local flags, offset, protocol, size
   if #p < 20 then return false end
   flags = u16(p, 6)
-  offset = bits(flags, 0, 13)
-  protocol = u8(p, 9)
-  size = (u16(p, 2) - (bits(u8(p, 0), 0, 4) * 4))
+  offset = (flags % 8192)
+  protocol = byte(p, 10)
+  size = (u16(p, 2) - ((byte(p, 1) % 16) * 4))
   if (offset == 1) then
     do return (protocol == 6) end
   end
@@ -348,7 +369,7 @@ do
 -- ipv4.reserved_flag: Reserved IPv4 flag set (RFC 791 3.1, Flags)
 local function ipv4_reserved_flag_set(p, outer)
   if #p < 20 then return false end
-  do return (bits(u8(p, 6), 7, 1) == 1) end
+  do return (bits(byte(p, 7), 7, 1) == 1) end
 end
 RULES.ipv4[#RULES.ipv4 + 1] = { 9100109, ipv4_reserved_flag_set }
 end
@@ -358,13 +379,13 @@ do
 local function ipv4_source_is_martian(p, outer)
   local martian, network
   if #p < 20 then return false end
-  network = u8(p, 12)
+  network = byte(p, 13)
   martian = ((network >= 224) or ((network == 0) and (u32(p, 12) ~= 0)))
   if (network == 127) then
-    martian = (u8(p, 16) ~= 127)
+    martian = (byte(p, 17) ~= 127)
   end
-  if ((240 <= network and network < 255) and (u8(p, 9) == 6) and (bits(u16(p, 6), 0, 13) == 0)) then
-    martian = (bits(u8(p, ((bits(u8(p, 0), 0, 4) * 4) + 13)), 4, 1) == 0)
+  if ((240 <= network and network < 255) and (byte(p, 10) == 6) and ((u16(p, 6) % 8192) == 0)) then
+    martian = (bits(u8(p, (((byte(p, 1) % 16) * 4) + 13)), 4, 1) == 0)
   end
   do return (martian and header_sums(p)) end
 end
@@ -378,7 +399,7 @@ local function ipv4_land(p, outer)
   if ((captured(outer) >= 12) and filled(outer, 0, 12, 0)) then
     do return false end
   end
-  do return ((u32(p, 12) == u32(p, 16)) and (u8(p, 12) ~= 127) and (u32(p, 12) ~= 0)) end
+  do return ((u32(p, 12) == u32(p, 16)) and (byte(p, 13) ~= 127) and (u32(p, 12) ~= 0)) end
 end
 RULES.ipv4[#RULES.ipv4 + 1] = { 9100111, ipv4_land }
 end
@@ -387,7 +408,7 @@ do
 -- ipv4.ttl_zero: IPv4 time to live is zero (RFC 1122 3.2.1.7)
 local function ipv4_ttl_zero(p, outer)
   if #p < 20 then return false end
-  do return ((u8(p, 8) == 0) and header_sums(p)) end
+  do return ((byte(p, 9) == 0) and header_sums(p)) end
 end
 RULES.ipv4[#RULES.ipv4 + 1] = { 9100112, ipv4_ttl_zero }
 end
@@ -396,7 +417,7 @@ do
 -- ipv4.carries_icmpv6: ICMPv6 inside IPv4 (RFC 4443 section 1)
 local function ipv4_carries_icmpv6(p, outer)
   if #p < 20 then return false end
-  do return (u8(p, 9) == 58) end
+  do return (byte(p, 10) == 58) end
 end
 RULES.ipv4[#RULES.ipv4 + 1] = { 9100113, ipv4_carries_icmpv6 }
 end
@@ -412,7 +433,7 @@ local function ipv6_extension_repeated(p, outer)
   fragment = 0
   authentication = 0
   destination = 0
-  kind = u8(p, 6)
+  kind = byte(p, 7)
   offset = 40
   for _step = 0, 15, 1 do
     if ((ipv6_extension_repeated_EXTENSIONS[kind] == nil) or ((offset + 8) > captured(p))) then
@@ -549,7 +570,7 @@ local function ipv6_atomic_fragment(p, outer)
   if (offset == 0) then
     do return false end
   end
-  do return ((bits(u16(p, (offset + 2)), 3, 13) == 0) and (bits(u16(p, (offset + 2)), 0, 1) == 0)) end
+  do return ((bits(u16(p, (offset + 2)), 3, 13) == 0) and ((u16(p, (offset + 2)) % 2) == 0)) end
 end
 RULES.ipv6[#RULES.ipv6 + 1] = { 9100208, ipv6_atomic_fragment }
 end
@@ -560,7 +581,7 @@ local function ipv6_fragment_length_odd(p, outer)
   local more, offset
   if #p < 48 then return false end
   offset = extension(p, 44)
-  more = ((offset > 0) and (bits(u16(p, (offset + 2)), 0, 1) == 1))
+  more = ((offset > 0) and ((u16(p, (offset + 2)) % 2) == 1))
   do return (more and ((((40 + u16(p, 4)) - offset) % 8) ~= 0)) end
 end
 RULES.ipv6[#RULES.ipv6 + 1] = { 9100209, ipv6_fragment_length_odd }
@@ -585,7 +606,7 @@ local function ipv6_first_fragment_without_header(p, outer)
   local end_, first_fragment, kind, offset, size
   if #p < 48 then return false end
   end_ = (40 + u16(p, 4))
-  kind = u8(p, 6)
+  kind = byte(p, 7)
   offset = 40
   first_fragment = false
   for _step = 0, 15, 1 do
@@ -598,7 +619,7 @@ local function ipv6_first_fragment_without_header(p, outer)
     end
     if (kind == 44) then
       size = 8
-      if ((bits(u16(p, (offset + 2)), 3, 13) ~= 0) or (bits(u16(p, (offset + 2)), 0, 1) == 0)) then
+      if ((bits(u16(p, (offset + 2)), 3, 13) ~= 0) or ((u16(p, (offset + 2)) % 2) == 0)) then
         do return false end
       end
       first_fragment = true
@@ -623,7 +644,7 @@ local ipv6_carries_icmpv4_EXTENSIONS = { [0] = true, [43] = true, [44] = true, [
 local function ipv6_carries_icmpv4(p, outer)
   local kind, offset, size
   if #p < 40 then return false end
-  kind = u8(p, 6)
+  kind = byte(p, 7)
   offset = 40
   for _step = 0, 15, 1 do
     if ((ipv6_carries_icmpv4_EXTENSIONS[kind] == nil) or ((offset + 8) > captured(p))) then
@@ -651,7 +672,7 @@ do
 -- ipv6.bad_src: IPv6 source is a multicast address (RFC 4291 2.7)
 local function ipv6_source_is_multicast(p, outer)
   if #p < 40 then return false end
-  do return (u8(p, 8) == 255) end
+  do return (byte(p, 9) == 255) end
 end
 RULES.ipv6[#RULES.ipv6 + 1] = { 9100213, ipv6_source_is_multicast }
 end
@@ -680,7 +701,7 @@ do
 local udp_over_ipv6_without_checksum_ZERO_CHECKSUM_TUNNELS = { [2152] = true, [4341] = true, [4789] = true, [4790] = true, [6081] = true, [6635] = true, [6080] = true }
 local function udp_over_ipv6_without_checksum(p, outer)
   if #p < 8 then return false end
-  if ((bits(u8(outer, 0), 4, 4) ~= 6) or (u16(p, 6) ~= 0)) then
+  if ((bits((byte(outer, 1) or 0), 4, 4) ~= 6) or (u16(p, 6) ~= 0)) then
     do return false end
   end
   do return (udp_over_ipv6_without_checksum_ZERO_CHECKSUM_TUNNELS[u16(p, 2)] == nil) end
@@ -701,7 +722,7 @@ do
 local function tcp_data_offset_wrong(p, outer)
   local words
   if #p < 20 then return false end
-  words = bits(u8(p, 12), 4, 4)
+  words = bits(byte(p, 13), 4, 4)
   do return ((words < 5) or ((words * 4) > length(p))) end
 end
 RULES.tcp_malformed[#RULES.tcp_malformed + 1] = { 9100402, tcp_data_offset_wrong }
@@ -712,7 +733,7 @@ do
 local function tcp_option_malformed(p, outer)
   local end_, kind, offset, size
   if #p < 20 then return false end
-  end_ = (bits(u8(p, 12), 4, 4) * 4)
+  end_ = (bits(byte(p, 13), 4, 4) * 4)
   if (end_ < 20) then
     do return true end
   end
@@ -766,10 +787,10 @@ do
 local function tcp_window_scale_too_large(p, outer)
   local at, end_
   if #p < 23 then return false end
-  if (bits(u8(p, 13), 1, 1) == 0) then
+  if (bits(byte(p, 14), 1, 1) == 0) then
     do return false end
   end
-  end_ = (bits(u8(p, 12), 4, 4) * 4)
+  end_ = (bits(byte(p, 13), 4, 4) * 4)
   at = option(p, end_, 3)
   do return ((at > 0) and ((at + 3) <= end_) and (u8(p, (at + 1)) == 3) and (u8(p, (at + 2)) > 14)) end
 end
@@ -780,7 +801,7 @@ do
 -- tcp.flags_syn_fin: TCP segment with SYN and FIN (RFC 9293 3.5)
 local function tcp_syn_with_fin(p, outer)
   if #p < 20 then return false end
-  do return (bits(u8(p, 13), 0, 2) == (2 + 1)) end
+  do return ((byte(p, 14) % 4) == (2 + 1)) end
 end
 RULES.tcp[#RULES.tcp + 1] = { 9100405, tcp_syn_with_fin }
 end
@@ -790,12 +811,12 @@ do
 local function tcp_probe_flags(p, outer)
   local bare, flags
   if #p < 20 then return false end
-  flags = u8(p, 13)
+  flags = byte(p, 14)
   if ((bits(flags, 1, 2) ~= 0) or (bits(flags, 4, 1) == 1)) then
     do return false end
   end
-  bare = (length(p) <= (bits(u8(p, 12), 4, 4) * 4))
-  do return (bare or (bits(flags, 0, 1) == 1) or (bits(flags, 5, 1) == 1)) end
+  bare = (length(p) <= (bits(byte(p, 13), 4, 4) * 4))
+  do return (bare or ((flags % 2) == 1) or (bits(flags, 5, 1) == 1)) end
 end
 RULES.tcp[#RULES.tcp + 1] = { 9100406, tcp_probe_flags }
 end
@@ -804,7 +825,7 @@ do
 -- tcp.flags_syn_rst: TCP segment with SYN and RST (RFC 9293 3.5)
 local function tcp_syn_with_rst(p, outer)
   if #p < 20 then return false end
-  do return (bits(u8(p, 13), 1, 2) == 3) end
+  do return (bits(byte(p, 14), 1, 2) == 3) end
 end
 RULES.tcp[#RULES.tcp + 1] = { 9100407, tcp_syn_with_rst }
 end
@@ -817,8 +838,8 @@ local function port_zero(p, outer)
   if (u16(p, 2) == 0) then
     do return true end
   end
-  over_ipv4 = ((bits(u8(outer, 0), 4, 4) == 4) and (u8(outer, 9) == 6))
-  over_ipv6 = ((bits(u8(outer, 0), 4, 4) == 6) and (u8(outer, 6) == 6))
+  over_ipv4 = ((bits((byte(outer, 1) or 0), 4, 4) == 4) and ((byte(outer, 10) or 0) == 6))
+  over_ipv6 = ((bits((byte(outer, 1) or 0), 4, 4) == 6) and ((byte(outer, 7) or 0) == 6))
   do return ((u16(p, 0) == 0) and (over_ipv4 or over_ipv6)) end
 end
 RULES.tcp[#RULES.tcp + 1] = { 9100408, port_zero }
@@ -830,7 +851,7 @@ do
 local icmp4_type_unassigned_ASSIGNED = { [0] = true, [3] = true, [4] = true, [5] = true, [6] = true, [8] = true, [9] = true, [10] = true, [11] = true, [12] = true, [13] = true, [14] = true, [15] = true, [16] = true, [17] = true, [18] = true, [30] = true, [31] = true, [32] = true, [33] = true, [34] = true, [35] = true, [36] = true, [37] = true, [38] = true, [39] = true, [40] = true, [41] = true, [42] = true, [43] = true, [253] = true, [254] = true }
 local function icmp4_type_unassigned(p, outer)
   if #p < 8 then return false end
-  do return (icmp4_type_unassigned_ASSIGNED[u8(p, 0)] == nil) end
+  do return (icmp4_type_unassigned_ASSIGNED[byte(p, 1)] == nil) end
 end
 RULES.icmp4[#RULES.icmp4 + 1] = { 9100502, icmp4_type_unassigned }
 end
@@ -841,8 +862,8 @@ local icmp4_code_unassigned_ONE_CODE = { [0] = true, [4] = true, [8] = true, [10
 local function icmp4_code_unassigned(p, outer)
   local code, exceeded, kind, parameter, redirect, unreachable
   if #p < 8 then return false end
-  kind = u8(p, 0)
-  code = u8(p, 1)
+  kind = byte(p, 1)
+  code = byte(p, 2)
   if (icmp4_code_unassigned_ONE_CODE[kind] == true) then
     do return (code ~= 0) end
   end
@@ -863,13 +884,13 @@ do
 local icmp4_error_quotes_no_packet_ERRORS = { [3] = true, [4] = true, [5] = true, [11] = true, [12] = true }
 local function icmp4_error_quotes_no_packet(p, outer)
   if #p < 8 then return false end
-  if ((icmp4_error_quotes_no_packet_ERRORS[u8(p, 0)] == nil) or (length(p) == 8)) then
+  if ((icmp4_error_quotes_no_packet_ERRORS[byte(p, 1)] == nil) or (length(p) == 8)) then
     do return false end
   end
   if (length(p) < 28) then
     do return true end
   end
-  do return ((captured(p) > 8) and ((bits(u8(p, 8), 4, 4) ~= 4) or (bits(u8(p, 8), 0, 4) < 5))) end
+  do return ((captured(p) > 8) and ((bits((byte(p, 9) or 0), 4, 4) ~= 4) or (((byte(p, 9) or 0) % 16) < 5))) end
 end
 RULES.icmp4[#RULES.icmp4 + 1] = { 9100504, icmp4_error_quotes_no_packet }
 end
@@ -878,7 +899,7 @@ do
 -- icmp4.redirect: ICMP redirect (RFC 1122 3.2.2.2; RFC 6274 3.5.5)
 local function icmp4_redirect(p, outer)
   if #p < 8 then return false end
-  do return (u8(p, 0) == 5) end
+  do return (byte(p, 1) == 5) end
 end
 RULES.icmp4[#RULES.icmp4 + 1] = { 9100505, icmp4_redirect }
 end
@@ -888,8 +909,8 @@ do
 local function icmp6_type_or_code_unassigned(p, outer)
   local code, exceeded, kind, parameter, unreachable
   if #p < 8 then return false end
-  kind = u8(p, 0)
-  code = u8(p, 1)
+  kind = byte(p, 1)
+  code = byte(p, 2)
   if ((kind == 0) or (kind > 161) or (4 < kind and kind < 128)) then
     do return true end
   end
@@ -909,14 +930,14 @@ do
 local function icmp6_error_quotes_no_packet(p, outer)
   local kind
   if #p < 8 then return false end
-  kind = u8(p, 0)
+  kind = byte(p, 1)
   if ((kind == 0) or (kind > 4)) then
     do return false end
   end
   if (length(p) < 48) then
     do return true end
   end
-  do return ((captured(p) > 8) and (bits(u8(p, 8), 4, 4) ~= 6)) end
+  do return ((captured(p) > 8) and (bits((byte(p, 9) or 0), 4, 4) ~= 6)) end
 end
 RULES.icmp6[#RULES.icmp6 + 1] = { 9100603, icmp6_error_quotes_no_packet }
 end
@@ -926,7 +947,7 @@ do
 local icmp6_listener_hop_limit_LISTENER_DISCOVERY = { [130] = true, [131] = true, [132] = true, [143] = true }
 local function icmp6_listener_hop_limit(p, outer)
   if #p < 8 then return false end
-  do return ((icmp6_listener_hop_limit_LISTENER_DISCOVERY[u8(p, 0)] == true) and (captured(outer) >= 40) and (u8(outer, 7) ~= 1)) end
+  do return ((icmp6_listener_hop_limit_LISTENER_DISCOVERY[byte(p, 1)] == true) and (captured(outer) >= 40) and ((byte(outer, 8) or 0) ~= 1)) end
 end
 RULES.icmp6[#RULES.icmp6 + 1] = { 9100604, icmp6_listener_hop_limit }
 end
@@ -936,7 +957,7 @@ do
 local icmp6_neighbour_hop_limit_NEIGHBOUR_DISCOVERY = { [133] = true, [134] = true, [135] = true, [136] = true, [137] = true }
 local function icmp6_neighbour_hop_limit(p, outer)
   if #p < 8 then return false end
-  do return ((icmp6_neighbour_hop_limit_NEIGHBOUR_DISCOVERY[u8(p, 0)] == true) and (captured(outer) >= 40) and (u8(outer, 7) ~= 255)) end
+  do return ((icmp6_neighbour_hop_limit_NEIGHBOUR_DISCOVERY[byte(p, 1)] == true) and (captured(outer) >= 40) and ((byte(outer, 8) or 0) ~= 255)) end
 end
 RULES.icmp6[#RULES.icmp6 + 1] = { 9100605, icmp6_neighbour_hop_limit }
 end
@@ -947,7 +968,7 @@ local icmp6_neighbour_option_malformed_NEIGHBOUR_DISCOVERY = { [133] = true, [13
 local function icmp6_neighbour_option_malformed(p, outer)
   local kind, offset, size
   if #p < 8 then return false end
-  kind = u8(p, 0)
+  kind = byte(p, 1)
   if (icmp6_neighbour_option_malformed_NEIGHBOUR_DISCOVERY[kind] == nil) then
     do return false end
   end
@@ -987,7 +1008,7 @@ do
 local icmp6_neighbour_fragmented_NEIGHBOUR_DISCOVERY = { [133] = true, [134] = true, [135] = true, [136] = true, [137] = true }
 local function icmp6_neighbour_fragmented(p, outer)
   if #p < 8 then return false end
-  do return ((icmp6_neighbour_fragmented_NEIGHBOUR_DISCOVERY[u8(p, 0)] == true) and (extension(outer, 44) > 0)) end
+  do return ((icmp6_neighbour_fragmented_NEIGHBOUR_DISCOVERY[byte(p, 1)] == true) and (extension(outer, 44) > 0)) end
 end
 RULES.icmp6[#RULES.icmp6 + 1] = { 9100607, icmp6_neighbour_fragmented }
 end
@@ -1031,7 +1052,7 @@ local dns_name_over_limit_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = 
 local function dns_name_over_limit(p, outer)
   local after, entries, offset, steps, walk
   if #p < 13 then return false end
-  if ((dns_name_over_limit_OPCODES[bits(u8(p, 2), 3, 4)] == nil) or (captured(p) < length(p))) then
+  if ((dns_name_over_limit_OPCODES[bits(byte(p, 3), 3, 4)] == nil) or (captured(p) < length(p))) then
     do return false end
   end
   entries = dns_entries(p)
@@ -1044,11 +1065,11 @@ local function dns_name_over_limit(p, outer)
     walk = name_walk(p, offset)
     steps = steps + bits(walk, 3, 9)
     after = name_end(p, offset)
-    if ((bits(walk, 0, 3) == 0) and (after > 0) and (index >= u16(p, 4)) and (dns_name_over_limit_NAMES[u16(p, after)] == true)) then
+    if (((walk % 8) == 0) and (after > 0) and (index >= u16(p, 4)) and (dns_name_over_limit_NAMES[u16(p, after)] == true)) then
       walk = name_walk(p, (after + 10))
       steps = steps + bits(walk, 3, 9)
     end
-    if (1 <= bits(walk, 0, 3) and bits(walk, 0, 3) <= 3) then
+    if (1 <= (walk % 8) and (walk % 8) <= 3) then
       do return true end
     end
     if (steps > (256 + (4 * captured(p)))) then
@@ -1068,7 +1089,7 @@ local dns_pointer_not_backwards_OPCODES = { [0] = true, [2] = true, [4] = true, 
 local function dns_pointer_not_backwards(p, outer)
   local after, entries, offset, steps, walk
   if #p < 14 then return false end
-  if (dns_pointer_not_backwards_OPCODES[bits(u8(p, 2), 3, 4)] == nil) then
+  if (dns_pointer_not_backwards_OPCODES[bits(byte(p, 3), 3, 4)] == nil) then
     do return false end
   end
   entries = dns_entries(p)
@@ -1081,11 +1102,11 @@ local function dns_pointer_not_backwards(p, outer)
     walk = name_walk(p, offset)
     steps = steps + bits(walk, 3, 9)
     after = name_end(p, offset)
-    if ((bits(walk, 0, 3) == 0) and (after > 0) and (index >= u16(p, 4)) and (dns_pointer_not_backwards_NAMES[u16(p, after)] == true)) then
+    if (((walk % 8) == 0) and (after > 0) and (index >= u16(p, 4)) and (dns_pointer_not_backwards_NAMES[u16(p, after)] == true)) then
       walk = name_walk(p, (after + 10))
       steps = steps + bits(walk, 3, 9)
     end
-    if ((bits(walk, 0, 3) == 4) or (steps > (256 + (4 * captured(p))))) then
+    if (((walk % 8) == 4) or (steps > (256 + (4 * captured(p))))) then
       do return true end
     end
     offset = dns_entry_end(p, offset, index)
@@ -1101,7 +1122,7 @@ local dns_opcode_unassigned_CLASSES = { [1] = true, [3] = true, [4] = true, [254
 local dns_opcode_unassigned_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = true, [6] = true }
 local function dns_opcode_unassigned(p, outer)
   if #p < 17 then return false end
-  if ((dns_opcode_unassigned_OPCODES[bits(u8(p, 2), 3, 4)] == true) or (u16(p, 4) ~= 1)) then
+  if ((dns_opcode_unassigned_OPCODES[bits(byte(p, 3), 3, 4)] == true) or (u16(p, 4) ~= 1)) then
     do return false end
   end
   do return ((name_fault(p, 12) == 0) and (dns_opcode_unassigned_CLASSES[u16(p, (name_end(p, 12) + 2))] == true)) end
@@ -1157,7 +1178,7 @@ local dns_record_length_wrong_OPCODES = { [0] = true, [2] = true, [4] = true, [5
 local function dns_record_length_wrong(p, outer)
   local entries, kind, offset, opcode, owner_end, size, start
   if #p < 23 then return false end
-  opcode = bits(u8(p, 2), 3, 4)
+  opcode = bits(byte(p, 3), 3, 4)
   if ((dns_record_length_wrong_OPCODES[opcode] == nil) or (opcode == 5) or (captured(p) < length(p))) then
     do return false end
   end
@@ -1224,7 +1245,7 @@ local dns_extension_malformed_OPCODES = { [0] = true, [2] = true, [4] = true, [5
 local function dns_extension_malformed(p, outer)
   local at, entries, family, found, offset, option, owner, prefix, size, whole
   if #p < 23 then return false end
-  if ((dns_extension_malformed_OPCODES[bits(u8(p, 2), 3, 4)] == nil) or (captured(p) < length(p))) then
+  if ((dns_extension_malformed_OPCODES[bits(byte(p, 3), 3, 4)] == nil) or (captured(p) < length(p))) then
     do return false end
   end
   entries = dns_entries(p)
@@ -1310,23 +1331,23 @@ local ntp_packet_malformed_VERSIONS = { [1] = true, [2] = true, [3] = true, [4] 
 local function ntp_packet_malformed(p, outer)
   local at, items, mode, plausible, rest, size, version
   if #p < 8 then return false end
-  version = bits(u8(p, 0), 3, 3)
-  mode = bits(u8(p, 0), 0, 3)
+  version = bits(byte(p, 1), 3, 3)
+  mode = (byte(p, 1) % 8)
   if (mode == 6) then
-    plausible = ((ntp_packet_malformed_VERSIONS[version] == true) and (bits(u8(p, 0), 6, 2) == 0) and (u16(p, 8) == 0))
-    if ((not plausible) or (ntp_packet_malformed_CONTROL_OPERATIONS[bits(u8(p, 1), 0, 5)] == nil)) then
+    plausible = ((ntp_packet_malformed_VERSIONS[version] == true) and (bits(byte(p, 1), 6, 2) == 0) and (u16(p, 8) == 0))
+    if ((not plausible) or (ntp_packet_malformed_CONTROL_OPERATIONS[(byte(p, 2) % 32)] == nil)) then
       do return false end
     end
     do return ((length(p) < 12) or ((12 + u16(p, 10)) > length(p))) end
   end
   if (mode == 7) then
-    if ((ntp_packet_malformed_VERSIONS[version] == nil) or (ntp_packet_malformed_PRIVATE_IMPLEMENTATIONS[u8(p, 2)] == nil)) then
+    if ((ntp_packet_malformed_VERSIONS[version] == nil) or (ntp_packet_malformed_PRIVATE_IMPLEMENTATIONS[byte(p, 3)] == nil)) then
       do return false end
     end
-    items = (bits(u16(p, 4), 0, 12) * bits(u16(p, 6), 0, 12))
+    items = ((u16(p, 4) % 4096) * (u16(p, 6) % 4096))
     do return ((bits(u16(p, 6), 12, 4) == 0) and ((8 + items) > length(p))) end
   end
-  if ((u8(p, 1) > 16) or (u8(p, 2) > 17) or (0 < u8(p, 3) and u8(p, 3) < 224)) then
+  if ((byte(p, 2) > 16) or (byte(p, 3) > 17) or (0 < byte(p, 4) and byte(p, 4) < 224)) then
     do return false end
   end
   if (ntp_packet_malformed_VERSIONS[version] == nil) then
@@ -1365,12 +1386,12 @@ local function dhcp_message_malformed(p, outer)
   local at, code, kind, marked, plausible, size
   if #p < 12 then return false end
   marked = ((length(p) > 240) and (u32(p, 236) == 1669485411))
-  kind = u8(p, 1)
-  plausible = ((0 < kind and kind <= 38) and (u8(p, 2) <= 16) and (u8(p, 3) <= 16))
+  kind = byte(p, 2)
+  plausible = ((0 < kind and kind <= 38) and (byte(p, 3) <= 16) and (byte(p, 4) <= 16))
   if (not marked) then
-    do return (plausible and (dhcp_message_malformed_REQUEST_OR_REPLY[u8(p, 0)] == true) and (length(p) < 236)) end
+    do return (plausible and (dhcp_message_malformed_REQUEST_OR_REPLY[byte(p, 1)] == true) and (length(p) < 236)) end
   end
-  if ((dhcp_message_malformed_REQUEST_OR_REPLY[u8(p, 0)] == nil) or (u8(p, 2) > 16)) then
+  if ((dhcp_message_malformed_REQUEST_OR_REPLY[byte(p, 1)] == nil) or (byte(p, 3) > 16)) then
     do return true end
   end
   at = 240
@@ -1414,7 +1435,7 @@ do
 local function snmp_message_malformed(p, outer)
   local after, after_header, at, at_pdu, end_, flags, header, kind, message, model, name, value, version, wanted
   if #p < 5 then return false end
-  if (u8(p, 0) ~= 48) then
+  if (byte(p, 1) ~= 48) then
     do return false end
   end
   at = ber_value(p, 0)
@@ -1513,7 +1534,7 @@ do
 local function modbus_protocol_unknown(p, outer)
   local function_, plausible
   if #p < 8 then return false end
-  function_ = u8(p, 7)
+  function_ = byte(p, 8)
   plausible = ((0 < function_ and function_ < 44) and (length(p) == (6 + u16(p, 4))))
   do return ((u16(p, 2) ~= 0) and plausible and (length(p) <= (6 + 254))) end
 end
@@ -1532,7 +1553,7 @@ local function modbus_length_wrong(p, outer)
     do return false end
   end
   size = u16(p, 4)
-  function_ = u8(p, 7)
+  function_ = byte(p, 8)
   if ((size < 2) or (size > 254)) then
     do return ((0 < function_ and function_ < 44) and (size < 1024)) end
   end
@@ -1546,10 +1567,10 @@ local function modbus_length_wrong(p, outer)
     if (modbus_length_wrong_READS[function_] == true) then
       do return (size ~= 6) end
     end
-    do return ((modbus_length_wrong_MULTIPLE_WRITES[function_] == true) and (length(p) > 12) and (size ~= (7 + u8(p, 12)))) end
+    do return ((modbus_length_wrong_MULTIPLE_WRITES[function_] == true) and (length(p) > 12) and (size ~= (7 + (byte(p, 13) or 0)))) end
   end
   if (modbus_length_wrong_READS[function_] == true) then
-    do return ((length(p) > 8) and (size ~= (3 + u8(p, 8)))) end
+    do return ((length(p) > 8) and (size ~= (3 + (byte(p, 9) or 0)))) end
   end
   do return ((modbus_length_wrong_MULTIPLE_WRITES[function_] == true) and (size ~= 6)) end
 end
@@ -1566,7 +1587,7 @@ local function modbus_function_unknown(p, outer)
   if ((u16(p, 2) ~= 0) or (size < 2) or ((6 + size) > length(p))) then
     do return false end
   end
-  function_ = u8(p, 7)
+  function_ = byte(p, 8)
   if (function_ == 0) then
     do return true end
   end
@@ -1576,7 +1597,7 @@ local function modbus_function_unknown(p, outer)
   if ((u16(outer, 2) == 502) or (function_ == 128)) then
     do return true end
   end
-  do return ((size == 3) and (modbus_function_unknown_EXCEPTION_CODES[u8(p, 8)] == nil)) end
+  do return ((size == 3) and (modbus_function_unknown_EXCEPTION_CODES[byte(p, 9)] == nil)) end
 end
 RULES.modbus[#RULES.modbus + 1] = { 9101153, modbus_function_unknown }
 end
@@ -1634,11 +1655,11 @@ local function dnp3_header_wrong(p, outer)
   if (u16(p, 0) ~= 1380) then
     do return false end
   end
-  if (u8(p, 2) < 5) then
+  if (byte(p, 3) < 5) then
     do return true end
   end
-  function_ = bits(u8(p, 3), 0, 4)
-  if (bits(u8(p, 3), 6, 1) == 1) then
+  function_ = (byte(p, 4) % 16)
+  if (bits(byte(p, 4), 6, 1) == 1) then
     do return (dnp3_header_wrong_FROM_PRIMARY[function_] == nil) end
   end
   do return (dnp3_header_wrong_FROM_SECONDARY[function_] == nil) end
@@ -1688,18 +1709,18 @@ local function http_status_line_wrong(p, outer)
   if ((folded(p, 0, 4) ~= 1773049280) or (captured(p) < 13)) then
     do return false end
   end
-  if ((folded(p, 0, 5) ~= 407131843) or (not (48 < u8(p, 5) and u8(p, 5) <= 57))) then
+  if ((folded(p, 0, 5) ~= 407131843) or (not (48 < byte(p, 6) and byte(p, 6) <= 57))) then
     for at = 4, 7, 1 do
-      if ((folded(p, at, 3) == 3116942) or ((u8(p, 4) == 47) and (folded(p, at, 2) == 12639))) then
+      if ((folded(p, at, 3) == 3116942) or ((byte(p, 5) == 47) and (folded(p, at, 2) == 12639))) then
         do return true end
       end
     end
     do return false end
   end
-  if ((u32(p, 0) ~= 1213486160) or (folded(p, 0, 7) ~= 2008366859) or (http_status_line_wrong_SPACES[u8(p, 8)] == nil)) then
+  if ((u32(p, 0) ~= 1213486160) or (folded(p, 0, 7) ~= 2008366859) or (http_status_line_wrong_SPACES[byte(p, 9)] == nil)) then
     do return true end
   end
-  if ((u8(p, 7) ~= 48) and (u8(p, 7) ~= (48 + 1))) then
+  if ((byte(p, 8) ~= 48) and (byte(p, 8) ~= (48 + 1))) then
     do return true end
   end
   at = 9
@@ -2015,7 +2036,7 @@ local function http_transfer_encoding_wrong(p, outer)
     end
   else
     if ((u32(p, 0) == 1213486160) and (folded(p, 0, 7) == 2008366859)) then
-      minor = u8(p, 7)
+      minor = byte(p, 8)
     end
   end
   at = (end_ + 1)
@@ -2202,7 +2223,7 @@ local function tls_record_impossible(p, outer)
   if #p < 5 then return false end
   if (u16(p, 0) >= 32768) then
     fields = (((13 + u16(p, 7)) + u16(p, 9)) + u16(p, 11))
-    do return ((u8(p, 2) == 4) and (u16(p, 5) == 2) and (fields == length(p))) end
+    do return ((byte(p, 3) == 4) and (u16(p, 5) == 2) and (fields == length(p))) end
   end
   at = 0
   for _record = 0, 63, 1 do
@@ -2247,19 +2268,19 @@ local tls_handshake_inconsistent_HELLOS = { [1] = true, [2] = true }
 local function tls_handshake_inconsistent(p, outer)
   local at, chain, end_, kind, record_end, size, suites
   if #p < 44 then return false end
-  if ((u8(p, 0) ~= 22) or (u8(p, 1) ~= 3) or (tls_handshake_inconsistent_HELLOS[u8(p, 5)] == nil)) then
+  if ((byte(p, 1) ~= 22) or (byte(p, 2) ~= 3) or (tls_handshake_inconsistent_HELLOS[byte(p, 6)] == nil)) then
     do return false end
   end
   record_end = (5 + u16(p, 3))
   end_ = (9 + u16(p, 7))
-  if ((u8(p, 6) ~= 0) or (u8(p, 9) ~= 3) or (u8(p, 10) > 4) or (end_ > record_end)) then
+  if ((byte(p, 7) ~= 0) or (byte(p, 10) ~= 3) or (byte(p, 11) > 4) or (end_ > record_end)) then
     do return false end
   end
   if (u8(p, 43) > 32) then
     do return true end
   end
   at = ((43 + 1) + u8(p, 43))
-  if (u8(p, 5) == 1) then
+  if (byte(p, 6) == 1) then
     if ((at + 2) > captured(p)) then
       do return false end
     end
@@ -2281,7 +2302,7 @@ local function tls_handshake_inconsistent(p, outer)
   if ((at > end_) or ((at < end_) and ((at + 2) <= captured(p)) and (((at + 2) + u16(p, at)) ~= end_))) then
     do return true end
   end
-  if (u8(p, 5) == 1) then
+  if (byte(p, 6) == 1) then
     do return false end
   end
   at = end_
@@ -2318,7 +2339,7 @@ local tls_ssl_2_SSL_2_VERSIONS = { [2] = true, [768] = true, [769] = true, [770]
 local function tls_ssl_2(p, outer)
   local fits, suites
   if #p < 11 then return false end
-  if ((u16(p, 0) ~= ((32768 + length(p)) - 2)) or (u8(p, 2) ~= 1)) then
+  if ((u16(p, 0) ~= ((32768 + length(p)) - 2)) or (byte(p, 3) ~= 1)) then
     do return false end
   end
   suites = u16(p, 5)
@@ -2335,14 +2356,14 @@ local function tls_heartbeat_too_short(p, outer)
   local claimed, size
   if #p < 8 then return false end
   size = u16(p, 3)
-  if ((u8(p, 0) ~= 24) or (u8(p, 1) ~= 3) or (u8(p, 2) >= 4)) then
+  if ((byte(p, 1) ~= 24) or (byte(p, 2) ~= 3) or (byte(p, 3) >= 4)) then
     do return false end
   end
   claimed = (19 + u16(p, 6))
   if (size < 35) then
-    do return ((tls_heartbeat_too_short_HEARTBEAT_KINDS[u8(p, 5)] == nil) or (claimed > size)) end
+    do return ((tls_heartbeat_too_short_HEARTBEAT_KINDS[byte(p, 6)] == nil) or (claimed > size)) end
   end
-  do return ((u8(p, 5) == 1) and (size < claimed and claimed <= (size + 16))) end
+  do return ((byte(p, 6) == 1) and (size < claimed and claimed <= (size + 16))) end
 end
 RULES.tls[#RULES.tls + 1] = { 9101404, tls_heartbeat_too_short }
 end
@@ -2562,7 +2583,7 @@ local function ntlm_fields_outside(p, outer)
   if ((not setup) and ((u32(p, 4) ~= 4283649346) or (u8(p, (4 + 4)) ~= 115))) then
     do return false end
   end
-  end_ = ((4 + (u8(p, 1) * 65536)) + u16(p, 2))
+  end_ = ((4 + (byte(p, 2) * 65536)) + u16(p, 2))
   at = 32
   for _attempt = 0, 63, 1 do
     at = find(p, at, 78)
@@ -2598,7 +2619,7 @@ local function smtp_line_wrong(p, outer)
   local at, code, command, continued, digits, end_, start, verb
   if #p < 4 then return false end
   at = 0
-  if (48 <= u8(p, 0) and u8(p, 0) <= 57) then
+  if (48 <= byte(p, 1) and byte(p, 1) <= 57) then
     for i = 0, 7, 1 do
       if ((i < captured(p)) and (not (10 <= u8(p, i) and u8(p, i) <= 126))) then
         do return false end
