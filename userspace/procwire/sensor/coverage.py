@@ -82,6 +82,19 @@ BLIND_SPOTS = (
         "they look like the sender of what they forward",
     ),
     BlindSpot(
+        "whose a packet of the kernel's own is",
+        "resets, ICMP errors, echo replies and ARP of ordinary sockets are nobody's",
+    ),
+    BlindSpot(
+        "connections that containers accept",
+        "a port open on every address is known in the namespace of -i only; who connects from a "
+        "container is named, as inferred",
+    ),
+    BlindSpot(
+        "who accepted a connection",
+        "the process that listens is named, as inferred; it may have handed the connection on",
+    ),
+    BlindSpot(
         "probes by processes that leave their session",
         "what short-lived processes try is added up by their parent in the same session or cgroup; "
         "in the root cgroup, one that starts a session for each probe is counted alone",
