@@ -3,7 +3,8 @@ ends and the service that was asked for, found once for all of them."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +22,38 @@ _WITH_SERVICE = (Attempt.CONNECT, Attempt.DATAGRAM)
 _HAS_SERVICE = np.isin(list(Attempt), _WITH_SERVICE)
 
 
-class Sightings(NamedTuple):
-    """rows: record.CONNECTION (n,), in event time. Columns (n,): is_attempt, 0 for a row that only
-    tells how an earlier attempt ended; source_zone, zone: of source and destination, numbers of
-    `zones`; service: an index into services.NAMES, 0 where the kind of attempt has none."""
+@dataclass(frozen=True)
+class Sightings:
+    """rows: record.CONNECTION (n,), in event time; zones: of the site. Columns (n,) are found when
+    they are first asked for: packets without zones and processes need none."""
 
     rows: NDArray[np.void]
-    is_attempt: NDArray[np.bool_]
-    source_zone: NDArray[np.uint16]
-    zone: NDArray[np.uint16]
-    service: NDArray[np.uint8]
     zones: Zones
+
+    @cached_property
+    def is_attempt(self) -> NDArray[np.bool_]:
+        """False for a row that only tells how an earlier attempt ended."""
+        outcome = self.rows["outcome"]
+        ended = (outcome != Outcome.PENDING) & (outcome != Outcome.SENT)
+        wanted: NDArray[np.bool_] = (self.rows["origin"] != Origin.WIRE) | ~ended
+        return wanted
+
+    @cached_property
+    def source_zone(self) -> NDArray[np.uint16]:
+        """Numbers of the sources' zones."""
+        return self.zones.of(self.rows["src_hi"], self.rows["src_lo"])
+
+    @cached_property
+    def zone(self) -> NDArray[np.uint16]:
+        """Numbers of the destinations' zones."""
+        return self.zones.of(self.rows["dst_hi"], self.rows["dst_lo"])
+
+    @cached_property
+    def service(self) -> NDArray[np.uint8]:
+        """Indices into services.NAMES, 0 where the kind of attempt has none."""
+        service = services(self.rows["protocol"], self.rows["dst_port"])
+        service *= _HAS_SERVICE[self.rows["kind"]]
+        return service
 
     def attempts(self, at: NDArray[np.int64], *more: NDArray[np.unsignedinteger]) -> Attempts:
         """The rows `at` as Distinct counts them, hosts as targets; `more`: columns (n,) that tell
@@ -46,21 +68,6 @@ class Sightings(NamedTuple):
         """The zones of a row for people."""
         names = self.zones.names
         return f"{names[self.source_zone[row]]} -> {names[self.zone[row]]}"
-
-
-def sight(rows: NDArray[np.void], zones: Zones) -> Sightings:
-    """What `rows` (record.CONNECTION (n,)) show of a site with these zones."""
-    ended = (rows["outcome"] != Outcome.PENDING) & (rows["outcome"] != Outcome.SENT)
-    service = services(rows["protocol"], rows["dst_port"])
-    service *= _HAS_SERVICE[rows["kind"]]
-    return Sightings(
-        rows=rows,
-        is_attempt=(rows["origin"] != Origin.WIRE) | ~ended,
-        source_zone=zones.of(rows["src_hi"], rows["src_lo"]),
-        zone=zones.of(rows["dst_hi"], rows["dst_lo"]),
-        service=service,
-        zones=zones,
-    )
 
 
 def subjects(rows: NDArray[np.void], at: NDArray[np.int64]) -> NDArray[np.uint64]:

@@ -18,7 +18,7 @@ from procwire.detect.habits import Habits
 from procwire.detect.ics_enterprise import IcsEnterprise
 from procwire.detect.ics_neighbours import IcsNeighbours
 from procwire.detect.new_process import NewProcess
-from procwire.detect.sightings import sight
+from procwire.detect.sightings import Sightings
 from procwire.detect.zones import Zones
 from procwire.record import Process
 from procwire.settings import Settings
@@ -66,7 +66,7 @@ class Surroundings:
         """What `connections` show: record.CONNECTION (n,), in event time."""
         if not len(connections):
             return []
-        seen = sight(connections, self._zones)
+        seen = Sightings(connections, self._zones)
         found = [one for detector in self._detectors.values() for one in detector.update(seen)]
         return sorted(found, key=attrgetter("time"))
 
