@@ -1,23 +1,35 @@
-"""Twin of decode/stream.py: a dictionary of all bytes of one direction, by sequence number."""
+"""Twin of decode/stream.py: a dictionary of all bytes of one direction, by sequence number, and the
+segments behind its first gap."""
 
 from __future__ import annotations
 
 
+class _Direction:
+    def __init__(self, seq):
+        self.bytes, self.high, self.early = {}, seq, []
+
+    def take(self, seq, payload):
+        """Enter what is next; whether it contradicts what came before."""
+        sent = dict(enumerate(payload, seq))
+        again = {n: byte for n, byte in sent.items() if n < self.high}
+        differs = len(payload) > 1 and any(self.bytes.get(n, b) != b for n, b in again.items())
+        self.bytes |= {n: byte for n, byte in sent.items() if n >= self.high}
+        self.high = max(self.high, seq + len(payload))
+        return differs
+
+
 def differing(segments):
-    """segments: (sequence number, payload) in order, no number wrapping. Yields whether each
-    contradicts what was sent before."""
-    held, high = {}, None
+    """segments: (sequence number, payload) in order, no number wrapping, none acknowledged. Yields
+    whether each contradicts an earlier one, or lets one be delivered that does."""
+    direction = None
     for seq, payload in segments:
         if not payload:
             yield False
             continue
-        if high is None or seq > high:
-            held, high = {}, seq
-        sent = dict(enumerate(payload, seq))
-        again = {n: byte for n, byte in sent.items() if n < high}
-        if len(payload) > 1 and any(held.get(n, byte) != byte for n, byte in again.items()):
-            yield True
-            continue
-        held |= {n: byte for n, byte in sent.items() if n >= high}
-        high = max(high, seq + len(payload))
-        yield False
+        direction = direction or _Direction(seq)
+        direction.early.append((seq, payload))
+        direction.early.sort(key=lambda segment: segment[0])
+        found = False
+        while direction.early and direction.early[0][0] <= direction.high:
+            found |= direction.take(*direction.early.pop(0))
+        yield found

@@ -97,6 +97,22 @@ def segments(count: int) -> list[Packet]:
     return [tcp(10_000 - 8 * place, b"GET / HT") for place in range(count)]
 
 
+def single_bytes(count: int) -> list[Packet]:
+    """The head of a message, each byte in a segment of its own."""
+    head = b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * count
+    return [tcp(1 + place, head[place : place + 1]) for place in range(len(head))]
+
+
+def sent_again(count: int) -> list[Packet]:
+    """Segments that bring one byte each and send all the others again."""
+    return [tcp(1 + place, bytes(200)) for place in range(count)]
+
+
+def gaps(count: int) -> list[Packet]:
+    """Segments before each of which one byte is missing."""
+    return [tcp(1 + 9 * place, b"GET / HT") for place in range(count)]
+
+
 def fields(count: int) -> list[Packet]:
     return [tcp(1, b"GET / HTTP/1.1\r\n" + b"a:\r\n" * count + b"\r\n")]
 
@@ -119,6 +135,9 @@ CASES: dict[str, tuple[Callable[[int], list[Packet]], int]] = {
     "IPv6 extension headers": (extensions, 80),
     "IPv6 options": (padding, 100),
     "TCP segments backwards": (segments, 200),
+    "TCP segments of one byte": (single_bytes, 40),
+    "TCP segments that overlap": (sent_again, 60),
+    "TCP segments behind gaps": (gaps, 200),
     "HTTP fields": (fields, 150),
     "flows": (neighbours, 200),
 }

@@ -49,7 +49,8 @@ def update(flows, packets):
     made, times = decoded(packets)
     spans = np.full(len(packets), NO_SPAN, np.int32)
     columns = blank_columns(len(packets))
-    flows.update(Source(np.zeros(1, np.uint8), made, NO_SPANS, times, spans), columns)
+    source = Source(np.zeros(1, np.uint8), made, NO_SPANS, times, spans)
+    flows.update(source, columns, lambda spans: None)
     return columns
 
 

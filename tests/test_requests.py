@@ -55,11 +55,15 @@ def discovery(message, src="fe80::1"):
     return bytes(FRAME / IPv6(src=src, dst="ff02::1") / message)
 
 
+ANSWERS = {3: bytes((2, 0, 1)), 0x83: bytes((2,))}
+
+
 def modbus(function, *transactions, answer=False):
     """Messages of unit 17 in one segment."""
     ends = (SERVER, CLIENT, 502, 5000) if answer else (CLIENT, SERVER, 5000, 502)
     src, dst, sport, dport = ends
-    messages = [struct.pack(">HHHBBHH", n, 0, 6, 17, function, 0, 1) for n in transactions]
+    body = bytes((17, function)) + (answer and ANSWERS.get(function) or bytes((0, 0, 0, 1)))
+    messages = [struct.pack(">HHH", n, 0, len(body)) + body for n in transactions]
     segment = TCP(sport=sport, dport=dport, flags="PA") / b"".join(messages)
     return bytes(FRAME / IP(src=src, dst=dst) / segment)
 

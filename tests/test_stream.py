@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from naive_stream import differing
-from procwire.decode.stream import WINDOW
+from procwire.decode.stream_table import WINDOW
 from test_requests import fresh, observe
 
 BASE = 1000
@@ -40,11 +40,12 @@ def contradictions(frames, observer=None):
         ([(0, b"abcd"), (0, b"abXd")], [2]),
         ([(0, b"abcd"), (2, b"Xdef")], [2]),
         ([(0, b"abcd"), (2, b"cdef"), (4, b"eX")], [3]),
-        ([(0, b"ab"), (9, b"xy"), (0, b"cd")], []),
+        ([(0, b"ab"), (9, b"xy"), (0, b"cd")], [3]),
+        ([(0, b"ab"), (9, b"xy"), (9, b"xz"), (2, b"0123456")], [4]),
         ([(0, b"ab"), (1, b"X")], []),
         ([(-2, b"abcd"), (-1, b"bX")], [2]),
     ],
-    ids=["same", "other", "partly", "twice", "behind a gap", "keep-alive", "wrapping"],
+    ids=["same", "other", "partly", "twice", "filled gap", "behind it", "keep-alive", "high"],
 )
 def test_what_was_sent_before_is_compared(segments, expected):
     assert contradictions([segment(seq, payload) for seq, payload in segments]) == expected

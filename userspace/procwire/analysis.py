@@ -117,8 +117,10 @@ class Analysis:
         self._attempts = self._contacts.flush()
         scans = self._scans.update(self._attempts) + self._surroundings.update(self._attempts)
         scans += self._scans.totals()
+        hits = self._observer.finish()
+        self._counts["findings"] += len(hits.findings)
         scans += self._backscatter.totals()
-        alerts = self._episodes.update(self.last_time, scans)
+        alerts = self._episodes.update(self.last_time, scans, hits)
         return alerts + self._episodes.close()
 
     def _admit(self, alerts: list[Alert]) -> list[Alert]:

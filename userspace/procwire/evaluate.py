@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,10 @@ _verdicts: Callable[..., None] = dispatch.verdicts
 _LAYERS = max(LAYER_NAMES) + 1
 _BITS = 63
 _LARGEST_EVIDENCE = np.iinfo(FINDING["size"]).max
+
+Extents: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int32]]
+"""Where each packet, or each copy of a message, begins, and how many of its bytes are there: the
+evidence is counted from its first byte."""
 
 
 class StaleRules(UsageError):
@@ -53,13 +58,21 @@ _TABLE = _rule_table(all_rules())
 
 def evaluate(batch: PacketBatch, decoded: Decoded) -> NDArray[np.void]:
     """FINDING (n,) of every rule that a packet of the batch breaks, in packet order."""
-    spans = decoded.spans
+    findings = judge(batch.data, decoded.spans, (batch.start, batch.captured))
+    findings["packet"] = findings["row"] + batch.first
+    return findings
+
+
+def judge(
+    data: NDArray[np.uint8], spans: Spans, extents: Extents
+) -> NDArray[np.void]:
+    """FINDING (n,) of every rule that a span breaks, without packet numbers. data: uint8, what the
+    spans lie in; extents: of what each row of spans.packet stands for."""
     hits = np.empty(len(spans.layer), dtype=np.int64)
-    _verdicts(batch.data, spans, hits)
+    _verdicts(data, spans, hits)
     findings = np.zeros(int(np.bitwise_count(hits).sum()), dtype=FINDING)
     if len(findings):
-        _list(hits, spans, (batch.start, batch.captured), _TABLE, findings)
-        findings["packet"] = findings["row"] + batch.first
+        _list(hits, spans, extents, _TABLE, findings)
     return findings
 
 
@@ -101,11 +114,10 @@ def _in_array(span: Span) -> Span:
 def _list(
     hits: NDArray[np.int64],
     spans: Spans,
-    extents: tuple[NDArray[np.int64], NDArray[np.int32]],
+    extents: Extents,
     table: NDArray[np.int64],
     findings: NDArray[np.void],
 ) -> None:
-    """extents: where each packet starts and how much of it was captured."""
     starts, captured = extents
     written = 0
     for span in range(hits.shape[0]):

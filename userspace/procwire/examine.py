@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from procwire import layers
 from procwire.capture.batch import PacketBatch
-from procwire.decode.columns import Decoded
+from procwire.decode.columns import Decoded, Spans
 from procwire.decode.defrag import Defragmenter, Reassembled
 from procwire.decode.frame import decode
+from procwire.decode.framing import header_size
 from procwire.evaluate import evaluate
+from procwire.jit import kernel
 from procwire.record import FINDING
 from procwire.rules import fragments, index_of
 
@@ -31,12 +33,13 @@ class Examiner:
         self._defragmenter = Defragmenter()
 
     def packets(self, batch: PacketBatch) -> tuple[Decoded, NDArray[np.void]]:
-        """The batch decoded, and FINDING (n,) of what its packets break, in packet order.
+        """The batch decoded, and FINDING (n,) of what its packets break, in packet order. What TCP
+        segments carry is left to whoever reads their streams (observe.py).
 
         Evidence in a reassembled datagram is counted from that datagram's first byte.
         """
         decoded = decode(batch)
-        findings = [evaluate(batch, decoded)]
+        findings = [evaluate(batch, decoded._replace(spans=without_messages(decoded.spans)))]
         reassembled = self._defragmenter.update(batch, decoded)
         if reassembled is None:
             return decoded, findings[0]
@@ -51,6 +54,21 @@ class Examiner:
     def counters(self) -> dict[str, int]:
         """What became of fragments; see defrag.COUNTERS."""
         return self._defragmenter.counters()
+
+
+def without_messages(spans: Spans) -> Spans:
+    """The spans, those of messages in TCP segments made ones that no rule sees."""
+    layer = spans.layer.copy()
+    _hide_messages(spans, layer)
+    return spans._replace(layer=layer)
+
+
+@kernel
+def _hide_messages(spans: Spans, layer: NDArray[np.uint8]) -> None:
+    for span in range(layer.size):
+        outer = spans.outer[span]
+        if outer >= 0 and spans.layer[outer] == layers.TCP and header_size(layer[span]) > 0:
+            layer[span] = 0
 
 
 def _overlap_findings(reassembled: Reassembled, decoded: Decoded) -> NDArray[np.void]:

@@ -85,7 +85,7 @@ def _drop_stale_cache() -> None:
         return
 
 
-def kernel(function: Function) -> Function:
+def kernel(function: Function, **options: Any) -> Function:
     """Compile `function` with numba: nopython, cached, GIL released, without reference counts.
 
     Counting references to the arrays that functions pass on costs more than their work. The price:
@@ -93,13 +93,22 @@ def kernel(function: Function) -> Function:
     """
     if _config.DISABLE_JIT:
         return _interpreted(function)
-    compile_: Any = functools.partial(_njit, nogil=True, _nrt=False)
+    compile_: Any = functools.partial(_njit, nogil=True, _nrt=False, **options)
     try:
         compiled: Function = compile_(cache=True)(function)
     except RuntimeError:
         # A user without a home, such as nobody, has nowhere to keep a cache.
         compiled = compile_()(function)
     return compiled
+
+
+def called(function: Function) -> Function:
+    """A kernel that stays a call in the kernels that call it.
+
+    numba compiles what a fused function calls as fused, too, unless told otherwise. A chain of
+    large ones is then repeated for each of their calls, and takes minutes to compile.
+    """
+    return kernel(function, forceinline=False)
 
 
 def _interpreted(function: Function) -> Function:

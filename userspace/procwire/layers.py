@@ -37,6 +37,7 @@ TLS = 47
 SSH = 48
 SMB = 49
 SMTP = 50
+HTTP1_CHUNK = 51  # the line with the size of a chunk, of a body read from its stream
 
 LAYER_NAMES = {
     ETHERNET: "ethernet",
@@ -69,5 +70,6 @@ LAYER_NAMES = {
     SSH: "ssh",
     SMB: "smb",
     SMTP: "smtp",
+    HTTP1_CHUNK: "http1_chunk",
 }
 LAYER_NUMBERS = {name: number for number, name in LAYER_NAMES.items()}

@@ -1,6 +1,8 @@
-"""Observations over several packets, and their findings: the counterpart of evaluate.py.
+"""What is found over several packets: observations, and the messages that streams carry, which a
+second, small pass of the rules judges.
 
-The evidence of an observation is the header of the packet in which it was made.
+The evidence of an observation is the header of the packet in which it was made; that of a message
+which crosses segments is counted from the message's first byte.
 """
 
 from __future__ import annotations
@@ -11,9 +13,12 @@ from numpy.typing import NDArray
 from procwire.capture.batch import PacketBatch
 from procwire.decode.columns import Decoded
 from procwire.decode.flow import Flows
+from procwire.decode.message_spans import MessageSpans, used_spans
 from procwire.decode.observations import OBSERVATIONS
 from procwire.decode.requests import Requests
 from procwire.decode.source import NO_SPAN, FlowColumns, Source, blank_columns, source
+from procwire.detect.hits import Hits
+from procwire.evaluate import Extents, judge
 from procwire.jit import kernel
 from procwire.record import FINDING
 from procwire.rules import all_rules
@@ -38,19 +43,50 @@ class Observer:
         self._requests = Requests(settings.warm_up_ns)
 
     def update(self, batch: PacketBatch, decoded: Decoded) -> NDArray[np.void]:
-        """FINDING (n,) of every observation, in packet order."""
+        """FINDING (n,) of every message and observation, in packet order."""
         seen, columns = source(batch, decoded), blank_columns(len(batch.time))
-        self._flows.update(seen, columns)
+        parts: list[NDArray[np.void]] = []
+        extents = batch.start, batch.captured
+        self._flows.update(
+            seen, columns, lambda spans: parts.extend(_judge(spans, batch.data, extents))
+        )
         self._requests.update(seen, columns)
-        findings = np.zeros(int(np.bitwise_count(columns.observed).sum()), FINDING)
+        observed = np.zeros(int(np.bitwise_count(columns.observed).sum()), FINDING)
         # Also without findings: the warm-up compiles it so.
-        _list(columns, seen, batch.start, _RULES, findings)
+        _list(columns, seen, batch.start, _RULES, observed)
+        findings = in_packet_order(*parts, observed)
         findings["packet"] = findings["row"] + batch.first
         return findings
+
+    def finish(self) -> Hits:
+        """The end of the input: what messages break that have begun and not ended."""
+        parts: list[NDArray[np.void]] = []
+        ended = self._flows.flush(lambda spans: parts.append(_judge_copies(spans)))
+        findings = in_packet_order(*parts)
+        findings["packet"] = ended.number[findings["row"]]
+        nothing = np.zeros(len(all_rules()), np.int64)
+        return Hits(findings, ended.packets, ended.time, nothing)
 
     def counters(self) -> dict[str, int]:
         """Counters of flows and requests by name."""
         return self._flows.counters() | self._requests.counters()
+
+
+def _judge(
+    spans: MessageSpans, data: NDArray[np.uint8], extents: Extents
+) -> list[NDArray[np.void]]:
+    """Findings in the messages of a part of a batch, which lies in `data`."""
+    whole = judge(data, used_spans(spans.here, spans.used[0]), extents)
+    return [whole, _judge_copies(spans)]
+
+
+def _judge_copies(spans: MessageSpans) -> NDArray[np.void]:
+    """Findings in those of them that cross segments."""
+    joined = used_spans(spans.joined, spans.used[1])
+    copies = spans.copies[: spans.used[1] // 2]
+    findings = judge(spans.kept_read, joined, (copies["start"].copy(), copies["size"].copy()))
+    findings["row"] = copies["row"][findings["row"]]
+    return findings
 
 
 def in_packet_order(*parts: NDArray[np.void]) -> NDArray[np.void]:

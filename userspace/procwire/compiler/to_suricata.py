@@ -128,6 +128,9 @@ HOST_ONLY_LAYERS = {
     "inner_ip_malformed": "Suricata judges it as a packet of its own, by IPv4's and IPv6's rules",
 }
 
+# Parts of messages that only a reader of streams finds: scripts are shown one segment at a time.
+STREAM_LAYERS = ("http1_chunk",)
+
 # Layers whose messages may lie in several TCP segments.
 STREAMED = frozenset(("dns", "dnp3", "http1", "modbus", "smb", "smtp", "ssh", "tls"))
 SEGMENTWISE = "over TCP a script judges the message that a segment begins with, as far as it goes"
@@ -166,7 +169,7 @@ def expression(rule: Rule, version: int) -> Expression:
         return Expression("host", COUNTED)
     if rule.id in NATIVE or (version == 8 and rule.id in NATIVE_8):
         return Expression("native")
-    if all(layer in SIGHTS for layer in rule.layers):
+    if all(layer in SIGHTS or layer in STREAM_LAYERS for layer in rule.layers):
         return Expression("lua", "" if STREAMED.isdisjoint(rule.layers) else SEGMENTWISE)
     for layer in rule.layers:
         if layer in HOST_ONLY_LAYERS:
@@ -206,7 +209,7 @@ def _single(layer: str) -> str:
 def _script(
     rules: list[Rule], words: str, hook: str, one_rule: bool, let_through: Sequence[int] = ()
 ) -> str:
-    layers = sorted({layer for rule in rules for layer in rule.layers})
+    layers = sorted({layer for rule in rules for layer in _seen_layers(rule)})
     parts = [
         f"-- {HEADLINE}",
         words.strip(),
@@ -215,7 +218,7 @@ def _script(
         f"local RULES = {{ {', '.join(f'{layer} = {{}}' for layer in layers)} }}",
     ]
     for rule in rules:
-        places = [f"RULES.{layer}[#RULES.{layer} + 1]" for layer in rule.layers]
+        places = [f"RULES.{layer}[#RULES.{layer} + 1]" for layer in _seen_layers(rule)]
         entries = [f"{place} = {{ {rule.sid}, {rule.name} }}" for place in places]
         # A block each: Lua 5.1 allows a function, the main chunk too, 200 local names.
         parts.append("\n".join(["do", lua_function(rule), *entries, "end"]))
@@ -269,6 +272,10 @@ def _blocked(form: str, keywords: str) -> str:
     )
 
 
+def _seen_layers(rule: Rule) -> list[str]:
+    return [layer for layer in rule.layers if layer not in STREAM_LAYERS]
+
+
 def _state_signatures(check: Observed) -> list[str]:
     return [_signature(selection) for selection in STATE_EVENTS.get(check.id, ())]
 
@@ -286,7 +293,7 @@ def _signatures(rule: Rule) -> list[str]:
 
 
 def _scripted(rule: Rule) -> list[str]:
-    sights = {layer: SIGHTS[layer] for layer in rule.layers}
+    sights = {layer: SIGHTS[layer] for layer in _seen_layers(rule)}
     signatures = []
     flows = sorted({sight.flow for sight in sights.values() if sight.flow})
     if flows:

@@ -1,8 +1,8 @@
 """Finds the application message in a datagram or segment, by the well-known port of either end or
 by its first bytes.
 
-A port proves nothing: rules ask for a protocol's fixed fields before they judge. TCP is taken one
-segment at a time, so a segment has to begin like a message; what continues one is left alone.
+A port proves nothing: rules ask for a protocol's fixed fields before they judge. Of TCP a segment's
+own first bytes are taken; cursor.py goes on from there through what follows in the stream.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from procwire import layers
 from procwire.capture.fields import u16, u32
 from procwire.decode.output import Extent, Output, after, emit
 from procwire.jit import fused
+from procwire.words import Span
+from procwire.words import u16 as w16
+from procwire.words import u32 as w32
 
 # IANA, Service Name and Transport Protocol Port Number Registry.
 _OVER_UDP = (
@@ -97,7 +100,8 @@ def decode_datagram_payload(
     data: NDArray[np.uint8], datagram: Extent, header: int, row: int, span: int, output: Output
 ) -> None:
     """Emit the message behind the `header` bytes of the intact UDP datagram of row `span`."""
-    layer = _layer_of_ports(data, datagram, _OVER_UDP)
+    source, destination = u16(data, datagram.start, True), u16(data, datagram.start + 2, True)
+    layer = _layer_of_ports(source, destination, _OVER_UDP)
     message = after(datagram, header)
     if layer != 0 and message.captured > 0:
         emit(output, row, layer, message, span)
@@ -109,23 +113,39 @@ def decode_segment_payload(
 ) -> None:
     """Emit the message that begins behind the `header` bytes of the intact TCP segment of row
     `span`, if one does."""
-    layer = _layer_of_ports(data, segment, _OVER_TCP)
+    source, destination = u16(data, segment.start, True), u16(data, segment.start + 2, True)
     message = after(segment, header)
+    begun = Span(data, message.start, message.captured, message.length)
+    layer = layer_of_start(begun, source, destination, False)
     if layer == layers.DNS:
-        if _fills_segment(data, message):
-            emit(output, row, layer, after(message, _DNS_PREFIX), span)
-    elif layer == layers.MODBUS:
-        if _begins_modbus(data, message):
-            emit(output, row, layer, message, span)
-    elif layer == layers.DNP3:
-        if _begins_dnp3(data, message):
-            emit(output, row, layer, message, span)
-    elif message.captured >= 4:
-        known = _layer_of_start(data, message)
-        if known == 0 and layer == layers.SMTP and _continues_smtp(data, message.start):
-            known = layers.SMTP
-        if known != 0:
-            emit(output, row, known, message, span)
+        emit(output, row, layer, after(message, _DNS_PREFIX), span)
+    elif layer != 0:
+        emit(output, row, layer, message, span)
+
+
+@fused
+def layer_of_start(message: Span, source: int, destination: int, from_start: bool) -> int:
+    """The layer of the message that the bytes `message` of a TCP connection begin with, 0 if none
+    is known. source, destination: ports; from_start: they are the first that their sender sent, so
+    less has to be said by the bytes and more is by the ports.
+    """
+    data, extent = message.data, Extent(message.start, message.captured, message.length)
+    layer = _layer_of_ports(source, destination, _OVER_TCP)
+    if layer == layers.DNS:
+        begins = _fills_segment(data, extent) or (
+            from_start and extent.captured >= _DNS_PREFIX and w16(message, 0) >= _DNS_HEADER
+        )
+        return layer if begins else 0
+    if layer == layers.MODBUS:
+        return layer if _begins_modbus(data, extent) else 0
+    if layer == layers.DNP3:
+        return layer if _begins_dnp3(data, extent) else 0
+    if message.captured < 4:
+        return 0
+    known = _layer_of_start(data, extent)
+    if known == 0 and layer == layers.SMTP and _continues_smtp(data, message.start):
+        known = layers.SMTP
+    return int(known)
 
 
 @fused
@@ -159,11 +179,16 @@ def _continues_smtp(data: NDArray[np.uint8], at: int) -> bool:
 
 
 @fused
-def _layer_of_ports(
-    data: NDArray[np.uint8], transport: Extent, ports: tuple[tuple[int, int], ...]
-) -> int:
+def begins_http(message: Span) -> bool:
+    """Whether the first four bytes are those of an HTTP message."""
+    start = w32(message, 0)
+    known = start in _HTTP_STARTS or start | _SMALL_LETTERS == _HTTP_NAME
+    return message.captured >= 4 and known
+
+
+@fused
+def _layer_of_ports(source: int, destination: int, ports: tuple[tuple[int, int], ...]) -> int:
     """The layer of the destination port, or of the source port; 0 if neither is listed."""
-    source, destination = u16(data, transport.start, True), u16(data, transport.start + 2, True)
     for port, layer in ports:
         if destination == port:
             return layer

@@ -43,6 +43,27 @@ class Packets(NamedTuple):
     ack: NDArray[np.uint32]
 
 
+def blank_packets(count: int) -> Packets:
+    """`count` rows of packets of which nothing is known."""
+    return Packets(
+        network=np.zeros(count, np.uint8),
+        protocol=np.zeros(count, np.uint8),
+        transport=np.zeros(count, np.uint8),
+        tcp_flags=np.zeros(count, np.uint8),
+        ttl=np.zeros(count, np.uint8),
+        fragment=np.zeros(count, np.uint8),
+        src_hi=np.zeros(count, np.uint64),
+        src_lo=np.zeros(count, np.uint64),
+        dst_hi=np.zeros(count, np.uint64),
+        dst_lo=np.zeros(count, np.uint64),
+        src_port=np.zeros(count, np.uint16),
+        dst_port=np.zeros(count, np.uint16),
+        payload=np.zeros(count, np.int32),
+        seq=np.zeros(count, np.uint32),
+        ack=np.zeros(count, np.uint32),
+    )
+
+
 class Spans(NamedTuple):
     """One row per layer found in a packet, packets in order, outer layers first. Rules are
     evaluated on spans.

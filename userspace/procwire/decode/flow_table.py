@@ -1,7 +1,7 @@
 """The memory of flows: a fixed-size open-addressing table keyed by both ends and the protocol.
 
-A key is symmetrical: the smaller end comes first, so both directions meet in one entry. An entry is
-two cache lines: FLOW, and an END for each direction. Only a few neighbouring slots are probed;
+A key is symmetrical: the smaller end comes first, so both directions meet in one entry: a FLOW, one
+cache line, and an END for each direction. Only a few neighbouring slots are probed;
 where all are taken, a flow that timed out gives way, else an ended one, else the quietest.
 """
 
@@ -53,6 +53,7 @@ END = np.dtype(
         ("sent", "u1"),  # SENT_ bits
         ("speaks", "u1"),  # layer of its first payload, of spoken.py; 0 if that is not known
         ("mail", "u1"),  # what it sends next, of mail_dialogue.py
+        ("stream", "u4"),  # where its payload is read (stream_table.py), plus 1; 0 is nowhere
     ],
     align=True,
 )
@@ -94,7 +95,7 @@ class FlowTable(NamedTuple):
 
 
 def flow_table(capacity: int, counters: int) -> FlowTable:
-    """An empty table of `capacity` flows, a power of two, 128 bytes each."""
+    """An empty table of `capacity` flows, a power of two, 144 bytes each."""
     return FlowTable(
         np.zeros(capacity, FLOW),
         np.zeros((capacity, 2), END),
@@ -241,3 +242,4 @@ def begin(table: FlowTable, slot: int, state: int, sender: int, time: int) -> No
         end.sent = 0
         end.speaks = 0
         end.mail = 0
+        end.stream = 0

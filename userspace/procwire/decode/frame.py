@@ -14,7 +14,7 @@ from procwire import layers
 from procwire.capture import batch as links
 from procwire.capture.batch import PacketBatch
 from procwire.capture.fields import u8, u16
-from procwire.decode.columns import Decoded, Packets, Spans, forget
+from procwire.decode.columns import Decoded, Spans, blank_packets, forget
 from procwire.decode.encapsulation import CUT, PSEUDOWIRE, unwrap_llc, unwrap_mpls, unwrap_pppoe
 from procwire.decode.link import (
     ETHERTYPE_ARP,
@@ -71,23 +71,7 @@ def decode(batch: PacketBatch) -> Decoded:
     Raises ValueError where a row points outside the data or has more captured than its length.
     """
     count = batch.start.size
-    packets = Packets(
-        network=np.zeros(count, np.uint8),
-        protocol=np.zeros(count, np.uint8),
-        transport=np.zeros(count, np.uint8),
-        tcp_flags=np.zeros(count, np.uint8),
-        ttl=np.zeros(count, np.uint8),
-        fragment=np.zeros(count, np.uint8),
-        src_hi=np.zeros(count, np.uint64),
-        src_lo=np.zeros(count, np.uint64),
-        dst_hi=np.zeros(count, np.uint64),
-        dst_lo=np.zeros(count, np.uint64),
-        src_port=np.zeros(count, np.uint16),
-        dst_port=np.zeros(count, np.uint16),
-        payload=np.zeros(count, np.int32),
-        seq=np.zeros(count, np.uint32),
-        ack=np.zeros(count, np.uint32),
-    )
+    packets = blank_packets(count)
     capacity = count * _SPANS_A_PACKET
     spans = Spans(
         packet=np.empty(capacity, np.int32),

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from procwire import layers
 from procwire.capture.batch import PacketBatch
-from procwire.decode.columns import Decoded, Packets, Spans
+from procwire.decode.columns import Decoded, Packets, Spans, blank_packets
+from procwire.decode.stream_table import DIRECTIONS
 from procwire.jit import kernel
 
 NO_FLOW = -1
@@ -18,7 +19,8 @@ NO_SPAN = -1
 
 class Source(NamedTuple):
     """A batch of n packets. data: uint8, the memory they lie in; times: int64 (n,), ns since the
-    epoch; span: int32 (n,), row of the span of each packet's transport or ARP layer, or NO_SPAN.
+    epoch; span: int32 (n,), row of the span of each packet's transport or ARP layer, or NO_SPAN;
+    first: number of the first packet in its source.
     """
 
     data: NDArray[np.uint8]
@@ -26,6 +28,17 @@ class Source(NamedTuple):
     spans: Spans
     times: NDArray[np.int64]
     span: NDArray[np.int32]
+    first: int = 1
+
+
+class Ended(NamedTuple):
+    """One row per stream that the end of the input cuts short, rows of others are empty. number:
+    int64, of the last packet that added to it; time: int64, ns since the epoch, of that packet;
+    packets: what it looked like, as far as a flow remembers."""
+
+    packets: Packets
+    number: NDArray[np.int64]
+    time: NDArray[np.int64]
 
 
 class FlowColumns(NamedTuple):
@@ -46,7 +59,13 @@ def source(batch: PacketBatch, decoded: Decoded) -> Source:
     """A batch and what decode() made of it."""
     spans = np.full(len(batch.time), NO_SPAN, np.int32)
     _locate(decoded.packets.transport, decoded.spans, spans)
-    return Source(batch.data, decoded.packets, decoded.spans, batch.time, spans)
+    return Source(batch.data, decoded.packets, decoded.spans, batch.time, spans, batch.first)
+
+
+def ends_of_streams() -> Ended:
+    """Rows for all streams, none of them ended."""
+    zeros = np.zeros(DIRECTIONS, np.int64)
+    return Ended(blank_packets(DIRECTIONS), zeros, zeros.copy())
 
 
 def blank_columns(count: int) -> FlowColumns:

@@ -96,7 +96,7 @@ def contradictions(
     observed, wrong = 0, False
     if flow.marks & TLS_DUE:
         if columns.observed[row] & (RETRANSMIT | OUT_OF_WINDOW) == 0:
-            flow.marks &= ~TLS_DUE
+            flow.marks = int(flow.marks) & ~TLS_DUE
             wrong = message.captured >= min(_HEADER_NEEDED, message.length) and layer != TLS
     elif layer == SMTP:
         _on_mail_line(flow, message, from_client)
@@ -204,4 +204,4 @@ def _on_mail_line(flow: Record, message: Span, from_client: bool) -> None:
         if u32(message, 0) >> 8 == _READY:
             flow.marks |= TLS_DUE
         if u32(message, 0) >> 8 == _READY or u8(message, 0) >= _REFUSED_FROM:
-            flow.marks &= ~TLS_ASKED
+            flow.marks = int(flow.marks) & ~TLS_ASKED

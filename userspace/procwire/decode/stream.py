@@ -1,121 +1,168 @@
-"""The last bytes of each direction of a TCP connection, in order, so that what is sent again can be
-compared with what was sent before (Ptacek and Newsham 1998).
+"""Puts the segments of each direction of a TCP connection in order, compares what is sent again
+with what was sent before, and hands the bytes to the cursor.
 
-Policy: the bytes that came first are kept, as a receiver has delivered them by then. Behind a gap
-the memory begins anew. Memory is bounded: a ring of WINDOW bytes for each of DIRECTIONS directions;
-where all neighbours are taken, the one that was quiet for longest is forgotten.
+Policy: the bytes that came first are kept, as a receiver has delivered them by then. A segment
+behind a gap is held until the gap is filled. The gap is passed over when the receiver acknowledges
+bytes behind it, so that the capture has lost them, or when it was waited for too long or for too
+much.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
-
-from procwire.decode.mix import mix64
+from procwire.decode.cursor import cut_short, deliver, finish
+from procwire.decode.early_segments import Piece, gives_up, hold, is_acknowledged
+from procwire.decode.flow_table import Record
+from procwire.decode.message_spans import NO_LAYER, Found, MessageSpans
+from procwire.decode.sent_before import contradicts, remember
+from procwire.decode.stream_table import (
+    ENDS,
+    EVICTED,
+    GAPS,
+    OUT_OF_SYNC,
+    SYNC_LOST,
+    UNDECIDED,
+    Streams,
+    begin_stream,
+    drop_first_piece,
+    piece_at,
+)
 from procwire.decode.tcp_segment import apart
-from procwire.jit import fused
+from procwire.jit import called, fused
 from procwire.words import Span
 
-WINDOW = 2048
-DIRECTIONS = 1 << 13
-_PROBES = 4
 
-STREAM = np.dtype(
-    [
-        ("owner", "i8"),  # twice the flow's slot plus its end, plus 1; 0 is free
-        ("used", "i8"),  # ns, of the last segment
-        ("flow", "u4"),  # the flow's number
-        ("low", "u4"),  # sequence number of the first byte held
-        ("high", "u4"),  # and of the one behind the last
-    ],
-    align=True,
-)
-
-
-class Streams(NamedTuple):
-    """streams: STREAM (DIRECTIONS,); rings: uint8 (DIRECTIONS * WINDOW,), WINDOW bytes each,
-    the byte with sequence number n at n modulo WINDOW."""
-
-    streams: NDArray[np.void]
-    rings: NDArray[np.uint8]
-
-
-class Piece(NamedTuple):
-    """Payload of one segment. owner, flow: as in STREAM; seq: of its first byte; header: bytes of
-    the TCP header before it; time: ns."""
-
-    owner: int
-    flow: int
-    seq: int
-    header: int
-    time: int
-
-
-def empty_streams() -> Streams:
-    """Streams of which nothing was seen; 16 MB, taken as they are used."""
-    return Streams(np.zeros(DIRECTIONS, STREAM), np.zeros(DIRECTIONS * WINDOW, np.uint8))
-
-
-@fused
-def _place(streams: NDArray[np.void], owner: int) -> int:
-    """Where the stream of `owner` is, or where it goes."""
-    home = np.int64(mix64(np.uint64(owner)) & np.uint64(DIRECTIONS - 1))
-    best = home
-    for probe in range(_PROBES):
-        place = (home + probe) & (DIRECTIONS - 1)
-        if streams[place].owner == owner or streams[place].owner == 0:
-            return int(place)
-        if streams[place].used < streams[best].used:
-            best = place
-    return int(best)
-
-
-@fused
-def _copy(
-    data: NDArray[np.uint8], start: int, ring: NDArray[np.uint8], at: int, count: int
-) -> None:
-    """Copy `count` bytes. Unsigned indices cannot be negative, so this becomes wide moves."""
-    here, there = np.uint64(start), np.uint64(at)
-    for i in range(np.uint64(count)):
-        ring[there + i] = data[here + i]
-
-
-@fused
-def differs(memory: Streams, segment: Span, piece: Piece) -> bool:
-    """Enter the payload of a segment; whether bytes that were sent before are others now.
-
-    segment: from the TCP header on. A payload that was not captured whole is treated as a gap.
-    """
-    size = segment.length - piece.header
-    place = _place(memory.streams, piece.owner)
-    stream, ring = memory.streams[place], memory.rings
-    known = stream.owner == piece.owner and stream.flow == piece.flow
-    end = (piece.seq + size) & 0xFFFFFFFF
-    stream.used = piece.time
-    if not known or segment.captured < segment.length or apart(piece.seq, stream.high) > 0:
+@called
+def read_segment(
+    memory: Streams, spans: MessageSpans, found: Found, payload: Span, piece: Piece
+) -> bool:
+    """Enter the payload of a segment; whether bytes that were sent before are others now. What the
+    capture cut is a gap."""
+    stream = memory.streams[found.place]
+    if stream.owner != piece.owner or stream.flow != piece.flow:
+        if stream.owner not in (0, piece.owner) and stream.used > 0:
+            memory.counts[EVICTED] += 1
+        first = piece.first if piece.first >= 0 else piece.seq
+        begin_stream(memory, stream, first, piece.first >= 0)
         stream.owner = piece.owner
         stream.flow = piece.flow
-        stream.low = end if segment.captured < segment.length else piece.seq
-        stream.high = stream.low
-        if segment.captured < segment.length:
-            return False
-    old = min(size, -apart(piece.seq, stream.high))
-    start = segment.start + piece.header
-    # RFC 9293 3.8.4: the byte of a keep-alive is garbage.
-    first = max(0, apart(stream.low, piece.seq)) if size > 1 else old
-    for i in range(first, old):
-        if ring[place * WINDOW + ((piece.seq + i) & (WINDOW - 1))] != segment.data[start + i]:
-            return True
-    new = max(old, size - WINDOW)
-    while new < size:
-        at = (piece.seq + new) & (WINDOW - 1)
-        count = min(size - new, WINDOW - at)
-        _copy(segment.data, start + new, ring, place * WINDOW + at, count)
-        new += count
-    if size > old:
-        stream.high = end
-    if apart(stream.high, stream.low) > WINDOW:
-        stream.low = (np.int64(stream.high) - WINDOW) & 0xFFFFFFFF
-    return False
+    stream.used = piece.time
+    differs = False
+    if payload.length > 0:
+        ahead = apart(piece.seq, stream.high)
+        whole = payload.captured == payload.length
+        if ahead > 0 and whole and hold(memory, stream, piece, payload):
+            while stream.held and gives_up(stream, piece):
+                differs |= _release(memory, spans, found, True)
+                stream.waits = piece.time
+        else:
+            while stream.held and apart(memory.pieces[stream.held - 1].seq, piece.seq) <= 0:
+                differs |= _release(memory, spans, found, True)
+            if apart(piece.seq, stream.high) > 0:
+                _pass_gap(memory, spans, found, piece.seq)
+            differs |= _take(memory, spans, found, payload, piece.seq)
+            if stream.held:
+                differs |= _release(memory, spans, found, False)
+    if piece.ends:
+        if stream.held and is_acknowledged(stream, piece):
+            differs |= _release(memory, spans, found, True)
+        stream.end = (piece.seq + payload.length) & 0xFFFFFFFF
+        stream.marks |= ENDS
+    if stream.marks & ENDS and stream.held == 0 and apart(stream.end, stream.high) <= 0:
+        finish(memory, spans, found)
+        stream.used = 0
+    return differs
+
+
+@called
+def _release(memory: Streams, spans: MessageSpans, found: Found, over_gap: bool) -> bool:
+    """Deliver the held pieces that are next; over_gap: first pass over the gap before them. Whether
+    one contradicts what was delivered."""
+    stream = memory.streams[found.place]
+    differs = False
+    held = _at(found, -1)
+    while stream.held:
+        number = int(stream.held)
+        piece = memory.pieces[number - 1]
+        seq, size = int(piece.seq), int(piece.size)
+        if apart(seq, stream.high) > 0:
+            if not over_gap:
+                return differs
+            _pass_gap(memory, spans, found, seq)
+            over_gap = False
+        payload = Span(memory.store_read, piece_at(number), size, size)
+        differs |= _take(memory, spans, held, payload, seq)
+        drop_first_piece(memory, stream)
+    return differs
+
+
+@called
+def _pass_gap(memory: Streams, spans: MessageSpans, found: Found, seq: int) -> None:
+    """Go on at `seq`. What lies before it never came; inside a body that makes no difference."""
+    stream = memory.streams[found.place]
+    missing = apart(seq, stream.high)
+    memory.counts[GAPS] += 1
+    cut_short(memory, spans, found)
+    if stream.skip >= missing:
+        stream.skip -= missing
+    else:
+        if stream.phase != OUT_OF_SYNC:
+            memory.counts[SYNC_LOST] += 1
+        stream.skip = 0
+        stream.phase = OUT_OF_SYNC
+    stream.low = seq
+    stream.high = seq
+
+
+@called
+def _take(memory: Streams, spans: MessageSpans, found: Found, payload: Span, seq: int) -> bool:
+    """Compare what is known of a payload, and deliver the rest of it; what the capture cut of it
+    is passed over."""
+    place = found.place
+    stream = memory.streams[place]
+    size = payload.length
+    old = min(size, -apart(seq, stream.high))
+    differs = contradicts(memory, place, payload, seq, old)
+    if old == size:
+        return differs
+    captured = payload.captured - old
+    whole = payload.captured == size
+    if captured > 0:
+        new = Span(payload.data, payload.start + old, captured, captured)
+        if whole:
+            remember(memory, place, payload, old)
+        # The first bytes of the segment may not be those that are delivered.
+        deliver(memory, spans, found if old == 0 else _at(found, found.header), new)
+    if not whole:
+        stream.high = (seq + max(payload.captured, old)) & 0xFFFFFFFF
+        _pass_gap(memory, spans, found, (seq + size) & 0xFFFFFFFF)
+    return differs
+
+
+@fused
+def _at(found: Found, header: int) -> Found:
+    """The same place, for bytes that no layer is known of."""
+    return Found(
+        found.row,
+        found.source,
+        found.destination,
+        NO_LAYER,
+        found.packet,
+        found.place,
+        header,
+        found.back,
+    )
+
+
+@called
+def flush_stream(memory: Streams, spans: MessageSpans, found: Found) -> None:
+    """The input ends: deliver what a direction holds, and judge the message it has begun."""
+    stream = memory.streams[found.place]
+    while stream.held:
+        _release(memory, spans, found, True)
+    finish(memory, spans, found)
+
+
+@fused
+def has_begun(stream: Record) -> bool:
+    """Whether flush_stream() has anything to do."""
+    return bool(stream.held or (stream.filled and stream.phase != UNDECIDED))

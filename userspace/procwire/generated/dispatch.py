@@ -9,6 +9,7 @@ from procwire.generated import (
     ethernet,
     gre,
     http1,
+    http1_chunk,
     icmp4,
     icmp4_malformed,
     icmp6,
@@ -62,6 +63,7 @@ LAYERS = {
     48: ssh.RULES,
     49: smb.RULES,
     50: smtp.RULES,
+    51: http1_chunk.RULES,
 }
 ethernet_verdict = ethernet.verdict
 vlan_verdict = vlan.verdict
@@ -91,6 +93,7 @@ tls_verdict = tls.verdict
 ssh_verdict = ssh.verdict
 smb_verdict = smb.verdict
 smtp_verdict = smtp.verdict
+http1_chunk_verdict = http1_chunk.verdict
 
 
 @kernel
@@ -156,5 +159,7 @@ def verdicts(data, spans, hits):
             hits[row] = smb_verdict(p, outer)
         elif layer == 50:
             hits[row] = smtp_verdict(p, outer)
+        elif layer == 51:
+            hits[row] = http1_chunk_verdict(p, outer)
         else:
             hits[row] = 0

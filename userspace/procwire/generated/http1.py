@@ -26,6 +26,10 @@ http_chunk_wrong = fused(http1_body.http_chunk_wrong)
 def verdict(p, outer):
     """Bit i is set if rule i of RULES fires on the span."""
     hits = 0
+    if p.captured < 1:
+        return hits
+    if http_chunk_wrong(p, outer):
+        hits |= 64
     if p.captured < 5:
         return hits
     if http_request_line_wrong(p, outer):
@@ -44,6 +48,4 @@ def verdict(p, outer):
         hits |= 16
     if http_transfer_encoding_wrong(p):
         hits |= 32
-    if http_chunk_wrong(p):
-        hits |= 64
     return hits

@@ -22,7 +22,7 @@ def verdict(p, outer):
     hits = 0
     if p.captured < 5:
         return hits
-    if tls_record_impossible(p):
+    if tls_record_impossible(p, outer):
         hits |= 1
     if p.captured < 8:
         return hits
@@ -32,7 +32,7 @@ def verdict(p, outer):
         return hits
     if tls_ssl_2(p):
         hits |= 4
-    if p.captured < 44:
+    if p.captured < 12:
         return hits
     if tls_handshake_inconsistent(p):
         hits |= 2

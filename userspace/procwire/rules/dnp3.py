@@ -1,5 +1,5 @@
-"""DNP3's link layer (IEEE 1815-2012 clause 9). A rule sees a segment or datagram from the start
-octets of its first frame on."""
+"""DNP3's link layer (IEEE 1815-2012 clause 9). A rule sees a frame from its start octets on,
+as its stream carries it; of UDP and in Suricata the datagram or segment that begins with one."""
 
 from procwire.rule import rule
 from procwire.words import bits, captured, crc_dnp, u8, u16

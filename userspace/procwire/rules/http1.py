@@ -1,5 +1,6 @@
-"""The start line of HTTP/1 messages (RFC 9112). A rule sees a segment from the
-start of a message on; `outer` is the TCP header. What lies in later segments is not judged.
+"""The start line of HTTP/1 messages (RFC 9112). A rule sees the head of a message up to its empty
+line, as its stream carries it, and `outer`, the TCP header; in Suricata it sees the segment that
+begins with a message.
 """
 
 from procwire.rule import rule

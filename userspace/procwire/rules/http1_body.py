@@ -1,10 +1,11 @@
-"""How fields frame the body of HTTP/1 messages (RFC 9112 section 6). A rule sees a segment from the
-start of a message on; what lies in later segments is not judged.
+"""How fields frame the body of HTTP/1 messages (RFC 9112 section 6). A rule sees the head of a
+message, as its stream carries it, and then the lines with the sizes of chunks, one at a time and
+without an enclosing header; in Suricata it sees the segment that begins with a message.
 """
 
 from procwire.rule import rule
-from procwire.rules.http1 import CAPITALS, REQUEST, RESPONSE, text
-from procwire.words import captured, find, find_before, folded, span, u8, u32
+from procwire.rules.http1 import CAPITALS, OTHER_PORT, REQUEST, RESPONSE, text
+from procwire.words import captured, find, find_before, folded, length, span, u8, u32
 
 TAB, LF, CR, SP, COLON = 9, 10, 13, 32, 58
 QUOTE, ZERO, NINE, ONE = 34, 48, 57, 49
@@ -41,7 +42,9 @@ CODINGS = tuple(
         b"deflate,chunked",
     )
 )
-CHUNKED_RESPONSE = "HTTP/1.1 200 OK|Transfer-Encoding: chunked||"
+def in_chunks(body: str, field: str = "Transfer-Encoding: chunked") -> str:
+    """A response whose `field` says that `body` comes in chunks, as an example."""
+    return f"{OTHER_PORT} {text(f'HTTP/1.1 200 OK|{field}||{body}')}"
 
 
 @rule(
@@ -243,46 +246,50 @@ def http_transfer_encoding_wrong(p):
     sid=9101307,
     title="HTTP chunk without a size, or whose size does not lead to the next one",
     reference="RFC 9112 7.1",
-    layers=("http1",),
-    needs=16,
+    layers=("http1", "http1_chunk"),
+    needs=1,
     at=(0, 64),
     suricata=("app.http.invalid_request_chunk_len", "app.http.invalid_response_chunk_len"),
     zeek=("HTTP_bad_chunk_size",),
     fires_on=[
-        text(f"{CHUNKED_RESPONSE}hello"),
-        text(f"{CHUNKED_RESPONSE}5|hello!|0||"),
-        text(f"{CHUNKED_RESPONSE}4|hello|0||"),
-        text(f"{CHUNKED_RESPONSE}5|hello|X|"),
-        text(f'{CHUNKED_RESPONSE}5 ; a="b"c"|hello|0||'),
-        text("HTTP/1.1 200 OK|Transfer-Encoding\t: chunked||hello"),
-        text("HTTP/1.1 200 OK|Server: a\rTransfer-Encoding: chunked||hello"),
-        text("HTTP/1.1 200 OK|Transfer-Encoding: chunked\r ||hello"),
-        text("HTTP/1.1 200 OK|Server: a|\r\tTransfer-Encoding: chunked||hello"),
+        in_chunks("hello"),
+        in_chunks("5|hello!|0||"),
+        in_chunks("4|hello|0||"),
+        in_chunks("5|hello|X|"),
+        in_chunks('5 ; a="b"c"|hello|0||'),
+        in_chunks("hello", "Transfer-Encoding\t: chunked"),
+        in_chunks("hello", "Server: a\rTransfer-Encoding: chunked"),
+        in_chunks("hello", "Transfer-Encoding: chunked\r "),
+        in_chunks("hello", "Server: a|\r\tTransfer-Encoding: chunked"),
     ],
     silent_on=[
-        REQUEST,
-        RESPONSE,
-        text(f"{CHUNKED_RESPONSE}5|hello|0||"),
-        text(f"{CHUNKED_RESPONSE}5 ;a=b|hello|0||"),
-        text(f'{CHUNKED_RESPONSE}5;a="b"|hello|0||'),
-        text("HTTP/1.1 200 OK|X-Transfer-Encoding: chunked||hello"),
-        text(f"{CHUNKED_RESPONSE} 5|hello|0x||"),
-        text(f"{CHUNKED_RESPONSE}FFf|hello"),
-        text(f"{CHUNKED_RESPONSE}ffffffffff"),
-        text(CHUNKED_RESPONSE),
+        f"{OTHER_PORT} {REQUEST}",
+        f"{OTHER_PORT} {RESPONSE}",
+        in_chunks("5|hello|0||"),
+        in_chunks("5 ;a=b|hello|0||"),
+        in_chunks('5;a="b"|hello|0||'),
+        in_chunks("hello", "X-Transfer-Encoding: chunked"),
+        in_chunks(" 5|hello|0x||"),
+        in_chunks("FFf|hello"),
+        in_chunks("ffffffffff"),
+        in_chunks(""),
     ],
 )
-def http_chunk_wrong(p):
+def http_chunk_wrong(p, outer):
     """A size is hexadecimal, and that many bytes behind its line comes the next one. Blanks before
     it, and whatever follows its digits but a quotation left open, are let pass. The body is chunked
-    for whoever finds the field, also folded, behind a bare CR or with blanks before its colon."""
+    for whoever finds the field, also folded, behind a bare CR or with blanks before its colon.
+    Without an enclosing header, the span begins where a size has to be."""
     end = find(p, 0, LF)
     request = folded(p, end - 9, 7) == VERSION_1 or folded(p, end - 8, 7) == VERSION_1
-    if end == captured(p) or not request and folded(p, 0, 5) != SLASHED:
+    message = length(outer) > 0
+    if message and (end == captured(p) or not request and folded(p, 0, 5) != SLASHED):
         return False
     at = end + 1
     chunked = 0
     for _line in range(MOST_FIELDS):
+        if not message:
+            break
         end = find(p, at, LF)
         if end == captured(p):
             return False
@@ -307,6 +314,9 @@ def http_chunk_wrong(p):
                 chunked += 1
         at = end + 1
     at = end + 1
+    if not message:
+        at = 0
+        chunked = 1
     for _chunk in range(MOST_CHUNKS):
         if chunked == 0 or at >= captured(p):
             break

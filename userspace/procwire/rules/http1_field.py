@@ -1,5 +1,5 @@
-"""The field lines of HTTP/1 messages (RFC 9112). A rule sees a segment from the start of a message
-on; what lies in later segments is not judged.
+"""The field lines of HTTP/1 messages (RFC 9112). A rule sees the head of a message up to its empty
+line, as its stream carries it; in Suricata it sees the segment that begins with a message.
 """
 
 from procwire.rule import rule

@@ -1,5 +1,6 @@
-"""Modbus over TCP (Modbus messaging on TCP/IP implementation guide V1.0b). A rule sees a segment
-from the header of its first message on, and `outer`, the TCP header.
+"""Modbus over TCP (Modbus messaging on TCP/IP implementation guide V1.0b). A rule sees one
+message, as its stream carries it, and `outer`, the TCP header; in Suricata it sees the segment that
+begins with one.
 
 The decoder lets pass what has the protocol's number or its exact length; rules ask for more.
 """

@@ -1,5 +1,6 @@
 """TLS records and the messages that pass before encryption (RFC 8446, RFC 5246, RFC 6520). A rule
-sees a segment that begins with a record; what earlier segments began is not judged.
+sees one record, as its stream carries it, of encrypted ones the header; one that follows another
+has no enclosing header. In Suricata it sees the segment that begins with a record, and all in it.
 
 Encrypted records look random, so a message is read only where several fields say what it is.
 """
@@ -56,6 +57,7 @@ PADDING = "00" * 16
         f"{SERVER} 63 0303 0004 a1b2c3d4",
         f"{SERVER} 16 0403 0004 a1b2c3d4",
         f"{SEALED} 17 0303 4801 a1b2c3d4",
+        "17 0303 4801 a1b2c3d4",
         f"{SEALED} 16 0303 0000 {SEALED}",
         f"16 7f01 002d {HELLO_CLIENT}",
         f"16 0301 4001 01 003ffd 0303 {RANDOM}",
@@ -69,17 +71,18 @@ PADDING = "00" * 16
         f"{SERVER} 17 0303 4800 a1b2",
         f"{SERVER} 17 03",
         f"17 0303 0000 {SEALED}",
-        "17 0303 4801 a1b2c3d4",
+        "c000 01bb | 17 0303 4801 a1b2c3d4",
         "15 0303 0002 0100 32 32 36 20 6f 6b 0d 0a",
         f"16 0301 002a {HELLO_SERVER.replace('0303', '0301')}",
         "16 0303 002a 02 00d5 5555 0301 d5d5",
         f"801c 01 0002 0003 0000 0010 0700c0 {'22' * 16}",
     ],
 )
-def tls_record_impossible(p):
+def tls_record_impossible(p, outer):
     """A peer must end such a connection: what follows a record and is none only looks like TLS.
     A server names one version in its hello and the record around it; one that says hello in SSL 2.0
-    goes on without TLS, as may any behind an alert. A first length may be chance."""
+    goes on without TLS, as may any behind an alert. A first length may be chance; without an
+    enclosing header, the span begins behind a record."""
     if u16(p, 0) >= SSL_2:
         fields = SSL_2_HELLO + u16(p, 7) + u16(p, 9) + u16(p, 11)
         return u8(p, 2) == SSL_2_SERVER_HELLO and u16(p, 5) == SSL_2_VERSION and fields == length(p)
@@ -93,7 +96,7 @@ def tls_record_impossible(p):
             return True
         if u8(p, at + 2) > LAST_MINOR or size == 0 and kind in NEVER_EMPTY:
             return True
-        if at > 0 and size > LARGEST_ENCRYPTED:
+        if (at > 0 or length(outer) == 0) and size > LARGEST_ENCRYPTED:
             return True
         if kind == HANDSHAKE and u16(p, at + 5) == SERVER_HELLO * 256 and u8(p, at + 9) == MAJOR:
             fits = 4 + u16(p, at + 7) <= size and u8(p, at + SESSION_ID) <= LONGEST_SESSION_ID
@@ -113,7 +116,7 @@ def tls_record_impossible(p):
     sid=9101402,
     title="TLS hello or certificate whose fields do not fit its length",
     reference="RFC 8446 section 4; RFC 5246 7.4",
-    needs=44,
+    needs=12,
     at=(0, 48),
     suricata=("app.tls.invalid_handshake_message", "app.tls.handshake_invalid_length"),
     fires_on=[
@@ -125,10 +128,14 @@ def tls_record_impossible(p):
         f"16 0303 002e {HELLO_SERVER} 63 000000",
         f"16 0303 0033 {HELLO_SERVER} 0b 000005 000009 0000",
         f"{SERVER} 16 0303 0009 0b 000005 000009 0000",
+        "16 0303 0009 0b 000005 000009 0000",
+        "16 0303 0009 0b 000004 000002 0000",
     ],
     silent_on=[
         CLIENT,
         SERVER,
+        "16 0303 0009 0b 000005 000002 0000",
+        "16 0303 0009 0b 000006 000003 0000",
         f"16 0301 0031 01 00002d 0303 {RANDOM} 00 0002 1301 01 00 0002 0000",
         f"16 0303 002e {HELLO_SERVER} 0e 000000",
         f"16 0303 0033 {HELLO_SERVER} 0b 000005 000002 0000",
@@ -139,11 +146,19 @@ def tls_record_impossible(p):
     ],
 )
 def tls_handshake_inconsistent(p):
-    """Peers must refuse it; lengths that lie are how parsers of hellos are made to read beyond."""
-    if u8(p, 0) != HANDSHAKE or u8(p, 1) != MAJOR or u8(p, 5) not in HELLOS:
+    """Peers must refuse it; lengths that lie are how parsers of hellos are made to read beyond. A
+    certificate at the start of a record is judged where it is surely none that is encrypted: one
+    of its two lengths fills the record."""
+    if u8(p, 0) != HANDSHAKE or u8(p, 1) != MAJOR:
         return False
     record_end = HEADER + u16(p, 3)
     end = 9 + u16(p, 7)
+    if u8(p, 5) == CERTIFICATE:
+        chain_end = 12 + u8(p, 9) * 65536 + u16(p, 10)
+        fills = u8(p, 6) == 0 and (end == record_end or chain_end == record_end)
+        return fills and end != chain_end
+    if u8(p, 5) not in HELLOS:
+        return False
     if u8(p, 6) != 0 or u8(p, 9) != MAJOR or u8(p, 10) > LAST_MINOR or end > record_end:
         return False
     if u8(p, SESSION_ID) > LONGEST_SESSION_ID:

@@ -2111,16 +2111,20 @@ local http_chunk_wrong_BEFORE_VALUE = { [32] = true, [9] = true, [13] = true, [5
 local http_chunk_wrong_BLANKS = { [32] = true, [9] = true, [13] = true }
 local http_chunk_wrong_LINE_ENDS = { [13] = true, [10] = true }
 local function http_chunk_wrong(p, outer)
-  local at, bare, chunked, digits, end_, quote, quotes, request, size, start, value
-  if #p < 16 then return false end
+  local at, bare, chunked, digits, end_, message, quote, quotes, request, size, start, value
+  if #p < 1 then return false end
   end_ = find(p, 0, 10)
   request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
-  if ((end_ == captured(p)) or ((not request) and (folded(p, 0, 5) ~= 407131843))) then
+  message = (length(outer) > 0)
+  if (message and ((end_ == captured(p)) or ((not request) and (folded(p, 0, 5) ~= 407131843)))) then
     do return false end
   end
   at = (end_ + 1)
   chunked = 0
   for _line = 0, 99, 1 do
+    if (not message) then
+      do break end
+    end
     end_ = find(p, at, 10)
     if (end_ == captured(p)) then
       do return false end
@@ -2156,6 +2160,10 @@ local function http_chunk_wrong(p, outer)
     at = (end_ + 1)
   end
   at = (end_ + 1)
+  if (not message) then
+    at = 0
+    chunked = 1
+  end
   for _chunk = 0, 63, 1 do
     if ((chunked == 0) or (at >= captured(p))) then
       do break end
@@ -2238,7 +2246,7 @@ local function tls_record_impossible(p, outer)
     if ((u8(p, (at + 2)) > 4) or ((size == 0) and (tls_record_impossible_NEVER_EMPTY[kind] == true))) then
       do return true end
     end
-    if ((at > 0) and (size > 18432)) then
+    if (((at > 0) or (length(outer) == 0)) and (size > 18432)) then
       do return true end
     end
     if ((kind == 22) and (u16(p, (at + 5)) == (2 * 256)) and (u8(p, (at + 9)) == 3)) then
@@ -2266,13 +2274,21 @@ do
 local tls_handshake_inconsistent_AFTER_SERVER_HELLO = { [4] = true, [11] = true, [12] = true, [13] = true, [14] = true, [22] = true, [23] = true }
 local tls_handshake_inconsistent_HELLOS = { [1] = true, [2] = true }
 local function tls_handshake_inconsistent(p, outer)
-  local at, chain, end_, kind, record_end, size, suites
-  if #p < 44 then return false end
-  if ((byte(p, 1) ~= 22) or (byte(p, 2) ~= 3) or (tls_handshake_inconsistent_HELLOS[byte(p, 6)] == nil)) then
+  local at, chain, chain_end, end_, fills, kind, record_end, size, suites
+  if #p < 12 then return false end
+  if ((byte(p, 1) ~= 22) or (byte(p, 2) ~= 3)) then
     do return false end
   end
   record_end = (5 + u16(p, 3))
   end_ = (9 + u16(p, 7))
+  if (byte(p, 6) == 11) then
+    chain_end = ((12 + (byte(p, 10) * 65536)) + u16(p, 10))
+    fills = ((byte(p, 7) == 0) and ((end_ == record_end) or (chain_end == record_end)))
+    do return (fills and (end_ ~= chain_end)) end
+  end
+  if (tls_handshake_inconsistent_HELLOS[byte(p, 6)] == nil) then
+    do return false end
+  end
   if ((byte(p, 7) ~= 0) or (byte(p, 10) ~= 3) or (byte(p, 11) > 4) or (end_ > record_end)) then
     do return false end
   end

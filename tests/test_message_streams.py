@@ -1,0 +1,177 @@
+"""Messages in TCP streams: what is found in them does not depend on how they are cut, in which
+order their segments come, or where batches end; and memory for them is bounded."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from procwire.decode.frame import decode
+from procwire.decode.stream_table import DIRECTIONS, MESSAGES, PIECES
+from procwire.observe import Observer
+from procwire.output.summary import summary
+from procwire.rules import all_rules
+from procwire.settings.traffic import FlowSettings
+from test_requests import batch
+
+FIRST = 4_294_967_000  # numbers wrap soon
+ACK, SYN = 0x18, 0x02
+BAD_LINE = b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST /x HTTP/1.1\r\nHost: a\r\n"
+NAME = b"\3www\7example\3org\0"
+
+
+def dns(name):
+    message = struct.pack(">6H", 7, 0x0100, 1, 0, 0, 0) + name + b"\0\1\0\1"
+    return struct.pack(">H", len(message)) + message
+
+
+def modbus(body):
+    return struct.pack(">HHHB", 1, 0, len(body) + 1, 17) + body
+
+
+# Port, messages, the last of which may leave nothing to go on from, and what they break together.
+CONVERSATIONS = {
+    "http": (
+        80,
+        [
+            b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            BAD_LINE,
+            POST + b"Content-Length: 40\r\n\r\n" + BAD_LINE.ljust(40, b"."),
+            POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nA: b\r\n\r\n",
+            BAD_LINE,
+            POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nX\r\n",
+        ],
+        {"http.request_line_bad": 2, "http.chunk_bad": 1},
+    ),
+    "dns": (
+        53,
+        [dns(NAME), dns(b"\xc0\x0c"), dns(NAME), dns(b"\3www\xc0\x0e")],
+        {"dns.compression_abuse": 2},
+    ),
+    "modbus": (
+        502,
+        [modbus(b"\3\0\0\0\1"), modbus(b"\3\0\0\0\0"), modbus(b"\3\0\0\0\x7f\7")],
+        {"modbus.bad_length": 1},
+    ),
+    "tls": (
+        443,
+        [
+            bytes.fromhex("16 0301 002d 01 000029 0303") + bytes(32) + b"\0\0\2\x13\1\1\0",
+            bytes.fromhex("16 0301 002d 01 000029 0303") + bytes(32) + b"\x21\0\2\x13\1\1\0",
+            b"\x17\3\3\0\x20" + bytes(32),
+            bytes.fromhex("18 0302 0003 01 4000"),
+            b"\x17\3\3\xff\xff" + bytes(9),
+        ],
+        {"tls.handshake_bad": 1, "tls.heartbeat_abuse": 1, "tls.record_bad": 1},
+    ),
+}
+
+
+def frame(offset, payload, port, flags=ACK, client=5000):
+    tcp = struct.pack(
+        ">HHIIBBHHH", client, port, (FIRST + offset) % (1 << 32), 1, 0x50, flags, 512, 0, 0
+    )
+    size = 40 + len(payload)
+    addresses = bytes((192, 0, 2, 1, 192, 0, 2, 2))
+    ipv4 = struct.pack(">BBHHHBBH", 0x45, 0, size, 7, 0, 64, 6, 0) + addresses
+    return bytes(12) + b"\x08\0" + ipv4 + tcp + payload
+
+
+def found(segments, port, size=1000):
+    """Counter of the checks that the messages of (offset, payload) segments break, and counters."""
+    frames = [frame(-1, b"", port, SYN), *(frame(at, part, port) for at, part in segments)]
+    observer, findings = Observer(FlowSettings()), []
+    for start in range(0, len(frames), size):
+        one = batch([(1, frame) for frame in frames[start : start + size]], 1 + start)
+        findings += observer.update(one, decode(one))["rule"].tolist()
+    counters = observer.counters()
+    findings += observer.finish().findings["rule"].tolist()
+    names = (all_rules()[rule].id for rule in findings)
+    own = Counter(name for name in names if not name.startswith(("stream.", "app.")))
+    return own, counters
+
+
+def cut(stream, sizes):
+    """Segments of a stream, of the sizes over and over."""
+    segments, at = [], 0
+    while at < len(stream):
+        size = sizes[len(segments) % len(sizes)]
+        segments.append((at, stream[at : at + size]))
+        at += size
+    return segments
+
+
+@pytest.mark.parametrize("name", CONVERSATIONS)
+def test_each_message_is_found_wherever_it_lies(name):
+    port, messages, broken = CONVERSATIONS[name]
+    stream = b"".join(messages)
+
+    @settings(max_examples=60, deadline=None)
+    @given(
+        st.lists(st.integers(1, 60), min_size=1, max_size=6),
+        st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400)), max_size=6),
+        st.integers(1, 60),
+    )
+    def check(sizes, disorder, size):
+        segments = cut(stream, sizes)
+        for later, again in disorder:
+            # The first one stays: it says where the direction begins.
+            here = 1 + later % len(segments)
+            segments[here : here + 2] = segments[here : here + 2][::-1]
+            segments.insert(1 + here, segments[again % len(segments)])
+        assert found(segments, port, size)[0] == Counter(broken)
+
+    check()
+
+
+def test_bytes_of_a_body_are_no_messages():
+    body = POST + b"Content-Length: 60\r\n\r\n"
+    assert found([(0, body), (len(body), BAD_LINE.ljust(60))], 80)[0] == Counter()
+
+
+def test_a_message_that_never_ends_is_judged_by_what_fits():
+    head = b"GET /a b HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 4000
+    findings, counters = found(cut(head, [1]), 80)
+    assert findings["http.request_line_bad"] == 1
+    assert counters["messages_overflowing"] == 1
+
+
+def test_segments_behind_a_gap_are_held_up_to_a_bound():
+    segments = [(0, BAD_LINE), *((100 + 2 * i, b"x") for i in range(500))]
+    _, counters = found(segments, 80)
+    assert counters["segments_held"] == 500
+    assert counters["gaps_skipped"] == 500 - 64
+
+
+def losses(payload, offset, clients):
+    """Counters after as many clients each sent the first byte of a request, and a segment then."""
+    frames = [
+        frame(at, part, 80, client=client)
+        for client in range(1024, 1024 + clients)
+        for at, part in ((0, b"G"), (offset, payload))
+    ]
+    one = batch([(1, frame) for frame in frames], 1)
+    observer = Observer(FlowSettings())
+    observer.update(one, decode(one))
+    return observer.counters()
+
+
+@pytest.mark.parametrize(
+    ("counter", "bound", "offset", "payload"),
+    [
+        ("messages_overflowing", MESSAGES, 1, b"ET / HTTP/1.1"),
+        ("gaps_skipped", PIECES, 9, b"x"),
+        ("streams_evicted", DIRECTIONS, 1, b"X"),
+    ],
+)
+def test_memory_for_streams_is_bounded_and_what_it_costs_is_shown(counter, bound, offset, payload):
+    clients = bound + bound // 8
+    counters = losses(payload, offset, clients)
+    assert 0 < counters[counter] < clients
+    assert counters[counter] + counters["streams_evicted"] >= clients - bound
+    shown = summary("a.pcap", {f"flows.{name}": n for name, n in counters.items()}, (), 100)
+    assert f"flows.{counter} {counters[counter]:,}" in shown.replace("\xa0", " ")

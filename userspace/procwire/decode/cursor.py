@@ -1,0 +1,224 @@
+"""The cursor of a TCP direction: takes its bytes in order, finds where messages begin and end, and
+tells of each that is complete. Bodies are passed over without being kept.
+
+A message that is not in one piece is collected (message_parts.py). Each byte is looked at once, so
+the work is linear however the stream is cut. A longer message is judged by what fits.
+"""
+
+from __future__ import annotations
+
+from procwire import layers
+from procwire.decode.application import layer_of_start
+from procwire.decode.flow_table import Record
+from procwire.decode.framing import begins_message, frame, header_size, seals
+from procwire.decode.http_cursor import pass_trailer, take_lines, tell_lines
+from procwire.decode.message_parts import NO_MESSAGE, elsewhere, keep
+from procwire.decode.message_spans import NO_LAYER, Found, MessageSpans, tell
+from procwire.decode.stream_table import (
+    CHUNK,
+    FROM_START,
+    GOES_ON,
+    MESSAGE,
+    OUT_OF_SYNC,
+    SEALED,
+    START_AT,
+    START_ROOM,
+    SURE,
+    SYNC_LOST,
+    TRAILER,
+    UNDECIDED,
+    Streams,
+    copy_bytes,
+    drop_part,
+    room_at,
+)
+from procwire.jit import called, fused
+from procwire.words import Span
+
+
+@fused
+def deliver(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> None:
+    """Take the next bytes of a direction, `p`, in order."""
+    stream = memory.streams[found.place]
+    stream.packet = found.packet
+    at = 0
+    if stream.phase == UNDECIDED:
+        at = _decide(memory, spans, found, p)
+    if at < p.captured:
+        _walk(memory, spans, found, _rest(p, at))
+
+
+@called
+def cut_short(memory: Streams, spans: MessageSpans, found: Found) -> None:
+    """Nothing more comes of the message at hand. Where its length is known, the next one can still
+    be found."""
+    stream = memory.streams[found.place]
+    if stream.filled == 0:
+        return
+    of_lines = stream.phase == CHUNK or stream.layer == layers.HTTP1
+    if stream.phase != UNDECIDED and of_lines:
+        tell_lines(memory, spans, found)
+    elif stream.phase != UNDECIDED and stream.wanted:
+        _tell_part(memory, spans, found)
+    if stream.phase == UNDECIDED or of_lines or stream.filled:
+        stream.phase = OUT_OF_SYNC
+        stream.skip = 0
+    drop_part(memory, stream)
+
+
+@called
+def finish(memory: Streams, spans: MessageSpans, found: Found) -> None:
+    """The direction ends: what has come of a message is all there will be."""
+    cut_short(memory, spans, found)
+    stream = memory.streams[found.place]
+    stream.phase = OUT_OF_SYNC
+    stream.skip = 0
+
+
+@fused
+def _rest(p: Span, at: int) -> Span:
+    return Span(p.data, p.start + at, p.captured - at, p.length - at)
+
+
+@fused
+def _decide(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> int:
+    """Recognise the protocol by the first bytes of the direction; returns how many of `p` are
+    dealt with."""
+    stream = memory.streams[found.place]
+    if stream.filled == 0 and (found.layer != NO_LAYER or p.captured >= START_ROOM):
+        layer = found.layer if found.layer != NO_LAYER else _layer_of(memory, stream, found, p)
+        _enter(memory, stream, layer)
+        return 0
+    taken = min(p.captured, START_ROOM - int(stream.filled))
+    if not keep(memory, stream, p, taken):
+        stream.phase = OUT_OF_SYNC
+        return 0
+    filled, room = int(stream.filled), room_at(int(stream.room))
+    begun = Span(memory.store_read, room, filled, filled)
+    layer = _layer_of(memory, stream, found, begun)
+    if layer == NO_LAYER and filled < START_ROOM:
+        return taken
+    copy_bytes(memory.store_read, room, memory.store, START_AT, filled)
+    _enter(memory, stream, layer)
+    _walk(memory, spans, elsewhere(found), Span(memory.store_read, START_AT, filled, filled))
+    return taken
+
+
+@fused
+def _layer_of(memory: Streams, stream: Record, found: Found, p: Span) -> int:
+    """The layer of a direction's first bytes. With the port of DNS, any length may begin it."""
+    layer = layer_of_start(p, found.source, found.destination, stream.marks & FROM_START != 0)
+    if layer == NO_LAYER and stream.marks & FROM_START and found.back >= 0:
+        # Whoever is greeted with TLS has to answer with it.
+        back = memory.streams[found.back]
+        if back.layer == layers.TLS and back.marks & SURE and p.captured >= START_ROOM:
+            layer = layers.TLS
+    return int(layer)
+
+
+@fused
+def _enter(memory: Streams, stream: Record, layer: int) -> None:
+    """From here on the direction carries messages of `layer`, or none that are known."""
+    drop_part(memory, stream)
+    stream.layer = layer
+    stream.phase = MESSAGE if header_size(layer) > 0 else OUT_OF_SYNC
+    stream.skip = 0
+    stream.marks &= ~(SURE | SEALED | GOES_ON)
+    if stream.marks & FROM_START:
+        stream.marks |= SURE
+
+
+@called
+def _walk(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> None:
+    stream = memory.streams[found.place]
+    at, told = 0, int(spans.used[0])
+    goes_on = stream.phase == MESSAGE and stream.filled == 0 and stream.skip == 0
+    again = found.layer != NO_LAYER and not (goes_on and found.layer == stream.layer)
+    while at < p.captured:
+        rest = _rest(p, at)
+        if stream.phase == UNDECIDED:
+            # A tunnel begins with the next segment.
+            stream.phase = OUT_OF_SYNC
+        if stream.skip > 0:
+            step = min(int(stream.skip), rest.captured)
+            stream.skip -= step
+            at += step
+        elif stream.phase == OUT_OF_SYNC:
+            # A segment that begins like a message, and of which nothing was told, begins anew.
+            if not again or spans.used[0] > told:
+                return
+            at, again = 0, False
+            _enter(memory, stream, found.layer)
+        elif stream.phase == TRAILER:
+            at += pass_trailer(stream, rest)
+        else:
+            if stream.phase == CHUNK or stream.layer == layers.HTTP1:
+                step = take_lines(memory, spans, found, rest)
+            else:
+                step = _take_framed(memory, spans, found, rest)
+            if step == NO_MESSAGE:
+                memory.counts[SYNC_LOST] += 1
+                drop_part(memory, stream)
+                stream.phase = OUT_OF_SYNC
+            else:
+                at += step
+
+
+@fused
+def _take_framed(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> int:
+    """Take of `p` what belongs to the message at hand, whose length its header tells; returns how
+    many bytes, or NO_MESSAGE."""
+    stream = memory.streams[found.place]
+    layer, filled = int(stream.layer), int(stream.filled)
+    header = header_size(layer)
+    if filled == 0 and p.captured >= header:
+        if not begins_message(layer, p, int(stream.marks)):
+            return NO_MESSAGE
+        size = frame(layer, p, int(stream.marks))
+        if p.captured >= size.wanted:
+            whole = Span(p.data, p.start, size.wanted, size.size)
+            _tell_framed(memory, spans, found, whole)
+            return size.wanted
+        stream.size, stream.wanted = size.size, size.wanted
+    wanted = int(stream.wanted) if stream.wanted else header
+    step = min(wanted - filled, p.captured)
+    if not keep(memory, stream, p, step):
+        return NO_MESSAGE
+    filled = int(stream.filled)
+    part = Span(memory.store_read, room_at(int(stream.room)), filled, filled)
+    if stream.wanted == 0 and filled == header:
+        if not begins_message(layer, part, int(stream.marks)):
+            return NO_MESSAGE
+        size = frame(layer, part, int(stream.marks))
+        stream.size, stream.wanted = size.size, size.wanted
+    if filled == stream.wanted:
+        _tell_part(memory, spans, found)
+    return step
+
+
+@called
+def _tell_part(memory: Streams, spans: MessageSpans, found: Found) -> None:
+    """The part of the message that is kept is all that will be judged of it."""
+    stream = memory.streams[found.place]
+    filled = int(stream.filled)
+    size = int(stream.size) if stream.size else filled
+    part = Span(memory.store_read, room_at(int(stream.room)), filled, size)
+    _tell_framed(memory, spans, elsewhere(found), part)
+    drop_part(memory, stream)
+
+
+@called
+def _tell_framed(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> None:
+    stream = memory.streams[found.place]
+    layer = int(stream.layer)
+    size = frame(layer, p, int(stream.marks))
+    if p.captured > size.prefix:
+        tell(memory, spans, found, layer, int(stream.marks), _rest(p, size.prefix))
+    if seals(layer, p):
+        stream.marks |= SEALED
+    stream.skip = size.size - p.captured
+    stream.marks |= SURE | GOES_ON
+    if not size.goes_on:
+        stream.phase = OUT_OF_SYNC
+
+

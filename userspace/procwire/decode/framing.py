@@ -1,0 +1,145 @@
+"""Where messages end: the length functions of the protocols that say it in a header.
+
+A length says how long the whole message is, and how much of it rules judge; the rest is passed over
+and never kept. Text protocols end their heads with an empty line: http_framing.py.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from procwire import layers
+from procwire.decode.application import begins_http
+from procwire.decode.stream_table import MESSAGE_ROOM, SEALED, SURE
+from procwire.jit import fused
+from procwire.words import Span, u8, u16
+
+_DNS_PREFIX, _DNS_HEADER = 2, 12
+_MODBUS_HEADER, _MODBUS_COUNTED_FROM, _MODBUS_COUNTED = 8, 6, (2, 254)
+_DNP3_START, _DNP3_HEADER, _DNP3_LEAST, _DNP3_BLOCK = 0x0564, 10, 5, 16
+_TLS_HEADER, _TLS_TYPES, _TLS_MAJOR, _TLS_LAST_MINOR = 5, (20, 24), 3, 4
+_TLS_CHANGE_CIPHER_SPEC, _TLS_ALERT, _TLS_APPLICATION_DATA = 20, 21, 23
+# RFC 5246 6.2.3.
+_TLS_LARGEST = 2**14 + 2048
+_SSL_2 = 0x8000
+_HTTP_HEADER = 4
+
+HEADER_SIZES = (
+    (layers.DNS, _DNS_PREFIX),
+    (layers.MODBUS, _MODBUS_HEADER),
+    (layers.DNP3, 3),
+    (layers.TLS, _TLS_HEADER),
+    (layers.HTTP1, _HTTP_HEADER),
+)
+"""Layer -> bytes after which it is known whether a message begins, and its length if it has one."""
+
+
+class Frame(NamedTuple):
+    """size: bytes of the whole message; wanted: those that are looked at; prefix: those of them
+    that precede what is judged, or all if nothing is; goes_on: whether the next message can begin
+    behind it."""
+
+    size: int
+    wanted: int
+    prefix: int
+    goes_on: bool
+
+
+@fused
+def header_size(layer: int) -> int:
+    """As in HEADER_SIZES; 0 for a layer that is not read from streams."""
+    for known, size in HEADER_SIZES:
+        if layer == known:
+            return size
+    return 0
+
+
+@fused
+def begins_message(layer: int, p: Span, marks: int) -> bool:
+    """Whether a message of the layer begins at `p`, of which header_size() bytes are there. What
+    follows a message of a protocol that is sure is judged even if it is none."""
+    if layer == layers.HTTP1:
+        return begins_http(p)
+    if layer == layers.DNS:
+        return u16(p, 0) >= _DNS_HEADER
+    if layer == layers.MODBUS:
+        return bool(u16(p, 2) == 0 or marks & SURE)
+    if layer == layers.DNP3:
+        return u16(p, 0) == _DNP3_START
+    return bool(marks & SURE or _is_record(p) or u16(p, 0) >= _SSL_2 or u8(p, 0) == 22)
+
+
+@fused
+def frame(layer: int, p: Span, marks: int) -> Frame:
+    """The length of the message at `p`, of which header_size() bytes are there."""
+    if layer == layers.DNS:
+        size = _DNS_PREFIX + u16(p, 0)
+        return Frame(size, min(size, MESSAGE_ROOM), _DNS_PREFIX, True)
+    if layer == layers.MODBUS:
+        counted = u16(p, 4)
+        possible = _MODBUS_COUNTED[0] <= counted <= _MODBUS_COUNTED[1]
+        size = _MODBUS_COUNTED_FROM + counted if possible else _MODBUS_HEADER
+        return Frame(size, size, 0, possible)
+    if layer == layers.DNP3:
+        return _frame_dnp3(p)
+    return _frame_tls(p, marks)
+
+
+@fused
+def _frame_dnp3(p: Span) -> Frame:
+    """IEEE 1815-2012 9.2.4: a check follows the header and each block of up to 16 bytes."""
+    data = u8(p, 2) - _DNP3_LEAST
+    if data < 0:
+        return Frame(_DNP3_HEADER, _DNP3_HEADER, 0, False)
+    size = _DNP3_HEADER + data + 2 * ((data + _DNP3_BLOCK - 1) // _DNP3_BLOCK)
+    return Frame(size, size, 0, True)
+
+
+@fused
+def _frame_tls(p: Span, marks: int) -> Frame:
+    """RFC 8446 5.1. Of what is encrypted only the header says anything; behind an alert the
+    connection may go on without TLS, and behind a hello of SSL 2.0 with another framing."""
+    kind, size = u8(p, 0), _TLS_HEADER + u16(p, 3)
+    if u16(p, 0) >= _SSL_2:
+        size = 2 + u16(p, 0) - _SSL_2
+        return Frame(size, min(size, MESSAGE_ROOM), 0, False)
+    if not _is_record(p) or size > _TLS_HEADER + _TLS_LARGEST:
+        hello = kind == 22 and _TLS_HEADER < size <= _TLS_HEADER + _TLS_LARGEST
+        return Frame(size, min(size, MESSAGE_ROOM) if hello else _TLS_HEADER, 0, False)
+    if kind == _TLS_APPLICATION_DATA:
+        return Frame(size, _TLS_HEADER, _TLS_HEADER, True)
+    sealed = marks & SEALED and kind == 22
+    wanted = _TLS_HEADER if sealed else min(size, MESSAGE_ROOM)
+    return Frame(size, wanted, 0, kind != _TLS_ALERT)
+
+
+@fused
+def behind_sealed(p: Span, skip: int) -> int:
+    """Of TLS, how many bytes are to be passed over behind `p`, of which `skip` belong to what came
+    before; -1 if more begins in it than records of data, of whose header nothing is to be said."""
+    at = skip
+    while at < p.captured:
+        rest = Span(p.data, p.start + at, p.captured - at, p.captured - at)
+        size = u16(rest, 3)
+        if u8(rest, 0) != _TLS_APPLICATION_DATA or not _is_record(rest):
+            return -1
+        if rest.captured < _TLS_HEADER or size > _TLS_LARGEST:
+            return -1
+        at += _TLS_HEADER + size
+    return at - p.captured
+
+
+@fused
+def _is_record(p: Span) -> bool:
+    kind = u8(p, 0)
+    return (
+        _TLS_TYPES[0] <= kind <= _TLS_TYPES[1]
+        and u8(p, 1) == _TLS_MAJOR
+        and u8(p, 2) <= _TLS_LAST_MINOR
+    )
+
+
+@fused
+def seals(layer: int, p: Span) -> bool:
+    """Whether what follows the message `p` in its direction is encrypted (RFC 5246 7.1)."""
+    return layer == layers.TLS and u8(p, 0) == _TLS_CHANGE_CIPHER_SPEC and _is_record(p)

@@ -1,0 +1,190 @@
+"""The cursor in HTTP/1: takes heads up to their empty line, the lines with the sizes of chunks, and
+the trailers behind them."""
+
+from __future__ import annotations
+
+from procwire import layers
+from procwire.decode.flow_table import Record
+from procwire.decode.framing import begins_message, header_size
+from procwire.decode.http_framing import (
+    AFTER_LF,
+    CHUNKED,
+    COUNTED,
+    CR,
+    HEAD_ENDS,
+    IN_LINE,
+    LF,
+    NO_BODY,
+    OTHER_METHOD,
+    TUNNEL,
+    Body,
+    body_of_request,
+    body_of_response,
+    chunk_size,
+    chunk_size_of_any,
+    is_interim,
+    is_response,
+    method_of,
+    next_line_state,
+)
+from procwire.decode.message_parts import NO_MESSAGE, elsewhere, keep
+from procwire.decode.message_spans import Found, MessageSpans, tell
+from procwire.decode.stream_table import (
+    CHUNK,
+    GOES_ON,
+    MESSAGE,
+    MESSAGE_ROOM,
+    OUT_OF_SYNC,
+    OVERFLOWING,
+    SURE,
+    TRAILER,
+    UNDECIDED,
+    Streams,
+    drop_part,
+    room_at,
+)
+from procwire.jit import called, fused
+from procwire.words import Span, u8
+
+CHUNK_LINE_ROOM = 256
+_MOST_REQUESTS = 16
+
+
+@fused
+def take_lines(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> int:
+    """Take of `p` what belongs to the head of a message, or to the line with the size of a chunk;
+    returns how many bytes, or NO_MESSAGE."""
+    stream = memory.streams[found.place]
+    chunk = stream.phase == CHUNK
+    most = CHUNK_LINE_ROOM if chunk else MESSAGE_ROOM
+    filled, step = int(stream.filled), 0
+    if filled == 0 and not chunk:
+        # RFC 9112 2.2: empty lines before a request are ignored.
+        while step < p.captured and u8(p, step) in (CR, LF):
+            step += 1
+        if step > 0:
+            return step
+        begun = p.captured >= header_size(layers.HTTP1)
+        if begun and not begins_message(layers.HTTP1, p, 0):
+            return NO_MESSAGE
+    line = int(stream.line)
+    ended = False
+    while step < p.captured and filled + step < most and not ended:
+        value = u8(p, step)
+        if chunk:
+            ended = line != 0 and value == LF
+            line |= 0 if value in (CR, LF) else 1
+        else:
+            line = next_line_state(line, value)
+            ended = line == HEAD_ENDS
+        step += 1
+    full = filled + step == most
+    if filled == 0 and (ended or full):
+        whole = Span(p.data, p.start, step, step)
+        if chunk:
+            _tell_chunk(memory, spans, found, whole)
+        else:
+            _tell_head(memory, spans, found, whole)
+    else:
+        if not keep(memory, stream, p, step):
+            return NO_MESSAGE
+        stream.line = line
+        header = header_size(layers.HTTP1)
+        if not chunk and filled < header <= filled + step:
+            part = Span(memory.store_read, room_at(int(stream.room)), header, header)
+            if not begins_message(layers.HTTP1, part, 0):
+                return NO_MESSAGE
+        if ended or full:
+            tell_lines(memory, spans, found)
+    if full and not ended:
+        memory.counts[OVERFLOWING] += 1
+        stream.phase = OUT_OF_SYNC
+    return step
+
+
+@called
+def tell_lines(memory: Streams, spans: MessageSpans, found: Found) -> None:
+    """The part of a head or of a chunk's line that is kept is all that will be judged of it."""
+    stream = memory.streams[found.place]
+    room, filled = room_at(int(stream.room)), int(stream.filled)
+    part = Span(memory.store_read, room, filled, filled)
+    if stream.phase == CHUNK:
+        _tell_chunk(memory, spans, elsewhere(found), part)
+    else:
+        _tell_head(memory, spans, elsewhere(found), part)
+    drop_part(memory, stream)
+
+
+@fused
+def pass_trailer(stream: Record, p: Span) -> int:
+    """Pass over the fields behind the last chunk, up to the empty line (RFC 9112 7.1.2)."""
+    step, line = 0, int(stream.line)
+    while step < p.captured and line != HEAD_ENDS:
+        line = next_line_state(line, u8(p, step))
+        step += 1
+    stream.line = line
+    if line == HEAD_ENDS:
+        stream.line = IN_LINE
+        stream.phase = MESSAGE
+    return step
+
+
+@called
+def _tell_head(memory: Streams, spans: MessageSpans, found: Found, head: Span) -> None:
+    """Tell of the head of an HTTP message, and find out what follows it."""
+    stream = memory.streams[found.place]
+    tell(memory, spans, found, layers.HTTP1, int(stream.marks), head)
+    stream.line = IN_LINE
+    stream.marks |= SURE | GOES_ON
+    if is_response(head):
+        body = body_of_response(head, _answers(memory, found, head))
+    else:
+        body = body_of_request(head)
+        if stream.requests < _MOST_REQUESTS:
+            stream.asked |= method_of(head) << (2 * int(stream.requests))
+            stream.requests += 1
+    _expect_body(stream, body)
+
+
+@fused
+def _answers(memory: Streams, found: Found, head: Span) -> int:
+    """The method that a response answers: of the oldest request of the other direction."""
+    if found.back < 0 or is_interim(head):
+        return OTHER_METHOD
+    back = memory.streams[found.back]
+    if back.requests == 0:
+        return OTHER_METHOD
+    method = int(back.asked) & 3
+    back.asked >>= 2
+    back.requests -= 1
+    return method
+
+
+@fused
+def _expect_body(stream: Record, body: Body) -> None:
+    if body.kind == COUNTED:
+        stream.skip = body.size
+    elif body.kind == CHUNKED:
+        stream.phase = CHUNK
+    elif body.kind == TUNNEL:
+        stream.phase = UNDECIDED
+    elif body.kind != NO_BODY:
+        stream.phase = OUT_OF_SYNC
+
+
+@called
+def _tell_chunk(memory: Streams, spans: MessageSpans, found: Found, line: Span) -> None:
+    """Find the next chunk; tell of a line that says more than a size, or other than that."""
+    stream = memory.streams[found.place]
+    stream.line = IN_LINE
+    size = chunk_size(line)
+    if size < 0:
+        tell(memory, spans, found, layers.HTTP1_CHUNK, int(stream.marks), line)
+        size = chunk_size_of_any(line)
+    if size == 0:
+        stream.phase = TRAILER
+        stream.line = AFTER_LF
+    elif size > 0:
+        stream.skip = size
+    else:
+        stream.phase = OUT_OF_SYNC

@@ -1,0 +1,173 @@
+"""The spans of messages that were found in TCP streams, for a second pass of the rules.
+
+A message that lies in the current packet is a span of that packet. One that crosses segments, or
+came before what precedes it, is copied beside them, behind the ports that rules may ask for.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire import layers
+from procwire.decode.columns import Spans
+from procwire.decode.stream_table import (
+    GOES_ON,
+    MESSAGE_ROOM,
+    OVERFLOWING,
+    Streams,
+    copy_bytes,
+    read_only,
+)
+from procwire.jit import fused
+from procwire.words import Span
+
+_ROWS = 1 << 17
+_COPIES = 1 << 20
+# What one packet can deliver: itself, and all that one direction holds.
+_ROOM_FOR_A_PACKET = 1 << 18
+_PORTS, _TCP_HEADER = 4, 20
+NO_LAYER = 0
+
+MESSAGE_SPAN = np.dtype(
+    [
+        ("start", "i8"),
+        ("packet", "i4"),
+        ("captured", "i4"),
+        ("length", "i4"),
+        ("outer", "i4"),
+        ("layer", "u1"),
+    ],
+    align=True,
+)
+"""A row of Spans."""
+
+COPY = np.dtype([("start", "i8"), ("row", "i4"), ("size", "i4")], align=True)
+"""A message that was copied: its first byte, the row of the packet that completed it, its bytes."""
+
+
+class MessageSpans(NamedTuple):
+    """here: MESSAGE_SPAN, spans of the batch's data; joined: MESSAGE_SPAN, spans of `kept`, whose
+    packets count the rows of copies; copies: COPY; kept: uint8; kept_read: the same, read-only;
+    used: int64 (3,), rows of here, rows of joined, bytes of kept."""
+
+    here: NDArray[np.void]
+    joined: NDArray[np.void]
+    copies: NDArray[np.void]
+    kept: NDArray[np.uint8]
+    kept_read: NDArray[np.uint8]
+    used: NDArray[np.int64]
+
+
+class Found(NamedTuple):
+    """Where a message was found. row: of the packet that completes it; source, destination: ports;
+    layer: what the packet's payload begins like, or NO_LAYER; packet: the number of the packet;
+    place: of its stream; header: index of the packet's TCP header, or -1 if the bytes at hand are
+    not the packet's; back: place of the stream of the other direction, or -1."""
+
+    row: int
+    source: int
+    destination: int
+    layer: int
+    packet: int
+    place: int
+    header: int
+    back: int
+
+
+class Reading(NamedTuple):
+    """What reading streams needs: their memory, and where it tells of messages."""
+
+    streams: Streams
+    spans: MessageSpans
+
+
+def message_spans() -> MessageSpans:
+    """Room for the messages of a batch, or of as much of it as fits."""
+    kept = np.zeros(_COPIES, np.uint8)
+    return MessageSpans(
+        here=np.zeros(_ROWS, MESSAGE_SPAN),
+        joined=np.zeros(_ROWS, MESSAGE_SPAN),
+        copies=np.zeros(_ROWS // 2, COPY),
+        kept=kept,
+        kept_read=read_only(kept),
+        used=np.zeros(3, np.int64),
+    )
+
+
+def used_spans(rows: NDArray[np.void], count: int) -> Spans:
+    """The first `count` rows of MESSAGE_SPAN as Spans."""
+    return Spans(*(np.ascontiguousarray(rows[name][:count]) for name in Spans._fields))
+
+
+@fused
+def has_room(spans: MessageSpans) -> bool:
+    """Whether what one more packet delivers is sure to fit."""
+    rows = max(spans.used[0], spans.used[1])
+    return bool(rows <= _ROWS // 2 and spans.used[2] <= _COPIES - _ROOM_FOR_A_PACKET)
+
+
+@fused
+def tell(
+    memory: Streams, spans: MessageSpans, found: Found, layer: int, marks: int, message: Span
+) -> None:
+    """Add the span of a message. message: in the packet, if found.header says so; marks: of its
+    direction."""
+    at = int(spans.used[0])
+    if max(at, int(spans.used[1])) + 2 > _ROWS:
+        memory.counts[OVERFLOWING] += 1
+    elif found.header >= 0:
+        header = message.start - found.header
+        outer = Span(message.data, found.header, header, header)
+        _add(spans.here, at, found.row, NO_LAYER, outer)
+        _add(spans.here, at + 1, found.row, layer, message)
+        spans.here[at + 1].outer = _outer(layer, marks, at)
+        spans.used[0] = at + 2
+    else:
+        _tell_copy(memory, spans, found, layer, marks, message)
+
+
+@fused
+def _tell_copy(
+    memory: Streams, spans: MessageSpans, found: Found, layer: int, marks: int, message: Span
+) -> None:
+    at, start = int(spans.used[1]), int(spans.used[2])
+    size = min(message.captured, MESSAGE_ROOM)
+    if start + _PORTS + size > _COPIES:
+        memory.counts[OVERFLOWING] += 1
+        return
+    kept, first = spans.kept, start + _PORTS
+    kept[start], kept[start + 1] = found.source >> 8, found.source & 255
+    kept[start + 2], kept[start + 3] = found.destination >> 8, found.destination & 255
+    copy_bytes(message.data, message.start, kept, first, size)
+    number = at // 2
+    _add(spans.joined, at, number, NO_LAYER, Span(message.data, start, _PORTS, _TCP_HEADER))
+    _add(spans.joined, at + 1, number, layer, Span(message.data, first, size, message.length))
+    spans.joined[at + 1].outer = _outer(layer, marks, at)
+    copy = spans.copies[number]
+    copy.start = first
+    copy.row = found.row
+    copy.size = size
+    spans.used[1] = at + 2
+    spans.used[2] = first + size
+
+
+@fused
+def _outer(layer: int, marks: int, header: int) -> int:
+    """What belongs to something told before is told from a beginning by having no header around
+    it."""
+    part = layer == layers.HTTP1_CHUNK or (layer == layers.TLS and marks & GOES_ON != 0)
+    return -1 if part else header
+
+
+@fused
+def _add(rows: NDArray[np.void], at: int, packet: int, layer: int, span: Span) -> None:
+    row = rows[at]
+    row.packet = packet
+    row.layer = layer
+    row.start = span.start
+    row.captured = span.captured
+    row.length = span.length
+    row.outer = -1

@@ -1,0 +1,48 @@
+"""ICMP errors that quote what nobody sent."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from procwire import layers
+from procwire.decode.columns import span_at
+from procwire.decode.flow_table import FlowTable, Path, find, key_of
+from procwire.decode.source import Source
+from procwire.jit import fused
+from procwire.words import u8, u16, u32
+
+# RFC 792: the messages that quote the packet they are about.
+_ICMP_ERRORS = (3, 4, 5, 11, 12)
+_QUOTED_AT = 8
+_FRAGMENT_OFFSET = 0x1FFF
+_PROTOCOL_TCP, _PROTOCOL_UDP = 6, 17
+_MAPPED = np.uint64(0xFFFF << 32)
+_ZERO = np.uint64(0)
+
+
+@fused
+def quotes_unknown_flow(table: FlowTable, source: Source, row: int) -> bool:
+    """Whether an ICMP error quotes a segment or datagram that nobody sent (RFC 5927 section 4)."""
+    message = span_at(source.data, source.spans, int(source.span[row]))
+    if u8(message, 0) not in _ICMP_ERRORS:
+        return False
+    ports_at = _QUOTED_AT + (u8(message, _QUOTED_AT) & 15) * 4
+    protocol = u8(message, _QUOTED_AT + 9)
+    if message.captured < ports_at + 4 or u8(message, _QUOTED_AT) >> 4 != 4:
+        return False
+    if u16(message, _QUOTED_AT + 6) & _FRAGMENT_OFFSET:
+        return False
+    if protocol not in (_PROTOCOL_TCP, _PROTOCOL_UDP):
+        return False
+    path = Path(
+        _ZERO,
+        _MAPPED | np.uint64(u32(message, _QUOTED_AT + 12)),
+        _ZERO,
+        _MAPPED | np.uint64(u32(message, _QUOTED_AT + 16)),
+        u16(message, ports_at),
+        u16(message, ports_at + 2),
+        layers.TCP if protocol == _PROTOCOL_TCP else layers.UDP,
+    )
+    sender = key_of(path, table.wanted[0])
+    slot = find(table.flows, table.wanted[0])
+    return bool(slot < 0 or table.ends[slot, sender].packets == 0)

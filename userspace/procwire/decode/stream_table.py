@@ -1,0 +1,236 @@
+"""The memory of TCP directions: where each stands in its sequence numbers and in its messages, its
+last bytes, segments that came too early, and messages of which a part is still to come.
+
+All of it is bounded and made at the start. A direction gets a place near its hash, and the END of
+its flow says where. Where all are taken, one that has ended gives way, or the one that was quiet
+for longest, and what it held is freed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.decode.flow_table import Record
+from procwire.decode.mix import mix64
+from procwire.jit import fused
+from procwire.memory import sparse_zeros
+
+WINDOW = 2048
+"""Bytes remembered of each direction, to compare with what is sent again."""
+DIRECTIONS = 1 << 13
+_PROBES = 4
+
+MESSAGE_ROOM = 8192
+"""Bytes kept of a message that crosses segments; servers refuse longer HTTP heads as well."""
+MESSAGES = 1 << 11
+PIECE_ROOM = 2048
+"""Bytes of a held piece; a larger segment is held in several."""
+PIECES = 1 << 12
+START_ROOM = 16
+"""First bytes by which a protocol is recognised."""
+
+STREAM = np.dtype(
+    [
+        ("owner", "i8"),  # twice the flow's slot plus its end, plus 1; 0 is free
+        ("used", "i8"),  # ns, of the last segment; 0 once it has ended
+        ("skip", "i8"),  # bytes to pass over before the next part of a message
+        ("filled", "i8"),  # bytes that are kept of a message
+        ("layer", "i8"),
+        ("held", "i4"),  # first held piece plus 1, ordered by sequence number; 0 is none
+        ("phase", "i4"),
+        ("flow", "u4"),  # the flow's number
+        ("low", "u4"),  # sequence number of the first byte remembered
+        ("high", "u4"),  # and of the next byte expected
+        ("end", "u4"),  # and of the FIN, where ENDS
+        # What bulk data does not need: another cache line.
+        ("packet", "i8"),  # number of the packet that delivered last
+        ("waits", "i8"),  # ns, since when a gap is waited for
+        ("size", "i8"),  # of the whole message; 0 while unknown
+        ("wanted", "i8"),  # bytes of it that are judged
+        ("room", "i8"),  # where its part is kept, plus 1; 0 is nowhere
+        ("marks", "i8"),
+        ("asked", "i8"),  # requests without response yet, two bits each, the oldest lowest
+        ("requests", "i4"),  # how many
+        ("pieces", "i2"),  # how many are held
+        ("line", "i2"),  # how far the end of a head is in sight
+    ],
+    align=True,
+)
+"""One direction, in two cache lines. What is passed on to other kernels is wide: they would be
+compiled once more for narrow numbers."""
+
+UNDECIDED, OUT_OF_SYNC, MESSAGE, CHUNK, TRAILER = range(5)
+"""Phases. UNDECIDED: the first bytes are awaited; CHUNK: at the size of an HTTP chunk."""
+
+SURE, SEALED, ENDS, FROM_START, GOES_ON = 1, 2, 4, 8, 16
+"""Marks of a direction: more than its first bytes speak for its protocol; from here on it is
+encrypted; its FIN was seen; it is read from its very first byte; a message of it was told."""
+
+PIECE = np.dtype([("seq", "i8"), ("size", "i8"), ("next", "i8")], align=True)
+"""A piece of a segment that came too early; next: as STREAM.held."""
+
+STREAM_COUNTERS = (
+    "segments_held",
+    "gaps_skipped",
+    "streams_evicted",
+    "sync_lost",
+    "messages_overflowing",
+)
+"""segments_held: came before what precedes them; gaps_skipped: bytes that never came;
+streams_evicted: directions forgotten for others before their end; sync_lost: where a message should
+begin, none did; messages_overflowing: longer than is kept, or too many at a time."""
+HELD, GAPS, EVICTED, SYNC_LOST, OVERFLOWING = range(len(STREAM_COUNTERS))
+
+
+_ROOMS_SIZE, _PIECES_SIZE = MESSAGES * MESSAGE_ROOM, PIECES * PIECE_ROOM
+START_AT = _ROOMS_SIZE + _PIECES_SIZE
+_ROOMS, _PIECES = 0, 1  # whose free ones are stacked
+
+
+class Streams(NamedTuple):
+    """streams: STREAM (DIRECTIONS,); rings: uint8 (DIRECTIONS * WINDOW,), WINDOW bytes each, the
+    byte with sequence number n at n modulo WINDOW; pieces: PIECE (PIECES,); store: uint8, rooms of
+    message parts, behind them the bytes of pieces, and from START_AT on START_ROOM bytes;
+    store_read: the same, read-only as captured bytes are: kernels are compiled for each kind of
+    array; free: int32 (2, most), stacks of free rooms and pieces; heights: int64 (2,), of the
+    stacks; counts: int64, STREAM_COUNTERS. They are few, as passing them on costs more than use.
+    """
+
+    streams: NDArray[np.void]
+    rings: NDArray[np.uint8]
+    pieces: NDArray[np.void]
+    store: NDArray[np.uint8]
+    store_read: NDArray[np.uint8]
+    free: NDArray[np.int32]
+    heights: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
+def read_only(memory: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same bytes, as an array that cannot be written."""
+    view = memory.view()
+    view.flags.writeable = False
+    return view
+
+
+def empty_streams() -> Streams:
+    """Streams of which nothing was seen; 41 MB, taken as they are used."""
+    store = sparse_zeros((START_AT + START_ROOM,), np.uint8)
+    return Streams(
+        streams=sparse_zeros((DIRECTIONS,), STREAM),
+        rings=sparse_zeros((DIRECTIONS * WINDOW,), np.uint8),
+        pieces=np.zeros(PIECES, PIECE),
+        store=store,
+        store_read=read_only(store),
+        free=np.tile(np.arange(PIECES, dtype=np.int32), (2, 1)),
+        heights=np.array([MESSAGES, PIECES], np.int64),
+        counts=np.zeros(len(STREAM_COUNTERS), np.int64),
+    )
+
+
+@fused
+def place_for(streams: NDArray[np.void], owner: int) -> int:
+    """Where the stream of `owner` goes."""
+    home = np.int64(mix64(np.uint64(owner)) & np.uint64(DIRECTIONS - 1))
+    best = home
+    for probe in range(_PROBES):
+        place = (home + probe) & (DIRECTIONS - 1)
+        if streams[place].owner == owner or streams[place].owner == 0:
+            return int(place)
+        if streams[place].used < streams[best].used:
+            best = place
+    return int(best)
+
+
+@fused
+def take_room(memory: Streams) -> int:
+    """A free room, plus 1; 0 if there is none."""
+    return _take(memory, _ROOMS)
+
+
+@fused
+def take_piece(memory: Streams) -> int:
+    """A free piece, plus 1; 0 if there is none."""
+    return _take(memory, _PIECES)
+
+
+@fused
+def pieces_free(memory: Streams) -> int:
+    """How many pieces are free."""
+    return int(memory.heights[_PIECES])
+
+
+@fused
+def room_at(room: int) -> int:
+    """Where in the store a room, plus 1, begins."""
+    return (room - 1) * MESSAGE_ROOM
+
+
+@fused
+def piece_at(piece: int) -> int:
+    """Where in the store the bytes of a piece, plus 1, begin."""
+    return _ROOMS_SIZE + (piece - 1) * PIECE_ROOM
+
+
+@fused
+def _take(memory: Streams, kind: int) -> int:
+    if memory.heights[kind] == 0:
+        return 0
+    memory.heights[kind] -= 1
+    return int(memory.free[kind, memory.heights[kind]]) + 1
+
+
+@fused
+def _give_back(memory: Streams, kind: int, taken: int) -> None:
+    memory.free[kind, memory.heights[kind]] = taken - 1
+    memory.heights[kind] += 1
+
+
+@fused
+def drop_part(memory: Streams, stream: Record) -> None:
+    """Forget the part of a message that came so far."""
+    if stream.room:
+        _give_back(memory, _ROOMS, int(stream.room))
+    stream.room = 0
+    stream.filled = 0
+    stream.size = 0
+    stream.wanted = 0
+    stream.line = 0
+
+
+@fused
+def drop_first_piece(memory: Streams, stream: Record) -> None:
+    """Free the held piece with the lowest sequence number."""
+    first = int(stream.held)
+    stream.held = memory.pieces[first - 1].next
+    stream.pieces -= 1
+    _give_back(memory, _PIECES, first)
+
+
+@fused
+def begin_stream(memory: Streams, stream: Record, seq: int, from_start: bool) -> None:
+    """Make a stream one of which nothing was read, that goes on at `seq`."""
+    drop_part(memory, stream)
+    while stream.held:
+        drop_first_piece(memory, stream)
+    stream.low = seq
+    stream.high = seq
+    stream.skip = 0
+    stream.asked = 0
+    stream.requests = 0
+    stream.layer = 0
+    stream.phase = UNDECIDED
+    stream.marks = FROM_START if from_start else 0
+
+
+@fused
+def copy_bytes(
+    data: NDArray[np.uint8], start: int, into: NDArray[np.uint8], at: int, count: int
+) -> None:
+    """Copy `count` bytes. Unsigned indices cannot be negative, so this becomes wide moves."""
+    here, there = np.uint64(start), np.uint64(at)
+    for i in range(np.uint64(count)):
+        into[there + i] = data[here + i]
