@@ -30,6 +30,7 @@ SERVICES = {
     "modbus": ("tcp", 502),
     "dnp3": ("tcp", 20000),
     "http1": ("tcp", 80),
+    "http1_chunk": ("tcp", 80),
     "tls": ("tcp", 443),
     "ssh": ("tcp", 22),
     "smb": ("tcp", 445),
