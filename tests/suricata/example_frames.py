@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import struct
 
+from procwire.compiler.to_suricata import STREAM_LAYERS
 from procwire.examples import LINK, PROTOCOLS, frame, ipv4, transport
 from procwire.rule import Rule
 from procwire.rules import packet_rules
@@ -15,10 +16,11 @@ DATAGRAM = bytes.fromhex("0400 0035 0008 1234")
 
 
 def frames(rule: Rule) -> list[bytes]:
-    """Frames for every example of `rule`, in each of its layers."""
+    """Frames for every example of `rule`, in each of its layers that one frame can hold."""
     return [
         packet
         for layer in rule.layers
+        if layer not in STREAM_LAYERS
         for text in (*rule.fires_on, *rule.silent_on)
         for packet in _variants(layer, text)
     ]
