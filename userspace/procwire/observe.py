@@ -84,7 +84,7 @@ def _judge_copies(spans: MessageSpans) -> NDArray[np.void]:
     """Findings in those of them that cross segments."""
     joined = used_spans(spans.joined, spans.used[1])
     copies = spans.copies[: spans.used[1] // 2]
-    findings = judge(spans.kept_read, joined, (copies["start"].copy(), copies["size"].copy()))
+    findings = judge(spans.kept_read, joined, (copies["start"].copy(), copies["length"].copy()))
     findings["row"] = copies["row"][findings["row"]]
     return findings
 

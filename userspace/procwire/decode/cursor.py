@@ -179,7 +179,7 @@ def _take_framed(memory: Streams, spans: MessageSpans, found: Found, p: Span) ->
             whole = Span(p.data, p.start, size.wanted, size.size)
             _tell_framed(memory, spans, found, whole)
             return size.wanted
-        stream.size, stream.wanted = size.size, size.wanted
+        stream.whole, stream.wanted = size.size, size.wanted
     wanted = int(stream.wanted) if stream.wanted else header
     step = min(wanted - filled, p.captured)
     if not keep(memory, stream, p, step):
@@ -190,7 +190,7 @@ def _take_framed(memory: Streams, spans: MessageSpans, found: Found, p: Span) ->
         if not begins_message(layer, part, int(stream.marks)):
             return NO_MESSAGE
         size = frame(layer, part, int(stream.marks))
-        stream.size, stream.wanted = size.size, size.wanted
+        stream.whole, stream.wanted = size.size, size.wanted
     if filled == stream.wanted:
         _tell_part(memory, spans, found)
     return step
@@ -201,7 +201,7 @@ def _tell_part(memory: Streams, spans: MessageSpans, found: Found) -> None:
     """The part of the message that is kept is all that will be judged of it."""
     stream = memory.streams[found.place]
     filled = int(stream.filled)
-    size = int(stream.size) if stream.size else filled
+    size = int(stream.whole) if stream.whole else filled
     part = Span(memory.store_read, room_at(int(stream.room)), filled, size)
     _tell_framed(memory, spans, elsewhere(found), part)
     drop_part(memory, stream)

@@ -54,7 +54,7 @@ def hold(memory: Streams, stream: Record, piece: Piece, payload: Span) -> bool:
         number = take_piece(memory)
         copy_bytes(payload.data, payload.start + done, memory.store, piece_at(number), size)
         _insert(memory, stream, number, (piece.seq + done) & 0xFFFFFFFF)
-        memory.pieces[number - 1].size = size
+        memory.pieces[number - 1].length = size
         done += size
     return True
 

@@ -44,7 +44,7 @@ MESSAGE_SPAN = np.dtype(
 )
 """A row of Spans."""
 
-COPY = np.dtype([("start", "i8"), ("row", "i4"), ("size", "i4")], align=True)
+COPY = np.dtype([("start", "i8"), ("row", "i4"), ("length", "i4")], align=True)
 """A message that was copied: its first byte, the row of the packet that completed it, its bytes."""
 
 
@@ -149,7 +149,7 @@ def _tell_copy(
     copy = spans.copies[number]
     copy.start = first
     copy.row = found.row
-    copy.size = size
+    copy.length = size
     spans.used[1] = at + 2
     spans.used[2] = first + size
 

@@ -83,7 +83,7 @@ def _release(memory: Streams, spans: MessageSpans, found: Found, over_gap: bool)
     while stream.held:
         number = int(stream.held)
         piece = memory.pieces[number - 1]
-        seq, size = int(piece.seq), int(piece.size)
+        seq, size = int(piece.seq), int(piece.length)
         if apart(seq, stream.high) > 0:
             if not over_gap:
                 return differs

@@ -48,7 +48,7 @@ STREAM = np.dtype(
         # What bulk data does not need: another cache line.
         ("packet", "i8"),  # number of the packet that delivered last
         ("waits", "i8"),  # ns, since when a gap is waited for
-        ("size", "i8"),  # of the whole message; 0 while unknown
+        ("whole", "i8"),  # bytes of the whole message; 0 while unknown
         ("wanted", "i8"),  # bytes of it that are judged
         ("room", "i8"),  # where its part is kept, plus 1; 0 is nowhere
         ("marks", "i8"),
@@ -69,7 +69,7 @@ SURE, SEALED, ENDS, FROM_START, GOES_ON = 1, 2, 4, 8, 16
 """Marks of a direction: more than its first bytes speak for its protocol; from here on it is
 encrypted; its FIN was seen; it is read from its very first byte; a message of it was told."""
 
-PIECE = np.dtype([("seq", "i8"), ("size", "i8"), ("next", "i8")], align=True)
+PIECE = np.dtype([("seq", "i8"), ("length", "i8"), ("next", "i8")], align=True)
 """A piece of a segment that came too early; next: as STREAM.held."""
 
 STREAM_COUNTERS = (
@@ -196,7 +196,7 @@ def drop_part(memory: Streams, stream: Record) -> None:
         _give_back(memory, _ROOMS, int(stream.room))
     stream.room = 0
     stream.filled = 0
-    stream.size = 0
+    stream.whole = 0
     stream.wanted = 0
     stream.line = 0
 
