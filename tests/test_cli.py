@@ -15,7 +15,7 @@ from commands import ENDS
 from procwire import examples
 from procwire.rules import observed_checks, packet_rules
 
-BROKEN = [examples.frame(rule.layers[0], rule.fires_on[0]) for rule in packet_rules()]
+BROKEN = examples.frames(packet_rules())
 ETHERNET_II = bytes.fromhex("0200 0000 0002 0200 0000 0001 88b5") + bytes(46)
 
 

@@ -49,7 +49,9 @@ def update(flows, packets):
     made, times = decoded(packets)
     spans = np.full(len(packets), NO_SPAN, np.int32)
     columns = blank_columns(len(packets))
-    source = Source(np.zeros(1, np.uint8), made, NO_SPANS, times, spans)
+    # Read-only, as captured memory is: for another kind of array all would be compiled again.
+    data = np.frombuffer(bytes(1), np.uint8)
+    source = Source(data, made, NO_SPANS, times, spans)
     flows.update(source, columns, lambda spans: None)
     return columns
 

@@ -18,7 +18,7 @@ from procwire.settings import Settings
 @pytest.fixture(scope="module")
 def capture(tmp_path_factory):
     """A packet that breaks each rule, three times over."""
-    frames = [examples.frame(rule.layers[0], rule.fires_on[0]) for rule in packet_rules()]
+    frames = examples.frames(packet_rules())
     path = tmp_path_factory.mktemp("pipeline") / "broken.pcap"
     path.write_bytes(examples.capture(3 * frames))
     return path

@@ -213,6 +213,7 @@ def test_a_full_table_forgets_and_vouches_for_nothing_then():
     count = 2 * CAPACITY
     data = np.frombuffer(question * count, np.uint8).reshape(count, len(question)).copy()
     data[:, 38:42] = np.arange(count, dtype=">u4").view(np.uint8).reshape(count, 4)
+    data.flags.writeable = False
     sizes = np.full(count, len(question), np.int32)
     flood = PacketBatch(
         data=data.reshape(-1),

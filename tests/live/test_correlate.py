@@ -174,4 +174,6 @@ def test_flows_carry_their_process() -> None:
     ways = Counter(owner[1] for owner in told.values() if owner)
     # The three that are older, and what older and younger listeners accepted.
     assert ways["snapshot"] == 3
-    assert ways["inferred"] == 1 + 2 * ROUNDS
+    accepted = 1 + 2 * ROUNDS
+    # A port that two were given in turn, too, where the second's claim came between.
+    assert accepted <= ways["inferred"] <= accepted + len(truth) / 100

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from procwire.capture.batch import ETHERNET
 from procwire.capture.rows import SNAP_LIMIT
+from procwire.rule import Rule
 
 FIRST_SECOND = 1_700_000_000
 LINK = bytes.fromhex("020000000002 020000000001")
@@ -17,6 +18,7 @@ IPV4_ADDRESSES = bytes.fromhex("c0000201 c6336401")
 IPV6_ADDRESSES = bytes.fromhex("20010db8" + "00" * 11 + "01" + "20010db8" + "00" * 11 + "02")
 IPV4_TEMPLATE = bytes.fromhex("4500 0000 0001 0000 4000 0000") + IPV4_ADDRESSES
 IPV6_TEMPLATE = bytes.fromhex("6000 0000 0000 0040") + IPV6_ADDRESSES
+SOURCE_END = 15
 FRAGMENT = 44
 
 LINK_TYPES = {"vlan": 0x8100, "arp": 0x0806, "ipv4": 0x0800, "ipv6": 0x86DD}
@@ -66,8 +68,18 @@ def _block(kind: int, body: bytes) -> bytes:
     return struct.pack("<I", kind) + size + body + size
 
 
-def frame(layer: str, text: str) -> bytes:
-    """An Ethernet frame that holds an example, "outer | span" in hexadecimal, of `layer`."""
+def frames(rules: Iterable[Rule]) -> list[bytes]:
+    """For each rule a frame that breaks it. Messages of one connection would be taken for one
+    that was sent again, so each comes from a host of its own."""
+    return [
+        frame(rule.layers[0], rule.fires_on[0], 1 + number % 254)
+        for number, rule in enumerate(rules)
+    ]
+
+
+def frame(layer: str, text: str, host: int = 1) -> bytes:
+    """An Ethernet frame that holds an example, "outer | span" in hexadecimal, of `layer`. host: the
+    last byte of the address that an application's message comes from."""
     layer = layer.removesuffix("_malformed")
     outer_text, _, inner = text.rpartition("|")
     outer, span = bytes.fromhex(outer_text), bytes.fromhex(inner)
@@ -77,7 +89,8 @@ def frame(layer: str, text: str) -> bytes:
         return _completed(outer, LINK + struct.pack(">H", LINK_TYPES[layer])) + span
     if layer in SERVICES:
         layer, port = SERVICES[layer]
-        outer, span = b"", transport(layer, outer or struct.pack(">HH", CLIENT_PORT, port), span)
+        span = transport(layer, outer or struct.pack(">HH", CLIENT_PORT, port), span)
+        outer = IPV4_TEMPLATE[:SOURCE_END] + bytes([host])
     version = outer[0] >> 4 if outer else 6 if layer == "icmp6" else 4
     network = {4: ipv4, 6: ipv6}[version](outer, PROTOCOLS[layer], span)
     return LINK + struct.pack(">H", {4: 0x0800, 6: 0x86DD}[version]) + network

@@ -80,8 +80,7 @@ def capture(file: Path, rule_ids: tuple[str, ...]) -> None:
     from procwire import examples
 
     chosen = tuple(_find_rule(name) for name in rule_ids) or packet_rules()
-    frames = [examples.frame(rule.layers[0], rule.fires_on[0]) for rule in chosen]
-    file.write_bytes(examples.capture(frames))
+    file.write_bytes(examples.capture(examples.frames(chosen)))
 
 
 @rules.command()

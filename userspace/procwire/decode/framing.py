@@ -63,7 +63,8 @@ def begins_message(layer: int, p: Span, marks: int) -> bool:
     if layer == layers.DNS:
         return u16(p, 0) >= _DNS_HEADER
     if layer == layers.MODBUS:
-        return bool(u16(p, 2) == 0 or marks & SURE)
+        fits = u16(p, 4) == p.length - _MODBUS_COUNTED_FROM
+        return bool(u16(p, 2) == 0 or fits or marks & SURE)
     if layer == layers.DNP3:
         return u16(p, 0) == _DNP3_START
     return bool(marks & SURE or _is_record(p) or u16(p, 0) >= _SSL_2 or u8(p, 0) == 22)
