@@ -251,6 +251,8 @@ def test_the_digest_is_that_of_the_file_that_runs(tmp_path: Path) -> None:
             programs = Programs()
             assert programs.digest(process) == true
             assert programs.digest(earlier) is None, "an earlier process with this pid"
+            imported = changed(process, host="another")
+            assert programs.digest(imported) is None, "one of another machine"
         finally:
             running.kill()
     assert programs.digest(process) == true, "what was known of it still is"

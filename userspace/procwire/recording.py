@@ -202,7 +202,10 @@ class Recording:
         try:
             self._stream = self._path.open("rb")
         except OSError as error:
-            raise UsageError(f"{folder} holds no record: {error.strerror}") from error
+            raise UsageError(
+                f"{folder} holds no record of `watch --record` ({TURNS}: {error.strerror}); to "
+                "read captures, give their files"
+            ) from error
         if self._stream.read(len(MAGIC)) != MAGIC:
             raise self._damaged(0, "this does not begin as the turns of a record do")
         self._frames = self._read()

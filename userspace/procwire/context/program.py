@@ -26,7 +26,10 @@ class Programs:
         self._known: OrderedDict[tuple[int, int, int], str] = OrderedDict()
 
     def digest(self, process: Process) -> str | None:
-        """The SHA-256 in hex of the program that the process runs, None where it cannot be read."""
+        """The SHA-256 in hex of the program that the process runs, None where it cannot be read or
+        ran on another machine."""
+        if process.host is not None:
+            return None
         known = self._known.get(process.key)
         if known is not None:
             return known
