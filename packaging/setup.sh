@@ -84,7 +84,7 @@ kernels() {
     local digest
     digest=$(find userspace -name '*.py' -print0 | sort -z | xargs -0 sha256sum | sha256sum)
     stamped kernels "$digest" && return
-    say "compiling the packet kernels for this machine (about a minute the first time)"
+    say "compiling the packet kernels for this machine (some three minutes the first time)"
     logged kernels 900 "$VENV/bin/python" -m procwire.warm
     stamp kernels "$digest"
 }
