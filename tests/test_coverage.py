@@ -61,6 +61,12 @@ def test_the_counters_of_a_run_tell_its_coverage():
     assert [spot.name for spot in of_run({"packets": 3}).not_seen] == ["processes"]
 
 
+def test_what_packets_break_is_not_what_a_run_lost():
+    told = of_run({"episodes.rule.tcp.opt_malformed": 1, "layers.udp_malformed": 2})
+    assert told.lost == told.left_out == ()
+    assert [one.name for one in of_run({"records.malformed": 1}).lost] == ["records.malformed"]
+
+
 def record(time: str, counters: dict[str, int]) -> str:
     record = {"timestamp": time, "event_type": "stats", "metadata": {"flowints": counters}}
     return json.dumps(record, separators=(",", ":")) + "\n"

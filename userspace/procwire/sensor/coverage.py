@@ -119,7 +119,7 @@ LOSSES = ("lost", "dropped", "evicted", "overflow", "unsaved", "malformed")
 ON_PURPOSE = ("skipped",)
 """Words in the names of counters: what a run did not see, and what it left out on purpose."""
 
-_FOUND_IN_PACKETS = ("decode.", "layers.")
+_FOUND_IN_PACKETS = ("decode.", "layers.", "episodes.rule.")
 _KERNEL, _LOADED_BY, _WITHOUT = "kernel.", "kernel.loaded_by.", "kernel.without."
 _MEANINGS = {
     **{f"{_KERNEL}{counter.label}": meaning for counter, meaning in EXPLANATIONS.items()},
@@ -178,11 +178,12 @@ def of_programs(loader: str, left_out: Iterable[str]) -> tuple[BlindSpot, ...]:
 
 def counting(counters: Mapping[str, int], words: Iterable[str]) -> dict[str, int]:
     """Counters that are not 0 and have one of the words in their names."""
-    parts = {name: name.partition(".") for name, count in counters.items() if count}
     return {
-        name: counters[name]
-        for name, (part, _, what) in parts.items()
-        if f"{part}." not in _FOUND_IN_PACKETS and any(word in what for word in words)
+        name: count
+        for name, count in counters.items()
+        if count
+        and not name.startswith(_FOUND_IN_PACKETS)
+        and any(word in name.partition(".")[2] for word in words)
     }
 
 
