@@ -20,10 +20,7 @@ PACKETS = 200_000
 
 def broken(count: int) -> PacketBatch:
     """`count` packets, each of which breaks the rule whose turn it is."""
-    frames = [
-        examples.frame(rule.layers[0], rule.fires_on[0])
-        for rule in itertools.islice(itertools.cycle(packet_rules()), count)
-    ]
+    frames = examples.frames(itertools.islice(itertools.cycle(packet_rules()), count))
     sizes = np.array([len(frame) for frame in frames], np.int32)
     data = np.frombuffer(b"".join(frames), np.uint8)
     starts = np.cumsum(sizes, dtype=np.int64) - sizes
