@@ -8,7 +8,7 @@ a process's scan stays two episodes, because they count different things, each n
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace as with_fields
 
 import numpy as np
@@ -18,10 +18,7 @@ from numpy.typing import NDArray
 from procwire.alert import CLOSED, RECEIVER, SENDER, Alert
 from procwire.detect.detector import Endpoint, ProcessId
 from procwire.flow_owners import INFERRED, KERNEL, NONE, SNAPSHOT, FlowOwners, Owner
-from procwire.record import Process
-
-Known = Callable[[ProcessId], tuple[Process, Sequence[Process]] | None]
-"""A process key -> the process and its ancestors, parent first; None where it is unknown."""
+from procwire.record import Lookup
 
 _REMEMBERED = 4096
 _SAMPLE = 32
@@ -30,7 +27,7 @@ _SAMPLE = 32
 class Correlator:
     """Names processes in alerts. owners: whose each flow is; known: asked for processes."""
 
-    def __init__(self, owners: FlowOwners, known: Known) -> None:
+    def __init__(self, owners: FlowOwners, known: Lookup) -> None:
         self._owners, self._known = owners, known
         # What an episode was told to be stays so when it closes, whatever is forgotten by then.
         self._named: OrderedDict[str, Alert] = OrderedDict()

@@ -23,15 +23,11 @@ from procwire.detect.detector import (
     HOST_SWEEP,
     Detector,
     Observation,
-    ProcessId,
     wider,
 )
 from procwire.detect.hits import Found, Group, Hits, Kept, gather, groups, one_key
-from procwire.record import Process
+from procwire.record import Lookup
 from procwire.settings import Settings
-
-Lookup = Callable[[ProcessId], tuple[Process, Sequence[Process]] | None]
-"""A process key -> the process and its ancestors, parent first; None where it is unknown."""
 
 Admit = Callable[[list[Alert]], list[Alert]]
 """Alerts in order of time -> those of them that are told, as they are told."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -20,16 +19,16 @@ from procwire.context.store import default_path
 from procwire.detect.detector import Endpoint, ProcessId
 from procwire.errors import Unavailable
 from procwire.event import FlowRole, Origin
+from procwire.flow_owners import INFERRED, KERNEL
 from procwire.following import Following
 from procwire.output.eve import community_id, encode, process_fields
-from procwire.record import Process
+from procwire.record import Lookup
 from procwire.sensor.loader import SensorEvents
 from procwire.sensor.processes import key_of
 
 FILE_NAME = "history.jsonl"
 LARGEST_FILE = 64 << 20
 MODE = 0o600
-KERNEL, INFERRED = "kernel", "inferred"
 
 # Claims of one flow or port that are remembered: who held it lately.
 _DEEPEST = 64
@@ -37,9 +36,6 @@ _DEEPEST = 64
 _EARLY_NS = 1_000_000_000
 # How long after its claim a flow may begin, where its beginning is known: SYNs are sent again.
 _LATE_NS = 4_000_000_000
-
-Known = Callable[[ProcessId], tuple[Process, Sequence[Process]] | None]
-"""A process key -> the process and its ancestors, parent first; None where it is unknown."""
 
 
 class Claim(msgspec.Struct, array_like=True):
@@ -81,7 +77,7 @@ class HistoryWriter:
     Raises Unavailable where the file may not be written.
     """
 
-    def __init__(self, path: Path, known: Known, largest: int = LARGEST_FILE) -> None:
+    def __init__(self, path: Path, known: Lookup, largest: int = LARGEST_FILE) -> None:
         self._path, self._known, self._largest = path, known, largest
         self._described: set[ProcessId] = set()
         self._has_flows = False

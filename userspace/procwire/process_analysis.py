@@ -14,8 +14,8 @@ from procwire.alert import Alert
 from procwire.context.site import Site
 from procwire.detect.judges import Judges
 from procwire.detect.surroundings import Surroundings
-from procwire.episodes import Admit, Episodes, Lookup
-from procwire.record import CONNECTION, Attempt
+from procwire.episodes import Admit, Episodes
+from procwire.record import CONNECTION, Attempt, Lookup
 from procwire.settings import Settings
 
 # IP protocol -> kind of attempt; a connection of any other is one of neither.

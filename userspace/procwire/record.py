@@ -7,13 +7,14 @@ events the dtypes of event.py.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from procwire.event import PROCESS_KEY, Attempt
 
-__all__ = ["CONNECTION", "FINDING", "Attempt", "Process", "program_name"]
+__all__ = ["CONNECTION", "FINDING", "Attempt", "Lookup", "Process", "program_name"]
 
 
 CONNECTION = np.dtype(
@@ -94,3 +95,7 @@ class Process:
 def program_name(path: str) -> str:
     """The file name of a path of Linux or Windows in lower case, without .exe."""
     return path[max(path.rfind("/"), path.rfind("\\")) + 1 :].lower().removesuffix(".exe")
+
+
+Lookup = Callable[[tuple[int, int, int]], tuple[Process, Sequence[Process]] | None]
+"""A process key -> the process and its ancestors, parent first; None where it is unknown."""

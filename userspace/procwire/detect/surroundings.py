@@ -5,7 +5,6 @@ Free of compiled code: who watches processes alone need not load any.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -20,11 +19,8 @@ from procwire.detect.ics_neighbours import IcsNeighbours
 from procwire.detect.new_process import NewProcess
 from procwire.detect.sightings import Sightings
 from procwire.detect.zones import Zones
-from procwire.record import Process
+from procwire.record import Lookup
 from procwire.settings import Settings
-
-Lookup = Callable[[ProcessId], tuple[Process, Sequence[Process]] | None]
-"""A process key -> the process and its ancestors; None where it is unknown."""
 
 
 class Known(NamedTuple):

@@ -118,17 +118,21 @@ class Blocker:
     def _scanner(self, record: dict[str, Any]) -> tuple[Address, str, dict[str, Any] | None] | None:
         """Address, name of the check and process of the scan that a record tells of."""
         alert = record.get("alert")
-        if not isinstance(alert, dict) or alert.get("severity", 4) > self._settings.severity:
+        if not isinstance(alert, dict):
             return None
-        rule = (alert.get("metadata") or {}).get("rule", [""])[0]
-        state = (alert.get("metadata") or {}).get("state", [""])[0]
-        if not str(rule).startswith("scan.") or state == "closed":
+        severity = alert.get("severity")
+        if not isinstance(severity, int) or severity > self._settings.severity:
+            return None
+        rule, state = _first(alert, "rule"), _first(alert, "state")
+        if not rule.startswith("scan.") or state == "closed":
             return None
         try:
             address = ip_address(record["src_ip"])
         except (KeyError, ValueError):
             return None
-        return address, rule, (alert.get("context") or {}).get("process")
+        context = alert.get("context")
+        process = context.get("process") if isinstance(context, dict) else None
+        return address, rule, process if isinstance(process, dict) else None
 
     def _block(
         self, address: Address, rule: str, process: dict[str, Any] | None, now: float
@@ -200,6 +204,13 @@ class Blocker:
             self._counts["failed"] += 1
             if self._counts["failed"] == 1:
                 self._tell(f"Suricata refuses: {problem}; are the rules of --drop loaded?")
+
+
+def _first(alert: dict[str, Any], name: str) -> str:
+    """The first of the values that an alert's metadata has of a name, empty where there is none."""
+    metadata = alert.get("metadata")
+    values = metadata.get(name) if isinstance(metadata, dict) else None
+    return str(values[0]) if isinstance(values, list) and values else ""
 
 
 def _context(address: Address, held: Blocked) -> str:
