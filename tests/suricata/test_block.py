@@ -57,6 +57,19 @@ def scan_record(address: str, severity: int = 2, rule: str = "scan.ports", **con
     return {"event_type": "alert", "src_ip": address, "alert": alert | {"context": context}}
 
 
+SPOILT = [
+    {"alert": alert}
+    for alert in (
+        None,
+        {"severity": "high"},
+        {"severity": 1, "metadata": ["rule"]},
+        {"severity": 1, "metadata": {"rule": []}},
+        {"severity": 1, "metadata": {"rule": "scan.ports"}, "context": "process"},
+    )
+]
+"""Records whose parts are not what EVE says."""
+
+
 def is_blocked(suricata: Inline, address: str) -> bool:
     asked = CommandSocket(suricata.socket)
     try:
@@ -119,6 +132,7 @@ def test_blocks_anew_what_suricata_forgot(version: str, tmp_path: Path) -> None:
         blocker.consider(records, now=0)
         blocker.consider([scan_record("10.3.0.1", severity=3)], now=0)
         blocker.consider([scan_record("10.3.0.2", rule="udp.len_mismatch")], now=0)
+        blocker.consider([spoilt | {"src_ip": "10.3.0.1"} for spoilt in SPOILT], now=0)
         blocked = {one: is_blocked(suricata, one) for one in (*addresses, "10.3.0.1", "10.3.0.2")}
         assert [one for one in blocked if blocked[one]] == list(addresses[:2])
         assert any("10.1.0.1 is not blocked" in line and "gateway" in line for line in said)
