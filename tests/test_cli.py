@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
+import signal
 import stat
 import struct
 import subprocess
 import sys
+import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +20,7 @@ from commands import ENDS
 from procwire import examples
 from procwire.rules import observed_checks, packet_rules
 
+PAGE = os.sysconf("SC_PAGESIZE")
 BROKEN = examples.frames(packet_rules())
 ETHERNET_II = bytes.fromhex("0200 0000 0002 0200 0000 0001 88b5") + bytes(46)
 
@@ -183,3 +189,23 @@ def test_a_closed_pipe_is_no_error(broken: Path) -> None:
     )
     assert ended.stderr == ""
     assert json.loads(ended.stdout)
+
+
+def test_a_signal_during_a_write_loses_nothing() -> None:
+    """The kernel gives pipes of a page or two where a user holds many."""
+    told = subprocess.Popen(
+        [Path(sys.executable).with_name("procwire"), "rules", "list", "--json"],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        pipesize=PAGE,
+    )
+    held, deadline = bytearray(4), time.monotonic() + 60
+    while int.from_bytes(held, sys.byteorder) < PAGE and time.monotonic() < deadline:
+        time.sleep(0.1)
+        fcntl.ioctl(told.stdout, termios.FIONREAD, held)
+    # The wait of a process that is stopped and goes on is interrupted, in the midst of its write.
+    told.send_signal(signal.SIGSTOP)
+    time.sleep(0.1)
+    told.send_signal(signal.SIGCONT)
+    out, _ = told.communicate(timeout=60)
+    assert json.loads(out)

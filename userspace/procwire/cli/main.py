@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import gc
 import importlib
+import io
 import sys
+from typing import TextIO
 
 import click
 
@@ -77,9 +79,28 @@ def procwire() -> None:
     """
 
 
+def whole_writes(stream: TextIO) -> TextIO:
+    """The same stream; what is written to it is written whole.
+
+    With PYTHONUNBUFFERED a signal during a write to a full pipe would lose the rest of a line: an
+    unbuffered file writes as much as it can, and nobody asks how much that was."""
+    below = getattr(stream, "buffer", None)
+    if not isinstance(below, io.RawIOBase):
+        return stream
+    return open(
+        below.fileno(),
+        "w",
+        encoding=stream.encoding,
+        errors=stream.errors,
+        closefd=False,
+        buffering=1,
+    )
+
+
 def main() -> None:
     """Run the command line. Exit codes: 0 nothing found, 1 findings, 2 usage, 3 input damaged, 4
     privilege, kernel feature or package missing, 130 interrupted."""
+    sys.stdout, sys.stderr = whole_writes(sys.stdout), whole_writes(sys.stderr)
     try:
         sys.exit(procwire(standalone_mode=False) or 0)
     except click.ClickException as refusal:
