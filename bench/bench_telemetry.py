@@ -1,7 +1,7 @@
 """What a record of another tool costs: parsing it, reading it as an event, and the whole analysis.
 
 The floor is msgspec that makes Python objects of each line of JSON, or splitting the line where it
-is none. The detectors are measured by themselves, in batches as they come.
+is none. What the detectors behind take of it is in bench_detectors.py.
 """
 
 from __future__ import annotations
@@ -11,14 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
-from numpy.typing import NDArray
-from procwire.detect.scans import Scans
-from procwire.event import Origin, Outcome
 from procwire.inputs import Inputs
-from procwire.reading import BATCH, Reading
-from procwire.record import CONNECTION
+from procwire.reading import Reading
 from procwire.settings import Settings
 from procwire.telemetry.faults import Faults
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -68,31 +63,3 @@ def test_records_per_second(
     assert step(recording) >= ATTEMPTS
     benchmark(step, recording)
     benchmark.extra_info["records_per_second"] = round(ATTEMPTS / benchmark.stats.stats.median)
-
-
-def connections(subjects: int) -> NDArray[np.void]:
-    """Attempts of so many processes at two thousand hosts, one in five refused."""
-    chance = np.random.default_rng(1)
-    rows = np.zeros(BATCH, CONNECTION)
-    rows["time"] = 1_790_000_000_000_000_000 + np.arange(BATCH) * 1_000_000
-    rows["src_lo"] = chance.integers(1, subjects + 1, BATCH)
-    rows["dst_lo"] = 0xFFFF_0A00_0000 + chance.integers(0, 2000, BATCH)
-    rows["dst_port"] = chance.choice([443, 80, 445, 8080], BATCH)
-    found, refused = int(Outcome.ESTABLISHED), int(Outcome.REFUSED)
-    rows["outcome"] = chance.choice([found, found, found, found, refused], BATCH)
-    rows["protocol"], rows["origin"] = 6, Origin.IMPORT
-    return rows
-
-
-@pytest.mark.parametrize("subjects", [50, 1000])
-def test_detectors(benchmark: BenchmarkFixture, subjects: int) -> None:
-    scans, rows = Scans(origin=Origin.IMPORT), connections(subjects)
-
-    def batch() -> None:
-        rows["time"] += 10_000_000_000
-        scans.update(rows)
-
-    batch()
-    benchmark(batch)
-    median = benchmark.stats.stats.median
-    benchmark.extra_info["ns_per_connection"] = round(median / BATCH * 1e9)

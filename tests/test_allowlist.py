@@ -22,8 +22,8 @@ from procwire.context.moments import later, written
 from procwire.context.program import Programs, digest_of
 from procwire.context.site import Site
 from procwire.context.store import MEMORY, Store
-from procwire.detect.detector import Endpoint
 from procwire.detect.judges import Judges
+from procwire.detect.observation import Endpoint
 from procwire.errors import UsageError
 from procwire.rules import packet_rules
 from procwire.sensor.proc import started_ns

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from procwire.alert import RAISED, Alert
-from procwire.detect.detector import HOST_SWEEP, Endpoint
+from procwire.detect.detector import HOST_SWEEP
+from procwire.detect.observation import Endpoint
 from procwire.output.address import address_text, packed
 from procwire.output.eve import Source, record
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 from procwire.cli.main import procwire
-from procwire.detect.detector import Endpoint
+from procwire.detect.observation import Endpoint
 from procwire.enrich import Enricher, Settling
 from procwire.errors import InputDamaged
 from procwire.event import CONNECTION_EVENT, FLOW_EVENT, FlowRole, Origin

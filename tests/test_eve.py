@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 from procwire.alert import RAISED, Alert
-from procwire.detect.detector import HOST_SWEEP, Detector, Endpoint, Evidence
+from procwire.detect.detector import HOST_SWEEP, Detector
+from procwire.detect.observation import Endpoint, Evidence
 from procwire.output.eve import EveWriter, Source, encode, record, timestamp
 from procwire.output.printable import printable
 from procwire.output.text import TextWriter, text

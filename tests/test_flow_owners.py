@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 import numpy as np
 import pytest
-from procwire.detect.detector import Endpoint
+from procwire.detect.observation import Endpoint
 from procwire.event import (
     FLAG_ANY_ADDRESS,
     FLAG_OLDER,

@@ -31,15 +31,16 @@ def observed(path: Path, clock: Callable[[Times], Times] = as_recorded) -> dict[
     time stamps."""
     settings = Settings()
     contacts, scans = Contacts(), Scans(settings)
-    found = []
+    found, now = [], 0
     try:
         for recorded in read_capture(path):
             batch = recorded._replace(time=clock(recorded.time))
+            now = max(now, int(batch.time.max()))
             found += scans.update(contacts.update(batch, decode(batch)))
     except (InputDamaged, UsageError):
         # What came before the damage, or nothing of a link type that is not read.
         pass
-    found += scans.update(contacts.flush()) + scans.totals()
+    found += scans.update(contacts.flush()) + scans.totals(now)
     names: dict[str, set[str]] = {}
     for scan in found:
         assert scan.source is not None

@@ -13,7 +13,8 @@ from procwire.detect.judges import Judges
 from procwire.detect.port_coverage import PortCoverage
 from procwire.detect.random_walk import RandomWalk
 from procwire.detect.scans import Scans
-from procwire.detect.service_sweep import SERVICES, ServiceSweep
+from procwire.detect.service_hosts import SERVICES
+from procwire.detect.service_sweep import ServiceSweep
 from procwire.episodes import Episodes
 from procwire.event import FANOUT_EVENT, Origin, Outcome
 from procwire.record import Attempt
@@ -43,7 +44,7 @@ def found(rows, chosen=None):
     """Ids of what is raised, in order."""
     scans, episodes = Scans(chosen), Episodes(chosen)
     now = int(rows["time"].max())
-    alerts = episodes.update(now, scans.update(rows)) + episodes.update(now, scans.totals())
+    alerts = episodes.update(now, scans.update(rows)) + episodes.update(now, scans.totals(now))
     return [alert.check.id for alert in alerts + episodes.close() if alert.state != "closed"]
 
 
@@ -254,11 +255,19 @@ def test_a_shape_that_shows_late_is_seen_when_the_window_turns():
     assert observed[-1].evidence[0].value > 150
 
 
+def test_totals_of_what_has_ended_raise_nothing():
+    scan = attempts(Attempt.CONNECT, hosts(40), [LOST] * 40)
+    later = attempts(Attempt.CONNECT, [(NETWORK, 443)], [FOUND])
+    later["time"] += 2 * Settings().episodes.quiet_ns
+    later["src_lo"] += 1
+    assert found(scan) == found(np.concatenate((scan, later)))
+
+
 def test_totals_are_told_at_the_end():
     scans, episodes = Scans(), Episodes()
     rows = attempts(Attempt.CONNECT, hosts(9, 445), [LOST] * 9)
     now = int(rows["time"].max())
-    alerts = episodes.update(now, scans.update(rows)) + episodes.update(now, scans.totals())
+    alerts = episodes.update(now, scans.update(rows)) + episodes.update(now, scans.totals(now))
     alerts += episodes.close()
     assert [(alert.state, alert.count) for alert in alerts] == [("raised", 5), ("closed", 9)]
     assert len(alerts[1].targets) == 8

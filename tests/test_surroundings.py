@@ -13,9 +13,10 @@ from naive_distinct import NaiveDistinct, naive_zone
 from procwire.config import load
 from procwire.context.inventory import Asset, Inventory, ZoneEntry
 from procwire.context.weight import weighed
-from procwire.detect.detector import ICS_ENTERPRISE, ICS_NEIGHBOURS, NEW_PROCESS, Endpoint
+from procwire.detect.detector import ICS_ENTERPRISE, ICS_NEIGHBOURS, NEW_PROCESS
 from procwire.detect.distinct import Attempts, Distinct
 from procwire.detect.key_map import KeyMap, combined
+from procwire.detect.observation import Endpoint
 from procwire.detect.services import NAMES, services
 from procwire.detect.surroundings import Known, Surroundings
 from procwire.detect.zones import UNKNOWN, Zone, Zones

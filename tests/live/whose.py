@@ -13,7 +13,7 @@ from procwire.capture.batch import PacketBatch
 from procwire.capture.live import LiveCapture
 from procwire.context.site import Site
 from procwire.decode.frame import decode
-from procwire.detect.detector import Endpoint
+from procwire.detect.observation import Endpoint
 from procwire.live import Live, sensor_settings
 from procwire.output.address import address_text
 from procwire.sensor.loader import Sensor

@@ -9,8 +9,8 @@ from typing import Protocol
 
 import msgspec
 
-from procwire.detect.detector import Endpoint, Evidence, Observation
 from procwire.detect.hits import Found
+from procwire.detect.observation import Endpoint, Evidence, Observation
 from procwire.record import Process
 
 RAISED, GROWN, CLOSED = "raised", "grown", "closed"

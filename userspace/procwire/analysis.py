@@ -116,7 +116,7 @@ class Analysis:
         """The end of the input: what is still unanswered has failed, and totals are told."""
         self._attempts = self._contacts.flush()
         scans = self._scans.update(self._attempts) + self._surroundings.update(self._attempts)
-        scans += self._scans.totals()
+        scans += self._scans.totals(self.last_time)
         hits = self._observer.finish()
         self._counts["findings"] += len(hits.findings)
         scans += self._backscatter.totals()

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from procwire.alert import CLOSED, RECEIVER, SENDER, Alert
-from procwire.detect.detector import Endpoint, ProcessId
+from procwire.detect.observation import Endpoint, ProcessId
 from procwire.flow_owners import INFERRED, KERNEL, NONE, SNAPSHOT, FlowOwners, Owner
 from procwire.record import Lookup
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from procwire.detect.detector import Endpoint
+from procwire.detect.observation import Endpoint
 from procwire.history import History, Owner
 from procwire.output.address import PROTOCOL_NAMES
 from procwire.output.eve import community_id, encode

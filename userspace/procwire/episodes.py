@@ -18,14 +18,9 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from procwire.alert import CLOSED, GROWN, Alert, Check, finding_alert, scan_alert
-from procwire.detect.detector import (
-    BLOCK,
-    HOST_SWEEP,
-    Detector,
-    Observation,
-    wider,
-)
+from procwire.detect.detector import BLOCK, HOST_SWEEP, Detector, wider
 from procwire.detect.hits import Found, Group, Hits, Kept, gather, groups, one_key
+from procwire.detect.observation import Observation
 from procwire.record import Lookup
 from procwire.settings import Settings
 

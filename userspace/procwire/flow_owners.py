@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.detect.detector import Endpoint, ProcessId
+from procwire.detect.observation import Endpoint, ProcessId
 from procwire.event import (
     FLAG_ANY_ADDRESS,
     FLAG_OLDER,

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from procwire.context.store import default_path
-from procwire.detect.detector import Endpoint, ProcessId
+from procwire.detect.observation import Endpoint, ProcessId
 from procwire.errors import Unavailable
 from procwire.event import FlowRole, Origin
 from procwire.flow_owners import INFERRED, KERNEL

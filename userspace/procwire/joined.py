@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from procwire.alert import Alert
 from procwire.context.site import Site
 from procwire.correlate import Correlator
-from procwire.detect.detector import ProcessId
+from procwire.detect.observation import ProcessId
 from procwire.flow_owners import CAPACITY, FlowOwners, Network
 from procwire.output.eve import Source
 from procwire.process_analysis import ProcessAnalysis

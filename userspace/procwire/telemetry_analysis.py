@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from procwire.alert import Alert
 from procwire.context.site import Site
-from procwire.detect.detector import KNOWN_SCANNER, Endpoint, Evidence, Observation
+from procwire.detect.detector import KNOWN_SCANNER
+from procwire.detect.observation import Endpoint, Evidence, Observation
 from procwire.detect.scans import Scans
 from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Episodes
@@ -51,10 +52,7 @@ class TelemetryAnalysis:
     def finish(self) -> list[Alert]:
         """The end of the input: what is still held, and totals of the open episodes."""
         found = self._found(self._join.finish())
-        # An episode that has ended by now is not begun again.
-        ended = self.last_time - self._settings.episodes.quiet_ns
-        for scan in self._scans.totals():
-            found.append(replace(self._observed(scan), final=scan.final or scan.time <= ended))
+        found += [self._observed(scan) for scan in self._scans.totals(self.last_time)]
         return self._episodes.update(self.last_time, found) + self._episodes.close()
 
     def _found(self, joined: Joined) -> list[Observation]:
@@ -109,8 +107,8 @@ class TelemetryAnalysis:
         age = Evidence(
             "process_age_s",
             round((time - entry.actor.started) / 1e9, 3),
-            self._settings.service_sweep.new_process_s,
-            "service_sweep.new_process_s",
+            self._settings.new_process.age_s,
+            "new_process.age_s",
         )
         first = (Evidence("first_run_of", entry.actor.exe),) if entry.unfamiliar else ()
         return (age, *first, *concluded)

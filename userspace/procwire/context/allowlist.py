@@ -19,7 +19,7 @@ import msgspec
 from procwire.alert import Alert
 from procwire.context.moments import later
 from procwire.context.store import Store
-from procwire.detect.detector import Endpoint
+from procwire.detect.observation import Endpoint
 from procwire.errors import UsageError
 from procwire.output.address import address_text
 from procwire.record import Process

@@ -18,8 +18,8 @@ from procwire.context.inventory import Inventory, stored
 from procwire.context.program import Programs
 from procwire.context.store import Store
 from procwire.context.weight import weighed
-from procwire.detect.detector import Endpoint
 from procwire.detect.habits import Habits
+from procwire.detect.observation import Endpoint
 from procwire.detect.sightings import address_of
 from procwire.detect.surroundings import Known
 from procwire.errors import ProcwireError

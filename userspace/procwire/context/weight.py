@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from procwire.alert import Alert
 from procwire.context.inventory import CRITICALITIES, SERIOUS, Asset, Inventory
-from procwire.detect.detector import Endpoint, Evidence
+from procwire.detect.observation import Endpoint, Evidence
 from procwire.detect.zones import EXTERNAL, UNKNOWN
 
 GRAVEST, LOW = 1, 3

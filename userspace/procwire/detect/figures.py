@@ -9,7 +9,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.detect.detector import Detector, Endpoint, Evidence, Observation
+from procwire.detect.detector import Detector
+from procwire.detect.observation import Endpoint, Evidence, Observation
 from procwire.event import Origin
 from procwire.record import Attempt
 from procwire.settings import Settings

@@ -15,16 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.detect.detector import (
-    FIRST_FLOW,
-    FIRST_PROGRAM,
-    FIRST_SERVICE,
-    FIRST_USE,
-    Detector,
-    Evidence,
-    Observation,
-    ProcessId,
-)
+from procwire.detect.detector import FIRST_FLOW, FIRST_PROGRAM, FIRST_SERVICE, FIRST_USE, Detector
 from procwire.detect.distinct import Reached
 from procwire.detect.habits import (
     DENIED,
@@ -41,6 +32,7 @@ from procwire.detect.habits import (
     Habits,
 )
 from procwire.detect.key_map import KeyMap, combined
+from procwire.detect.observation import Evidence, Observation, ProcessId
 from procwire.detect.services import NAMES
 from procwire.detect.sightings import Sightings, is_known, observation, process_of, subjects
 from procwire.event import Origin, Outcome

@@ -7,15 +7,9 @@ these are answered by more than a reset.
 
 from __future__ import annotations
 
-from procwire.detect.detector import (
-    ACK_PROBES,
-    FIN_PROBES,
-    MAIMON_PROBES,
-    NULL_PROBES,
-    XMAS_PROBES,
-    Evidence,
-)
+from procwire.detect.detector import ACK_PROBES, FIN_PROBES, MAIMON_PROBES, NULL_PROBES, XMAS_PROBES
 from procwire.detect.figures import Figures, Verdict, reaches, share
+from procwire.detect.observation import Evidence
 from procwire.record import Attempt
 from procwire.settings import Settings
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire import layers
-from procwire.detect.detector import Endpoint
+from procwire.detect.observation import Endpoint
 
 if TYPE_CHECKING:
     # Importing it loads numba, which the watch over processes does without.

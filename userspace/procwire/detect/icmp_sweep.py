@@ -5,8 +5,9 @@ The kernel does not tell who answered a raw socket; then it takes an order that 
 
 from __future__ import annotations
 
-from procwire.detect.detector import ICMP_SWEEP, Evidence
+from procwire.detect.detector import ICMP_SWEEP
 from procwire.detect.figures import Figures, Verdict, reaches, share
+from procwire.detect.observation import Evidence
 from procwire.settings import Settings
 
 

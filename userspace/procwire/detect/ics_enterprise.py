@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from procwire.detect.detector import ICS_ENTERPRISE, Evidence, Observation
+from procwire.detect.detector import ICS_ENTERPRISE
 from procwire.detect.distinct import Distinct, Reached
+from procwire.detect.observation import Evidence, Observation
 from procwire.detect.services import IS_ENTERPRISE, NAMES
 from procwire.detect.sightings import Sightings, observation
 from procwire.settings import Settings

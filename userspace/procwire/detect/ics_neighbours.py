@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from procwire.detect.detector import ICS_NEIGHBOURS, Evidence, Observation
+from procwire.detect.detector import ICS_NEIGHBOURS
 from procwire.detect.distinct import Distinct
+from procwire.detect.observation import Evidence, Observation
 from procwire.detect.sightings import Sightings, observation
 from procwire.event import Outcome
 from procwire.record import Attempt

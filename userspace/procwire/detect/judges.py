@@ -10,11 +10,11 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.detect.detector import Observation
 from procwire.detect.figures import Figures, Judge, Verdict, observation
 from procwire.detect.flag_probes import DETECTORS_BY_KIND, flag_probes
 from procwire.detect.icmp_sweep import icmp_sweep
 from procwire.detect.neighbour_sweep import neighbour_sweep
+from procwire.detect.observation import Observation
 from procwire.detect.repeated import repeated_attempts
 from procwire.detect.sequential import sequential
 from procwire.detect.sweep import sweep

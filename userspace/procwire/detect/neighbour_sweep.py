@@ -7,8 +7,9 @@ no gateway keeps.
 
 from __future__ import annotations
 
-from procwire.detect.detector import NEIGHBOUR_SWEEP, Evidence
+from procwire.detect.detector import NEIGHBOUR_SWEEP
 from procwire.detect.figures import Figures, Verdict, reaches, share
+from procwire.detect.observation import Evidence
 from procwire.settings import Settings
 
 

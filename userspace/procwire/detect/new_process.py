@@ -9,9 +9,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.detect.detector import NEW_PROCESS, Evidence, Observation, ProcessId
+from procwire.detect.detector import NEW_PROCESS
 from procwire.detect.distinct import Distinct, Reached
 from procwire.detect.key_map import KeyMap
+from procwire.detect.observation import Evidence, Observation, ProcessId
 from procwire.detect.sightings import Sightings, is_known, observation, process_of, subjects
 from procwire.event import Outcome
 from procwire.settings import Settings

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.decode.mix import mix64, mix_address
-from procwire.detect.detector import SLOW_PORTS, Endpoint, Evidence, Observation
+from procwire.detect.detector import SLOW_PORTS
+from procwire.detect.observation import Endpoint, Evidence, Observation
 from procwire.event import Origin, Outcome
 from procwire.jit import fused, kernel
 from procwire.record import Attempt

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.decode.mix import mix64, mix_address
-from procwire.detect.detector import SLOW_WALK, Endpoint, Evidence, Observation
+from procwire.detect.detector import SLOW_WALK
 from procwire.detect.fanout_state import TARGET
+from procwire.detect.observation import Endpoint, Evidence, Observation
 from procwire.event import SAMPLE_TARGETS, Outcome
 from procwire.jit import fused, kernel
 from procwire.record import Attempt

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from procwire.detect.detector import REPEATED_ATTEMPTS, Evidence
+from procwire.detect.detector import REPEATED_ATTEMPTS
 from procwire.detect.figures import Figures, Verdict, reaches, share
+from procwire.detect.observation import Evidence
 from procwire.settings import Settings
 
 

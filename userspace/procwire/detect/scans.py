@@ -6,16 +6,17 @@ answered queries do not hide its owner's scan; judges.py says what judges them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from procwire.detect.coverage import Coverage
-from procwire.detect.detector import Observation
 from procwire.detect.fanout import FanOut
 from procwire.detect.flag_probes import DETECTORS_BY_KIND
 from procwire.detect.judges import Judges
+from procwire.detect.observation import Observation
 from procwire.detect.port_coverage import PortCoverage
 from procwire.detect.random_walk import RandomWalk
 from procwire.detect.service_sweep import ServiceSweep
@@ -31,7 +32,7 @@ class Scans:
 
     def __init__(self, settings: Settings | None = None, origin: Origin = Origin.WIRE) -> None:
         settings = settings or Settings()
-        self._judges = Judges(settings)
+        self._judges, self._quiet_ns = Judges(settings), settings.episodes.quiet_ns
         by_kind = {kind: _thresholds(settings, kind) for kind in Attempt}
         self._fanout = FanOut(settings.fanout, by_kind, origin)
         self._walk = RandomWalk(settings)
@@ -53,10 +54,13 @@ class Scans:
         found += self._judges.update(self._fanout.update(connections))
         return sorted(found, key=attrgetter("time"))
 
-    def totals(self) -> list[Observation]:
-        """The end: what the longest windows hold of each source that was reported."""
+    def totals(self, now: int) -> list[Observation]:
+        """The end, at `now`, ns since the epoch: what the longest windows hold of each source that
+        was reported. Of one whose episode is over by then nothing is raised again."""
         found = self._walk.totals() + self._coverage.totals() + self._port_coverage.totals()
-        found += self._judges.update(self._fanout.totals())
+        ended = now - self._quiet_ns
+        for scan in self._judges.update(self._fanout.totals()):
+            found.append(replace(scan, final=scan.time <= ended))
         return sorted(found, key=attrgetter("time"))
 
     def counters(self) -> dict[str, dict[str, int]]:

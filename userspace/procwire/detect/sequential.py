@@ -7,8 +7,9 @@ nothing more is known.
 
 from __future__ import annotations
 
-from procwire.detect.detector import SEQUENTIAL, Evidence
+from procwire.detect.detector import SEQUENTIAL
 from procwire.detect.figures import Figures, Verdict, reaches, share
+from procwire.detect.observation import Evidence
 from procwire.record import Attempt
 from procwire.settings import Settings
 

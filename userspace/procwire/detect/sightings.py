@@ -9,9 +9,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.detect.detector import Detector, Endpoint, Evidence, Observation, ProcessId
+from procwire.detect.detector import Detector
 from procwire.detect.distinct import Attempts, Reached
 from procwire.detect.key_map import combined
+from procwire.detect.observation import Endpoint, Evidence, Observation, ProcessId
 from procwire.detect.services import services
 from procwire.detect.zones import Zones
 from procwire.event import Origin, Outcome

@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.detect.detector import Observation, ProcessId
 from procwire.detect.first_seen import FirstSeen, RoleOf
 from procwire.detect.habits import Habits
 from procwire.detect.ics_enterprise import IcsEnterprise
 from procwire.detect.ics_neighbours import IcsNeighbours
 from procwire.detect.new_process import NewProcess
+from procwire.detect.observation import Observation, ProcessId
 from procwire.detect.sightings import Sightings
 from procwire.detect.zones import Zones
 from procwire.record import Lookup

@@ -6,8 +6,9 @@ share of attempts that were not answered decides; order and near-total silence r
 
 from __future__ import annotations
 
-from procwire.detect.detector import BLOCK, HOST_SWEEP, PORT_VERTICAL, Detector, Evidence
+from procwire.detect.detector import BLOCK, HOST_SWEEP, PORT_VERTICAL, Detector
 from procwire.detect.figures import Figures, Verdict, reaches, share
+from procwire.detect.observation import Evidence
 from procwire.record import Attempt
 from procwire.settings import Settings
 

@@ -6,8 +6,9 @@ unanswered datagrams are enough.
 
 from __future__ import annotations
 
-from procwire.detect.detector import UDP_UNREACHABLE, Evidence
+from procwire.detect.detector import UDP_UNREACHABLE
 from procwire.detect.figures import Figures, Verdict, share
+from procwire.detect.observation import Evidence
 from procwire.settings import Settings
 
 

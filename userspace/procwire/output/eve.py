@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from procwire.alert import Alert
-from procwire.detect.detector import Endpoint, Evidence
+from procwire.detect.observation import Endpoint, Evidence
 from procwire.output.address import address_text, ip_version, packed, protocol_name
 from procwire.output.printable import is_harmful
 from procwire.record import Process

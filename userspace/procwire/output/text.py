@@ -11,7 +11,7 @@ from typing import TextIO
 import click
 
 from procwire.alert import Alert
-from procwire.detect.detector import Endpoint
+from procwire.detect.observation import Endpoint
 from procwire.output.address import address_text, protocol_name
 from procwire.output.eve import ICMP, timestamp
 from procwire.output.printable import printable

@@ -13,7 +13,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from procwire.alert import Alert
-from procwire.detect.detector import Endpoint, ProcessId
+from procwire.detect.observation import Endpoint, ProcessId
 from procwire.sensor.loader import SensorEvents
 from procwire.sensor.processes import key_of
 

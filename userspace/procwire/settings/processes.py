@@ -32,9 +32,12 @@ class IcsSettings(Section):
 
 
 class NewProcessSettings(Section):
-    """[new_process] When a process that has just begun looks for hosts."""
+    """[new_process] When a process that has just begun looks for hosts. Its age counts in
+    [service_sweep], too."""
 
-    age_s: Annotated[Seconds, Field(description="age up to which a process is new")] = 60.0
+    age_s: Annotated[
+        Seconds, Field(description="age up to which a process is new (TimeWindow)")
+    ] = 60.0
     hosts: Annotated[Threshold, Field(description="hosts that it failed to reach; 0 = off")] = 8
 
     @property

@@ -174,9 +174,6 @@ class ServiceSweepSettings(Section):
     together_s: Annotated[
         Seconds, Field(description="time in which two services of a host are looked for")
     ] = 10.0
-    new_process_s: Annotated[
-        Seconds, Field(description="age up to which a process is new (TimeWindow)")
-    ] = 60.0
     sources: Annotated[Capacity, Field(description="sources judged at a time")] = 4096
 
     @property
@@ -188,8 +185,3 @@ class ServiceSweepSettings(Section):
     def together_ns(self) -> int:
         """The time for two services in ns."""
         return round(self.together_s * NANOSECONDS)
-
-    @property
-    def new_process_ns(self) -> int:
-        """The age in ns."""
-        return round(self.new_process_s * NANOSECONDS)

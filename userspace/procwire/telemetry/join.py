@@ -83,9 +83,8 @@ class Join:
 
     def __init__(self, settings: Settings) -> None:
         self.processes = Processes()
-        chosen = settings.service_sweep
-        self._new_ns = chosen.new_process_ns
-        self._few, self._many = chosen.hosts, settings.fanout.hosts
+        self._new_ns = settings.new_process.age_ns
+        self._few, self._many = settings.service_sweep.hosts, settings.fanout.hosts
         self._scanners = settings.sweep.scanner_names
         self._clocks: OrderedDict[str, Clock] = OrderedDict()
         self._held: list[_Held] = []

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 
-from procwire.detect.detector import Endpoint, ProcessId
+from procwire.detect.observation import Endpoint, ProcessId
 from procwire.record import Process
 from procwire.telemetry.event import Actor
 
