@@ -1,0 +1,128 @@
+"""Records that are cut, changed, badly packed or none: read as far as they go, and counted."""
+
+from __future__ import annotations
+
+import contextlib
+import zipfile
+from pathlib import Path
+
+import pytest
+import records
+from commands import ENDS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from procwire.errors import InputDamaged, RecordsDamaged
+from procwire.settings import Settings
+from procwire.telemetry.faults import Faults
+from procwire.telemetry.join import Join
+from procwire.telemetry.lines import LINE_LIMIT
+from procwire.telemetry.value import epoch, moment
+from reading_records import FEW, events, read, written
+from records import WRITERS
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_malformed_lines_are_counted_named_and_left_out(tmp_path: Path, form: str) -> None:
+    good = WRITERS[form](FEW).splitlines(keepends=True)
+    wrong = {
+        "audit": b"type=SYSCALL msg=audit(x): broken\n",
+        "sysmon_linux": b"<Channel>Linux-Sysmon/Operational</Channel><EventID>3</EventID> <Data\n",
+        "xml": b"<Event><EventID>3</EventID><Channel>Sysmon</Channel><Data\n",
+        "zeek_columns": b"1.0\tC\tnowhere\t1\t1.2.3.4\t5\ttcp\t-\t-\tSF\t-\n",
+    }.get(form, b'{"truncated": \n')
+    path = written(tmp_path, b"".join([*good[:-1], wrong, b"x" * LINE_LIMIT * 2 + b"\n", good[-1]]))
+    faults = Faults(str(path))
+    assert events(path, faults) == events(written(tmp_path, b"".join(good), "good"))
+    assert faults.malformed == 2
+    with pytest.raises(RecordsDamaged, match=rf"records: line {len(good)}: .* longer than"):
+        faults.check()
+
+
+@pytest.mark.parametrize("form", WRITERS)
+@settings(deadline=None, max_examples=40)
+@given(data=st.data())
+def test_whatever_is_changed_is_read_or_counted(tmp_path_factory, form: str, data) -> None:
+    content = bytearray(WRITERS[form](FEW))
+    head = content.index(b"\n") + 1
+    for _ in range(data.draw(st.integers(1, 6))):
+        place = data.draw(st.integers(head, len(content) - 1))
+        content[place] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(head, len(content)))
+    path = written(tmp_path_factory.mktemp("changed"), bytes(content[:cut]))
+    faults, join = Faults(str(path)), Join(Settings())
+    with contextlib.suppress(InputDamaged):
+        rows = join.update(events(path, faults)).connections
+        assert len(rows) + len(join.finish().connections) <= len(FEW)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.binary(max_size=300))
+def test_any_bytes_are_read_or_refused(tmp_path_factory, content: bytes) -> None:
+    path = written(tmp_path_factory.mktemp("any"), content)
+    assert all(problem.startswith(str(path)) for problem in read(path)[2])
+
+
+@pytest.mark.parametrize("keep", [0, 3000, 5000, 40_000, 69_000])
+def test_an_event_log_that_is_cut_is_read_as_far_as_it_goes(
+    tmp_path: Path, corpus: Path, keep: int
+) -> None:
+    whole = (corpus / "process" / "win" / "neg_rdp_tunnel_5156.evtx").read_bytes()
+    path = written(tmp_path, whole[:keep])
+    _, counters, damage = read(path)
+    assert len(damage) == 1
+    assert counters.get("records.events", 0) == {40_000: 32, 69_000: 53}.get(keep, 0)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.tuples(st.integers(128, 69_000), st.integers(0, 255)), min_size=1, max_size=8))
+def test_an_event_log_with_changed_bytes_is_read_or_counted(
+    tmp_path_factory, corpus: Path, changes
+) -> None:
+    content = bytearray((corpus / "process" / "win" / "neg_rdp_tunnel_5156.evtx").read_bytes())
+    for place, value in changes:
+        content[place] = value
+    read(written(tmp_path_factory.mktemp("log"), bytes(content)))
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2020-13-01", "99999-01-01", "1e9", None, 7])
+def test_what_is_no_time_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="expected a date and time"):
+        moment(text)
+
+
+@pytest.mark.parametrize("text", ["", "x", "9" * 30, "1e9", "1.x"])
+def test_what_is_no_epoch_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        epoch(text)
+
+
+def archive(path: Path, content: bytes) -> bytes:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("a.json", content)
+    return path.read_bytes()
+
+
+def test_archives_that_are_damaged_say_so(tmp_path: Path) -> None:
+    whole = archive(tmp_path / "a.zip", records.flat(FEW) * 200)
+    (problem,) = read(written(tmp_path, whole[:-40]))[2]
+    assert "the archive cannot be unpacked" in problem
+    (problem,) = read(written(tmp_path, archive(tmp_path / "b.zip", b"hello")))[2]
+    assert "found an archive of 1 files, expected" in problem
+    locked = bytearray(whole)
+    for flags in (6, whole.rindex(b"PK\x01\x02") + 8):
+        locked[flags] |= 1
+    (problem,) = read(written(tmp_path, bytes(locked)))[2]
+    assert "encrypted" in problem
+    spoiled = bytearray(whole)
+    spoiled[len(whole) // 3] ^= 0xFF
+    assert len(read(written(tmp_path, bytes(spoiled)))[2]) == 1
+
+
+def test_what_is_left_out_ends_with_its_own_code_and_is_named(run, tmp_path: Path) -> None:
+    path = written(tmp_path, records.flat(FEW) + b"{\n" * 9)
+    ran = run("read", "--format", "text", path)
+    assert ran.code == ENDS["damage"]
+    assert "sweep.exe (pid 700, EXAMPLE\\eve, WS1.example) tried 3 hosts" in ran.out
+    assert f"{path}: line 5: " in ran.talk
+    assert "6 more were left out" in ran.talk
+    assert "records.malformed 9" in ran.talk.replace("\n", " ")
