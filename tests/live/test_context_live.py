@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,7 +47,6 @@ def watched(namespace: list[str], context: Path) -> list[str]:
     chosen = ["--context", str(context), "--set", "baseline.learning_s=0"]
     watch = started([str(PROCWIRE), "watch", *chosen], "watching")
     subprocess.run([*namespace, sys.executable, "-c", CLIENT], check=True)
-    time.sleep(1)
     told, _ = records(watch)
     alerts = [record["alert"] for record in told if record["event_type"] == "alert"]
     program = str(Path(sys.executable).resolve())
