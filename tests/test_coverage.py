@@ -13,6 +13,7 @@ from procwire.sensor.counters import EXPLANATIONS, Counter
 from procwire.sensor.coverage import (
     BCC_GAPS,
     BLIND_SPOTS,
+    WIRE_SPOTS,
     Unseen,
     blind_spots,
     circumstances,
@@ -58,7 +59,8 @@ def test_the_counters_of_a_run_tell_its_coverage():
     assert told.not_seen == blind_spots((hook,))
     # What bcc's programs lack comes first; of a run without a sensor there is one thing to say.
     assert {spot.name for spot in of_run(circumstances("bcc", ())).not_seen} > set(BCC_GAPS)
-    assert [spot.name for spot in of_run({"packets": 3}).not_seen] == ["processes"]
+    packets_only = of_run({"packets": 3}).not_seen
+    assert [packets_only[0].name, *packets_only[1:]] == ["processes", *WIRE_SPOTS]
 
 
 def test_what_packets_break_is_not_what_a_run_lost():

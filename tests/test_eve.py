@@ -153,7 +153,7 @@ def test_a_scan_record_reads_as_designed():
     assert (made["src_ip"], made["dest_ip"], made["dest_port"]) == ("10.0.0.5", "10.0.0.9", 445)
     assert (made["proto"], made["ip_v"], made["pcap_filename"]) == ("TCP", 4, "a.pcap")
     assert made["alert"]["signature_id"] == 9100901
-    assert made["alert"]["metadata"]["analytic"] == ["AN1949", "AN1057", "AN2050"]
+    assert made["alert"]["metadata"]["analytic"] == ["AN1949", "AN1057", "AN1058", "AN2050"]
     assert made["alert"]["metadata"]["episode"] == ["F-7Q2KXM"]
     context = made["alert"]["context"]
     assert context["evidence"]["hosts"] == 214
@@ -234,7 +234,7 @@ def test_the_writer_flushes_whole_lines():
 
 def test_a_scan_in_words():
     assert text(SCAN).splitlines() == [
-        "HIGH    AN1949 AN1057 AN2050  /tmp/x9 (pid 4711, www-data) tried 214 hosts, "
+        "HIGH    AN1949 AN1057 AN1058 AN2050  /tmp/x9 (pid 4711, www-data) tried 214 hosts, "
         "last on tcp/445 in 38 s",
         "        parent: php-fpm   cmd: /tmp/x9 -r 10.20.0.0/24",
         "        97% not established · 200 in unbroken order · fanout.hosts is 25",

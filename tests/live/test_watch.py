@@ -99,6 +99,12 @@ def test_what_a_run_left_out_is_told_by_its_results(namespace: list[str], tmp_pa
     assert said.returncode == 0
     assert "AF_XDP" in said.stdout
     assert told["loader"] == "libbpf"
+    analytics = {one["id"]: one for one in told["analytics"]}
+    assert (analytics["AN1962"]["state"], analytics["AN1058"]["state"]) == ("blind", "in part")
+    assert analytics["AN1058"]["latency"]["samples"] > 0
+    assert "kernel.skipped_connection_detail" in [
+        gap["what"] for gap in analytics["AN1949"]["blind"]
+    ]
     left_out = {loss["name"]: loss["count"] for loss in told["left_out"]}
     assert left_out["kernel.skipped_connection_detail"] >= 5 * 64 - 16
 

@@ -17,10 +17,11 @@ from procwire.errors import UsageError
 from procwire.settings import Settings
 from procwire.settings.section import Section
 
-# ATT&CK's names for what its analytics leave to the site (AN1057).
+# ATT&CK's names for what its analytics leave to the site (AN1057, AN1058).
 ALIASES = {
     "TimeWindow": "fanout.windows_s",
     "ScanRateThreshold": "fanout.hosts",
+    "PortScanThreshold": "fanout.host_ports",
     "KnownScannerExeList": "sweep.known_scanners",
 }
 

@@ -88,6 +88,8 @@ class Live:
         if history is not None:
             self._history = HistoryWriter(history, self._joined.known)
         self._saved = self._located = time.monotonic()
+        self._learning_ns = settings.baseline.learning_ns
+        self._not_captured: list[str] = []
         self._workers = 1
         if captures:
             # Compiled code, as the packets' path.
@@ -131,7 +133,8 @@ class Live:
         for capture in self._captures:
             counts[f"capture.{capture.interface}.received"] = capture.received()
             counts[f"capture.{capture.interface}.dropped"] = capture.dropped()
-        counts.update(self._site.counters())
+        counts.update({f"not_captured.{name}": 1 for name in self._not_captured})
+        counts.update(self._site.counters(self._learning_ns))
         if self._history is not None:
             counts.update(self._history.counters())
         if self._recorder is not None:
@@ -193,8 +196,10 @@ class Live:
 
     def _locate(self) -> None:
         # Only who captures needs it, and importing it takes a third of a second.
-        from procwire.sensor.networks import local_networks
+        from procwire.sensor.networks import interfaces_up, local_networks
 
+        captured = {capture.interface for capture in self._captures}
+        self._not_captured = [name for name in interfaces_up() if name not in captured]
         local = local_networks()
         self._joined.networks(local)
         if self._recorder is not None:

@@ -147,9 +147,13 @@ class Allowlist:
         ]
         self._digest = digest
 
-    def match(self, alert: Alert) -> Entry | None:
-        """The first entry that expects the alert."""
-        found = (one.entry for one in self._entries if one.matches(alert, self._digest))
+    def match(self, alert: Alert, expired: bool = False) -> Entry | None:
+        """The first entry that expects the alert, or that did before its time was over."""
+        found = (
+            one.entry
+            for one in self._entries
+            if one.entry.is_valid(alert.time) is not expired and one.matches(alert, self._digest)
+        )
         return next(found, None)
 
 
@@ -164,8 +168,7 @@ class _Criteria:
     def matches(self, alert: Alert, digest: Digest) -> bool:
         entry = self.entry
         return (
-            entry.is_valid(alert.time)
-            and entry.analytic in (None, alert.check.id, *alert.check.analytics)
+            entry.analytic in (None, alert.check.id, *alert.check.analytics)
             and self._matches_process(alert.process)
             and _lies_in((alert.source,), self.source)
             and _lies_in(_targets(alert), self.destination)

@@ -46,7 +46,7 @@ class Site:
         self._suppressed: Counter[int] = Counter()
         self._unsaved: dict[int, tuple[int, int]] = {}
         self._history: list[history.Decided] = []
-        self._counts = Counter(unsaved=0, unsaved_history=0)
+        self._counts = Counter(unsaved=0, unsaved_history=0, expired=0)
 
     def admit(self, alerts: list[Alert]) -> list[Alert]:
         """The alerts that are to be told, in their order, weighed by the inventory."""
@@ -98,17 +98,21 @@ class Site:
         except ProcwireError:
             self._counts["unsaved"] += 1
 
-    def counters(self) -> dict[str, int]:
+    def counters(self, learning_ns: int = 0) -> dict[str, int]:
         """As context.NAME: suppressed, alerts that allowlist entries kept back, and by_entry.N how
-        many each of them; learned, pending, approved and denied habits, and overflow, sightings of
-        those for which there was no room; unsaved, writes that failed, for want of room or else;
-        unsaved_history, alerts that the history lacks for it. None of them for a site of which
-        nothing is known."""
+        many each of them; expired, alerts told that an entry expects whose time is over; zones of
+        the inventory; learning, roles and zones observed for less than `learning_ns`; learned,
+        pending, approved and denied habits, and overflow, sightings of those for which there was no
+        room; unsaved, writes that failed, for want of room or else; unsaved_history, alerts that
+        the history lacks for it. None of them for a site of which nothing is known."""
         if self._store is None:
             return {}
         by_entry = {f"by_entry.{number}": n for number, n in sorted(self._suppressed.items())}
         habits = self._habits.counters() if self._habits is not None else {}
-        counts = {"suppressed": self._suppressed.total()} | by_entry | habits | self._counts
+        groups = self._habits.groups() if self._habits is not None else {}
+        learning = sum(observed < learning_ns for observed in groups.values())
+        named = {"zones": len(self.inventory.zones), "learning": learning}
+        counts = {"suppressed": self._suppressed.total()} | by_entry | named | habits | self._counts
         return {f"context.{name}": n for name, n in counts.items()}
 
     def _remember(self, alert: Alert, suppressed: bool) -> None:
@@ -135,6 +139,7 @@ class Site:
     def _is_suppressed(self, alert: Alert) -> bool:
         entry = self._allowlist.match(alert)
         if entry is None:
+            self._counts["expired"] += self._allowlist.match(alert, expired=True) is not None
             return False
         self._suppressed[entry.id] += 1
         before, _ = self._unsaved.get(entry.id, (0, 0))

@@ -32,7 +32,7 @@ HOST_SWEEP = Detector(
     9100901,
     "One source tries many hosts",
     "MITRE ATT&CK T1595.001, T1046; Jung et al. 2004",
-    ("AN1949", "AN1057", "AN2050"),
+    ("AN1949", "AN1057", "AN1058", "AN2050"),
     3,
     zeek=("Scan::Address_Scan",),
     width=3,
@@ -42,7 +42,7 @@ PORT_VERTICAL = Detector(
     9100902,
     "One source tries many ports of a few hosts",
     "MITRE ATT&CK T1046, T0846.001",
-    ("AN1949", "AN1057", "AN2050"),
+    ("AN1949", "AN1057", "AN1058", "AN2050"),
     3,
     zeek=("Scan::Port_Scan",),
     width=3,
@@ -52,7 +52,7 @@ BLOCK = Detector(
     9100903,
     "One source tries many ports of many hosts",
     "MITRE ATT&CK T1595.001, T1046",
-    ("AN1949", "AN1057", "AN2050"),
+    ("AN1949", "AN1057", "AN1058", "AN2050"),
     2,
     width=4,
 )
@@ -61,7 +61,7 @@ SEQUENTIAL = Detector(
     9100904,
     "One source tries targets in order, or most of a small network",
     "MITRE ATT&CK T1595.001, T1046",
-    ("AN1949", "AN1057", "AN2050"),
+    ("AN1949", "AN1057", "AN1058", "AN2050"),
     2,
     width=2,
 )
@@ -70,7 +70,7 @@ SLOW_WALK = Detector(
     9100905,
     "One source's first contacts fail more often than chance allows",
     "Jung, Paxson, Berger and Balakrishnan 2004",
-    ("AN1949", "AN1057", "AN2050"),
+    ("AN1949", "AN1057", "AN1058", "AN2050"),
     3,
     zeek=("TRW::TRWScanner",),
     width=1,
@@ -80,7 +80,7 @@ UDP_UNREACHABLE = Detector(
     9100906,
     "One source sends datagrams to many closed ports",
     "RFC 1122 4.1.3.1; MITRE ATT&CK T1046",
-    ("AN1949", "AN1057", "AN2050"),
+    ("AN1949", "AN1057", "AN1058", "AN2050"),
     2,
     width=3,
 )
@@ -89,7 +89,7 @@ NEIGHBOUR_SWEEP = Detector(
     9100907,
     "One source asks for many neighbours that do not exist",
     "RFC 826; RFC 4861 7.2; MITRE ATT&CK T1018",
-    ("AN1949", "AN1057", "AN2050"),
+    ("AN1949", "AN1057", "AN1058", "AN2050"),
     3,
 )
 REPEATED_ATTEMPTS = Detector(
@@ -105,7 +105,7 @@ ICMP_SWEEP = Detector(
     9100909,
     "One source asks many hosts for an echo, few answer",
     "RFC 792; RFC 4443 4.1; MITRE ATT&CK T1018",
-    ("AN1949", "AN1057", "AN2050"),
+    ("AN1949", "AN1057", "AN1058", "AN2050"),
     3,
 )
 NULL_PROBES = Detector(
@@ -181,7 +181,7 @@ NEW_PROCESS = Detector(
     9100933,
     "A process that has just begun fails to reach many hosts",
     "MITRE ATT&CK T1046, T0846; DET0376, DET0907",
-    ("AN1057", "AN2050"),
+    ("AN1057", "AN1058", "AN2050"),
     3,
     width=1,
 )
@@ -191,7 +191,7 @@ SLOW_PORTS = Detector(
     9100916,
     "One source tries many ports of one host in vain, however slowly",
     "MITRE ATT&CK T1046, T1595.002",
-    ("AN1949", "AN1057", "AN2050"),
+    ("AN1949", "AN1057", "AN1058", "AN2050"),
     3,
     zeek=("Scan::Port_Scan",),
     width=1,
@@ -201,7 +201,7 @@ SERVICE_SWEEP = Detector(
     9100917,
     "One source tries a service of administration on several hosts at once",
     "MITRE ATT&CK T1046, T1135, T1021",
-    ("AN1057", "AN2050"),
+    ("AN1057", "AN1058", "AN2050"),
     3,
     width=1,
 )
@@ -210,7 +210,7 @@ KNOWN_SCANNER = Detector(
     9100918,
     "A program known for scanning was started",
     "MITRE ATT&CK T1046; DET0376, KnownScannerExeList",
-    ("AN1057",),
+    ("AN1057", "AN1058"),
     4,
     family="known_scanner",
 )
@@ -219,7 +219,7 @@ FIRST_PROGRAM = Detector(
     9100934,
     "A program is on the network for the first time",
     "MITRE ATT&CK T1046, T0846; DET0376, DET0907",
-    ("AN1949", "AN1057", "AN2050"),
+    ("AN1949", "AN1057", "AN1058", "AN2050"),
     4,
 )
 FIRST_SERVICE = Detector(

@@ -17,8 +17,8 @@ from procwire.sensor.counters import EXPLANATIONS
 
 @dataclass(frozen=True)
 class BlindSpot:
-    """reason: why, and what is seen instead; without: the hook whose absence makes it, empty where
-    it is always there."""
+    """reason: why, and what is seen instead; without: the hook, or loader, whose absence makes it,
+    empty where it is always there."""
 
     name: str
     reason: str
@@ -100,8 +100,20 @@ BLIND_SPOTS = (
         "in the root cgroup, one that starts a session for each probe is counted alone",
     ),
 )
-"""In the order in which they are shown."""
+"""Of the sensor, in the order in which they are shown."""
 
+WIRE_SPOTS = (
+    BlindSpot(
+        "what encrypted connections carry",
+        "of TLS and SSH what comes before the keys is judged, of QUIC, VPNs and encrypted tunnels "
+        "the headers around them; who talks to whom is seen",
+    ),
+    BlindSpot(
+        "traffic that passes no captured interface",
+        "frames between two interfaces of a switch in hardware, or inside another namespace",
+    ),
+)
+"""Of captured packets."""
 
 BCC_GAPS: tuple[str, ...] = (
     "packets of raw sockets, and AF_PACKET senders",
@@ -124,7 +136,32 @@ _KERNEL, _LOADED_BY, _WITHOUT = "kernel.", "kernel.loaded_by.", "kernel.without.
 _MEANINGS = {
     **{f"{_KERNEL}{counter.label}": meaning for counter, meaning in EXPLANATIONS.items()},
     "capture.*.dropped": "packets that came faster than they were read",
+    "not_captured.*": "the interface is up, and its packets were not captured: add -i",
+    "decode.*": "packets that were decoded no further",
+    "layers.tls": "what TLS carries behind the handshake is encrypted",
+    "layers.ssh": "what SSH carries behind the handshake is encrypted",
+    "fragments.*": "datagrams whose fragments were not put together",
+    "contacts.*": "attempts whose outcome was forgotten to bound memory",
+    "flows.one_sided": "connections of which one direction was captured",
+    "flows.midstream": "connections whose beginning was not captured",
+    "flows.streams_evicted": "streams forgotten before their end to bound memory",
+    "flows.gaps_skipped": "gaps in streams: their bytes were not captured",
+    "flows.sync_lost": "places in streams where a message should begin and none does",
+    "flows.messages_overflowing": "messages judged by their beginning: longer than is kept",
+    "flows.forgotten": "questions forgotten before their answer to bound memory",
     "processes.evicted": "ended processes forgotten to bound memory",
+    "correlate.evicted": "whose a flow is, forgotten to bound memory",
+    "correlate.alerts_none": "alerts on flows of this host whose process is not known",
+    "correlate.alerts_forgotten": "alerts on flows whose process was known and is forgotten",
+    "context.learning": "roles and zones still learned: what is new there is not told",
+    "context.pending": "first-seen things that nobody has approved or denied",
+    "context.suppressed": "alerts that allowlist entries kept back",
+    "context.expired": "alerts told because the allowlist entry that expects them has expired",
+    "context.unsaved": "writes of the context that failed",
+    "records.malformed": "records that could not be read",
+    "records.out_of_time": "records that counted at another time than their own",
+    "*.overflow": "not counted for want of room",
+    "*evicted": "forgotten to bound memory",
 }
 _NO_SENSOR = BlindSpot("processes", "the run had no sensor, packets alone name none")
 
@@ -162,8 +199,10 @@ def of_run(counters: Mapping[str, int]) -> Coverage:
     loader = next(iter(_named(counters, _LOADED_BY)), "")
     missing = tuple(_named(counters, _WITHOUT))
     not_seen = of_programs(loader, missing) if loader else (_NO_SENSOR,)
+    if counters.get("packets"):
+        not_seen += WIRE_SPOTS
     lost, left_out = (
-        tuple(Unseen(name, n, _meaning(name)) for name, n in counting(counters, words).items())
+        tuple(Unseen(name, n, meaning_of(name)) for name, n in counting(counters, words).items())
         for words in (LOSSES, ON_PURPOSE)
     )
     return Coverage(loader, missing, lost, left_out, not_seen)
@@ -172,7 +211,7 @@ def of_run(counters: Mapping[str, int]) -> Coverage:
 def of_programs(loader: str, left_out: Iterable[str]) -> tuple[BlindSpot, ...]:
     """What programs loaded so, without the hooks left out, do not see."""
     gaps = BCC_GAPS if loader == "bcc" else ()
-    own = (BlindSpot(gap, f"the programs of {loader} do not see it") for gap in gaps)
+    own = (BlindSpot(gap, f"the programs of {loader} do not see it", "libbpf") for gap in gaps)
     return (*own, *blind_spots(left_out))
 
 
@@ -191,7 +230,8 @@ def _named(counters: Mapping[str, int], prefix: str) -> list[str]:
     return [name.removeprefix(prefix) for name in counters if name.startswith(prefix)]
 
 
-def _meaning(name: str) -> str:
+def meaning_of(name: str) -> str:
+    """What a counter of something not seen says, for people; empty where its name has to do."""
     return next((said for known, said in _MEANINGS.items() if fnmatchcase(name, known)), "")
 
 

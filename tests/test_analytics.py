@@ -1,0 +1,146 @@
+"""What is said of each analytic: from which inputs, what was lost of them, how long alerts took."""
+
+from __future__ import annotations
+
+import json
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from procwire.alert import CLOSED, scan_alert
+from procwire.analytics import ANALYTICS, BLIND, IN_PART, INPUTS, SEEN, Covered, Latency, covered
+from procwire.context.allowlist import Wish, add
+from procwire.context.site import Site
+from procwire.context.store import MEMORY, Store
+from procwire.detect.detector import DETECTORS
+from procwire.detect.judges import Judges
+from procwire.latency import Latency as Measured
+from procwire.sensor.coverage import (
+    BCC_GAPS,
+    BLIND_SPOTS,
+    WIRE_SPOTS,
+    circumstances,
+    meaning_of,
+)
+from test_alert import SCANNER_PROCESS, row
+from test_coverage import record
+
+HOOK = "tp_btf/sock_send_length"
+# A run to which nothing was missing.
+WHOLE = {
+    **circumstances("libbpf", ()),
+    "packets": 9,
+    "flows.flows": 3,
+    "correlate.flows": 3,
+    "context.zones": 2,
+    "context.learned": 4,
+    "records.events": 5,
+}
+
+
+def of(counters: dict[str, int], name: str) -> Covered:
+    return next(one for one in covered(counters) if one.id == name)
+
+
+def test_the_table_names_what_there_is() -> None:
+    names = [one.name for one in INPUTS]
+    assert len(set(names)) == len(names)
+    used = {name for one in ANALYTICS for name in (*one.carriers, *one.helpers)}
+    assert used == set(names)
+    spots = {spot for one in INPUTS for spot in one.spots}
+    assert spots == {*BCC_GAPS, *(spot.name for spot in (*BLIND_SPOTS, *WIRE_SPOTS))}
+    thins = [pattern for one in INPUTS for pattern in one.thins]
+    assert all(meaning_of(pattern.replace("*", "x")) for pattern in thins)
+    assert {one.id for one in ANALYTICS} == {name for one in DETECTORS for name in one.analytics}
+
+
+def test_a_run_that_had_everything_saw_all_analytics() -> None:
+    assert {one.state for one in covered(WHOLE)} == {SEEN}
+    assert all(one.never for one in covered(WHOLE))
+
+
+def test_each_counter_that_thins_an_input_is_a_gap_of_its_analytics() -> None:
+    for one in INPUTS:
+        for pattern in one.thins:
+            name = pattern.replace("*", "x")
+            told = covered({**WHOLE, name: 7})
+            for analytic, said in zip(ANALYTICS, told, strict=True):
+                gaps = [gap for gap in said.blind if gap.what == name]
+                if one.name in (*analytic.carriers, *analytic.helpers):
+                    assert [(gap.count, gap.why) for gap in gaps] == [(7, meaning_of(name))]
+                    assert said.state == IN_PART
+
+
+@pytest.mark.parametrize(
+    ("counters", "blind"),
+    [
+        ({}, {one.id for one in ANALYTICS}),
+        (circumstances("libbpf", ()), {"AN1962", "AN1999"}),
+        ({"packets": 3, "flows.flows": 1}, set()),
+        ({"records.events": 3}, {"AN1962", "AN1999"}),
+    ],
+)
+def test_without_what_carries_it_an_analytic_is_blind(
+    counters: dict[str, int], blind: set[str]
+) -> None:
+    told = covered(counters)
+    assert {one.id for one in told if one.state == BLIND} == blind
+    assert {one.state for one in told if one.id not in blind} <= {IN_PART}
+    assert all(gap.why for one in told for gap in one.blind)
+
+
+def test_what_a_missing_hook_or_loader_hides_is_a_gap_where_it_matters() -> None:
+    told = of({**WHOLE, **circumstances("libbpf", (HOOK,))}, "AN1057")
+    assert [gap.what for gap in told.blind] == [
+        "senders with PACKET_QDISC_BYPASS",
+        "raw sockets handed to another process",
+    ]
+    assert all(HOOK in gap.why for gap in told.blind)
+    without_btf = {name: n for name, n in WHOLE.items() if "loaded_by" not in name}
+    told = of({**without_btf, **circumstances("bcc", ())}, "AN1057")
+    assert {gap.what for gap in told.blind} == set(BCC_GAPS)
+
+
+def test_latency_is_measured_by_analytic() -> None:
+    (scan,) = Judges().update(row())
+    alert = scan_alert(scan, (SCANNER_PROCESS, ()), ())
+    measured = Measured()
+    for delay in (100, 200, 300):
+        measured.note([alert], alert.time + delay * 1_000_000)
+    measured.note([replace(alert, state=CLOSED)], alert.time + 10**12)
+    counters = measured.counters()
+    assert counters["latency.highest_ms"] == 300
+    assert of(counters, "AN1058").latency == Latency(3, 200, 300)
+    assert of(counters, "AN1962").latency is None
+
+
+def test_an_entry_that_has_expired_is_told_of() -> None:
+    (scan,) = Judges().update(row())
+    alert = scan_alert(scan, (SCANNER_PROCESS, ()), ())
+    with Store(MEMORY) as store:
+        wish = Wish(exe=SCANNER_PROCESS.exe, owner="ann", reason="x", expires="1h")
+        add(store, wish, (), now=alert.time - 2 * 3600 * 10**9)
+        site = Site(store)
+        assert site.admit([alert]) == [alert]
+        assert site.counters()["context.expired"] == 1
+        other = replace(alert, process=None)
+        assert site.admit([other]) == [other]
+        assert site.counters()["context.expired"] == 1
+
+
+def test_the_command_says_it_for_people_and_tools(run, tmp_path: Path) -> None:
+    results = tmp_path / "eve.json"
+    hostile = {"not_captured.\x1b[2J": 1, "capture.eth0.dropped": 5, "latency.AN1949.samples": 0}
+    results.write_text(record("now", {**WHOLE, **hostile}))
+    told = run("coverage", results)
+    assert told.code == 0
+    assert "\x1b" not in told.out
+    assert "AN1949 (T1595.001), scanning of IP blocks: in part" in told.out
+    assert "5 capture.eth0.dropped: packets that came faster than they were read" in told.out
+    said = json.loads(run("coverage", results, "--json").out)
+    assert [one["id"] for one in said["analytics"]] == [one.id for one in ANALYTICS]
+    assert {fnmatchcase(gap["what"], "*eth0*") for gap in said["analytics"][0]["blind"]} == {
+        True,
+        False,
+    }

@@ -1,0 +1,356 @@
+"""The ATT&CK analytics and what each needs: from a run's counters what of it was there, what was
+not, and why.
+
+Strategy: one table of inputs (the counters that show that a run had them and what it lost of them,
+the blind spots that are theirs) and one of analytics over inputs; nothing is coded by analytic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from procwire.sensor.coverage import Coverage, meaning_of, of_run
+
+SEEN, IN_PART, BLIND = "seen", "in part", "blind"
+
+
+@dataclass(frozen=True)
+class Input:
+    """A kind of thing that is looked at. had: patterns of counters, one of which is more than 0
+    where a run had it; absent: why it is not seen then and what to do, empty where that is no gap;
+    thins: patterns of counters that say how much of it was not seen; spots: names of its blind
+    spots (sensor.coverage)."""
+
+    name: str
+    had: tuple[str, ...]
+    absent: str
+    thins: tuple[str, ...] = ()
+    spots: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Analytic:
+    """carriers: inputs that it can be raised from, helpers: what makes it say more; by name."""
+
+    id: str
+    title: str
+    technique: str
+    carriers: tuple[str, ...]
+    helpers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Something that an analytic did not see. count: how often, 0 where that is not counted."""
+
+    what: str
+    why: str
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class Latency:
+    """ms from a packet or a kernel event to the alert. samples: alerts that were told live."""
+
+    samples: int
+    median_ms: int
+    p95_ms: int
+
+
+@dataclass(frozen=True)
+class Covered:
+    """What a run could tell of an analytic. state: SEEN, IN_PART or BLIND; sees: inputs that it
+    had; blind: what was missing in this run; never: names of blind spots that are always there;
+    latency: None where no alert of the analytic was told live."""
+
+    id: str
+    title: str
+    technique: str
+    state: str
+    sees: tuple[str, ...]
+    blind: tuple[Gap, ...]
+    never: tuple[str, ...]
+    latency: Latency | None
+
+
+_NO_SENSOR = "the run had no sensor: `procwire watch` as root"
+_SENSOR = ("kernel.loaded_by.*",)
+_NO_PACKETS = "no packets were captured: `procwire watch -i IFACE`"
+
+_CONNECTS = Input(
+    "TCP connections by process",
+    _SENSOR,
+    _NO_SENSOR,
+    thins=(
+        "kernel.lost_process_map_full",
+        "kernel.lost_connection_map_full",
+        "kernel.lost_connection_ring_full",
+        "kernel.lost_fanout_ring_full",
+        "kernel.skipped_unknown_socket",
+        "kernel.skipped_other_family",
+        "kernel.skipped_connection_detail",
+        "kernel.skipped_program",
+        "new_process.overflow",
+    ),
+    spots=(
+        "targets behind a proxy or a tunnel",
+        "why a connect sent no packet",
+        "firewalls",
+        "probes by processes that leave their session",
+        "a container's sessions as one job",
+        "programs to skip (fanout.skip_programs): they are counted",
+        "raw sockets and connects that are older than itself",
+    ),
+)
+_DATAGRAMS = Input(
+    "datagrams by process",
+    _SENSOR,
+    _NO_SENSOR,
+    thins=("kernel.lost_socket_map_full",),
+    spots=(
+        "answers to datagrams and raw packets",
+        "refusals of datagrams",
+        "datagrams to a peer after the first",
+        "whether a datagram socket with a peer sends to it, and refusals of datagrams",
+    ),
+)
+_RAW = Input(
+    "packets of raw sockets by process",
+    _SENSOR,
+    _NO_SENSOR,
+    thins=(
+        "kernel.lost_socket_ring_full",
+        "kernel.lost_raw_destination",
+        "kernel.skipped_raw_packets",
+    ),
+    spots=(
+        "AF_XDP",
+        "PACKET_QDISC_BYPASS",
+        "senders with PACKET_QDISC_BYPASS",
+        "raw sockets handed to another process",
+        "VLAN tags written by the sender",
+        "software switches on AF_PACKET",
+        "packets of raw sockets, and AF_PACKET senders",
+    ),
+)
+_PROGRAMS = Input(
+    "programs that start",
+    (*_SENSOR, "records.starts"),
+    _NO_SENSOR,
+    thins=(
+        "kernel.lost_process_ring_full",
+        "kernel.lost_argv_unreadable",
+        "kernel.skipped_argv_truncated",
+        "processes.evicted",
+    ),
+    spots=(
+        "login user, network namespace and exit code of processes",
+        "the interpreter in the command line of a script",
+    ),
+)
+_PACKETS = Input(
+    "packets",
+    ("packets",),
+    _NO_PACKETS,
+    thins=(
+        "capture.*.dropped",
+        "not_captured.*",
+        "decode.*",
+        "fragments.evicted",
+        "fragments.dropped",
+        "contacts.evicted",
+        "contacts.overflow",
+        "fanout.evicted",
+        "random_walk.evicted",
+        "coverage.evicted",
+        "port_coverage.evicted",
+        "service_sweep.evicted",
+    ),
+    spots=("traffic that passes no captured interface",),
+)
+_CONVERSATIONS = Input(
+    "conversations on the wire",
+    ("flows.flows",),
+    _NO_PACKETS,
+    thins=(
+        "layers.tls",
+        "layers.ssh",
+        "flows.one_sided",
+        "flows.midstream",
+        "flows.evicted",
+        "flows.streams_evicted",
+        "flows.gaps_skipped",
+        "flows.sync_lost",
+        "flows.messages_overflowing",
+        "flows.forgotten",
+    ),
+    spots=("what encrypted connections carry",),
+)
+_OWNERS = Input(
+    "processes of captured flows",
+    ("correlate.flows",),
+    "no flow names its process: `procwire watch -i IFACE` as root",
+    thins=(
+        "kernel.lost_flow_ring_full",
+        "correlate.evicted",
+        "correlate.alerts_none",
+        "correlate.alerts_forgotten",
+    ),
+    spots=(
+        "whose a packet of the kernel's own is",
+        "connections that containers accept",
+        "who accepted a connection",
+        "whose a captured flow is, but for TCP connects",
+    ),
+)
+_ZONES = Input(
+    "zones of the site",
+    ("context.zones",),
+    "the inventory names no zone: `procwire inventory load` (and, with `read`, --context)",
+)
+_BASELINE = Input(
+    "what is usual here",
+    ("context.learned", "context.approved", "context.pending", "context.denied"),
+    "nothing is learned yet: `procwire watch` learns (and `read` asks --context)",
+    thins=("context.learning", "context.pending", "context.overflow", "context.unsaved"),
+)
+_ALLOWED = Input(
+    "what the allowlist lets through",
+    ("context.suppressed", "context.expired"),
+    "",
+    thins=("context.suppressed", "context.expired"),
+)
+_RECORDS = Input(
+    "records of other tools",
+    ("records.events",),
+    "",
+    thins=("records.malformed", "records.out_of_time", "records.processes_evicted"),
+)
+
+INPUTS = (
+    _CONNECTS,
+    _DATAGRAMS,
+    _RAW,
+    _PROGRAMS,
+    _PACKETS,
+    _CONVERSATIONS,
+    _OWNERS,
+    _ZONES,
+    _BASELINE,
+    _ALLOWED,
+    _RECORDS,
+)
+"""Every kind, in the order in which it is shown."""
+
+
+def _named(*inputs: Input) -> tuple[str, ...]:
+    return tuple(one.name for one in inputs)
+
+
+_BY_PROCESS = (_CONNECTS, _DATAGRAMS, _RAW)
+ANALYTICS = (
+    Analytic(
+        "AN1949",
+        "scanning of IP blocks",
+        "T1595.001",
+        _named(*_BY_PROCESS, _PACKETS, _RECORDS),
+        _named(_OWNERS, _ZONES, _BASELINE, _ALLOWED),
+    ),
+    Analytic(
+        "AN1962",
+        "active scanning: packets that break their protocol",
+        "T1595",
+        _named(_PACKETS, _CONVERSATIONS),
+        _named(_OWNERS, _BASELINE, _ALLOWED),
+    ),
+    Analytic(
+        "AN1999",
+        "vulnerability scanning: packets that break their protocol",
+        "T1595.002",
+        _named(_PACKETS, _CONVERSATIONS),
+        _named(_OWNERS, _BASELINE, _ALLOWED),
+    ),
+    Analytic(
+        "AN1057",
+        "network service discovery (Windows, and by process)",
+        "T1046",
+        _named(*_BY_PROCESS, _PACKETS, _RECORDS),
+        _named(_PROGRAMS, _OWNERS, _BASELINE, _ALLOWED),
+    ),
+    Analytic(
+        "AN2050",
+        "port scan in control systems",
+        "T0846.001",
+        _named(*_BY_PROCESS, _PACKETS, _RECORDS),
+        _named(_PROGRAMS, _OWNERS, _ZONES, _BASELINE, _ALLOWED),
+    ),
+    Analytic(
+        "AN1058",
+        "network service discovery (Linux)",
+        "T1046",
+        _named(*_BY_PROCESS, _PACKETS, _RECORDS),
+        _named(_PROGRAMS, _OWNERS, _BASELINE, _ALLOWED),
+    ),
+)
+"""What procwire implements."""
+
+
+def covered(counters: Mapping[str, int]) -> list[Covered]:
+    """What a run with these counters, circumstances among them, could tell of each analytic."""
+    run = of_run(counters)
+    return [_covered(analytic, counters, run) for analytic in ANALYTICS]
+
+
+def _covered(analytic: Analytic, counters: Mapping[str, int], run: Coverage) -> Covered:
+    wanted = [one for one in INPUTS if one.name in (*analytic.carriers, *analytic.helpers)]
+    had = {one.name: _counted(counters, one.had) for one in wanted}
+    sees = tuple(name for name, found in had.items() if found)
+    blind = tuple(gap for one in wanted for gap in _gaps(one, bool(had[one.name]), counters, run))
+    state = IN_PART if blind else SEEN
+    if not any(name in analytic.carriers for name in sees):
+        state = BLIND
+    spots = {name for one in wanted if had[one.name] for name in one.spots}
+    always = (spot.name for spot in run.not_seen if not spot.without)
+    return Covered(
+        id=analytic.id,
+        title=analytic.title,
+        technique=analytic.technique,
+        state=state,
+        sees=sees,
+        blind=_once(blind),
+        never=tuple(name for name in always if name in spots),
+        latency=_latency(analytic.id, counters),
+    )
+
+
+def _gaps(one: Input, had: bool, counters: Mapping[str, int], run: Coverage) -> Iterable[Gap]:
+    if not had:
+        return [Gap(one.name, one.absent)] if one.absent else []
+    missing = [spot for spot in run.not_seen if spot.without and spot.name in one.spots]
+    gaps = [Gap(spot.name, f"{spot.reason} (no {spot.without})") for spot in missing]
+    lost = _counted(counters, one.thins)
+    return gaps + [Gap(name, meaning_of(name), count) for name, count in lost.items()]
+
+
+def _once(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
+    return tuple(dict.fromkeys(gaps))
+
+
+def _counted(counters: Mapping[str, int], patterns: Iterable[str]) -> dict[str, int]:
+    """Counters that match one of the patterns and are not 0, in the order of the patterns."""
+    return {
+        name: count
+        for pattern in patterns
+        for name, count in counters.items()
+        if count and fnmatchcase(name, pattern)
+    }
+
+
+def _latency(analytic: str, counters: Mapping[str, int]) -> Latency | None:
+    figures = [counters.get(f"latency.{analytic}.{name}") for name in Latency.__annotations__]
+    samples, median, highest_but_few = figures
+    if not samples or median is None or highest_but_few is None:
+        return None
+    return Latency(samples, median, highest_but_few)
