@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from procwire.alert import Alert, scan_alert
 from procwire.config import load, names
-from procwire.context import history
+from procwire.context import tuning
 from procwire.context.allowlist import Wish, add
-from procwire.context.history import Decided, keep, propose
 from procwire.context.site import Site
 from procwire.context.store import MEMORY, Store
+from procwire.context.tuning import Decided, keep, propose
 from procwire.detect.judges import Judges
 from procwire.settings import Settings
 from test_alert import SCANNER_PROCESS, row
@@ -82,7 +82,7 @@ def test_what_was_suppressed_needs_no_threshold() -> None:
 
 
 def test_the_history_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "MOST", 10)
+    monkeypatch.setattr(tuning, "MOST", 10)
     store = kept(*(episode(n, 30, NOW + n) for n in range(30)))
     assert store.rows("SELECT min(time), count(*) FROM history") == [(NOW + 20, 10)]
 

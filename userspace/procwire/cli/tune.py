@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from procwire.cli.context import context_option, opened
-from procwire.context.history import propose
+from procwire.context.tuning import propose
 
 
 @click.command()

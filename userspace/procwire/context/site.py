@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.alert import Alert
-from procwire.context import baseline, history
+from procwire.context import baseline, tuning
 from procwire.context.allowlist import Allowlist, entries, note_suppressed
 from procwire.context.inventory import Inventory, stored
 from procwire.context.program import Programs
@@ -45,7 +45,7 @@ class Site:
         self._allowlist = self._read_allowlist()
         self._suppressed: Counter[int] = Counter()
         self._unsaved: dict[int, tuple[int, int]] = {}
-        self._history: list[history.Decided] = []
+        self._history: list[tuning.Decided] = []
         self._counts = Counter(unsaved=0, unsaved_history=0, expired=0)
 
     def admit(self, alerts: list[Alert]) -> list[Alert]:
@@ -87,7 +87,7 @@ class Site:
                 note_suppressed(self._store, rows)
                 self._unsaved.clear()
             if self._history:
-                history.keep(self._store, self._history)
+                tuning.keep(self._store, self._history)
                 self._history.clear()
             if self._habits is not None:
                 baseline.keep(self._store, self._habits)
@@ -119,7 +119,7 @@ class Site:
         """Note for the history what the alert rests on, unless nothing is going to be kept."""
         if self._store is None or self._store.read_only:
             return
-        decided = history.decided(alert, suppressed)
+        decided = tuning.decided(alert, suppressed)
         if decided is None:
             return
         if len(self._history) < _MOST_UNSAVED:
