@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -42,18 +43,24 @@ def namespace() -> Iterator[list[str]]:
         subprocess.run(["ip", "netns", "del", NAMESPACE], check=True)
 
 
-def watched(namespace: list[str], context: Path) -> list[str]:
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """A Python that no other process of this machine runs."""
+    return Path(shutil.copy(Path(sys.executable).resolve(), tmp_path / "client"))
+
+
+def watched(namespace: list[str], context: Path, program: Path) -> list[str]:
     """The checks that a watch tells of the client's program."""
     chosen = ["--context", str(context), "--set", "baseline.learning_s=0"]
     watch = started([str(PROCWIRE), "watch", *chosen], "watching")
-    subprocess.run([*namespace, sys.executable, "-c", CLIENT], check=True)
+    home = os.environ | {"PYTHONHOME": sys.base_prefix}
+    subprocess.run([*namespace, str(program), "-c", CLIENT], env=home, check=True)
     told, _ = records(watch)
     alerts = [record["alert"] for record in told if record["event_type"] == "alert"]
-    program = str(Path(sys.executable).resolve())
     return [
         alert["metadata"]["rule"][0]
         for alert in alerts
-        if alert["context"].get("process", {}).get("exe") == program
+        if alert["context"].get("process", {}).get("exe") == str(program)
     ]
 
 
@@ -62,25 +69,26 @@ def procwire(*words: str) -> str:
     return done.stdout
 
 
-def test_a_new_program_waits_until_it_is_approved(namespace: list[str], tmp_path: Path) -> None:
+def test_a_new_program_waits_until_it_is_approved(
+    namespace: list[str], program: Path, tmp_path: Path
+) -> None:
     context = tmp_path / "context.db"
     here = ["--context", str(context)]
-    assert watched(namespace, context) == ["first_seen.program"]
-    program = str(Path(sys.executable).resolve())
+    assert watched(namespace, context, program) == ["first_seen.program"]
     waiting = [
         one
         for one in json.loads(procwire("baseline", "pending", "--json", *here))
-        if one["habit"]["program"] == program
+        if one["habit"]["program"] == str(program)
     ]
     kinds = {one["habit"]["kind"]: one for one in waiting}
     assert set(kinds) == {"program", "service", "use"}
     assert kinds["service"]["habit"]["service"] == "ssh"
-    assert watched(namespace, context) == [], "it is told once"
+    assert watched(namespace, context, program) == [], "it is told once"
     number = str(kinds["program"]["id"])
     procwire("baseline", "deny", number, *here)
-    assert "first_seen.program" in watched(namespace, context)
-    words = ["--exe", program, "--reason", "a test", "--expires", "1d"]
+    assert "first_seen.program" in watched(namespace, context, program)
+    words = ["--exe", str(program), "--reason", "a test", "--expires", "1d"]
     procwire("allow", "add", *words, *here)
-    assert watched(namespace, context) == []
+    assert watched(namespace, context, program) == []
     (entry,) = json.loads(procwire("allow", "list", "--json", *here))
     assert entry["suppressed"] >= 1
