@@ -1,4 +1,5 @@
-"""Adds the process to EVE records of Suricata, by community_id and time, from the history.
+"""Adds the process to EVE records of Suricata from the history: by community_id and time whoever
+began the flow, or else whoever held an end of it.
 
 A record that no process is known for, and a line that is no record, pass as they are, byte for
 byte. Where the process goes is what Suricata's schema leaves room for.
@@ -15,9 +16,9 @@ from typing import Any
 import msgspec
 
 from procwire.detect.observation import Endpoint
-from procwire.history import History, Owner
 from procwire.output.address import PROTOCOL_NAMES
 from procwire.output.eve import community_id, encode
+from procwire.past_owners import Flow, History, Owner
 
 SETTLE_S = 1.5
 """How long a record waits while it is followed: the sensor writes what it sees twice a second."""
@@ -68,23 +69,28 @@ class Enricher:
         return encode(record)
 
     def _owner(self, record: dict[str, Any]) -> Owner | None:
-        flow = record.get("flow")
-        start = flow.get("start") if isinstance(flow, dict) else None
+        start = record.get("flow")
+        start = start.get("start") if isinstance(start, dict) else None
         moment = start if start is not None else record.get("timestamp")
         time = _nanoseconds(moment) if isinstance(moment, str) else None
         if time is None:
             return None
-        named, began = record.get("community_id"), start is not None
+        named, began, port = record.get("community_id"), start is not None, record.get("src_port")
         if isinstance(named, str):
-            owner = self._history.owner(named, time, began)
-            if owner is not None or self._same_seed:
+            owner = self._history.opener(named, time, began, port)
+            if owner is not None:
                 return owner
-        own = _own_id(record)
-        if own is None:
+        flow = _flow(record, time, began)
+        if flow is None:
             return None
-        if isinstance(named, str):
-            self._same_seed = own == named
-        return self._history.owner(own, time, began)
+        if not isinstance(named, str) or not self._same_seed:
+            own = _id(flow.source, flow.destination, flow.protocol)
+            if isinstance(named, str):
+                self._same_seed = own == named
+            owner = self._history.opener(own, time, began, port)
+            if owner is not None:
+                return owner
+        return self._history.holder(flow)
 
 
 class Settling:
@@ -115,7 +121,7 @@ _DECODER = msgspec.json.Decoder(dict[str, Any])
 
 
 def _add(record: dict[str, Any], owner: Owner) -> None:
-    process = owner.process | {"attribution": owner.attribution}
+    process = owner.process | {"attribution": owner.attribution, "role": owner.role}
     alert = record.get("alert")
     if isinstance(alert, dict):
         context = alert.get("context")
@@ -140,14 +146,14 @@ def _nanoseconds(text: str) -> int | None:
     return (moment - _EPOCH) // _MICROSECOND * 1000
 
 
-def _own_id(record: dict[str, Any]) -> str | None:
-    """The record's Community ID by its addresses and ports."""
+def _flow(record: dict[str, Any], time: int, began: bool) -> Flow | None:
+    """The record's flow; None for one without ports."""
     protocol = _PROTOCOLS.get(str(record.get("proto")).upper())
     source = _endpoint(record.get("src_ip"), record.get("src_port"))
     destination = _endpoint(record.get("dest_ip"), record.get("dest_port"))
-    if protocol not in _WITH_PORTS or source is None or destination is None:
+    if protocol is None or protocol not in _WITH_PORTS or source is None or destination is None:
         return None
-    return _id(source, destination, protocol)
+    return Flow(source, destination, protocol, time, began)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -86,7 +86,7 @@ class Live:
             self._processes.changes = []
         self._history: HistoryWriter | None = None
         if history is not None:
-            self._history = HistoryWriter(history, self._joined.known)
+            self._history = HistoryWriter(history, self._joined.known, namespace)
         self._saved = self._located = time.monotonic()
         self._learning_ns = settings.baseline.learning_ns
         self._not_captured: list[str] = []
@@ -96,7 +96,7 @@ class Live:
             from procwire.pipeline import default_workers
 
             self._workers = default_workers()
-            self._locate()
+        self._locate()
         if sensor is not None:
             # Hooks are attached already: a process that starts now is seen twice, never not at all.
             self._processes.insert(processes_before(sensor.snapshot()))
@@ -191,17 +191,22 @@ class Live:
         if now - self._saved >= SAVE_EVERY_S:
             self._site.save()
             self._saved = now
-        if self._captures and now - self._located >= NETWORKS_EVERY_S:
+        if now - self._located >= NETWORKS_EVERY_S:
             self._locate()
 
     def _locate(self) -> None:
-        # Only who captures needs it, and importing it takes a third of a second.
+        if not self._captures and self._history is None:
+            return
+        # Importing it takes a third of a second.
         from procwire.sensor.networks import interfaces_up, local_networks
 
         captured = {capture.interface for capture in self._captures}
-        self._not_captured = [name for name in interfaces_up() if name not in captured]
+        if captured:
+            self._not_captured = [name for name in interfaces_up() if name not in captured]
         local = local_networks()
         self._joined.networks(local)
         if self._recorder is not None:
             self._recorder.networks(local)
+        if self._history is not None:
+            self._history.networks(local, time.time_ns())
         self._located = time.monotonic()

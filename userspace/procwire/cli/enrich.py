@@ -17,7 +17,8 @@ from procwire.cli.results import private_file
 from procwire.enrich import Enricher, Settling
 from procwire.errors import InputDamaged, UsageError
 from procwire.following import BLOCK, LONGEST_LINE, Following
-from procwire.history import History, default_history
+from procwire.history import default_history
+from procwire.past_owners import History
 
 POLL_S = 0.2
 

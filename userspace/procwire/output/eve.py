@@ -64,7 +64,7 @@ class EveWriter:
         self._stream.flush()
 
 
-def encode(one: Record) -> bytes:
+def encode(one: Record | list[Any]) -> bytes:
     """One line of JSON. Characters that a terminal would obey are written as \\u escapes."""
     try:
         line = msgspec.json.encode(one)
