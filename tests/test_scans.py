@@ -75,6 +75,12 @@ SCANS = {
         [(NETWORK + i * 37 % 256, 22) for i in range(18)],
         [LOST] * 18,
     ),
+    "hosts in order, one every half minute": (
+        Attempt.CONNECT,
+        hosts(24, 443, 1),
+        [REFUSED] * 24,
+        30 * SECOND,
+    ),
     "ports in order": (Attempt.CONNECT, ports(25, 1), [REFUSED] * 25),
     "again and again": (Attempt.CONNECT, [(NETWORK, 22)] * 120, [REFUSED] * 120),
     "a port an hour": (Attempt.CONNECT, ports(20), [LOST] * 20, 3600 * SECOND),
@@ -96,6 +102,7 @@ NAMES = {
     "ack": ["scan.ack"],
     "few hosts, all silent": ["scan.slow_trw"],
     "a network in disorder": ["scan.slow_trw", "scan.sequential"],
+    "hosts in order, one every half minute": ["scan.slow_trw", "scan.sequential", "scan.sequential"],
     "ports in order": ["scan.sequential"],
     "again and again": ["scan.repeated_attempts"],
     "a port an hour": ["scan.slow_ports"],
@@ -109,8 +116,8 @@ def test_a_scan_is_named(name):
 
 @pytest.mark.parametrize("name", SCANS)
 def test_the_same_attempts_answered_are_none(name):
-    kind, targets, outcomes, *_ = SCANS[name]
-    assert found(attempts(kind, targets, [FOUND] * len(outcomes))) == []
+    kind, targets, outcomes, *step = SCANS[name]
+    assert found(attempts(kind, targets, [FOUND] * len(outcomes), *step)) == []
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 The run is counted with the fan-out, in the kernel as on the wire; it needs fewer targets than a
 sweep, because chance does not put twenty failed attempts in order, nor twenty hosts of which
-nothing more is known.
+nothing more is known. A run may be older than a window: only one that saw half of it can tell how
+its attempts ended.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def sequential(figures: Figures, settings: Settings) -> Verdict | None:
     setting = "unanswered" if connects else "mostly_unanswered"
     least = limits.unanswered if connects else limits.mostly_unanswered
     run = settings.fanout.sequential_run
-    if not reaches(figures.sequential_run, run):
+    if not reaches(figures.sequential_run, run) or 2 * figures.attempts < figures.sequential_run:
         return None
     # Ports in order may be those that a server gives out.
     are_hosts = figures.is_untold and figures.hosts >= run
