@@ -5,128 +5,23 @@ The oracle, naive_fanout.py, is also that of the packets' fan-out: kernel and wi
 
 from __future__ import annotations
 
-import importlib
 import math
 import re
-import sys
-from pathlib import Path
 
 import pytest
-from cffi import FFI
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from kernel_window import KERNEL, SECOND, WINDOWS, KernelFanOut, compiled
 from naive_fanout import NaiveFanOut, estimate, host_hash, pair_hash
 from procwire.event import SAMPLE_TARGETS, Measure, Outcome
 
-ROOT = Path(__file__).parent.parent
-KERNEL = ROOT / "kernel"
-SECOND = 1_000_000_000
-WINDOWS = (10 * SECOND, 60 * SECOND, 600 * SECOND)
 NETWORK = 0xFFFF_0A00_0000
-FIGURES = (
-    "window_ns",
-    "threshold",
-    "attempts",
-    "established",
-    "refused",
-    "failures",
-    "hosts",
-    "host_ports",
-    "sequential_run",
-)
 ALPHA_SCALED = 7213 * 512 * 1000 * 512 * 512 * 2**32 // (10000 * (512 * 1000 + 1079))
-
-
-def parsed(header: Path) -> str:
-    """The integer #defines, enums and structs of a header; cffi reads no functions' bodies."""
-    text = header.read_text()
-    text = text.replace("BUCKETS]", "6]").replace("FANOUT_WINDOWS * MEASURES]", "12]")
-    return "\n".join(
-        re.findall(r"^#define \w+ \d+$", text, re.MULTILINE)
-        + re.findall(r"^(?:enum|struct) \w+ \{.*?^\};", text, re.MULTILINE | re.DOTALL)
-    )
 
 
 @pytest.fixture(scope="module")
 def window(tmp_path_factory):
-    ffi = FFI()
-    ffi.cdef((ROOT / "bindings" / "fixed_width.h").read_text())
-    for name in ("event.h", "linear_count.h", "distinct.h", "window.h", "window_report.h"):
-        ffi.cdef(parsed(KERNEL / name))
-    ffi.cdef((ROOT / "tests" / "window_probe.h").read_text())
-    ffi.set_source(
-        "window_probe",
-        '#include "window_report.h"\n#include "window_probe.h"\n',
-        sources=[str(ROOT / "tests" / "window_probe.c")],
-        include_dirs=[str(KERNEL), str(ROOT / "tests")],
-    )
-    folder = tmp_path_factory.mktemp("window")
-    ffi.compile(tmpdir=str(folder))
-    sys.path.insert(0, str(folder))
-    try:
-        return importlib.import_module("window_probe")
-    finally:
-        sys.path.remove(str(folder))
-
-
-class KernelFanOut:
-    """One process's state in the kernel, with the oracle's interface."""
-
-    def __init__(self, window, windows=WINDOWS, thresholds=(25, 50, 100, 20), detail_limit=32):
-        self.ffi, self.lib = window.ffi, window.lib
-        self.state = self.ffi.new("struct fanout_state *")
-        self.settings = self.ffi.new("struct fanout_settings *")
-        self.settings.window_ns = windows
-        self.settings.hosts, self.settings.host_ports = thresholds[:2]
-        self.settings.failures, self.settings.sequential_run = thresholds[2:]
-        self.settings.detail_limit = detail_limit
-        self.crossing = self.ffi.new("struct fanout_crossing *")
-
-    def attempt(self, time, address, port):
-        target = {"hi": address >> 64, "lo": address & (2**64 - 1), "port": port, "protocol": 6}
-        row = self.ffi.new("struct fanout_target *", target)
-        self.lib.probe_attempt(self.state, self.settings, row, time, self.crossing)
-        return self.report(time)
-
-    def sweep(self, time, address, stride, count, pause=1):
-        """Refused attempts at hosts a stride apart; how many events they make."""
-        target = {"hi": address >> 64, "lo": address & (2**64 - 1), "port": 80, "protocol": 6}
-        first = self.ffi.new("struct fanout_target *", target)
-        return self.lib.probe_sweep(self.state, self.settings, first, stride, count, time, pause)
-
-    def end(self, time, outcome):
-        self.lib.probe_outcome(self.state, self.settings, outcome, time, self.crossing)
-        return self.report(time)
-
-    def figures(self, window):
-        """What the reported bucket of a window holds."""
-        figures = self.ffi.new("struct fanout_crossing *")
-        self.lib.probe_figures(self.state, window, figures)
-        return figures
-
-    def inherit(self, time, child):
-        self.lib.probe_inherit(self.state, self.settings, child.state, time, self.crossing)
-        return self.report(time)
-
-    def report(self, time):
-        crossing = self.crossing
-        if crossing.measure == 0:
-            return None
-        wrapped = {name: getattr(crossing, name) for name in ("window_start_ns", "first_ns")}
-        sampled = min(self.state.sampled, SAMPLE_TARGETS)
-        return {name: getattr(crossing, name) for name in FIGURES} | {
-            "time_ns": time,
-            "measure": Measure(crossing.measure),
-            **{name: at if at < 2**63 else at - 2**64 for name, at in wrapped.items()},
-            "first": self.pair(self.state.first),
-            "last": self.pair(self.state.last),
-            "samples": sampled,
-            "sample": tuple(self.pair(self.state.sample[i]) for i in range(sampled)),
-        }
-
-    @staticmethod
-    def pair(target):
-        return target.hi << 64 | target.lo, target.port
+    return compiled(tmp_path_factory.mktemp("window"))
 
 
 def without_truth(report):
@@ -208,21 +103,17 @@ def test_a_long_scan_equals_the_oracle_at_every_report(window):
 
 def test_only_a_reported_process_ends_with_totals(window):
     kernel = KernelFanOut(window)
-
-    def final(time):
-        return kernel.lib.probe_final(kernel.state, kernel.settings, time, kernel.crossing)
-
     for i in range(19):
         kernel.attempt(SECOND + i, NETWORK + i, 80)
-    assert final(2 * SECOND) == 0
+    assert not kernel.final(2 * SECOND)
     for i in range(19, 60):
         kernel.attempt(SECOND + i, NETWORK + i, 80)
         kernel.end(SECOND + i, Outcome.REFUSED)
-    assert final(2 * SECOND) == 1
+    assert kernel.final(2 * SECOND)
     told = kernel.crossing
     assert (told.measure, told.attempts, told.refused, told.first_ns) == (0, 60, 41, SECOND)
     assert told.window_ns == WINDOWS[-1]
-    assert final(3000 * SECOND) == 0
+    assert not kernel.final(3000 * SECOND)
 
 
 def test_estimates_equal_the_oracle(window):
@@ -319,13 +210,9 @@ def test_a_machine_booted_seconds_ago_counts_like_any(window):
 
 def test_details_are_limited_per_longest_window(window):
     kernel = KernelFanOut(window, detail_limit=4)
-
-    def allowed(time):
-        return kernel.lib.probe_detail(kernel.state, kernel.settings, time)
-
-    assert [allowed(SECOND) for _ in range(6)] == [1, 1, 1, 1, 0, 0]
-    assert allowed(290 * SECOND) == 0
-    assert allowed(301 * SECOND) == 1
+    assert [kernel.detail(SECOND) for _ in range(6)] == [1, 1, 1, 1, 0, 0]
+    assert not kernel.detail(290 * SECOND)
+    assert kernel.detail(301 * SECOND)
 
 
 @pytest.mark.parametrize("direction", [1, -1])
