@@ -75,7 +75,7 @@ SCANS = {
         [(NETWORK + i * 37 % 256, 22) for i in range(18)],
         [LOST] * 18,
     ),
-    "hosts in order, one every half minute": (
+    "a host in order every half minute": (
         Attempt.CONNECT,
         hosts(24, 443, 1),
         [REFUSED] * 24,
@@ -102,7 +102,7 @@ NAMES = {
     "ack": ["scan.ack"],
     "few hosts, all silent": ["scan.slow_trw"],
     "a network in disorder": ["scan.slow_trw", "scan.sequential"],
-    "hosts in order, one every half minute": ["scan.slow_trw", "scan.sequential", "scan.sequential"],
+    "a host in order every half minute": ["scan.slow_trw", "scan.sequential", "scan.sequential"],
     "ports in order": ["scan.sequential"],
     "again and again": ["scan.repeated_attempts"],
     "a port an hour": ["scan.slow_ports"],
