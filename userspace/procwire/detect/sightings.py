@@ -65,11 +65,6 @@ class Sightings:
         target = combined(hi, lo)
         return Attempts(rows["time"][at], subject, target, hi, lo, rows["dst_port"][at])
 
-    def between(self, row: int) -> str:
-        """The zones of a row for people."""
-        names = self.zones.names
-        return f"{names[self.source_zone[row]]} -> {names[self.zone[row]]}"
-
 
 def subjects(rows: NDArray[np.void], at: NDArray[np.int64]) -> NDArray[np.uint64]:
     """A key for who made each of the rows `at`: the process, or the source address."""
