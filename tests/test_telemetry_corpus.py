@@ -12,32 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import reading_records
 from procwire.alert import Alert
-from procwire.errors import InputDamaged
-from procwire.inputs import Inputs
 from procwire.output.address import address_text
-from procwire.reading import Reading
-from procwire.settings import Settings
 
 # Expectations that cannot be met from the recording alone, with the reason.
 UNMET: dict[tuple[str, str], str] = {}
 
 
-@cache
-def read(path: Path) -> tuple[list[Alert], dict[str, int], list[str]]:
-    """Alerts, counters and damage of a recording."""
-    reading, alerts, damage = Reading(Settings(), 1), [], []
-    inputs = iter(Inputs(path))
-    while True:
-        try:
-            found = next(inputs, None)
-            if found is None:
-                break
-            for step in reading.steps(found):
-                alerts += step.alerts
-        except InputDamaged as problem:
-            damage.append(str(problem))
-    return alerts + reading.finish(), reading.counters(), damage
+read = cache(reading_records.read)
 
 
 def subject(expected: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sensing import namespace
 from test_watch import PROCWIRE, records, started
 
 pytestmark = [
@@ -22,25 +23,17 @@ NAMESPACE = f"pwtest-context-{os.getpid()}"
 # A source that is not the destination: the kernel would take it for a connection to itself.
 CLIENT = """
 import socket
-server = socket.create_server(("10.96.0.2", 22))
-with socket.create_connection(("10.96.0.2", 22), source_address=("10.96.0.1", 0)):
+server = socket.create_server(("10.99.0.2", 22))
+with socket.create_connection(("10.99.0.2", 22), source_address=("10.99.0.1", 0)):
     server.accept()[0].close()
 """
 
 
 @pytest.fixture
-def namespace() -> Iterator[list[str]]:
-    """Command prefix that runs in a namespace where every address of 10.96.0.0/24 is local."""
-    subprocess.run(["ip", "netns", "add", NAMESPACE], check=True)
-    try:
-        for command in (
-            ["link", "set", "lo", "up"],
-            ["route", "add", "local", "10.96.0.0/24", "dev", "lo"],
-        ):
-            subprocess.run(["ip", "-n", NAMESPACE, *command], check=True)
+def within() -> Iterator[list[str]]:
+    """Command prefix that runs in a namespace of its own."""
+    with namespace(NAMESPACE):
         yield ["ip", "netns", "exec", NAMESPACE]
-    finally:
-        subprocess.run(["ip", "netns", "del", NAMESPACE], check=True)
 
 
 @pytest.fixture
@@ -49,12 +42,12 @@ def program(tmp_path: Path) -> Path:
     return Path(shutil.copy(Path(sys.executable).resolve(), tmp_path / "client"))
 
 
-def watched(namespace: list[str], context: Path, program: Path) -> list[str]:
+def watched(within: list[str], context: Path, program: Path) -> list[str]:
     """The checks that a watch tells of the client's program."""
     chosen = ["--context", str(context), "--set", "baseline.learning_s=0"]
     watch = started([str(PROCWIRE), "watch", *chosen], "watching")
     home = os.environ | {"PYTHONHOME": sys.base_prefix}
-    subprocess.run([*namespace, str(program), "-c", CLIENT], env=home, check=True)
+    subprocess.run([*within, str(program), "-c", CLIENT], env=home, check=True)
     told, _ = records(watch)
     alerts = [record["alert"] for record in told if record["event_type"] == "alert"]
     return [
@@ -70,11 +63,11 @@ def procwire(*words: str) -> str:
 
 
 def test_a_new_program_waits_until_it_is_approved(
-    namespace: list[str], program: Path, tmp_path: Path
+    within: list[str], program: Path, tmp_path: Path
 ) -> None:
     context = tmp_path / "context.db"
     here = ["--context", str(context)]
-    assert watched(namespace, context, program) == ["first_seen.program"]
+    assert watched(within, context, program) == ["first_seen.program"]
     waiting = [
         one
         for one in json.loads(procwire("baseline", "pending", "--json", *here))
@@ -83,12 +76,12 @@ def test_a_new_program_waits_until_it_is_approved(
     kinds = {one["habit"]["kind"]: one for one in waiting}
     assert set(kinds) == {"program", "service", "use"}
     assert kinds["service"]["habit"]["service"] == "ssh"
-    assert watched(namespace, context, program) == [], "it is told once"
+    assert watched(within, context, program) == [], "it is told once"
     number = str(kinds["program"]["id"])
     procwire("baseline", "deny", number, *here)
-    assert "first_seen.program" in watched(namespace, context, program)
+    assert "first_seen.program" in watched(within, context, program)
     words = ["--exe", str(program), "--reason", "a test", "--expires", "1d"]
     procwire("allow", "add", *words, *here)
-    assert watched(namespace, context, program) == []
+    assert watched(within, context, program) == []
     (entry,) = json.loads(procwire("allow", "list", "--json", *here))
     assert entry["suppressed"] >= 1
