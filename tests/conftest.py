@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -93,3 +93,15 @@ def checked_bounds() -> Iterator[subprocess.Popen[str]]:
     yield BOUNDS.process
     BOUNDS.process.kill()
     BOUNDS.process.communicate()
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[bytes], Path]:
+    """Writes a capture's bytes to a file of the test."""
+
+    def write_file(content: bytes) -> Path:
+        path = tmp_path / "capture"
+        path.write_bytes(content)
+        return path
+
+    return write_file
