@@ -49,6 +49,15 @@ void drain_close(struct ring_buffer *rings)
 	ring_buffer__free(rings);
 }
 
+int drain_wake_by(struct ring_buffer *rings, int descriptor)
+{
+	struct epoll_event wanted = { .events = EPOLLIN };
+
+	if (epoll_ctl(ring_buffer__epoll_fd(rings), EPOLL_CTL_ADD, descriptor, &wanted) < 0)
+		return -errno;
+	return 0;
+}
+
 int drain(struct ring_buffer *rings, struct drain_lane *lanes, size_t count, int timeout_ms,
 	  int *full)
 {

@@ -16,6 +16,9 @@ struct drain_lane {
 struct ring_buffer *drain_open(struct drain_lane *lanes, size_t count);
 void drain_close(struct ring_buffer *rings);
 
+/* From now on drain() waits no longer than until `descriptor` is readable. 0, or a negative errno. */
+int drain_wake_by(struct ring_buffer *rings, int descriptor);
+
 /* Waits up to timeout_ms for an event (0: not at all), then reads what there is. Returns the number
  * of events stored, or a negative errno; -EINTR when a signal came. When a lane is full, reading
  * stops and *full is 1: nothing is lost, the next call goes on. */

@@ -1,11 +1,11 @@
-"""Sparse tables: zeros, writable, and resident only where they were touched. Reused memory: never
-shown twice at a time."""
+"""Sparse tables: zeros, writable, and resident only where they were touched. Touched ones: resident
+and as they were. Reused memory: never shown twice at a time."""
 
 import mmap
 from pathlib import Path
 
 import numpy as np
-from procwire.memory import Reused, sparse_zeros
+from procwire.memory import Reused, sparse_zeros, touch
 
 SIZE = 1 << 26
 
@@ -25,6 +25,14 @@ def test_a_sparse_table_is_zero_writable_and_small():
     fresh, before = sparse_zeros((SIZE,), np.uint8), resident()
     fresh[:: SIZE // 16] = 1
     assert resident() - before < SIZE // 16
+
+
+def test_touching_makes_resident_and_changes_nothing():
+    table, filled = sparse_zeros((SIZE // 8,), np.uint64), np.arange(SIZE // 64)
+    before = resident()
+    touch(table.reshape(2, -1), filled)
+    assert resident() - before > SIZE * 9 // 10
+    assert (filled == np.arange(SIZE // 64)).all()
 
 
 def test_memory_is_reused_once_nothing_shows_it():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 import time
@@ -98,6 +99,26 @@ def test_a_filter_selects_before_anything_is_counted(pair: None) -> None:
             capture.release()
         time.sleep(0.01)
     assert capture.received() == 2
+    capture.close()
+
+
+def test_only_a_block_that_is_ready_ends_a_wait(pair: None) -> None:
+    capture = LiveCapture(SEE, "ether proto 0x88b5")
+    wakes = select.poll()
+    wakes.register(capture.fileno(), select.POLLIN)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
+        sender.bind((SEND, 0))
+        sender.send(frame(1))
+    assert wakes.poll(10_000)
+    for _ in capture.batches(capture.ready()):
+        capture.release()
+    assert capture.received() == 1
+    assert not wakes.poll(0)
+    with IPRoute() as route:
+        route.link("set", index=route.link_lookup(ifname=SEE)[0], state="down")
+    assert wakes.poll(10_000)
+    assert capture.ready() == 0
+    assert not wakes.poll(0)
     capture.close()
 
 

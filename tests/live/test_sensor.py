@@ -6,6 +6,7 @@ Other programs run on the machine meanwhile, so every expectation is of one proc
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -135,6 +136,18 @@ def test_what_ran_before_is_known_by_the_same_key(live: Sensing) -> None:
     pid, _ = live.run("/bin/true")
     forked = live.wait("process", pid, lambda rows: len(rows) > 0)[0]
     assert key_of(forked["parent"]) == process.key
+
+
+def test_packets_end_a_wait_for_events(live: Sensing) -> None:
+    packets, far = os.pipe()
+    live.sensor.wake_by(packets)
+    # What else happens on the machine ends each wait, too: the kernel says what is waited for.
+    waited = re.compile(rf"^tfd: +{packets} ", re.MULTILINE)
+    descriptors = [one.name for one in Path("/proc/self/fd").iterdir()]
+    known = [Path(f"/proc/self/fdinfo/{name}") for name in descriptors]
+    assert any(waited.search(one.read_text()) for one in known if one.exists())
+    os.close(packets)
+    os.close(far)
 
 
 def test_without_privilege_the_capability_is_named() -> None:

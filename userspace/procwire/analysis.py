@@ -112,6 +112,11 @@ class Analysis:
         scans += self._backscatter.update(hits)
         return self._episodes.update(self.last_time, scans, hits)
 
+    def touch(self) -> None:
+        """See memory.touch: of the tables that hold what packets begin."""
+        self._contacts.touch()
+        self._observer.touch()
+
     def finish(self) -> list[Alert]:
         """The end of the input: what is still unanswered has failed, and totals are told."""
         self._attempts = self._contacts.flush()

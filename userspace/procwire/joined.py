@@ -68,6 +68,11 @@ class Joined:
                 for interface in interfaces
             ]
 
+    def touch(self) -> None:
+        """See memory.touch: before the first packets come."""
+        for wire in self._wires:
+            wire.touch()
+
     def networks(self, local: Sequence[Network]) -> None:
         """What are this host's own networks from now on."""
         self._owners.local = tuple(local)

@@ -6,6 +6,7 @@ announces a packet is known before it. Every count of something lost is part of 
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -27,12 +28,15 @@ from procwire.settings import Settings
 if TYPE_CHECKING:
     from procwire.capture.live import LiveCapture
 
-# Kernel events end the wait at once; blocks of packets are looked for at each turn.
-POLL_MS, IDLE_MS = 50, 500
+# Kernel events and blocks of packets end the wait at once.
+IDLE_MS = 500
 SAVE_EVERY_S = 5
 NETWORKS_EVERY_S = 10
 TELL_EVERY_S = 60
-LAST_POLLS, LAST_IDLE = 64, 2
+# The kernel keeps a block that is not full for RETIRE_MS of capture/live.py.
+LAST_POLLS, LAST_IDLE, LAST_WAIT_MS = 64, 2, 50
+# Blocks that follow each other faster are taken together: a small batch costs as much as a large.
+_APART_S = 0.02
 # Blocks of packets that are worth a second thread.
 _BACKLOG = 8
 # Polls of one turn, each of which empties rings of a megabyte.
@@ -87,7 +91,7 @@ class Live:
         self._history: HistoryWriter | None = None
         if history is not None:
             self._history = HistoryWriter(history, self._joined.known, namespace)
-        self._saved = self._located = time.monotonic()
+        self._saved = self._located = self._looked = time.monotonic()
         self._learning_ns = settings.baseline.learning_ns
         self._not_captured: list[str] = []
         self._workers = 1
@@ -96,6 +100,12 @@ class Live:
             from procwire.pipeline import default_workers
 
             self._workers = default_workers()
+            self._joined.touch()
+            self._wakes = select.poll()
+            for capture in captures:
+                self._wakes.register(capture.fileno(), select.POLLIN)
+                if sensor is not None:
+                    sensor.wake_by(capture.fileno())
         self._locate()
         if sensor is not None:
             # Hooks are attached already: a process that starts now is seen twice, never not at all.
@@ -106,15 +116,14 @@ class Live:
         for whoever asks meanwhile what was seen."""
         told = time.monotonic()
         while not stopped():
-            self._turn()
+            self._turn(IDLE_MS)
             if time.monotonic() - told >= TELL_EVERY_S:
                 tell()
                 told = time.monotonic()
-        # What is under way is read, as far as it does not keep coming: a poll is bounded, and the
-        # kernel keeps a block that is not full for a while.
+        # What is under way is read, as far as it does not keep coming: a poll is bounded.
         least = LAST_IDLE if self._captures else 0
         for turn in range(LAST_POLLS):
-            if not self._turn() and turn >= least:
+            if not self._turn(LAST_WAIT_MS) and turn >= least:
                 break
         self._joined.finish()
         self._site.save()
@@ -146,14 +155,17 @@ class Live:
         """Event time reached, ns since the epoch."""
         return self._joined.last_time
 
-    def _turn(self) -> bool:
-        """One turn; whether there were events or packets for it."""
+    def _turn(self, timeout_ms: int) -> bool:
+        """One turn, which waits so long for events and packets; whether there were any."""
         seen = False
+        time.sleep(max(0.0, self._looked + _APART_S - time.monotonic()))
         if self._sensor is None:
-            time.sleep(POLL_MS / 1000)
+            self._wakes.poll(timeout_ms)
         else:
-            seen = self._take_events(self._sensor, POLL_MS if self._captures else IDLE_MS)
+            seen = self._take_events(self._sensor, timeout_ms)
         ready = [capture.ready() for capture in self._captures]
+        if any(ready):
+            self._looked = time.monotonic()
         if self._sensor is not None and any(ready):
             for _ in range(_DRAINS):
                 if not self._take_events(self._sensor, 0):

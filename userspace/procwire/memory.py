@@ -29,6 +29,14 @@ def sparse_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     return np.frombuffer(memory, kind).reshape(shape)
 
 
+def touch(*arrays: NDArray[Any]) -> None:
+    """Make the memory of arrays resident, whatever is in them: who looks into a large table that
+    is new waits a millisecond for each huge page, and so do the first packets."""
+    for array in arrays:
+        pages = array.reshape(-1).view(np.uint8)[:: mmap.PAGESIZE]
+        pages |= 0
+
+
 class Reused:
     """Hands out arrays of bytes. Memory that no array shows any more is handed out again."""
 

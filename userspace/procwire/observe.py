@@ -42,6 +42,11 @@ class Observer:
         self._flows = Flows(settings.capacity, settings.warm_up_ns)
         self._requests = Requests(settings.warm_up_ns)
 
+    def touch(self) -> None:
+        """See memory.touch."""
+        self._flows.touch()
+        self._requests.touch()
+
     def update(self, batch: PacketBatch, decoded: Decoded) -> NDArray[np.void]:
         """FINDING (n,) of every message and observation, in packet order."""
         seen, columns = source(batch, decoded), blank_columns(len(batch.time))

@@ -127,8 +127,13 @@ class LiveCapture:
         """Blocks that batches() may take now."""
         for ahead in range(BLOCKS):
             if not self._status(self._next_block + ahead)[0] & TP_STATUS_USER:
-                return ahead
-        return BLOCKS
+                break
+        else:
+            return BLOCKS
+        if not ahead:
+            # That the interface went down is an error that ends each wait until it was read.
+            self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        return ahead
 
     def batches(self, blocks: int) -> Iterator[PacketBatch]:
         """The packets of `blocks` that are ready. A batch is valid until release() is called for

@@ -54,6 +54,7 @@ from procwire.decode.messages import (
 from procwire.errors import UsageError
 from procwire.event import Outcome
 from procwire.jit import fused, kernel
+from procwire.memory import touch
 from procwire.record import CONNECTION, Attempt
 
 __all__ = ["COUNTERS", "Contacts"]
@@ -116,6 +117,10 @@ class Contacts:
         # Every packet opens or ends at most one attempt; every open one may time out once.
         rows = np.empty(2 * count + self._open(), CONNECTION)
         return rows[: _track(self._table, batch, decoded, rows)]
+
+    def touch(self) -> None:
+        """See memory.touch."""
+        touch(*self._table)
 
     def flush(self) -> NDArray[np.void]:
         """End of the input: what still waits cannot be answered any more and has timed out.

@@ -47,6 +47,7 @@ from procwire.decode.tcp_segment import RST
 from procwire.decode.tcp_state import on_segment, opening_state
 from procwire.errors import UsageError
 from procwire.jit import fused, kernel
+from procwire.memory import touch
 
 COUNTERS = ("flows", "midstream", "timed_out", "evicted", "two_sided", "one_sided")
 """flows: begun; midstream: those TCP flows whose beginning was not seen; timed_out: found idle for
@@ -70,6 +71,10 @@ class Flows:
         self._table = flow_table(capacity, len(COUNTERS))
         self._health = health(warm_up_ns)
         self._reading = Reading(empty_streams(), message_spans())
+
+    def touch(self) -> None:
+        """See memory.touch."""
+        touch(*self._table)
 
     def update(
         self, source: Source, columns: FlowColumns, judge: Callable[[MessageSpans], None]

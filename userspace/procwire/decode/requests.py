@@ -48,6 +48,7 @@ from procwire.decode.request_table import (
 )
 from procwire.decode.source import FlowColumns, Source
 from procwire.jit import fused, kernel
+from procwire.memory import touch
 from procwire.words import Span, u8, u16, u32
 
 _ARP_REQUEST, _ARP_REPLY = 1, 2
@@ -69,6 +70,10 @@ class Requests:
         figures[[STARTED, CLOCK]] = NEVER
         figures[WARM_UP] = warm_up_ns
         self._state = State(np.zeros(CAPACITY, MEMORY), np.zeros(CAPACITY, MEMORY), figures)
+
+    def touch(self) -> None:
+        """See memory.touch."""
+        touch(*self._state)
 
     def update(self, source: Source, columns: FlowColumns) -> None:
         """Add what is observed to the columns of the source's packets."""

@@ -179,6 +179,12 @@ class Sensor:
             return self._waiting.pop(0)
         return self._drain(timeout_ms)
 
+    def wake_by(self, descriptor: int) -> None:
+        """Let poll() wait no longer than until `descriptor`, which stays open, is readable."""
+        error = self._lib.drain_wake_by(self._rings, descriptor)
+        if error:
+            self._bpf.fail("wait for packets, too", -error)
+
     def counters(self) -> dict[str, int]:
         """Every counter by its label, summed over the CPUs, since the sensor started."""
         return {counter.label: self._programs.counter(counter) for counter in Counter}
