@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from statistics import median
 
 import click
-from watchers import Watcher, hooks_table, missing, program_runs, watchers
+from watchers import Watcher, hooks_table, missing, program_runs, statistic_of, watchers
 
 HERE, THERE = (f"procwire-bulk-{side}-{os.getpid()}" for side in ("a", "b"))
 RECEIVE = """
@@ -109,15 +109,15 @@ def main(gigabytes: float, packets: int, rounds: int) -> None:
                 click.echo(f"round {number + 1} of {rounds}: {watcher.name}", err=True)
                 run_round(watcher, int(gigabytes * 1e9), packets)
                 time.sleep(1)
-    alone = median(contestants[0].costs)
+    alone, statistic = median(contestants[0].costs), statistic_of(contestants)
     click.echo(f"{gigabytes:g} GB over veth, medians of {rounds} rounds\n")
     click.echo("watched by          CPU s/GB  added")
     for watcher in contestants:
         each = median(watcher.costs)
         click.echo(f"{watcher.name:<18} {each / gigabytes:9.3f} {each / alone - 1:6.1%}")
     for watcher in contestants[1:2]:
-        click.echo(f"\nprograms of {watcher.name}, each run with what its statistic costs")
-        click.echo("\n".join(hooks_table(watcher, packets * rounds, "packet")))
+        click.echo(f"\nprograms of {watcher.name}")
+        click.echo("\n".join(hooks_table(watcher, statistic, packets, "packet")))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,15 @@ from contextlib import contextmanager
 from statistics import median
 
 import click
-from watchers import Watcher, hooks_table, missing, program_runs, watchers
+from watchers import (
+    Watcher,
+    hooks_table,
+    missing,
+    program_runs,
+    spent,
+    statistic_of,
+    watchers,
+)
 
 NAMESPACE = f"procwire-bench-{os.getpid()}"
 STORM = """
@@ -71,20 +79,19 @@ def main(connects: int, rounds: int) -> None:
                 click.echo(f"round {number + 1} of {rounds}: {watcher.name}", err=True)
                 run_round(watcher, connects)
                 time.sleep(1)
-    alone = median(contestants[0].costs)
+    alone, statistic = median(contestants[0].costs), statistic_of(contestants)
     click.echo(f"{connects:,} refused connects, medians of {rounds} rounds\n")
     click.echo("watched by          connect  added  in programs    start  resident")
     for watcher in contestants:
         each = median(watcher.costs)
-        spent = sum(runs.ns for runs in watcher.hooks.values())
         click.echo(
             f"{watcher.name:<18} {each * 1e6:5.1f} us {each / alone - 1:6.0%} "
-            f"{spent / connects / rounds / 1e3:9.2f} us {watcher.start:6.1f} s "
+            f"{spent(watcher, statistic, connects) / 1e3:9.2f} us {watcher.start:6.1f} s "
             f"{watcher.resident:6.0f} MB"
         )
     for watcher in contestants[1:2]:
-        click.echo(f"\nprograms of {watcher.name}, each run with what its statistic costs")
-        click.echo("\n".join(hooks_table(watcher, connects * rounds, "connect")))
+        click.echo(f"\nprograms of {watcher.name}")
+        click.echo("\n".join(hooks_table(watcher, statistic, connects, "connect")))
 
 
 if __name__ == "__main__":

@@ -28,17 +28,24 @@ static __always_inline void settle(__u64 socket, const struct pending *pending,
 
 /* The socket is gone or starts over; if its last attempt sent no SYN, another cgroup program forbade
  * it, or the kernel knew no way. A datagram socket has told what it had to. */
-static __always_inline void settle_unsent(__u64 socket)
+SUBPROGRAM int settle_pending(__u64 socket)
 {
 	struct pending *pending = find_pending(socket);
 
 	if (!pending)
-		return;
+		return 0;
 	if (pending->target.protocol != IPPROTO_TCP)
 		forget_pending(socket);
 	else if (!pending->sent)
 		settle(socket, pending, NULL,
 		       pending->denied ? OUTCOME_DENIED : OUTCOME_UNREACHABLE, 0);
+	return 0;
+}
+
+static __always_inline void settle_unsent(__u64 socket)
+{
+	if (may_be_pending(socket))
+		settle_pending(socket);
 }
 
 /* Remembers an attempt and counts it. Its owner is the current process, unless it has one already.
@@ -93,20 +100,13 @@ static __always_inline void connect_starts(struct bpf_sock_addr *context, __u64 
 	}
 }
 
-/* Still in the context of the process that connects, unless the task is given. */
-static __always_inline void syn_sent(const struct sock *sock, struct task_struct *task)
+/* A SYN that no connect announced: the attempt begins here. */
+SUBPROGRAM int syn_begins(const struct sock *sock, struct task_struct *task)
 {
-	__u64 socket = (__u64)sock;
-	struct pending *known = find_pending(socket);
 	struct pending pending = { .sent = 1 };
-	__u32 family;
 	struct in6_addr address = {};
+	__u32 family = BPF_CORE_READ(sock, __sk_common.skc_family);
 
-	if (known) {
-		known->sent = 1;
-		return;
-	}
-	family = BPF_CORE_READ(sock, __sk_common.skc_family);
 	if (family == AF_INET) {
 		pending.target.lo =
 			IPV4_MAPPED | bpf_ntohl(BPF_CORE_READ(sock, __sk_common.skc_daddr));
@@ -116,13 +116,25 @@ static __always_inline void syn_sent(const struct sock *sock, struct task_struct
 		pending.target.lo = halves(address.in6_u.u6_addr32[2], address.in6_u.u6_addr32[3]);
 	} else {
 		count(SKIPPED_OTHER_FAMILY);
-		return;
+		return 0;
 	}
 	pending.target.port = bpf_ntohs(BPF_CORE_READ(sock, __sk_common.skc_dport));
 	pending.target.protocol = IPPROTO_TCP;
 	if (task)
 		describe(&pending.owner, task);
-	begin(socket, &pending);
+	begin((__u64)sock, &pending);
+	return 0;
+}
+
+/* Still in the context of the process that connects, unless the task is given. */
+static __always_inline void syn_sent(const struct sock *sock, struct task_struct *task)
+{
+	struct pending *known = find_pending((__u64)sock);
+
+	if (known)
+		known->sent = 1;
+	else
+		syn_begins(sock, task);
 }
 
 static __always_inline void state_changes(const struct sock *sock, int before, int after)

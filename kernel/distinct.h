@@ -35,6 +35,7 @@ static __always_inline __u64 mix64(__u64 x)
 }
 
 #define GOLDEN_RATIO 0x9e3779b97f4a7c15ULL
+#define GOLDEN_RATIO_32 0x9e3779b9U
 
 /* The position of the highest one bit, counted from 1; 0 for 0. Spelt out because clang 14 crashes
  * on __builtin_clzll for BPF. */

@@ -54,7 +54,7 @@ static __always_inline void bequeath(const struct subject *subject, __u32 slot, 
 		count(SKIPPED_PROGRAM);
 		return;
 	}
-	fanout_inherit(&heir->state, &settings, &subject->state, now);
+	fanout_inherit(&heir->state, &subject->state, now);
 	look(&key, heir, now);
 }
 

@@ -7,23 +7,15 @@
 
 #include "socket_maps.bpf.h"
 
-/* NULL: another program wrote its own address in between, and there is no place this time. */
+/* Of a pointer the verifier gives out no number to calculate with, but for what is left of it after a
+ * subtraction of 32 bits. */
 static __always_inline struct pending_place *place_of(__u64 socket)
 {
-	__u32 zero = 0;
-	volatile __u64 *scratch = bpf_map_lookup_elem(&address_scratch, &zero);
-	__u64 number;
+	__u64 lower;
 	__u32 place;
 
-	if (!scratch)
-		return NULL;
-	*scratch = socket;
-	number = *scratch;
-	place = number * GOLDEN_RATIO >> (64 - PENDING_BITS);
-	/* Calculated before the comparison, which tells the compiler that one is the other. */
-	VISIBLE(place);
-	if (number != socket)
-		return NULL;
+	asm volatile("r1 = %1; w1 -= 0; %0 = r1" : "=r"(lower) : "r"(socket) : "r1");
+	place = (__u32)(lower * GOLDEN_RATIO_32) >> (32 - PENDING_BITS);
 	return bpf_map_lookup_elem(&pending_connections, &place);
 }
 
@@ -31,6 +23,14 @@ static __always_inline __u64 seal_of(const struct pending *pending)
 {
 	return pending->target.hi ^ pending->target.lo ^ pending->owner.process.started_ns ^
 	       (__u64)pending->owner.process.pid << 32;
+}
+
+/* Whether the socket may have an attempt; most that connect or are released have none. */
+static __always_inline int may_be_pending(__u64 socket)
+{
+	struct pending_place *place = place_of(socket);
+
+	return place && (place->socket == socket || place->crowd);
 }
 
 static __always_inline struct pending *find_pending(__u64 socket)

@@ -54,15 +54,6 @@ struct {
 	__type(value, struct pending_place);
 } pending_connections SEC(".maps");
 
-/* Where a socket's address is written as a pointer and read back as a number, with which the verifier
- * lets us calculate. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} address_scratch SEC(".maps");
-
 /*
  * Attempts whose place was taken, by socket. Inserted and deleted as above.
  * Full: the attempt is counted, its outcome is not; counted in LOST_CONNECTION_MAP_FULL.

@@ -183,7 +183,7 @@ static __always_inline int count_attempt(const struct subject_key *key, struct s
 		count(SKIPPED_PROGRAM);
 		return 0;
 	}
-	fanout_attempt(&subject->state, &settings, target, now);
+	fanout_attempt(&subject->state, target, now);
 	look(key, subject, now);
 	return 1;
 }

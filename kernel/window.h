@@ -47,12 +47,13 @@ struct fanout_totals {
 	__u64 by_children;
 };
 
-/* first_ns: of the first attempt, 0 before it; before: the totals when the bucket began. */
+/* first_ns: of the first attempt, 0 before it; before: the totals when the bucket began; run: the
+ * longest of its attempts up to the last turn. */
 struct fanout_bucket {
 	__u64 start_ns;
 	__u64 first_ns;
 	struct fanout_totals before;
-	__u32 sequential_run;
+	__u32 run;
 	__u32 padding;
 	struct distinct hosts;
 	struct distinct host_ports;
@@ -67,15 +68,16 @@ enum fanout_look {
 };
 
 /* turn_ns: when a bucket's place on the grid is over, 0 for a new state. look_from: total of
- * attempts below which no threshold can have been reached; failures_due: total of failures at which
- * one is; sample_until: total of attempts up to which every target is sampled. stride: from the
- * target before the last to the last. older, by window: which of its buckets is reported. bucket 2 w
+ * attempts below which no estimate can have reached what is due next; failures_due: total of failures
+ * at which they have; run_due: a run that has; sample_until: total of attempts up to which every
+ * target is sampled. stride: from the target before the last to the last. run: of the last target; longest: since the last turn. older, by window: which of its buckets is reported. bucket 2 w
  * and 2 w + 1 are those of window w. threshold: by measure, for this kind; next: the figure at which
  * each window's each measure is reported next, its threshold or above. */
 struct fanout_state {
 	__u64 turn_ns;
 	__u64 look_from;
 	__u64 failures_due;
+	__u64 run_due;
 	__u64 sample_until;
 	struct fanout_totals totals;
 	struct fanout_target first;
@@ -85,13 +87,13 @@ struct fanout_state {
 	__u32 kind;
 	__u32 look;
 	__u32 run;
+	__u32 longest;
 	__u32 stride_port;
 	__u32 youngest;
 	__u32 without_first;
 	__u32 sampled;
 	__u32 details;
 	__u32 older[FANOUT_WINDOWS];
-	__u32 padding;
 	__u64 threshold[MEASURES];
 	__u64 next[FANOUT_WINDOWS * MEASURES];
 	struct fanout_target sample[SAMPLE_TARGETS];
@@ -132,28 +134,41 @@ static __always_inline const struct fanout_bucket *fanout_reported(const struct 
 	return &state->bucket[2 * window + (state->older[window] & 1)];
 }
 
-/* Adds up what each reported bucket has to tell from now on; see fanout_state. */
-static __always_inline void fanout_schedule(struct fanout_state *state)
+/* Sets from when on there is something to look at, see fanout_state: no later than given. Estimates
+ * are too high by a tenth in small sets, and never by a third. */
+SUBPROGRAM void fanout_expect(struct fanout_state *state, __u64 look_from, __u64 failures_due,
+			      __u64 run_due)
 {
-	__u64 least = NEVER;
-	__u64 due = NEVER;
-	__u64 earliest = NEVER;
-
-	UNROLLED
-	for (int m = 0; m < MEASURES; m++)
-		least = lesser(least, state->threshold[m]);
 	UNROLLED
 	for (int w = 0; w < FANOUT_WINDOWS; w++) {
 		const struct fanout_totals *before = &fanout_reported(state, w)->before;
+		const __u64 *next = &state->next[w * MEASURES];
+		__u64 targets = lesser(next[0], next[1]);
 
-		due = lesser(due, before->failures +
-					  state->next[w * MEASURES + MEASURE_FAILURES - MEASURE_HOSTS]);
-		earliest = lesser(earliest, before->attempts);
+		look_from = lesser(look_from, before->attempts + targets - targets / 4);
+		failures_due = lesser(failures_due, before->failures + next[2]);
+		run_due = lesser(run_due, next[3]);
 	}
-	state->failures_due = due;
+	state->look_from = look_from;
+	state->failures_due = failures_due;
+	state->run_due = run_due;
+}
+
+/* After a bucket has begun, or what is due next has risen. */
+static __always_inline void fanout_schedule(struct fanout_state *state)
+{
+	fanout_expect(state, NEVER, NEVER, NEVER);
 	state->sample_until = fanout_reported(state, SAMPLE_WINDOW)->before.attempts + SAMPLE_TARGETS;
-	/* Estimates of small sets are too high by a tenth at most, of large ones never twofold. */
-	state->look_from = earliest + least / 2;
+}
+
+/* The longest run of a bucket: all buckets share what came since the last turn. */
+static __always_inline __u32 fanout_run(const struct fanout_state *state,
+					const struct fanout_bucket *bucket)
+{
+	__u64 run = bucket->run;
+	__u64 longest = state->longest;
+
+	return longest - (-is_below(longest, run) & (longest - run));
 }
 
 static __always_inline void fanout_begin(struct fanout_bucket *bucket,
@@ -161,7 +176,7 @@ static __always_inline void fanout_begin(struct fanout_bucket *bucket,
 {
 	bucket->start_ns = start;
 	bucket->first_ns = 0;
-	bucket->sequential_run = 0;
+	bucket->run = 0;
 	/* Whatever was counted before a new state's first turn belongs to its buckets. */
 	if (state->turn_ns)
 		bucket->before = state->totals;
@@ -186,6 +201,7 @@ SUBPROGRAM void fanout_turn(struct fanout_state *state,
 		__u64 start = bucket_grid_start(now, length, b % 2);
 		__u64 age = now - start;
 
+		bucket->run = fanout_run(state, bucket);
 		if (!state->turn_ns || bucket->start_ns != start) {
 			fanout_begin(bucket, state, start);
 			if (b == BUCKETS - 1)
@@ -200,6 +216,7 @@ SUBPROGRAM void fanout_turn(struct fanout_state *state,
 		state->older[w] = is_below(now - state->bucket[2 * w].start_ns,
 					   now - state->bucket[2 * w + 1].start_ns);
 	state->youngest = youngest;
+	state->longest = 0;
 	state->without_first = 1;
 	fanout_schedule(state);
 	state->look = LOOK_SURELY;

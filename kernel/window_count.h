@@ -60,7 +60,6 @@ SUBPROGRAM int fanout_raise_pairs(struct fanout_state *state, __u64 hash)
 /* Enters the target of an attempt that is counted already. A state that has not turned yet has no
  * place for it. */
 static __always_inline void fanout_reach(struct fanout_state *state,
-					 const volatile struct fanout_settings *settings,
 					 const struct fanout_target *target, __u64 now)
 {
 	__u64 host = mix64(mix64(target->hi + GOLDEN_RATIO) ^ target->lo);
@@ -82,12 +81,9 @@ static __always_inline void fanout_reach(struct fanout_state *state,
 				state->bucket[b].first_ns = now;
 	}
 	is_new = state->totals.attempts <= state->sample_until;
-	if (state->run > bucket->sequential_run) {
-		UNROLLED
-		for (int b = 0; b < BUCKETS; b++)
-			if (state->run > state->bucket[b].sequential_run)
-				state->bucket[b].sequential_run = state->run;
-		if (state->run >= settings->sequential_run)
+	if (state->run > state->longest) {
+		state->longest = state->run;
+		if (state->run >= state->run_due)
 			state->look = LOOK_SURELY;
 	}
 	if (distinct_is_new(&bucket->hosts, host)) {
@@ -105,11 +101,10 @@ static __always_inline void fanout_reach(struct fanout_state *state,
 }
 
 static __always_inline void fanout_attempt(struct fanout_state *state,
-					   const volatile struct fanout_settings *settings,
 					   const struct fanout_target *target, __u64 now)
 {
 	__sync_fetch_and_add(&state->totals.attempts, 1);
-	fanout_reach(state, settings, target, now);
+	fanout_reach(state, target, now);
 }
 
 static __always_inline void fanout_outcome(struct fanout_state *state, __u32 outcome)
@@ -133,17 +128,15 @@ static __always_inline void fanout_outcome(struct fanout_state *state, __u32 out
 }
 
 SUBPROGRAM void fanout_reach_sampled(struct fanout_state *state,
-				     const volatile struct fanout_settings *settings,
 				     const struct fanout_state *child, __u32 place, __u64 now)
 {
 	struct fanout_target target = child->sample[place & (SAMPLE_TARGETS - 1)];
 
-	fanout_reach(state, settings, &target, now);
+	fanout_reach(state, &target, now);
 }
 
 /* Adds to a process what its child counted in all its life, and the targets the child sampled. */
 static __always_inline void fanout_inherit(struct fanout_state *state,
-					   const volatile struct fanout_settings *settings,
 					   const struct fanout_state *child, __u64 now)
 {
 	__u32 oldest = child->sampled > SAMPLE_TARGETS ? child->sampled : 0;
@@ -156,7 +149,7 @@ static __always_inline void fanout_inherit(struct fanout_state *state,
 	UNROLLED
 	for (__u32 i = 0; i < SAMPLE_TARGETS; i++)
 		if (i < child->sampled)
-			fanout_reach_sampled(state, settings, child, oldest + i, now);
+			fanout_reach_sampled(state, child, oldest + i, now);
 }
 
 /* Whether this process may send one more connection event in this longest window. */

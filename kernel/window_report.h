@@ -54,7 +54,7 @@ static __always_inline void fanout_figures(const struct fanout_state *state,
 	crossing->by_children = state->totals.by_children - bucket->before.by_children;
 	crossing->hosts = distinct_estimate(&bucket->hosts);
 	crossing->host_ports = distinct_estimate(&bucket->host_ports);
-	crossing->sequential_run = bucket->sequential_run;
+	crossing->sequential_run = fanout_run(state, bucket);
 }
 
 /* The figures of the longest window, for the last report of a subject. Returns whether there is
@@ -92,33 +92,40 @@ static __always_inline __u64 fanout_figure(const struct fanout_state *state,
 	case MEASURE_FAILURES:
 		return state->totals.failures - bucket->before.failures;
 	default:
-		return bucket->sequential_run;
+		return fanout_run(state, bucket);
 	}
 }
 
-/* Which places' figures have reached what is due, as bits. A figure below its threshold starts over,
- * and with it what is due next. */
+/* A figure below its threshold starts over, and with it what is due next. */
+SUBPROGRAM __u64 fanout_crossed_in(struct fanout_state *state, __u32 window)
+{
+	__u64 crossed = 0;
+	const struct fanout_bucket *bucket;
+
+	if (window >= FANOUT_WINDOWS)
+		return 0;
+	bucket = fanout_reported(state, window);
+	UNROLLED
+	for (int m = 0; m < MEASURES; m++) {
+		__u64 figure = fanout_figure(state, bucket, m);
+		__u64 *next = &state->next[window * MEASURES + m];
+		__u64 threshold = state->threshold[m];
+
+		*next += -is_below(figure, threshold) & (threshold - *next);
+		crossed |= (1 - is_below(figure, *next)) << m;
+	}
+	return crossed;
+}
+
+/* Which places' figures have reached what is due, as bits. */
 SUBPROGRAM __u64 fanout_crossed(struct fanout_state *state)
 {
 	__u64 crossed = 0;
 
 	UNROLLED
-	for (int w = 0; w < FANOUT_WINDOWS; w++) {
-		const struct fanout_bucket *bucket = fanout_reported(state, w);
-
-		UNROLLED
-		for (int m = 0; m < MEASURES; m++) {
-			__u64 figure = fanout_figure(state, bucket, m);
-			__u64 *next = &state->next[w * MEASURES + m];
-			__u64 threshold = state->threshold[m];
-
-			*next += -is_below(figure, threshold) & (threshold - *next);
-			if (MEASURE_HOSTS + m == MEASURE_FAILURES)
-				state->failures_due = lesser(state->failures_due,
-							     bucket->before.failures + *next);
-			crossed |= (1 - is_below(figure, *next)) << (w * MEASURES + m);
-		}
-	}
+	for (int w = 0; w < FANOUT_WINDOWS; w++)
+		crossed |= fanout_crossed_in(state, w) << (w * MEASURES);
+	fanout_expect(state, state->look_from, state->failures_due, state->run_due);
 	return crossed;
 }
 

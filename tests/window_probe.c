@@ -29,7 +29,7 @@ void probe_attempt(struct fanout_state *state, const struct fanout_settings *set
 		   const struct fanout_target *target, __u64 now, struct fanout_crossing *crossing)
 {
 	turn(state, settings, now);
-	fanout_attempt(state, settings, target, now);
+	fanout_attempt(state, target, now);
 	look(state, settings, crossing);
 }
 
@@ -64,7 +64,7 @@ void probe_inherit(struct fanout_state *state, const struct fanout_settings *set
 		   const struct fanout_state *child, __u64 now, struct fanout_crossing *crossing)
 {
 	turn(state, settings, now);
-	fanout_inherit(state, settings, child, now);
+	fanout_inherit(state, child, now);
 	look(state, settings, crossing);
 }
 

@@ -41,7 +41,7 @@ int on_attempt(void *context)
 	subject = subject_of(&key, &work->pending.owner);
 	if (subject) {
 		turn(&key, subject, known, now);
-		fanout_attempt(&subject->state, known, &work->pending.target, now);
+		fanout_attempt(&subject->state, &work->pending.target, now);
 		look(&key, subject, known, now);
 		detailed = fanout_detail(&subject->state, known->detail_limit);
 	} else {

@@ -31,7 +31,7 @@ static __always_inline void datagram_sent(struct pending *pending, u32 origin)
 	if (subject) {
 		turn(&key, subject, known, now);
 		if (origin == ORIGIN_SENDMSG) {
-			fanout_attempt(&subject->state, known, &pending->target, now);
+			fanout_attempt(&subject->state, &pending->target, now);
 			look(&key, subject, known, now);
 		}
 		if (!fanout_detail(&subject->state, known->detail_limit)) {

@@ -118,7 +118,7 @@ static __always_inline void bequeath(struct subject *subject, struct subject_key
 		return;
 	}
 	turn(&heir_key, heir, known, now);
-	fanout_inherit(&heir->state, known, &subject->state, now);
+	fanout_inherit(&heir->state, &subject->state, now);
 	look(&heir_key, heir, known, now);
 }
 
