@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 from procwire.alert import CLOSED, scan_alert
-from procwire.analytics import ANALYTICS, BLIND, IN_PART, INPUTS, SEEN, Covered, Latency, covered
+from procwire.analytic_coverage import BLIND, IN_PART, SEEN, Covered, Latency, covered
+from procwire.analytics import ANALYTICS, INPUTS
 from procwire.context.allowlist import Wish, add
 from procwire.context.site import Site
 from procwire.context.store import MEMORY, Store

@@ -14,8 +14,11 @@ from procwire.event import (
     PROCESS_EVENT,
     EventKind,
     FlowRole,
+    Outcome,
 )
+from procwire.flow_counts import ASKED, FlowCounts
 from procwire.flow_owners import INFERRED, KERNEL, SNAPSHOT, FlowOwners
+from procwire.record import CONNECTION, Attempt
 
 HOME, ELSEWHERE = 4026531833, 4026532000
 S = 10**9
@@ -140,6 +143,85 @@ def test_another_namespace_s_flow_is_inferred_and_its_open_ports_are_not_ours():
     )
     assert whose(table, 2 * S, source="172.17.0.2") == (7, INFERRED)
     assert whose(table, 2 * S, 80) is None
+
+
+def test_a_container_s_open_port_is_its_process_s_once_its_addresses_are_known():
+    table = owners(
+        event(FlowRole.LISTENS, 8, S, "*", 80, flags=FLAG_ANY_ADDRESS, home=ELSEWHERE),
+        event(FlowRole.LISTENS, 9, S, "*", 80, flags=FLAG_ANY_ADDRESS),
+        event(FlowRole.LISTENS, 6, S, "*", 80, flags=FLAG_ANY_ADDRESS, home=ELSEWHERE + 1),
+    )
+    six = "fd00::2"
+    assert whose(table, 2 * S, 80, source="172.17.0.2") is None
+    assert not table.is_local(address("172.17.0.2"))
+    theirs = [ip_network(one) for one in ("172.17.0.2/32", "fd00::2/128", "127.0.0.0/8")]
+    table.networks({HOME: [ip_network("10.0.0.1/32")], ELSEWHERE: theirs})
+    assert whose(table, 2 * S, 80, source="172.17.0.2") == (8, INFERRED)
+    assert whose(table, 2 * S, 80, source=six, peer="fd00::9") == (8, INFERRED)
+    assert whose(table, 2 * S, 80) == (9, INFERRED)
+    assert table.is_local(address("172.17.0.2"))
+    assert not table.is_local(address("127.0.0.1"))
+    # Two namespaces with one address: either may be meant.
+    table.networks({ELSEWHERE: theirs, ELSEWHERE + 1: theirs})
+    assert whose(table, 2 * S, 80, source="172.17.0.2") == (6, INFERRED)
+
+
+def test_another_namespace_s_loopback_is_not_the_captured_one():
+    table = owners(
+        event(FlowRole.LISTENS, 8, S, "127.0.0.1", 80, home=ELSEWHERE),
+        event(FlowRole.CONNECTS, 8, S, "127.0.0.1", 40000, "127.0.0.1", 80, home=ELSEWHERE),
+        event(FlowRole.LISTENS, 8, S, "::1", 80, home=ELSEWHERE),
+    )
+    assert whose(table, 2 * S, 80, source="127.0.0.1") is None
+    assert whose(table, 2 * S, 80, source="::1") is None
+    assert whose(table, 2 * S, source="127.0.0.1", peer="127.0.0.1") is None
+    table.update(event(FlowRole.LISTENS, 9, S, "127.0.0.1", 80))
+    assert whose(table, 2 * S, 80, source="127.0.0.1") == (9, INFERRED)
+
+
+def attempt(source, port, peer, peer_port, outcome=Outcome.PENDING, kind=Attempt.CONNECT):
+    row = np.zeros(1, CONNECTION)
+    for side, text in (("src", source), ("dst", peer)):
+        number = int.from_bytes(address(text))
+        row[f"{side}_hi"], row[f"{side}_lo"] = number >> 64, number & (1 << 64) - 1
+    row["src_port"], row["dst_port"], row["protocol"] = port, peer_port, TCP
+    row["time"], row["outcome"], row["kind"] = 20 * S, outcome, kind
+    return row
+
+
+def test_flows_are_counted_by_who_began_them_and_how_surely_their_process_is_known():
+    counts = FlowCounts(
+        owners(
+            event(*CONNECT),
+            event(*CONNECT[:3], HERE, 40001, THERE, 80, flags=FLAG_OLDER),
+            event(FlowRole.LISTENS, 9, S, "*", 22, flags=FLAG_ANY_ADDRESS),
+        )
+    )
+    taken = Outcome.ESTABLISHED
+    rows = [
+        attempt(HERE, 40000, THERE, 80),
+        attempt(HERE, 40001, THERE, 80),
+        attempt(HERE, 40002, THERE, 80),
+        *[attempt(THERE, 50000 + n, HERE, 22, taken) for n in range(3)],
+        attempt(THERE, 50000, HERE, 23, taken),
+        # Another host's, a refusal, what was not answered, and what the kernel asks itself.
+        attempt("10.0.0.9", 1, THERE, 80),
+        attempt(THERE, 50001, HERE, 24, Outcome.REFUSED),
+        attempt(THERE, 50001, HERE, 24),
+        attempt(HERE, 0, THERE, 0, kind=Attempt.NEIGHBOUR),
+    ]
+    counts.update(np.concatenate(rows))
+    told = {name: n for name, n in counts.counters().items() if n}
+    assert told == {
+        "originated_kernel": 1,
+        "originated_snapshot": 1,
+        "originated_none": 1,
+        "accepted_inferred": 3,
+        "accepted_none": 1,
+    }
+    counts.update(np.concatenate([attempt(HERE, n, THERE, 80) for n in range(1000, ASKED + 1010)]))
+    assert counts.counters()["originated_unasked"] == 10
+    assert counts.counters()["originated_none"] == 1 + ASKED
 
 
 def test_icmp_has_no_ports_and_a_forged_source_still_has_its_writer():

@@ -25,7 +25,7 @@ from procwire.errors import InputDamaged, UsageError
 from procwire.event import FLOW_EVENT, PROCESS_EVENT, EventKind, FlowRole
 from procwire.joined import Joined
 from procwire.output.eve import EveWriter
-from procwire.recording import TURNS, Recorder
+from procwire.recording import TURNS, Recorder, Recording, networks_of
 from procwire.replay import Replay
 from procwire.sensor.loader import no_events
 from procwire.sensor.processes import ProcessTable
@@ -211,6 +211,20 @@ def test_a_full_disk_ends_the_record_and_not_the_run(tmp_path):
     recorder.close()
     assert recorder.counters()["record.stopped"] == 1
     assert recorder.stopped == "No space left on device"
+
+
+def test_networks_are_read_back_and_what_is_none_is_left_out(tmp_path):
+    recorder = Recorder(tmp_path / "one", Settings(), HOME, [])
+    recorder.networks(NETWORK, {HOME + 1: NETWORK})
+    recorder.networks(NETWORK)
+    recorder.close()
+    frames = list(Recording(tmp_path / "one").frames())
+    assert [networks_of(frame.local) for frame in frames] == [list(NETWORK)] * 2
+    assert [networks_of(frame.elsewhere.get(HOME + 1, ())) for frame in frames] == [
+        list(NETWORK),
+        [],
+    ]
+    assert networks_of(["x", *map(str, NETWORK), "10.0.0.0/99", ""]) == list(NETWORK)
 
 
 def test_packets_are_read_back_as_they_were(tmp_path):

@@ -129,11 +129,28 @@ socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ({NEAR_4!r}, 7103))
 """
 
 
-def started(*command: str) -> subprocess.Popen[str]:
-    """The command in the near namespace, once it is ready."""
+# In the far namespace, as in a container: open on every address.
+CONTAINER = """
+import socket, sys
+port, six = int(sys.argv[1]), sys.argv[2] == "6"
+family = socket.AF_INET6 if six else socket.AF_INET
+listener = socket.create_server(("", port), family=family, dualstack_ipv6=six)
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+CALLS_CONTAINERS = f"""
+import socket
+for address, ports in (({FAR_4!r}, (7200, 7201)), ({FAR_6!r}, (7201, 7203))):
+    for port in ports:
+        socket.create_connection((address, port)).close()
+"""
+
+
+def started(*command: str, namespace: str = NEAR) -> subprocess.Popen[str]:
+    """The command in a namespace, once it is ready."""
     # Unlike ip netns exec, it leaves the mounts alone, among them that of the cgroups.
     process = subprocess.Popen(
-        ["nsenter", f"--net=/run/netns/{NEAR}", *command],
+        ["nsenter", f"--net=/run/netns/{namespace}", *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -171,9 +188,44 @@ def test_flows_carry_their_process() -> None:
     wrong = [flow for flow, owner in told.items() if owner and owner[0] not in truth[flow]]
     assert wrong == [], seen["lost"]
     assert len(missing) <= len(truth) / 100, (missing, seen["lost"])
+    known = seen["known"]
+    assert known["correlate.accepted_inferred"] >= 2 * ROUNDS
+    assert known["correlate.originated_kernel"] > 10 * ROUNDS
+    assert known["correlate.originated_none"] <= len(truth) / 100, known
     ways = Counter(owner[1] for owner in told.values() if owner)
     # The three that are older, and what older and younger listeners accepted.
     assert ways["snapshot"] == 3
     accepted = 1 + 2 * ROUNDS
     # A port that two were given in turn, too, where the second's claim came between.
     assert accepted <= ways["inferred"] <= accepted + len(truth) / 100
+
+
+def test_what_a_container_accepts_is_its_process_s() -> None:
+    """A port on every address of another namespace, older and younger than the sensor."""
+    with two_hosts():
+        listening = [sys.executable, "-c", CONTAINER]
+        older = [
+            started(*listening, port, family, namespace=FAR)
+            for port, family in (("7200", "4"), ("7201", "6"))
+        ]
+        probe = started(sys.executable, str(PROBE), WIRE)
+        younger = started(*listening, "7203", "6", namespace=FAR)
+        subprocess.run(within(NEAR, sys.executable, "-c", CALLS_CONTAINERS), check=True, timeout=60)
+        seen = json.loads(said(probe))
+        for process in (*older, younger):
+            said(process)
+    told = {
+        (address, port): tuple(owner)
+        for _, address, port, _, _, owner in seen["flows"]
+        if 7200 <= port <= 7203 and owner
+    }
+    v4_only, both, late = (process.pid for process in (*older, younger))
+    assert told == {
+        (FAR_4, 7200): (v4_only, "inferred"),
+        (FAR_4, 7201): (both, "inferred"),
+        (FAR_6, 7201): (both, "inferred"),
+        (FAR_6, 7203): (late, "inferred"),
+    }
+    known = seen["known"]
+    assert (known["correlate.accepted_inferred"], known["correlate.accepted_none"]) == (4, 0)
+    assert (known["correlate.originated_kernel"], known["correlate.originated_none"]) == (4, 0)

@@ -1,5 +1,5 @@
 """Runs inside a namespace: the live run on an interface, and whose each flow was when it was first
-seen there. Says "ready", ends with its input, and prints a JSON list of flows with their owners."""
+seen there. Says "ready", ends with its input, prints JSON: flows with their owners, counters."""
 
 from __future__ import annotations
 
@@ -81,7 +81,8 @@ def main() -> None:
         for (protocol, source, source_port, destination, port), owner in capture.seen.items()
     ]
     lost = {name: n for name, n in counters.items() if n and ("lost" in name or "drop" in name)}
-    json.dump({"flows": flows, "lost": lost}, sys.stdout)
+    known = {name: n for name, n in counters.items() if name.startswith("correlate.")}
+    json.dump({"flows": flows, "lost": lost, "known": known}, sys.stdout)
 
 
 if __name__ == "__main__":

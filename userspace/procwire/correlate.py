@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from procwire.alert import CLOSED, RECEIVER, SENDER, Alert
-from procwire.detect.observation import Endpoint, ProcessId
+from procwire.detect.observation import ProcessId
+from procwire.flow_counts import FlowCounts, endpoint
 from procwire.flow_owners import INFERRED, KERNEL, NONE, SNAPSHOT, FlowOwners, Owner
 from procwire.record import Lookup
 
@@ -29,14 +30,16 @@ class Correlator:
 
     def __init__(self, owners: FlowOwners, known: Lookup) -> None:
         self._owners, self._known = owners, known
+        self._flows = FlowCounts(owners)
         # What an episode was told to be stays so when it closes, whatever is forgotten by then.
         self._named: OrderedDict[str, Alert] = OrderedDict()
         self._scans: OrderedDict[ProcessId, dict[str, str]] = OrderedDict()
         self._counts = Counter(dict.fromkeys((KERNEL, SNAPSHOT, INFERRED, NONE, "forgotten"), 0))
 
     def counters(self) -> dict[str, int]:
-        """Alerts on local flows by attribution; those whose process was forgotten; claims."""
-        counts = {f"alerts_{name}": n for name, n in self._counts.items()}
+        """Alerts on local flows by attribution; those whose process was forgotten; flows, as
+        FlowCounts has them; claims."""
+        counts = {f"alerts_{name}": n for name, n in self._counts.items()} | self._flows.counters()
         return counts | {"flows": len(self._owners), "evicted": self._owners.evicted}
 
     def packets(
@@ -44,8 +47,10 @@ class Correlator:
     ) -> list[Alert]:
         """The alerts of packets with their processes.
 
-        contacts: record.CONNECTION (n,) of the same batch; place: the interface they were seen on.
+        contacts: record.CONNECTION (n,) of the same batch, given once, also where there is no
+        alert; place: the interface they were seen on.
         """
+        self._flows.update(contacts)
         return [self._linked(self._told(alert, contacts), place) for alert in alerts]
 
     def processes(self, alerts: Iterable[Alert]) -> list[Alert]:
@@ -107,7 +112,8 @@ class Correlator:
         own &= (contacts["protocol"] == alert.protocol) & (contacts["time"] == alert.time)
         votes = Counter[Owner]()
         for row in contacts[own][:_SAMPLE]:
-            owner = self._owners.owner(*_ends(row), alert.protocol, int(row["time"]))
+            ends = endpoint(row, "src"), endpoint(row, "dst")
+            owner = self._owners.owner(*ends, alert.protocol, int(row["time"]))
             if owner is not None:
                 votes[owner] += 1
         if not votes:
@@ -127,13 +133,3 @@ class Correlator:
             self._scans.popitem(last=False)
         related = tuple(one for where, one in sorted(episodes.items()) if where != place)
         return replace(alert, related=related) if related else alert
-
-
-def _ends(row: np.void) -> tuple[Endpoint, Endpoint]:
-    """Source and destination of a row of CONNECTION."""
-    source = int(row["src_hi"]) << 64 | int(row["src_lo"])
-    destination = int(row["dst_hi"]) << 64 | int(row["dst_lo"])
-    return (
-        Endpoint(source.to_bytes(16), int(row["src_port"])),
-        Endpoint(destination.to_bytes(16), int(row["dst_port"])),
-    )

@@ -7,9 +7,9 @@ port used again names a stranger; where more than one could be meant, the answer
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.detect.observation import Endpoint, ProcessId
+from procwire.detect.zones import Zone, Zones
 from procwire.event import (
     FLAG_ANY_ADDRESS,
     FLAG_OLDER,
@@ -43,6 +44,10 @@ _CHAIN = 64
 # ARP, ICMP and ICMPv6.
 _WITHOUT_PORTS = frozenset((0, 1, 58))
 _ANY = bytes(16)
+_IPV4_MAPPED = bytes(10) + b"\xff\xff"
+# With the namespace behind it, in place of the source of a socket on every address: ff::/8 is none.
+_EVERYWHERE = np.uint64(2**64 - 1)
+_NO_NAMESPACE = 0
 
 _WORDS = 5
 # The finalizer's multiplier of splitmix64, and its powers.
@@ -72,9 +77,8 @@ class Owner(NamedTuple):
 class FlowOwners:
     """Claims of processes on ends and flows, of which the last `capacity` are kept.
 
-    namespace: inode number of the network namespace whose packets are asked about; local: the
-    networks that are this host's own there, where a socket on every address has its port.
-    evicted: claims forgotten to make room.
+    namespace: inode number of the network namespace whose packets are asked about; local: as
+    networks() takes it, for that namespace. evicted: claims forgotten to make room.
     """
 
     def __init__(
@@ -85,7 +89,7 @@ class FlowOwners:
         self._latest: dict[int, int] = {}
         self._exits: OrderedDict[ProcessId, int] = OrderedDict()
         self._entered = 0
-        self.local = tuple(local)
+        self.networks({namespace: local})
 
     @property
     def evicted(self) -> int:
@@ -94,6 +98,24 @@ class FlowOwners:
 
     def __len__(self) -> int:
         return self._entered - self.evicted
+
+    def networks(self, own: Mapping[int, Iterable[Network]]) -> None:
+        """By network namespace of this host, what networks are its own from now on: there a socket
+        on every address has its port. Loopback is each namespace's own, so that of others does not
+        count."""
+        self._hosts: dict[bytes, list[int]] = defaultdict(list)
+        self._wide: list[tuple[Network, int]] = []
+        every: set[Network] = set()
+        for namespace, networks in own.items():
+            for network in networks:
+                if network.is_loopback and namespace != self._namespace:
+                    continue
+                every.add(network)
+                if network.num_addresses == 1:
+                    self._hosts[_mapped(network.network_address)].append(namespace)
+                else:
+                    self._wide.append((network, namespace))
+        self._local = Zones([Zone("local", "it", tuple(every))])
 
     def update(self, events: NDArray[np.void]) -> None:
         """Enter (n,) FLOW_EVENT, times in ns since the epoch."""
@@ -126,21 +148,29 @@ class FlowOwners:
         if protocol in _WITHOUT_PORTS:
             mine = theirs = 0
         flow = _key(protocol, end.address, mine, peer.address, theirs)
-        found = self._held(self._chain(flow), time)
+        found = self._held(self._about(flow, end.address), time)
         if found is not None:
             return found
-        claims = self._chain(_key(protocol, end.address, mine, _ANY, 0))
-        if mine and self.is_local(end.address):
-            everywhere = self._chain(_key(protocol, _ANY, mine, _ANY, 0))
-            # A socket on every address has its port in its own namespace only.
-            claims += [one for one in everywhere if one[1]["namespace"] == self._namespace]
+        claims = self._about(_key(protocol, end.address, mine, _ANY, 0), end.address)
+        for namespace in self._namespaces(end.address) if mine else ():
+            key = _key(protocol, _ANY, mine, _ANY, 0)
+            key[:2] = _EVERYWHERE, namespace
+            claims += self._chain(key)
         return self._held(sorted(claims, key=itemgetter(0), reverse=True), time)
 
     def is_local(self, address: bytes) -> bool:
-        """Whether the address, 16 bytes, is one of this host's in the namespace."""
-        six = IPv6Address(address)
-        where = six.ipv4_mapped or six
-        return any(where in network for network in self.local)
+        """Whether the address, 16 bytes, is known to be one of this host's."""
+        return bool(self._namespaces(address))
+
+    def are_local(self, hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """The same of addresses as big-endian halves (n,)."""
+        return self._local.of(hi, lo) > 0
+
+    def _namespaces(self, address: bytes) -> list[int]:
+        """Those of which the address is one."""
+        where = _plain(address)
+        wide = [namespace for network, namespace in self._wide if where in network]
+        return self._hosts.get(address, []) + wide
 
     def _enter(self, events: NDArray[np.void]) -> None:
         capacity = len(self._claims)
@@ -162,6 +192,14 @@ class FlowOwners:
         rows["before"] = before
         self._claims[slots] = rows
         self._entered = numbers.stop
+
+    def _about(self, key: NDArray[np.uint64], address: bytes) -> list[tuple[int, Any]]:
+        """Claims on the key that may be about packets of the namespace asked about."""
+        claims = self._chain(key)
+        if not _plain(address).is_loopback:
+            return claims
+        here = (self._namespace, _NO_NAMESPACE)
+        return [one for one in claims if one[1]["namespace"] in here]
 
     def _chain(self, key: NDArray[np.uint64]) -> list[tuple[int, Any]]:
         """Claims on the key with their numbers, the latest first."""
@@ -209,6 +247,17 @@ class FlowOwners:
         return SNAPSHOT if claim["began"] == 0 else KERNEL
 
 
+def _plain(address: bytes) -> IPv4Address | IPv6Address:
+    """The address of 16 bytes, unmapped."""
+    six = IPv6Address(address)
+    return six.ipv4_mapped or six
+
+
+def _mapped(address: IPv4Address | IPv6Address) -> bytes:
+    """The 16 bytes of an address, IPv4 mapped."""
+    return address.packed if address.version == 6 else _IPV4_MAPPED + address.packed
+
+
 def _key(
     protocol: int, source: bytes, source_port: int, destination: bytes, destination_port: int
 ) -> NDArray[np.uint64]:
@@ -219,8 +268,8 @@ def _key(
 
 
 def _keys(events: NDArray[np.void]) -> NDArray[np.uint64]:
-    """(n, 5) words: of a claim on an end there is no destination, of one on every address no
-    source."""
+    """(n, 5) words: of a claim on an end there is no destination, of one on every address its
+    namespace stands in place of the source."""
     keys = np.zeros((len(events), _WORDS), np.uint64)
     keys[:, 0:2] = np.ascontiguousarray(events["source"]).view(">u8")
     keys[:, 2:4] = np.ascontiguousarray(events["destination"]).view(">u8")
@@ -229,7 +278,8 @@ def _keys(events: NDArray[np.void]) -> NDArray[np.uint64]:
     role = events["role"]
     whole = (role == FlowRole.CONNECTS) | ((role == FlowRole.ENDS) & keys[:, 2:4].any(axis=1))
     everywhere = ~whole & (events["flags"] & FLAG_ANY_ADDRESS != 0)
-    keys[everywhere, 0:2] = 0
+    keys[everywhere, 0] = _EVERYWHERE
+    keys[everywhere, 1] = events["net_namespace"][everywhere]
     keys[~whole, 2:4] = 0
     keys[:, 4] = ports | np.where(whole, peer, 0) | events["protocol"]
     return keys

@@ -7,7 +7,7 @@ packets that were captured meanwhile: an event is sent before its packet passes 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -50,7 +50,7 @@ class Joined:
         emit: Emit,
         site: Site,
     ) -> None:
-        self._emit, self._processes = emit, processes
+        self._emit, self._processes, self._namespace = emit, processes, namespace
         self._owners = FlowOwners(namespace, capacity=CAPACITY if interfaces else 0)
         self._correlator = Correlator(self._owners, self.known)
         link = self._correlator.processes
@@ -73,9 +73,12 @@ class Joined:
         for wire in self._wires:
             wire.touch()
 
-    def networks(self, local: Sequence[Network]) -> None:
-        """What are this host's own networks from now on."""
-        self._owners.local = tuple(local)
+    def networks(
+        self, local: Sequence[Network], elsewhere: Mapping[int, Sequence[Network]] | None = None
+    ) -> None:
+        """What are this host's own networks from now on; elsewhere: in other network namespaces,
+        by inode number."""
+        self._owners.networks({**(elsewhere or {}), self._namespace: local})
 
     def events(self, events: SensorEvents, now: int) -> None:
         """Take kernel events whose process events the table has followed. now: time up to which

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from procwire.alert import Alert
 from procwire.context.site import Site
+from procwire.flow_owners import Network
 from procwire.history import HistoryWriter
 from procwire.joined import Emit, Joined
 from procwire.latency import Latency
@@ -21,6 +22,7 @@ from procwire.output.eve import Source
 from procwire.recording import Recorder
 from procwire.sensor.coverage import circumstances
 from procwire.sensor.loader import Sensor, SensorSettings
+from procwire.sensor.namespaces import Namespaces
 from procwire.sensor.processes import ProcessTable
 from procwire.sensor.snapshot import processes_before
 from procwire.settings import Settings
@@ -94,6 +96,8 @@ class Live:
         self._saved = self._located = self._looked = time.monotonic()
         self._learning_ns = settings.baseline.learning_ns
         self._not_captured: list[str] = []
+        self._local: list[Network] = []
+        self._namespaces = Namespaces(namespace)
         self._workers = 1
         if captures:
             # Compiled code, as the packets' path.
@@ -185,6 +189,8 @@ class Live:
         self._processes.apply(events.process)
         if self._history is not None:
             self._history.events(events)
+        if self._captures and self._namespaces.note(events.flow):
+            self._tell_networks()
         now, told = time.time_ns(), self._told
         self._joined.events(events, now)
         if self._recorder is not None and self._processes.changes is not None:
@@ -215,10 +221,14 @@ class Live:
         captured = {capture.interface for capture in self._captures}
         if captured:
             self._not_captured = [name for name in interfaces_up() if name not in captured]
-        local = local_networks()
-        self._joined.networks(local)
-        if self._recorder is not None:
-            self._recorder.networks(local)
+        self._local = local_networks()
+        self._namespaces.refresh()
+        self._tell_networks()
         if self._history is not None:
-            self._history.networks(local, time.time_ns())
+            self._history.networks(self._local, time.time_ns())
         self._located = time.monotonic()
+
+    def _tell_networks(self) -> None:
+        self._joined.networks(self._local, self._namespaces.networks)
+        if self._recorder is not None:
+            self._recorder.networks(self._local, self._namespaces.networks)

@@ -12,8 +12,8 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from ipaddress import ip_network
 from pathlib import Path
@@ -80,9 +80,11 @@ class Turn(msgspec.Struct, tag=True):
 
 
 class Networks(msgspec.Struct, tag=True):
-    """The host's own networks from now on."""
+    """The host's own networks from now on. elsewhere: in other network namespaces, by inode
+    number."""
 
     local: list[str]
+    elsewhere: dict[int, list[str]] = {}
 
 
 class Packets(msgspec.Struct, tag=True):
@@ -155,9 +157,12 @@ class Recorder:
         noted = json.dumps(changes, default=asdict).encode()
         self._write(Turn(now=now, changes=noted, process=process, **rows))
 
-    def networks(self, local: Sequence[Network]) -> None:
-        """The host's own networks."""
-        self._write(Networks([str(network) for network in local]))
+    def networks(
+        self, local: Sequence[Network], elsewhere: Mapping[int, Sequence[Network]] | None = None
+    ) -> None:
+        """The host's own networks, as Joined.networks() is given them."""
+        others = {number: _texts(one) for number, one in (elsewhere or {}).items()}
+        self._write(Networks(_texts(local), others))
 
     def packets(self, interface: int, batch: PacketBatch) -> None:
         """The packets of an interface, by its number."""
@@ -283,6 +288,14 @@ def packets_file(folder: Path, interface: int) -> Path:
     return folder / f"packets-{interface}.pcapng"
 
 
-def networks_of(frame: Networks) -> list[Network]:
-    """As addresses are compared with them. What is none is left out."""
-    return [ip_network(text, strict=False) for text in frame.local]
+def networks_of(texts: Iterable[str]) -> list[Network]:
+    """Networks of a frame, as addresses are compared with them. What is none is left out."""
+    networks = []
+    for text in texts:
+        with suppress(ValueError):
+            networks.append(ip_network(text, strict=False))
+    return networks
+
+
+def _texts(networks: Iterable[Network]) -> list[str]:
+    return [str(network) for network in networks]

@@ -55,7 +55,8 @@ class Replay:
                 self._processes.follow(self._recording.changes(frame))
                 self.joined.events(self._recording.events(frame), frame.now)
             elif isinstance(frame, Networks):
-                self.joined.networks(networks_of(frame))
+                elsewhere = {n: networks_of(one) for n, one in frame.elsewhere.items()}
+                self.joined.networks(networks_of(frame.local), elsewhere)
             elif isinstance(frame, Packets):
                 batches = self._packets[frame.interface].take(frame.count)
                 for _ in self.joined.packets(frame.interface, batches, self._workers):

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from procwire.analytics import Covered, covered
+from procwire.analytic_coverage import Covered, covered
 from procwire.output.printable import printable
 from procwire.output.terminal import columns
 from procwire.sensor.coverage import Unseen, circumstances, of_run

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import click
 
 from procwire.alert import Check
+from procwire.flow_counts import SIDES, UNASKED
+from procwire.flow_owners import NONE
 from procwire.output.printable import printable
 from procwire.output.text import SEVERITIES
 from procwire.sensor.coverage import LOSSES, ON_PURPOSE, counting
@@ -26,6 +29,7 @@ _SEEN = {
 }
 _NOT_DECODED, _LAYER = "decode.", "layers."
 _RULE, _GRAVEST = "episodes.rule.", "episodes.severity."
+_FLOWS = "correlate."
 _BY_ENTRY = "context.by_entry."
 _COUNTED = "counted"
 _LABEL = 13
@@ -65,6 +69,7 @@ def summary(
     facts = {
         "seen": [f"{counters[name]:,} {unit}" for name, unit in _SEEN.items() if name in counters],
         "protocols": [f"{name} {count:,}" for name, count in layers],
+        "attributed": _attributed(counters),
         "findings": _by_severity(found),
         "suppressed": _suppressed(counters),
         "first seen": _first_seen(counters),
@@ -89,6 +94,18 @@ def _named(counters: Mapping[str, int], prefix: str) -> dict[str, int]:
         for name, count in counters.items()
         if name.startswith(prefix) and count
     }
+
+
+def _attributed(counters: Mapping[str, int]) -> list[str]:
+    """Of how many flows of this host the process is known, and how."""
+    parts, how = [], Counter[str]()
+    for side in SIDES:
+        ways = _named(counters, f"{_FLOWS}{side.name}_")
+        asked = sum(ways.values()) - ways.get(UNASKED, 0)
+        if asked:
+            parts.append(f"{asked - ways.pop(NONE, 0):,} of {asked:,} flows {side.name}")
+        how.update(ways)
+    return parts + _listed(how)
 
 
 def _suppressed(counters: Mapping[str, int]) -> list[str]:

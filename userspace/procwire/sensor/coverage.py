@@ -86,9 +86,10 @@ BLIND_SPOTS = (
         "resets, ICMP errors, echo replies and ARP of ordinary sockets are nobody's",
     ),
     BlindSpot(
-        "connections that containers accept",
-        "a port open on every address is known in the namespace of -i only; who connects from a "
-        "container is named, as inferred",
+        "flows of containers",
+        "they are named by their addresses, as inferred; an address that was changed within the "
+        "last ten seconds is not known yet, and what address translation hides (a published port, "
+        "seen outside) is not the container's",
     ),
     BlindSpot(
         "who accepted a connection",
@@ -151,6 +152,9 @@ _MEANINGS = {
     "flows.forgotten": "questions forgotten before their answer to bound memory",
     "processes.evicted": "ended processes forgotten to bound memory",
     "correlate.evicted": "whose a flow is, forgotten to bound memory",
+    "correlate.originated_none": "flows that this host began and whose process is not known",
+    "correlate.accepted_none": "connections that this host took and whose process is not known",
+    "correlate.*_unasked": "flows of this host too many at a time to ask for their process",
     "correlate.alerts_none": "alerts on flows of this host whose process is not known",
     "correlate.alerts_forgotten": "alerts on flows whose process was known and is forgotten",
     "context.learning": "roles and zones still learned: what is new there is not told",
