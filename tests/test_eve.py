@@ -195,6 +195,10 @@ def test_tier_b_without_context_is_an_anomaly():
     made = record(TIER_B, FILE)
     assert made["event_type"] == "anomaly"
     assert made["anomaly"] == {"type": "stream", "event": "tcp.odd"}
+    (variable,) = made["metadata"]["flowvars"]
+    certain = record(changed(TIER_B, in_context=True), FILE)
+    assert (variable["key"], variable["value"]) == ("episode", TIER_B.episode)
+    assert variable["alert"] == certain["alert"]
 
 
 def test_a_record_is_one_line_that_no_terminal_obeys():

@@ -64,10 +64,45 @@ def test_a_record_has_the_packet_and_its_deciding_bytes(run):
     assert "not at hand" in said(name, run[1])
 
 
+def anomaly(results):
+    """The first anomaly with a process, and its episode."""
+    for line in results.read_text().splitlines():
+        record = json.loads(line)
+        if record["event_type"] == "anomaly":
+            (variable,) = record["metadata"]["flowvars"]
+            if "process" in variable["alert"]["context"]:
+                return record, variable["value"]
+    raise AssertionError("no anomaly with a process")
+
+
+def test_an_anomaly_is_explained_like_an_alert_and_says_its_doubt(run):
+    record, name = anomaly(run[1])
+    for where in run:
+        text = said(name, where)
+        assert f"{name}  ANOMALY  {record['anomaly']['event']}" in text
+        assert "the capture may be at fault" in text
+        assert "/tmp/" in text
+    assert "the capture may be at fault" not in said(episode(run[1], "scan.host_sweep"), run[1])
+
+
+@pytest.mark.parametrize(
+    "variables", [None, {}, [{}], [3], [{"alert": None}], [{"alert": {}}], [[[[]]]]]
+)
+def test_an_anomaly_without_what_we_write_is_passed_over(run, tmp_path, variables):
+    record, name = anomaly(run[1])
+    other = record | {"metadata": {"flowvars": variables}, "host": name}
+    results = tmp_path / "eve.json"
+    results.write_text(json.dumps(other) + "\n")
+    done = CliRunner().invoke(explain, [name, str(results)], standalone_mode=False)
+    assert isinstance(done.exception, UsageError)
+    results.write_text(json.dumps(other) + "\n" + json.dumps(record) + "\n")
+    assert name in said(name, results)
+
+
 def test_what_is_not_there_is_said(run):
     done = CliRunner().invoke(explain, ["F-NONE", str(run[1])], standalone_mode=False)
     assert isinstance(done.exception, UsageError)
-    assert "metadata.episode" in str(done.exception)
+    assert "alert.metadata.episode" in str(done.exception)
 
 
 def changed(record, place, value):

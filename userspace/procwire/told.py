@@ -20,6 +20,7 @@ from procwire.output.eve import Source, encode, record
 
 # A record of ours has a few thousand bytes of command lines; a line beyond is none.
 _LONGEST = 1 << 22
+ANOMALY = "anomaly"
 
 
 class Program(msgspec.Struct):
@@ -78,11 +79,11 @@ class Details(msgspec.Struct):
         return next(iter(self.metadata.get(name, ())), "")
 
 
-class Told(msgspec.Struct):
-    """One state of an episode, as it was told."""
+class Seen(msgspec.Struct, kw_only=True):
+    """When and where something was seen, as a record tells it."""
 
+    event_type: str = ""
     timestamp: str
-    alert: Details
     src_ip: str = ""
     src_port: int | None = None
     dest_ip: str = ""
@@ -91,6 +92,35 @@ class Told(msgspec.Struct):
     in_iface: str = ""
     pcap_filename: str = ""
     pcap_cnt: int = 0
+
+
+class Told(Seen, kw_only=True):
+    """One state of an episode, as it was told."""
+
+    alert: Details
+
+    @property
+    def is_anomaly(self) -> bool:
+        """Whether it was told as an anomaly, because the capture may be at fault."""
+        return self.event_type == ANOMALY
+
+
+class Variable(msgspec.Struct):
+    """A variable of a flow: what an anomaly has in common with an alert."""
+
+    alert: Details | None = None
+
+
+class Metadata(msgspec.Struct):
+    """The metadata of an anomaly."""
+
+    flowvars: list[Variable] = []
+
+
+class Anomaly(Seen, kw_only=True):
+    """The record of an anomaly."""
+
+    metadata: Metadata
 
 
 def told_in(path: Path, episode: str) -> list[Told]:
@@ -156,13 +186,21 @@ def packet_of(told: Told) -> bytes | None:
 
 
 def _states(lines: Iterable[bytes], episode: str) -> list[Told]:
-    decoder = msgspec.json.Decoder(Told)
     states = []
     for line in lines:
         try:
-            told = decoder.decode(line)
+            told = list(_told(line))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
-        if told.alert.first_of("episode") == episode:
-            states.append(told)
+        states += [one for one in told if one.alert.first_of("episode") == episode]
     return states
+
+
+def _told(line: bytes) -> Iterable[Told]:
+    """What a record tells: an alert, or an anomaly as the alert it would have been."""
+    if msgspec.json.decode(line, type=Seen).event_type != ANOMALY:
+        return [msgspec.json.decode(line, type=Told)]
+    record = msgspec.json.decode(line, type=Anomaly)
+    where = {name: getattr(record, name) for name in Seen.__struct_fields__}
+    alerts = (variable.alert for variable in record.metadata.flowvars)
+    return [Told(alert=alert, **where) for alert in alerts if alert is not None]

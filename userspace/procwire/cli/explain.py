@@ -20,8 +20,9 @@ from procwire.told import packet_of, told_by_record, told_in
 @click.argument("episode")
 @click.argument("results", type=click.Path(path_type=Path, exists=True))
 def explain(episode: str, results: Path) -> int:
-    """Say why an alert was raised: its figures against their thresholds, who did it and who started
-    that, targets, the packet with the deciding bytes marked, how to allow it, what was not seen.
+    """Say why an alert or an anomaly was raised: its figures against their thresholds, who did it
+    and who started that, targets, the packet with the deciding bytes marked, how to allow it, what
+    was not seen.
 
     EPISODE is its name (F-...); RESULTS is what `watch` or `read` wrote as EVE JSON lines, or the
     folder of `watch --record`.
@@ -32,7 +33,8 @@ def explain(episode: str, results: Path) -> int:
     states = (told_by_record if recorded else told_in)(results, episode)
     if not states:
         where = printable(f"{episode!r} in {results}")
-        raise UsageError(f"no alert of an episode {where}; `metadata.episode` has their names")
+        named = "`alert.metadata.episode` has the names"
+        raise UsageError(f"nothing was told of an episode {where}; {named}")
     unseen = None
     if not recorded:
         try:

@@ -1,7 +1,8 @@
 """EVE JSON lines, the default output: alerts, anomalies and statistics in Suricata's own schema.
 
 What Suricata has no field for goes where its schema leaves room: alert.metadata (arrays of
-strings), alert.context (process, evidence) and, for our counters, metadata.flowints.
+strings), alert.context (process, evidence), for our counters metadata.flowints, and for what an
+anomaly has in common with an alert, metadata.flowvars.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ def encode(one: Record | list[Any]) -> bytes:
 
 def record(alert: Alert, source: Source) -> Record:
     """The record of one alert: an anomaly for a check of tier B whose context was not seen to hold,
-    else an alert."""
+    else an alert. An anomaly's own object may hold no more than its kind; its episode, and what the
+    alert would have been, is a variable of its flow."""
     flow_id, flow = _flow(alert.source, alert.destination, alert.protocol)
     head: Record = {"timestamp": timestamp(alert.time)}
     if flow_id is not None:
@@ -92,6 +94,8 @@ def record(alert: Alert, source: Source) -> Record:
         head["pcap_cnt"] = alert.packet
     if alert.is_anomaly:
         head["anomaly"] = _anomaly(alert)
+        variable = {"key": "episode", "value": alert.episode, "alert": _alert(alert)}
+        head["metadata"] = {"flowvars": [variable]}
     else:
         head["alert"] = _alert(alert)
     return head

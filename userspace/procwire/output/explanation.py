@@ -15,7 +15,7 @@ import click
 
 from procwire.output.hexdump import Marked, dump
 from procwire.output.printable import printable
-from procwire.output.text import SEVERITIES
+from procwire.output.text import ANOMALY, SEVERITIES
 from procwire.sensor.coverage import Coverage
 from procwire.told import Details, Program, Told
 
@@ -25,6 +25,10 @@ _NARROWEST = 50
 _DUMPED = 1536
 _ANCESTOR_LIMIT = 120
 _PLACE = re.compile("[0-9]{1,9}")
+_DOUBT = (
+    "told as an anomaly: the capture may be at fault, which had not warmed up, misses packets, "
+    "sees one direction or did not see the flow begin; or the sender is somebody else's victim"
+)
 _HOW_SURE = {
     "kernel": "a hook saw it",
     "snapshot": "it ran, or the socket was open, before the sensor",
@@ -43,13 +47,13 @@ def explanation(
     """
     width = max(width, _NARROWEST)
     last, details = states[-1], states[-1].alert
-    word = SEVERITIES.get(details.severity, ("UNKNOWN", ""))[0]
+    word, _ = ANOMALY if last.is_anomaly else SEVERITIES.get(details.severity, ("UNKNOWN", ""))
     title = f"{details.first_of('episode')}  {word}  {details.first_of('rule')}  "
     title = printable(title + details.signature)
     lines = [click.style(title, bold=True) if colour else title]
     for label, text in _facts(states):
         lines += _wrapped(label, printable(text), width)
-    lines += ["", *_figures(details, width), *_targets(details, width)]
+    lines += ["", *_doubt(last, width), *_figures(details, width), *_targets(details, width)]
     lines += ["", *_packet(last, packet, width, colour)]
     lines += ["", "  to allow it", f"    {_allowing(last)}"]
     lines += ["", *_not_seen(unseen, width)]
@@ -105,6 +109,10 @@ def _end(address: str, port: int | None) -> str:
     if port is None or not address:
         return address
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _doubt(told: Told, width: int) -> Iterable[str]:
+    return _wrapped("doubt", _DOUBT, width) if told.is_anomaly else []
 
 
 def _figures(details: Details, width: int) -> Iterator[str]:
