@@ -61,6 +61,11 @@ def two_hosts() -> Iterator[None]:
             ip("-n", namespace, "address", "add", f"{four}/24", "dev", WIRE)
             ip("-n", namespace, "address", "add", f"{six}/64", "dev", WIRE, "nodad")
             ip("-n", namespace, "link", "set", WIRE, "up")
+            for family in ("ipv4", "ipv6"):
+                # A kernel that asks five seconds later whether a neighbour is still there would
+                # make an answer out of what nobody should have asked for.
+                patience = f"net.{family}.neigh.{WIRE}.delay_first_probe_time=3600"
+                run(namespace, "sysctl", "-qw", patience)
         yield
     finally:
         for namespace in (NEAR, FAR):
