@@ -17,7 +17,7 @@ from procwire.context import tuning
 from procwire.context.allowlist import Wish, add
 from procwire.context.site import Site
 from procwire.context.store import MEMORY, Store
-from procwire.context.tuning import Decided, keep, propose
+from procwire.context.tuning import LEADING, Decided, keep, note_in_force, propose
 from procwire.detect.judges import Judges
 from procwire.settings import Settings
 from test_alert import SCANNER_PROCESS, row
@@ -51,7 +51,7 @@ def test_a_threshold_that_is_quiet_enough_is_proposed() -> None:
 def test_the_number_of_alerts_is_by_the_week() -> None:
     rows = [episode(n, 30 + n, NOW + n * WEEK) for n in range(9)]
     (one,) = propose(kept(*rows), 1.0)
-    assert (one.weeks, one.threshold) == (8.0, 31)
+    assert (one.choices[0].weeks, one.threshold) == (8.0, 31)
 
 
 def test_no_proposal_loses_an_alert_that_was_high() -> None:
@@ -59,6 +59,51 @@ def test_no_proposal_loses_an_alert_that_was_high() -> None:
     (one,) = propose(kept(*rows), 0)
     assert one.threshold == 35
     assert {choice.threshold: choice.high for choice in one.choices}[25] == 1
+
+
+def in_force(store: Store, **weeks: float) -> Store:
+    """Thresholds of fanout.hosts, as t25, and for how long; the last is in force."""
+    for name, number in weeks.items():
+        note_in_force(store, {"fanout.hosts": float(name[1:])}, round(number * WEEK))
+    return store
+
+
+def test_a_lower_threshold_that_was_in_force_for_a_week_is_proposed() -> None:
+    trial = [episode(n, figure, threshold=12.0) for n, figure in enumerate((13, 14, 20, 90))]
+    usual = [episode(10 + n, 40) for n in range(2)]
+    store = in_force(kept(*trial, *usual), t12=2, t25=6)
+    counts = {
+        choice.threshold: (choice.alerts, choice.weeks) for choice in propose(store, 5)[0].choices
+    }
+    assert counts == {
+        12: (4, 2),
+        13: (4, 2),
+        14: (3, 2),
+        20: (2, 2),
+        25: (3, 8),
+        40: (3, 8),
+        90: (1, 8),
+    }
+    assert [propose(store, wanted)[0].threshold for wanted in (2, 1.5, 1, 0.2)] == [12, 14, 20, 90]
+    assert propose(store, 2)[0].current == 25
+
+
+def test_what_stayed_below_a_threshold_is_not_taken_for_nothing() -> None:
+    # In force for a day only, or never.
+    store = in_force(kept(episode(1, 30)), t12=1 / 7, t25=9)
+    assert propose(store, 99)[0].threshold == 25
+    assert propose(in_force(kept(), t25=9), 99) == []
+    # Nothing at all was told in a week of a lower one: it is known to be as quiet.
+    (one,) = propose(in_force(kept(), t12=1, t25=1), 0)
+    assert (one.current, one.threshold, one.choices[0].alerts) == (25, 12, 0)
+
+
+def test_a_high_alert_that_only_a_lower_threshold_told_asks_for_it() -> None:
+    rows = [
+        episode(1, 15, threshold=12.0, severity=1),
+        *(episode(n, 14, threshold=12.0) for n in range(2, 90)),
+    ]
+    assert propose(in_force(kept(*rows), t12=1, t25=1), 1)[0].threshold == 15
 
 
 def test_an_episode_counts_once_with_its_largest_figure() -> None:
@@ -89,19 +134,23 @@ def test_the_history_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @settings(deadline=None, max_examples=50)
 @given(
-    figures=st.lists(st.tuples(st.integers(25, 60), st.integers(1, 3)), min_size=1, max_size=30),
+    told=st.lists(
+        st.tuples(st.integers(25, 60), st.integers(1, 3), st.sampled_from([12, 18, 25])),
+        min_size=1,
+        max_size=30,
+    ),
     wanted=st.integers(0, 30),
 )
 def test_every_count_is_that_of_the_alerts_it_would_raise(
-    figures: list[tuple[int, int]], wanted: int
+    told: list[tuple[int, int, int]], wanted: int
 ) -> None:
-    rows = [episode(n, figure, severity=s) for n, (figure, s) in enumerate(figures)]
-    (one,) = propose(kept(*rows), wanted)
+    rows = [episode(n, f, severity=s, threshold=float(t)) for n, (f, s, t) in enumerate(told)]
+    (one,) = propose(in_force(kept(*rows), t12=1, t18=1, t25=1), wanted)
     for choice in one.choices:
-        assert choice.alerts == sum(figure >= choice.threshold for figure, _ in figures)
-        assert choice.high == sum(f >= choice.threshold and s == 1 for f, s in figures)
-    chosen = next(choice for choice in one.choices if choice.threshold == one.threshold)
-    assert chosen.high == sum(s == 1 for _, s in figures)
+        raised = [s for f, s, t in told if t <= choice.threshold <= f]
+        assert (choice.alerts, choice.high) == (len(raised), raised.count(1))
+    assert not any(f < one.threshold for f, s, _ in told if s == 1)
+    assert {12, one.current, one.threshold} <= {choice.threshold for choice in one.choices}
 
 
 def a_scan() -> Alert:
@@ -144,10 +193,35 @@ def test_tune(run, tmp_path: Path) -> None:
     with Store(context) as store:
         keep(store, [episode(n, 30 + n) for n in range(12)])
     told = run("tune", "--per-week", "2", "--context", context).out
-    assert "--set fanout.hosts=40" in told
+    assert "--set fanout.hosts=40  (now 25)" in told
     assert "->         40         2 alerts in 1.0 weeks" in told
     (one,) = json.loads(run("tune", "--json", "--context", context).out)
     assert (one["setting"], one["current"]) == ("fanout.hosts", 25)
+
+
+def test_the_settings_that_decide_are_those_in_force() -> None:
+    thresholds = tuning.in_force(load(overrides=["ics.hosts=0", "fanout.hosts=40"]))
+    assert set(LEADING) - set(thresholds) == {"ics.hosts"}
+    assert thresholds["fanout.hosts"] == 40
+    assert set(LEADING) <= set(names())
+
+
+def test_a_watch_notes_for_how_long_its_thresholds_were_in_force() -> None:
+    with Store(MEMORY) as store:
+        for hosts in (25.0, 12.0):
+            site = Site(store)
+            for _ in range(2):
+                site.observed({"fanout.hosts": hosts}, WEEK)
+                site.save()
+        Site(store).save()
+        rows = store.rows("SELECT * FROM in_force ORDER BY threshold")
+    assert rows == [("fanout.hosts", 12, 2 * WEEK, 1), ("fanout.hosts", 25, 2 * WEEK, 0)]
+
+
+def test_a_full_history_is_judged_at_once() -> None:
+    rows = [episode(n, 25 + n, NOW + n) for n in range(20_000)]
+    (one,) = propose(kept(*rows), 100)
+    assert one.threshold == 25 + 20_000 - 100
 
 
 def test_config_show_is_a_file_that_config_check_accepts(run, tmp_path: Path) -> None:

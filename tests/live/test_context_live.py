@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from procwire.context.store import Store
 from sensing import namespace
 from test_watch import PROCWIRE, records, started
 
@@ -85,3 +86,8 @@ def test_a_new_program_waits_until_it_is_approved(
     assert watched(within, context, program) == []
     (entry,) = json.loads(procwire("allow", "list", "--json", *here))
     assert entry["suppressed"] >= 1
+    with Store(context, read_only=True) as store:
+        noted = store.rows(
+            "SELECT threshold, observed > 0, current FROM in_force WHERE setting = 'fanout.hosts'"
+        )
+    assert noted == [(25, 1, 1)]

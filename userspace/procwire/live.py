@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from procwire.alert import Alert
 from procwire.context.site import Site
+from procwire.context.tuning import in_force
 from procwire.flow_owners import Network
 from procwire.history import HistoryWriter
 from procwire.joined import Emit, Joined
@@ -26,6 +27,7 @@ from procwire.sensor.namespaces import Namespaces
 from procwire.sensor.processes import ProcessTable
 from procwire.sensor.snapshot import processes_before
 from procwire.settings import Settings
+from procwire.settings.section import NANOSECONDS
 
 if TYPE_CHECKING:
     from procwire.capture.live import LiveCapture
@@ -94,6 +96,7 @@ class Live:
         if history is not None:
             self._history = HistoryWriter(history, self._joined.known, namespace)
         self._saved = self._located = self._looked = time.monotonic()
+        self._in_force = in_force(settings)
         self._learning_ns = settings.baseline.learning_ns
         self._not_captured: list[str] = []
         self._local: list[Network] = []
@@ -130,7 +133,7 @@ class Live:
             if not self._turn(LAST_WAIT_MS) and turn >= least:
                 break
         self._joined.finish()
-        self._site.save()
+        self._save(time.monotonic())
         if self._recorder is not None:
             self._recorder.close()
         if self._history is not None:
@@ -207,10 +210,14 @@ class Live:
     def _keep_up(self, now: float) -> None:
         """What is done every few seconds."""
         if now - self._saved >= SAVE_EVERY_S:
-            self._site.save()
-            self._saved = now
+            self._save(now)
         if now - self._located >= NETWORKS_EVERY_S:
             self._locate()
+
+    def _save(self, now: float) -> None:
+        self._site.observed(self._in_force, round((now - self._saved) * NANOSECONDS))
+        self._site.save()
+        self._saved = now
 
     def _locate(self) -> None:
         if not self._captures and self._history is None:

@@ -23,7 +23,9 @@ from procwire.context.tuning import propose
 @context_option
 def tune(per_week: float, as_json: bool, context: Path) -> None:
     """Propose thresholds from the history of alerts, with the number of alerts that each would have
-    raised. None that loses an alert of high severity is proposed, and nothing is changed.
+    raised: higher where there were too many, lower where a lower one was in force for a week and
+    there were few enough. None that loses an alert of high severity is proposed, and nothing is
+    changed.
 
     Example: procwire tune --per-week 2
     """
@@ -33,14 +35,14 @@ def tune(per_week: float, as_json: bool, context: Path) -> None:
         click.echo(msgspec.json.encode(proposals))
         return
     for one in proposals:
-        kept = "" if one.threshold != one.current else "  (as it is)"
-        click.echo(f"--set {one.setting}={_number(one.threshold)}{kept}")
+        now = "as it is" if one.threshold == one.current else f"now {_number(one.current)}"
+        click.echo(f"--set {one.setting}={_number(one.threshold)}  ({now})")
         for choice in one.choices:
             mark = "->" if choice.threshold == one.threshold else "  "
             high = f", {choice.high:,} of them high" if choice.high else ""
             click.echo(
                 f"   {mark} {_number(choice.threshold):>10}  {choice.alerts:>8,} alerts in"
-                f" {one.weeks:.1f} weeks{high}"
+                f" {choice.weeks:.1f} weeks{high}"
             )
     if not proposals:
         click.echo("no history yet; `procwire watch` writes it", err=True)

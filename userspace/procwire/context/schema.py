@@ -73,4 +73,14 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX history_by_time ON history (time)
     """,
+    # observed: ns for which a watch ran with the threshold; current: 1 for the last of a setting.
+    """
+    CREATE TABLE in_force (
+        setting TEXT NOT NULL,
+        threshold REAL NOT NULL,
+        observed INTEGER NOT NULL,
+        current INTEGER NOT NULL,
+        PRIMARY KEY (setting, threshold)
+    ) STRICT
+    """,
 )

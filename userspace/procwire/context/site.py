@@ -46,6 +46,8 @@ class Site:
         self._suppressed: Counter[int] = Counter()
         self._unsaved: dict[int, tuple[int, int]] = {}
         self._history: list[tuning.Decided] = []
+        self._in_force: dict[str, float] = {}
+        self._observed = 0
         self._counts = Counter(unsaved=0, unsaved_history=0, expired=0)
 
     def admit(self, alerts: list[Alert]) -> list[Alert]:
@@ -76,6 +78,11 @@ class Site:
                 row = connections[known[-1]]
                 self._home = Endpoint(address_of(int(row["src_hi"]), int(row["src_lo"])))
 
+    def observed(self, in_force: dict[str, float], duration: int) -> None:
+        """Note that these thresholds were in force for `duration` ns."""
+        self._in_force = in_force
+        self._observed += duration
+
     def save(self) -> None:
         """Write what the run has added, and read what others have changed. Where the file cannot be
         written that is counted, and tried again next time."""
@@ -89,6 +96,9 @@ class Site:
             if self._history:
                 tuning.keep(self._store, self._history)
                 self._history.clear()
+            if self._observed:
+                tuning.note_in_force(self._store, self._in_force, self._observed)
+                self._observed = 0
             if self._habits is not None:
                 baseline.keep(self._store, self._habits)
             if self._store.changed():

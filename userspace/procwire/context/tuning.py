@@ -1,22 +1,42 @@
 """What alerts rested on, kept for tuning: by episode and setting the figure that decided.
 
 The history begins at the thresholds that were in force: what stayed below them raised nothing and
-is not in it. So it tells how much quieter higher thresholds would have been.
+is not in it. So it is noted for how long which threshold was in force, and each choice is judged by
+the time in which it, or a lower one, was.
 """
 
 from __future__ import annotations
 
 import bisect
+import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from procwire.alert import Alert
 from procwire.context.store import Store
+from procwire.settings import Settings
 
 MOST = 100_000
 """Episodes that are kept; the oldest give way."""
+
+LEADING = (
+    "fanout.hosts",
+    "fanout.host_ports",
+    "fanout.failures",
+    "fanout.sequential_run",
+    "datagrams.targets",
+    "probes.targets",
+    "random_walk.hosts",
+    "coverage.hosts",
+    "port_coverage.ports",
+    "service_sweep.hosts",
+    "ics.hosts",
+    "ics.neighbours",
+    "new_process.hosts",
+)
+"""Settings that an alert's first figure is held against."""
 
 _WEEK_NS = 7 * 86_400 * 1_000_000_000
 _SHOWN = 5
@@ -39,22 +59,22 @@ class Decided(msgspec.Struct, frozen=True):
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """A threshold, the alerts that it would have raised, and how many of them were high."""
+    """A threshold, the alerts that it would have raised, how many of them were high, and the weeks
+    of observation that tell so: those in which it, or a lower one, was in force."""
 
     threshold: float
     alerts: int
     high: int
+    weeks: float
 
 
 class Proposal(msgspec.Struct, frozen=True):
-    """A setting. threshold: the one proposed; current: the last in force; choices: rising, the
-    first is the current one."""
+    """A setting. threshold: the one proposed; current: the last in force; choices: rising."""
 
     setting: str
     current: float
     threshold: float
     choices: tuple[Choice, ...]
-    weeks: float
 
 
 def decided(alert: Alert, suppressed: bool) -> Decided | None:
@@ -91,41 +111,116 @@ def keep(store: Store, rows: Iterable[Decided]) -> None:
         )
 
 
-def propose(store: Store, per_week: float) -> list[Proposal]:
-    """For each setting that decided, the lowest threshold that would have raised at most `per_week`
-    alerts a week and lost none that was high. Suppressed alerts need no threshold and do not count.
-    """
-    rows = store.rows(f"SELECT {_NAMED} FROM history WHERE suppressed = 0 ORDER BY time")
-    by_setting: dict[str, list[Decided]] = defaultdict(list)
-    for row in rows:
-        by_setting[row[2]].append(Decided(*row))
-    if not rows:
-        return []
-    weeks = max((rows[-1][7] - rows[0][7]) / _WEEK_NS, 1.0)
-    return [_proposal(name, by_setting[name], weeks, per_week) for name in sorted(by_setting)]
+def in_force(settings: Settings) -> dict[str, float]:
+    """The thresholds of every setting that can decide, but for those that are off."""
+    tree = settings.model_dump()
+    chosen = {name: tree[name.partition(".")[0]][name.partition(".")[2]] for name in LEADING}
+    return {name: float(threshold) for name, threshold in chosen.items() if threshold}
 
 
-def _proposal(setting: str, episodes: list[Decided], weeks: float, per_week: float) -> Proposal:
-    current = episodes[-1].threshold
-    figures = sorted(one.figure for one in episodes)
-    high = sorted(one.figure for one in episodes if one.severity == _HIGH)
-    # Between two figures every threshold raises the same alerts, so the figures are all there is.
-    candidates = sorted({current, *(figure for figure in figures if figure > current)})
-    choices = [
-        Choice(
-            threshold=one,
-            alerts=len(figures) - bisect.bisect_left(figures, one),
-            high=len(high) - bisect.bisect_left(high, one),
+def note_in_force(store: Store, thresholds: Mapping[str, float], observed: int) -> None:
+    """Add a time of observation, ns, to the thresholds that were in force then."""
+    with store.writing() as connection:
+        connection.executemany(
+            "UPDATE in_force SET current = 0 WHERE setting = ?", [(name,) for name in thresholds]
         )
-        for one in candidates
+        connection.executemany(
+            "INSERT INTO in_force (setting, threshold, observed, current) VALUES (?, ?, ?, 1)"
+            " ON CONFLICT (setting, threshold) DO UPDATE SET"
+            " observed = observed + excluded.observed, current = 1",
+            [(name, threshold, observed) for name, threshold in thresholds.items()],
+        )
+
+
+def propose(store: Store, per_week: float) -> list[Proposal]:
+    """For each setting that decided, or that was once lower, the lowest threshold that would have
+    raised at most `per_week` alerts a week and lost none that was high. One below the last in force
+    is proposed only if it, or a lower one, was in force for a week: what stayed below is not known
+    otherwise. Suppressed alerts need no threshold and do not count."""
+    rows = store.rows(f"SELECT {_NAMED} FROM history WHERE suppressed = 0 ORDER BY time")
+    episodes: dict[str, list[Decided]] = defaultdict(list)
+    for row in rows:
+        episodes[row[2]].append(Decided(*row))
+    watched: dict[str, dict[float, int]] = defaultdict(dict)
+    current = {name: decided[-1].threshold for name, decided in episodes.items()}
+    for name, threshold, observed, last in store.rows("SELECT * FROM in_force"):
+        watched[name][threshold] = observed
+        if last:
+            current[name] = threshold
+    wanted = {name for name, least in current.items() if min(watched[name] or [least]) < least}
+    return [
+        _proposal(name, _Known(current[name], episodes[name], watched[name]), per_week)
+        for name in sorted(wanted | set(episodes))
     ]
-    harmless = [one for one in choices if one.high == choices[0].high]
-    quiet = [one for one in harmless if one.alerts <= per_week * weeks]
+
+
+class _Known:
+    """What is known of a setting. watched: ns by the threshold in force."""
+
+    def __init__(
+        self, current: float, episodes: Sequence[Decided], watched: Mapping[float, int]
+    ) -> None:
+        self.current = current
+        times: dict[float, list[int]] = defaultdict(list)
+        for one in episodes:
+            times[one.threshold].append(one.time)
+        # A threshold was in force at least from its first alert to its last.
+        least = {threshold: max(told) - min(told) for threshold, told in times.items()}
+        self._observed = {
+            threshold: max(least.get(threshold, 0), watched.get(threshold, 0))
+            for threshold in sorted({current, *least, *watched})
+        }
+        high = [one for one in episodes if one.severity == _HIGH]
+        self._begun, self._reached = _bounds(episodes)
+        self._high_begun, self._high_reached = _bounds(high)
+        self.lowest_high = min(self._high_reached, default=math.inf)
+
+    def choices(self) -> list[Choice]:
+        """Rising. Between two figures every threshold raises the same alerts, so the figures, and
+        what was in force, are all there is."""
+        known = [one for one in self._observed if self._seen(one) >= _WEEK_NS]
+        least = min([self.current, *known])
+        candidates = {*self._observed, *self._reached}
+        return [self._choice(one) for one in sorted(candidates) if one >= least]
+
+    def _seen(self, threshold: float) -> int:
+        """ns for which what reached that threshold was told."""
+        return sum(observed for one, observed in self._observed.items() if one <= threshold)
+
+    def _choice(self, threshold: float) -> Choice:
+        # Told by a threshold as low, less those that did not reach this one.
+        alerts, high = (
+            bisect.bisect_right(begun, threshold) - bisect.bisect_left(reached, threshold)
+            for begun, reached in (
+                (self._begun, self._reached),
+                (self._high_begun, self._high_reached),
+            )
+        )
+        weeks = max(self._seen(threshold) / _WEEK_NS, 1.0)
+        return Choice(threshold, alerts, high, round(weeks, 2))
+
+
+def _bounds(episodes: Iterable[Decided]) -> tuple[list[float], list[float]]:
+    """Thresholds that were in force, and figures, which are estimates but reached them; sorted."""
+    listed = list(episodes)
+    reached = sorted(max(one.figure, one.threshold) for one in listed)
+    return sorted(one.threshold for one in listed), reached
+
+
+def _proposal(setting: str, known: _Known, per_week: float) -> Proposal:
+    choices = known.choices()
+    harmless = [one for one in choices if one.threshold <= known.lowest_high] or choices[:1]
+    quiet = [one for one in harmless if one.alerts <= per_week * one.weeks]
     chosen = quiet[0] if quiet else harmless[-1]
-    return Proposal(setting, current, chosen.threshold, _some(choices, chosen), round(weeks, 2))
+    shown = _some(choices, chosen, known.current)
+    return Proposal(setting, known.current, chosen.threshold, shown)
 
 
-def _some(choices: list[Choice], chosen: Choice) -> tuple[Choice, ...]:
-    """The first, the chosen one, and a few between and beyond."""
+def _some(choices: list[Choice], chosen: Choice, current: float) -> tuple[Choice, ...]:
+    """The first, the chosen and the current one, and a few between and beyond."""
     step = max(1, len(choices) // _SHOWN)
-    return tuple(one for n, one in enumerate(choices) if n % step == 0 or one is chosen)
+    return tuple(
+        one
+        for n, one in enumerate(choices)
+        if n % step == 0 or one is chosen or one.threshold == current
+    )
