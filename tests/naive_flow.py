@@ -6,7 +6,15 @@ from __future__ import annotations
 import numpy as np
 from procwire import layers
 from procwire.decode import tcp_state
-from procwire.decode.flow_table import DATAGRAMS, END, FLOW, FlowTable, begin, is_over
+from procwire.decode.flow_table import (
+    DATAGRAMS,
+    END,
+    FLOW,
+    PROOF,
+    FlowTable,
+    begin,
+    is_over,
+)
 from procwire.decode.observations import REPEATED, RST_NO_SESSION
 from procwire.decode.tcp_segment import RST, Segment
 
@@ -18,6 +26,7 @@ def _conversation():
         np.zeros((1, 2), END).view(np.recarray),
         np.zeros(1, FLOW).view(np.recarray),
         np.zeros(1, np.int64),
+        np.zeros(1, PROOF).view(np.recarray),
     )
 
 

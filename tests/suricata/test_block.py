@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import real_suricata
-from inline_site import CLIENT, CLIENT_ADDRESS, SERVER_ADDRESS, Inline, site, within
-from procwire.compiler.to_suricata import BLOCKED_SID
-from procwire.context.inventory import Asset, Inventory
+from inline_site import CLIENT, CLIENT_ADDRESS, SERVER, SERVER_ADDRESS, Inline, site, within
+from procwire.compiler.to_suricata import BLOCKED_PEER_SID, BLOCKED_SID
+from procwire.context.inventory import Asset, Inventory, replace_all
+from procwire.context.store import MEMORY, Store
+from procwire.detect.habits import DENIED, PROGRAM
+from procwire.detect.zones import UNKNOWN
 from procwire.errors import Unavailable
 from procwire.settings.processes import BlockSettings
 from procwire.suricata import ruleset
-from procwire.suricata.block import Blocker, by_inventory
+from procwire.suricata.block import Blocker
 from procwire.suricata.commands import BLOCKED, CommandSocket, Refused
+from procwire.suricata.protected import Protected
 
 pytestmark = pytest.mark.suricata
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -50,6 +57,54 @@ for port in range(1000, 1600):
         break
     time.sleep(0.01)
 """
+
+
+# Accepts whoever comes, until its input ends.
+SERVE = """
+import socket, sys, threading
+server = socket.create_server((sys.argv[1], 80))
+threading.Thread(target=lambda: [server.accept() for _ in iter(int, 1)], daemon=True).start()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+# Connects again and again until three in a row are silent.
+CONNECT = """
+import socket, sys, time
+silent = 0
+for _ in range(600):
+    try:
+        socket.create_connection((sys.argv[1], 80), timeout=1).close()
+        silent = 0
+        print("open")
+    except TimeoutError:
+        silent += 1
+        print("silent")
+    if silent == 3:
+        break
+    time.sleep(0.1)
+"""
+
+
+class Watch:
+    """What a watch has said by its end."""
+
+    said = ""
+
+
+@contextmanager
+def watching(suricata: Inline, results: Path, context: Path) -> Iterator[Watch]:
+    """`procwire watch --suricata`, meanwhile."""
+    options = ["--suricata", suricata.socket, "--context", context, "-o", results]
+    command = [PROCWIRE, "watch", *options]
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    watch = Watch()
+    try:
+        assert any("watching" in line for line in process.stderr), "it ended too early"
+        yield watch
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, watch.said = process.communicate(timeout=60)
 
 
 def scan_record(address: str, severity: int = 2, rule: str = "scan.ports", **context: Any) -> Any:
@@ -85,25 +140,20 @@ def is_blocked(suricata: Inline, address: str) -> bool:
 @pytest.mark.parametrize("version", real_suricata.VERSIONS)
 def test_cuts_a_scan_off(version: str, tmp_path: Path) -> None:
     ruleset.write(tmp_path, ruleset.ruleset(drop=True))
-    with site(routed=False), Inline(version, tmp_path, "af-packet") as suricata:
-        options = ["--suricata", suricata.socket, "--context", tmp_path / "context.db"]
-        command = [PROCWIRE, "watch", "-o", tmp_path / "seen.json", *options]
-        watch = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
-        assert watch.stderr is not None
-        try:
-            assert any("watching" in line for line in watch.stderr), "it ended too early"
-            scan = subprocess.Popen(
-                within(CLIENT, sys.executable, "-c", SCAN, SERVER_ADDRESS),
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            out, _ = scan.communicate(timeout=120)
-        finally:
-            watch.send_signal(signal.SIGINT)
-            _, talk = watch.communicate(timeout=60)
+    with (
+        site(routed=False),
+        Inline(version, tmp_path, "af-packet") as suricata,
+        watching(suricata, tmp_path / "seen.json", tmp_path / "context.db") as watch,
+    ):
+        scan = subprocess.Popen(
+            within(CLIENT, sys.executable, "-c", SCAN, SERVER_ADDRESS),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        out, _ = scan.communicate(timeout=120)
     tried = [line.split() for line in out.splitlines()]
     assert [outcome for _, outcome in tried[-5:]] == ["silent"] * 5
-    assert f"{CLIENT_ADDRESS} is blocked" in talk
+    assert f"{CLIENT_ADDRESS} is blocked" in watch.said
     seen = [json.loads(line) for line in (tmp_path / "seen.json").read_text().splitlines()]
     raised = min(one["timestamp"] for one in seen if one["event_type"] == "alert")
     last_answer = max(float(at) for at, outcome in tried if outcome == "refused")
@@ -115,7 +165,7 @@ def test_cuts_a_scan_off(version: str, tmp_path: Path) -> None:
 
 
 def is_block(record: dict[str, Any]) -> bool:
-    return bool(record["alert"]["signature_id"] == BLOCKED_SID)
+    return record["alert"]["signature_id"] in (BLOCKED_SID, BLOCKED_PEER_SID)
 
 
 @needs_root
@@ -125,7 +175,10 @@ def test_blocks_anew_what_suricata_forgot(version: str, tmp_path: Path) -> None:
     said: list[str] = []
     with site(routed=False), Inline(version, tmp_path, "af-packet") as suricata:
         settings = BlockSettings(expire_s=100, protected=("10.2.0.0/16",))
-        blocker = Blocker(suricata.socket, settings, by_inventory(PROTECTED), said.append)
+        store = Store(MEMORY)
+        replace_all(store, PROTECTED)
+        protected = Protected(settings.protected, store)
+        blocker = Blocker(suricata.socket, settings, protected, said.append)
         addresses = "10.9.9.9", "2001:db8::9", "10.1.0.1", "10.2.0.9", "127.0.0.1"
         process = {"pid": 1, "exe": '/tmp/"' * 300, "cmdline": "\x1b\udcff" * 4000, "cwd": None}
         records = [scan_record(address, process=process) for address in addresses]
@@ -158,11 +211,51 @@ def test_blocks_anew_what_suricata_forgot(version: str, tmp_path: Path) -> None:
     }
 
 
+@needs_root
+@pytest.mark.parametrize("version", real_suricata.VERSIONS)
+def test_cuts_a_denied_program_off(version: str, tmp_path: Path) -> None:
+    ruleset.write(tmp_path, ruleset.ruleset(drop=True))
+    program = Path(shutil.copy(Path(sys.executable).resolve(), tmp_path / "denied"))
+    context = tmp_path / "context.db"
+    with Store(context) as store, store.writing() as connection:
+        connection.execute(
+            "INSERT INTO habits (kind, role, zone, program, protocol, port, service, peer, state,"
+            " count, first, last) VALUES (?, '', ?, ?, 0, 0, '', '', ?, 1, 1, 1)",
+            (PROGRAM, UNKNOWN, str(program), DENIED),
+        )
+    with site(routed=False), Inline(version, tmp_path, "af-packet") as suricata:
+        server = subprocess.Popen(
+            within(SERVER, sys.executable, "-c", SERVE, SERVER_ADDRESS),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert server.stdout is not None and server.stdout.readline() == b"ready\n"
+        with watching(suricata, tmp_path / "seen.json", context) as watch:
+            client = subprocess.run(
+                within(CLIENT, str(program), "-c", CONNECT, SERVER_ADDRESS),
+                env=os.environ | {"PYTHONHOME": sys.base_prefix},
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=True,
+            )
+        server.communicate(timeout=60)
+    outcomes = client.stdout.split()
+    assert (outcomes[0], outcomes[-3:]) == ("open", ["silent"] * 3)
+    assert f"{SERVER_ADDRESS} is blocked" in watch.said
+    drops = [one for one in suricata.records("alert") if is_block(one)]
+    # The client's own packets do not pass either.
+    assert CLIENT_ADDRESS in {one["src_ip"] for one in drops}
+    if version == "8":
+        shown = {one["alert"]["context"]["process"]["exe"] for one in drops}
+        assert shown == {str(program)[:80]}
+
+
 def test_says_that_nobody_answers(tmp_path: Path) -> None:
     (tmp_path / "no-socket").write_text("")
     for path in (tmp_path / "missing", tmp_path / "no-socket"):
         with pytest.raises(Unavailable, match="unix-command"):
-            Blocker(path, BlockSettings(), lambda address: None, print)
+            Blocker(path, BlockSettings(), Protected(()), print)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from procwire.record import Process
 
 RAISED, GROWN, CLOSED = "raised", "grown", "closed"
 SENDER, RECEIVER = "sender", "receiver"
+SOURCE_PROVEN = "source_proven"
+"""Evidence of a scan on the wire whose source is not forged."""
 
 # Crockford's base 32: no letter that reads like a digit.
 _DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from procwire.alert import Alert
+from procwire.alert import SOURCE_PROVEN, Alert
 from procwire.capture.batch import PacketBatch
 from procwire.checksums import Verifier
 from procwire.context.site import Site
@@ -22,6 +23,7 @@ from procwire.decode.frame import SKIP_REASONS
 from procwire.decode.layer_counts import LayerCounts
 from procwire.detect.backscatter import Backscatter
 from procwire.detect.hits import Hits
+from procwire.detect.observation import Evidence
 from procwire.detect.scans import Scans
 from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Episodes
@@ -129,7 +131,18 @@ class Analysis:
         return alerts + self._episodes.close()
 
     def _admit(self, alerts: list[Alert]) -> list[Alert]:
-        return self._site.admit(self._attribute(alerts, self._attempts))
+        proven = [self._proven(alert) for alert in alerts]
+        return self._site.admit(self._attribute(proven, self._attempts))
+
+    def _proven(self, alert: Alert) -> Alert:
+        """The alert, of a scan with the evidence that its source is not forged, if there is."""
+        source = alert.source
+        if alert.packet is not None or source is None:
+            return alert
+        if not self._observer.completed_handshake(source.address, alert.time):
+            return alert
+        proof = Evidence(SOURCE_PROVEN, "completed a handshake")
+        return replace(alert, evidence=(*alert.evidence, proof))
 
     def counters(self) -> dict[str, int]:
         """What was seen, skipped and dropped, by part and name."""

@@ -72,6 +72,10 @@ class Observer:
         nothing = np.zeros(len(all_rules()), np.int64)
         return Hits(findings, ended.packets, ended.time, nothing)
 
+    def completed_handshake(self, address: bytes, time: int) -> bool:
+        """As of Flows."""
+        return self._flows.completed_handshake(address, time)
+
     def counters(self) -> dict[str, int]:
         """Counters of flows and requests by name."""
         return self._flows.counters() | self._requests.counters()

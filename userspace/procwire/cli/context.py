@@ -54,6 +54,11 @@ def context_to_watch(path: Path) -> Store:
         return Store(MEMORY)
 
 
+def beside(store: Store) -> Store:
+    """The same context for somebody who asks by himself whether it changed."""
+    return Store(MEMORY) if store.path == MEMORY else opened(store.path)
+
+
 def tell_learning(store: Store, learning_s: float) -> None:
     """Say of each role and zone that is still learned how far that is; of a new store, that it
     begins."""

@@ -14,14 +14,14 @@ import msgspec
 
 from procwire.cli.context import context_option, context_to_watch
 from procwire.config import load
-from procwire.context.inventory import stored
 from procwire.errors import UsageError
 from procwire.following import Following
 from procwire.output.printable import printable
 from procwire.suricata import install as installation
 from procwire.suricata import ruleset
-from procwire.suricata.block import Blocker, by_inventory
+from procwire.suricata.block import Blocker
 from procwire.suricata.program import find
+from procwire.suricata.protected import Protected
 
 FEED_POLL_S = 0.1
 
@@ -134,8 +134,8 @@ def feed(
     settings = load(settings_file, overrides).block
     following = Following(file)
     with ExitStack() as stack:
-        inventory = stored(stack.enter_context(context_to_watch(context)))
-        blocker = Blocker(socket, settings, by_inventory(inventory), _tell)
+        protected = Protected(settings.protected, stack.enter_context(context_to_watch(context)))
+        blocker = Blocker(socket, settings, protected, _tell)
         stack.callback(blocker.close)
         stack.callback(following.close)
         _tell(f"blocking the scanners of {file}; Ctrl-C ends it")

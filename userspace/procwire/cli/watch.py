@@ -13,7 +13,7 @@ from types import FrameType
 import click
 
 from procwire.alert import Alert
-from procwire.cli.context import context_option, context_to_watch, tell_learning
+from procwire.cli.context import beside, context_option, context_to_watch, tell_learning
 from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summary
 from procwire.config import load
 from procwire.context.site import Site
@@ -27,7 +27,8 @@ from procwire.output.printable import printable
 from procwire.privilege import NEEDED_WHILE_WATCHING, keep_only
 from procwire.sensor.loader import Sensor
 from procwire.sensor.programs import Loader
-from procwire.suricata.block import Blocker, by_inventory
+from procwire.suricata.block import Blocker
+from procwire.suricata.protected import Protected
 
 INTERRUPTED = 130
 
@@ -129,7 +130,8 @@ def watch(
         tell_learning(store, settings.baseline.learning_s)
         blocker = None
         if suricata is not None:
-            blocker = Blocker(suricata, settings.block, by_inventory(site.inventory), _tell)
+            protected = Protected(settings.block.protected, stack.enter_context(beside(store)))
+            blocker = Blocker(suricata, settings.block, protected, _tell)
             stack.callback(blocker.close)
 
         def emit(alerts: Iterable[Alert], source: Source) -> None:
@@ -141,6 +143,7 @@ def watch(
 
         def stopped() -> bool:
             if blocker is not None:
+                blocker.contacts(site.denied_contacts(), time.monotonic())
                 blocker.keep(time.monotonic())
             return bool(ended_by)
 

@@ -18,7 +18,7 @@ from procwire.rule import Observed, Rule
 from procwire.suricata.commands import BLOCKED
 
 VERSIONS = (7, 8)
-GATE_SID, BLOCKED_SID = 9_199_999, 9_199_998
+GATE_SID, BLOCKED_SID, BLOCKED_PEER_SID = 9_199_999, 9_199_998, 9_199_997
 RULES_FILE = "procwire.rules"
 SCRIPTS = "lua/procwire"  # from Suricata's rule directory
 GATE = f"{SCRIPTS}/packet.lua"
@@ -237,11 +237,15 @@ def _rules_file(checks: tuple[Rule | Observed, ...], drop: bool) -> str:
     ]
     if drop:
         lines += [
-            _blocked("", "requires:version < 8.0.0; gid:1;"),
-            _blocked(
-                ",format json,value_key ip,context_key process",
-                "requires:version >= 8.0.0; gid:2;",
-            ),
+            _blocked(end, form, f"{keywords} sid:{sid};")
+            for form, keywords in (
+                ("", "requires:version < 8.0.0; gid:1;"),
+                (
+                    ",format json,value_key ip,context_key process",
+                    "requires:version >= 8.0.0; gid:2;",
+                ),
+            )
+            for end, sid in (("src", BLOCKED_SID), ("dst", BLOCKED_PEER_SID))
         ]
     for check in checks:
         if isinstance(check, Observed):
@@ -265,10 +269,11 @@ def _rules_file(checks: tuple[Rule | Observed, ...], drop: bool) -> str:
     return "\n".join([*lines, ""])
 
 
-def _blocked(form: str, keywords: str) -> str:
+def _blocked(end: str, form: str, keywords: str) -> str:
+    """A rule that drops what a blocked host sends (src) or is sent (dst)."""
     return (
-        f'drop ip any any -> any any (msg:"procwire: blocked host"; ip.src;'
-        f" dataset:isset,{BLOCKED},type ip{form}; {keywords} sid:{BLOCKED_SID}; rev:1;)"
+        f'drop ip any any -> any any (msg:"procwire: blocked host"; ip.{end};'
+        f" dataset:isset,{BLOCKED},type ip{form}; {keywords} rev:1;)"
     )
 
 

@@ -18,7 +18,7 @@ from procwire.context.inventory import Inventory, stored
 from procwire.context.program import Programs
 from procwire.context.store import Store
 from procwire.context.weight import weighed
-from procwire.detect.habits import Habits
+from procwire.detect.habits import DeniedContact, Habits
 from procwire.detect.observation import Endpoint
 from procwire.detect.sightings import address_of
 from procwire.detect.surroundings import Known
@@ -67,6 +67,14 @@ class Site:
     def known(self) -> Known:
         """What the detectors have to know of the site."""
         return Known(self.inventory.zones, self._habits, self.inventory.role_of)
+
+    def denied_contacts(self) -> list[DeniedContact]:
+        """What denied programs have reached since this was last asked, the latest of it."""
+        if self._habits is None:
+            return []
+        contacts = list(self._habits.denied)
+        self._habits.denied.clear()
+        return contacts
 
     def note_home(self, connections: NDArray[np.void]) -> None:
         """Take the source of this host's own connections (record.CONNECTION (n,)) for its address:

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from procwire import layers
 from procwire.decode.context import weigh
 from procwire.decode.flow_table import (
@@ -24,6 +27,7 @@ from procwire.decode.flow_table import (
     key_of,
     path_of,
     place,
+    proof_of,
 )
 from procwire.decode.health import CLOCK, LAST_EVICTION, Health, health, on_time
 from procwire.decode.message_spans import (
@@ -100,6 +104,12 @@ class Flows:
             judge(self._reading.spans)
         return ended
 
+    def completed_handshake(self, address: bytes, time: int) -> bool:
+        """Whether the address (16 bytes) opened a connection up to `time`, ns since the epoch, and
+        acknowledged what it was answered: then nobody forges it, who does not see its traffic. The
+        latest 65,536 such addresses are known."""
+        return bool(_is_proven(self._table, np.frombuffer(address, ">u8").astype(np.uint64), time))
+
     def counters(self) -> dict[str, int]:
         """COUNTERS and STREAM_COUNTERS by name, since the start."""
         counts = self._table.counts.tolist() + self._reading.streams.counts.tolist()
@@ -138,6 +148,13 @@ def _follow(
         elif transport == layers.UDP:
             _slot_of(table, state, source, row, columns)
     return int(source.times.size)
+
+
+@kernel
+def _is_proven(table: FlowTable, halves: NDArray[np.uint64], time: int) -> bool:
+    proof = table.proofs[proof_of(table.proofs, halves[0], halves[1])]
+    same = proof.hi == halves[0] and proof.lo == halves[1]
+    return bool(same and 0 < proof.first <= time)
 
 
 @fused

@@ -59,6 +59,10 @@ END = np.dtype(
 )
 """What one end of a flow sent."""
 
+PROOF = np.dtype([("hi", "u8"), ("lo", "u8"), ("first", "i8"), ("last", "i8")])
+"""An address that opened connections, completing their handshakes: first and latest time, 0 for a
+free entry. Who forges an address does not see the number that it has to acknowledge (RFC 6528)."""
+
 FREE, DATAGRAMS, MIDSTREAM, SYN_SENT, SYN_RECEIVED, ESTABLISHED, CLOSING, CLOSED, RESET = range(9)
 """States of a flow. TCP's after RFC 9293 3.3.2, of both ends at once: CLOSING has seen one FIN,
 CLOSED both. MIDSTREAM: its beginning was not seen."""
@@ -75,6 +79,7 @@ BEGUN = 0
 """Where FlowTable.counts has the flows begun."""
 
 PROBES = 8
+PROOFS = 1 << 16
 _SECOND = 1_000_000_000
 IDLE_LIMITS = np.array([0, 300, 3600, 60, 60, 3600, 3600, 60, 60], np.int64) * np.int64(_SECOND)
 """State -> ns without a packet after which a flow is over. 60 s outlast SYN retransmission steps of
@@ -86,12 +91,13 @@ _PROTOCOL_SHIFT = np.uint64(32)
 
 class FlowTable(NamedTuple):
     """flows: FLOW (capacity,); ends: END (capacity, 2), low end first; wanted: FLOW (1,), the key
-    that is looked for; counts: int64, see flow.COUNTERS."""
+    that is looked for; counts: int64, see flow.COUNTERS; proofs: PROOF (PROOFS,)."""
 
     flows: NDArray[np.void]
     ends: NDArray[np.void]
     wanted: NDArray[np.void]
     counts: NDArray[np.int64]
+    proofs: NDArray[np.void]
 
 
 def flow_table(capacity: int, counters: int) -> FlowTable:
@@ -101,6 +107,7 @@ def flow_table(capacity: int, counters: int) -> FlowTable:
         np.zeros((capacity, 2), END),
         np.zeros(1, FLOW),
         np.zeros(counters, np.int64),
+        np.zeros(PROOFS, PROOF),
     )
 
 
@@ -211,6 +218,36 @@ def place(flows: NDArray[np.void], wanted: Record, time: int) -> tuple[int, bool
         if rank > best_rank or (rank == best_rank and flows[slot].last < flows[best].last):
             best, best_rank = slot, rank
     return int(best), best_rank == 0
+
+
+@fused
+def proof_of(proofs: NDArray[np.void], hi: np.uint64, lo: np.uint64) -> int:
+    """Place of an address's proof; where it has none a free one, or that of whoever completed no
+    handshake for longest."""
+    mask = len(proofs) - 1
+    start = np.int64(mix_address(hi, lo) & np.uint64(mask))
+    best = start
+    for probe in range(PROBES):
+        place = (start + probe) & mask
+        proof = proofs[place]
+        if proof.first and proof.lo == lo and proof.hi == hi:
+            return int(place)
+        if proof.last < proofs[best].last:
+            best = place
+    return int(best)
+
+
+@fused
+def prove(table: FlowTable, slot: int, time: int) -> None:
+    """Whoever opened the flow has completed its handshake."""
+    flow = table.flows[slot]
+    hi, lo = flow.low_hi, flow.low_lo
+    if flow.origin:
+        hi, lo = flow.high_hi, flow.high_lo
+    proof = table.proofs[proof_of(table.proofs, hi, lo)]
+    if proof.first == 0 or proof.lo != lo or proof.hi != hi:
+        proof.hi, proof.lo, proof.first = hi, lo, time
+    proof.last = time
 
 
 @fused

@@ -26,6 +26,7 @@ from procwire.decode.flow_table import (
     TOLD_STRAY,
     FlowTable,
     begin,
+    prove,
 )
 from procwire.decode.observations import (
     CLOSE_WRONG_SEQ,
@@ -223,6 +224,7 @@ def _in_syn_received(table: FlowTable, slot: int, segment: Segment) -> int:
     if not 1 <= ahead <= LARGEST_WINDOW or not 1 <= acked <= LARGEST_WINDOW or acked > sent:
         return HS_WRONG_SEQ_ACK
     flow.state = ESTABLISHED
+    prove(table, slot, segment.time)
     seen = HS_WRONG_SEQ_ACK if data_on_answer and acked > 1 else 0
     return seen | advance(table, slot, segment)
 

@@ -140,10 +140,13 @@ class FirstSeen:
         states = np.zeros(len(numbers), np.uint8)
         states[known] = self._habits.states[numbers[known]]
         for place in np.flatnonzero(states == STATES.index(DENIED)).tolist():
-            number, minute = int(numbers[place]), int(times[place]) // _REPEAT_NS
+            row, number = int(at[places[place]]), int(numbers[place])
+            reached = int(seen.rows["dst_hi"][row]), int(seen.rows["dst_lo"][row])
+            self._habits.note_denied(number, process_of(seen.rows[row]), reached)
+            minute = int(times[place]) // _REPEAT_NS
             if self._denied_told.get(number) != minute:
                 self._denied_told[number] = minute
-                found.append(self._observation(seen, int(at[places[place]]), number, DENIED))
+                found.append(self._observation(seen, row, number, DENIED))
         if kind != FLOW:
             waits = (states == STATES.index(PENDING)) | (states == STATES.index(DENIED))
             told[places[waits]] = True

@@ -7,7 +7,9 @@ approved depends on how long its role and zone have been observed.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 from procwire.detect.distinct import LATENESS
 from procwire.detect.key_map import KeyMap, combined
+from procwire.detect.observation import ProcessId
 from procwire.detect.services import NAMES
 
 LEARNED, PENDING, APPROVED, DENIED = STATES = ("learned", "pending", "approved", "denied")
@@ -22,6 +25,8 @@ PROGRAM, USE, SERVICE, FLOW = KINDS = ("program", "use", "service", "flow")
 
 MOST = 100_000
 """Habits of a site; what comes beyond is counted and neither learned nor told."""
+MOST_CONTACTS = 4096
+"""The latest contacts of denied programs, until somebody takes them."""
 # A clock that jumps, or a sensor that was off, observed nothing meanwhile.
 _LONGEST_STEP = 60_000_000_000
 
@@ -40,6 +45,14 @@ class Habit(msgspec.Struct, frozen=True):
     port: int = 0
     service: str = ""
     peer: str = ""
+
+
+class DeniedContact(NamedTuple):
+    """A denied program reached a destination (16 bytes, IPv4 mapped). process: None if unknown."""
+
+    program: str
+    process: ProcessId | None
+    destination: bytes
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -64,7 +77,8 @@ class Columns(msgspec.Struct, frozen=True):
 class Habits:
     """Every habit that is known. states, counts, last: by a habit's number, its state as an index
     into STATES, how often it was seen, and when at last, ns since the epoch; first: when at first;
-    dirty: whether it changed since it was kept."""
+    dirty: whether it changed since it was kept; denied: what programs reached that are denied, or
+    in a way that is."""
 
     def __init__(self) -> None:
         self._keys = KeyMap(MOST)
@@ -75,6 +89,7 @@ class Habits:
         self.counts = np.zeros(0, np.int64)
         self.last = np.zeros(0, np.int64)
         self.dirty = np.zeros(0, bool)
+        self.denied: deque[DeniedContact] = deque(maxlen=MOST_CONTACTS)
         self._pending_programs: set[str] = set()
         # Time of observation so far, and where on it each group began.
         self._clock = 0
@@ -156,6 +171,16 @@ class Habits:
         """Take over how long groups were observed."""
         for group, time in observed.items():
             self._began[group] = min(self._clock - time, self._began.get(group, self._clock))
+
+    def note_denied(
+        self, number: int, process: ProcessId | None, destination: tuple[int, int]
+    ) -> None:
+        """A denied habit was seen again, towards an address in big-endian halves."""
+        hi, lo = destination
+        program = self.habits[number].program
+        if program:
+            contact = DeniedContact(program, process, (hi << 64 | lo).to_bytes(16))
+            self.denied.append(contact)
 
     def is_pending(self, program: str) -> bool:
         """Whether a program waits for approval."""

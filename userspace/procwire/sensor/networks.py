@@ -3,7 +3,7 @@ interfaces."""
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from pyroute2 import IPRoute
 
@@ -22,6 +22,18 @@ def local_networks() -> list[IPv4Network | IPv6Network]:
             for route in kernel.get_routes(table=_TABLE_LOCAL)
             if route["type"] == _RTN_LOCAL and route["family"] in _ZERO
         ]
+
+
+def gateways() -> list[IPv4Address | IPv6Address]:
+    """Every next hop of the host's routes, in this network namespace."""
+    hops = []
+    with IPRoute() as kernel:
+        for route in kernel.get_routes():
+            for one in (route, *(route.get_attr("RTA_MULTIPATH") or ())):
+                # RTA_VIA: the gateway of an IPv4 route that has an IPv6 address (RFC 5549).
+                via = one.get_attr("RTA_VIA") or {}
+                hops.append(one.get_attr("RTA_GATEWAY") or via.get("addr"))
+    return [ip_address(hop) for hop in hops if hop]
 
 
 def interfaces_up() -> list[str]:

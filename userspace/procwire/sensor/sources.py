@@ -10,10 +10,12 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import TypeVar
 
+import numpy as np
 from msgspec.structs import replace
 
 from procwire.alert import Alert
 from procwire.detect.observation import Endpoint, ProcessId
+from procwire.event import FlowRole
 from procwire.sensor.loader import SensorEvents
 from procwire.sensor.processes import key_of
 
@@ -32,12 +34,20 @@ class Sources:
 
     def events(self, events: SensorEvents) -> None:
         """Take the kernel's events."""
-        for rows in (events.connection, events.flow):
+        # A raw socket writes whatever source it likes: that counts where there is no other.
+        written = events.flow["role"] == FlowRole.WRITES
+        for row in events.flow[written]:
+            if key_of(row["process"]) not in self._of_process:
+                self._note(row)
+        for rows in (events.connection, events.flow[~written]):
             for row in rows:
-                source = row["source"].tobytes()
-                if source not in _UNKNOWN:
-                    _note(self._of_process, key_of(row["process"]), source)
-                    _note(self._towards, row["destination"].tobytes(), source)
+                self._note(row)
+
+    def _note(self, row: np.void) -> None:
+        source = row["source"].tobytes()
+        if source not in _UNKNOWN:
+            _note(self._of_process, key_of(row["process"]), source)
+            _note(self._towards, row["destination"].tobytes(), source)
 
     def located(self, alert: Alert) -> Alert:
         """The alert with the source of its process, if it has none and one is known."""

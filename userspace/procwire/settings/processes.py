@@ -71,6 +71,9 @@ class BlockSettings(Section):
         tuple[str, ...],
         Field(strict=False, description="networks of which no host is ever blocked"),
     ] = ()
+    unproven: Annotated[
+        bool, Field(description="scanners whose address may be forged are blocked, too")
+    ] = False
 
     @field_validator("protected")
     @classmethod

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from procwire.errors import ProcwireError, Unavailable
+from procwire.errors import Unavailable
 
 BLOCKED = "procwire-blocked"
 """The dataset of blocked addresses, which the rules name: in 8 each with its process."""
@@ -18,8 +18,8 @@ _LONGEST_ANSWER = 1 << 20
 _ENABLE = "set `unix-command: {enabled: yes}` in suricata.yaml, restart it, and run with its rights"
 
 
-class Refused(ProcwireError):
-    """Suricata answered that it will not do it."""
+class Refused(Unavailable):
+    """Suricata answered that it will not do it, or somebody else answered."""
 
 
 class CommandSocket:
@@ -69,9 +69,12 @@ class CommandSocket:
         try:
             answer = msgspec.json.decode(line, type=dict[str, Any])
         except msgspec.MsgspecError:
-            raise Refused(f"{self._path}: this is no Suricata: {line[:80]!r}") from None
+            raise Refused(
+                f"{self._path}: this is no Suricata: {line[:80]!r}", "name its command socket"
+            ) from None
         if answer.get("return") != "OK":
-            raise Refused(f"{self._path}: {answer.get('message', 'no reason given')}")
+            reason = answer.get("message", "no reason given")
+            raise Refused(f"{self._path}: {reason}", "its log may tell more")
         return answer.get("message")
 
     def _dead(self, problem: OSError) -> Unavailable:
