@@ -3,13 +3,16 @@ PYTHON := .venv/bin/python
 STOCK_KERNELS := 5.10,6.1,6.12,newest
 MULTIARCH = $(shell gcc -print-multiarch)
 
-.PHONY: demo test suricata-test vm-test bench lint setup-demo setup-test setup-vm setup-bench clean
+.PHONY: demo test scenarios suricata-test vm-test bench lint setup-demo setup-test setup-vm setup-bench clean
 
 demo: setup-demo
 	$(PYTHON) packaging/demo.py
 
 test: setup-test
 	$(PYTHON) -m pytest
+
+scenarios: setup-test
+	$(PYTHON) -m pytest -s tests/scenarios tests/test_telemetry_corpus.py --scenarios all
 
 suricata-test: setup-test
 	$(PYTHON) -m pytest tests/suricata --recordings all

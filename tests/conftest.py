@@ -30,6 +30,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=["few", "all"],
         help="recordings that tests/suricata runs Suricata over, one at a time",
     )
+    parser.addoption(
+        "--scenarios",
+        default="few",
+        choices=["few", "all"],
+        help="attacks, and what only looks like one, that tests/scenarios plays",
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,59 @@
+"""What a record tells of a scenario, and when it began; and a site that was watched for a week."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from procwire.alert import Alert
+from procwire.context.site import Site
+from procwire.event import CONNECTION_EVENT, FlowRole, Origin, Outcome
+from procwire.joined import Joined
+from procwire.output.eve import Source
+from procwire.recording import Recording, Turn
+from procwire.replay import Replay
+from procwire.sensor.loader import no_events
+from procwire.sensor.processes import ProcessTable
+from procwire.settings import Settings
+
+SECOND, MINUTE = 10**9, 60 * 10**9
+
+
+def replayed(record: Path, site: Site) -> list[Alert]:
+    """The alerts of a record on a site, with default settings."""
+    told: list[Alert] = []
+
+    def tell(alerts: Iterable[Alert], source: Source) -> None:
+        told.extend(alert for alert in alerts if not alert.is_anomaly)
+
+    replay = Replay(record, Settings(), tell, site)
+    replay.run()
+    replay.finish()
+    return told
+
+
+def attempts(record: Path) -> list[int]:
+    """When others were tried, ns since the epoch, in order: by what was told of connections, or
+    else, for raw sockets, of the packets that they write."""
+    recording = Recording(record)
+    turns = [recording.events(one) for one in recording.frames() if isinstance(one, Turn)]
+    connects = [time for one in turns for time in one.connection["time_ns"].tolist()]
+    written = [one.flow[one.flow["role"] == FlowRole.WRITES] for one in turns]
+    return sorted(connects or (time for rows in written for time in rows["time_ns"].tolist()))
+
+
+def week_passes(site: Site, begin: int) -> None:
+    """Seven days and an hour in which one connection a minute comes to pass, of nobody known."""
+    minutes = 7 * 24 * 60 + 60
+    rows = np.zeros(minutes, CONNECTION_EVENT)
+    rows["time_ns"] = begin + MINUTE * np.arange(minutes, dtype=np.uint64)
+    rows["source"], rows["destination"] = _mapped(10, 98, 0, 1), _mapped(10, 97, 0, 1)
+    rows["destination_port"], rows["protocol"], rows["family"] = 123, 17, 4
+    rows["origin"], rows["outcome"] = Origin.SENDMSG, Outcome.SENT
+    joined = Joined(Settings(), (), 0, ProcessTable(), lambda alerts, source: None, site)
+    joined.events(no_events()._replace(connection=rows), int(rows["time_ns"][-1]))
+
+
+def _mapped(*address: int) -> list[int]:
+    return [*bytes(10), 255, 255, *address]
