@@ -65,7 +65,7 @@ def moved(source: Path, into: Path, when: When, window: Any = None) -> Path:
             changes = [_begun(when, change) for change in recording.changes(frame)]
             recorder.events(next(turns), changes, _one(when, frame.now), told=True)
         elif isinstance(frame, Networks):
-            recorder.networks(networks_of(frame))
+            recorder.networks(networks_of(frame.local))
         elif isinstance(frame, Packets):
             for batch in packets[frame.interface].take(frame.count):
                 recorder.packets(frame.interface, batch._replace(time=when(batch.time)))
