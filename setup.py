@@ -25,7 +25,7 @@ BCC_SOURCES = [
 ]
 # In a checkout they are read where they are.
 LUA_FOLDER = "procwire/lua"
-LUA_SOURCES = [Path("lua", name) for name in ("words.lua", "hook.lua")]
+LUA_SOURCES = sorted(Path("lua").glob("*.lua"))
 # clang's BPF target knows no host, so it does not look where Debian keeps asm/types.h.
 HOST_INCLUDES = Path("/usr/include") / (sysconfig.get_config_var("MULTIARCH") or "")
 NEEDED = {

@@ -14,7 +14,7 @@ from outermost import without_inner
 from procwire import layers
 from procwire.capture.batch import PacketBatch
 from procwire.capture.open import read_capture
-from procwire.compiler.to_suricata import HIDING, NATIVE, NATIVE_8, expression
+from procwire.compiler.sights import HIDING, NATIVE, NATIVE_8, expression
 from procwire.decode.columns import Decoded
 from procwire.decode.frame import decode
 from procwire.errors import InputDamaged
@@ -61,7 +61,8 @@ def expected(capture: Path, version: str) -> Expected:
     ways = {sid: expression(rule, int(version)).way for sid, rule in RULES.items()}
     found = {(number, sid) for number, sid in found if ways.get(sid, "host") != "host"}
     hidden = {number for number, sid in found if RULES[sid].id in HIDING}
-    surely = {(n, sid) for n, sid in found if ways[sid] == "lua" and n in intact - hidden}
+    by_events = {sid for sid in ways if RULES[sid].id in DECODING_ORDER and ways[sid] == "native"}
+    surely = {(n, sid) for n, sid in found if sid not in by_events and n in intact - hidden}
     return Expected(found, surely | _first_faults(found), apart)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import struct
 
-from procwire.compiler.to_suricata import STREAM_LAYERS
+from procwire.compiler.sights import STREAM_LAYERS
 from procwire.examples import LINK, PROTOCOLS, frame, ipv4, transport
 from procwire.rule import Rule
 from procwire.rules import packet_rules

@@ -104,7 +104,7 @@ def test_adds_the_scripts_that_suricata_update_leaves_behind(site: Site) -> None
 def test_nothing_stays_of_rules_that_suricata_refuses(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = ruleset.ruleset() | {Path("lua/procwire/packet.lua"): "this is no Lua"}
+    broken = ruleset.ruleset() | {Path("lua/procwire/tls.lua"): "this is no Lua"}
     monkeypatch.setattr(ruleset, "ruleset", lambda drop: broken)
     before = site.config.read_text()
     code, text = refusal(site.call("install", "--write"))

@@ -13,16 +13,17 @@ from example_frames import frames, mixed
 from outermost import without_inner
 from procwire import layers
 from procwire.capture.batch import ETHERNET, PacketBatch
-from procwire.compiler.to_suricata import GATE, expression
+from procwire.compiler.to_suricata import SCRIPTS, SWEEP, is_gated, scripted_layers
 from procwire.decode.frame import decode
 from procwire.evaluate import evaluate
-from procwire.rules import all_rules, packet_rules
+from procwire.rules import all_rules
 
 ROOT = Path(__file__).parent.parent.parent
 RULES = all_rules()
-SCRIPTED = {rule.sid for rule in packet_rules() if expression(rule, 8).way == "lua"}
 GENERATED = ROOT / "lua" / "generated"
-SCRIPTS = {str(path.relative_to(GENERATED)): path.read_text() for path in GENERATED.rglob("*.lua")}
+SCRIPTED = scripted_layers(RULES)
+GATES = [layer for layer, rules in SCRIPTED.items() if is_gated(layer, rules)]
+OTHERS = [layer for layer in SCRIPTED if layer not in GATES]
 
 # What the scripts call, as Suricata 7 has it in globals and Suricata 8 in modules.
 STANDS_FOR_7 = """
@@ -72,18 +73,21 @@ def dialect(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def load(dialect: str, script: str, has_flow: bool) -> tuple[lupa.LuaRuntime, Run]:
+def load(dialect: str, script: str, has_flow: bool = True) -> tuple[lupa.LuaRuntime, Run]:
+    """The script of a layer, or at a path, and what shows it a frame."""
     runtime, environment = DIALECTS[dialect]
+    path = GENERATED / (script if "/" in script else f"{SCRIPTS}/{script}.lua")
     lua = runtime(encoding=None)
     lua.execute(f"has_flow = {str(has_flow).lower()}".encode())
     lua.execute(environment.encode())
-    lua.execute(SCRIPTS[script].encode())
+    lua.execute(path.read_bytes())
     lua.execute(b"init({}) if thread_init then thread_init() end")
     return lua, lua.globals()[b"examine"]
 
 
-def found_by_numba(packets: list[bytes]) -> list[set[int]]:
-    """The scripts' sids for each packet; none where no IP header is intact, as in Suricata."""
+def found_by_numba(packets: list[bytes], layer: str) -> list[set[int]]:
+    """The sids of the layer's script for each packet; none where no IP header is intact, as in
+    Suricata."""
     sizes = np.array([len(packet) for packet in packets], np.int32)
     count = len(packets)
     batch = PacketBatch(
@@ -97,65 +101,83 @@ def found_by_numba(packets: list[bytes]) -> list[set[int]]:
         first=1,
     )
     decoded = without_inner(decode(batch))
-    intact = np.isin(decoded.spans.layer, (layers.IPV4, layers.IPV6))
-    over_ip = set(decoded.spans.packet[intact].tolist())
+    spans = decoded.spans
+    over_ip = set(spans.packet[np.isin(spans.layer, (layers.IPV4, layers.IPV6))].tolist())
+    kept = np.where(spans.layer == layers.LAYER_NUMBERS[layer], spans.layer, 0)
+    scripted = {rule.sid for rule in SCRIPTED[layer]}
     sids: list[set[int]] = [set() for _ in packets]
-    for row in evaluate(batch, decoded):
+    for row in evaluate(batch, decoded._replace(spans=spans._replace(layer=kept))):
         sid = RULES[row["rule"]].sid
-        if sid in SCRIPTED and int(row["row"]) in over_ip:
+        if sid in scripted and int(row["row"]) in over_ip:
             sids[row["row"]].add(sid)
     return sids
 
 
-def test_gate_remembers_what_fired_on_this_packet(dialect: str) -> None:
-    packets = mixed(8000, seed=3)
-    lua, examine = load(dialect, GATE, has_flow=True)
-    for packet, wanted in zip(packets, found_by_numba(packets), strict=True):
+def of_layer(layer: str, count: int, seed: int) -> list[bytes]:
+    """Frames of all kinds, and many of the layer's rules."""
+    own = [packet for rule in SCRIPTED[layer] for packet in frames(rule)]
+    return [*mixed(count, seed), *own]
+
+
+@pytest.mark.parametrize("layer", GATES)
+def test_gate_remembers_what_fired_on_this_packet(dialect: str, layer: str) -> None:
+    packets = of_layer(layer, 1500, seed=3)
+    lua, examine = load(dialect, layer)
+    seen = set()
+    for packet, wanted in zip(packets, found_by_numba(packets, layer), strict=True):
+        lua.globals()[b"variable"] = b"-"
         matched = examine(packet)
-        remembered = (lua.globals()[b"variable"] or b"-").decode()
+        remembered = lua.globals()[b"variable"].decode()
         sids = {int(sid) for sid in remembered.strip("-/").split("/") if sid}
         assert (sids, matched) == (wanted, int(bool(wanted))), packet.hex()
+        seen |= sids
+    assert seen == {rule.sid for rule in SCRIPTED[layer]}
 
 
-@pytest.mark.parametrize("script", [name for name in SCRIPTS if name != GATE])
-def test_one_rule_scripts_answer_for_the_calling_rule(dialect: str, script: str) -> None:
-    packets = mixed(400, seed=4)
-    lua, examine = load(dialect, script, has_flow=False)
-    asked = [sid for sid in sorted(SCRIPTED) if f"{{ {sid}, " in SCRIPTS[script]]
-    assert asked
-    for packet, wanted in zip(packets, found_by_numba(packets), strict=True):
+@pytest.mark.parametrize("layer", OTHERS)
+def test_script_answers_for_the_calling_rule(dialect: str, layer: str) -> None:
+    packets = of_layer(layer, 300, seed=4)
+    lua, examine = load(dialect, layer)
+    asked = [rule.sid for rule in SCRIPTED[layer]]
+    for packet, wanted in zip(packets, found_by_numba(packets, layer), strict=True):
         fired = set()
         for sid in asked:
             lua.globals()[b"sid"] = sid
             if examine(packet) == 1:
                 fired.add(sid)
-        assert fired == wanted & set(asked), packet.hex()
+        assert fired == wanted, packet.hex()
+
+
+def test_gates_add_to_what_others_found_and_the_sweep_ends_it(dialect: str) -> None:
+    lua, examine = load(dialect, "dns")
+    broken = [packet for rule in SCRIPTED["dns"] for packet in frames(rule) if examine(packet) == 1]
+    lua.globals()[b"variable"] = b"/9100001/"
+    examine(broken[0])
+    found = lua.globals()[b"variable"]
+    assert found.startswith(b"/9100001/") and len(found) > len(b"/9100001/")
+    swept, sweep = load(dialect, SWEEP)
+    swept.globals()[b"variable"] = found
+    assert sweep(broken[0]) == 0
+    assert swept.globals()[b"variable"] == b"-"
+
+
+@pytest.mark.parametrize("layer", GATES)
+def test_gate_leaves_packets_without_a_flow_alone(dialect: str, layer: str) -> None:
+    _, examine = load(dialect, layer, has_flow=False)
+    assert {examine(packet) for packet in of_layer(layer, 100, seed=5)} == {0}
 
 
 @pytest.mark.parametrize("header", LINKS, ids=LINKS.values())
 def test_every_link_shows_the_same_packet(dialect: str, header: bytes) -> None:
     """An IP packet without the link that its example has, and behind those of other captures."""
-    lua, examine = load(dialect, GATE, has_flow=True)
-    packets = [
-        packet[14:]
-        for rule in packet_rules()
-        for packet in frames(rule)
-        if rule.layers == ("tcp",) and packet[12:14] == IPV4
-    ]
-    assert packets
-    remembered = []
+    lua, examine = load(dialect, "tcp")
+    rules = SCRIPTED["tcp"]
+    packets = [packet[14:] for rule in rules for packet in frames(rule) if packet[12:14] == IPV4]
+    answers = []
     for link in (b"", header):
-        remembered.append([])
-        for packet in packets:
-            examine(link + packet)
-            remembered[-1].append(lua.globals()[b"variable"])
-    assert remembered[0] == remembered[1]
-    assert len(set(remembered[0])) > 2
-
-
-def test_each_script_leaves_the_other_kind_of_packet_alone(dialect: str) -> None:
-    packets = mixed(200, seed=5)
-    for script in SCRIPTS:
-        lua, examine = load(dialect, script, has_flow=script != GATE)
-        lua.globals()[b"sid"] = min(SCRIPTED)
-        assert {examine(packet) for packet in packets} == {0}, script
+        answers.append([])
+        for rule in rules:
+            lua.globals()[b"sid"] = rule.sid
+            answers[-1].append([examine(link + packet) for packet in packets])
+    assert answers[0] == answers[1]
+    assert all(1 in of_rule and 0 in of_rule for of_rule in answers[0])

@@ -15,7 +15,7 @@ from example_frames import frames, mixed
 from procwire import examples
 from procwire.capture.batch import ETHERNET
 from procwire.capture.open import read_capture
-from procwire.compiler.to_suricata import expression
+from procwire.compiler.sights import expression
 from procwire.errors import InputDamaged
 from procwire.rule import Rule
 from procwire.rules import packet_rules

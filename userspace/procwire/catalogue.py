@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from procwire.alert import Check
-from procwire.compiler.to_suricata import NO_SCRIPT, VERSIONS, Expression, expression, observation
+from procwire.compiler.sights import NO_SCRIPT, VERSIONS, Expression, expression, observation
 from procwire.detect.detector import DETECTORS, Detector
 from procwire.rule import Observed, Rule
 from procwire.rules import observed_checks, packet_rules

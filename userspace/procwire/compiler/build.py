@@ -11,9 +11,10 @@ from procwire.rule import Observed, Rule
 def artefacts(checks: tuple[Rule | Observed, ...], root: Path) -> dict[Path, str]:
     """Path below the project's `root` -> text of every generated file."""
     compiled, scripts = Path("userspace/procwire/generated"), Path("lua/generated")
-    words, hook = ((root / "lua" / name).read_text() for name in ("words.lua", "hook.lua"))
+    lua = root / "lua"
+    sources = {name: (lua / f"{name}.lua").read_text() for name in to_suricata.SOURCES}
     rules = tuple(check for check in checks if isinstance(check, Rule))
-    suricata = to_suricata.artefacts(checks, words, hook)
+    suricata = to_suricata.artefacts(checks, sources)
     files = {compiled / name: text for name, text in to_numba.modules(rules).items()}
     files |= {scripts / path: text for path, text in suricata.items()}
     files[Path("docs/rules.md")] = to_docs.reference(checks)

@@ -24,8 +24,8 @@ def ruleset(drop: bool = False) -> dict[Path, str]:
     drop: rules of tier A drop the packets that break them, for an inline Suricata.
     """
     folder = _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
-    words, hook = ((folder / name).read_text() for name in ("words.lua", "hook.lua"))
-    return to_suricata.artefacts(all_rules(), words, hook, drop)
+    sources = {name: (folder / f"{name}.lua").read_text() for name in to_suricata.SOURCES}
+    return to_suricata.artefacts(all_rules(), sources, drop)
 
 
 def write(directory: Path, files: dict[Path, str]) -> list[Path]:

@@ -252,7 +252,38 @@ local function folded(p, offset, count)
   return number
 end
 
-local ONE_RULE = true
+local REMEMBERS = false
+
+-- What Suricata 7 (LuaJIT) and 8 (Lua 5.4) name differently. The flow variable "procwire" holds the
+-- sids that fired on the packet that Suricata looks at, or NONE.
+local VARIABLE, NONE = "procwire", "-"
+
+local packet_of, has_flow, calling_sid, recall, remember
+if _VERSION == "Lua 5.1" then
+  packet_of = function(args) return args["packet"] end
+  has_flow = function() return SCFlowTuple() ~= nil end
+  calling_sid = function() return (SCRuleIds()) end
+  recall = function() return SCFlowvarGet(0) end
+  remember = function(value) SCFlowvarSet(0, value, #value) end
+else
+  local packets, flows = require("suricata.packet"), require("suricata.flow")
+  local variables, signatures = require("suricata.flowvar"), require("suricata.rule")
+  local variable
+  packet_of = function() return packets.get():packet() end
+  has_flow = function() return flows.get() ~= nil end
+  calling_sid = function() return signatures.get_rule():sid() end
+  recall = function() return variable:value() end
+  remember = function(value) variable:set(value, #value) end
+  function thread_init()
+    if REMEMBERS then variable = variables.get(VARIABLE) end
+  end
+end
+
+function init()
+  if not REMEMBERS then return { packet = "true" } end
+  if _VERSION ~= "Lua 5.1" then require("suricata.flowvar").register(VARIABLE) end
+  return { packet = "true", flowvar = { VARIABLE } }
+end
 
 local LET_THROUGH = {  }
 
@@ -357,15 +388,6 @@ RULES.ipv4[#RULES.ipv4 + 1] = { 9100108, ipv4_fragment_splits_header }
 end
 
 do
--- ipv4.reserved_flag: Reserved IPv4 flag set (RFC 791 3.1, Flags)
-local function ipv4_reserved_flag_set(p, outer)
-  if #p < 20 then return false end
-  do return (bits(byte(p, 7), 7, 1) == 1) end
-end
-RULES.ipv4[#RULES.ipv4 + 1] = { 9100109, ipv4_reserved_flag_set }
-end
-
-do
 -- ipv4.martian_src: IPv4 source address that no host can have (RFC 1122 3.2.1.3; RFC 6890)
 local function ipv4_source_is_martian(p, outer)
   local martian, network
@@ -404,71 +426,9 @@ end
 RULES.ipv4[#RULES.ipv4 + 1] = { 9100112, ipv4_ttl_zero }
 end
 
-do
--- ipv4.carries_icmpv6: ICMPv6 inside IPv4 (RFC 4443 section 1)
-local function ipv4_carries_icmpv6(p, outer)
-  if #p < 20 then return false end
-  do return (byte(p, 10) == 58) end
-end
-RULES.ipv4[#RULES.ipv4 + 1] = { 9100113, ipv4_carries_icmpv6 }
-end
-
--- What Suricata calls. The walk is that of procwire/decode, span for span: a span is the string from
--- a layer's first byte on, and a broken transport header belongs to its layer's malformed twin.
---
--- The generator puts the words, RULES (layer -> {sid, rule} in order), ONE_RULE and LET_THROUGH (the
--- sids for which packets are not dropped where others are) before this text.
--- ONE_RULE = false: all rules are tried and the flow variable "procwire" holds the sids that fired on
--- this very packet. ONE_RULE = true, for packets that Suricata gives no flow to hold a variable: the
--- script answers for the Suricata rule that called it.
+-- Which layer's message a datagram or a segment begins with, as procwire/decode finds it: by ports, or
+-- by its first bytes.
 local sub = string.sub
-local VARIABLE = "procwire"
-local NONE = "-"
-
-local ETHERNET_HEADER, TAG_SIZE, MOST_TAGS = 14, 4, 4
-local PPPOE_SESSION, MPLS, MOST_LABELS = 0x8864, { [0x8847] = true, [0x8848] = true }, 16
-local FABRIC_PATH, FABRIC_PATH_TAG = 0x8903, 2
-local PPP_NETWORKS = { [0x0021] = 0x0800, [0x0057] = 0x86DD }
-local LABELLED = { [4] = 0x0800, [6] = 0x86DD }
-local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
-
--- What Suricata 7 (LuaJIT) and 8 (Lua 5.4) name differently.
-local packet_of, has_flow, calling_sid, recall, remember
-if _VERSION == "Lua 5.1" then
-  packet_of = function(args) return args["packet"] end
-  has_flow = function() return SCFlowTuple() ~= nil end
-  calling_sid = function() return (SCRuleIds()) end
-  recall = function() return SCFlowvarGet(0) end
-  remember = function(value) SCFlowvarSet(0, value, #value) end
-else
-  local packets, flows = require("suricata.packet"), require("suricata.flow")
-  local variables, signatures = require("suricata.flowvar"), require("suricata.rule")
-  local variable
-  packet_of = function() return packets.get():packet() end
-  has_flow = function() return flows.get() ~= nil end
-  calling_sid = function() return signatures.get_rule():sid() end
-  recall = function() return variable:value() end
-  remember = function(value) variable:set(value, #value) end
-  function thread_init()
-    if not ONE_RULE then variable = variables.get(VARIABLE) end
-  end
-end
-
-function init()
-  if ONE_RULE then return { packet = "true" } end
-  if _VERSION ~= "Lua 5.1" then require("suricata.flowvar").register(VARIABLE) end
-  return { packet = "true", flowvar = { VARIABLE } }
-end
-
-local fired
-
-local function examine(layer, p, outer)
-  local rules = RULES[layer]
-  if not rules then return end
-  for i = 1, #rules do
-    if rules[i][2](p, outer) then fired[#fired + 1] = rules[i][1] end
-  end
-end
 
 local OVER_UDP = {
   [53] = "dns", [5353] = "dns", [123] = "ntp", [67] = "dhcp", [68] = "dhcp",
@@ -537,23 +497,43 @@ end
 
 local function layer_of_ports(p, layers) return layers[u16(p, 2)] or layers[u16(p, 0)] end
 
+-- The walk through a packet, that of procwire/decode, span for span: a span is the string from a
+-- layer's first byte on, and a broken transport header belongs to its layer's malformed twin. Only
+-- spans that RULES (layer -> {sid, rule} in order) asks for are made.
+local ETHERNET_HEADER, TAG_SIZE, MOST_TAGS = 14, 4, 4
+local PPPOE_SESSION, MPLS, MOST_LABELS = 0x8864, { [0x8847] = true, [0x8848] = true }, 16
+local FABRIC_PATH, FABRIC_PATH_TAG = 0x8903, 2
+local PPP_NETWORKS = { [0x0021] = 0x0800, [0x0057] = 0x86DD }
+local LABELLED = { [4] = 0x0800, [6] = 0x86DD }
+local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
+
+local fired
+
+local function examine(layer, p, outer)
+  local rules = RULES[layer]
+  for i = 1, #rules do
+    if rules[i][2](p, outer) then fired[#fired + 1] = rules[i][1] end
+  end
+end
+
 -- What is known by its first bytes; where a port's layer has none, by the port and those.
 local function examine_segment(p)
   local layer, header = layer_of_ports(p, OVER_TCP), bits(u8(p, 12), 4, 4) * 4
   local payload = sub(p, header + 1)
   local known = (not layer or layer == "smtp") and layer_of_start(payload)
   if known then
-    examine(known, payload, p)
+    if RULES[known] then examine(known, payload, p) end
     return
   end
-  local start = layer and BEGINS[layer](payload)
+  if not RULES[layer] then return end
+  local start = BEGINS[layer](payload)
   if start then examine(layer, sub(payload, start + 1), p) end
 end
 
 local function examine_datagram(p)
   local layer, size = layer_of_ports(p, OVER_UDP), u16(p, 4)
   if size == 0 then size = #p end
-  if layer and size > 8 then examine(layer, sub(p, 9, size), p) end
+  if RULES[layer] and size > 8 then examine(layer, sub(p, 9, size), p) end
 end
 
 -- Each tells whether the transport header at the start of `p` is intact.
@@ -569,22 +549,24 @@ end
 
 local function icmp_intact(p) return #p >= 8 end
 
-local TCP = { layer = "tcp", intact = tcp_intact, examine_payload = examine_segment }
-local UDP = { layer = "udp", intact = udp_intact, examine_payload = examine_datagram }
+local TCP = { layer = "tcp", broken = "tcp_malformed", intact = tcp_intact, inside = examine_segment }
+local UDP = { layer = "udp", broken = "udp_malformed", intact = udp_intact, inside = examine_datagram }
+local ICMP_4 = { layer = "icmp4", broken = "icmp4_malformed", intact = icmp_intact }
+local ICMP_6 = { layer = "icmp6", broken = "icmp6_malformed", intact = icmp_intact }
 local TRANSPORTS = {
-  [4] = { [1] = { layer = "icmp4", intact = icmp_intact }, [6] = TCP, [17] = UDP },
-  [6] = { [58] = { layer = "icmp6", intact = icmp_intact }, [6] = TCP, [17] = UDP },
+  [4] = { [1] = ICMP_4, [6] = TCP, [17] = UDP },
+  [6] = { [58] = ICMP_6, [6] = TCP, [17] = UDP },
 }
 
-local function examine_transport(version, protocol, p, network)
+-- The packet whose header lies at offset `at` of the frame carries `protocol` from `start` to `finish`.
+local function examine_transport(version, protocol, frame, at, start, finish)
   local transport = TRANSPORTS[version][protocol]
   if not transport then return end
-  if not transport.intact(p) then
-    examine(transport.layer .. "_malformed", p, network)
-    return
-  end
-  examine(transport.layer, p, network)
-  if transport.examine_payload then transport.examine_payload(p) end
+  local p = sub(frame, start + 1, finish)
+  local intact = transport.intact(p)
+  local layer = intact and transport.layer or transport.broken
+  if RULES[layer] then examine(layer, p, sub(frame, at + 1)) end
+  if intact and transport.inside then transport.inside(p) end
 end
 
 -- The sizes of header and packet of the intact IPv4 header at offset `at`, or nil.
@@ -644,20 +626,21 @@ end
 local function examine_ipv4(frame, at, outer)
   local header, total = ipv4_sizes(frame, at)
   if not header then return false end
-  local p = sub(frame, at + 1)
-  examine("ipv4", p, outer)
-  local fragment = bits(u16(p, 6), 0, 14) > 0
-  if not fragment then examine_transport(4, u8(p, 9), sub(p, header + 1, total), p) end
+  if RULES.ipv4 then examine("ipv4", sub(frame, at + 1), outer) end
+  local fragment = bits(u16(frame, at + 6), 0, 14) > 0
+  if not fragment then
+    examine_transport(4, u8(frame, at + 9), frame, at, at + header, at + total)
+  end
   return true
 end
 
 local function examine_ipv6(frame, at, outer)
   local size = ipv6_size(frame, at)
   if not size then return false end
-  local p = sub(frame, at + 1)
-  examine("ipv6", p, outer)
-  local start, protocol = skip_extensions(p, 40, 40 + size, u8(p, 6))
-  if start then examine_transport(6, protocol, sub(p, start + 1, 40 + size), p) end
+  if RULES.ipv6 then examine("ipv6", sub(frame, at + 1), outer) end
+  local finish = at + 40 + size
+  local start, protocol = skip_extensions(frame, at + 40, finish, u8(frame, at + 6))
+  if start then examine_transport(6, protocol, frame, at, start, finish) end
   return true
 end
 
@@ -701,52 +684,32 @@ end
 -- place where such a header lies tells: behind an Ethernet header, else (NFQUEUE, the inside of a
 -- tunnel) at the start, else behind the header of another link.
 local function examine_frame(frame)
-  local kind, at, tags = u16(frame, 12), ETHERNET_HEADER, {}
-  while TAG_TYPES[kind] and #tags < MOST_TAGS do
-    tags[#tags + 1] = at
+  local kind, at, tags = u16(frame, 12), ETHERNET_HEADER, 0
+  while TAG_TYPES[kind] and tags < MOST_TAGS do
     kind = u16(frame, at + 2)
     at = at + TAG_SIZE
+    tags = tags + 1
   end
   local whole = frame
-  if kind == FABRIC_PATH then
-    examine("ethernet", frame, "")
-    return examine_frame(sub(frame, at + FABRIC_PATH_TAG + 1))
-  end
+  if kind == FABRIC_PATH then return examine_frame(sub(frame, at + FABRIC_PATH_TAG + 1)) end
   if kind == PPPOE_SESSION then
     kind, at, whole = inside_pppoe(frame, at)
   elseif MPLS[kind] then
     kind, at = inside_labels(frame, at)
   end
   local network = NETWORKS[kind]
-  if network and network(whole, at, frame) then
-    examine("ethernet", frame, "")
-    for i = 1, #tags do examine("vlan", sub(frame, tags[i] + 1), frame) end
-    return
-  end
+  if network and network(whole, at, frame) then return end
   if examine_ipv4(frame, 0, "") or examine_ipv6(frame, 0, "") then return end
   examine_other_link(frame)
 end
 
+-- Answers for the rule of Suricata that called: whether its rule fires on the packet.
 function match(args)
-  local flow = has_flow()
-  if flow == ONE_RULE then return 0 end
+  local sid = calling_sid()
   fired = {}
   examine_frame(packet_of(args))
-  if ONE_RULE then
-    local sid = calling_sid()
-    for i = 1, #fired do
-      if fired[i] == sid then return 1 end
-    end
-    return 0
+  for i = 1, #fired do
+    if fired[i] == sid then return 1 end
   end
-  if #fired > 0 then
-    remember("/" .. table.concat(fired, "/") .. "/")
-    for i = 1, #fired do
-      if not LET_THROUGH[fired[i]] then return 1 end
-    end
-    return 0
-  end
-  local before = recall()
-  if before and before ~= NONE then remember(NONE) end
   return 0
 end

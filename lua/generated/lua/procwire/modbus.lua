@@ -252,41 +252,12 @@ local function folded(p, offset, count)
   return number
 end
 
-local ONE_RULE = true
+local REMEMBERS = true
 
-local LET_THROUGH = {  }
+-- What Suricata 7 (LuaJIT) and 8 (Lua 5.4) name differently. The flow variable "procwire" holds the
+-- sids that fired on the packet that Suricata looks at, or NONE.
+local VARIABLE, NONE = "procwire", "-"
 
-local RULES = { ethernet = {} }
-
-do
--- eth.src_group_bit: Source address is a group address (IEEE 802.3 3.2.3)
-local function source_is_group_address(p, outer)
-  if #p < 14 then return false end
-  do return ((byte(p, 7) % 2) == 1) end
-end
-RULES.ethernet[#RULES.ethernet + 1] = { 9100002, source_is_group_address }
-end
-
--- What Suricata calls. The walk is that of procwire/decode, span for span: a span is the string from
--- a layer's first byte on, and a broken transport header belongs to its layer's malformed twin.
---
--- The generator puts the words, RULES (layer -> {sid, rule} in order), ONE_RULE and LET_THROUGH (the
--- sids for which packets are not dropped where others are) before this text.
--- ONE_RULE = false: all rules are tried and the flow variable "procwire" holds the sids that fired on
--- this very packet. ONE_RULE = true, for packets that Suricata gives no flow to hold a variable: the
--- script answers for the Suricata rule that called it.
-local sub = string.sub
-local VARIABLE = "procwire"
-local NONE = "-"
-
-local ETHERNET_HEADER, TAG_SIZE, MOST_TAGS = 14, 4, 4
-local PPPOE_SESSION, MPLS, MOST_LABELS = 0x8864, { [0x8847] = true, [0x8848] = true }, 16
-local FABRIC_PATH, FABRIC_PATH_TAG = 0x8903, 2
-local PPP_NETWORKS = { [0x0021] = 0x0800, [0x0057] = 0x86DD }
-local LABELLED = { [4] = 0x0800, [6] = 0x86DD }
-local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
-
--- What Suricata 7 (LuaJIT) and 8 (Lua 5.4) name differently.
 local packet_of, has_flow, calling_sid, recall, remember
 if _VERSION == "Lua 5.1" then
   packet_of = function(args) return args["packet"] end
@@ -304,25 +275,96 @@ else
   recall = function() return variable:value() end
   remember = function(value) variable:set(value, #value) end
   function thread_init()
-    if not ONE_RULE then variable = variables.get(VARIABLE) end
+    if REMEMBERS then variable = variables.get(VARIABLE) end
   end
 end
 
 function init()
-  if ONE_RULE then return { packet = "true" } end
+  if not REMEMBERS then return { packet = "true" } end
   if _VERSION ~= "Lua 5.1" then require("suricata.flowvar").register(VARIABLE) end
   return { packet = "true", flowvar = { VARIABLE } }
 end
 
-local fired
+local LET_THROUGH = {  }
 
-local function examine(layer, p, outer)
-  local rules = RULES[layer]
-  if not rules then return end
-  for i = 1, #rules do
-    if rules[i][2](p, outer) then fired[#fired + 1] = rules[i][1] end
-  end
+local RULES = { modbus = {} }
+
+do
+-- modbus.bad_protocol_id: Modbus header with a protocol identifier other than 0 (Modbus messaging on TCP/IP V1.0b 3.1.3)
+local function modbus_protocol_unknown(p, outer)
+  local function_, plausible
+  if #p < 8 then return false end
+  function_ = byte(p, 8)
+  plausible = ((0 < function_ and function_ < 44) and (length(p) == (6 + u16(p, 4))))
+  do return ((u16(p, 2) ~= 0) and plausible and (length(p) <= (6 + 254))) end
 end
+RULES.modbus[#RULES.modbus + 1] = { 9101151, modbus_protocol_unknown }
+end
+
+do
+-- modbus.bad_length: Modbus message whose length fits neither the protocol nor its function (Modbus application protocol V1.1b3 4.1, section 6; Modbus messaging V1.0b 3.1.3)
+local modbus_length_wrong_MULTIPLE_WRITES = { [15] = true, [16] = true }
+local modbus_length_wrong_READS = { [1] = true, [2] = true, [3] = true, [4] = true }
+local modbus_length_wrong_SINGLE_WRITES = { [5] = true, [6] = true }
+local function modbus_length_wrong(p, outer)
+  local function_, size
+  if #p < 8 then return false end
+  if (u16(p, 2) ~= 0) then
+    do return false end
+  end
+  size = u16(p, 4)
+  function_ = byte(p, 8)
+  if ((size < 2) or (size > 254)) then
+    do return ((0 < function_ and function_ < 44) and (size < 1024)) end
+  end
+  if (modbus_length_wrong_SINGLE_WRITES[function_] == true) then
+    do return (size ~= 6) end
+  end
+  if ((function_ >= 128) and (u16(outer, 0) == 502)) then
+    do return (size ~= 3) end
+  end
+  if (u16(outer, 2) == 502) then
+    if (modbus_length_wrong_READS[function_] == true) then
+      do return (size ~= 6) end
+    end
+    do return ((modbus_length_wrong_MULTIPLE_WRITES[function_] == true) and (length(p) > 12) and (size ~= (7 + (byte(p, 13) or 0)))) end
+  end
+  if (modbus_length_wrong_READS[function_] == true) then
+    do return ((length(p) > 8) and (size ~= (3 + (byte(p, 9) or 0)))) end
+  end
+  do return ((modbus_length_wrong_MULTIPLE_WRITES[function_] == true) and (size ~= 6)) end
+end
+RULES.modbus[#RULES.modbus + 1] = { 9101152, modbus_length_wrong }
+end
+
+do
+-- modbus.bad_function: Modbus function or exception code that does not exist (Modbus application protocol V1.1b3 4.1, sections 5 and 7)
+local modbus_function_unknown_EXCEPTION_CODES = { [1] = true, [2] = true, [3] = true, [4] = true, [5] = true, [6] = true, [7] = true, [8] = true, [10] = true, [11] = true }
+local function modbus_function_unknown(p, outer)
+  local function_, size
+  if #p < 9 then return false end
+  size = u16(p, 4)
+  if ((u16(p, 2) ~= 0) or (size < 2) or ((6 + size) > length(p))) then
+    do return false end
+  end
+  function_ = byte(p, 8)
+  if (function_ == 0) then
+    do return true end
+  end
+  if (function_ < 128) then
+    do return false end
+  end
+  if ((u16(outer, 2) == 502) or (function_ == 128)) then
+    do return true end
+  end
+  do return ((size == 3) and (modbus_function_unknown_EXCEPTION_CODES[byte(p, 9)] == nil)) end
+end
+RULES.modbus[#RULES.modbus + 1] = { 9101153, modbus_function_unknown }
+end
+
+-- Which layer's message a datagram or a segment begins with, as procwire/decode finds it: by ports, or
+-- by its first bytes.
+local sub = string.sub
 
 local OVER_UDP = {
   [53] = "dns", [5353] = "dns", [123] = "ntp", [67] = "dhcp", [68] = "dhcp",
@@ -391,23 +433,43 @@ end
 
 local function layer_of_ports(p, layers) return layers[u16(p, 2)] or layers[u16(p, 0)] end
 
+-- The walk through a packet, that of procwire/decode, span for span: a span is the string from a
+-- layer's first byte on, and a broken transport header belongs to its layer's malformed twin. Only
+-- spans that RULES (layer -> {sid, rule} in order) asks for are made.
+local ETHERNET_HEADER, TAG_SIZE, MOST_TAGS = 14, 4, 4
+local PPPOE_SESSION, MPLS, MOST_LABELS = 0x8864, { [0x8847] = true, [0x8848] = true }, 16
+local FABRIC_PATH, FABRIC_PATH_TAG = 0x8903, 2
+local PPP_NETWORKS = { [0x0021] = 0x0800, [0x0057] = 0x86DD }
+local LABELLED = { [4] = 0x0800, [6] = 0x86DD }
+local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
+
+local fired
+
+local function examine(layer, p, outer)
+  local rules = RULES[layer]
+  for i = 1, #rules do
+    if rules[i][2](p, outer) then fired[#fired + 1] = rules[i][1] end
+  end
+end
+
 -- What is known by its first bytes; where a port's layer has none, by the port and those.
 local function examine_segment(p)
   local layer, header = layer_of_ports(p, OVER_TCP), bits(u8(p, 12), 4, 4) * 4
   local payload = sub(p, header + 1)
   local known = (not layer or layer == "smtp") and layer_of_start(payload)
   if known then
-    examine(known, payload, p)
+    if RULES[known] then examine(known, payload, p) end
     return
   end
-  local start = layer and BEGINS[layer](payload)
+  if not RULES[layer] then return end
+  local start = BEGINS[layer](payload)
   if start then examine(layer, sub(payload, start + 1), p) end
 end
 
 local function examine_datagram(p)
   local layer, size = layer_of_ports(p, OVER_UDP), u16(p, 4)
   if size == 0 then size = #p end
-  if layer and size > 8 then examine(layer, sub(p, 9, size), p) end
+  if RULES[layer] and size > 8 then examine(layer, sub(p, 9, size), p) end
 end
 
 -- Each tells whether the transport header at the start of `p` is intact.
@@ -423,22 +485,24 @@ end
 
 local function icmp_intact(p) return #p >= 8 end
 
-local TCP = { layer = "tcp", intact = tcp_intact, examine_payload = examine_segment }
-local UDP = { layer = "udp", intact = udp_intact, examine_payload = examine_datagram }
+local TCP = { layer = "tcp", broken = "tcp_malformed", intact = tcp_intact, inside = examine_segment }
+local UDP = { layer = "udp", broken = "udp_malformed", intact = udp_intact, inside = examine_datagram }
+local ICMP_4 = { layer = "icmp4", broken = "icmp4_malformed", intact = icmp_intact }
+local ICMP_6 = { layer = "icmp6", broken = "icmp6_malformed", intact = icmp_intact }
 local TRANSPORTS = {
-  [4] = { [1] = { layer = "icmp4", intact = icmp_intact }, [6] = TCP, [17] = UDP },
-  [6] = { [58] = { layer = "icmp6", intact = icmp_intact }, [6] = TCP, [17] = UDP },
+  [4] = { [1] = ICMP_4, [6] = TCP, [17] = UDP },
+  [6] = { [58] = ICMP_6, [6] = TCP, [17] = UDP },
 }
 
-local function examine_transport(version, protocol, p, network)
+-- The packet whose header lies at offset `at` of the frame carries `protocol` from `start` to `finish`.
+local function examine_transport(version, protocol, frame, at, start, finish)
   local transport = TRANSPORTS[version][protocol]
   if not transport then return end
-  if not transport.intact(p) then
-    examine(transport.layer .. "_malformed", p, network)
-    return
-  end
-  examine(transport.layer, p, network)
-  if transport.examine_payload then transport.examine_payload(p) end
+  local p = sub(frame, start + 1, finish)
+  local intact = transport.intact(p)
+  local layer = intact and transport.layer or transport.broken
+  if RULES[layer] then examine(layer, p, sub(frame, at + 1)) end
+  if intact and transport.inside then transport.inside(p) end
 end
 
 -- The sizes of header and packet of the intact IPv4 header at offset `at`, or nil.
@@ -498,20 +562,21 @@ end
 local function examine_ipv4(frame, at, outer)
   local header, total = ipv4_sizes(frame, at)
   if not header then return false end
-  local p = sub(frame, at + 1)
-  examine("ipv4", p, outer)
-  local fragment = bits(u16(p, 6), 0, 14) > 0
-  if not fragment then examine_transport(4, u8(p, 9), sub(p, header + 1, total), p) end
+  if RULES.ipv4 then examine("ipv4", sub(frame, at + 1), outer) end
+  local fragment = bits(u16(frame, at + 6), 0, 14) > 0
+  if not fragment then
+    examine_transport(4, u8(frame, at + 9), frame, at, at + header, at + total)
+  end
   return true
 end
 
 local function examine_ipv6(frame, at, outer)
   local size = ipv6_size(frame, at)
   if not size then return false end
-  local p = sub(frame, at + 1)
-  examine("ipv6", p, outer)
-  local start, protocol = skip_extensions(p, 40, 40 + size, u8(p, 6))
-  if start then examine_transport(6, protocol, sub(p, start + 1, 40 + size), p) end
+  if RULES.ipv6 then examine("ipv6", sub(frame, at + 1), outer) end
+  local finish = at + 40 + size
+  local start, protocol = skip_extensions(frame, at + 40, finish, u8(frame, at + 6))
+  if start then examine_transport(6, protocol, frame, at, start, finish) end
   return true
 end
 
@@ -555,52 +620,37 @@ end
 -- place where such a header lies tells: behind an Ethernet header, else (NFQUEUE, the inside of a
 -- tunnel) at the start, else behind the header of another link.
 local function examine_frame(frame)
-  local kind, at, tags = u16(frame, 12), ETHERNET_HEADER, {}
-  while TAG_TYPES[kind] and #tags < MOST_TAGS do
-    tags[#tags + 1] = at
+  local kind, at, tags = u16(frame, 12), ETHERNET_HEADER, 0
+  while TAG_TYPES[kind] and tags < MOST_TAGS do
     kind = u16(frame, at + 2)
     at = at + TAG_SIZE
+    tags = tags + 1
   end
   local whole = frame
-  if kind == FABRIC_PATH then
-    examine("ethernet", frame, "")
-    return examine_frame(sub(frame, at + FABRIC_PATH_TAG + 1))
-  end
+  if kind == FABRIC_PATH then return examine_frame(sub(frame, at + FABRIC_PATH_TAG + 1)) end
   if kind == PPPOE_SESSION then
     kind, at, whole = inside_pppoe(frame, at)
   elseif MPLS[kind] then
     kind, at = inside_labels(frame, at)
   end
   local network = NETWORKS[kind]
-  if network and network(whole, at, frame) then
-    examine("ethernet", frame, "")
-    for i = 1, #tags do examine("vlan", sub(frame, tags[i] + 1), frame) end
-    return
-  end
+  if network and network(whole, at, frame) then return end
   if examine_ipv4(frame, 0, "") or examine_ipv6(frame, 0, "") then return end
   examine_other_link(frame)
 end
 
+-- Tries all rules of its layers and adds the sids that fired to the flow variable, behind those that
+-- other gates found on the same packet. LET_THROUGH: sids for which packets are not dropped where
+-- others are.
 function match(args)
-  local flow = has_flow()
-  if flow == ONE_RULE then return 0 end
   fired = {}
   examine_frame(packet_of(args))
-  if ONE_RULE then
-    local sid = calling_sid()
-    for i = 1, #fired do
-      if fired[i] == sid then return 1 end
-    end
-    return 0
-  end
-  if #fired > 0 then
-    remember("/" .. table.concat(fired, "/") .. "/")
-    for i = 1, #fired do
-      if not LET_THROUGH[fired[i]] then return 1 end
-    end
-    return 0
-  end
+  if #fired == 0 or not has_flow() then return 0 end
   local before = recall()
-  if before and before ~= NONE then remember(NONE) end
+  if not before or before == NONE then before = "/" end
+  remember(before .. table.concat(fired, "/") .. "/")
+  for i = 1, #fired do
+    if not LET_THROUGH[fired[i]] then return 1 end
+  end
   return 0
 end

@@ -1,0 +1,70 @@
+-- Which layer's message a datagram or a segment begins with, as procwire/decode finds it: by ports, or
+-- by its first bytes.
+local sub = string.sub
+
+local OVER_UDP = {
+  [53] = "dns", [5353] = "dns", [123] = "ntp", [67] = "dhcp", [68] = "dhcp",
+  [161] = "snmp", [162] = "snmp", [20000] = "dnp3",
+}
+local OVER_TCP = {
+  [53] = "dns", [502] = "modbus", [20000] = "dnp3",
+  [25] = "smtp", [465] = "smtp", [587] = "smtp", [2525] = "smtp",
+}
+
+local HTTP_STARTS = {}
+for start in ("GET POST HEAD PUT DELE OPTI TRAC CONN PATC PROP HTTP"):gmatch("%a+") do
+  HTTP_STARTS[u32(#start == 3 and start .. " " or start, 0)] = true
+end
+
+local SMTP_VERBS = {
+  ehlo = true, helo = true, mail = true, rcpt = true, data = true,
+  bdat = true, rset = true, quit = true, auth = true, star = true,
+}
+local SMTP_GREETINGS = { ["ehlo "] = true, ["helo "] = true }
+local SMB_STARTS = {
+  [0xFF534D42] = true, [0xFE534D42] = true, [0xFD534D42] = true, [0xFC534D42] = true,
+}
+
+-- Each tells whether the payload of a TCP segment begins like a message of its layer, and where.
+local BEGINS = {
+  dns = function(payload)
+    if #payload >= 14 and u16(payload, 0) == #payload - 2 then return 2 end
+  end,
+  modbus = function(payload)
+    local fits = u16(payload, 2) == 0 or u16(payload, 4) == #payload - 6
+    if #payload >= 8 and fits then return 0 end
+  end,
+  dnp3 = function(payload)
+    if u16(payload, 0) == 0x0564 then return 0 end
+  end,
+  smtp = function(payload)
+    local printable = #payload >= 4 and payload:find("^%d[ -~][ -~]")
+    if SMTP_VERBS[sub(payload, 1, 4):lower()] or printable then return 0 end
+  end,
+}
+
+-- A record's header; or with another version, a hello that fills its record; or SSL 2.0's.
+local function begins_tls(payload)
+  local kind, hello = u8(payload, 0), u8(payload, 5)
+  if #payload < 5 then return false end
+  if kind >= 128 then
+    local fits = u16(payload, 0) - 0x8000 == #payload - 2
+    return fits and (u8(payload, 2) == 1 or u8(payload, 2) == 4)
+  end
+  if kind < 20 or kind > 24 then return false end
+  if u8(payload, 1) == 3 and u8(payload, 2) <= 4 then return true end
+  local fills = bits(u32(payload, 5), 0, 24) == u16(payload, 3) - 4
+  return #payload >= 9 and kind == 22 and (hello == 1 or hello == 2) and fills
+end
+
+-- The layer of a message that is known by its first bytes, on any port, or nil.
+local function layer_of_start(payload)
+  if HTTP_STARTS[u32(payload, 0)] or sub(payload, 1, 4):lower() == "http" then return "http1" end
+  if sub(payload, 1, 4) == "SSH-" then return "ssh" end
+  if begins_tls(payload) then return "tls" end
+  if #payload < 8 then return nil end
+  if u8(payload, 0) == 0 and SMB_STARTS[u32(payload, 4)] then return "smb" end
+  if SMTP_GREETINGS[sub(payload, 1, 5):lower()] then return "smtp" end
+end
+
+local function layer_of_ports(p, layers) return layers[u16(p, 2)] or layers[u16(p, 0)] end

@@ -1,0 +1,205 @@
+-- The walk through a packet, that of procwire/decode, span for span: a span is the string from a
+-- layer's first byte on, and a broken transport header belongs to its layer's malformed twin. Only
+-- spans that RULES (layer -> {sid, rule} in order) asks for are made.
+local ETHERNET_HEADER, TAG_SIZE, MOST_TAGS = 14, 4, 4
+local PPPOE_SESSION, MPLS, MOST_LABELS = 0x8864, { [0x8847] = true, [0x8848] = true }, 16
+local FABRIC_PATH, FABRIC_PATH_TAG = 0x8903, 2
+local PPP_NETWORKS = { [0x0021] = 0x0800, [0x0057] = 0x86DD }
+local LABELLED = { [4] = 0x0800, [6] = 0x86DD }
+local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
+
+local fired
+
+local function examine(layer, p, outer)
+  local rules = RULES[layer]
+  for i = 1, #rules do
+    if rules[i][2](p, outer) then fired[#fired + 1] = rules[i][1] end
+  end
+end
+
+-- What is known by its first bytes; where a port's layer has none, by the port and those.
+local function examine_segment(p)
+  local layer, header = layer_of_ports(p, OVER_TCP), bits(u8(p, 12), 4, 4) * 4
+  local payload = sub(p, header + 1)
+  local known = (not layer or layer == "smtp") and layer_of_start(payload)
+  if known then
+    if RULES[known] then examine(known, payload, p) end
+    return
+  end
+  if not RULES[layer] then return end
+  local start = BEGINS[layer](payload)
+  if start then examine(layer, sub(payload, start + 1), p) end
+end
+
+local function examine_datagram(p)
+  local layer, size = layer_of_ports(p, OVER_UDP), u16(p, 4)
+  if size == 0 then size = #p end
+  if RULES[layer] and size > 8 then examine(layer, sub(p, 9, size), p) end
+end
+
+-- Each tells whether the transport header at the start of `p` is intact.
+local function tcp_intact(p)
+  local header = bits(u8(p, 12), 4, 4) * 4
+  return #p >= 20 and header >= 20 and header <= #p
+end
+
+local function udp_intact(p)
+  local size = u16(p, 4)
+  return #p >= 8 and (size == 0 or (size >= 8 and size <= #p))
+end
+
+local function icmp_intact(p) return #p >= 8 end
+
+local TCP = { layer = "tcp", broken = "tcp_malformed", intact = tcp_intact, inside = examine_segment }
+local UDP = { layer = "udp", broken = "udp_malformed", intact = udp_intact, inside = examine_datagram }
+local ICMP_4 = { layer = "icmp4", broken = "icmp4_malformed", intact = icmp_intact }
+local ICMP_6 = { layer = "icmp6", broken = "icmp6_malformed", intact = icmp_intact }
+local TRANSPORTS = {
+  [4] = { [1] = ICMP_4, [6] = TCP, [17] = UDP },
+  [6] = { [58] = ICMP_6, [6] = TCP, [17] = UDP },
+}
+
+-- The packet whose header lies at offset `at` of the frame carries `protocol` from `start` to `finish`.
+local function examine_transport(version, protocol, frame, at, start, finish)
+  local transport = TRANSPORTS[version][protocol]
+  if not transport then return end
+  local p = sub(frame, start + 1, finish)
+  local intact = transport.intact(p)
+  local layer = intact and transport.layer or transport.broken
+  if RULES[layer] then examine(layer, p, sub(frame, at + 1)) end
+  if intact and transport.inside then transport.inside(p) end
+end
+
+-- The sizes of header and packet of the intact IPv4 header at offset `at`, or nil.
+local function ipv4_sizes(frame, at)
+  local rest = #frame - at
+  local first = u8(frame, at)
+  local header, total = bits(first, 0, 4) * 4, u16(frame, at + 2)
+  if total == 0 and rest > 576 then total = rest end
+  local intact = rest >= 20 and bits(first, 4, 4) == 4 and header >= 20
+  if intact and total >= header and total <= rest then return header, total end
+end
+
+-- RFC 2675 section 2: the hop-by-hop header's jumbo payload option holds the length.
+local function is_jumbo(frame, at, next_header)
+  local rest = #frame - at
+  if rest > 65535 then return true end
+  if next_header ~= 0 or rest < 8 then return false end
+  local finish = (u8(frame, at + 1) + 1) * 8
+  if finish > rest then finish = rest end
+  local offset = 2
+  while offset + 2 <= finish do
+    local option = u8(frame, at + offset)
+    if option == 0xC2 then return true end
+    if option == 0 then offset = offset + 1 else offset = offset + 2 + u8(frame, at + offset + 1) end
+  end
+  return false
+end
+
+-- The payload size of the intact IPv6 header at offset `at`, or nil.
+local function ipv6_size(frame, at)
+  local rest = #frame - at - 40
+  local size = u16(frame, at + 4)
+  if rest < 0 or bits(u8(frame, at), 4, 4) ~= 6 then return nil end
+  if size == 0 and is_jumbo(frame, at + 40, u8(frame, at + 6)) then size = rest end
+  if size <= rest then return size end
+end
+
+-- Where the transport header starts behind offset `at`, and its protocol; nil if none can be read.
+local function skip_extensions(frame, at, finish, protocol)
+  for _ = 0, MOST_EXTENSIONS do
+    if not EXTENSIONS[protocol] then return at, protocol end
+    if at + 8 > finish then return nil end
+    local size = (u8(frame, at + 1) + 1) * 8
+    if protocol == 51 then size = (u8(frame, at + 1) + 2) * 4 end
+    if protocol == 44 then
+      size = 8
+      local field = u16(frame, at + 2)
+      if bits(field, 3, 13) > 0 or bits(field, 0, 1) > 0 then return nil end
+    end
+    if at + size > finish then return nil end
+    protocol = u8(frame, at)
+    at = at + size
+  end
+end
+
+-- Each examines the packet whose header lies at offset `at`; false if that header is not intact.
+local function examine_ipv4(frame, at, outer)
+  local header, total = ipv4_sizes(frame, at)
+  if not header then return false end
+  if RULES.ipv4 then examine("ipv4", sub(frame, at + 1), outer) end
+  local fragment = bits(u16(frame, at + 6), 0, 14) > 0
+  if not fragment then
+    examine_transport(4, u8(frame, at + 9), frame, at, at + header, at + total)
+  end
+  return true
+end
+
+local function examine_ipv6(frame, at, outer)
+  local size = ipv6_size(frame, at)
+  if not size then return false end
+  if RULES.ipv6 then examine("ipv6", sub(frame, at + 1), outer) end
+  local finish = at + 40 + size
+  local start, protocol = skip_extensions(frame, at + 40, finish, u8(frame, at + 6))
+  if start then examine_transport(6, protocol, frame, at, start, finish) end
+  return true
+end
+
+local NETWORKS = { [0x0800] = examine_ipv4, [0x86DD] = examine_ipv6 }
+
+-- Each returns ethertype and offset of what follows its header at offset `at`; ethertype 0 if that
+-- is no IP. PPPoE also returns the frame without its padding.
+local function inside_pppoe(frame, at)
+  local finish = at + 6 + u16(frame, at + 4)
+  if finish >= at + 8 and finish <= #frame then frame = sub(frame, 1, finish) end
+  return PPP_NETWORKS[u16(frame, at + 6)] or 0, at + 8, frame
+end
+
+local function inside_labels(frame, at)
+  for _ = 1, MOST_LABELS do
+    if at + 4 >= #frame then return 0, at end
+    local bottom = bits(u8(frame, at + 2), 0, 1)
+    at = at + 4
+    if bottom == 1 then return LABELLED[bits(u8(frame, at), 4, 4)] or 0, at end
+  end
+  return 0, at
+end
+
+-- The headers of links without addresses, by their first bytes: their size. BSD loopback writes the
+-- address family in the byte order of whoever captured.
+local SMALL_LINKS = {
+  [0x02000000] = 4, [0x00000002] = 4, [0x18000000] = 4, [0x00000018] = 4,
+  [0x1C000000] = 4, [0x0000001C] = 4, [0x1E000000] = 4, [0x0000001E] = 4,
+  [0xFF030021] = 4, [0xFF030057] = 4,
+}
+local COOKED_HEADER, COOKED_PROTOCOL, MOST_COOKED_KIND = 16, 14, 4
+
+local function examine_other_link(frame)
+  local at = SMALL_LINKS[u32(frame, 0)]
+  local cooked = u16(frame, 0) <= MOST_COOKED_KIND
+  if not at and cooked and NETWORKS[u16(frame, COOKED_PROTOCOL)] then at = COOKED_HEADER end
+  if at and not examine_ipv4(frame, at, "") then examine_ipv6(frame, at, "") end
+end
+
+-- Suricata tells no script the link type. Only packets with an intact IP header reach one, so the
+-- place where such a header lies tells: behind an Ethernet header, else (NFQUEUE, the inside of a
+-- tunnel) at the start, else behind the header of another link.
+local function examine_frame(frame)
+  local kind, at, tags = u16(frame, 12), ETHERNET_HEADER, 0
+  while TAG_TYPES[kind] and tags < MOST_TAGS do
+    kind = u16(frame, at + 2)
+    at = at + TAG_SIZE
+    tags = tags + 1
+  end
+  local whole = frame
+  if kind == FABRIC_PATH then return examine_frame(sub(frame, at + FABRIC_PATH_TAG + 1)) end
+  if kind == PPPOE_SESSION then
+    kind, at, whole = inside_pppoe(frame, at)
+  elseif MPLS[kind] then
+    kind, at = inside_labels(frame, at)
+  end
+  local network = NETWORKS[kind]
+  if network and network(whole, at, frame) then return end
+  if examine_ipv4(frame, 0, "") or examine_ipv6(frame, 0, "") then return end
+  examine_other_link(frame)
+end

@@ -1,0 +1,170 @@
+"""Cases of a rule in Suricata's own keywords: tests of bytes in the header that it shows.
+
+What the keywords cannot say is left out, so they match wherever the case holds.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import NamedTuple
+
+from procwire.compiler.cases import cases
+from procwire.compiler.fields import Case, Field, Values, length_of, union
+from procwire.compiler.quiet import pattern
+from procwire.rule import Rule
+from procwire.words import LARGEST_PACKET
+
+MOST_HOLES = 8  # values that a range of keywords may leave out one by one
+
+
+class Header(NamedTuple):
+    """A layer whose header Suricata shows.
+
+    protocol: of its rules; buffer: the header's; size: bytes that every intact header has; known:
+    what else holds of it; outer, outer_size: the header around it; often: what most look like.
+    """
+
+    protocol: str
+    buffer: str
+    size: int
+    known: dict[Field, Values] = {}
+    outer: str = ""
+    outer_size: int = 20
+    often: tuple[str, ...] = ()
+
+
+def _bits(offset: int, shift: int, *values: tuple[int, int]) -> dict[Field, Values]:
+    return {Field("p", offset, 1, shift, 4): values}
+
+
+# A segment with a time stamp; a SYN of Linux, of Windows and of macOS.
+_SEGMENTS = (
+    "0400 0050 0000 0001 0000 0001 8010 2000 0000 0000 0101 080a 0000 0001 0000 0001",
+    "0400 0050 0000 0001 0000 0000 a002 2000 0000 0000 0204 05b4 0402 080a 0000 0001 0000 0000"
+    " 0103 0307",
+    "0400 0050 0000 0001 0000 0000 8002 2000 0000 0000 0204 05b4 0103 0308 0101 0402",
+    "0400 0050 0000 0001 0000 0000 b002 2000 0000 0000 0204 05b4 0103 0306 0101 080a 0000 0001"
+    " 0000 0000 0402 0000",
+)
+
+# What decode and Suricata ask of a header before either takes it for one.
+HEADERS = {
+    "ipv4": Header("ipv4", "ipv4.hdr", 20, _bits(0, 4, (4, 4)) | _bits(0, 0, (5, 15))),
+    "ipv6": Header("ipv6", "ipv6.hdr", 40, _bits(0, 4, (6, 6))),
+    "icmp4": Header("icmp", "icmpv4.hdr", 8, outer="ipv4.hdr"),
+    "icmp6": Header("icmp", "icmpv6.hdr", 8, outer="ipv6.hdr", outer_size=40),
+    "tcp": Header("tcp", "tcp.hdr", 20, _bits(12, 4, (5, 15)), often=_SEGMENTS),
+    "udp": Header("udp", "udp.hdr", 8),
+}
+_OUTER_VERSION = Field("outer", 0, 1, 4, 4)
+_NETWORKS: dict[Values, str] = {((4, 4),): "ipv4.hdr", ((6, 6),): "ipv6.hdr"}
+# Whether the two addresses of an IPv4 header are the same.
+_SAME_ADDRESSES = Field("p", 12, 4, 0, 1, twin=16)
+
+
+class Native(NamedTuple):
+    """Keywords that match wherever a rule fires on a layer. exact: and nowhere else."""
+
+    keywords: str
+    exact: bool
+
+
+def native(rule: Rule, layer: str) -> list[Native]:
+    """The keywords of each of the rule's cases; none if its layer has no header in HEADERS."""
+    if layer not in HEADERS:
+        return []
+    header = HEADERS[layer]
+    sizes = {"p": header.size, "outer": header.outer_size if rule.reads_outer else 0}
+    known = dict(header.known)
+    for span, size in sizes.items():
+        known[length_of(span)] = ((size, LARGEST_PACKET),)
+    if layer == "ipv4":
+        sizes["outer"] = 0
+
+    def shown(field: Field) -> bool:
+        if field.twin is not None:
+            return layer == "ipv4" and field == _SAME_ADDRESSES
+        return field.size > 0 and field.offset + field.size <= sizes[field.span]
+
+    return [_native(case, header, rule) for case in cases(rule, known, shown)]
+
+
+def _silent(rule: Rule, case: Case, header: Header) -> str:
+    """What leaves out headers that are seen often, in the case, and keep the rule silent."""
+    spans = [bytes.fromhex(text) for text in header.often]
+    patterns = [pattern(rule, data) for data in spans if _holds(case, data)]
+    known = "|".join(filter(None, patterns))
+    return f'pcre:!"/^(?:{known})/s";' if known else ""
+
+
+def _holds(case: Case, data: bytes) -> bool:
+    return all(
+        field.span == "p" and any(low <= _value(field, data) <= high for low, high in values)
+        for field, values in case.fields.items()
+    )
+
+
+def _value(field: Field, data: bytes) -> int:
+    number = int.from_bytes(data[field.offset : field.offset + field.size], "big")
+    return number >> field.shift & ((1 << field.width) - 1)
+
+
+def _native(case: Case, header: Header, rule: Rule) -> Native:
+    outer = header.outer or _NETWORKS.get(case.fields.get(_OUTER_VERSION, ()), "")
+    exact = case.exact
+    tests: dict[str, list[str]] = {outer: [], header.buffer: []}
+    words = []
+    for field, values in case.fields.items():
+        if field == _SAME_ADDRESSES:
+            words.append("sameip;")
+            continue
+        tested, wholly = _tests(field, values)
+        tests[header.buffer if field.span == "p" else outer].append(tested)
+        exact = exact and wholly and (field.span == "p" or outer != "")
+    if not exact:
+        tests[header.buffer] += filter(None, [_silent(rule, case, header)])
+    for buffer, found in tests.items():
+        if buffer and (found or buffer == header.buffer):
+            words += [f"{buffer};", *found]
+    return Native(" ".join(words), exact)
+
+
+def _tests(field: Field, values: Values) -> tuple[str, bool]:
+    """The tests of one field, and whether they say all."""
+    holes = [hole for low, high in _between(values) for hole in range(low, high + 1)]
+    if len(holes) > MOST_HOLES and field.size == 1:
+        return _class(field, values), True
+    low, high = values[0][0], values[-1][1]
+    top = field.all[0][1]
+    if low == high:
+        tests = [("=", low)]
+    else:
+        tests = [(">=", low)] if low > 0 else []
+        tests += [("<=", high)] if high < top else []
+    if len(holes) <= MOST_HOLES:
+        tests += [("!=", hole) for hole in holes]
+    return " ".join(_byte_test(field, *test) for test in tests), len(holes) <= MOST_HOLES
+
+
+def _between(values: Values) -> list[tuple[int, int]]:
+    return [(one[1] + 1, two[0] - 1) for one, two in zip(values, values[1:], strict=False)]
+
+
+def _byte_test(field: Field, operator: str, number: int) -> str:
+    whole = field.width == 8 * field.size
+    mask = "" if whole else f",bitmask {((1 << field.width) - 1) << field.shift:#x}"
+    return f"byte_test:{field.size},{operator},{number},{field.offset}{mask};"
+
+
+def _class(field: Field, values: Values) -> str:
+    """A byte among many, as a regular expression's character class."""
+    mask = (1 << field.width) - 1
+    wanted = [
+        byte
+        for byte in range(256)
+        if any(low <= byte >> field.shift & mask <= high for low, high in values)
+    ]
+    single: list[Values] = [((byte, byte),) for byte in wanted]
+    runs = reduce(union, single)
+    characters = "".join(f"\\x{low:02x}-\\x{high:02x}" for low, high in runs)
+    return f'pcre:"/^{"." * field.offset}[{characters}]/s";'

@@ -1,0 +1,207 @@
+"""How Suricata sees each rule: by its own keywords, by a script, or not at all.
+
+A packet reaches a script, or raises an event, by these tables; to_suricata.py writes the rules.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+from procwire.compiler import keywords
+from procwire.compiler.keywords import HEADERS, Native
+from procwire.rule import Observed, Rule
+
+VERSIONS = (7, 8)
+
+
+class Selection(NamedTuple):
+    """Packets in Suricata's words: protocol, ports of both ends, further keywords. either: of one
+    end at least."""
+
+    protocol: str
+    ports: str = "any"
+    keywords: str = ""
+    either: bool = False
+
+    def signatures(self, condition: str = "") -> list[str]:
+        """Rules for them, none of which shares a packet with another, with {action} and {tail}, the
+        metadata, to be filled in."""
+        options = " ".join(filter(None, ("{tail}", self.keywords, condition)))
+        ends = [(self.ports, self.ports)]
+        if self.either:
+            ends = [("any", self.ports), (self.ports, f"!{self.ports}")]
+        return [
+            f"{{action}} {self.protocol} any {source} -> any {destination} ({options})"
+            for source, destination in ends
+        ]
+
+
+# Transport headers that Suricata rejects: it shows no header, and leaves the ports at 0. Of UDP it
+# also rejects a length of 0 and one that is less than its packet has.
+REJECTED = {
+    "tcp_malformed": Selection("tcp", "0"),
+    "udp": Selection("udp", "0"),
+    "udp_malformed": Selection("udp", "0"),
+}
+
+# Messages, and the packets that one may begin in.
+_MAIL = "[25,465,587,2525]"
+_METHODS = "GET |POST|HEAD|PUT |DELE|OPTI|TRAC|CONN|PATC|PROP|[Hh][Tt][Tt][Pp]"
+MESSAGES = {
+    "dns": (Selection("ip", "[53,5353]", either=True),),
+    "ntp": (Selection("udp", "123", either=True),),
+    "dhcp": (Selection("udp", "[67,68]", either=True),),
+    "snmp": (Selection("udp", "[161,162]", either=True),),
+    "modbus": (Selection("tcp", "502", either=True),),
+    "dnp3": (Selection("ip", "20000", either=True),),
+    "http1": (Selection("tcp-pkt", "any", f'pcre:"/^(?:{_METHODS})/";'),),
+    "tls": (
+        Selection(
+            "tcp-pkt",
+            "any",
+            "byte_test:1,>=,20,0; byte_test:1,<=,24,0; byte_test:1,=,3,1; byte_test:1,<=,4,2;",
+        ),
+        # A hello in another version, and one of SSL 2.0.
+        Selection("tcp-pkt", "any", "byte_test:1,=,22,0; byte_test:1,>=,1,5; byte_test:1,<=,2,5;"),
+        Selection(
+            "tcp-pkt", "any", "byte_test:1,>=,128,0; byte_test:1,>=,1,2; byte_test:1,<=,4,2;"
+        ),
+    ),
+    "ssh": (Selection("tcp-pkt", "any", 'pcre:"/^SSH-/";'),),
+    "smb": (
+        Selection(
+            "tcp-pkt",
+            "any",
+            "byte_test:1,=,0,0; byte_test:1,>=,0xFC,4; byte_test:3,=,0x534D42,5;",
+        ),
+    ),
+    "smtp": (
+        Selection("tcp", _MAIL, either=True),
+        Selection("tcp-pkt", f"!{_MAIL}", 'pcre:"/^(?:ehlo|helo) /i";'),
+    ),
+}
+
+# Rules on what Suricata's decoder rejects, and its events for the same fault. It reports the first
+# fault it meets, in this order. Three differences remain: an IPv6 header below 40 bytes raises no
+# event, and lengths of 0 (segmentation offload, jumbograms) are faults to it. It does not know of
+# snap lengths: whatever a capture cut is truncated to it.
+NATIVE = {
+    "eth.truncated": ("ethernet.pkt_too_small",),
+    "vlan.truncated": ("vlan.header_too_small",),
+    "vlan.too_many_tags": ("vlan.too_many_layers",),
+    "ipv4.bad_version": ("ipv4.wrong_ip_version",),
+    "ipv4.bad_hlen": ("ipv4.hlen_too_small",),
+    "ipv4.len_lt_hlen": ("ipv4.iplen_smaller_than_hlen",),
+    "ipv4.truncated": ("ipv4.pkt_too_small", "ipv4.trunc_pkt"),
+    "ipv6.bad_version": ("ipv6.wrong_ip_version",),
+    "ipv6.truncated": ("ipv6.trunc_pkt",),
+    "ipv6.exthdr_truncated": ("ipv6.trunc_exthdr",),
+    "gre.bad_header": (
+        "gre.pkt_too_small",
+        "gre.wrong_version",
+        "gre.version0_hdr_too_big",
+        "gre.version1_chksum",
+        "gre.version1_route",
+        "gre.version1_ssr",
+        "gre.version1_recur",
+        "gre.version1_flags",
+        "gre.version1_no_key",
+        "gre.version1_wrong_protocol",
+        "gre.version1_hdr_too_big",
+    ),
+    "icmp4.truncated": ("icmpv4.pkt_too_small",),
+    "icmp6.truncated": ("icmpv6.pkt_too_small",),
+}
+# Rules whose packets it rejects in some cases only: shown both ways.
+PARTLY_NATIVE = {
+    "ipv4.opt_malformed": ("ipv4.opt_invalid_len",),
+    "ipv6.carries_icmpv4": ("ipv6.icmpv4",),
+}
+
+# What only the decoder of 8 tells, in its order; 7 skips these rules.
+NATIVE_8 = {
+    "arp.bad_sizes": ("arp.invalid_hardware_size", "arp.invalid_protocol_size"),
+    "arp.truncated": ("arp.pkt_too_small", "arp.invalid_pkt"),
+    "arp.bad_opcode": ("arp.unsupported_opcode",),
+}
+
+# A packet that breaks one of these may reach no script: Suricata could not decode its IP header.
+# Nor does one with an IPv6 extension header behind which nothing follows.
+HIDING = (*(name for name in NATIVE if not name.startswith("icmp")), *PARTLY_NATIVE)
+
+HOST_ONLY_LAYERS = {
+    "arp": "Suricata shows ARP to no rule",
+    "inner_ip_malformed": "Suricata judges it as a packet of its own, by IPv4's and IPv6's rules",
+}
+HOST_ONLY = {
+    "eth.src_group_bit": "no keyword shows Ethernet, and a script would have to see every packet",
+}
+
+# Parts of messages that only a reader of streams finds: scripts are shown one segment at a time.
+STREAM_LAYERS = ("http1_chunk",)
+
+# Layers whose messages may lie in several TCP segments.
+STREAMED = frozenset(("dns", "dnp3", "http1", "modbus", "smb", "smtp", "ssh", "tls"))
+SEGMENTWISE = "over TCP a script judges the message that a segment begins with, as far as it goes"
+
+# Checks over several packets that Suricata makes, too, by its events. It keeps state of its own,
+# with other limits, so it may find more or fewer.
+STATE_EVENTS = {
+    "ipv4.frag_overlap": (Selection("pkthdr", "any", "decode-event:ipv4.frag_overlap;"),),
+    "ipv6.frag_overlap": (Selection("pkthdr", "any", "decode-event:ipv6.frag_overlap;"),),
+    "app.protocol_mismatch": tuple(
+        Selection("ip", "any", f"app-layer-event:{event};")
+        for event in (
+            "applayer_mismatch_protocol_both_directions",
+            "applayer_unexpected_protocol",
+            "applayer_no_tls_after_starttls",
+        )
+    ),
+}
+COUNTED = "a counter: Suricata keeps none for a rule"
+NO_SCRIPT = "counts over many packets, which no Suricata script can hold"
+
+
+class Expression(NamedTuple):
+    """How Suricata shows a rule. way: "lua", "native" (by its decoder's events) or "host" (not at
+    all); reason: why not, for "host", and for "lua" what a script judges otherwise, if anything.
+    """
+
+    way: str
+    reason: str = ""
+
+
+def expression(rule: Rule, version: int) -> Expression:
+    """How Suricata `version`, one of VERSIONS, shows `rule`. Raises ValueError if no table has an
+    answer."""
+    if rule.tier == "C":
+        return Expression("host", COUNTED)
+    if rule.id in HOST_ONLY:
+        return Expression("host", HOST_ONLY[rule.id])
+    if rule.id in NATIVE or (version == 8 and rule.id in NATIVE_8):
+        return Expression("native")
+    for layer in rule.layers:
+        if layer in HOST_ONLY_LAYERS:
+            return Expression("host", HOST_ONLY_LAYERS[layer])
+        if not {layer} & {*HEADERS, *REJECTED, *MESSAGES, *STREAM_LAYERS}:
+            raise ValueError(f"{rule.id}: no Suricata table tells how to see {layer}")
+    if not any(is_scripted(rule, layer) for layer in rule.layers):
+        return Expression("native")
+    return Expression("lua", "" if STREAMED.isdisjoint(rule.layers) else SEGMENTWISE)
+
+
+def is_scripted(rule: Rule, layer: str) -> bool:
+    """Whether keywords alone do not show where `rule` fires on `layer`."""
+    return layer in REJECTED or not all(native.exact for native in natives(rule, layer))
+
+
+@functools.cache
+def natives(rule: Rule, layer: str) -> tuple[Native, ...]:
+    """The keywords that match wherever `rule` fires on `layer`."""
+    return tuple(keywords.native(rule, layer)) or (Native("", False),)
+
+
+def observation(check: Observed) -> Expression:
+    """How Suricata shows a check of several packets."""
+    return Expression("native") if check.id in STATE_EVENTS else Expression("host", NO_SCRIPT)
