@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import click.testing
@@ -11,10 +16,11 @@ from procwire.cli.main import procwire
 from procwire.errors import ProcwireError, UsageError
 from procwire.suricata import ruleset
 from procwire.suricata.config_file import undone, with_item, with_value
-from procwire.suricata.needs import unmet
+from procwire.suricata.needs import ALWAYS, INLINE, as_lines, unmet
 from procwire.suricata.program import Suricata, find
 
 pytestmark = pytest.mark.suricata
+PROCWIRE = Path(sys.executable).with_name("procwire")
 
 
 class Site:
@@ -112,6 +118,68 @@ def test_nothing_stays_of_rules_that_suricata_refuses(
     assert "refuses the rules" in text
     assert site.config.read_text() == before
     assert Path("procwire.rules") not in files_of(site.rules)
+
+
+def test_nothing_is_half_installed_by_an_interruption(site: Site, tmp_path: Path) -> None:
+    """By force, while Suricata tests the rules, and then the configuration."""
+    before, marker = site.config.read_text(), tmp_path / "waits"
+    others = files_of(site.rules)
+    for waits_for in (f"-S {site.rules}/.procwire", "draft-suricata.yaml"):
+        # A Suricata that does not come to an end with its test.
+        slow = tmp_path / "slow"
+        slow.write_text(
+            f"""#!/bin/sh
+            case "$*" in *-T*"{waits_for}"*) echo $$ > {marker}; exec sleep 600;; esac
+            exec {site.program} "$@"
+            """
+        )
+        slow.chmod(0o755)
+        options = ["--suricata", slow, "--config", site.config, "--write"]
+        command = [PROCWIRE, "suricata", "install", *options]
+        install = subprocess.Popen(list(map(str, command)))
+        while not marker.exists() or not marker.read_text().strip():
+            assert install.poll() is None, waits_for
+            time.sleep(0.05)
+        install.kill()
+        install.wait(timeout=60)
+        os.kill(int(marker.read_text()), signal.SIGKILL)
+        marker.unlink()
+        assert site.config.read_text() == before
+        assert site.found().test() == ""
+    assert site.call("install", "--write").exception is None
+    assert unmet(site.found(), drop=False) == []
+    assert site.call("uninstall").exception is None
+    assert site.config.read_text() == before
+    assert files_of(site.rules) == others
+    assert [path.name for path in tmp_path.iterdir() if "draft" in path.name] == []
+
+
+def test_a_refusal_leaves_what_was_installed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert site.call("install", "--write").exception is None
+    installed = {path: (site.rules / path).read_text() for path in files_of(site.rules)}
+    broken = ruleset.ruleset() | {Path("lua/procwire/packet.lua"): "this is no Lua"}
+    monkeypatch.setattr(ruleset, "ruleset", lambda drop: broken)
+    assert refusal(site.call("install", "--write"))[0] == 4
+    assert installed == {path: (site.rules / path).read_text() for path in files_of(site.rules)}
+
+
+def test_leaves_what_others_made(site: Site) -> None:
+    own = site.rules / "procwire.rules"
+    own.write_text("# by somebody\n")
+    code, text = refusal(site.call("install", "--write"))
+    assert (code, f"{own} is not procwire's" in text) == (2, True)
+    assert site.call("uninstall").exception is None
+    assert own.read_text() == "# by somebody\n"
+
+
+def test_lines_to_add_mean_what_the_edit_does(site: Site) -> None:
+    """Written into a configuration of their own, as they are shown."""
+    config = site.config.with_name("lines.yaml")
+    lines = as_lines([*ALWAYS, *INLINE], names_rules=True)
+    by_reason = "\n".join(lines).split("# otherwise ")[1:]
+    for need, shown in zip((*ALWAYS, *INLINE), by_reason, strict=False):
+        config.write_text("%YAML 1.1\n---\n" + shown.partition("\n")[2])
+        assert need.met(find(str(site.program), config)), shown
 
 
 def test_says_what_is_missing(site: Site, tmp_path: Path) -> None:

@@ -57,6 +57,11 @@ def undone(text: str) -> str:
     return "".join(line.removeprefix(_REPLACED) for line in kept)
 
 
+def unmarked(text: str) -> str:
+    """The text with the lines that were added, as if somebody had written them by hand."""
+    return "".join(line.replace(_ADDED, "") for line in text.splitlines(keepends=True))
+
+
 def _find(lines: list[str], start: int, end: int, key: str) -> int | None:
     """The line of `key` among the least indented of lines[start:end]."""
     shallowest = min((len(_indent(line)) for line in lines[start:end] if _counts(line)), default=0)

@@ -1,11 +1,18 @@
 """Puts rules and scripts where a Suricata loads them, and takes them away again.
 
-Nothing else is touched, unless its configuration shall be edited: then only lines that bear a mark
-(config_file.py), and only if Suricata reads the result as it was meant.
+Strategy: everything is made beside its place, shown to Suricata there, and renamed once it passes:
+whatever interrupts this leaves what there was. Nothing else is touched, unless the configuration
+shall be edited: then only lines that bear a mark (config_file.py).
 """
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +22,9 @@ from procwire.errors import Unavailable, UsageError
 from procwire.suricata import config_file, ruleset
 from procwire.suricata.needs import LUA, Need, as_lines, edited, unmet
 from procwire.suricata.program import Suricata, find
+
+# What an interruption by force leaves behind, until the next run.
+_DRAFT = ".procwire-draft-"
 
 
 class Installed(NamedTuple):
@@ -31,8 +41,9 @@ def install(suricata: Suricata, drop: bool, write: bool) -> Installed:
     """Place the rules and test them.
 
     drop: rules of tier A drop; write: edit the configuration, too. Raises Unavailable where Lua is
-    not there or not allowed, where files cannot be written, and where Suricata refuses the rules;
-    then nothing stays behind.
+    not there or not allowed, where files cannot be written, and where Suricata refuses the rules,
+    UsageError where somebody else's file is in the place of one, or the edit is refused; then
+    everything is as it was.
     """
     needs = unmet(suricata, drop)
     _expect_lua(suricata, write)
@@ -40,30 +51,27 @@ def install(suricata: Suricata, drop: bool, write: bool) -> Installed:
     merged = _merged(suricata)
     directory = suricata.rule_directory
     # suricata-update takes rules out of a tarball and leaves the scripts behind.
-    if merged is not None:
-        del files[Path(RULES_FILE)]
+    placed = [path for path in files if merged is None or path != Path(RULES_FILE)]
+    _expect_own(directory / path for path in placed)
     names_rules = merged is None and not suricata.loads(directory / RULES_FILE)
+    is_new = not any((directory / path).exists() for path in placed)
+    edits = write and bool(needs or names_rules)
     try:
-        paths = ruleset.write(directory, files)
-    except OSError as problem:
-        _remove(directory)
-        raise Unavailable(
-            f"cannot write {problem.filename}: {problem.strerror}", "run as its owner, with sudo"
-        ) from None
-    refusal = suricata.test(merged or directory / RULES_FILE)
-    if refusal:
-        _remove(directory)
-        raise Unavailable(
-            f"{suricata.program} refuses the rules: {refusal}", "nothing was installed"
-        )
-    if write and (needs or names_rules):
-        try:
+        paths = _place(suricata, files, placed)
+        if merged is not None:
+            _expect_passed(suricata, suricata.test(merged))
+        if edits:
             _edit(suricata, needs, names_rules)
-        except UsageError:
+    except BaseException as problem:
+        if is_new:
             _remove(directory)
-            raise
-        return Installed(paths, merged, [])
-    return Installed(paths, merged, as_lines(needs, names_rules))
+        if isinstance(problem, OSError):
+            raise Unavailable(
+                f"cannot write {problem.filename}: {problem.strerror}",
+                "run as its owner, with sudo",
+            ) from None
+        raise
+    return Installed(paths, merged, [] if edits else as_lines(needs, names_rules))
 
 
 def uninstall(suricata: Suricata) -> list[Path]:
@@ -72,7 +80,8 @@ def uninstall(suricata: Suricata) -> list[Path]:
     text = _text(suricata.config)
     before = config_file.undone(text)
     if before != text:
-        _save(suricata.config, before)
+        with _draft_of(suricata.config, before) as draft:
+            draft.replace(suricata.config.resolve())
         changed.append(suricata.config)
     return changed
 
@@ -87,6 +96,45 @@ def _expect_lua(suricata: Suricata, write: bool) -> None:
         )
 
 
+def _expect_own(paths: Iterator[Path]) -> None:
+    for path in paths:
+        if path.exists() and not _is_own(path):
+            raise UsageError(f"{path} is not procwire's; move it away")
+
+
+def _is_own(path: Path) -> bool:
+    return path.is_file() and HEADLINE in path.read_text(errors="replace")[: 2 * len(HEADLINE)]
+
+
+def _expect_passed(suricata: Suricata, refusal: str) -> None:
+    if refusal:
+        raise Unavailable(
+            f"{suricata.program} refuses the rules: {refusal}", "nothing was installed"
+        )
+
+
+def _place(suricata: Suricata, files: dict[Path, str], placed: list[Path]) -> list[Path]:
+    """Put those of the files into their places once Suricata has passed all of them; their paths.
+    Raises OSError, and Unavailable where it refuses them."""
+    directory = suricata.rule_directory
+    directory.mkdir(parents=True, exist_ok=True)
+    _clear(directory)
+    with tempfile.TemporaryDirectory(prefix=_DRAFT, dir=directory) as made:
+        draft = Path(made)
+        ruleset.write(draft, files)
+        _expect_passed(suricata, suricata.test(draft / RULES_FILE, draft))
+        # Scripts first: no rule names what is not there yet.
+        for path in sorted(placed, key=lambda path: path == Path(RULES_FILE)):
+            (directory / path).parent.mkdir(parents=True, exist_ok=True)
+            (draft / path).replace(directory / path)
+    return [directory / path for path in placed]
+
+
+def _clear(directory: Path) -> None:
+    for left in directory.glob(f"{_DRAFT}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
 def _merged(suricata: Suricata) -> Path | None:
     own = suricata.rule_directory / RULES_FILE
     for path in suricata.rule_files:
@@ -98,9 +146,10 @@ def _merged(suricata: Suricata) -> Path | None:
 def _remove(directory: Path) -> list[Path]:
     """Delete what procwire generated below `directory`, and folders that are empty then."""
     folder = directory / SCRIPTS
+    _clear(directory)
     removed = []
     for path in (directory / RULES_FILE, *sorted(folder.glob("*.lua"))):
-        if path.is_file() and HEADLINE in path.read_text(errors="replace")[: 2 * len(HEADLINE)]:
+        if _is_own(path):
             path.unlink()
             removed.append(path)
     for emptied in (folder, folder.parent):
@@ -112,20 +161,17 @@ def _remove(directory: Path) -> list[Path]:
 def _edit(suricata: Suricata, needs: list[Need], names_rules: bool) -> None:
     """Edit the configuration; left as it was where Suricata does not read what was meant, or no
     longer passes its own test."""
-    before = _text(suricata.config)
     by_hand = f"add these lines by hand:\n{chr(10).join(as_lines(needs, names_rules))}"
     try:
-        after = edited(before, needs, names_rules)
+        after = edited(_text(suricata.config), needs, names_rules)
     except UsageError as problem:
         raise UsageError(f"{suricata.config}: {problem}; {by_hand}") from None
-    _save(suricata.config, after)
-    refusal = _refusal(suricata, needs, names_rules)
-    if refusal:
-        _save(suricata.config, before)
+    with _draft_of(suricata.config, after) as draft:
+        refusal = _refusal(replace(suricata, config=draft), needs, names_rules)
         # Rules of others may have been broken before.
-        if refusal != suricata.test():
+        if refusal and refusal != suricata.test():
             raise UsageError(f"{suricata.config}: Suricata refuses the edit: {refusal}; {by_hand}")
-        _save(suricata.config, after)
+        draft.replace(suricata.config.resolve())
 
 
 def _refusal(suricata: Suricata, needs: list[Need], names_rules: bool) -> str:
@@ -139,16 +185,30 @@ def _refusal(suricata: Suricata, needs: list[Need], names_rules: bool) -> str:
     return f"it reads {', '.join(unread)} elsewhere, too" if unread else read.test()
 
 
+@contextmanager
+def _draft_of(path: Path, text: str) -> Iterator[Path]:
+    """A file beside `path`, with its owner and permissions, that is gone afterwards unless it was
+    renamed."""
+    path = path.resolve()
+    draft = path.with_name(f"{_DRAFT}{path.name}")
+    try:
+        facts = path.stat()
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            os.fchown(file.fileno(), facts.st_uid, facts.st_gid)
+            os.fchmod(file.fileno(), facts.st_mode & 0o7777)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        yield draft
+    except OSError as problem:
+        raise Unavailable(f"cannot write {path}: {problem.strerror}", "run with sudo") from None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as problem:
         raise UsageError(f"{path}: {problem}") from None
-
-
-def _save(path: Path, text: str) -> None:
-    # In place: its owner and permissions stay.
-    try:
-        path.write_text(text)
-    except OSError as problem:
-        raise Unavailable(f"cannot write {path}: {problem.strerror}", "run with sudo") from None

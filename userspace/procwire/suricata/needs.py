@@ -103,13 +103,8 @@ def as_lines(needs: list[Need], names_rules: bool) -> list[str]:
     """The settings as lines of a configuration, each group behind the reason why."""
     lines = []
     for need in needs:
-        lines += [f"# otherwise {need.reason}", *_snippet(need)]
+        setting = config_file.with_value("", need.path, need.value)
+        lines += [f"# otherwise {need.reason}", *config_file.unmarked(setting).splitlines()]
     if names_rules:
         lines += ["# otherwise the rules are not loaded", "rule-files:", f"  - {RULES_FILE}"]
     return lines
-
-
-def _snippet(need: Need) -> list[str]:
-    depths = range(len(need.path))
-    lines = [f"{'  ' * depth}{key}:" for depth, key in zip(depths, need.path, strict=True)]
-    return [*lines[:-1], f"{lines[-1]} {need.value}"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,11 +57,16 @@ class Suricata:
         names = [value for name, value in self.settings.items() if _is_item(name, "rule-files")]
         return any(path.match(name) or path == self.rule_directory / name for name in names)
 
-    def test(self, rules: Path | None = None) -> str:
+    def test(self, rules: Path | None = None, directory: Path | None = None) -> str:
         """What is wrong with the rules that it loads, or with `rules` in place of these; empty if
-        nothing is."""
+        nothing is. directory: to look for scripts in, in place of its own."""
         instead = ["-S", str(rules), "--set", "security.lua.allow-rules=true"] if rules else []
-        done = _run([str(self.program), "-T", "-c", str(self.config), *instead])
+        if directory is not None:
+            instead += ["--set", f"default-rule-path={directory}"]
+        # A test run makes log files, which would be root's.
+        with tempfile.TemporaryDirectory() as logs:
+            command = [str(self.program), "-T", "-c", str(self.config), "-l", logs]
+            done = _run([*command, *instead])
         if done.returncode == 0:
             return ""
         failed = re.findall(r"^(?:E|Error): .*$|.*<Error>.*$", done.stdout, re.MULTILINE)
