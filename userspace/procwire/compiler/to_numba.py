@@ -6,6 +6,9 @@ length guards. A layer's verdict is a bit mask: bit i is rule i of rules_of(laye
 
 from __future__ import annotations
 
+import ast
+import inspect
+import textwrap
 from itertools import groupby
 
 from procwire.compiler import HEADLINE
@@ -14,6 +17,9 @@ from procwire.layers import LAYER_NAMES
 from procwire.rule import Rule
 
 MOST_RULES = 63  # bits of a verdict
+# Rules with so many loops are compiled by themselves: in one function LLVM's limits leave those of
+# several so badly optimised that they take three times as long. Small ones would pay for the call.
+_MANY_LOOPS = 3
 
 
 def modules(rules: tuple[Rule, ...]) -> dict[str, str]:
@@ -49,10 +55,11 @@ def _layer(name: str, rules: list[Rule]) -> str:
     if len(rules) > MOST_RULES:
         raise ValueError(f"layer {name}: {len(rules)} rules, at most {MOST_RULES} fit a verdict")
     files = sorted({rule.predicate.__module__.rpartition(".")[2] for rule in rules})
+    ways = {rule.name: _compiled(rule) for rule in rules}
     lines = [
         f'"""{HEADLINE}: the rules of the {name} layer."""',
         "",
-        "from procwire.jit import fused, kernel",
+        f"from procwire.jit import {', '.join(sorted({*ways.values(), 'kernel'}))}",
         f"from procwire.rules import {', '.join(files)}",
         "",
         "RULES = (",
@@ -62,7 +69,7 @@ def _layer(name: str, rules: list[Rule]) -> str:
     ]
     for rule in rules:
         file = rule.predicate.__module__.rpartition(".")[2]
-        lines.append(f"{rule.name} = fused({file}.{rule.name})")
+        lines.append(f"{rule.name} = {ways[rule.name]}({file}.{rule.name})")
     lines += [
         "",
         "",
@@ -78,6 +85,13 @@ def _layer(name: str, rules: list[Rule]) -> str:
             arguments = "p, outer" if rule.reads_outer else "p"
             lines += [f"    if {rule.name}({arguments}):", f"        hits |= {1 << bit}"]
     return "\n".join([*lines, "    return hits", ""])
+
+
+def _compiled(rule: Rule) -> str:
+    """The way of jit.py in which a rule is compiled."""
+    text = ast.parse(textwrap.dedent(inspect.getsource(rule.predicate)))
+    loops = sum(isinstance(node, ast.For) for node in ast.walk(text))
+    return "called" if loops >= _MANY_LOOPS else "fused"
 
 
 def _dispatch(layers: dict[int, str]) -> str:
