@@ -20,7 +20,8 @@ from procwire.errors import InputDamaged
 from procwire.event import CONNECTION_EVENT, FLOW_EVENT, FlowRole, Origin
 from procwire.following import Following
 from procwire.history import HistoryWriter, older
-from procwire.output.eve import community_id, timestamp
+from procwire.output.community_id import community_id
+from procwire.output.eve import timestamp
 from procwire.past_owners import History
 from procwire.record import Process
 from procwire.sensor.loader import SensorEvents, no_events

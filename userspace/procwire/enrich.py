@@ -17,7 +17,8 @@ import msgspec
 
 from procwire.detect.observation import Endpoint
 from procwire.output.address import PROTOCOL_NAMES
-from procwire.output.eve import community_id, encode
+from procwire.output.community_id import community_id
+from procwire.output.eve import encode
 from procwire.past_owners import Flow, History, Owner
 
 SETTLE_S = 1.5

@@ -23,7 +23,8 @@ from procwire.errors import Unavailable
 from procwire.event import FLAG_ANY_ADDRESS, FLAG_OLDER, EventKind, FlowRole, Origin
 from procwire.flow_owners import Network
 from procwire.output.address import address_text
-from procwire.output.eve import community_id, encode, process_fields
+from procwire.output.community_id import community_id
+from procwire.output.eve import encode, process_fields
 from procwire.record import Lookup
 from procwire.sensor.loader import SensorEvents
 from procwire.sensor.processes import key_of

@@ -19,7 +19,8 @@ import msgspec
 
 from procwire.alert import Alert
 from procwire.detect.observation import Endpoint, Evidence
-from procwire.output.address import address_text, ip_version, packed, protocol_name
+from procwire.output.address import address_text, ip_version, protocol_name
+from procwire.output.community_id import community_id
 from procwire.output.printable import is_harmful
 from procwire.record import Process
 
@@ -158,19 +159,6 @@ def _flow(
     if protocol in _WITH_COMMUNITY_ID:
         fields["community_id"] = community_id(source, destination, protocol)
     return _flow_id(source, destination, protocol), fields
-
-
-def community_id(source: Endpoint, destination: Endpoint, protocol: int) -> str:
-    """The Community ID, version 1 with seed 0, of a flow whose ends have ports (or ICMP's type and
-    code): the same for both directions."""
-    # Only alerts need it, and calc() would describe each flow to a log first: half of its time.
-    from communityid import CommunityID, FlowTuple
-
-    ports = (end.port.to_bytes(2) for end in (source, destination) if end.port is not None)
-    flow = FlowTuple(protocol, packed(source.address), packed(destination.address), *ports)
-    steps = CommunityID()
-    name: str = steps.render(steps.hash(flow.in_order()))
-    return name
 
 
 def _flow_id(source: Endpoint, destination: Endpoint, protocol: int) -> int:
