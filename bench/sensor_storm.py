@@ -81,13 +81,13 @@ def main(connects: int, rounds: int) -> None:
                 time.sleep(1)
     alone, statistic = median(contestants[0].costs), statistic_of(contestants)
     click.echo(f"{connects:,} refused connects, medians of {rounds} rounds\n")
-    click.echo("watched by          connect  added  in programs    start  resident")
+    click.echo("watched by          connect  added  in programs    start    idle  resident")
     for watcher in contestants:
         each = median(watcher.costs)
         click.echo(
             f"{watcher.name:<18} {each * 1e6:5.1f} us {each / alone - 1:6.0%} "
             f"{spent(watcher, statistic, connects) / 1e3:9.2f} us {watcher.start:6.1f} s "
-            f"{watcher.resident:6.0f} MB"
+            f"{watcher.idle if watcher.command else 0:7.2%} {watcher.resident:6.0f} MB"
         )
     for watcher in contestants[1:2]:
         click.echo(f"\nprograms of {watcher.name}")

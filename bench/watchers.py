@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -51,6 +52,7 @@ time.sleep(3600)
 # bpftrace and bcc need it; not every machine has it mounted.
 WITH_TRACEFS = 'mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null; exec "$@"'
 EMPTY = "empty programs"
+IDLE_S = 5
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -71,8 +73,8 @@ class Runs(NamedTuple):
 @dataclass
 class Watcher:
     """Who watches: nobody if the command is empty. costs: of the watched program, a figure for each
-    round; hooks: runs by program, of its cheapest round; start: seconds of CPU until ready;
-    resident: megabytes."""
+    round; hooks: runs by program, of its cheapest round; start: seconds of CPU until ready; idle:
+    share of a core while the machine does nothing but its own; resident: megabytes."""
 
     name: str
     command: list[str]
@@ -81,6 +83,7 @@ class Watcher:
     costs: list[float] = field(default_factory=list)
     hooks: dict[str, Runs] = field(default_factory=dict)
     start: float = 0.0
+    idle: float = 1.0
     resident: float = 0.0
 
     @contextmanager
@@ -104,6 +107,7 @@ class Watcher:
             else:
                 raise SystemExit(f"{self.name} ended:\n{''.join(said)}")
             self.start = cpu_seconds(process.pid)
+            self.idle = min(self.idle, idle_share(process.pid))
             yield
             self.resident = resident_megabytes(process.pid)
             process.terminate()
@@ -128,6 +132,19 @@ def cpu_seconds(pid: int) -> float:
     """Of the process and the children it has waited for."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / CLOCK_TICKS
+
+
+def idle_share(pid: int) -> float:
+    """Of a core, by the scheduler's own account in ns: clock ticks are too coarse."""
+    before = running_ns(pid)
+    time.sleep(IDLE_S)
+    return (running_ns(pid) - before) / IDLE_S / 1e9
+
+
+def running_ns(pid: int) -> int:
+    """Of all threads."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
 
 
 def resident_megabytes(pid: int) -> float:

@@ -100,42 +100,52 @@ if os.fork() == 0:
     os._exit(0)
 for _ in range(60): server.accept()[0].close()
 """
-# A raw socket and a connect that wait for the sensor to start.
+# A raw socket and a connect that wait for the sensor to start, however long that takes.
 OLDER_SOCKETS = """
 raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
 tcp = socket.socket()
+tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 6)
 tcp.setblocking(False)
 tcp.connect_ex(("10.97.0.3", 80))
 print("ready", flush=True)
 input()
 for n in range(40): raw.sendto(syn(host(n)), (host(n), 0))
 """
+# Longer than anybody looks.
+WAITS = """
+tcp = socket.socket()
+tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 6)
+tcp.connect(("10.97.0.3", 80))
+"""
 CONNECTS = """
 for n in range(40):
     with socket.socket() as tcp: tcp.connect_ex((host(n), 7002))
 """
-# Two children with one pid, which the kernel is told to give out again (ns_last_pid, proc(5)).
+# Two children with one pid: the second asks for it (clone3, Linux 5.5). The kernel goes through all
+# numbers before it gives one out again by itself.
 ONE_PID_TWICE = """
-def child(first):
-    pid = os.fork()
-    if pid == 0:
-        for n in range(40):
+import signal
+libc = ctypes.CDLL(None, use_errno=True)
+CLONE3 = 435
+def fork(pid):
+    wanted = (ctypes.c_int * 1)(pid)
+    arguments = struct.pack("=11Q", 0, 0, 0, 0, signal.SIGCHLD, 0, 0, 0,
+        ctypes.addressof(wanted) if pid else 0, 1 if pid else 0, 0)
+    child = libc.syscall(CLONE3, arguments, len(arguments))
+    if child < 0: sys.exit(os.strerror(ctypes.get_errno()))
+    return child
+def child(first, count, pid=0):
+    number = fork(pid)
+    if number == 0:
+        for n in range(count):
             with socket.socket() as tcp: tcp.connect_ex((host(first + n), 7002))
         os._exit(0)
-    os.waitpid(pid, 0)
-    return pid
-pid = child(0)
+    os.waitpid(number, 0)
+    return number
+pid = child(0, 40)
 time.sleep(0.05)  # two processes of one tick of 10 ms would have one start time
-for _ in range(200):
-    with open("/proc/sys/kernel/ns_last_pid", "w") as last: last.write(str(pid - 1))
-    if (again := os.fork()) == 0:
-        if os.getpid() == pid:
-            for n in range(50):
-                with socket.socket() as tcp: tcp.connect_ex((host(100 + n), 7002))
-        os._exit(0)
-    os.waitpid(again, 0)
-    if again == pid: break
-print(pid if again == pid else 0)
+assert child(100, 50, pid) == pid
+print(pid)
 """
 # SOCKS 5 (RFC 1928): no authentication, CONNECT to an IPv4 address.
 ASKS_A_PROXY = """

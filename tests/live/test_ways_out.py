@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from identity import is_whole, process_of
-from procwire.event import FLAG_UNSEEN_PACKETS, Attempt, EventKind, Measure, Origin, Outcome
+from procwire.event import FLAG_UNSEEN_PACKETS, Attempt, EventKind, Origin, Outcome
 from procwire.sensor.loader import Sensor, SensorSettings
 from senders import (
     ACCEPTS,
@@ -36,7 +36,7 @@ from senders import (
     THREADS,
     python,
 )
-from sensing import SETTINGS, Sensing
+from sensing import RUN_S, SETTINGS, Sensing
 
 pytestmark = [
     pytest.mark.live,
@@ -189,18 +189,26 @@ def test_io_uring(live: Sensing, uring: str, where: str) -> None:
     holds(live, Way("io_uring", (uring, where, "40")))
 
 
-def started_and_ended(live: Sensing, *command: str) -> int:
-    """Its pid, after it has sent what it had to: the last report but one comes with fifty."""
-    with live.start(*command) as process:
-        live.wait("fanout", process.pid, lambda rows: Measure.HOST_PORTS in rows["measure"])
-        time.sleep(0.5)
+def frames_sent(live: Sensing) -> int:
+    """Through the device that only senders of frames use."""
+    counter = "/sys/class/net/hole/statistics/tx_packets"
+    command = ["ip", "netns", "exec", live.namespace, "cat", counter]
+    return int(subprocess.run(command, capture_output=True, check=True).stdout)
+
+
+def sends_and_is_ended(live: Sensing, way: Way) -> int:
+    """Its pid, after it has sent what it had to."""
+    before, deadline = frames_sent(live), time.monotonic() + RUN_S
+    with live.start(*way.command) as process:
+        while frames_sent(live) - before < way.attempts and time.monotonic() < deadline:
+            live.poll()
         process.terminate()
     return process.pid
 
 
 def holds(live: Sensing, way: Way) -> None:
     """Runs it, and asserts who did it, how often and by what."""
-    pid = started_and_ended(live, *way.command) if way.lingers else live.run(*way.command)[0]
+    pid = sends_and_is_ended(live, way) if way.lingers else live.run(*way.command)[0]
     rows = live.wait("fanout", pid, lambda rows: 0 in rows["measure"])
     rows = rows[(rows["attempt"] == way.kind) & (rows["origin"] == way.origin)]
     assert 0 in rows["measure"], f"no totals of {way.kind.name} from {way.origin.name}"

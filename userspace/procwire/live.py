@@ -39,8 +39,9 @@ NETWORKS_EVERY_S = 10
 TELL_EVERY_S = 60
 # The kernel keeps a block that is not full for RETIRE_MS of capture/live.py.
 LAST_POLLS, LAST_IDLE, LAST_WAIT_MS = 64, 2, 50
-# Blocks that follow each other faster are taken together: a small batch costs as much as a large.
-_APART_S = 0.02
+# What follows faster is taken together: a small batch costs as much as a large. Without packets
+# events may wait longer, for as much as a tenth of what their rings hold at the most.
+_APART_S, _EVENTS_APART_S = 0.02, 0.1
 # Blocks of packets that are worth a second thread.
 _BACKLOG = 8
 # Polls of one turn, each of which empties rings of a megabyte.
@@ -97,6 +98,7 @@ class Live:
             self._history = HistoryWriter(history, self._joined.known, namespace)
         self._saved = self._located = self._looked = time.monotonic()
         self._in_force = in_force(settings)
+        self._apart_s = _APART_S if captures else _EVENTS_APART_S
         self._learning_ns = settings.baseline.learning_ns
         self._not_captured: list[str] = []
         self._local: list[Network] = []
@@ -165,13 +167,13 @@ class Live:
     def _turn(self, timeout_ms: int) -> bool:
         """One turn, which waits so long for events and packets; whether there were any."""
         seen = False
-        time.sleep(max(0.0, self._looked + _APART_S - time.monotonic()))
+        time.sleep(max(0.0, self._looked + self._apart_s - time.monotonic()))
         if self._sensor is None:
             self._wakes.poll(timeout_ms)
         else:
             seen = self._take_events(self._sensor, timeout_ms)
         ready = [capture.ready() for capture in self._captures]
-        if any(ready):
+        if any(ready) or (seen and not self._captures):
             self._looked = time.monotonic()
         if self._sensor is not None and any(ready):
             for _ in range(_DRAINS):

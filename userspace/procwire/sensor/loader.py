@@ -7,6 +7,7 @@ hook that attaches and never fires looks like a quiet machine.
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -225,7 +226,7 @@ class Sensor:
                 )
 
     def _open_rings(self) -> None:
-        self._rows = [np.zeros(capacity, dtype) for _, dtype, capacity in _LANES]
+        self._rows = [_untouched(capacity, dtype) for _, dtype, capacity in _LANES]
         self._lanes = self._ffi.new("struct drain_lane[]", len(_LANES))
         for lane, rows, (name, dtype, capacity) in zip(
             self._lanes, self._rows, _LANES, strict=True
@@ -251,6 +252,12 @@ class Sensor:
     def _test(self) -> list[SensorEvents]:
         """Everything read until the self-test's own connection arrived, for the first polls."""
         return loopback_connection(lambda: self._drain(_TEST_POLL_MS), self.counters)
+
+
+def _untouched(capacity: int, dtype: np.dtype[np.void]) -> NDArray[np.void]:
+    """Rows that cost no memory before they are used. NumPy's own large arrays ask for huge pages,
+    of which the first event would take 2 MB."""
+    return np.frombuffer(mmap.mmap(-1, capacity * dtype.itemsize), dtype)
 
 
 def _in_epoch(events: SensorEvents) -> SensorEvents:
