@@ -40,7 +40,7 @@ TELL_EVERY_S = 60
 # The kernel keeps a block that is not full for RETIRE_MS of capture/live.py.
 LAST_POLLS, LAST_IDLE, LAST_WAIT_MS = 64, 2, 50
 # What follows faster is taken together: a small batch costs as much as a large. Without packets
-# events may wait longer, for as much as a tenth of what their rings hold at the most.
+# events may wait longer: their rings hold a second of what a busy machine does.
 _APART_S, _EVENTS_APART_S = 0.02, 0.1
 # Blocks of packets that are worth a second thread.
 _BACKLOG = 8
@@ -130,6 +130,7 @@ class Live:
                 tell()
                 told = time.monotonic()
         # What is under way is read, as far as it does not keep coming: a poll is bounded.
+        self._apart_s = _APART_S
         least = LAST_IDLE if self._captures else 0
         for turn in range(LAST_POLLS):
             if not self._turn(LAST_WAIT_MS) and turn >= least:
