@@ -16,7 +16,7 @@ from procwire.cli.main import procwire
 from procwire.errors import ProcwireError, UsageError
 from procwire.suricata import ruleset
 from procwire.suricata.config_file import undone, with_item, with_value
-from procwire.suricata.needs import ALWAYS, INLINE, as_lines, unmet
+from procwire.suricata.needs import ALWAYS, INLINE, Naming, as_lines, unmet
 from procwire.suricata.program import Suricata, find
 
 pytestmark = pytest.mark.suricata
@@ -107,6 +107,17 @@ def test_adds_the_scripts_that_suricata_update_leaves_behind(site: Site) -> None
     assert files_of(site.rules) == {Path("suricata.rules")}
 
 
+def test_rules_that_are_merged_after_an_installation_are_loaded_once(site: Site) -> None:
+    assert site.call("install", "--write").exception is None
+    merged = ruleset.ruleset()[Path("procwire.rules")]
+    (site.rules / "suricata.rules").write_text(merged)
+    assert "uplicate" in site.found().test()
+    assert site.call("install", "--write").exception is None
+    assert Path("procwire.rules") not in files_of(site.rules)
+    assert not site.found().loads(site.rules / "procwire.rules")
+    assert site.found().test() == ""
+
+
 def test_nothing_stays_of_rules_that_suricata_refuses(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,7 +168,7 @@ def test_nothing_is_half_installed_by_an_interruption(site: Site, tmp_path: Path
 def test_a_refusal_leaves_what_was_installed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     assert site.call("install", "--write").exception is None
     installed = {path: (site.rules / path).read_text() for path in files_of(site.rules)}
-    broken = ruleset.ruleset() | {Path("lua/procwire/packet.lua"): "this is no Lua"}
+    broken = ruleset.ruleset() | {Path("lua/procwire/tcp.lua"): "this is no Lua"}
     monkeypatch.setattr(ruleset, "ruleset", lambda drop: broken)
     assert refusal(site.call("install", "--write"))[0] == 4
     assert installed == {path: (site.rules / path).read_text() for path in files_of(site.rules)}
@@ -175,7 +186,7 @@ def test_leaves_what_others_made(site: Site) -> None:
 def test_lines_to_add_mean_what_the_edit_does(site: Site) -> None:
     """Written into a configuration of their own, as they are shown."""
     config = site.config.with_name("lines.yaml")
-    lines = as_lines([*ALWAYS, *INLINE], names_rules=True)
+    lines = as_lines([*ALWAYS, *INLINE], Naming.ADD)
     by_reason = "\n".join(lines).split("# otherwise ")[1:]
     for need, shown in zip((*ALWAYS, *INLINE), by_reason, strict=False):
         config.write_text("%YAML 1.1\n---\n" + shown.partition("\n")[2])

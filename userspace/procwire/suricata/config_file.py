@@ -51,6 +51,12 @@ def with_item(text: str, key: str, value: str) -> str:
     return "\n".join([*lines[: place + 1], f"{indent}- {value}{_ADDED}", *lines[place + 1 :], ""])
 
 
+def without_item(text: str, value: str) -> str:
+    """The text without the item that with_item() added."""
+    kept = (line for line in text.splitlines(keepends=True) if line.strip() != f"- {value}{_ADDED}")
+    return "".join(kept)
+
+
 def undone(text: str) -> str:
     """The text without the edits of this module."""
     kept = [line for line in text.splitlines(keepends=True) if not line.rstrip().endswith(_ADDED)]

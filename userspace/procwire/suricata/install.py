@@ -20,7 +20,7 @@ from procwire.compiler import HEADLINE
 from procwire.compiler.to_suricata import GATE_SID, RULES_FILE, SCRIPTS
 from procwire.errors import Unavailable, UsageError
 from procwire.suricata import config_file, ruleset
-from procwire.suricata.needs import LUA, Need, as_lines, edited, unmet
+from procwire.suricata.needs import LUA, Naming, Need, as_lines, edited, unmet
 from procwire.suricata.program import Suricata, find
 
 # What an interruption by force leaves behind, until the next run.
@@ -53,15 +53,17 @@ def install(suricata: Suricata, drop: bool, write: bool) -> Installed:
     # suricata-update takes rules out of a tarball and leaves the scripts behind.
     placed = [path for path in files if merged is None or path != Path(RULES_FILE)]
     _expect_own(directory / path for path in placed)
-    names_rules = merged is None and not suricata.loads(directory / RULES_FILE)
+    naming = _naming(suricata, merged)
     is_new = not any((directory / path).exists() for path in placed)
-    edits = write and bool(needs or names_rules)
+    edits = write and (bool(needs) or naming is not Naming.KEEP)
     try:
         paths = _place(suricata, files, placed)
         if merged is not None:
             _expect_passed(suricata, suricata.test(merged))
         if edits:
-            _edit(suricata, needs, names_rules)
+            _edit(suricata, needs, naming)
+        if merged is not None and _is_own(directory / RULES_FILE):
+            (directory / RULES_FILE).unlink()
     except BaseException as problem:
         if is_new:
             _remove(directory)
@@ -71,7 +73,7 @@ def install(suricata: Suricata, drop: bool, write: bool) -> Installed:
                 "run as its owner, with sudo",
             ) from None
         raise
-    return Installed(paths, merged, [] if edits else as_lines(needs, names_rules))
+    return Installed(paths, merged, [] if edits else as_lines(needs, naming))
 
 
 def uninstall(suricata: Suricata) -> list[Path]:
@@ -158,29 +160,38 @@ def _remove(directory: Path) -> list[Path]:
     return removed
 
 
-def _edit(suricata: Suricata, needs: list[Need], names_rules: bool) -> None:
+def _naming(suricata: Suricata, merged: Path | None) -> Naming:
+    named = suricata.loads(suricata.rule_directory / RULES_FILE)
+    if merged is None:
+        return Naming.KEEP if named else Naming.ADD
+    return Naming.REMOVE if named else Naming.KEEP
+
+
+def _edit(suricata: Suricata, needs: list[Need], naming: Naming) -> None:
     """Edit the configuration; left as it was where Suricata does not read what was meant, or no
     longer passes its own test."""
-    by_hand = f"add these lines by hand:\n{chr(10).join(as_lines(needs, names_rules))}"
+    by_hand = f"change these lines by hand:\n{chr(10).join(as_lines(needs, naming))}"
     try:
-        after = edited(_text(suricata.config), needs, names_rules)
+        after = edited(_text(suricata.config), needs, naming)
     except UsageError as problem:
         raise UsageError(f"{suricata.config}: {problem}; {by_hand}") from None
     with _draft_of(suricata.config, after) as draft:
-        refusal = _refusal(replace(suricata, config=draft), needs, names_rules)
+        refusal = _refusal(replace(suricata, config=draft), needs, naming)
         # Rules of others may have been broken before.
         if refusal and refusal != suricata.test():
             raise UsageError(f"{suricata.config}: Suricata refuses the edit: {refusal}; {by_hand}")
         draft.replace(suricata.config.resolve())
 
 
-def _refusal(suricata: Suricata, needs: list[Need], names_rules: bool) -> str:
+def _refusal(suricata: Suricata, needs: list[Need], naming: Naming) -> str:
     try:
         read = find(str(suricata.program), suricata.config)
     except UsageError as problem:
         return str(problem)
     unread = [".".join(need.path) for need in needs if not need.met(read)]
-    if names_rules and not read.loads(read.rule_directory / RULES_FILE):
+    if naming is not Naming.KEEP and read.loads(read.rule_directory / RULES_FILE) is not (
+        naming is Naming.ADD
+    ):
         unread.append("rule-files")
     return f"it reads {', '.join(unread)} elsewhere, too" if unread else read.test()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from typing import NamedTuple
 
 from procwire.compiler.to_suricata import RULES_FILE
@@ -91,20 +92,30 @@ def unmet(suricata: Suricata, drop: bool) -> list[Need]:
     return [need for need in (*ALWAYS, *(INLINE if drop else ())) if not need.met(suricata)]
 
 
-def edited(text: str, needs: list[Need], names_rules: bool) -> str:
-    """A configuration's text with the needs met; names_rules: add the rules file as well. Raises
+class Naming(Enum):
+    """What has to become of the name of the rules file in the configuration."""
+
+    ADD = "otherwise the rules are not loaded"
+    KEEP = ""
+    REMOVE = "the rules are loaded twice: remove the line"
+
+
+def edited(text: str, needs: list[Need], naming: Naming) -> str:
+    """A configuration's text with the needs met and the rules file named as it has to be. Raises
     UsageError for a layout that cannot be edited."""
     for need in needs:
         text = config_file.with_value(text, need.path, need.value)
-    return config_file.with_item(text, "rule-files", RULES_FILE) if names_rules else text
+    if naming is Naming.ADD:
+        text = config_file.with_item(text, "rule-files", RULES_FILE)
+    return config_file.without_item(text, RULES_FILE) if naming is Naming.REMOVE else text
 
 
-def as_lines(needs: list[Need], names_rules: bool) -> list[str]:
+def as_lines(needs: list[Need], naming: Naming) -> list[str]:
     """The settings as lines of a configuration, each group behind the reason why."""
     lines = []
     for need in needs:
         setting = config_file.with_value("", need.path, need.value)
         lines += [f"# otherwise {need.reason}", *config_file.unmarked(setting).splitlines()]
-    if names_rules:
-        lines += ["# otherwise the rules are not loaded", "rule-files:", f"  - {RULES_FILE}"]
+    if naming is not Naming.KEEP:
+        lines += [f"# {naming.value}", "rule-files:", f"  - {RULES_FILE}"]
     return lines

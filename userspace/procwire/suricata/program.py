@@ -70,7 +70,7 @@ class Suricata:
         if done.returncode == 0:
             return ""
         failed = re.findall(r"^(?:E|Error): .*$|.*<Error>.*$", done.stdout, re.MULTILINE)
-        return "; ".join(failed)[-500:] or done.stdout.strip()[-500:] or "it ended without a word"
+        return "; ".join(failed)[:500] or done.stdout.strip()[-500:] or "it ended without a word"
 
 
 def is_yes(value: str) -> bool:
