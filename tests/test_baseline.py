@@ -27,17 +27,21 @@ from test_surroundings import NOW, SECOND, SITE, UDP, connections
 
 HOUR, DAY = 3600 * SECOND, 86_400 * SECOND
 LEARNING = ["baseline.learning_s=3600"]
+PYTHON = "/usr/bin/python3.11"
 PROGRAMS = {1: "/usr/bin/ssh", 2: "/usr/bin/curl", 3: "/tmp/x9", 4: ""}
+# What an interpreter was given, by the whole pid.
+SCRIPTS = {101: "/opt/poller.py", 102: "/tmp/b.py"}
 FAR = "10.20.0.7"
 
 
 def lookup(key):
     started, pid, _ = key
-    exe = PROGRAMS.get(pid % 10)
+    script = SCRIPTS.get(pid)
+    exe = PYTHON if script else PROGRAMS.get(pid % 10)
     if exe is None:
         return None
     name = exe.rpartition("/")[2]
-    argv = (name,)
+    argv = (name, script) if script else (name,)
     process = Process(
         key, (0, 0, 0), started, 0, "root", exe, argv, name, None, None, None, "kernel"
     )
@@ -110,6 +114,18 @@ AFTER = HOUR + 60 * SECOND
 def test_what_is_usual_is_silent(learned: Run) -> None:
     assert learned.sees(asks(1, 22, AFTER), asks(2, 443, AFTER)) == []
     assert set(states(learned).values()) == {LEARNED}
+
+
+def test_a_script_is_a_program_of_its_own(store: Store) -> None:
+    run = Run(store)
+    run.sees(asks(101, 443))
+    run.passes(0, HOUR)
+    assert run.sees(asks(101, 443, AFTER)) == []
+    (told,) = run.sees(asks(102, 443, AFTER))
+    assert told.detector.id == FIRST_PROGRAM.id
+    assert told.evidence[0].value == "/tmp/b.py in zone office"
+    assert states(run)["program", "/opt/poller.py"] == LEARNED
+    assert states(run)["program", "/tmp/b.py"] == PENDING
 
 
 @pytest.mark.parametrize(

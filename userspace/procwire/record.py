@@ -6,15 +6,17 @@ events the dtypes of event.py.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from posixpath import normpath
 
 import numpy as np
 
 from procwire.event import PROCESS_KEY, Attempt
 
-__all__ = ["CONNECTION", "FINDING", "Attempt", "Lookup", "Process", "program_name"]
+__all__ = ["CONNECTION", "FINDING", "Attempt", "Lookup", "Process", "interpreter", "program_name"]
 
 
 CONNECTION = np.dtype(
@@ -51,6 +53,19 @@ FINDING = np.dtype(
     align=True,
 )
 """One rule that one packet broke."""
+
+
+# Programs that run what they are given -> what they read.
+_INTERPRETERS = {
+    **dict.fromkeys(("ash", "bash", "dash", "ksh", "sh", "zsh"), "shell"),
+    **dict.fromkeys(("python", "pypy"), "python"),
+    **dict.fromkeys(("lua", "luajit"), "lua"),
+    **dict.fromkeys(("node", "nodejs"), "node"),
+    **{name: name for name in ("perl", "php", "ruby", "tclsh")},
+}
+_VERSIONED = re.compile(r"([a-z]+)[0-9.]*")
+# What is read there is no file of that name.
+_NO_FILES = ("/dev/", "/proc/")
 
 
 @dataclass(frozen=True)
@@ -90,6 +105,35 @@ class Process:
     def program(self) -> str:
         """The file name of its executable in lower case, without folders and without .exe."""
         return program_name(self.exe)
+
+    @property
+    def script(self) -> str | None:
+        """The whole path of the script that an interpreter was started with, None where its command
+        line does not say so beyond doubt.
+
+        Whoever starts a process chooses its arguments, and must not pass for another script: so
+        only the first is believed, as behind options something else may be what runs, and only a
+        whole path without detours, as directories and links change.
+        """
+        kind = interpreter(self.exe)
+        if kind is None or len(self.argv) < 2 or interpreter(self.argv[0]) != kind:
+            return None
+        path = self.argv[1]
+        if not path.startswith("/") or path.startswith(_NO_FILES) or normpath(path) != path:
+            return None
+        return path
+
+    @property
+    def identity(self) -> str:
+        """What it is known by: the path of its script, which the kernel may call its executable,
+        too, or else of its executable."""
+        return self.script or self.exe
+
+
+def interpreter(path: str) -> str | None:
+    """The language of an interpreter by the name of its executable, None for any other program."""
+    named = _VERSIONED.fullmatch(program_name(path))
+    return _INTERPRETERS.get(named[1]) if named else None
 
 
 def program_name(path: str) -> str:

@@ -28,6 +28,7 @@ class Program(msgspec.Struct):
 
     pid: int = 0
     exe: str = ""
+    script: str | None = None
     comm: str = ""
     cmdline: str = ""
     cwd: str | None = None

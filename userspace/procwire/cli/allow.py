@@ -28,7 +28,7 @@ def allow() -> None:
 
 
 @allow.command()
-@click.option("--exe", metavar="PATH", help="The program's whole path.")
+@click.option("--exe", metavar="PATH", help="The whole path of the program, or of the script.")
 @click.option(
     "--sha256",
     metavar="HEX|file",

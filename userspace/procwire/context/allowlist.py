@@ -182,7 +182,7 @@ class _Criteria:
             return True
         if process is None:
             return False
-        return entry.exe in (None, process.exe) and (
+        return entry.exe in (None, process.identity) and (
             entry.user in (None, process.user, str(process.uid))
         )
 

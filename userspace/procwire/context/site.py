@@ -149,7 +149,7 @@ class Site:
         """Whether a scan is by a program that waits for approval."""
         if alert.process is None or alert.packet is not None or self._habits is None:
             return False
-        return self._habits.is_pending(alert.process.exe)
+        return self._habits.is_pending(alert.process.identity)
 
     def _read_allowlist(self) -> Allowlist:
         return Allowlist(entries(self._store) if self._store else (), self._programs.digest)

@@ -45,7 +45,7 @@ class Surroundings:
 
         def program(key: ProcessId) -> str | None:
             found = lookup(key)
-            return found[0].exe if found is not None else None
+            return found[0].identity if found is not None else None
 
         self._zones = known.zones
         self._detectors: dict[str, IcsEnterprise | IcsNeighbours | NewProcess | FirstSeen] = {

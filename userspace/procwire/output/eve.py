@@ -240,6 +240,7 @@ def _process(process: Process) -> Record:
     return {
         "pid": process.key[1],
         "exe": process.exe,
+        "script": process.script,
         "comm": process.comm,
         "cmdline": process.command,
         "cwd": process.cwd,

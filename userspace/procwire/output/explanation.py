@@ -66,7 +66,8 @@ def _facts(states: list[Told]) -> Iterator[tuple[str, str]]:
     if process is None:
         yield "who", f"{last.src_ip or 'many sources'}; no process of this host is known for it"
     else:
-        yield "who", f"{process.exe or process.comm} (pid {process.pid}, {process.user})"
+        name = process.script or process.exe or process.comm
+        yield "who", f"{name} (pid {process.pid}, {process.user})"
         yield "command", process.cmdline
         yield "known by", _sureness(process)
         yield "started", ", ".join(_circumstances(process))
@@ -162,7 +163,9 @@ def _packet(told: Told, packet: bytes | None, width: int, colour: bool) -> Itera
 def _allowing(told: Told) -> str:
     """A command that allows the same again, as narrow as what is known permits."""
     process, rule = told.alert.context.process, told.alert.first_of("rule")
-    asked = {"--exe": process.exe, "--user": process.user} if process else {"--source": told.src_ip}
+    asked = {"--source": told.src_ip}
+    if process is not None:
+        asked = {"--exe": process.script or process.exe, "--user": process.user}
     if told.alert.context.targets == [] and told.dest_ip:
         asked["--destination"] = told.dest_ip
     asked["--analytic"] = rule

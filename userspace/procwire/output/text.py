@@ -112,7 +112,7 @@ def _finding(alert: Alert) -> tuple[str, ...]:
 def _who(alert: Alert) -> str:
     process = alert.process
     if process is not None:
-        name = printable(process.exe or process.comm)
+        name = printable(process.identity or process.comm)
         known = (f"pid {process.key[1]}", printable(process.user), printable(process.host or ""))
         return f"{name} ({', '.join(one for one in known if one)})"
     if alert.source is not None:
