@@ -190,16 +190,6 @@ def test_a_process_comes_with_its_ancestry():
     assert ("pid", 4711) in [(one.name, one.value) for one in unknown.evidence]
 
 
-def test_a_known_scanner_is_graver_and_says_why():
-    rows = row(established=10)
-    rows["process"]["pid"] = 4711
-    settings = Settings(sweep=SweepSettings(known_scanners=("X9",)))
-    episodes = Episodes(settings, lookup=lambda key: (SCANNER_PROCESS, []))
-    alert = episodes.update(START, Judges().update(rows))[0]
-    assert alert.severity == 2
-    assert alert.evidence[-1].setting == "sweep.known_scanners"
-
-
 def test_findings_fold_by_rule_and_pair_and_grow_tenfold():
     packets = [(START + i, SCANNER, NETWORK) for i in range(120)] + [
         (START + 200, NETWORK, SCANNER)

@@ -54,6 +54,8 @@ APT = (
 ATTACKS = (
     Scenario("nmap -sT, a network", nmap("-sT", "-Pn", "-p445", FEW), "nmap", few=True),
     Scenario("nmap -sT, a host's ports", nmap("-sT", "-Pn", "-p1-200", "10.97.1.1"), "nmap"),
+    Scenario("nmap -sT, everybody answers", nmap("-sT", "-Pn", "-p80", FEW), "nmap"),
+    Scenario("nmap -sn, everybody answers", nmap("-sn", "-PE", FEW), "nmap"),
     Scenario("nmap -sS, a network", nmap("-sS", "-Pn", "-p445", FEW), "nmap"),
     Scenario(
         "nmap -sS, a host's ports", nmap("-sS", "-Pn", "-p1-200", "10.97.1.1"), "nmap", few=True

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from procwire.alert import Alert
 from procwire.context.site import Site
 from procwire.detect.judges import Judges
+from procwire.detect.observation import ProcessId
 from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Admit, Episodes
 from procwire.record import CONNECTION, Attempt, Lookup
@@ -40,7 +41,13 @@ class ProcessAnalysis:
         link: Admit = lambda alerts: alerts,
     ) -> None:
         site = site or Site()
-        self._judges = Judges(settings)
+        scanners = settings.sweep.scanner_names
+
+        def is_scanner(key: ProcessId) -> bool:
+            found = lookup(key)
+            return found is not None and found[0].program in scanners
+
+        self._judges = Judges(settings, is_scanner)
         self._site = site
         self._surroundings = Surroundings(settings, site.known, lookup)
         self._episodes = Episodes(settings, (), lookup, lambda alerts: site.admit(link(alerts)))

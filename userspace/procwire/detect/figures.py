@@ -24,7 +24,7 @@ _FIELDS += ["established", "refused", "failures", "sequential_run", "by_children
 class Figures(msgspec.Struct, frozen=True):
     """One window of one subject. Counts as in event.FANOUT_EVENT; window_s in seconds; raw: packets
     of raw sockets, of whose answers the kernel tells nothing; imported: other tools' records, of
-    which some tell no failures."""
+    which some tell no failures; by_scanner: made by a program known for scanning."""
 
     kind: Attempt
     attempts: int
@@ -38,6 +38,7 @@ class Figures(msgspec.Struct, frozen=True):
     failures: int
     sequential_run: int
     by_children: int
+    by_scanner: bool = False
 
     @classmethod
     def of(cls, rows: NDArray[np.void]) -> list[Figures]:
@@ -81,6 +82,11 @@ class Figures(msgspec.Struct, frozen=True):
             return 0.0
         return max(0.0, 1 - self.established / max(self.attempts, 1))
 
+    def fails(self, least: float) -> bool:
+        """Whether so great a share came to nothing as makes a scan. What is known for scanning
+        scans whoever answers, too."""
+        return self.by_scanner or self.unanswered >= least
+
     def plain(self, *names: str) -> tuple[Evidence, ...]:
         """Evidence of figures that decide nothing."""
         return tuple(Evidence(name, getattr(self, name)) for name in names)
@@ -112,7 +118,9 @@ def reaches(figure: float, threshold: float) -> bool:
 
 
 def share(figures: Figures, least: float, setting: str) -> Evidence:
-    """The unanswered share as evidence."""
+    """The unanswered share as evidence, which decides nothing of a known scanner's."""
+    if figures.by_scanner:
+        return Evidence("unanswered", round(figures.unanswered, 3))
     return Evidence("unanswered", round(figures.unanswered, 3), least, setting)
 
 

@@ -14,9 +14,10 @@ from procwire.settings import Settings
 def icmp_sweep(figures: Figures, settings: Settings) -> Verdict | None:
     """Many hosts were asked for an echo."""
     hosts, least = settings.fanout.hosts, settings.sweep.unanswered
-    if not reaches(figures.hosts, hosts) or figures.unanswered < least:
+    if not reaches(figures.hosts, hosts) or not figures.fails(least):
         return None
-    if figures.raw and not reaches(figures.sequential_run, settings.fanout.sequential_run):
+    in_order = reaches(figures.sequential_run, settings.fanout.sequential_run)
+    if figures.raw and not (in_order or figures.by_scanner):
         return None
     return Verdict(
         ICMP_SWEEP,

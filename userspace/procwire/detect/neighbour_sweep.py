@@ -17,9 +17,10 @@ def neighbour_sweep(figures: Figures, settings: Settings) -> Verdict | None:
     """Many addresses of the local network were asked for."""
     hosts, run = settings.fanout.hosts, settings.fanout.sequential_run
     least = settings.sweep.unanswered
-    if not reaches(figures.hosts, hosts) or figures.unanswered < least:
+    if not reaches(figures.hosts, hosts) or not figures.fails(least):
         return None
-    if figures.established == 0 and not reaches(figures.sequential_run, run):
+    in_order = reaches(figures.sequential_run, run)
+    if figures.established == 0 and not (in_order or figures.by_scanner):
         return None
     return Verdict(
         NEIGHBOUR_SWEEP,

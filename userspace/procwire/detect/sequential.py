@@ -26,7 +26,7 @@ def sequential(figures: Figures, settings: Settings) -> Verdict | None:
         return None
     # Ports in order may be those that a server gives out.
     are_hosts = figures.is_untold and figures.hosts >= run
-    if figures.unanswered < least and not are_hosts:
+    if not figures.fails(least) and not are_hosts:
         return None
     return Verdict(
         SEQUENTIAL,

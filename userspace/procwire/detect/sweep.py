@@ -34,7 +34,7 @@ def sweep(figures: Figures, settings: Settings) -> Verdict | None:
     connects = figures.kind is Attempt.CONNECT
     setting = "unanswered" if connects else "mostly_unanswered"
     least = limits.unanswered if connects else limits.mostly_unanswered
-    if detector is None or figures.unanswered < least:
+    if detector is None or not figures.fails(least):
         return None
     ordered = reaches(figures.sequential_run, wide.sequential_run)
     silent = figures.unanswered >= limits.mostly_unanswered

@@ -33,7 +33,8 @@ class SweepSettings(Section):
         tuple[str, ...],
         Field(
             strict=False,
-            description="names of scanning programs; they raise the severity (KnownScannerExeList)",
+            description="names of scanning programs: graver, and scans whoever answers "
+            "(KnownScannerExeList)",
         ),
     ] = (
         "advanced_ip_scanner",
