@@ -51,7 +51,9 @@ def record(
     print("watching", flush=True)
     live.run(lambda: bool(select.select([sys.stdin], [], [], 0)[0]), tell=lambda: None)
     sys.stdin.readline()
-    lost = {name: n - before[name] for name, n in sensor.counters().items() if "lost" in name}
+    lost = {
+        name: n - before[name] for name, n in sensor.counters().items() if name.endswith("_full")
+    }
     lost["dropped"] = capture.dropped()
     return {name: n for name, n in lost.items() if n}
 

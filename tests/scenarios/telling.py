@@ -34,13 +34,17 @@ def replayed(record: Path, site: Site) -> list[Alert]:
 
 
 def attempts(record: Path) -> list[int]:
-    """When others were tried, ns since the epoch, in order: by what was told of connections, or
-    else, for raw sockets, of the packets that they write."""
+    """When others were tried in the namespace of a record, ns since the epoch, in order: by what
+    was told of connections, or else, for raw sockets, of the packets that they write."""
     recording = Recording(record)
-    turns = [recording.events(one) for one in recording.frames() if isinstance(one, Turn)]
-    connects = [time for one in turns for time in one.connection["time_ns"].tolist()]
-    written = [one.flow[one.flow["role"] == FlowRole.WRITES] for one in turns]
-    return sorted(connects or (time for rows in written for time in rows["time_ns"].tolist()))
+    connects, writes = [], []
+    for turn in recording.frames():
+        if isinstance(turn, Turn):
+            events = recording.events(turn)
+            written = events.flow[events.flow["role"] == FlowRole.WRITES]
+            for rows, times in ((events.connection, connects), (written, writes)):
+                times += rows["time_ns"][rows["net_namespace"] == recording.namespace].tolist()
+    return sorted(connects or writes)
 
 
 def week_passes(site: Site, begin: int) -> None:

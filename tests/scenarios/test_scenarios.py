@@ -27,6 +27,8 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root to load eBPF programs"),
 ]
 DAY_S = 86400
+# Other programs of the machine fill the same rings: what was lost is played again.
+RUNS = 5
 WINDOW_NS = max(Settings().fanout.windows_ns)
 
 
@@ -36,7 +38,11 @@ def recorded(stage: Stage, scenario: Scenario, folder: Path) -> tuple[Played, Pa
         pytest.skip(
             f"{scenario.command[0]} is not installed (apt-get install {scenario.command[0]})"
         )
-    played = stage.host(in_full=scenario.every_s > 0).play(scenario.command, folder / "run")
+    host = stage.host(in_full=scenario.every_s > 0)
+    for run in range(RUNS):
+        played = host.play(scenario.command, folder / f"run-{run}")
+        if not played.lost:
+            break
     if not scenario.every_s:
         return played, moved(played.folder, folder / "alone", apart((), 0))
     # Shortly before, because the packet's clock is another one.
