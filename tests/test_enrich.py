@@ -19,7 +19,8 @@ from procwire.enrich import Enricher, Settling
 from procwire.errors import InputDamaged
 from procwire.event import CONNECTION_EVENT, FLOW_EVENT, FlowRole, Origin
 from procwire.following import Following
-from procwire.history import HistoryWriter, older
+from procwire.history import older
+from procwire.history_writer import HistoryWriter
 from procwire.output.community_id import community_id
 from procwire.output.eve import timestamp
 from procwire.past_owners import History

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from procwire import history
+from procwire import history_writer
 from procwire.detect.observation import Endpoint
 from procwire.event import (
     FLAG_ANY_ADDRESS,
@@ -18,7 +18,8 @@ from procwire.event import (
     EventKind,
     FlowRole,
 )
-from procwire.history import HistoryWriter, older
+from procwire.history import older
+from procwire.history_writer import HistoryWriter
 from procwire.output.address import mapped
 from procwire.past_owners import Flow, History
 from procwire.record import Process
@@ -92,9 +93,9 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def writer(path: Path, monkeypatch: pytest.MonkeyPatch) -> HistoryWriter:
-    monkeypatch.setattr(history.time, "time_ns", lambda: START)
+    monkeypatch.setattr(history_writer.time, "time_ns", lambda: START)
     made = HistoryWriter(path, known, NAMESPACE)
-    made.networks([ip_network("10.0.0.1/32"), ip_network("127.0.0.0/8")], START)
+    made.networks([ip_network("10.0.0.1/32"), ip_network("127.0.0.0/8")], {}, START)
     return made
 
 
@@ -140,13 +141,26 @@ def test_connections_older_than_the_sensor(path: Path, writer: HistoryWriter) ->
 
 
 def test_another_namespace(path: Path, writer: HistoryWriter) -> None:
+    """Its sockets on every address have their port on its own addresses, as soon as these are
+    known."""
+    loopback = "127.0.0.1"
     written(
         writer,
         Event(1, LISTENS, ANYWHERE, namespace=OTHER_NAMESPACE),
         Event(1, SENDS, ELSEWHERE, protocol=UDP, namespace=OTHER_NAMESPACE),
     )
+    inferred = (10, "inferred", "receiver")
     assert held(path, call(5)) is None
-    assert held(path, call(5, ELSEWHERE, UDP)) == (10, "inferred", "receiver")
+    assert held(path, call(5, ELSEWHERE)) is None
+    assert held(path, call(5, ELSEWHERE, UDP)) == inferred
+    own = [ip_network(f"{address}/32") for address in (ELSEWHERE, loopback)]
+    home = [ip_network("10.0.0.1/32")]
+    writer.networks(home, {OTHER_NAMESPACE: own}, START + 2 * SECOND)
+    asked = [call(5), call(5, ELSEWHERE), call(5, loopback)]
+    assert [held(path, one) for one in asked] == [None, inferred, None]
+    writer.networks(home, {}, START + 60 * SECOND)
+    assert held(path, call(90, ELSEWHERE)) is None
+    assert held(path, call(30, ELSEWHERE)) == inferred
 
 
 def test_several_hold_an_end(path: Path, writer: HistoryWriter) -> None:
@@ -174,7 +188,7 @@ def test_what_a_raw_socket_wrote_ends_with_its_process(path: Path, writer: Histo
 
 def test_the_host_gets_another_address(path: Path, writer: HistoryWriter) -> None:
     written(writer, Event(1, LISTENS, ANYWHERE))
-    writer.networks([ip_network("10.0.0.3/32")], START + 100 * SECOND)
+    writer.networks([ip_network("10.0.0.3/32")], {}, START + 100 * SECOND)
     asked = {at: (call(at), call(at, ELSEWHERE)) for at in (50, 150)}
     found = {at: [held(path, flow) is not None for flow in flows] for at, flows in asked.items()}
     assert found == {50: [True, False], 150: [False, True]}
@@ -185,7 +199,7 @@ def test_nothing_is_held_from_one_run_to_the_next(
 ) -> None:
     written(writer, Event(1, LISTENS, ANYWHERE), Event(1, LISTENS, ANYWHERE, port=81))
     writer.close()
-    monkeypatch.setattr(history.time, "time_ns", lambda: START + 100 * SECOND)
+    monkeypatch.setattr(history_writer.time, "time_ns", lambda: START + 100 * SECOND)
     again = HistoryWriter(path, known, NAMESPACE)
     written(again, Event(101, LISTENS, ANYWHERE, key=SECOND_SERVER))
     found = {(at, port): held(path, call(at, port=port)) for at in (50, 150) for port in (80, 81)}
@@ -197,7 +211,7 @@ def test_each_file_tells_what_is_still_held(
     path: Path, writer: HistoryWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = HistoryWriter(path, known, NAMESPACE, largest=4000)
-    small.networks([ip_network("10.0.0.1/32")], START)
+    small.networks([ip_network("10.0.0.1/32")], {}, START)
     reader = History(path)
     written(small, Event(1, LISTENS, ANYWHERE))
     for at in range(2, 200):
@@ -216,7 +230,7 @@ def test_each_file_tells_what_is_still_held(
 def test_what_is_held_is_bounded(
     path: Path, writer: HistoryWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "MOST_HELD", 10)
+    monkeypatch.setattr(history_writer, "MOST_HELD", 10)
     for port in range(1, 21):
         written(writer, Event(1, LISTENS, ANYWHERE, port=port))
     written(writer, Event(2, ENDS, ANYWHERE, port=3), Event(3, LISTENS, ANYWHERE, port=100))

@@ -16,7 +16,7 @@ from procwire.alert import Alert
 from procwire.context.site import Site
 from procwire.context.tuning import in_force
 from procwire.flow_owners import Network
-from procwire.history import HistoryWriter
+from procwire.history_writer import HistoryWriter
 from procwire.joined import Emit, Joined
 from procwire.latency import Latency
 from procwire.output.eve import Source
@@ -195,7 +195,8 @@ class Live:
         self._processes.apply(events.process)
         if self._history is not None:
             self._history.events(events)
-        if self._captures and self._namespaces.note(events.flow):
+        asked = bool(self._captures) or self._history is not None
+        if asked and self._namespaces.note(events.flow):
             self._tell_networks()
         now, told = time.time_ns(), self._told
         self._joined.events(events, now)
@@ -234,11 +235,11 @@ class Live:
         self._local = local_networks()
         self._namespaces.refresh()
         self._tell_networks()
-        if self._history is not None:
-            self._history.networks(self._local, time.time_ns())
         self._located = time.monotonic()
 
     def _tell_networks(self) -> None:
         self._joined.networks(self._local, self._namespaces.networks)
         if self._recorder is not None:
             self._recorder.networks(self._local, self._namespaces.networks)
+        if self._history is not None:
+            self._history.networks(self._local, self._namespaces.networks, time.time_ns())

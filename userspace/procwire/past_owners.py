@@ -65,7 +65,7 @@ class History:
         # As in the files: what a rotation takes away is forgotten with the next one.
         self._recent = _Index()
         self._before = _Index()
-        self._local: list[_Addresses] = []
+        self._local: dict[int, list[_Addresses]] = {}
         self._starts: list[int] = []
         self._following = Following(path)
         self.unread = 0
@@ -141,7 +141,7 @@ class History:
                 return None
             return early, INFERRED
         # Who accepts may not be who listens, and who has ended may have left its socket to a child.
-        unsure = held.role == FlowRole.LISTENS or held.foreign or self._is_over(held, flow)
+        unsure = held.role == FlowRole.LISTENS or held.namespace or self._is_over(held, flow)
         return held, INFERRED if unsure else SNAPSHOT if held.older else KERNEL
 
     def _holds(self, flow: Flow, end: Endpoint) -> Iterator[tuple[Hold, int]]:
@@ -150,24 +150,25 @@ class History:
         for index in (self._recent, self._before):
             exact = index.holds.get((flow.protocol, address, port), ())
             anywhere = index.holds.get((flow.protocol, "", port), ())
-            if anywhere and not self._is_local(address, flow.time):
-                anywhere = ()
-            if exact and anywhere:
-                yield from sorted(chain(anywhere, exact), key=_time_of, reverse=True)
-            else:
-                yield from reversed(exact or anywhere)
+            if not anywhere:
+                yield from reversed(exact)
+                continue
+            local = [one for one in anywhere if self._is_local(address, flow.time, one[0])]
+            yield from sorted(chain(local, exact), key=_time_of, reverse=True)
 
     def _is_over(self, hold: Hold, flow: Flow) -> bool:
         """Whether its process has ended by the time of the flow."""
         ended = self._recent.exits.get(hold.key) or self._before.exits.get(hold.key)
         return ended is not None and ended + _ENDED_NS < flow.time
 
-    def _is_local(self, address: str, time: int) -> bool:
-        for local in reversed(self._local):
+    def _is_local(self, address: str, time: int, hold: Hold) -> bool:
+        """Whether the address was one of the namespace in which an end is held."""
+        known = self._local.get(hold.namespace, [])
+        for local in reversed(known):
             if local.since <= time + _EARLY_NS:
                 return address in local
         # What is older than the sensor came to the addresses that it found.
-        return bool(self._local) and address in self._local[0]
+        return bool(known) and address in known[0]
 
     def _process(self, key: ProcessId) -> dict[str, Any]:
         index = self._recent if key in self._recent.processes else self._before
@@ -178,7 +179,7 @@ class History:
             try:
                 one = _LINES.decode(line)
                 if isinstance(one, Local):
-                    self._local.append(_Addresses(one))
+                    self._local.setdefault(one.namespace, []).append(_Addresses(one))
             except ValueError:
                 self.unread += 1
                 continue
