@@ -17,7 +17,7 @@ from procwire.alert import Alert
 from procwire.analysis import Analysis, Judged
 from procwire.capture.batch import PacketBatch
 
-_AHEAD = 2
+_AHEAD = 1
 # A kernel that ends waits so long, at most, for a thread that runs Python.
 _SWITCH_S = 0.0005
 # Who ends early does not wait longer for a thread that waits for a pipe.

@@ -25,7 +25,7 @@ from procwire.memory import Reused
 
 STANDARD_INPUT = Path("-")
 
-_WINDOW = 4 << 20
+_WINDOW = 8 << 20
 BLOCK_LIMIT = 32 << 20
 """Bytes of the largest block that is waited for. No packet comes near it."""
 _PIECE = 1 << 18

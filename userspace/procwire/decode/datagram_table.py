@@ -23,6 +23,7 @@ from procwire.decode.fragment import (
 )
 from procwire.decode.mix import mix64, mix_address
 from procwire.jit import fused
+from procwire.memory import sparse_zeros
 
 COUNTERS = (
     "fragments",
@@ -100,8 +101,8 @@ def new_table(slots: int) -> Table:
     return Table(
         np.zeros(slots, ENTRY),
         np.zeros((slots, HEADER_ROOM), np.uint8),
-        np.zeros((slots, LARGEST_DATAGRAM + 1), np.uint8),
-        np.zeros((slots, blocks), np.uint8),
+        sparse_zeros((slots, LARGEST_DATAGRAM + 1), np.uint8),
+        sparse_zeros((slots, blocks), np.uint8),
         np.zeros(len(COUNTERS) + 1, np.int64),
         np.zeros(1, ENTRY),
     )
