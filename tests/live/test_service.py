@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -108,6 +109,24 @@ def test_packets_are_watched_under_the_system_call_filter_of_the_unit() -> None:
     assert "lo" in {record.get("in_iface") for record in told if record["event_type"] == "alert"}, (
         talk
     )
+
+
+@needs_root
+@pytest.mark.live
+def test_packets_are_watched_by_a_user_who_has_compiled_nothing() -> None:
+    """From a cache that is empty, with what whoever installed the project compiled."""
+    name = f"unit-{os.getpid()}"
+    within = ["nsenter", f"--net=/run/netns/{name}"]
+    # The one place that stays writable.
+    with network(name), tempfile.TemporaryDirectory(dir="/dev/shm") as cache:
+        shutil.chown(cache, "nobody", "nogroup")
+        kept = ["env", f"NUMBA_CACHE_DIR={cache}"]
+        watch = started(
+            [*within, *as_the_unit_says(*kept, str(PROCWIRE), "watch", "-i", "lo")], "watching"
+        )
+        told, talk = records(watch)
+    assert watch.returncode in (0, 1), talk
+    assert "capture.lo.received" in told[-1]["metadata"]["flowints"]
 
 
 def held(pid: int) -> dict[str, set[int]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +25,7 @@ PROCWIRE = Path(sys.executable).with_name("procwire")
 ROOT = Path(__file__).parent.parent.parent
 NAMESPACE = f"pwtest-watch-{os.getpid()}"
 UNAVAILABLE = 4
+START_S = 600
 
 
 @pytest.fixture
@@ -43,16 +44,22 @@ def namespace() -> Iterator[list[str]]:
 
 
 def started(command: list[str], sign: str) -> subprocess.Popen[str]:
-    """The running command, once its stderr has said `sign`."""
+    """The running command, once its stderr has said `sign`. Where nothing is compiled yet, that
+    takes minutes."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 180
-    while time.monotonic() < deadline:
-        if select.select([process.stderr], [], [], 0.5)[0]:
-            line = process.stderr.readline()
-            if sign in line or not line:
-                break
-    assert process.poll() is None, "ended too early"
-    return process
+    assert process.stderr is not None
+    too_long = threading.Timer(START_S, process.kill)
+    too_long.start()
+    said = []
+    try:
+        for line in process.stderr:
+            said.append(line)
+            if sign in line:
+                return process
+    finally:
+        too_long.cancel()
+    process.communicate()
+    raise AssertionError(f"ended too early, or killed after {START_S} s: {''.join(said)}")
 
 
 def records(process: subprocess.Popen[str]) -> tuple[list[dict], str]:

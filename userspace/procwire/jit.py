@@ -7,11 +7,14 @@ since they were compiled.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import hashlib
 import json
+import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -95,11 +98,31 @@ def kernel(function: Function, **options: Any) -> Function:
         return _interpreted(function)
     compile_: Any = functools.partial(_njit, nogil=True, _nrt=False, **options)
     try:
-        compiled: Function = compile_(cache=True)(function)
+        compiled = compile_(cache=True)(function)
     except RuntimeError:
         # A user without a home, such as nobody, has nowhere to keep a cache.
         compiled = compile_()(function)
-    return compiled
+    else:
+        _take_over(Path(function.__code__.co_filename).parent, compiled.stats.cache_path)
+    ready: Function = compiled
+    return ready
+
+
+@functools.cache
+def _take_over(folder: Path, cache: str) -> None:
+    """Copies what was compiled beside the sources in `folder` to where this user's cache is: numba
+    reads nothing from a folder that it may not write."""
+    # What cannot be copied is compiled.
+    with contextlib.suppress(OSError):
+        for compiled in (folder / "__pycache__").glob("*.nb[ic]"):
+            copy = Path(cache, compiled.name)
+            if copy.exists() and copy.stat().st_mtime_ns >= compiled.stat().st_mtime_ns:
+                continue
+            Path(cache).mkdir(parents=True, exist_ok=True)
+            # Whole at once, for whoever starts at the same time.
+            partial = copy.with_name(f"{copy.name}.{os.getpid()}")
+            shutil.copy2(compiled, partial)
+            partial.replace(copy)
 
 
 def called(function: Function) -> Function:
