@@ -6,6 +6,8 @@ from ipaddress import ip_address, ip_network
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from procwire.detect.observation import Endpoint
 from procwire.event import (
     FLAG_ANY_ADDRESS,
@@ -17,7 +19,8 @@ from procwire.event import (
     Outcome,
 )
 from procwire.flow_counts import ASKED, FlowCounts
-from procwire.flow_owners import INFERRED, KERNEL, SNAPSHOT, FlowOwners
+from procwire.flow_keys import keys_of_contacts
+from procwire.flow_owners import INFERRED, KERNEL, SNAPSHOT, SURENESS, FlowOwners
 from procwire.record import CONNECTION, Attempt
 
 HOME, ELSEWHERE = 4026531833, 4026532000
@@ -222,6 +225,52 @@ def test_flows_are_counted_by_who_began_them_and_how_surely_their_process_is_kno
     counts.update(np.concatenate([attempt(HERE, n, THERE, 80) for n in range(1000, ASKED + 1010)]))
     assert counts.counters()["originated_unasked"] == 10
     assert counts.counters()["originated_none"] == 1 + ASKED
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    told=st.lists(
+        st.tuples(
+            st.sampled_from([FlowRole.CONNECTS, FlowRole.ENDS, FlowRole.SENDS, FlowRole.LISTENS]),
+            st.integers(1, 3),
+            st.integers(1, 60),
+            st.integers(40000, 40002),
+            st.sampled_from([0, FLAG_OLDER]),
+            st.sampled_from([HOME, ELSEWHERE]),
+        ),
+        max_size=12,
+    ),
+    ended=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 60)), max_size=3),
+    capacity=st.sampled_from([4, 1024]),
+)
+def test_what_is_looked_up_together_is_what_one_asks_for(told, ended, capacity):
+    table = owners(
+        *(
+            event(role, pid, time * S, HERE, port, THERE, 80, flags=flags, home=home)
+            for role, pid, time, port, flags, home in told
+        ),
+        capacity=capacity,
+    )
+    exits = np.zeros(len(ended), PROCESS_EVENT)
+    for row, (pid, time) in zip(exits, ended, strict=True):
+        row["kind"], row["process"], row["time_ns"] = EventKind.EXIT, (pid * 10, pid, 1), time * S
+    table.processes(exits)
+    rows = np.concatenate([attempt(HERE, port, THERE, 80) for port in range(40000, 40003)])
+    found = table.connected(keys_of_contacts(rows, np.arange(3), "src", "dst"), rows["time"])
+    for port, place in zip(range(40000, 40003), found.tolist(), strict=True):
+        one = whose(table, 20 * S, port)
+        assert place < 0 or (one is not None and SURENESS[place] == one[1])
+
+
+def test_flows_of_a_scan_are_looked_up_however_many_there_are():
+    ports = range(20000, 30000)
+    table = owners(
+        np.concatenate([event(FlowRole.CONNECTS, 7, S, HERE, n, THERE, 80) for n in ports]),
+        capacity=1 << 14,
+    )
+    counts = FlowCounts(table)
+    counts.update(np.concatenate([attempt(HERE, n, THERE, 80) for n in ports]))
+    assert counts.counters()["originated_kernel"] == len(ports)
 
 
 def test_icmp_has_no_ports_and_a_forged_source_still_has_its_writer():

@@ -1,7 +1,8 @@
 """Of how many captured flows of this host the process is known, and how surely.
 
-Strategy: attempts are grouped by their end on this host, and each group asks once; who asks too
-many at a time is counted as not asked about, so that a scan costs no more than a busy hour.
+Strategy: flows that a process was seen to connect are looked up together. The others are grouped by
+their end on this host, and each group asks once; of too many at a time the rest is counted as not
+asked about, so that no scan costs more than a busy hour.
 """
 
 from __future__ import annotations
@@ -14,37 +15,33 @@ from numpy.typing import NDArray
 
 from procwire.detect.observation import Endpoint
 from procwire.event import Outcome
-from procwire.flow_owners import INFERRED, KERNEL, NONE, SNAPSHOT, FlowOwners
+from procwire.flow_keys import ends_of, hashes, keys_of_contacts
+from procwire.flow_owners import NONE, SURENESS, FlowOwners
 from procwire.record import Attempt
 
 UNASKED = "unasked"
-WAYS = (KERNEL, SNAPSHOT, INFERRED, NONE, UNASKED)
-ASKED = 256
+WAYS = (*SURENESS, NONE, UNASKED)
+ASKED = 64
 """Ends of one batch that are asked about, of each side."""
 
 
 class Side(NamedTuple):
     """Which rows of CONNECTION are counted as flows that this host began or took. own, peer:
-    columns of its end and of the other's; kinds: of attempts."""
+    columns of its end and of the other's; is_counted: by kind of attempt."""
 
     name: str
     own: str
     peer: str
     outcome: Outcome
-    kinds: tuple[Attempt, ...]
+    is_counted: NDArray[np.bool_]
 
 
+# The kernel itself asks for neighbours, refuses for closed ports and answers echoes.
+_BEGUN = np.array([kind is not Attempt.NEIGHBOUR for kind in Attempt])
+_TAKEN = np.array([kind in (Attempt.CONNECT, Attempt.DATAGRAM) for kind in Attempt])
 SIDES = (
-    # Neighbours are asked for by the kernel itself.
-    Side(
-        "originated",
-        "src",
-        "dst",
-        Outcome.PENDING,
-        tuple(kind for kind in Attempt if kind is not Attempt.NEIGHBOUR),
-    ),
-    # A closed port refuses, and the kernel answers echoes: neither is any process's.
-    Side("accepted", "dst", "src", Outcome.ESTABLISHED, (Attempt.CONNECT, Attempt.DATAGRAM)),
+    Side("originated", "src", "dst", Outcome.PENDING, _BEGUN),
+    Side("accepted", "dst", "src", Outcome.ESTABLISHED, _TAKEN),
 )
 
 
@@ -58,26 +55,33 @@ class FlowCounts:
 
     def update(self, contacts: NDArray[np.void]) -> None:
         """Take record.CONNECTION (n,) of a batch of packets: attempts and their ends."""
+        if not len(contacts):
+            return
         for side in SIDES:
-            rows = contacts[contacts["outcome"] == side.outcome]
-            rows = rows[np.isin(rows["kind"], side.kinds)]
-            rows = rows[self._owners.are_local(rows[f"{side.own}_hi"], rows[f"{side.own}_lo"])]
-            if len(rows):
-                self._count(side, rows)
+            # NumPy copies such rows field by field, so they stay where they are.
+            chosen = (contacts["outcome"] == side.outcome) & side.is_counted[contacts["kind"]]
+            at = np.flatnonzero(chosen)
+            hi, lo = (contacts[f"{side.own}_{half}"][at] for half in ("hi", "lo"))
+            at = at[self._owners.are_local(hi, lo)]
+            if len(at):
+                self._count(side, contacts, at)
 
     def counters(self) -> dict[str, int]:
         """As originated_WAY and accepted_WAY, flows of which this host's process is known by a
         hook, by the snapshot, inferred, or not at all (none); unasked: too many at a time."""
         return dict(self._counts)
 
-    def _count(self, side: Side, rows: NDArray[np.void]) -> None:
-        ends = np.empty((len(rows), 3), np.uint64)
-        ends[:, 0], ends[:, 1] = rows[f"{side.own}_hi"], rows[f"{side.own}_lo"]
-        ends[:, 2] = rows[f"{side.own}_port"].astype(np.uint64) << np.uint64(8) | rows["protocol"]
-        _, firsts, sizes = np.unique(ends, axis=0, return_index=True, return_counts=True)
+    def _count(self, side: Side, rows: NDArray[np.void], at: NDArray[np.int64]) -> None:
+        keys = keys_of_contacts(rows, at, side.own, side.peer)
+        connected = self._owners.connected(keys, rows["time"][at])
+        for place, way in enumerate(SURENESS):
+            self._counts[f"{side.name}_{way}"] += int(np.count_nonzero(connected == place))
+        others = np.flatnonzero(connected < 0)
+        ends = hashes(ends_of(keys[others]))
+        _, firsts, sizes = np.unique(ends, return_index=True, return_counts=True)
         order = np.argsort(firsts)
         for place in order[:ASKED].tolist():
-            row = rows[firsts[place]]
+            row = rows[at[others[firsts[place]]]]
             own, peer = endpoint(row, side.own), endpoint(row, side.peer)
             owner = self._owners.owner(own, peer, int(row["protocol"]), int(row["time"]))
             way = owner.attribution if owner is not None else NONE

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Network, IPv6Network
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from procwire.detect.observation import Endpoint, ProcessId
 from procwire.detect.zones import Zone, Zones
 from procwire.event import (
-    FLAG_ANY_ADDRESS,
     FLAG_OLDER,
     FLOW_EVENT,
     PROCESS_KEY,
@@ -27,8 +26,20 @@ from procwire.event import (
     FlowRole,
     Origin,
 )
+from procwire.flow_keys import (
+    WITHOUT_PORTS,
+    WORDS,
+    hashes,
+    key_everywhere,
+    key_of,
+    keys_of_events,
+    mapped,
+    plain,
+)
 
 KERNEL, SNAPSHOT, INFERRED, NONE = "kernel", "snapshot", "inferred", "none"
+SURENESS = (KERNEL, SNAPSHOT, INFERRED)
+_KERNEL, _SNAPSHOT, _INFERRED = range(len(SURENESS))
 Network = IPv4Network | IPv6Network
 
 CAPACITY = 1 << 17
@@ -41,21 +52,12 @@ _EARLY_NS = 1_000_000_000
 _LATE_NS = 1_000_000_000
 # Claims of one end that are looked at: many are those of a program that opens a port again.
 _CHAIN = 64
-# ARP, ICMP and ICMPv6.
-_WITHOUT_PORTS = frozenset((0, 1, 58))
-_ANY = bytes(16)
-_IPV4_MAPPED = bytes(10) + b"\xff\xff"
-# With the namespace behind it, in place of the source of a socket on every address: ff::/8 is none.
-_EVERYWHERE = np.uint64(2**64 - 1)
 _NO_NAMESPACE = 0
-
-_WORDS = 5
-# The finalizer's multiplier of splitmix64, and its powers.
-_MULTIPLIERS = np.array([pow(0xBF58476D1CE4E5B9, n + 1, 1 << 64) for n in range(_WORDS)], np.uint64)
+_NEVER = np.iinfo(np.int64).max
 
 _CLAIM = np.dtype(
     [
-        ("key", "u8", (_WORDS,)),  # source, destination (two halves each), ports and protocol
+        ("key", "u8", (WORDS,)),  # source, destination (two halves each), ports and protocol
         ("before", "i8"),  # number of the previous claim whose key has the same hash, or -1
         ("hash", "u8"),
         ("began", "i8"),  # ns since the epoch; 0: before the sensor
@@ -112,7 +114,7 @@ class FlowOwners:
                     continue
                 every.add(network)
                 if network.num_addresses == 1:
-                    self._hosts[_mapped(network.network_address)].append(namespace)
+                    self._hosts[mapped(network.network_address)].append(namespace)
                 else:
                     self._wide.append((network, namespace))
         self._local = Zones([Zone("local", "it", tuple(every))])
@@ -145,18 +147,34 @@ class FlowOwners:
         protocol: IP's number, 0 for ARP.
         """
         mine, theirs = end.port or 0, peer.port or 0
-        if protocol in _WITHOUT_PORTS:
+        if protocol in WITHOUT_PORTS:
             mine = theirs = 0
-        flow = _key(protocol, end.address, mine, peer.address, theirs)
+        flow = key_of(protocol, end.address, mine, peer.address, theirs)
         found = self._held(self._about(flow, end.address), time)
         if found is not None:
             return found
-        claims = self._about(_key(protocol, end.address, mine, _ANY, 0), end.address)
+        claims = self._about(key_of(protocol, end.address, mine), end.address)
         for namespace in self._namespaces(end.address) if mine else ():
-            key = _key(protocol, _ANY, mine, _ANY, 0)
-            key[:2] = _EVERYWHERE, namespace
-            claims += self._chain(key)
+            claims += self._chain(key_everywhere(protocol, namespace, mine))
         return self._held(sorted(claims, key=itemgetter(0), reverse=True), time)
+
+    def connected(self, keys: NDArray[np.uint64], times: NDArray[np.int64]) -> NDArray[np.int8]:
+        """What owner() would say of many flows at once, of those that a process of the namespace
+        was seen to connect: places in SURENESS, -1 where owner() has to be asked.
+
+        keys: (n, 5) as flow_keys.keys_of_contacts() makes them; times: (n,) ns since the epoch.
+        """
+        latest = np.array([self._latest.get(one, -1) for one in hashes(keys).tolist()], np.int64)
+        claims = self._claims[latest % len(self._claims)]
+        seen = (latest >= self.evicted) & (claims["key"] == keys).all(axis=1)
+        seen &= (claims["role"] == FlowRole.CONNECTS) & (claims["began"] <= times + _CLOCK_NS)
+        seen &= claims["namespace"] == self._namespace
+        held = claims["process"][seen].tolist()
+        ended = np.array([self._exits.get(process, _NEVER) for process in held], np.int64)
+        sure = np.where(claims["began"][seen] == 0, _SNAPSHOT, _KERNEL)
+        found = np.full(len(keys), -1, np.int8)
+        found[seen] = np.where(ended < times[seen] - _LATE_NS, _INFERRED, sure)
+        return found
 
     def is_local(self, address: bytes) -> bool:
         """Whether the address, 16 bytes, is known to be one of this host's."""
@@ -168,15 +186,15 @@ class FlowOwners:
 
     def _namespaces(self, address: bytes) -> list[int]:
         """Those of which the address is one."""
-        where = _plain(address)
+        where = plain(address)
         wide = [namespace for network, namespace in self._wide if where in network]
         return self._hosts.get(address, []) + wide
 
     def _enter(self, events: NDArray[np.void]) -> None:
         capacity = len(self._claims)
         rows = np.zeros(len(events), _CLAIM)
-        rows["key"] = _keys(events)
-        rows["hash"] = _hashes(rows["key"])
+        rows["key"] = keys_of_events(events)
+        rows["hash"] = hashes(rows["key"])
         rows["began"] = np.where(events["flags"] & FLAG_OLDER, 0, events["time_ns"])
         rows["process"] = events["process"]
         rows["namespace"], rows["role"] = events["net_namespace"], events["role"]
@@ -196,7 +214,7 @@ class FlowOwners:
     def _about(self, key: NDArray[np.uint64], address: bytes) -> list[tuple[int, Any]]:
         """Claims on the key that may be about packets of the namespace asked about."""
         claims = self._chain(key)
-        if not _plain(address).is_loopback:
+        if not plain(address).is_loopback:
             return claims
         here = (self._namespace, _NO_NAMESPACE)
         return [one for one in claims if one[1]["namespace"] in here]
@@ -204,7 +222,7 @@ class FlowOwners:
     def _chain(self, key: NDArray[np.uint64]) -> list[tuple[int, Any]]:
         """Claims on the key with their numbers, the latest first."""
         chain: list[tuple[int, Any]] = []
-        number = self._latest.get(int(_hashes(key[np.newaxis])[0]), -1)
+        number = self._latest.get(int(hashes(key[np.newaxis])[0]), -1)
         while number >= self.evicted and len(chain) < _CHAIN:
             claim = self._claims[number % len(self._claims)]
             chain.append((number, claim))
@@ -245,47 +263,3 @@ class FlowOwners:
         if claim["role"] == FlowRole.LISTENS or foreign or ended + _LATE_NS < time:
             return INFERRED
         return SNAPSHOT if claim["began"] == 0 else KERNEL
-
-
-def _plain(address: bytes) -> IPv4Address | IPv6Address:
-    """The address of 16 bytes, unmapped."""
-    six = IPv6Address(address)
-    return six.ipv4_mapped or six
-
-
-def _mapped(address: IPv4Address | IPv6Address) -> bytes:
-    """The 16 bytes of an address, IPv4 mapped."""
-    return address.packed if address.version == 6 else _IPV4_MAPPED + address.packed
-
-
-def _key(
-    protocol: int, source: bytes, source_port: int, destination: bytes, destination_port: int
-) -> NDArray[np.uint64]:
-    """The key of a claim: (5,) words."""
-    words = np.frombuffer(source + destination, ">u8").astype(np.uint64)
-    last = source_port << 32 | destination_port << 16 | protocol
-    return np.append(words, np.uint64(last))
-
-
-def _keys(events: NDArray[np.void]) -> NDArray[np.uint64]:
-    """(n, 5) words: of a claim on an end there is no destination, of one on every address its
-    namespace stands in place of the source."""
-    keys = np.zeros((len(events), _WORDS), np.uint64)
-    keys[:, 0:2] = np.ascontiguousarray(events["source"]).view(">u8")
-    keys[:, 2:4] = np.ascontiguousarray(events["destination"]).view(">u8")
-    ports = events["source_port"].astype(np.uint64) << np.uint64(32)
-    peer = events["destination_port"].astype(np.uint64) << np.uint64(16)
-    role = events["role"]
-    whole = (role == FlowRole.CONNECTS) | ((role == FlowRole.ENDS) & keys[:, 2:4].any(axis=1))
-    everywhere = ~whole & (events["flags"] & FLAG_ANY_ADDRESS != 0)
-    keys[everywhere, 0] = _EVERYWHERE
-    keys[everywhere, 1] = events["net_namespace"][everywhere]
-    keys[~whole, 2:4] = 0
-    keys[:, 4] = ports | np.where(whole, peer, 0) | events["protocol"]
-    return keys
-
-
-def _hashes(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """(n,) of (n, 5): of all words, in both halves."""
-    mixed: NDArray[np.uint64] = (keys * _MULTIPLIERS).sum(axis=1, dtype=np.uint64)
-    return mixed ^ mixed >> np.uint64(32)

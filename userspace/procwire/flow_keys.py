@@ -1,0 +1,98 @@
+"""Keys of claims on flows and ends, as five 64-bit words: source and destination in two halves
+each, and ports with the protocol. What a claim does not name is 0.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire.event import FLAG_ANY_ADDRESS, FlowRole
+
+WORDS = 5
+# ARP, ICMP and ICMPv6.
+WITHOUT_PORTS = (0, 1, 58)
+ANY = bytes(16)
+
+_IPV4_MAPPED = bytes(10) + b"\xff\xff"
+# With the namespace behind it, in place of the source of a socket on every address: ff::/8 is none.
+_EVERYWHERE = np.uint64(2**64 - 1)
+# The finalizer's multiplier of splitmix64, and its powers.
+_MULTIPLIERS = np.array([pow(0xBF58476D1CE4E5B9, n + 1, 1 << 64) for n in range(WORDS)], np.uint64)
+_PEER_PORT = np.uint64(0xFFFF << 16)
+_SOURCE_PORT, _DESTINATION_PORT = np.uint64(32), np.uint64(16)
+
+
+def key_of(
+    protocol: int, source: bytes, source_port: int, peer: bytes = ANY, peer_port: int = 0
+) -> NDArray[np.uint64]:
+    """The key of a claim on a flow, or without a peer on an end: (5,)."""
+    words = np.frombuffer(source + peer, ">u8").astype(np.uint64)
+    return np.append(words, np.uint64(source_port << 32 | peer_port << 16 | protocol))
+
+
+def key_everywhere(protocol: int, namespace: int, port: int) -> NDArray[np.uint64]:
+    """The key of a claim on a port of every address of a network namespace: (5,)."""
+    key = key_of(protocol, ANY, port)
+    key[:2] = _EVERYWHERE, namespace
+    return key
+
+
+def keys_of_events(events: NDArray[np.void]) -> NDArray[np.uint64]:
+    """The keys (n, 5) of what FLOW_EVENT (n,) claim: of an end there is no destination."""
+    keys = np.zeros((len(events), WORDS), np.uint64)
+    keys[:, 0:2] = np.ascontiguousarray(events["source"]).view(">u8")
+    keys[:, 2:4] = np.ascontiguousarray(events["destination"]).view(">u8")
+    ports = events["source_port"].astype(np.uint64) << _SOURCE_PORT
+    peer = events["destination_port"].astype(np.uint64) << _DESTINATION_PORT
+    role = events["role"]
+    whole = (role == FlowRole.CONNECTS) | ((role == FlowRole.ENDS) & keys[:, 2:4].any(axis=1))
+    everywhere = ~whole & (events["flags"] & FLAG_ANY_ADDRESS != 0)
+    keys[everywhere, 0] = _EVERYWHERE
+    keys[everywhere, 1] = events["net_namespace"][everywhere]
+    keys[~whole, 2:4] = 0
+    keys[:, 4] = ports | np.where(whole, peer, 0) | events["protocol"]
+    return keys
+
+
+def keys_of_contacts(
+    rows: NDArray[np.void], at: NDArray[np.int64], own: str, peer: str
+) -> NDArray[np.uint64]:
+    """The keys (n, 5) of claims on the flows of record.CONNECTION at these places (n,). own, peer:
+    src and dst, by whose claims are looked for."""
+    keys = np.empty((len(at), WORDS), np.uint64)
+    for place, half in enumerate(f"{side}_{half}" for side in (own, peer) for half in ("hi", "lo")):
+        keys[:, place] = rows[half][at]
+    protocol = rows["protocol"][at]
+    ports = rows[f"{own}_port"][at].astype(np.uint64) << _SOURCE_PORT
+    ports |= rows[f"{peer}_port"][at].astype(np.uint64) << _DESTINATION_PORT
+    ports[np.isin(protocol, WITHOUT_PORTS)] = 0
+    keys[:, 4] = ports | protocol
+    return keys
+
+
+def ends_of(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The keys (n, 5) of claims on the ends of flows."""
+    ends = keys.copy()
+    ends[:, 2:4] = 0
+    ends[:, 4] &= ~_PEER_PORT
+    return ends
+
+
+def hashes(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """(n,) of (n, 5): of all words, in both halves."""
+    mixed: NDArray[np.uint64] = (keys * _MULTIPLIERS).sum(axis=1, dtype=np.uint64)
+    return mixed ^ mixed >> np.uint64(32)
+
+
+def plain(address: bytes) -> IPv4Address | IPv6Address:
+    """The address of 16 bytes, unmapped."""
+    six = IPv6Address(address)
+    return six.ipv4_mapped or six
+
+
+def mapped(address: IPv4Address | IPv6Address) -> bytes:
+    """The 16 bytes of an address, IPv4 mapped."""
+    return address.packed if address.version == 6 else _IPV4_MAPPED + address.packed
