@@ -19,7 +19,7 @@ CLIENT, SENSOR, SERVER = (f"pwtest-{side}-{os.getpid()}" for side in ("client", 
 CLIENT_ADDRESS, SERVER_ADDRESS = "10.96.1.1", "10.96.1.2"
 # Where the sensor routes for a queue, the server's network is another one.
 ROUTED_SERVER, CLIENT_GATEWAY, SERVER_GATEWAY = "10.96.2.2", "10.96.1.254", "10.96.2.254"
-STARTING_S = 60
+STARTING_S = SILENCE_S = 60
 NO_OFFLOADS = [f"{name} off".split() for name in ("rx", "tx", "sg", "tso", "gso", "gro")]
 
 AF_PACKET = """
@@ -48,6 +48,8 @@ import socket, sys
 wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
 wire.bind(("v0", 0))
 wire.settimeout(float(sys.argv[3]))
+# SO_RCVBUFFORCE: all that is sent has room, however late this process is.
+wire.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)
 print("ready", flush=True)
 with open(sys.argv[1], "w") as out:
     try:
@@ -140,8 +142,9 @@ class Inline:
         with (self.directory / "log").open("wb") as log:
             self._process = subprocess.Popen(within(SENSOR, *command), stdout=log, stderr=log)
         deadline = time.monotonic() + STARTING_S
-        while time.monotonic() < deadline and not self._answers():
-            assert self._process.poll() is None, (self.directory / "log").read_text()
+        while not self._answers():
+            ended = self._process.poll() is not None or time.monotonic() > deadline
+            assert not ended, (self.directory / "log").read_text()
             time.sleep(0.1)
 
     def stop(self) -> None:
@@ -169,7 +172,7 @@ def sent_through(frames: Iterable[bytes], directory: Path, last: bytes) -> list[
     of a source of its own, sent after them."""
     sent, received = directory / "sent", directory / "received"
     sent.write_text("".join(f"{frame.hex()}\n" for frame in (*frames, last)))
-    command = [sys.executable, "-c", RECEIVE, str(received), last[6:12].hex(), "20"]
+    command = [sys.executable, "-c", RECEIVE, str(received), last[6:12].hex(), str(SILENCE_S)]
     receiver = subprocess.Popen(within(SERVER, *command), stdout=subprocess.PIPE)
     assert receiver.stdout is not None and receiver.stdout.readline() == b"ready\n"
     run(*within(CLIENT, sys.executable, "-c", SEND, str(sent)))

@@ -181,6 +181,8 @@ def test_feed_reads_the_inventory_again(suricata: Answering, tmp_path: Path) -> 
     command = [PROCWIRE, "suricata", "feed", tmp_path / "socket", eve, "--context", context]
     feed = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
     assert feed.stderr is not None
+    patience = threading.Timer(120, feed.kill)
+    patience.start()
     try:
         assert "blocking" in feed.stderr.readline()
         eve.write_text(json.dumps(record(**CONNECTED)) + "\n")
@@ -194,6 +196,7 @@ def test_feed_reads_the_inventory_again(suricata: Answering, tmp_path: Path) -> 
             more.write(json.dumps(record(src_ip="10.9.0.3", **CONNECTED)) + "\n")
         assert "the inventory protects plc-3" in feed.stderr.readline()
     finally:
+        patience.cancel()
         feed.send_signal(signal.SIGINT)
         feed.communicate(timeout=60)
     wait_until(lambda: not suricata.held)

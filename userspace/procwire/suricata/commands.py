@@ -14,6 +14,7 @@ BLOCKED = "procwire-blocked"
 """The dataset of blocked addresses, which the rules name: in 8 each with its process."""
 
 _GREETING = {"version": "0.2"}
+ANSWER_S = 2.0
 _LONGEST_ANSWER = 1 << 20
 _ENABLE = "set `unix-command: {enabled: yes}` in suricata.yaml, restart it, and run with its rights"
 
@@ -23,15 +24,16 @@ class Refused(Unavailable):
 
 
 class CommandSocket:
-    """A connection to the socket at `path`; everything on it ends within `timeout_s`.
+    """A connection to the socket at `path`; everything on it ends within `timeout_s`, by default
+    ANSWER_S.
 
     Raises Unavailable where nobody answers there.
     """
 
-    def __init__(self, path: Path, timeout_s: float = 2.0) -> None:
+    def __init__(self, path: Path, timeout_s: float | None = None) -> None:
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(timeout_s)
+        self._socket.settimeout(timeout_s or ANSWER_S)
         self._rest = b""
         try:
             self._socket.connect(str(path))
