@@ -1,15 +1,19 @@
-"""What the guest runs: the project's own sensor, and every scenario; a JSON line each on stdout.
+"""What the guest runs: the project's own sensor, every scenario and ways of trying others; a JSON
+line each on stdout.
 
 The first line has the kernel's release and why the sensor did not start, null if it did; the others
-a scenario's name and what its events said otherwise than they should, or the hook it lacks here.
+a scenario's name and what its events said otherwise than they should, or what it lacks here.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "live"))
@@ -17,8 +21,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "live"))
 from differences import differences
 from procwire.errors import Unavailable
 from procwire.sensor.loader import Sensor
-from scenarios import SCENARIOS, Scenario
+from scenarios import SCENARIOS
 from sensing import SETTINGS, Sensing, namespace
+from ways import WAYS, holds
 
 NAMESPACE = "scenarios"
 
@@ -27,10 +32,10 @@ def tell(**facts: object) -> None:
     print(json.dumps(facts), flush=True)
 
 
-def outcome(live: Sensing, scenario: Scenario) -> list[str]:
+def outcome(run: Callable[[], list[str] | None]) -> list[str]:
     """One that breaks is one that differs: the others are told as well."""
     try:
-        return differences(live, scenario)
+        return run() or []
     except Exception:
         return traceback.format_exc().splitlines()
 
@@ -49,7 +54,15 @@ def main() -> None:
             if scenario.hook in sensor.left_out:
                 tell(scenario=scenario.name, missing=scenario.hook)
             else:
-                tell(scenario=scenario.name, differences=outcome(live, scenario))
+                found = outcome(partial(differences, live, scenario))
+                tell(scenario=scenario.name, differences=found)
+        for way in WAYS:
+            if not way.stock:
+                continue
+            if shutil.which(way.command[0]) is None:
+                tell(scenario=way.name, missing=way.command[0])
+            else:
+                tell(scenario=way.name, differences=outcome(partial(holds, live, way)))
 
 
 if __name__ == "__main__":

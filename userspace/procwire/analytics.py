@@ -53,6 +53,7 @@ _CONNECTS = Input(
     ),
     spots=(
         "targets behind a proxy or a tunnel",
+        "connects that a security module refuses",
         "why a connect sent no packet",
         "firewalls",
         "probes by processes that leave their session",

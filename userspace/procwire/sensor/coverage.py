@@ -69,6 +69,10 @@ BLIND_SPOTS = (
         "and seen where that runs",
     ),
     BlindSpot(
+        "connects that a security module refuses",
+        "AppArmor and SELinux are asked before the hook; their own records tell",
+    ),
+    BlindSpot(
         "why a connect sent no packet",
         "no route, a prohibiting route and an address that cannot be used are all unreachable; a "
         "refusal by a cgroup program is told apart from Linux 5.18 on",
