@@ -1,7 +1,5 @@
 -- Which layer's message a datagram or a segment begins with, as procwire/decode finds it: by ports, or
 -- by its first bytes.
-local sub = string.sub
-
 local OVER_UDP = {
   [53] = "dns", [5353] = "dns", [123] = "ntp", [67] = "dhcp", [68] = "dhcp",
   [161] = "snmp", [162] = "snmp", [20000] = "dnp3",
@@ -45,26 +43,30 @@ local BEGINS = {
 
 -- A record's header; or with another version, a hello that fills its record; or SSL 2.0's.
 local function begins_tls(payload)
-  local kind, hello = u8(payload, 0), u8(payload, 5)
-  if #payload < 5 then return false end
+  local kind, major, minor, high, low, hello = byte(payload, 1, 6)
+  if not low then return false end
   if kind >= 128 then
     local fits = u16(payload, 0) - 0x8000 == #payload - 2
-    return fits and (u8(payload, 2) == 1 or u8(payload, 2) == 4)
+    return fits and (minor == 1 or minor == 4)
   end
   if kind < 20 or kind > 24 then return false end
-  if u8(payload, 1) == 3 and u8(payload, 2) <= 4 then return true end
-  local fills = bits(u32(payload, 5), 0, 24) == u16(payload, 3) - 4
+  if major == 3 and minor <= 4 then return true end
+  local fills = bits(u32(payload, 5), 0, 24) == high * 256 + low - 4
   return #payload >= 9 and kind == 22 and (hello == 1 or hello == 2) and fills
 end
 
 -- The layer of a message that is known by its first bytes, on any port, or nil.
 local function layer_of_start(payload)
+  local first = byte(payload, 1)
+  if not first then return nil end
+  if first >= 128 or (first >= 20 and first <= 24) then return begins_tls(payload) and "tls" or nil end
+  if first == 0 then return #payload >= 8 and SMB_STARTS[u32(payload, 4)] and "smb" or nil end
   if HTTP_STARTS[u32(payload, 0)] or sub(payload, 1, 4):lower() == "http" then return "http1" end
   if sub(payload, 1, 4) == "SSH-" then return "ssh" end
-  if begins_tls(payload) then return "tls" end
-  if #payload < 8 then return nil end
-  if u8(payload, 0) == 0 and SMB_STARTS[u32(payload, 4)] then return "smb" end
-  if SMTP_GREETINGS[sub(payload, 1, 5):lower()] then return "smtp" end
+  if #payload >= 8 and SMTP_GREETINGS[sub(payload, 1, 5):lower()] then return "smtp" end
 end
 
-local function layer_of_ports(p, layers) return layers[u16(p, 2)] or layers[u16(p, 0)] end
+local function layer_of_ports(p, layers)
+  local high, low, to_high, to_low = byte(p, 1, 4)
+  return layers[to_high * 256 + to_low] or layers[high * 256 + low]
+end

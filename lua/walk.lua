@@ -8,19 +8,20 @@ local PPP_NETWORKS = { [0x0021] = 0x0800, [0x0057] = 0x86DD }
 local LABELLED = { [4] = 0x0800, [6] = 0x86DD }
 local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
 
-local fired
+local fired, asked  -- sids; that of the only rule that matters, if one does
 
 local function examine(layer, p, outer)
   local rules = RULES[layer]
   for i = 1, #rules do
-    if rules[i][2](p, outer) then fired[#fired + 1] = rules[i][1] end
+    local sid, fires = rules[i][1], rules[i][2]
+    if (not asked or sid == asked) and fires(p, outer) then fired[#fired + 1] = sid end
   end
 end
 
 -- What is known by its first bytes; where a port's layer has none, by the port and those.
 local function examine_segment(p)
-  local layer, header = layer_of_ports(p, OVER_TCP), bits(u8(p, 12), 4, 4) * 4
-  local payload = sub(p, header + 1)
+  local layer, words = layer_of_ports(p, OVER_TCP), byte(p, 13)
+  local payload = sub(p, (words - words % 16) / 4 + 1)
   local known = (not layer or layer == "smtp") and layer_of_start(payload)
   if known then
     if RULES[known] then examine(known, payload, p) end
@@ -39,8 +40,10 @@ end
 
 -- Each tells whether the transport header at the start of `p` is intact.
 local function tcp_intact(p)
-  local header = bits(u8(p, 12), 4, 4) * 4
-  return #p >= 20 and header >= 20 and header <= #p
+  if #p < 20 then return false end
+  local words = byte(p, 13)
+  local header = (words - words % 16) / 4
+  return header >= 20 and header <= #p
 end
 
 local function udp_intact(p)
@@ -67,7 +70,7 @@ local function examine_transport(version, protocol, frame, at, start, finish)
   local intact = transport.intact(p)
   local layer = intact and transport.layer or transport.broken
   if RULES[layer] then examine(layer, p, sub(frame, at + 1)) end
-  if intact and transport.inside then transport.inside(p) end
+  if intact and OF_MESSAGES and transport.inside then transport.inside(p) end
 end
 
 -- The sizes of header and packet of the intact IPv4 header at offset `at`, or nil.
@@ -123,15 +126,30 @@ local function skip_extensions(frame, at, finish, protocol)
   end
 end
 
+-- Examines the intact IPv4 packet at offset `at`. flags: they and the offset, as one number.
+local function examine_intact(frame, at, outer, header, total, flags, protocol)
+  if RULES.ipv4 then examine("ipv4", sub(frame, at + 1), outer) end
+  if flags % 0x4000 == 0 then
+    examine_transport(4, protocol, frame, at, at + header, at + total)
+  end
+end
+
 -- Each examines the packet whose header lies at offset `at`; false if that header is not intact.
 local function examine_ipv4(frame, at, outer)
   local header, total = ipv4_sizes(frame, at)
   if not header then return false end
-  if RULES.ipv4 then examine("ipv4", sub(frame, at + 1), outer) end
-  local fragment = bits(u16(frame, at + 6), 0, 14) > 0
-  if not fragment then
-    examine_transport(4, u8(frame, at + 9), frame, at, at + header, at + total)
-  end
+  local flags, protocol = u16(frame, at + 6), u8(frame, at + 9)
+  examine_intact(frame, at, outer, header, total, flags, protocol)
+  return true
+end
+
+-- Most frames by one read: an intact IPv4 packet right behind an Ethernet header. False for others.
+local function examine_plain(frame)
+  local high, low, first, _, more, less, _, _, flags, rest, _, protocol = byte(frame, 13, 24)
+  if high ~= 8 or low ~= 0 or not protocol or first < 0x45 or first > 0x4F then return false end
+  local header, total = (first - 0x40) * 4, more * 256 + less
+  if total < header or total > #frame - ETHERNET_HEADER then return false end
+  examine_intact(frame, ETHERNET_HEADER, frame, header, total, flags * 256 + rest, protocol)
   return true
 end
 
@@ -185,6 +203,7 @@ end
 -- place where such a header lies tells: behind an Ethernet header, else (NFQUEUE, the inside of a
 -- tunnel) at the start, else behind the header of another link.
 local function examine_frame(frame)
+  if examine_plain(frame) then return end
   local kind, at, tags = u16(frame, 12), ETHERNET_HEADER, 0
   while TAG_TYPES[kind] and tags < MOST_TAGS do
     kind = u16(frame, at + 2)

@@ -1,6 +1,6 @@
 -- The words that rules are written in (words.py says the same in Python). A span is a string, so
 -- its captured bytes are all its bytes. Each word is total: a byte outside the span reads as 0.
-local byte = string.byte
+local byte, sub, seek = string.byte, string.sub, string.find
 local floor = math.floor
 
 local function length(p) return #p end
@@ -116,10 +116,11 @@ end
 
 local MOST_LABELS = 256
 
-local function name_end(p, offset)
+local function read_name_end(p, offset)
+  if offset < 0 then return offset + 1 end
   for _ = 1, MOST_LABELS do
-    local size = u8(p, offset)
-    if offset >= #p or (size >= 64 and size < 192) then return 0 end
+    local size = byte(p, offset + 1)
+    if not size or (size >= 64 and size < 192) then return 0 end
     if size == 0 then return offset + 1 end
     if size >= 192 then return offset + 2 <= #p and offset + 2 or 0 end
     offset = offset + 1 + size
@@ -127,24 +128,50 @@ local function name_end(p, offset)
   return 0
 end
 
-local function name_walk(p, offset)
+local function read_name(p, offset)
+  if offset < 0 then return 0 end
   local size, piece = 1, offset
   for step = 0, MOST_LABELS - 1 do
-    local label = u8(p, offset)
-    if offset >= #p or (label >= 192 and offset + 2 > #p) then return 8 * step + 1 end
+    local label = byte(p, offset + 1)
     if label == 0 then return 8 * step end
-    if label >= 64 and label < 192 then return 8 * step + 2 end
+    if not label or (label >= 192 and offset + 2 > #p) then return 8 * step + 1 end
     if label >= 192 then
       local target = u16(p, offset) - 0xC000
       if target < 12 or target >= piece then return 8 * step + 4 end
       offset, piece = target, target
     else
+      if label >= 64 then return 8 * step + 2 end
       size = size + 1 + label
       if size > 255 then return 8 * step + 3 end
       offset = offset + 1 + label
     end
   end
   return 8 * MOST_LABELS + 4
+end
+
+-- The rules of a message read the same names: what is known of the last one read.
+local known_of, ends, walks = "", {}, {}
+
+local function begin(p) known_of, ends, walks = p, {}, {} end
+
+local function name_end(p, offset)
+  if p ~= known_of then begin(p) end
+  local finish = ends[offset]
+  if not finish then
+    finish = read_name_end(p, offset)
+    ends[offset] = finish
+  end
+  return finish
+end
+
+local function name_walk(p, offset)
+  if p ~= known_of then begin(p) end
+  local walk = walks[offset]
+  if not walk then
+    walk = read_name(p, offset)
+    walks[offset] = walk
+  end
+  return walk
 end
 
 local function name_fault(p, offset) return name_walk(p, offset) % 8 end
@@ -215,14 +242,11 @@ local function crc_dnp(p, offset, count)
   return 65535 - crc
 end
 
-local CHARACTERS, IN_TOKEN = {}, {}
-for value = 0, 255 do
-  CHARACTERS[value] = string.char(value)
-  IN_TOKEN[value] = string.find(CHARACTERS[value], "[%w!#$%%&'*+%-.^_`|~]") ~= nil
-end
+local CHARACTERS = {}
+for value = 0, 255 do CHARACTERS[value] = string.char(value) end
 
 local function find(p, offset, value)
-  local at = string.find(p, CHARACTERS[value], offset < 0 and 1 or offset + 1, true)
+  local at = seek(p, CHARACTERS[value], offset < 0 and 1 or offset + 1, true)
   return at and at - 1 or #p
 end
 
@@ -232,20 +256,43 @@ local function find_before(p, offset, finish, value)
   return at < limit and at or limit
 end
 
+-- By a pattern, which C reads: where Lua is interpreted, a step of a loop costs as much as a call.
 local function token_end(p, offset)
-  for at = offset, offset + 255 do
-    if not IN_TOKEN[u8(p, at)] then return at end
+  if offset < 0 or offset >= #p then return offset end
+  local at = seek(p, "[^%w!#$%%&'*+%-.^_`|~]", offset + 1)
+  local finish = at and at - 1 or #p
+  return finish < offset + 256 and finish or offset + 256
+end
+
+-- The numbers of texts seen; as many as a sender can think of, so they are forgotten in time.
+local FOLDED, MOST_FOLDED = {}, 1024
+local kept = 0
+
+-- Two bytes between divisions keep the number below 2^53.
+local function fold(text, count)
+  local number, whole = 0, #text - #text % 4
+  for at = 1, whole, 4 do
+    local a, b, c, d = byte(text, at, at + 3)
+    number = ((number * 257 + a) * 257 + b) % 0x7FFFFFFF
+    number = ((number * 257 + c) * 257 + d) % 0x7FFFFFFF
   end
-  return offset + 256
+  for at = whole + 1, count do number = (number * 257 + (byte(text, at) or 0)) % 0x7FFFFFFF end
+  return number
 end
 
 local function folded(p, offset, count)
-  local number = 0
-  for i = 0, count - 1 do
-    if i == 32 then break end
-    local value = u8(p, offset + i)
-    if value >= 65 and value <= 90 then value = value + 32 end
-    number = (number * 257 + value) % 0x7FFFFFFF
+  if count > 32 then count = 32 end
+  if count <= 0 then return 0 end
+  if offset < 0 then
+    local before = offset + count > 0 and -offset or count
+    return fold(("\0"):rep(before) .. sub(p, 1, count - before):lower(), count)
   end
+  local text = sub(p, offset + 1, offset + count)
+  if #text < count then return fold(text:lower(), count) end
+  local number = FOLDED[text]
+  if number then return number end
+  number = fold(text:lower(), count)
+  if kept == MOST_FOLDED then FOLDED, kept = {}, 0 end
+  FOLDED[text], kept = number, kept + 1
   return number
 end

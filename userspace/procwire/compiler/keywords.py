@@ -37,14 +37,24 @@ def _bits(offset: int, shift: int, *values: tuple[int, int]) -> dict[Field, Valu
     return {Field("p", offset, 1, shift, 4): values}
 
 
-# A segment with a time stamp; a SYN of Linux, of Windows and of macOS.
+# Segments with a time stamp, and SYNs, with and without ACK, as common systems send them.
+_SEGMENT = "0400 0050 0000 0001 0000 0001"
+_STAMP = "080a 0000 0001 0000 0001"
+_SYN_OPTIONS = (
+    f"0204 05b4 0402 {_STAMP} 0103 0307",
+    f"0204 05b4 0103 0306 0101 {_STAMP} 0402 0000",
+    "0204 05b4 0103 0308 0101 0402",
+    "0204 05b4 0101 0402 0103 0307",
+    "0204 05b4 0101 0402",
+    "0204 05b4",
+)
 _SEGMENTS = (
-    "0400 0050 0000 0001 0000 0001 8010 2000 0000 0000 0101 080a 0000 0001 0000 0001",
-    "0400 0050 0000 0001 0000 0000 a002 2000 0000 0000 0204 05b4 0402 080a 0000 0001 0000 0000"
-    " 0103 0307",
-    "0400 0050 0000 0001 0000 0000 8002 2000 0000 0000 0204 05b4 0103 0308 0101 0402",
-    "0400 0050 0000 0001 0000 0000 b002 2000 0000 0000 0204 05b4 0103 0306 0101 080a 0000 0001"
-    " 0000 0000 0402 0000",
+    f"{_SEGMENT} 8010 2000 0000 0000 0101 {_STAMP}",
+    *(
+        f"{_SEGMENT} {5 + len(bytes.fromhex(options)) // 4:x}0{flags} 2000 0000 0000 {options}"
+        for options in _SYN_OPTIONS
+        for flags in ("02", "12")
+    ),
 )
 
 # What decode and Suricata ask of a header before either takes it for one.
@@ -60,6 +70,8 @@ _OUTER_VERSION = Field("outer", 0, 1, 4, 4)
 _NETWORKS: dict[Values, str] = {((4, 4),): "ipv4.hdr", ((6, 6),): "ipv6.hdr"}
 # Whether the two addresses of an IPv4 header are the same.
 _SAME_ADDRESSES = Field("p", 12, 4, 0, 1, twin=16)
+_FLAGS, _FLAG_LETTERS = ("p", 13, 1), "FSRPAU"
+_TIME_TO_LIVE = ("p", 8, 1)
 
 
 class Native(NamedTuple):
@@ -111,12 +123,15 @@ def _value(field: Field, data: bytes) -> int:
 
 def _native(case: Case, header: Header, rule: Rule) -> Native:
     outer = header.outer or _NETWORKS.get(case.fields.get(_OUTER_VERSION, ()), "")
-    exact = case.exact
+    exact, words = case.exact, []
     tests: dict[str, list[str]] = {outer: [], header.buffer: []}
-    words = []
+    if _SAME_ADDRESSES in case.fields:
+        # So few have them that no more is asked.
+        return Native("sameip;", False)
     for field, values in case.fields.items():
-        if field == _SAME_ADDRESSES:
-            words.append("sameip;")
+        own = _own_keyword(field, values, header)
+        if own:
+            words.append(own)
             continue
         tested, wholly = _tests(field, values)
         tests[header.buffer if field.span == "p" else outer].append(tested)
@@ -124,9 +139,20 @@ def _native(case: Case, header: Header, rule: Rule) -> Native:
     if not exact:
         tests[header.buffer] += filter(None, [_silent(rule, case, header)])
     for buffer, found in tests.items():
-        if buffer and (found or buffer == header.buffer):
+        if buffer and found:
             words += [f"{buffer};", *found]
     return Native(" ".join(words), exact)
+
+
+def _own_keyword(field: Field, values: Values, header: Header) -> str:
+    """The keyword that costs less than a test of the field's bytes, if there is one."""
+    wanted = values[0][0]
+    if header.buffer == "tcp.hdr" and field[:3] == _FLAGS and values == ((field.all[0][1],) * 2,):
+        flags = _FLAG_LETTERS[field.shift : field.shift + field.width]
+        return f"flags:+{flags};" if len(flags) == field.width else ""
+    if header.buffer == "ipv4.hdr" and field[:3] == _TIME_TO_LIVE and values == ((wanted, wanted),):
+        return f"ttl:{wanted};"
+    return ""
 
 
 def _tests(field: Field, values: Values) -> tuple[str, bool]:

@@ -48,6 +48,8 @@ REJECTED = {
 # Messages, and the packets that one may begin in.
 _MAIL = "[25,465,587,2525]"
 _METHODS = "GET |POST|HEAD|PUT |DELE|OPTI|TRAC|CONN|PATC|PROP|[Hh][Tt][Tt][Pp]"
+_HELLO = "byte_test:1,=,22,0; byte_test:1,>=,1,5; byte_test:1,<=,2,5;"
+_TLS = "byte_test:1,=,3,1; byte_test:1,<=,4,2;"
 MESSAGES = {
     "dns": (Selection("ip", "[53,5353]", either=True),),
     "ntp": (Selection("udp", "123", either=True),),
@@ -57,13 +59,15 @@ MESSAGES = {
     "dnp3": (Selection("ip", "20000", either=True),),
     "http1": (Selection("tcp-pkt", "any", f'pcre:"/^(?:{_METHODS})/";'),),
     "tls": (
+        # Encrypted data count where another record's header follows.
         Selection(
-            "tcp-pkt",
-            "any",
-            "byte_test:1,>=,20,0; byte_test:1,<=,24,0; byte_test:1,=,3,1; byte_test:1,<=,4,2;",
+            "tcp-pkt", "any", f"byte_test:1,=,23,0; {_TLS} byte_jump:2,3; isdataat:4,relative;"
         ),
+        Selection("tcp-pkt", "any", f"byte_test:1,>=,20,0; byte_test:1,<=,22,0; {_TLS}"),
+        Selection("tcp-pkt", "any", f"byte_test:1,=,24,0; {_TLS}"),
         # A hello in another version, and one of SSL 2.0.
-        Selection("tcp-pkt", "any", "byte_test:1,=,22,0; byte_test:1,>=,1,5; byte_test:1,<=,2,5;"),
+        Selection("tcp-pkt", "any", f"{_HELLO} byte_test:1,!=,3,1;"),
+        Selection("tcp-pkt", "any", f"{_HELLO} byte_test:1,=,3,1; byte_test:1,>=,5,2;"),
         Selection(
             "tcp-pkt", "any", "byte_test:1,>=,128,0; byte_test:1,>=,1,2; byte_test:1,<=,4,2;"
         ),

@@ -70,6 +70,14 @@ def read(function: Callable[..., bool]) -> Source:
     return source
 
 
+def least_arguments(source: Source, names: dict[str, Any]) -> dict[ast.expr, int]:
+    """The least that each number may be which the rule gives to a word. names: the globals of its
+    module."""
+    checker = _Checker(source, names)
+    checker.check()
+    return checker.values.least
+
+
 # The check itself and the words that it goes by.
 _THIS = "".join(_text(file) for file in (__file__, values.__file__, words.__file__))
 

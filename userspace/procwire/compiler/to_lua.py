@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 
+from procwire.compiler.subset import least_arguments
 from procwire.rule import Rule
 
 INDENT = "  "
@@ -53,6 +54,7 @@ def _name(name: str) -> str:
 class _Printer:
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
+        self.least = least_arguments(rule.source, rule.predicate.__globals__)
 
     def refuse(self, node: ast.AST) -> str:
         raise ValueError(f"{self.rule.id}: {type(node).__name__} has no spelling in Lua")
@@ -129,6 +131,29 @@ class _Printer:
                 return (
                     f"byte({span}, {offset + 1})" if sure else f"(byte({span}, {offset + 1}) or 0)"
                 )
+            # Offsets below that count from a string's end.
+            case ast.Call(func=ast.Name(id="u8"), args=[ast.Name(id=span), offset]) if (
+                self.least[offset] >= 0
+            ):
+                return f"(byte({span}, {self.value(offset)} + 1) or 0)"
+            case ast.Call(func=ast.Name(id="length" | "captured"), args=[ast.Name(id=span)]):
+                return f"#{span}"
+            case ast.Call(func=ast.Name(id="find"), args=[ast.Name(id=span), offset, wanted]) if (
+                self.least[offset] >= 0
+            ):
+                sought = f'"\\{self.constant(wanted)}"'
+                start = f"{self.value(offset)} + 1"
+                return f"((seek({span}, {sought}, {start}, true) or #{span} + 1) - 1)"
+            case ast.Call(
+                func=ast.Name(id="bits"),
+                args=[
+                    ast.Name(id=name),
+                    ast.Constant(value=int(shift)),
+                    ast.Constant(value=int(width)),
+                ],
+            ) if name not in self.rule.source.constants:
+                unit, number = 1 << shift, _name(name)
+                return f"(({number} - {number} % {unit}) / {unit} % {1 << width})"
             case ast.Call(func=ast.Name(id=word), args=arguments):
                 return f"{word}({', '.join(self.value(argument) for argument in arguments)})"
         return self.refuse(node)

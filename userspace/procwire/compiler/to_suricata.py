@@ -95,6 +95,7 @@ def _script(
         sources[SURICATA],
         f"local LET_THROUGH = {{ {', '.join(f'[{sid}] = true' for sid in let_through)} }}",
         f"local RULES = {{ {layer} = {{}} }}",
+        f"local OF_MESSAGES = {str(layer in MESSAGES).lower()}",
     ]
     for rule in rules:
         entry = f"RULES.{layer}[#RULES.{layer} + 1] = {{ {rule.sid}, {rule.name} }}"
@@ -217,7 +218,8 @@ def _of_layer(rule: Rule, layer: str, rules: list[Rule]) -> list[str]:
     if not is_gated(layer, rules):
         return [text for chosen in MESSAGES[layer] for text in chosen.signatures(script)]
     # Behind gates that look at bytes any segment may come: the variable is swept before the next.
-    seen = next((one for one in MESSAGES[layer] if one.either), Selection("tcp"))
+    any_segment = Selection("tcp", "any", "dsize:>0;")
+    seen = next((one for one in MESSAGES[layer] if one.either), any_segment)
     return seen.signatures(f'{{gate}} flowvar:procwire,"/{rule.sid}/";')
 
 

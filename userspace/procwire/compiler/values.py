@@ -45,6 +45,7 @@ class Values:
 
     def __init__(self, source: Source, names: dict[str, Any]) -> None:
         self.source, self.names = source, names
+        self.least: dict[ast.expr, int] = {}  # of each argument of a word, over all paths
 
     def refuse(self, node: ast.AST, reason: str) -> NoReturn:
         line = self.source.first_line + getattr(node, "lineno", 1) - 1
@@ -156,7 +157,8 @@ class Values:
             elif position in word.constant:
                 self.constant(argument, f"argument {position + 1} of {node.func.id}")
             else:
-                self.integer(argument, scope)
+                low, _ = self.integer(argument, scope)
+                self.least[argument] = min(low, self.least.get(argument, low))
         if node.func.id == "bits":
             width = self.constant(node.args[2], "the width")
             if not 0 < width <= 32 or not 0 <= self.constant(node.args[1], "the shift") <= 32:

@@ -2,7 +2,7 @@
 
 -- The words that rules are written in (words.py says the same in Python). A span is a string, so
 -- its captured bytes are all its bytes. Each word is total: a byte outside the span reads as 0.
-local byte = string.byte
+local byte, sub, seek = string.byte, string.sub, string.find
 local floor = math.floor
 
 local function length(p) return #p end
@@ -118,10 +118,11 @@ end
 
 local MOST_LABELS = 256
 
-local function name_end(p, offset)
+local function read_name_end(p, offset)
+  if offset < 0 then return offset + 1 end
   for _ = 1, MOST_LABELS do
-    local size = u8(p, offset)
-    if offset >= #p or (size >= 64 and size < 192) then return 0 end
+    local size = byte(p, offset + 1)
+    if not size or (size >= 64 and size < 192) then return 0 end
     if size == 0 then return offset + 1 end
     if size >= 192 then return offset + 2 <= #p and offset + 2 or 0 end
     offset = offset + 1 + size
@@ -129,24 +130,50 @@ local function name_end(p, offset)
   return 0
 end
 
-local function name_walk(p, offset)
+local function read_name(p, offset)
+  if offset < 0 then return 0 end
   local size, piece = 1, offset
   for step = 0, MOST_LABELS - 1 do
-    local label = u8(p, offset)
-    if offset >= #p or (label >= 192 and offset + 2 > #p) then return 8 * step + 1 end
+    local label = byte(p, offset + 1)
     if label == 0 then return 8 * step end
-    if label >= 64 and label < 192 then return 8 * step + 2 end
+    if not label or (label >= 192 and offset + 2 > #p) then return 8 * step + 1 end
     if label >= 192 then
       local target = u16(p, offset) - 0xC000
       if target < 12 or target >= piece then return 8 * step + 4 end
       offset, piece = target, target
     else
+      if label >= 64 then return 8 * step + 2 end
       size = size + 1 + label
       if size > 255 then return 8 * step + 3 end
       offset = offset + 1 + label
     end
   end
   return 8 * MOST_LABELS + 4
+end
+
+-- The rules of a message read the same names: what is known of the last one read.
+local known_of, ends, walks = "", {}, {}
+
+local function begin(p) known_of, ends, walks = p, {}, {} end
+
+local function name_end(p, offset)
+  if p ~= known_of then begin(p) end
+  local finish = ends[offset]
+  if not finish then
+    finish = read_name_end(p, offset)
+    ends[offset] = finish
+  end
+  return finish
+end
+
+local function name_walk(p, offset)
+  if p ~= known_of then begin(p) end
+  local walk = walks[offset]
+  if not walk then
+    walk = read_name(p, offset)
+    walks[offset] = walk
+  end
+  return walk
 end
 
 local function name_fault(p, offset) return name_walk(p, offset) % 8 end
@@ -217,14 +244,11 @@ local function crc_dnp(p, offset, count)
   return 65535 - crc
 end
 
-local CHARACTERS, IN_TOKEN = {}, {}
-for value = 0, 255 do
-  CHARACTERS[value] = string.char(value)
-  IN_TOKEN[value] = string.find(CHARACTERS[value], "[%w!#$%%&'*+%-.^_`|~]") ~= nil
-end
+local CHARACTERS = {}
+for value = 0, 255 do CHARACTERS[value] = string.char(value) end
 
 local function find(p, offset, value)
-  local at = string.find(p, CHARACTERS[value], offset < 0 and 1 or offset + 1, true)
+  local at = seek(p, CHARACTERS[value], offset < 0 and 1 or offset + 1, true)
   return at and at - 1 or #p
 end
 
@@ -234,21 +258,44 @@ local function find_before(p, offset, finish, value)
   return at < limit and at or limit
 end
 
+-- By a pattern, which C reads: where Lua is interpreted, a step of a loop costs as much as a call.
 local function token_end(p, offset)
-  for at = offset, offset + 255 do
-    if not IN_TOKEN[u8(p, at)] then return at end
+  if offset < 0 or offset >= #p then return offset end
+  local at = seek(p, "[^%w!#$%%&'*+%-.^_`|~]", offset + 1)
+  local finish = at and at - 1 or #p
+  return finish < offset + 256 and finish or offset + 256
+end
+
+-- The numbers of texts seen; as many as a sender can think of, so they are forgotten in time.
+local FOLDED, MOST_FOLDED = {}, 1024
+local kept = 0
+
+-- Two bytes between divisions keep the number below 2^53.
+local function fold(text, count)
+  local number, whole = 0, #text - #text % 4
+  for at = 1, whole, 4 do
+    local a, b, c, d = byte(text, at, at + 3)
+    number = ((number * 257 + a) * 257 + b) % 0x7FFFFFFF
+    number = ((number * 257 + c) * 257 + d) % 0x7FFFFFFF
   end
-  return offset + 256
+  for at = whole + 1, count do number = (number * 257 + (byte(text, at) or 0)) % 0x7FFFFFFF end
+  return number
 end
 
 local function folded(p, offset, count)
-  local number = 0
-  for i = 0, count - 1 do
-    if i == 32 then break end
-    local value = u8(p, offset + i)
-    if value >= 65 and value <= 90 then value = value + 32 end
-    number = (number * 257 + value) % 0x7FFFFFFF
+  if count > 32 then count = 32 end
+  if count <= 0 then return 0 end
+  if offset < 0 then
+    local before = offset + count > 0 and -offset or count
+    return fold(("\0"):rep(before) .. sub(p, 1, count - before):lower(), count)
   end
+  local text = sub(p, offset + 1, offset + count)
+  if #text < count then return fold(text:lower(), count) end
+  local number = FOLDED[text]
+  if number then return number end
+  number = fold(text:lower(), count)
+  if kept == MOST_FOLDED then FOLDED, kept = {}, 0 end
+  FOLDED[text], kept = number, kept + 1
   return number
 end
 
@@ -289,6 +336,8 @@ local LET_THROUGH = {  }
 
 local RULES = { dns = {} }
 
+local OF_MESSAGES = true
+
 do
 -- dns.malformed: DNS message that ends before what its header announces (RFC 1035 section 4)
 local dns_message_cut_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = true, [6] = true }
@@ -296,13 +345,13 @@ local function dns_message_cut(p, outer)
   local entries, flags, offset
   if #p < 6 then return false end
   flags = u16(p, 2)
-  if ((dns_message_cut_OPCODES[bits(flags, 11, 4)] == nil) or (bits(flags, 6, 1) == 1) or (bits(flags, 9, 1) == 1)) then
+  if ((dns_message_cut_OPCODES[((flags - flags % 2048) / 2048 % 16)] == nil) or (((flags - flags % 64) / 64 % 2) == 1) or (((flags - flags % 512) / 512 % 2) == 1)) then
     do return false end
   end
-  if (length(p) < 12) then
+  if (#p < 12) then
     do return (((flags % 16) == 0) and (u16(p, 4) == 1)) end
   end
-  if (captured(p) < length(p)) then
+  if (#p < #p) then
     do return false end
   end
   entries = dns_entries(p)
@@ -328,27 +377,27 @@ local dns_name_over_limit_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = 
 local function dns_name_over_limit(p, outer)
   local after, entries, offset, steps, walk
   if #p < 13 then return false end
-  if ((dns_name_over_limit_OPCODES[bits(byte(p, 3), 3, 4)] == nil) or (captured(p) < length(p))) then
+  if ((dns_name_over_limit_OPCODES[bits(byte(p, 3), 3, 4)] == nil) or (#p < #p)) then
     do return false end
   end
   entries = dns_entries(p)
   steps = 0
   offset = 12
   for index = 0, 1019, 1 do
-    if ((index >= entries) or (offset == 0) or (offset >= length(p))) then
+    if ((index >= entries) or (offset == 0) or (offset >= #p)) then
       do break end
     end
     walk = name_walk(p, offset)
-    steps = steps + bits(walk, 3, 9)
+    steps = steps + ((walk - walk % 8) / 8 % 512)
     after = name_end(p, offset)
     if (((walk % 8) == 0) and (after > 0) and (index >= u16(p, 4)) and (dns_name_over_limit_NAMES[u16(p, after)] == true)) then
       walk = name_walk(p, (after + 10))
-      steps = steps + bits(walk, 3, 9)
+      steps = steps + ((walk - walk % 8) / 8 % 512)
     end
     if (1 <= (walk % 8) and (walk % 8) <= 3) then
       do return true end
     end
-    if (steps > (256 + (4 * captured(p)))) then
+    if (steps > (256 + (4 * #p))) then
       do break end
     end
     offset = dns_entry_end(p, offset, index)
@@ -372,17 +421,17 @@ local function dns_pointer_not_backwards(p, outer)
   steps = 0
   offset = 12
   for index = 0, 1019, 1 do
-    if ((index >= entries) or (offset == 0) or (offset >= captured(p))) then
+    if ((index >= entries) or (offset == 0) or (offset >= #p)) then
       do break end
     end
     walk = name_walk(p, offset)
-    steps = steps + bits(walk, 3, 9)
+    steps = steps + ((walk - walk % 8) / 8 % 512)
     after = name_end(p, offset)
     if (((walk % 8) == 0) and (after > 0) and (index >= u16(p, 4)) and (dns_pointer_not_backwards_NAMES[u16(p, after)] == true)) then
       walk = name_walk(p, (after + 10))
-      steps = steps + bits(walk, 3, 9)
+      steps = steps + ((walk - walk % 8) / 8 % 512)
     end
-    if (((walk % 8) == 4) or (steps > (256 + (4 * captured(p))))) then
+    if (((walk % 8) == 4) or (steps > (256 + (4 * #p)))) then
       do return true end
     end
     offset = dns_entry_end(p, offset, index)
@@ -414,7 +463,7 @@ local function dns_reserved_bit(p, outer)
   local flags
   if #p < 17 then return false end
   flags = u16(p, 2)
-  if ((bits(flags, 6, 1) == 0) or (dns_reserved_bit_OPCODES[bits(flags, 11, 4)] == nil) or (u16(p, 4) ~= 1)) then
+  if ((((flags - flags % 64) / 64 % 2) == 0) or (dns_reserved_bit_OPCODES[((flags - flags % 2048) / 2048 % 16)] == nil) or (u16(p, 4) ~= 1)) then
     do return false end
   end
   do return ((name_fault(p, 12) == 0) and (dns_reserved_bit_CLASSES[u16(p, (name_end(p, 12) + 2))] == true)) end
@@ -429,7 +478,7 @@ local function dns_counts_impossible(p, outer)
   local flags, records
   if #p < 17 then return false end
   flags = u16(p, 2)
-  if ((bits(flags, 11, 4) ~= 0) or (u16(p, 4) == 0) or (bits(flags, 6, 1) == 1)) then
+  if ((((flags - flags % 2048) / 2048 % 16) ~= 0) or (u16(p, 4) == 0) or (((flags - flags % 64) / 64 % 2) == 1)) then
     do return false end
   end
   if ((flags < 32768) and ((flags % 16) ~= 0)) then
@@ -442,7 +491,7 @@ local function dns_counts_impossible(p, outer)
     do return ((u16(outer, 0) ~= 5353) and (u16(outer, 2) ~= 5353)) end
   end
   records = ((u16(p, 6) + u16(p, 8)) + u16(p, 10))
-  do return ((bits(flags, 9, 1) == 0) and (((name_end(p, 12) + 4) + (11 * records)) > length(p))) end
+  do return ((((flags - flags % 512) / 512 % 2) == 0) and (((name_end(p, 12) + 4) + (11 * records)) > #p)) end
 end
 RULES.dns[#RULES.dns + 1] = { 9100806, dns_counts_impossible }
 end
@@ -455,7 +504,7 @@ local function dns_record_length_wrong(p, outer)
   local entries, kind, offset, opcode, owner_end, size, start
   if #p < 23 then return false end
   opcode = bits(byte(p, 3), 3, 4)
-  if ((dns_record_length_wrong_OPCODES[opcode] == nil) or (opcode == 5) or (captured(p) < length(p))) then
+  if ((dns_record_length_wrong_OPCODES[opcode] == nil) or (opcode == 5) or (#p < #p)) then
     do return false end
   end
   entries = dns_entries(p)
@@ -491,7 +540,7 @@ local function dns_record_length_wrong(p, outer)
     if ((kind == 6) and ((name_end(p, name_end(p, start)) + 20) ~= offset)) then
       do return true end
     end
-    if ((kind == 257) and ((size < 2) or ((2 + u8(p, (start + 1))) > size))) then
+    if ((kind == 257) and ((size < 2) or ((2 + (byte(p, (start + 1) + 1) or 0)) > size))) then
       do return true end
     end
     if (kind == 16) then
@@ -502,7 +551,7 @@ local function dns_record_length_wrong(p, outer)
         if (start >= offset) then
           do break end
         end
-        start = start + (1 + u8(p, start))
+        start = start + (1 + (byte(p, start + 1) or 0))
       end
       if (start > offset) then
         do return true end
@@ -521,7 +570,7 @@ local dns_extension_malformed_OPCODES = { [0] = true, [2] = true, [4] = true, [5
 local function dns_extension_malformed(p, outer)
   local at, entries, family, found, offset, option, owner, prefix, size, whole
   if #p < 23 then return false end
-  if ((dns_extension_malformed_OPCODES[bits(byte(p, 3), 3, 4)] == nil) or (captured(p) < length(p))) then
+  if ((dns_extension_malformed_OPCODES[bits(byte(p, 3), 3, 4)] == nil) or (#p < #p)) then
     do return false end
   end
   entries = dns_entries(p)
@@ -539,7 +588,7 @@ local function dns_extension_malformed(p, outer)
     at = name_end(p, owner)
     if ((index >= u16(p, 4)) and (u16(p, at) == 41)) then
       found = found + 1
-      if ((u8(p, owner) ~= 0) or (found > 1)) then
+      if (((byte(p, owner + 1) or 0) ~= 0) or (found > 1)) then
         do return true end
       end
       at = at + 10
@@ -554,7 +603,7 @@ local function dns_extension_malformed(p, outer)
         end
         if (option == 8) then
           family = u16(p, (at + 4))
-          prefix = u8(p, (at + 6))
+          prefix = (byte(p, (at + 6) + 1) or 0)
           whole = (((family == 1) and (prefix > 32)) or ((family == 2) and (prefix > 128)))
           if ((size < 4) or whole) then
             do return true end
@@ -580,7 +629,7 @@ local function dns_direction_wrong(p, outer)
   local flags
   if #p < 17 then return false end
   flags = u16(p, 2)
-  if ((dns_direction_wrong_OPCODES[bits(flags, 11, 4)] == nil) or (bits(flags, 6, 1) == 1) or (u16(p, 4) ~= 1)) then
+  if ((dns_direction_wrong_OPCODES[((flags - flags % 2048) / 2048 % 16)] == nil) or (((flags - flags % 64) / 64 % 2) == 1) or (u16(p, 4) ~= 1)) then
     do return false end
   end
   if ((u16(outer, 0) == 5353) or (u16(outer, 2) == 5353)) then
@@ -599,8 +648,6 @@ end
 
 -- Which layer's message a datagram or a segment begins with, as procwire/decode finds it: by ports, or
 -- by its first bytes.
-local sub = string.sub
-
 local OVER_UDP = {
   [53] = "dns", [5353] = "dns", [123] = "ntp", [67] = "dhcp", [68] = "dhcp",
   [161] = "snmp", [162] = "snmp", [20000] = "dnp3",
@@ -644,29 +691,33 @@ local BEGINS = {
 
 -- A record's header; or with another version, a hello that fills its record; or SSL 2.0's.
 local function begins_tls(payload)
-  local kind, hello = u8(payload, 0), u8(payload, 5)
-  if #payload < 5 then return false end
+  local kind, major, minor, high, low, hello = byte(payload, 1, 6)
+  if not low then return false end
   if kind >= 128 then
     local fits = u16(payload, 0) - 0x8000 == #payload - 2
-    return fits and (u8(payload, 2) == 1 or u8(payload, 2) == 4)
+    return fits and (minor == 1 or minor == 4)
   end
   if kind < 20 or kind > 24 then return false end
-  if u8(payload, 1) == 3 and u8(payload, 2) <= 4 then return true end
-  local fills = bits(u32(payload, 5), 0, 24) == u16(payload, 3) - 4
+  if major == 3 and minor <= 4 then return true end
+  local fills = bits(u32(payload, 5), 0, 24) == high * 256 + low - 4
   return #payload >= 9 and kind == 22 and (hello == 1 or hello == 2) and fills
 end
 
 -- The layer of a message that is known by its first bytes, on any port, or nil.
 local function layer_of_start(payload)
+  local first = byte(payload, 1)
+  if not first then return nil end
+  if first >= 128 or (first >= 20 and first <= 24) then return begins_tls(payload) and "tls" or nil end
+  if first == 0 then return #payload >= 8 and SMB_STARTS[u32(payload, 4)] and "smb" or nil end
   if HTTP_STARTS[u32(payload, 0)] or sub(payload, 1, 4):lower() == "http" then return "http1" end
   if sub(payload, 1, 4) == "SSH-" then return "ssh" end
-  if begins_tls(payload) then return "tls" end
-  if #payload < 8 then return nil end
-  if u8(payload, 0) == 0 and SMB_STARTS[u32(payload, 4)] then return "smb" end
-  if SMTP_GREETINGS[sub(payload, 1, 5):lower()] then return "smtp" end
+  if #payload >= 8 and SMTP_GREETINGS[sub(payload, 1, 5):lower()] then return "smtp" end
 end
 
-local function layer_of_ports(p, layers) return layers[u16(p, 2)] or layers[u16(p, 0)] end
+local function layer_of_ports(p, layers)
+  local high, low, to_high, to_low = byte(p, 1, 4)
+  return layers[to_high * 256 + to_low] or layers[high * 256 + low]
+end
 
 -- The walk through a packet, that of procwire/decode, span for span: a span is the string from a
 -- layer's first byte on, and a broken transport header belongs to its layer's malformed twin. Only
@@ -678,19 +729,20 @@ local PPP_NETWORKS = { [0x0021] = 0x0800, [0x0057] = 0x86DD }
 local LABELLED = { [4] = 0x0800, [6] = 0x86DD }
 local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
 
-local fired
+local fired, asked  -- sids; that of the only rule that matters, if one does
 
 local function examine(layer, p, outer)
   local rules = RULES[layer]
   for i = 1, #rules do
-    if rules[i][2](p, outer) then fired[#fired + 1] = rules[i][1] end
+    local sid, fires = rules[i][1], rules[i][2]
+    if (not asked or sid == asked) and fires(p, outer) then fired[#fired + 1] = sid end
   end
 end
 
 -- What is known by its first bytes; where a port's layer has none, by the port and those.
 local function examine_segment(p)
-  local layer, header = layer_of_ports(p, OVER_TCP), bits(u8(p, 12), 4, 4) * 4
-  local payload = sub(p, header + 1)
+  local layer, words = layer_of_ports(p, OVER_TCP), byte(p, 13)
+  local payload = sub(p, (words - words % 16) / 4 + 1)
   local known = (not layer or layer == "smtp") and layer_of_start(payload)
   if known then
     if RULES[known] then examine(known, payload, p) end
@@ -709,8 +761,10 @@ end
 
 -- Each tells whether the transport header at the start of `p` is intact.
 local function tcp_intact(p)
-  local header = bits(u8(p, 12), 4, 4) * 4
-  return #p >= 20 and header >= 20 and header <= #p
+  if #p < 20 then return false end
+  local words = byte(p, 13)
+  local header = (words - words % 16) / 4
+  return header >= 20 and header <= #p
 end
 
 local function udp_intact(p)
@@ -737,7 +791,7 @@ local function examine_transport(version, protocol, frame, at, start, finish)
   local intact = transport.intact(p)
   local layer = intact and transport.layer or transport.broken
   if RULES[layer] then examine(layer, p, sub(frame, at + 1)) end
-  if intact and transport.inside then transport.inside(p) end
+  if intact and OF_MESSAGES and transport.inside then transport.inside(p) end
 end
 
 -- The sizes of header and packet of the intact IPv4 header at offset `at`, or nil.
@@ -793,15 +847,30 @@ local function skip_extensions(frame, at, finish, protocol)
   end
 end
 
+-- Examines the intact IPv4 packet at offset `at`. flags: they and the offset, as one number.
+local function examine_intact(frame, at, outer, header, total, flags, protocol)
+  if RULES.ipv4 then examine("ipv4", sub(frame, at + 1), outer) end
+  if flags % 0x4000 == 0 then
+    examine_transport(4, protocol, frame, at, at + header, at + total)
+  end
+end
+
 -- Each examines the packet whose header lies at offset `at`; false if that header is not intact.
 local function examine_ipv4(frame, at, outer)
   local header, total = ipv4_sizes(frame, at)
   if not header then return false end
-  if RULES.ipv4 then examine("ipv4", sub(frame, at + 1), outer) end
-  local fragment = bits(u16(frame, at + 6), 0, 14) > 0
-  if not fragment then
-    examine_transport(4, u8(frame, at + 9), frame, at, at + header, at + total)
-  end
+  local flags, protocol = u16(frame, at + 6), u8(frame, at + 9)
+  examine_intact(frame, at, outer, header, total, flags, protocol)
+  return true
+end
+
+-- Most frames by one read: an intact IPv4 packet right behind an Ethernet header. False for others.
+local function examine_plain(frame)
+  local high, low, first, _, more, less, _, _, flags, rest, _, protocol = byte(frame, 13, 24)
+  if high ~= 8 or low ~= 0 or not protocol or first < 0x45 or first > 0x4F then return false end
+  local header, total = (first - 0x40) * 4, more * 256 + less
+  if total < header or total > #frame - ETHERNET_HEADER then return false end
+  examine_intact(frame, ETHERNET_HEADER, frame, header, total, flags * 256 + rest, protocol)
   return true
 end
 
@@ -855,6 +924,7 @@ end
 -- place where such a header lies tells: behind an Ethernet header, else (NFQUEUE, the inside of a
 -- tunnel) at the start, else behind the header of another link.
 local function examine_frame(frame)
+  if examine_plain(frame) then return end
   local kind, at, tags = u16(frame, 12), ETHERNET_HEADER, 0
   while TAG_TYPES[kind] and tags < MOST_TAGS do
     kind = u16(frame, at + 2)

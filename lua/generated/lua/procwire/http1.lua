@@ -2,7 +2,7 @@
 
 -- The words that rules are written in (words.py says the same in Python). A span is a string, so
 -- its captured bytes are all its bytes. Each word is total: a byte outside the span reads as 0.
-local byte = string.byte
+local byte, sub, seek = string.byte, string.sub, string.find
 local floor = math.floor
 
 local function length(p) return #p end
@@ -118,10 +118,11 @@ end
 
 local MOST_LABELS = 256
 
-local function name_end(p, offset)
+local function read_name_end(p, offset)
+  if offset < 0 then return offset + 1 end
   for _ = 1, MOST_LABELS do
-    local size = u8(p, offset)
-    if offset >= #p or (size >= 64 and size < 192) then return 0 end
+    local size = byte(p, offset + 1)
+    if not size or (size >= 64 and size < 192) then return 0 end
     if size == 0 then return offset + 1 end
     if size >= 192 then return offset + 2 <= #p and offset + 2 or 0 end
     offset = offset + 1 + size
@@ -129,24 +130,50 @@ local function name_end(p, offset)
   return 0
 end
 
-local function name_walk(p, offset)
+local function read_name(p, offset)
+  if offset < 0 then return 0 end
   local size, piece = 1, offset
   for step = 0, MOST_LABELS - 1 do
-    local label = u8(p, offset)
-    if offset >= #p or (label >= 192 and offset + 2 > #p) then return 8 * step + 1 end
+    local label = byte(p, offset + 1)
     if label == 0 then return 8 * step end
-    if label >= 64 and label < 192 then return 8 * step + 2 end
+    if not label or (label >= 192 and offset + 2 > #p) then return 8 * step + 1 end
     if label >= 192 then
       local target = u16(p, offset) - 0xC000
       if target < 12 or target >= piece then return 8 * step + 4 end
       offset, piece = target, target
     else
+      if label >= 64 then return 8 * step + 2 end
       size = size + 1 + label
       if size > 255 then return 8 * step + 3 end
       offset = offset + 1 + label
     end
   end
   return 8 * MOST_LABELS + 4
+end
+
+-- The rules of a message read the same names: what is known of the last one read.
+local known_of, ends, walks = "", {}, {}
+
+local function begin(p) known_of, ends, walks = p, {}, {} end
+
+local function name_end(p, offset)
+  if p ~= known_of then begin(p) end
+  local finish = ends[offset]
+  if not finish then
+    finish = read_name_end(p, offset)
+    ends[offset] = finish
+  end
+  return finish
+end
+
+local function name_walk(p, offset)
+  if p ~= known_of then begin(p) end
+  local walk = walks[offset]
+  if not walk then
+    walk = read_name(p, offset)
+    walks[offset] = walk
+  end
+  return walk
 end
 
 local function name_fault(p, offset) return name_walk(p, offset) % 8 end
@@ -217,14 +244,11 @@ local function crc_dnp(p, offset, count)
   return 65535 - crc
 end
 
-local CHARACTERS, IN_TOKEN = {}, {}
-for value = 0, 255 do
-  CHARACTERS[value] = string.char(value)
-  IN_TOKEN[value] = string.find(CHARACTERS[value], "[%w!#$%%&'*+%-.^_`|~]") ~= nil
-end
+local CHARACTERS = {}
+for value = 0, 255 do CHARACTERS[value] = string.char(value) end
 
 local function find(p, offset, value)
-  local at = string.find(p, CHARACTERS[value], offset < 0 and 1 or offset + 1, true)
+  local at = seek(p, CHARACTERS[value], offset < 0 and 1 or offset + 1, true)
   return at and at - 1 or #p
 end
 
@@ -234,21 +258,44 @@ local function find_before(p, offset, finish, value)
   return at < limit and at or limit
 end
 
+-- By a pattern, which C reads: where Lua is interpreted, a step of a loop costs as much as a call.
 local function token_end(p, offset)
-  for at = offset, offset + 255 do
-    if not IN_TOKEN[u8(p, at)] then return at end
+  if offset < 0 or offset >= #p then return offset end
+  local at = seek(p, "[^%w!#$%%&'*+%-.^_`|~]", offset + 1)
+  local finish = at and at - 1 or #p
+  return finish < offset + 256 and finish or offset + 256
+end
+
+-- The numbers of texts seen; as many as a sender can think of, so they are forgotten in time.
+local FOLDED, MOST_FOLDED = {}, 1024
+local kept = 0
+
+-- Two bytes between divisions keep the number below 2^53.
+local function fold(text, count)
+  local number, whole = 0, #text - #text % 4
+  for at = 1, whole, 4 do
+    local a, b, c, d = byte(text, at, at + 3)
+    number = ((number * 257 + a) * 257 + b) % 0x7FFFFFFF
+    number = ((number * 257 + c) * 257 + d) % 0x7FFFFFFF
   end
-  return offset + 256
+  for at = whole + 1, count do number = (number * 257 + (byte(text, at) or 0)) % 0x7FFFFFFF end
+  return number
 end
 
 local function folded(p, offset, count)
-  local number = 0
-  for i = 0, count - 1 do
-    if i == 32 then break end
-    local value = u8(p, offset + i)
-    if value >= 65 and value <= 90 then value = value + 32 end
-    number = (number * 257 + value) % 0x7FFFFFFF
+  if count > 32 then count = 32 end
+  if count <= 0 then return 0 end
+  if offset < 0 then
+    local before = offset + count > 0 and -offset or count
+    return fold(("\0"):rep(before) .. sub(p, 1, count - before):lower(), count)
   end
+  local text = sub(p, offset + 1, offset + count)
+  if #text < count then return fold(text:lower(), count) end
+  local number = FOLDED[text]
+  if number then return number end
+  number = fold(text:lower(), count)
+  if kept == MOST_FOLDED then FOLDED, kept = {}, 0 end
+  FOLDED[text], kept = number, kept + 1
   return number
 end
 
@@ -289,14 +336,16 @@ local LET_THROUGH = {  }
 
 local RULES = { http1 = {} }
 
+local OF_MESSAGES = true
+
 do
 -- http.request_line_bad: HTTP request line that is not method, target and version (RFC 9112 section 3)
 local http_request_line_wrong_PORTS = { [80] = true, [8000] = true, [8008] = true, [8080] = true, [8081] = true, [8888] = true }
 local function http_request_line_wrong(p, outer)
   local end_, method_end, tabs, target_end
   if #p < 5 then return false end
-  end_ = find(p, 0, 10)
-  if ((end_ == captured(p)) or (folded(p, 0, 5) == 407131843)) then
+  end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
+  if ((end_ == #p) or (folded(p, 0, 5) == 407131843)) then
     do return false end
   end
   if (u8(p, (end_ - 1)) == 13) then
@@ -309,8 +358,8 @@ local function http_request_line_wrong(p, outer)
     do return (http_request_line_wrong_PORTS[u16(outer, 2)] == true) end
   end
   method_end = token_end(p, 0)
-  target_end = find(p, (method_end + 1), 32)
-  if ((u8(p, method_end) ~= 32) or (target_end == (method_end + 1)) or ((target_end + 9) ~= end_)) then
+  target_end = ((seek(p, "\32", (method_end + 1) + 1, true) or #p + 1) - 1)
+  if (((byte(p, method_end + 1) or 0) ~= 32) or (target_end == (method_end + 1)) or ((target_end + 9) ~= end_)) then
     do return true end
   end
   tabs = ((find_before(p, 0, end_, 9) < end_) or (find_before(p, 0, end_, 11) < end_))
@@ -328,7 +377,7 @@ local http_status_line_wrong_SPACES = { [32] = true, [9] = true, [11] = true, [1
 local http_status_line_wrong_STATUS_ENDS = { [32] = true, [9] = true, [11] = true, [12] = true, [13] = true, [10] = true }
 local function http_status_line_wrong(p, outer)
   if #p < 10 then return false end
-  if ((folded(p, 0, 4) ~= 1773049280) or (captured(p) < 13)) then
+  if ((folded(p, 0, 4) ~= 1773049280) or (#p < 13)) then
     do return false end
   end
   if ((folded(p, 0, 5) ~= 407131843) or (not (48 < byte(p, 6) and byte(p, 6) <= 57))) then
@@ -347,23 +396,23 @@ local function http_status_line_wrong(p, outer)
   end
   at = 9
   for _space = 0, 7, 1 do
-    if (http_status_line_wrong_SPACES[u8(p, at)] == nil) then
+    if (http_status_line_wrong_SPACES[(byte(p, at + 1) or 0)] == nil) then
       do break end
     end
     at = at + 1
   end
   for _zero = 0, 7, 1 do
-    if (u8(p, at) ~= 48) then
+    if ((byte(p, at + 1) or 0) ~= 48) then
       do break end
     end
     at = at + 1
   end
   for i = 0, 2, 1 do
-    if (not (48 <= u8(p, (at + i)) and u8(p, (at + i)) <= 57)) then
+    if (not (48 <= (byte(p, (at + i) + 1) or 0) and (byte(p, (at + i) + 1) or 0) <= 57)) then
       do return true end
     end
   end
-  do return (((at + 3) < captured(p)) and (http_status_line_wrong_STATUS_ENDS[u8(p, (at + 3))] == nil)) end
+  do return (((at + 3) < #p) and (http_status_line_wrong_STATUS_ENDS[(byte(p, (at + 3) + 1) or 0)] == nil)) end
 end
 RULES.http1[#RULES.http1 + 1] = { 9101302, http_status_line_wrong }
 end
@@ -376,12 +425,12 @@ local http_host_wrong_SPACES = { [32] = true, [9] = true }
 local function http_host_wrong(p, outer)
   local after, at, authority, end_, hosts, letter, size, slash, start, target, user_end, value, version_end
   if #p < 16 then return false end
-  end_ = find(p, 0, 10)
+  end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
   version_end = end_
   if (u8(p, (end_ - 1)) == 13) then
     version_end = version_end - 1
   end
-  if ((end_ == captured(p)) or (folded(p, (version_end - 8), 7) ~= 2008366859) or (u32(p, 0) == 1213486160)) then
+  if ((end_ == #p) or (folded(p, (version_end - 8), 7) ~= 2008366859) or (u32(p, 0) == 1213486160)) then
     do return false end
   end
   target = find_before(p, 0, end_, 32)
@@ -391,14 +440,14 @@ local function http_host_wrong(p, outer)
   hosts = 0
   start = 0
   for _line = 0, 99, 1 do
-    end_ = find(p, at, 10)
-    if (end_ == captured(p)) then
+    end_ = ((seek(p, "\10", at + 1, true) or #p + 1) - 1)
+    if (end_ == #p) then
       do return false end
     end
-    if ((end_ == at) or ((end_ == (at + 1)) and (u8(p, at) == 13))) then
+    if ((end_ == at) or ((end_ == (at + 1)) and ((byte(p, at + 1) or 0) == 13))) then
       do break end
     end
-    if ((u8(p, (at + 4)) == 58) and (folded(p, at, 4) == 1772718782)) then
+    if (((byte(p, (at + 4) + 1) or 0) == 58) and (folded(p, at, 4) == 1772718782)) then
       hosts = hosts + 1
       start = (at + 5)
     end
@@ -408,17 +457,17 @@ local function http_host_wrong(p, outer)
     do return ((hosts > 1) or (u8(p, (version_end - 1)) == 49)) end
   end
   for _space = 0, 15, 1 do
-    if (http_host_wrong_SPACES[u8(p, start)] == nil) then
+    if (http_host_wrong_SPACES[(byte(p, start + 1) or 0)] == nil) then
       do break end
     end
     start = start + 1
   end
   after = start
-  if (u8(p, start) == 91) then
-    after = (find(p, start, 93) + 1)
+  if ((byte(p, start + 1) or 0) == 91) then
+    after = (((seek(p, "\93", start + 1, true) or #p + 1) - 1) + 1)
   end
   for _byte = 0, 255, 1 do
-    value = u8(p, after)
+    value = (byte(p, after + 1) or 0)
     if ((value == 46) and ((after == start) or (u8(p, (after - 1)) == 46))) then
       do return true end
     end
@@ -429,22 +478,22 @@ local function http_host_wrong(p, outer)
     after = after + 1
   end
   size = (after - start)
-  if (u8(p, after) == 58) then
+  if ((byte(p, after + 1) or 0) == 58) then
     after = after + 1
     for _digit = 0, 5, 1 do
-      if (not (48 <= u8(p, after) and u8(p, after) <= 57)) then
+      if (not (48 <= (byte(p, after + 1) or 0) and (byte(p, after + 1) or 0) <= 57)) then
         do break end
       end
       after = after + 1
     end
   end
   for _space = 0, 15, 1 do
-    if (http_host_wrong_SPACES[u8(p, after)] == nil) then
+    if (http_host_wrong_SPACES[(byte(p, after + 1) or 0)] == nil) then
       do break end
     end
     after = after + 1
   end
-  if (http_host_wrong_LINE_ENDS[u8(p, after)] == nil) then
+  if (http_host_wrong_LINE_ENDS[(byte(p, after + 1) or 0)] == nil) then
     do return true end
   end
   if ((size == 0) or (folded(p, target, 8) ~= 472284159)) then
@@ -470,10 +519,10 @@ local http_field_line_wrong_FOLDS = { [32] = true, [9] = true, [13] = true, [0] 
 local function http_field_line_wrong(p, outer)
   local at, bare, behind_line, empty, end_, known, name_end, request, response, start
   if #p < 16 then return false end
-  end_ = find(p, 0, 10)
+  end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
   request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
   response = (folded(p, 0, 5) == 407131843)
-  if (end_ == captured(p)) then
+  if (end_ == #p) then
     do return false end
   end
   at = (end_ + 1)
@@ -481,22 +530,22 @@ local function http_field_line_wrong(p, outer)
     if (request or response) then
       do break end
     end
-    end_ = find(p, at, 10)
-    if ((end_ == captured(p)) or (end_ == at) or ((end_ == (at + 1)) and (u8(p, at) == 13))) then
+    end_ = ((seek(p, "\10", at + 1, true) or #p + 1) - 1)
+    if ((end_ == #p) or (end_ == at) or ((end_ == (at + 1)) and ((byte(p, at + 1) or 0) == 13))) then
       do return false end
     end
-    if ((u8(p, (at + 4)) == 58) and (folded(p, at, 4) == 1772718782)) then
+    if (((byte(p, (at + 4) + 1) or 0) == 58) and (folded(p, at, 4) == 1772718782)) then
       request = true
     end
     at = (end_ + 1)
   end
-  end_ = find(p, 0, 10)
+  end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
   at = (find_before(p, 0, (end_ - 1), 13) + 1)
   if (request and (at < end_)) then
     do return true end
   end
   for _end = 0, 15, 1 do
-    if (u8(p, at) ~= 13) then
+    if ((byte(p, at + 1) or 0) ~= 13) then
       do break end
     end
     at = at + 1
@@ -505,27 +554,27 @@ local function http_field_line_wrong(p, outer)
     at = at + 1
   end
   for line = 0, 99, 1 do
-    end_ = find(p, at, 10)
-    behind_line = (u8(p, (at - 1)) == 10)
-    if (response and behind_line and (u8(p, (at - 2)) ~= 13) and (u8(p, at) == 13)) then
+    end_ = ((seek(p, "\10", at + 1, true) or #p + 1) - 1)
+    behind_line = ((byte(p, (at - 1) + 1) or 0) == 10)
+    if (response and behind_line and (u8(p, (at - 2)) ~= 13) and ((byte(p, at + 1) or 0) == 13)) then
       at = at + 1
     end
-    empty = ((end_ == at) or ((end_ == (at + 1)) and (u8(p, at) == 13)))
-    if ((end_ == captured(p)) or (empty and behind_line)) then
+    empty = ((end_ == at) or ((end_ == (at + 1)) and ((byte(p, at + 1) or 0) == 13)))
+    if ((end_ == #p) or (empty and behind_line)) then
       do break end
     end
     start = at
     for _blank = 0, 15, 1 do
-      if ((start >= end_) or (http_field_line_wrong_BLANKS[u8(p, start)] == nil)) then
+      if ((start >= end_) or (http_field_line_wrong_BLANKS[(byte(p, start + 1) or 0)] == nil)) then
         do break end
       end
       start = start + 1
     end
     bare = find_before(p, start, (end_ - 1), 13)
     name_end = token_end(p, at)
-    if (request or (http_field_line_wrong_FOLDS[u8(p, at)] == nil)) then
+    if (request or (http_field_line_wrong_FOLDS[(byte(p, at + 1) or 0)] == nil)) then
       known = (name_end < (at + 256))
-      if (known and (not empty) and ((name_end == at) or (u8(p, name_end) ~= 58))) then
+      if (known and (not empty) and ((name_end == at) or ((byte(p, name_end + 1) or 0) ~= 58))) then
         do return true end
       end
       if (request and (bare < (end_ - 1))) then
@@ -538,7 +587,7 @@ local function http_field_line_wrong(p, outer)
         if ((start == end_) and (u8(p, (end_ - 1)) ~= 13)) then
           do break end
         else
-          if (behind_line and (u8(p, at) == 13) and (not empty)) then
+          if (behind_line and ((byte(p, at + 1) or 0) == 13) and (not empty)) then
             do return true end
           end
         end
@@ -548,7 +597,7 @@ local function http_field_line_wrong(p, outer)
     if (bare < (end_ - 1)) then
       at = (bare + 1)
       for _end = 0, 15, 1 do
-        if (u8(p, at) ~= 13) then
+        if ((byte(p, at + 1) or 0) ~= 13) then
           do break end
         end
         at = at + 1
@@ -566,9 +615,9 @@ local http_content_length_wrong_SPACES = { [32] = true, [9] = true }
 local function http_content_length_wrong(p, outer)
   local after, at, empty, end_, expects, figures, found, given, none, request, start
   if #p < 16 then return false end
-  end_ = find(p, 0, 10)
+  end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
   request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
-  if ((end_ == captured(p)) or ((not request) and (folded(p, 0, 5) ~= 407131843))) then
+  if ((end_ == #p) or ((not request) and (folded(p, 0, 5) ~= 407131843))) then
     do return false end
   end
   at = (end_ + 1)
@@ -577,56 +626,56 @@ local function http_content_length_wrong(p, outer)
   expects = 0
   empty = 0
   for _line = 0, 99, 1 do
-    end_ = find(p, at, 10)
-    if ((end_ == captured(p)) or (end_ == at) or ((end_ == (at + 1)) and (u8(p, at) == 13))) then
+    end_ = ((seek(p, "\10", at + 1, true) or #p + 1) - 1)
+    if ((end_ == #p) or (end_ == at) or ((end_ == (at + 1)) and ((byte(p, at + 1) or 0) == 13))) then
       do break end
     end
-    if ((u8(p, (at + 6)) == 58) and (folded(p, at, 6) == 1249781623)) then
+    if (((byte(p, (at + 6) + 1) or 0) == 58) and (folded(p, at, 6) == 1249781623)) then
       expects = expects + 1
     end
-    if ((u8(p, (at + 14)) == 58) and (folded(p, at, 14) == 907830033)) then
+    if (((byte(p, (at + 14) + 1) or 0) == 58) and (folded(p, at, 14) == 907830033)) then
       found = found + 1
       start = (at + 15)
       for _space = 0, 15, 1 do
-        if (http_content_length_wrong_SPACES[u8(p, start)] == nil) then
+        if (http_content_length_wrong_SPACES[(byte(p, start + 1) or 0)] == nil) then
           do break end
         end
         start = start + 1
       end
       after = start
       for _digit = 0, 19, 1 do
-        if (not (48 <= u8(p, after) and u8(p, after) <= 57)) then
+        if (not (48 <= (byte(p, after + 1) or 0) and (byte(p, after + 1) or 0) <= 57)) then
           do break end
         end
         after = after + 1
       end
       figures = 0
       for i = 0, 15, 1 do
-        if (((start + i) < end_) and (48 <= u8(p, (start + i)) and u8(p, (start + i)) <= 57)) then
+        if (((start + i) < end_) and (48 <= (byte(p, (start + i) + 1) or 0) and (byte(p, (start + i) + 1) or 0) <= 57)) then
           figures = figures + 1
         end
       end
-      none = ((after == start) and (http_content_length_wrong_SPACES[u8(p, (end_ + 1))] == nil))
+      none = ((after == start) and (http_content_length_wrong_SPACES[(byte(p, (end_ + 1) + 1) or 0)] == nil))
       if ((after == (start + 20)) or (none and (request or (figures == 0)))) then
         do return true end
       end
-      if (request and (after > (start + 1)) and (u8(p, start) == 48)) then
+      if (request and (after > (start + 1)) and ((byte(p, start + 1) or 0) == 48)) then
         do return true end
       end
       if ((found > 1) and (folded(p, start, (after - start)) ~= given)) then
         do return true end
       end
       given = folded(p, start, (after - start))
-      if ((after == (start + 1)) and (u8(p, start) == 48)) then
+      if ((after == (start + 1)) and ((byte(p, start + 1) or 0) == 48)) then
         empty = empty + 1
       end
       for _space = 0, 15, 1 do
-        if (http_content_length_wrong_SPACES[u8(p, after)] == nil) then
+        if (http_content_length_wrong_SPACES[(byte(p, after + 1) or 0)] == nil) then
           do break end
         end
         after = after + 1
       end
-      if (request and (u8(p, after) ~= 13) and (u8(p, after) ~= 10)) then
+      if (request and ((byte(p, after + 1) or 0) ~= 13) and ((byte(p, after + 1) or 0) ~= 10)) then
         do return true end
       end
     end
@@ -645,9 +694,9 @@ local http_transfer_encoding_wrong_SPACES = { [32] = true, [9] = true }
 local function http_transfer_encoding_wrong(p, outer)
   local after, at, chunked, coding, empty, encodings, end_, first, foreign, lengths, minor, parts, request, start, unknown
   if #p < 16 then return false end
-  end_ = find(p, 0, 10)
+  end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
   request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
-  if ((end_ == captured(p)) or ((not request) and (folded(p, 0, 5) ~= 407131843))) then
+  if ((end_ == #p) or ((not request) and (folded(p, 0, 5) ~= 407131843))) then
     do return false end
   end
   minor = 0
@@ -668,26 +717,26 @@ local function http_transfer_encoding_wrong(p, outer)
   lengths = 0
   parts = 100
   for _line = 0, 99, 1 do
-    end_ = find(p, at, 10)
-    if ((end_ == captured(p)) or (end_ == at) or ((end_ == (at + 1)) and (u8(p, at) == 13))) then
+    end_ = ((seek(p, "\10", at + 1, true) or #p + 1) - 1)
+    if ((end_ == #p) or (end_ == at) or ((end_ == (at + 1)) and ((byte(p, at + 1) or 0) == 13))) then
       do break end
     end
-    if ((u8(p, (at + 14)) == 58) and (folded(p, at, 14) == 907830033)) then
+    if (((byte(p, (at + 14) + 1) or 0) == 58) and (folded(p, at, 14) == 907830033)) then
       lengths = lengths + 1
     end
     start = at
-    if ((u8(p, (at + 17)) == 58) and (folded(p, at, 17) == 2110039871)) then
+    if (((byte(p, (at + 17) + 1) or 0) == 58) and (folded(p, at, 17) == 2110039871)) then
       encodings = encodings + 1
       start = (at + 18)
       parts = 0
     else
-      if (http_transfer_encoding_wrong_SPACES[u8(p, at)] == nil) then
+      if (http_transfer_encoding_wrong_SPACES[(byte(p, at + 1) or 0)] == nil) then
         parts = 100
       end
     end
     after = end_
     for _space = 0, 15, 1 do
-      if ((start == end_) or (http_transfer_encoding_wrong_BLANKS[u8(p, start)] == nil)) then
+      if ((start == end_) or (http_transfer_encoding_wrong_BLANKS[(byte(p, start + 1) or 0)] == nil)) then
         do break end
       end
       start = start + 1
@@ -707,8 +756,8 @@ local function http_transfer_encoding_wrong(p, outer)
         chunked = chunked + 1
       end
       coding = folded(p, start, (after - start))
-      foreign = ((start < after) and ((u8(p, start) == 0) or (http_transfer_encoding_wrong_CODINGS[coding] == nil)))
-      empty = ((parts == 0) and (http_transfer_encoding_wrong_SPACES[u8(p, (end_ + 1))] == nil))
+      foreign = ((start < after) and (((byte(p, start + 1) or 0) == 0) or (http_transfer_encoding_wrong_CODINGS[coding] == nil)))
+      empty = ((parts == 0) and (http_transfer_encoding_wrong_SPACES[(byte(p, (end_ + 1) + 1) or 0)] == nil))
       if (foreign or empty or (parts > 1) or ((not request) and (coding == 946630368))) then
         unknown = unknown + 1
       end
@@ -735,10 +784,10 @@ local http_chunk_wrong_LINE_ENDS = { [13] = true, [10] = true }
 local function http_chunk_wrong(p, outer)
   local at, bare, chunked, digits, end_, message, quote, quotes, request, size, start, value
   if #p < 1 then return false end
-  end_ = find(p, 0, 10)
+  end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
   request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
-  message = (length(outer) > 0)
-  if (message and ((end_ == captured(p)) or ((not request) and (folded(p, 0, 5) ~= 407131843)))) then
+  message = (#outer > 0)
+  if (message and ((end_ == #p) or ((not request) and (folded(p, 0, 5) ~= 407131843)))) then
     do return false end
   end
   at = (end_ + 1)
@@ -747,11 +796,11 @@ local function http_chunk_wrong(p, outer)
     if (not message) then
       do break end
     end
-    end_ = find(p, at, 10)
-    if (end_ == captured(p)) then
+    end_ = ((seek(p, "\10", at + 1, true) or #p + 1) - 1)
+    if (end_ == #p) then
       do return false end
     end
-    if ((end_ == at) or ((end_ == (at + 1)) and (u8(p, at) == 13))) then
+    if ((end_ == at) or ((end_ == (at + 1)) and ((byte(p, at + 1) or 0) == 13))) then
       do break end
     end
     start = at
@@ -762,7 +811,7 @@ local function http_chunk_wrong(p, outer)
       end
     end
     for _blank = 0, 15, 1 do
-      if (http_chunk_wrong_BLANKS[u8(p, start)] == nil) then
+      if (http_chunk_wrong_BLANKS[(byte(p, start + 1) or 0)] == nil) then
         do break end
       end
       start = start + 1
@@ -770,7 +819,7 @@ local function http_chunk_wrong(p, outer)
     if (folded(p, start, 17) == 2110039871) then
       start = start + 17
       for _blank = 0, 15, 1 do
-        if (http_chunk_wrong_BEFORE_VALUE[u8(p, start)] == nil) then
+        if (http_chunk_wrong_BEFORE_VALUE[(byte(p, start + 1) or 0)] == nil) then
           do break end
         end
         start = start + 1
@@ -787,7 +836,7 @@ local function http_chunk_wrong(p, outer)
     chunked = 1
   end
   for _chunk = 0, 63, 1 do
-    if ((chunked == 0) or (at >= captured(p))) then
+    if ((chunked == 0) or (at >= #p)) then
       do break end
     end
     for _blank = 0, 15, 1 do
@@ -817,7 +866,7 @@ local function http_chunk_wrong(p, outer)
       digits = digits + 1
     end
     end_ = find(p, at, 10)
-    if ((digits == 0) and (at < captured(p))) then
+    if ((digits == 0) and (at < #p)) then
       do return true end
     end
     quotes = 0
@@ -826,7 +875,7 @@ local function http_chunk_wrong(p, outer)
       quote = find_before(p, at, end_, 34)
     end
     for _quote = 0, 15, 1 do
-      if ((end_ == captured(p)) or (quote >= end_)) then
+      if ((end_ == #p) or (quote >= end_)) then
         do break end
       end
       quotes = quotes + 1
@@ -835,7 +884,7 @@ local function http_chunk_wrong(p, outer)
     if ((quotes % 2) == 1) then
       do return true end
     end
-    if ((end_ == captured(p)) or (digits == 9) or (size == 0)) then
+    if ((end_ == #p) or (digits == 9) or (size == 0)) then
       do break end
     end
     at = ((end_ + 1) + size)
@@ -847,8 +896,6 @@ end
 
 -- Which layer's message a datagram or a segment begins with, as procwire/decode finds it: by ports, or
 -- by its first bytes.
-local sub = string.sub
-
 local OVER_UDP = {
   [53] = "dns", [5353] = "dns", [123] = "ntp", [67] = "dhcp", [68] = "dhcp",
   [161] = "snmp", [162] = "snmp", [20000] = "dnp3",
@@ -892,29 +939,33 @@ local BEGINS = {
 
 -- A record's header; or with another version, a hello that fills its record; or SSL 2.0's.
 local function begins_tls(payload)
-  local kind, hello = u8(payload, 0), u8(payload, 5)
-  if #payload < 5 then return false end
+  local kind, major, minor, high, low, hello = byte(payload, 1, 6)
+  if not low then return false end
   if kind >= 128 then
     local fits = u16(payload, 0) - 0x8000 == #payload - 2
-    return fits and (u8(payload, 2) == 1 or u8(payload, 2) == 4)
+    return fits and (minor == 1 or minor == 4)
   end
   if kind < 20 or kind > 24 then return false end
-  if u8(payload, 1) == 3 and u8(payload, 2) <= 4 then return true end
-  local fills = bits(u32(payload, 5), 0, 24) == u16(payload, 3) - 4
+  if major == 3 and minor <= 4 then return true end
+  local fills = bits(u32(payload, 5), 0, 24) == high * 256 + low - 4
   return #payload >= 9 and kind == 22 and (hello == 1 or hello == 2) and fills
 end
 
 -- The layer of a message that is known by its first bytes, on any port, or nil.
 local function layer_of_start(payload)
+  local first = byte(payload, 1)
+  if not first then return nil end
+  if first >= 128 or (first >= 20 and first <= 24) then return begins_tls(payload) and "tls" or nil end
+  if first == 0 then return #payload >= 8 and SMB_STARTS[u32(payload, 4)] and "smb" or nil end
   if HTTP_STARTS[u32(payload, 0)] or sub(payload, 1, 4):lower() == "http" then return "http1" end
   if sub(payload, 1, 4) == "SSH-" then return "ssh" end
-  if begins_tls(payload) then return "tls" end
-  if #payload < 8 then return nil end
-  if u8(payload, 0) == 0 and SMB_STARTS[u32(payload, 4)] then return "smb" end
-  if SMTP_GREETINGS[sub(payload, 1, 5):lower()] then return "smtp" end
+  if #payload >= 8 and SMTP_GREETINGS[sub(payload, 1, 5):lower()] then return "smtp" end
 end
 
-local function layer_of_ports(p, layers) return layers[u16(p, 2)] or layers[u16(p, 0)] end
+local function layer_of_ports(p, layers)
+  local high, low, to_high, to_low = byte(p, 1, 4)
+  return layers[to_high * 256 + to_low] or layers[high * 256 + low]
+end
 
 -- The walk through a packet, that of procwire/decode, span for span: a span is the string from a
 -- layer's first byte on, and a broken transport header belongs to its layer's malformed twin. Only
@@ -926,19 +977,20 @@ local PPP_NETWORKS = { [0x0021] = 0x0800, [0x0057] = 0x86DD }
 local LABELLED = { [4] = 0x0800, [6] = 0x86DD }
 local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
 
-local fired
+local fired, asked  -- sids; that of the only rule that matters, if one does
 
 local function examine(layer, p, outer)
   local rules = RULES[layer]
   for i = 1, #rules do
-    if rules[i][2](p, outer) then fired[#fired + 1] = rules[i][1] end
+    local sid, fires = rules[i][1], rules[i][2]
+    if (not asked or sid == asked) and fires(p, outer) then fired[#fired + 1] = sid end
   end
 end
 
 -- What is known by its first bytes; where a port's layer has none, by the port and those.
 local function examine_segment(p)
-  local layer, header = layer_of_ports(p, OVER_TCP), bits(u8(p, 12), 4, 4) * 4
-  local payload = sub(p, header + 1)
+  local layer, words = layer_of_ports(p, OVER_TCP), byte(p, 13)
+  local payload = sub(p, (words - words % 16) / 4 + 1)
   local known = (not layer or layer == "smtp") and layer_of_start(payload)
   if known then
     if RULES[known] then examine(known, payload, p) end
@@ -957,8 +1009,10 @@ end
 
 -- Each tells whether the transport header at the start of `p` is intact.
 local function tcp_intact(p)
-  local header = bits(u8(p, 12), 4, 4) * 4
-  return #p >= 20 and header >= 20 and header <= #p
+  if #p < 20 then return false end
+  local words = byte(p, 13)
+  local header = (words - words % 16) / 4
+  return header >= 20 and header <= #p
 end
 
 local function udp_intact(p)
@@ -985,7 +1039,7 @@ local function examine_transport(version, protocol, frame, at, start, finish)
   local intact = transport.intact(p)
   local layer = intact and transport.layer or transport.broken
   if RULES[layer] then examine(layer, p, sub(frame, at + 1)) end
-  if intact and transport.inside then transport.inside(p) end
+  if intact and OF_MESSAGES and transport.inside then transport.inside(p) end
 end
 
 -- The sizes of header and packet of the intact IPv4 header at offset `at`, or nil.
@@ -1041,15 +1095,30 @@ local function skip_extensions(frame, at, finish, protocol)
   end
 end
 
+-- Examines the intact IPv4 packet at offset `at`. flags: they and the offset, as one number.
+local function examine_intact(frame, at, outer, header, total, flags, protocol)
+  if RULES.ipv4 then examine("ipv4", sub(frame, at + 1), outer) end
+  if flags % 0x4000 == 0 then
+    examine_transport(4, protocol, frame, at, at + header, at + total)
+  end
+end
+
 -- Each examines the packet whose header lies at offset `at`; false if that header is not intact.
 local function examine_ipv4(frame, at, outer)
   local header, total = ipv4_sizes(frame, at)
   if not header then return false end
-  if RULES.ipv4 then examine("ipv4", sub(frame, at + 1), outer) end
-  local fragment = bits(u16(frame, at + 6), 0, 14) > 0
-  if not fragment then
-    examine_transport(4, u8(frame, at + 9), frame, at, at + header, at + total)
-  end
+  local flags, protocol = u16(frame, at + 6), u8(frame, at + 9)
+  examine_intact(frame, at, outer, header, total, flags, protocol)
+  return true
+end
+
+-- Most frames by one read: an intact IPv4 packet right behind an Ethernet header. False for others.
+local function examine_plain(frame)
+  local high, low, first, _, more, less, _, _, flags, rest, _, protocol = byte(frame, 13, 24)
+  if high ~= 8 or low ~= 0 or not protocol or first < 0x45 or first > 0x4F then return false end
+  local header, total = (first - 0x40) * 4, more * 256 + less
+  if total < header or total > #frame - ETHERNET_HEADER then return false end
+  examine_intact(frame, ETHERNET_HEADER, frame, header, total, flags * 256 + rest, protocol)
   return true
 end
 
@@ -1103,6 +1172,7 @@ end
 -- place where such a header lies tells: behind an Ethernet header, else (NFQUEUE, the inside of a
 -- tunnel) at the start, else behind the header of another link.
 local function examine_frame(frame)
+  if examine_plain(frame) then return end
   local kind, at, tags = u16(frame, 12), ETHERNET_HEADER, 0
   while TAG_TYPES[kind] and tags < MOST_TAGS do
     kind = u16(frame, at + 2)

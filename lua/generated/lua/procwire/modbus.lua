@@ -2,7 +2,7 @@
 
 -- The words that rules are written in (words.py says the same in Python). A span is a string, so
 -- its captured bytes are all its bytes. Each word is total: a byte outside the span reads as 0.
-local byte = string.byte
+local byte, sub, seek = string.byte, string.sub, string.find
 local floor = math.floor
 
 local function length(p) return #p end
@@ -118,10 +118,11 @@ end
 
 local MOST_LABELS = 256
 
-local function name_end(p, offset)
+local function read_name_end(p, offset)
+  if offset < 0 then return offset + 1 end
   for _ = 1, MOST_LABELS do
-    local size = u8(p, offset)
-    if offset >= #p or (size >= 64 and size < 192) then return 0 end
+    local size = byte(p, offset + 1)
+    if not size or (size >= 64 and size < 192) then return 0 end
     if size == 0 then return offset + 1 end
     if size >= 192 then return offset + 2 <= #p and offset + 2 or 0 end
     offset = offset + 1 + size
@@ -129,24 +130,50 @@ local function name_end(p, offset)
   return 0
 end
 
-local function name_walk(p, offset)
+local function read_name(p, offset)
+  if offset < 0 then return 0 end
   local size, piece = 1, offset
   for step = 0, MOST_LABELS - 1 do
-    local label = u8(p, offset)
-    if offset >= #p or (label >= 192 and offset + 2 > #p) then return 8 * step + 1 end
+    local label = byte(p, offset + 1)
     if label == 0 then return 8 * step end
-    if label >= 64 and label < 192 then return 8 * step + 2 end
+    if not label or (label >= 192 and offset + 2 > #p) then return 8 * step + 1 end
     if label >= 192 then
       local target = u16(p, offset) - 0xC000
       if target < 12 or target >= piece then return 8 * step + 4 end
       offset, piece = target, target
     else
+      if label >= 64 then return 8 * step + 2 end
       size = size + 1 + label
       if size > 255 then return 8 * step + 3 end
       offset = offset + 1 + label
     end
   end
   return 8 * MOST_LABELS + 4
+end
+
+-- The rules of a message read the same names: what is known of the last one read.
+local known_of, ends, walks = "", {}, {}
+
+local function begin(p) known_of, ends, walks = p, {}, {} end
+
+local function name_end(p, offset)
+  if p ~= known_of then begin(p) end
+  local finish = ends[offset]
+  if not finish then
+    finish = read_name_end(p, offset)
+    ends[offset] = finish
+  end
+  return finish
+end
+
+local function name_walk(p, offset)
+  if p ~= known_of then begin(p) end
+  local walk = walks[offset]
+  if not walk then
+    walk = read_name(p, offset)
+    walks[offset] = walk
+  end
+  return walk
 end
 
 local function name_fault(p, offset) return name_walk(p, offset) % 8 end
@@ -217,14 +244,11 @@ local function crc_dnp(p, offset, count)
   return 65535 - crc
 end
 
-local CHARACTERS, IN_TOKEN = {}, {}
-for value = 0, 255 do
-  CHARACTERS[value] = string.char(value)
-  IN_TOKEN[value] = string.find(CHARACTERS[value], "[%w!#$%%&'*+%-.^_`|~]") ~= nil
-end
+local CHARACTERS = {}
+for value = 0, 255 do CHARACTERS[value] = string.char(value) end
 
 local function find(p, offset, value)
-  local at = string.find(p, CHARACTERS[value], offset < 0 and 1 or offset + 1, true)
+  local at = seek(p, CHARACTERS[value], offset < 0 and 1 or offset + 1, true)
   return at and at - 1 or #p
 end
 
@@ -234,21 +258,44 @@ local function find_before(p, offset, finish, value)
   return at < limit and at or limit
 end
 
+-- By a pattern, which C reads: where Lua is interpreted, a step of a loop costs as much as a call.
 local function token_end(p, offset)
-  for at = offset, offset + 255 do
-    if not IN_TOKEN[u8(p, at)] then return at end
+  if offset < 0 or offset >= #p then return offset end
+  local at = seek(p, "[^%w!#$%%&'*+%-.^_`|~]", offset + 1)
+  local finish = at and at - 1 or #p
+  return finish < offset + 256 and finish or offset + 256
+end
+
+-- The numbers of texts seen; as many as a sender can think of, so they are forgotten in time.
+local FOLDED, MOST_FOLDED = {}, 1024
+local kept = 0
+
+-- Two bytes between divisions keep the number below 2^53.
+local function fold(text, count)
+  local number, whole = 0, #text - #text % 4
+  for at = 1, whole, 4 do
+    local a, b, c, d = byte(text, at, at + 3)
+    number = ((number * 257 + a) * 257 + b) % 0x7FFFFFFF
+    number = ((number * 257 + c) * 257 + d) % 0x7FFFFFFF
   end
-  return offset + 256
+  for at = whole + 1, count do number = (number * 257 + (byte(text, at) or 0)) % 0x7FFFFFFF end
+  return number
 end
 
 local function folded(p, offset, count)
-  local number = 0
-  for i = 0, count - 1 do
-    if i == 32 then break end
-    local value = u8(p, offset + i)
-    if value >= 65 and value <= 90 then value = value + 32 end
-    number = (number * 257 + value) % 0x7FFFFFFF
+  if count > 32 then count = 32 end
+  if count <= 0 then return 0 end
+  if offset < 0 then
+    local before = offset + count > 0 and -offset or count
+    return fold(("\0"):rep(before) .. sub(p, 1, count - before):lower(), count)
   end
+  local text = sub(p, offset + 1, offset + count)
+  if #text < count then return fold(text:lower(), count) end
+  local number = FOLDED[text]
+  if number then return number end
+  number = fold(text:lower(), count)
+  if kept == MOST_FOLDED then FOLDED, kept = {}, 0 end
+  FOLDED[text], kept = number, kept + 1
   return number
 end
 
@@ -289,14 +336,16 @@ local LET_THROUGH = {  }
 
 local RULES = { modbus = {} }
 
+local OF_MESSAGES = true
+
 do
 -- modbus.bad_protocol_id: Modbus header with a protocol identifier other than 0 (Modbus messaging on TCP/IP V1.0b 3.1.3)
 local function modbus_protocol_unknown(p, outer)
   local function_, plausible
   if #p < 8 then return false end
   function_ = byte(p, 8)
-  plausible = ((0 < function_ and function_ < 44) and (length(p) == (6 + u16(p, 4))))
-  do return ((u16(p, 2) ~= 0) and plausible and (length(p) <= (6 + 254))) end
+  plausible = ((0 < function_ and function_ < 44) and (#p == (6 + u16(p, 4))))
+  do return ((u16(p, 2) ~= 0) and plausible and (#p <= (6 + 254))) end
 end
 RULES.modbus[#RULES.modbus + 1] = { 9101151, modbus_protocol_unknown }
 end
@@ -327,10 +376,10 @@ local function modbus_length_wrong(p, outer)
     if (modbus_length_wrong_READS[function_] == true) then
       do return (size ~= 6) end
     end
-    do return ((modbus_length_wrong_MULTIPLE_WRITES[function_] == true) and (length(p) > 12) and (size ~= (7 + (byte(p, 13) or 0)))) end
+    do return ((modbus_length_wrong_MULTIPLE_WRITES[function_] == true) and (#p > 12) and (size ~= (7 + (byte(p, 13) or 0)))) end
   end
   if (modbus_length_wrong_READS[function_] == true) then
-    do return ((length(p) > 8) and (size ~= (3 + (byte(p, 9) or 0)))) end
+    do return ((#p > 8) and (size ~= (3 + (byte(p, 9) or 0)))) end
   end
   do return ((modbus_length_wrong_MULTIPLE_WRITES[function_] == true) and (size ~= 6)) end
 end
@@ -344,7 +393,7 @@ local function modbus_function_unknown(p, outer)
   local function_, size
   if #p < 9 then return false end
   size = u16(p, 4)
-  if ((u16(p, 2) ~= 0) or (size < 2) or ((6 + size) > length(p))) then
+  if ((u16(p, 2) ~= 0) or (size < 2) or ((6 + size) > #p)) then
     do return false end
   end
   function_ = byte(p, 8)
@@ -364,8 +413,6 @@ end
 
 -- Which layer's message a datagram or a segment begins with, as procwire/decode finds it: by ports, or
 -- by its first bytes.
-local sub = string.sub
-
 local OVER_UDP = {
   [53] = "dns", [5353] = "dns", [123] = "ntp", [67] = "dhcp", [68] = "dhcp",
   [161] = "snmp", [162] = "snmp", [20000] = "dnp3",
@@ -409,29 +456,33 @@ local BEGINS = {
 
 -- A record's header; or with another version, a hello that fills its record; or SSL 2.0's.
 local function begins_tls(payload)
-  local kind, hello = u8(payload, 0), u8(payload, 5)
-  if #payload < 5 then return false end
+  local kind, major, minor, high, low, hello = byte(payload, 1, 6)
+  if not low then return false end
   if kind >= 128 then
     local fits = u16(payload, 0) - 0x8000 == #payload - 2
-    return fits and (u8(payload, 2) == 1 or u8(payload, 2) == 4)
+    return fits and (minor == 1 or minor == 4)
   end
   if kind < 20 or kind > 24 then return false end
-  if u8(payload, 1) == 3 and u8(payload, 2) <= 4 then return true end
-  local fills = bits(u32(payload, 5), 0, 24) == u16(payload, 3) - 4
+  if major == 3 and minor <= 4 then return true end
+  local fills = bits(u32(payload, 5), 0, 24) == high * 256 + low - 4
   return #payload >= 9 and kind == 22 and (hello == 1 or hello == 2) and fills
 end
 
 -- The layer of a message that is known by its first bytes, on any port, or nil.
 local function layer_of_start(payload)
+  local first = byte(payload, 1)
+  if not first then return nil end
+  if first >= 128 or (first >= 20 and first <= 24) then return begins_tls(payload) and "tls" or nil end
+  if first == 0 then return #payload >= 8 and SMB_STARTS[u32(payload, 4)] and "smb" or nil end
   if HTTP_STARTS[u32(payload, 0)] or sub(payload, 1, 4):lower() == "http" then return "http1" end
   if sub(payload, 1, 4) == "SSH-" then return "ssh" end
-  if begins_tls(payload) then return "tls" end
-  if #payload < 8 then return nil end
-  if u8(payload, 0) == 0 and SMB_STARTS[u32(payload, 4)] then return "smb" end
-  if SMTP_GREETINGS[sub(payload, 1, 5):lower()] then return "smtp" end
+  if #payload >= 8 and SMTP_GREETINGS[sub(payload, 1, 5):lower()] then return "smtp" end
 end
 
-local function layer_of_ports(p, layers) return layers[u16(p, 2)] or layers[u16(p, 0)] end
+local function layer_of_ports(p, layers)
+  local high, low, to_high, to_low = byte(p, 1, 4)
+  return layers[to_high * 256 + to_low] or layers[high * 256 + low]
+end
 
 -- The walk through a packet, that of procwire/decode, span for span: a span is the string from a
 -- layer's first byte on, and a broken transport header belongs to its layer's malformed twin. Only
@@ -443,19 +494,20 @@ local PPP_NETWORKS = { [0x0021] = 0x0800, [0x0057] = 0x86DD }
 local LABELLED = { [4] = 0x0800, [6] = 0x86DD }
 local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
 
-local fired
+local fired, asked  -- sids; that of the only rule that matters, if one does
 
 local function examine(layer, p, outer)
   local rules = RULES[layer]
   for i = 1, #rules do
-    if rules[i][2](p, outer) then fired[#fired + 1] = rules[i][1] end
+    local sid, fires = rules[i][1], rules[i][2]
+    if (not asked or sid == asked) and fires(p, outer) then fired[#fired + 1] = sid end
   end
 end
 
 -- What is known by its first bytes; where a port's layer has none, by the port and those.
 local function examine_segment(p)
-  local layer, header = layer_of_ports(p, OVER_TCP), bits(u8(p, 12), 4, 4) * 4
-  local payload = sub(p, header + 1)
+  local layer, words = layer_of_ports(p, OVER_TCP), byte(p, 13)
+  local payload = sub(p, (words - words % 16) / 4 + 1)
   local known = (not layer or layer == "smtp") and layer_of_start(payload)
   if known then
     if RULES[known] then examine(known, payload, p) end
@@ -474,8 +526,10 @@ end
 
 -- Each tells whether the transport header at the start of `p` is intact.
 local function tcp_intact(p)
-  local header = bits(u8(p, 12), 4, 4) * 4
-  return #p >= 20 and header >= 20 and header <= #p
+  if #p < 20 then return false end
+  local words = byte(p, 13)
+  local header = (words - words % 16) / 4
+  return header >= 20 and header <= #p
 end
 
 local function udp_intact(p)
@@ -502,7 +556,7 @@ local function examine_transport(version, protocol, frame, at, start, finish)
   local intact = transport.intact(p)
   local layer = intact and transport.layer or transport.broken
   if RULES[layer] then examine(layer, p, sub(frame, at + 1)) end
-  if intact and transport.inside then transport.inside(p) end
+  if intact and OF_MESSAGES and transport.inside then transport.inside(p) end
 end
 
 -- The sizes of header and packet of the intact IPv4 header at offset `at`, or nil.
@@ -558,15 +612,30 @@ local function skip_extensions(frame, at, finish, protocol)
   end
 end
 
+-- Examines the intact IPv4 packet at offset `at`. flags: they and the offset, as one number.
+local function examine_intact(frame, at, outer, header, total, flags, protocol)
+  if RULES.ipv4 then examine("ipv4", sub(frame, at + 1), outer) end
+  if flags % 0x4000 == 0 then
+    examine_transport(4, protocol, frame, at, at + header, at + total)
+  end
+end
+
 -- Each examines the packet whose header lies at offset `at`; false if that header is not intact.
 local function examine_ipv4(frame, at, outer)
   local header, total = ipv4_sizes(frame, at)
   if not header then return false end
-  if RULES.ipv4 then examine("ipv4", sub(frame, at + 1), outer) end
-  local fragment = bits(u16(frame, at + 6), 0, 14) > 0
-  if not fragment then
-    examine_transport(4, u8(frame, at + 9), frame, at, at + header, at + total)
-  end
+  local flags, protocol = u16(frame, at + 6), u8(frame, at + 9)
+  examine_intact(frame, at, outer, header, total, flags, protocol)
+  return true
+end
+
+-- Most frames by one read: an intact IPv4 packet right behind an Ethernet header. False for others.
+local function examine_plain(frame)
+  local high, low, first, _, more, less, _, _, flags, rest, _, protocol = byte(frame, 13, 24)
+  if high ~= 8 or low ~= 0 or not protocol or first < 0x45 or first > 0x4F then return false end
+  local header, total = (first - 0x40) * 4, more * 256 + less
+  if total < header or total > #frame - ETHERNET_HEADER then return false end
+  examine_intact(frame, ETHERNET_HEADER, frame, header, total, flags * 256 + rest, protocol)
   return true
 end
 
@@ -620,6 +689,7 @@ end
 -- place where such a header lies tells: behind an Ethernet header, else (NFQUEUE, the inside of a
 -- tunnel) at the start, else behind the header of another link.
 local function examine_frame(frame)
+  if examine_plain(frame) then return end
   local kind, at, tags = u16(frame, 12), ETHERNET_HEADER, 0
   while TAG_TYPES[kind] and tags < MOST_TAGS do
     kind = u16(frame, at + 2)

@@ -2,7 +2,7 @@
 
 -- The words that rules are written in (words.py says the same in Python). A span is a string, so
 -- its captured bytes are all its bytes. Each word is total: a byte outside the span reads as 0.
-local byte = string.byte
+local byte, sub, seek = string.byte, string.sub, string.find
 local floor = math.floor
 
 local function length(p) return #p end
@@ -118,10 +118,11 @@ end
 
 local MOST_LABELS = 256
 
-local function name_end(p, offset)
+local function read_name_end(p, offset)
+  if offset < 0 then return offset + 1 end
   for _ = 1, MOST_LABELS do
-    local size = u8(p, offset)
-    if offset >= #p or (size >= 64 and size < 192) then return 0 end
+    local size = byte(p, offset + 1)
+    if not size or (size >= 64 and size < 192) then return 0 end
     if size == 0 then return offset + 1 end
     if size >= 192 then return offset + 2 <= #p and offset + 2 or 0 end
     offset = offset + 1 + size
@@ -129,24 +130,50 @@ local function name_end(p, offset)
   return 0
 end
 
-local function name_walk(p, offset)
+local function read_name(p, offset)
+  if offset < 0 then return 0 end
   local size, piece = 1, offset
   for step = 0, MOST_LABELS - 1 do
-    local label = u8(p, offset)
-    if offset >= #p or (label >= 192 and offset + 2 > #p) then return 8 * step + 1 end
+    local label = byte(p, offset + 1)
     if label == 0 then return 8 * step end
-    if label >= 64 and label < 192 then return 8 * step + 2 end
+    if not label or (label >= 192 and offset + 2 > #p) then return 8 * step + 1 end
     if label >= 192 then
       local target = u16(p, offset) - 0xC000
       if target < 12 or target >= piece then return 8 * step + 4 end
       offset, piece = target, target
     else
+      if label >= 64 then return 8 * step + 2 end
       size = size + 1 + label
       if size > 255 then return 8 * step + 3 end
       offset = offset + 1 + label
     end
   end
   return 8 * MOST_LABELS + 4
+end
+
+-- The rules of a message read the same names: what is known of the last one read.
+local known_of, ends, walks = "", {}, {}
+
+local function begin(p) known_of, ends, walks = p, {}, {} end
+
+local function name_end(p, offset)
+  if p ~= known_of then begin(p) end
+  local finish = ends[offset]
+  if not finish then
+    finish = read_name_end(p, offset)
+    ends[offset] = finish
+  end
+  return finish
+end
+
+local function name_walk(p, offset)
+  if p ~= known_of then begin(p) end
+  local walk = walks[offset]
+  if not walk then
+    walk = read_name(p, offset)
+    walks[offset] = walk
+  end
+  return walk
 end
 
 local function name_fault(p, offset) return name_walk(p, offset) % 8 end
@@ -217,14 +244,11 @@ local function crc_dnp(p, offset, count)
   return 65535 - crc
 end
 
-local CHARACTERS, IN_TOKEN = {}, {}
-for value = 0, 255 do
-  CHARACTERS[value] = string.char(value)
-  IN_TOKEN[value] = string.find(CHARACTERS[value], "[%w!#$%%&'*+%-.^_`|~]") ~= nil
-end
+local CHARACTERS = {}
+for value = 0, 255 do CHARACTERS[value] = string.char(value) end
 
 local function find(p, offset, value)
-  local at = string.find(p, CHARACTERS[value], offset < 0 and 1 or offset + 1, true)
+  local at = seek(p, CHARACTERS[value], offset < 0 and 1 or offset + 1, true)
   return at and at - 1 or #p
 end
 
@@ -234,21 +258,44 @@ local function find_before(p, offset, finish, value)
   return at < limit and at or limit
 end
 
+-- By a pattern, which C reads: where Lua is interpreted, a step of a loop costs as much as a call.
 local function token_end(p, offset)
-  for at = offset, offset + 255 do
-    if not IN_TOKEN[u8(p, at)] then return at end
+  if offset < 0 or offset >= #p then return offset end
+  local at = seek(p, "[^%w!#$%%&'*+%-.^_`|~]", offset + 1)
+  local finish = at and at - 1 or #p
+  return finish < offset + 256 and finish or offset + 256
+end
+
+-- The numbers of texts seen; as many as a sender can think of, so they are forgotten in time.
+local FOLDED, MOST_FOLDED = {}, 1024
+local kept = 0
+
+-- Two bytes between divisions keep the number below 2^53.
+local function fold(text, count)
+  local number, whole = 0, #text - #text % 4
+  for at = 1, whole, 4 do
+    local a, b, c, d = byte(text, at, at + 3)
+    number = ((number * 257 + a) * 257 + b) % 0x7FFFFFFF
+    number = ((number * 257 + c) * 257 + d) % 0x7FFFFFFF
   end
-  return offset + 256
+  for at = whole + 1, count do number = (number * 257 + (byte(text, at) or 0)) % 0x7FFFFFFF end
+  return number
 end
 
 local function folded(p, offset, count)
-  local number = 0
-  for i = 0, count - 1 do
-    if i == 32 then break end
-    local value = u8(p, offset + i)
-    if value >= 65 and value <= 90 then value = value + 32 end
-    number = (number * 257 + value) % 0x7FFFFFFF
+  if count > 32 then count = 32 end
+  if count <= 0 then return 0 end
+  if offset < 0 then
+    local before = offset + count > 0 and -offset or count
+    return fold(("\0"):rep(before) .. sub(p, 1, count - before):lower(), count)
   end
+  local text = sub(p, offset + 1, offset + count)
+  if #text < count then return fold(text:lower(), count) end
+  local number = FOLDED[text]
+  if number then return number end
+  number = fold(text:lower(), count)
+  if kept == MOST_FOLDED then FOLDED, kept = {}, 0 end
+  FOLDED[text], kept = number, kept + 1
   return number
 end
 
@@ -289,6 +336,8 @@ local LET_THROUGH = {  }
 
 local RULES = { smb = {} }
 
+local OF_MESSAGES = true
+
 do
 -- smb.malformed: SMB message whose sizes, counts or offsets contradict each other (MS-CIFS 2.2.3; MS-SMB2 2.2.1 to 2.2.44; RFC 1002 4.3.1)
 local smb_structure_wrong_BODIES = { [36] = true, [131097] = true, [262148] = true, [393225] = true, [524292] = true, [655417] = true, [786456] = true, [917528] = true, [1048625] = true, [1179697] = true, [1310768] = true, [1441849] = true, [1572868] = true, [1703940] = true, [1835041] = true, [1966112] = true, [2097193] = true, [2228257] = true, [2359320] = true, [2359332] = true, [65601] = true, [65545] = true, [196617] = true, [196617] = true, [327684] = true, [327689] = true, [458768] = true, [458761] = true, [589828] = true, [589833] = true, [720985] = true, [720905] = true, [852028] = true, [851977] = true, [983044] = true, [983049] = true, [1114129] = true, [1114121] = true, [1245201] = true, [1245193] = true, [1376260] = true, [1376265] = true, [1507377] = true, [1507337] = true, [1638404] = true, [1638409] = true, [1769476] = true, [1769481] = true, [1900553] = true, [1900553] = true, [2031625] = true, [2031625] = true, [2162697] = true, [2162697] = true, [2293762] = true, [2293769] = true, [2424856] = true, [2424868] = true, [2424876] = true, [2424841] = true, [2555908] = true }
@@ -300,10 +349,10 @@ local function smb_structure_wrong(p, outer)
   at = 0
   for _message = 0, 15, 1 do
     protocol = u32(p, (at + 4))
-    if (((at + 8) > captured(p)) or (u8(p, at) ~= 0)) then
+    if (((at + 8) > #p) or ((byte(p, at + 1) or 0) ~= 0)) then
       do return false end
     end
-    size = ((u8(p, (at + 1)) * 65536) + u16(p, (at + 2)))
+    size = (((byte(p, (at + 1) + 1) or 0) * 65536) + u16(p, (at + 2)))
     start = (at + 4)
     end_ = (start + size)
     at = end_
@@ -312,33 +361,33 @@ local function smb_structure_wrong(p, outer)
         do return true end
       end
       part = (start + 32)
-      command = u8(p, (start + 4))
+      command = (byte(p, (start + 4) + 1) or 0)
       for i = 0, 7, 1 do
-        data = ((part + 3) + (2 * u8(p, part)))
+        data = ((part + 3) + (2 * (byte(p, part + 1) or 0)))
         count = u16_little(p, (data - 2))
-        if (part >= captured(p)) then
+        if (part >= #p) then
           do break end
         end
         if (data > end_) then
           do return true end
         end
-        if (data > captured(p)) then
+        if (data > #p) then
           do break end
         end
         if (((data + count) > end_) and (smb_structure_wrong_UNCOUNTED[command] == nil)) then
           do return true end
         end
-        if ((command == 114) and (u8(p, (start + 9)) < 128)) then
+        if ((command == 114) and ((byte(p, (start + 9) + 1) or 0) < 128)) then
           if (count < 2) then
             do return true end
           end
           dialect = data
           for _dialect = 0, 31, 1 do
-            dialect_end = find(p, dialect, 0)
-            if ((dialect >= (data + count)) or (dialect_end == captured(p))) then
+            dialect_end = ((seek(p, "\0", dialect + 1, true) or #p + 1) - 1)
+            if ((dialect >= (data + count)) or (dialect_end == #p)) then
               do break end
             end
-            if ((u8(p, dialect) ~= 2) or (dialect_end >= (data + count))) then
+            if (((byte(p, dialect + 1) or 0) ~= 2) or (dialect_end >= (data + count))) then
               do return true end
             end
             if (dialect_end == (dialect + 1)) then
@@ -347,8 +396,8 @@ local function smb_structure_wrong(p, outer)
             dialect = (dialect_end + 1)
           end
         end
-        replies = ((command == 160) and (u8(p, (start + 9)) >= 128))
-        if ((replies or (command == 161)) and (u8(p, part) >= 18)) then
+        replies = ((command == 160) and ((byte(p, (start + 9) + 1) or 0) >= 128))
+        if ((replies or (command == 161)) and ((byte(p, part + 1) or 0) >= 18)) then
           total = u32_little(p, (part + 8))
           count = u32_little(p, (part + 24))
           place = u32_little(p, (part + 32))
@@ -356,7 +405,7 @@ local function smb_structure_wrong(p, outer)
             do return true end
           end
         end
-        following = u8(p, (part + 1))
+        following = (byte(p, (part + 1) + 1) or 0)
         if ((smb_structure_wrong_CHAINED[command] == nil) or (data < (part + 7)) or (following == 255)) then
           do break end
         end
@@ -374,14 +423,14 @@ local function smb_structure_wrong(p, outer)
           if ((body + 2) > end_) then
             do return true end
           end
-          if ((body + 2) > captured(p)) then
+          if ((body + 2) > #p) then
             do break end
           end
           if ((u32(p, part) ~= 4266872130) or (u16_little(p, (part + 4)) ~= 64)) then
             do return true end
           end
           command = u16_little(p, (part + 12))
-          direction = ((u8(p, (part + 16)) % 2) * 65536)
+          direction = (((byte(p, (part + 16) + 1) or 0) % 2) * 65536)
           if (smb_structure_wrong_BODIES[((((command * 2) * 65536) + direction) + u16_little(p, body))] == nil) then
             do return true end
           end
@@ -393,7 +442,7 @@ local function smb_structure_wrong(p, outer)
               do return true end
             end
           end
-          if ((direction == 0) and ((body + 36) <= captured(p))) then
+          if ((direction == 0) and ((body + 36) <= #p)) then
             field = 0
             if (command == 1) then
               field = 12
@@ -453,13 +502,13 @@ local function ntlm_fields_outside(p, outer)
   local at, end_, field, setup, size
   if #p < 64 then return false end
   setup = ((u32(p, 4) == 4266872130) and (u16_little(p, (4 + 12)) == 1))
-  if ((not setup) and ((u32(p, 4) ~= 4283649346) or (u8(p, (4 + 4)) ~= 115))) then
+  if ((not setup) and ((u32(p, 4) ~= 4283649346) or ((byte(p, (4 + 4) + 1) or 0) ~= 115))) then
     do return false end
   end
   end_ = ((4 + (byte(p, 2) * 65536)) + u16(p, 2))
   at = 32
   for _attempt = 0, 63, 1 do
-    at = find(p, at, 78)
+    at = ((seek(p, "\78", at + 1, true) or #p + 1) - 1)
     if ((u32(p, at) == 1314147405) and (u32(p, (at + 4)) == 1397968896)) then
       do break end
     end
@@ -471,7 +520,7 @@ local function ntlm_fields_outside(p, outer)
   for i = 0, 5, 1 do
     field = ((at + 12) + (8 * i))
     size = u16_little(p, field)
-    if ((size ~= 0) and ((field + 8) <= captured(p)) and (((at + u32_little(p, (field + 4))) + size) > end_)) then
+    if ((size ~= 0) and ((field + 8) <= #p) and (((at + u32_little(p, (field + 4))) + size) > end_)) then
       do return true end
     end
   end
@@ -482,8 +531,6 @@ end
 
 -- Which layer's message a datagram or a segment begins with, as procwire/decode finds it: by ports, or
 -- by its first bytes.
-local sub = string.sub
-
 local OVER_UDP = {
   [53] = "dns", [5353] = "dns", [123] = "ntp", [67] = "dhcp", [68] = "dhcp",
   [161] = "snmp", [162] = "snmp", [20000] = "dnp3",
@@ -527,29 +574,33 @@ local BEGINS = {
 
 -- A record's header; or with another version, a hello that fills its record; or SSL 2.0's.
 local function begins_tls(payload)
-  local kind, hello = u8(payload, 0), u8(payload, 5)
-  if #payload < 5 then return false end
+  local kind, major, minor, high, low, hello = byte(payload, 1, 6)
+  if not low then return false end
   if kind >= 128 then
     local fits = u16(payload, 0) - 0x8000 == #payload - 2
-    return fits and (u8(payload, 2) == 1 or u8(payload, 2) == 4)
+    return fits and (minor == 1 or minor == 4)
   end
   if kind < 20 or kind > 24 then return false end
-  if u8(payload, 1) == 3 and u8(payload, 2) <= 4 then return true end
-  local fills = bits(u32(payload, 5), 0, 24) == u16(payload, 3) - 4
+  if major == 3 and minor <= 4 then return true end
+  local fills = bits(u32(payload, 5), 0, 24) == high * 256 + low - 4
   return #payload >= 9 and kind == 22 and (hello == 1 or hello == 2) and fills
 end
 
 -- The layer of a message that is known by its first bytes, on any port, or nil.
 local function layer_of_start(payload)
+  local first = byte(payload, 1)
+  if not first then return nil end
+  if first >= 128 or (first >= 20 and first <= 24) then return begins_tls(payload) and "tls" or nil end
+  if first == 0 then return #payload >= 8 and SMB_STARTS[u32(payload, 4)] and "smb" or nil end
   if HTTP_STARTS[u32(payload, 0)] or sub(payload, 1, 4):lower() == "http" then return "http1" end
   if sub(payload, 1, 4) == "SSH-" then return "ssh" end
-  if begins_tls(payload) then return "tls" end
-  if #payload < 8 then return nil end
-  if u8(payload, 0) == 0 and SMB_STARTS[u32(payload, 4)] then return "smb" end
-  if SMTP_GREETINGS[sub(payload, 1, 5):lower()] then return "smtp" end
+  if #payload >= 8 and SMTP_GREETINGS[sub(payload, 1, 5):lower()] then return "smtp" end
 end
 
-local function layer_of_ports(p, layers) return layers[u16(p, 2)] or layers[u16(p, 0)] end
+local function layer_of_ports(p, layers)
+  local high, low, to_high, to_low = byte(p, 1, 4)
+  return layers[to_high * 256 + to_low] or layers[high * 256 + low]
+end
 
 -- The walk through a packet, that of procwire/decode, span for span: a span is the string from a
 -- layer's first byte on, and a broken transport header belongs to its layer's malformed twin. Only
@@ -561,19 +612,20 @@ local PPP_NETWORKS = { [0x0021] = 0x0800, [0x0057] = 0x86DD }
 local LABELLED = { [4] = 0x0800, [6] = 0x86DD }
 local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
 
-local fired
+local fired, asked  -- sids; that of the only rule that matters, if one does
 
 local function examine(layer, p, outer)
   local rules = RULES[layer]
   for i = 1, #rules do
-    if rules[i][2](p, outer) then fired[#fired + 1] = rules[i][1] end
+    local sid, fires = rules[i][1], rules[i][2]
+    if (not asked or sid == asked) and fires(p, outer) then fired[#fired + 1] = sid end
   end
 end
 
 -- What is known by its first bytes; where a port's layer has none, by the port and those.
 local function examine_segment(p)
-  local layer, header = layer_of_ports(p, OVER_TCP), bits(u8(p, 12), 4, 4) * 4
-  local payload = sub(p, header + 1)
+  local layer, words = layer_of_ports(p, OVER_TCP), byte(p, 13)
+  local payload = sub(p, (words - words % 16) / 4 + 1)
   local known = (not layer or layer == "smtp") and layer_of_start(payload)
   if known then
     if RULES[known] then examine(known, payload, p) end
@@ -592,8 +644,10 @@ end
 
 -- Each tells whether the transport header at the start of `p` is intact.
 local function tcp_intact(p)
-  local header = bits(u8(p, 12), 4, 4) * 4
-  return #p >= 20 and header >= 20 and header <= #p
+  if #p < 20 then return false end
+  local words = byte(p, 13)
+  local header = (words - words % 16) / 4
+  return header >= 20 and header <= #p
 end
 
 local function udp_intact(p)
@@ -620,7 +674,7 @@ local function examine_transport(version, protocol, frame, at, start, finish)
   local intact = transport.intact(p)
   local layer = intact and transport.layer or transport.broken
   if RULES[layer] then examine(layer, p, sub(frame, at + 1)) end
-  if intact and transport.inside then transport.inside(p) end
+  if intact and OF_MESSAGES and transport.inside then transport.inside(p) end
 end
 
 -- The sizes of header and packet of the intact IPv4 header at offset `at`, or nil.
@@ -676,15 +730,30 @@ local function skip_extensions(frame, at, finish, protocol)
   end
 end
 
+-- Examines the intact IPv4 packet at offset `at`. flags: they and the offset, as one number.
+local function examine_intact(frame, at, outer, header, total, flags, protocol)
+  if RULES.ipv4 then examine("ipv4", sub(frame, at + 1), outer) end
+  if flags % 0x4000 == 0 then
+    examine_transport(4, protocol, frame, at, at + header, at + total)
+  end
+end
+
 -- Each examines the packet whose header lies at offset `at`; false if that header is not intact.
 local function examine_ipv4(frame, at, outer)
   local header, total = ipv4_sizes(frame, at)
   if not header then return false end
-  if RULES.ipv4 then examine("ipv4", sub(frame, at + 1), outer) end
-  local fragment = bits(u16(frame, at + 6), 0, 14) > 0
-  if not fragment then
-    examine_transport(4, u8(frame, at + 9), frame, at, at + header, at + total)
-  end
+  local flags, protocol = u16(frame, at + 6), u8(frame, at + 9)
+  examine_intact(frame, at, outer, header, total, flags, protocol)
+  return true
+end
+
+-- Most frames by one read: an intact IPv4 packet right behind an Ethernet header. False for others.
+local function examine_plain(frame)
+  local high, low, first, _, more, less, _, _, flags, rest, _, protocol = byte(frame, 13, 24)
+  if high ~= 8 or low ~= 0 or not protocol or first < 0x45 or first > 0x4F then return false end
+  local header, total = (first - 0x40) * 4, more * 256 + less
+  if total < header or total > #frame - ETHERNET_HEADER then return false end
+  examine_intact(frame, ETHERNET_HEADER, frame, header, total, flags * 256 + rest, protocol)
   return true
 end
 
@@ -738,6 +807,7 @@ end
 -- place where such a header lies tells: behind an Ethernet header, else (NFQUEUE, the inside of a
 -- tunnel) at the start, else behind the header of another link.
 local function examine_frame(frame)
+  if examine_plain(frame) then return end
   local kind, at, tags = u16(frame, 12), ETHERNET_HEADER, 0
   while TAG_TYPES[kind] and tags < MOST_TAGS do
     kind = u16(frame, at + 2)
