@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_fanout import NaiveFanOut, estimate, host_hash
+from naive_fanout import NaiveFanOut, estimate, host_hash, pair_hash
 from procwire.detect.fanout import FanOut
+from procwire.detect.row_hashes import row_hashes
 from procwire.event import FANOUT_EVENT, EventKind, Measure, Origin, Outcome
 from procwire.record import CONNECTION
 from procwire.settings.traffic import FanOutSettings
@@ -130,6 +131,21 @@ def test_a_level_falls_back_when_the_window_has_passed():
 def test_a_threshold_of_zero_is_off():
     off = FanOutSettings(hosts=0, host_ports=0, failures=0, sequential_run=0)
     assert len(FanOut(off).update(table(sweep(500)))) == 0
+
+
+def test_rows_are_hashed_as_their_twins_are():
+    near, far = NETWORK - NETWORK % 256, NETWORK - NETWORK % 256 + 256
+    targets = [(near, 80), (near + 255, 80), (near, 81), (far, 80), (V6_EDGE, 443)]
+    rows = [connection(START, *target, source=source) for source in (near, 7) for target in targets]
+    hashes = row_hashes(table(rows))
+    assert hashes["source"].tolist() == [host_hash(row[1]) for row in rows]
+    assert hashes["host"].tolist() == [host_hash(row[2]) for row in rows]
+    assert hashes["target"].tolist() == [pair_hash(row[2], row[3]) for row in rows]
+    pairs, networks = [(row[1], row[2]) for row in rows], [(row[1], row[2] >> 8) for row in rows]
+    for name, twins in (("pair", pairs), ("network", networks)):
+        found = dict(zip(twins, hashes[name].tolist(), strict=True))
+        assert hashes[name].tolist() == [found[twin] for twin in twins]
+        assert len(set(found.values())) == len(found)
 
 
 def test_a_crowd_of_sources_evicts_and_says_so():

@@ -5,6 +5,7 @@ import mmap
 from pathlib import Path
 
 import numpy as np
+from procwire.detect.together import sparse_rows
 from procwire.memory import Reused, sparse_zeros, touch
 
 SIZE = 1 << 26
@@ -25,6 +26,23 @@ def test_a_sparse_table_is_zero_writable_and_small():
     fresh, before = sparse_zeros((SIZE,), np.uint8), resident()
     fresh[:: SIZE // 16] = 1
     assert resident() - before < SIZE // 16
+
+
+def test_what_belongs_to_one_row_lies_together():
+    pair = np.dtype([("one", "u8"), ("other", "u1")])
+    tables = sparse_rows(100, first=((), pair), second=((2, 3), np.uint16), third=((4,), np.int64))
+    shapes = {name: (table.shape, table.dtype) for name, table in tables.items()}
+    assert shapes == {
+        "first": ((100,), pair),
+        "second": ((100, 2, 3), np.dtype(np.uint16)),
+        "third": ((100, 4), np.dtype(np.int64)),
+    }
+    starts = [table[7:].ctypes.data for table in tables.values()]
+    assert starts == sorted(starts) and starts[-1] - starts[0] < 64
+    tables["second"][:] = np.arange(600).reshape(100, 2, 3)
+    tables["third"][:] = -1
+    assert not tables["first"]["one"].any() and not tables["first"]["other"].any()
+    assert (tables["second"].ravel() == np.arange(600)).all() and (tables["third"] == -1).all()
 
 
 def test_touching_makes_resident_and_changes_nothing():

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.decode.mix import mix64, mix_address
 from procwire.detect.detector import SEQUENTIAL
 from procwire.detect.observation import Endpoint, Evidence, Observation
+from procwire.detect.row_hashes import HOST_BITS, home_of, row_hashes
 from procwire.event import Outcome
 from procwire.jit import fused, kernel
+from procwire.prefetch import AHEAD, lines_of, prefetch
 from procwire.record import Attempt
 from procwire.settings import Settings
 
@@ -39,14 +40,15 @@ _NETWORK = np.dtype(
         ("protocol", "u1"),
         ("kind", "u1"),
         ("host", "u1"),
-        ("used", "u1"),
     ],
     align=True,
 )
+_NETWORK_LINES = lines_of(_NETWORK.itemsize)
 _PROBES = 8
+# No name is that of a free slot.
+_TAKEN = np.uint64(1)
 _GROWTH = 10
 _FAILED, _ANSWERED = 0, 1
-_HOST_BITS = np.uint64(8)
 _HOST_MASK = np.uint64(255)
 _WORD_BITS = np.uint64(6)
 _BIT_MASK = np.uint64(63)
@@ -60,10 +62,13 @@ _Whole: TypeAlias = int | np.int64
 
 
 class _State(NamedTuple):
-    """networks: _NETWORK (n,); tried: uint64 (n, 2, 4), bitmaps of what failed and what answered;
-    counters: as in COUNTERS; limits: int64, memory in ns and hosts; shares: float64, by Attempt,
-    the least share that fails."""
+    """names: uint64 (n,), a hash of each network, 0 for a free slot; active: int64 (n,), when it
+    was last; networks: _NETWORK (n,); tried: uint64 (n, 2, 4), bitmaps of what failed and what
+    answered; counters: as in COUNTERS; limits: int64, memory in ns and hosts; shares: float64, by
+    Attempt, the least share that fails."""
 
+    names: NDArray[np.uint64]
+    active: NDArray[np.int64]
     networks: NDArray[np.void]
     tried: NDArray[np.uint64]
     counters: NDArray[np.int64]
@@ -81,6 +86,8 @@ class Coverage:
         shares = np.full(len(Attempt), sweep.unanswered)
         shares[_DATAGRAM] = sweep.mostly_unanswered
         self._state = _State(
+            names=np.zeros(chosen.networks, np.uint64),
+            active=np.zeros(chosen.networks, np.int64),
             networks=np.zeros(chosen.networks, _NETWORK),
             tried=np.zeros((chosen.networks, 2, 4), np.uint64),
             counters=np.zeros(len(COUNTERS), np.int64),
@@ -88,16 +95,20 @@ class Coverage:
             shares=shares,
         )
 
-    def update(self, connections: NDArray[np.void]) -> list[Observation]:
+    def update(
+        self, connections: NDArray[np.void], hashes: NDArray[np.void] | None = None
+    ) -> list[Observation]:
         """The networks that `connections` show to be scanned, told again at tenfold failures.
 
         connections: record.CONNECTION (n,), in event time; rows that end a CONNECT or DATAGRAM
-        count.
+        count; hashes: row_hashes() of them.
         """
         if self._hosts == 0:
             return []
         reports = np.empty(len(connections), _NETWORK)
-        count = _cover(self._state, connections, reports)
+        if hashes is None:
+            hashes = row_hashes(connections)
+        count = _cover(self._state, connections, hashes, reports)
         return [self._observation(report) for report in reports[:count]]
 
     def totals(self) -> list[Observation]:
@@ -141,32 +152,52 @@ class Coverage:
 
 
 @fused
-def _slot(state: _State, row: _Record) -> _Whole:
-    """Slot of the row's source, network and kind: its own, a free one, or the least recent one."""
-    networks = state.networks
-    low = row.dst_lo >> _HOST_BITS
-    source = mix_address(row.src_hi, row.src_lo)
-    home = np.int64(mix64(source ^ mix_address(row.dst_hi, low)) % np.uint64(len(networks)))
-    best = home
-    for probe in range(_PROBES):
-        slot = (home + probe) % len(networks)
-        network = networks[slot]
+def _slot(state: _State, row: _Record, hashed: np.uint64) -> _Whole:
+    """Slot of the row's source, network, of that hash, and kind: its own, a free one, or the least
+    recent one."""
+    low, name = row.dst_lo >> HOST_BITS, hashed | _TAKEN
+    slot = best = home_of(hashed, len(state.names))
+    for _probe in range(_PROBES):
+        network = state.networks[slot]
         if (
-            network.used
+            state.names[slot] == name
             and network.lo == low
             and network.hi == row.dst_hi
             and network.src_lo == row.src_lo
             and network.src_hi == row.src_hi
             and network.kind == row.kind
         ):
-            if row.time - network.active > state.limits[0]:
+            if row.time - state.active[slot] > state.limits[0]:
                 _begin(state, slot, row)
             return slot
-        if networks[best].used and (not network.used or network.active < networks[best].active):
+        if state.names[best] and (
+            state.names[slot] == 0 or state.active[slot] < state.active[best]
+        ):
             best = slot
-    state.counters[0] += networks[best].used
+        slot += 1
+        if slot == len(state.names):
+            slot = 0
+    state.counters[0] += state.names[best] != 0
+    state.names[best] = name
     _begin(state, best, row)
     return best
+
+
+@fused
+def _look_ahead(state: _State, hashed: np.uint64) -> None:
+    """Ask for what is kept of a network, or of the one that will give way to it."""
+    slot = best = home_of(hashed, len(state.names))
+    for _probe in range(_PROBES):
+        if state.names[slot] == hashed | _TAKEN:
+            best = slot
+            break
+        if state.active[slot] < state.active[best]:
+            best = slot
+        slot += 1
+        if slot == len(state.names):
+            slot = 0
+    prefetch(state.networks, best, 0, _NETWORK_LINES)
+    prefetch(state.tried, best, 0, 1)
 
 
 @fused
@@ -175,11 +206,10 @@ def _begin(state: _State, slot: _Whole, row: _Record) -> None:
     network.src_hi = row.src_hi
     network.src_lo = row.src_lo
     network.hi = row.dst_hi
-    network.lo = row.dst_lo >> _HOST_BITS
+    network.lo = row.dst_lo >> HOST_BITS
     network.kind = row.kind
     network.first = row.time
     network.failed = network.answered = network.told = 0
-    network.used = 1
     state.tried[slot] = 0
 
 
@@ -194,16 +224,23 @@ def _is_new(state: _State, slot: _Whole, outcome: int, host: np.uint64) -> bool:
 
 
 @kernel
-def _cover(state: _State, connections: NDArray[np.void], reports: NDArray[np.void]) -> int:
+def _cover(
+    state: _State,
+    connections: NDArray[np.void],
+    hashes: NDArray[np.void],
+    reports: NDArray[np.void],
+) -> int:
     """Enter the ends among record.CONNECTION rows; the number of reports written."""
-    written = 0
-    for i in range(len(connections)):
+    written, count = 0, len(connections)
+    for i in range(count):
+        if i + AHEAD < count:
+            _look_ahead(state, hashes[i + AHEAD].network)
         row = connections[i]
         if row.kind not in (_CONNECT, _DATAGRAM) or row.outcome in _WITHOUT_END:
             continue
-        slot = _slot(state, row)
+        slot = _slot(state, row, hashes[i].network)
         network, host = state.networks[slot], row.dst_lo & _HOST_MASK
-        network.active = row.time
+        network.active = state.active[slot] = row.time
         if row.outcome == _ESTABLISHED:
             network.answered += _is_new(state, slot, _ANSWERED, host)
             continue

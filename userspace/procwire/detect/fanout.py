@@ -21,7 +21,9 @@ from procwire.detect.fanout_state import (
     TARGET,
     State,
 )
+from procwire.detect.row_hashes import row_hashes
 from procwire.detect.sketch import REGISTERS, SKETCH
+from procwire.detect.together import sparse_rows
 from procwire.detect.window import count_connections, final_reports
 from procwire.event import (
     FANOUT_EVENT,
@@ -50,15 +52,21 @@ class FanOut:
         chosen = [(by_kind or {}).get(kind, settings) for kind in Attempt]
         count = len(chosen) * settings.subjects
         self._reports = np.zeros(0, FANOUT_EVENT)
+        together = sparse_rows(
+            count,
+            subjects=((), SUBJECT),
+            buckets=((BUCKETS,), BUCKET),
+            sketches=((BUCKETS, 2), SKETCH),
+            steps=((FANOUT_WINDOWS, len(Measure)), np.int64),
+            latest=((FEW, 2), np.uint64),
+            samples=((SAMPLE_TARGETS,), TARGET),
+        )
         self._state = State(
-            subjects=sparse_zeros((count,), SUBJECT),
-            buckets=sparse_zeros((count, BUCKETS), BUCKET),
+            **together,
+            names=sparse_zeros((count,), np.uint64),
+            active=sparse_zeros((count,), np.int64),
             told=np.zeros(count, np.bool_),
-            levels=sparse_zeros((count, FANOUT_WINDOWS, len(Measure)), np.uint8),
-            sketches=sparse_zeros((count, BUCKETS, 2), SKETCH),
             registers=sparse_zeros((count, BUCKETS, 2, REGISTERS), np.uint8),
-            samples=sparse_zeros((count, SAMPLE_TARGETS), TARGET),
-            latest=sparse_zeros((count, FEW, 2), np.uint64),
             counters=np.zeros(len(COUNTERS), np.int64),
             windows=np.array(settings.windows_ns, np.int64),
             thresholds=np.array(
@@ -68,20 +76,25 @@ class FanOut:
             origin=int(origin),
         )
 
-    def update(self, connections: NDArray[np.void]) -> NDArray[np.void]:
+    def update(
+        self, connections: NDArray[np.void], hashes: NDArray[np.void] | None = None
+    ) -> NDArray[np.void]:
         """Rows of event.FANOUT_EVENT for the thresholds that `connections` make windows cross.
 
-        connections: record.CONNECTION (n,), in event time. A row of origin wire is an attempt
-        (outcome pending or sent) or the end of an earlier one; a row of any other origin is a whole
-        connection, attempt and end. At most one report per attempt and per end: the first measure
-        of the first window that crossed; and, measure 0, one of each window that was reported and
-        turns to its next bucket. Times of the result are ns since the epoch, attempt is the kind.
+        connections: record.CONNECTION (n,), in event time; hashes: row_hashes() of them. A row of
+        origin wire is an attempt (outcome pending or sent) or the end of an earlier one; a row of
+        any other origin is a whole connection, attempt and end. At most one report per attempt and
+        per end: the first measure of the first window that crossed; and, measure 0, one of each
+        window that was reported and turns to its next bucket. Times of the result are ns since the
+        epoch, attempt is the kind.
         """
         # An attempt, an end and every window.
         most = (2 + FANOUT_WINDOWS) * len(connections)
         if len(self._reports) < most:
             self._reports = np.zeros(most, FANOUT_EVENT)
-        written = count_connections(self._state, connections, self._reports)
+        if hashes is None:
+            hashes = row_hashes(connections)
+        written = count_connections(self._state, connections, hashes, self._reports)
         # NumPy takes 50 us to copy rows of so many fields, however few they are.
         return np.frombuffer(self._reports[:written].tobytes(), FANOUT_EVENT)
 

@@ -10,11 +10,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from procwire.decode.mix import mix_address
-from procwire.detect.fanout_state import BUCKETS, FEW, State
-from procwire.detect.sketch import EMPTY_SUM, REGISTERS, estimate, observe
-from procwire.event import SAMPLE_TARGETS, Measure
+from procwire.detect.fanout_state import BUCKET, BUCKETS, FEW, PAIRS, SUBJECT, State
+from procwire.detect.row_hashes import home_of
+from procwire.detect.sketch import EMPTY_SUM, REGISTERS, SKETCH, estimate, observe, rank_of
+from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS, Measure
 from procwire.jit import fused
+from procwire.prefetch import CACHE_LINE, lines_of, prefetch
 
 Record: TypeAlias = Any
 Slot: TypeAlias = int | np.int64
@@ -23,43 +24,78 @@ _MEASURES = len(Measure)
 _SAMPLES = SAMPLE_TARGETS
 _PROBES = 8
 _REGISTERS = np.uint64(REGISTERS)
+_REGISTER_LINES = lines_of(REGISTERS)
+_SUBJECT_LINES = lines_of(SUBJECT.itemsize)
+_BUCKET_LINES = lines_of(BUCKETS * BUCKET.itemsize)
+_STEP_LINES = lines_of(FANOUT_WINDOWS * len(Measure) * 8)
+_SKETCH_LINES = lines_of(BUCKETS * 2 * SKETCH.itemsize)
+# No name is that of a free slot.
+_TAKEN = np.uint64(1)
 # No time lies in a window that begins then.
 _NEVER = -(2**62)
 
 
 @fused
-def slot_of(state: State, row: Record) -> Slot:
-    """Slot of the row's source among those of its kind: its own, a free one, or that of the least
-    recently active."""
-    subjects = state.subjects
-    count = len(subjects) // len(state.thresholds)
+def slot_of(state: State, row: Record, source: np.uint64) -> Slot:
+    """Slot of the row's source, of that hash, among those of its kind: its own, a free one, or that
+    of the least recently active."""
+    count = len(state.names) // len(state.thresholds)
     first = np.int64(row.kind) * count
-    slot = first + np.int64(mix_address(row.src_hi, row.src_lo) % np.uint64(count))
-    best = slot
+    slot = best = first + home_of(source, count)
+    name = source | _TAKEN
     for _probe in range(_PROBES):
-        subject = subjects[slot]
-        if subject.used and subject.hi == row.src_hi and subject.lo == row.src_lo:
-            subject.active = row.time
-            return slot
-        if subjects[best].used and (not subject.used or subject.active < subjects[best].active):
+        if state.names[slot] == name:
+            subject = state.subjects[slot]
+            if subject.hi == row.src_hi and subject.lo == row.src_lo:
+                state.active[slot] = row.time
+                return slot
+        if state.names[best] and (
+            state.names[slot] == 0 or state.active[slot] < state.active[best]
+        ):
             best = slot
         slot += 1
         if slot == first + count:
             slot = first
-    if subjects[best].used:
+    if state.names[best]:
         state.counters[3] += 1
+    state.names[best] = name
+    state.active[best] = row.time
     _begin(state, best, row)
     return best
+
+
+@fused
+def look_ahead(state: State, row: Record, hashed: Record) -> None:
+    """Ask for what is kept of a row's source."""
+    count = len(state.names) // len(state.thresholds)
+    first = np.int64(row.kind) * count
+    slot, name = first + home_of(hashed.source, count), hashed.source | _TAKEN
+    for _probe in range(_PROBES):
+        if state.names[slot] == name:
+            break
+        slot += 1
+        if slot == first + count:
+            slot = first
+    host = np.int64(hashed.host % _REGISTERS) // CACHE_LINE
+    target = np.int64(hashed.target % _REGISTERS) // CACHE_LINE
+    # Who fills the shortest window's sketches comes so often that they are near anyway.
+    for bucket in range(2, BUCKETS):
+        hosts = 2 * _REGISTER_LINES * bucket
+        prefetch(state.registers, slot, hosts + host, 1)
+        prefetch(state.registers, slot, hosts + _REGISTER_LINES + target, 1)
+    prefetch(state.subjects, slot, 0, _SUBJECT_LINES)
+    prefetch(state.buckets, slot, 0, _BUCKET_LINES)
+    prefetch(state.sketches, slot, 0, _SKETCH_LINES)
+    prefetch(state.steps, slot, 0, _STEP_LINES)
+    prefetch(state.samples, slot, 0, 1)
 
 
 @fused
 def _begin(state: State, slot: Slot, row: Record) -> None:
     """Make a slot that of the row's source."""
     subject = state.subjects[slot]
-    subject.used = 1
     subject.hi = row.src_hi
     subject.lo = row.src_lo
-    subject.active = row.time
     subject.attempts = subject.established = subject.refused = subject.failures = 0
     subject.run = subject.sampled = 0
     state.told[slot] = False
@@ -67,7 +103,7 @@ def _begin(state: State, slot: Slot, row: Record) -> None:
     subject.stride_port = 0
     # Its buckets are over at any time.
     subject.ends = _NEVER
-    state.levels[slot] = 0
+    state.steps[slot] = 0
     for bucket in range(BUCKETS):
         state.buckets[slot, bucket].start = _NEVER
     for place in range(_SAMPLES):
@@ -115,6 +151,18 @@ def begin_sketches(state: State, slot: Slot, bucket: int) -> None:
             registers[register] = 0
         for place in range(FEW):
             observe(sketch, registers, state.latest[slot, place, which])
+
+
+@fused
+def would_raise(state: State, slot: Slot, attempts: int, pair: np.uint64) -> bool:
+    """Whether a pair would raise a register in a bucket of so few attempts, had it sketches."""
+    newest = state.subjects[slot].attempts
+    register, least = pair % _REGISTERS, rank_of(pair)
+    for one in range(attempts):
+        known = state.latest[slot, (newest - 1 - one) % FEW, PAIRS]
+        if known % _REGISTERS == register and rank_of(known) >= least:
+            return False
+    return True
 
 
 @fused

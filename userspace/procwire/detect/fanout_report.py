@@ -84,7 +84,7 @@ def turn(state: State, slot: Slot, time: int, reports: NDArray[np.void], at: int
         bucket, length = older(state, slot, window), state.windows[window]
         reported = False
         for measure in range(_MEASURES):
-            reported |= state.levels[slot, window, measure] > 0
+            reported |= state.steps[slot, window, measure] > 0
         if reported and not 0 <= time - state.buckets[slot, bucket].start < length:
             report(state, slot, time, reports, at + written, final_figures(state, slot, window))
             written += 1

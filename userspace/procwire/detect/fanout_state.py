@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS
+from procwire.event import FANOUT_WINDOWS
 
 COUNTERS = ("attempts", "ends", "reports", "evicted")
 """evicted: subjects forgotten with their counts because the table was full around them."""
@@ -16,16 +16,14 @@ BUCKETS = 2 * FANOUT_WINDOWS
 """Two of each window, one after the other."""
 HOSTS, PAIRS = 0, 1
 """Sketches of a bucket."""
-FEW = SAMPLE_TARGETS
-"""Attempts of a subject that are remembered one by one, and all sampled: a bucket of no more has no
-sketches yet."""
+FEW = 24
+"""Attempts of a subject that are remembered one by one: a bucket of no more has no sketches yet."""
 
 TARGET = np.dtype([("hi", "u8"), ("lo", "u8"), ("port", "u2"), ("protocol", "u1")], align=True)
 SUBJECT = np.dtype(
     [
         ("hi", "u8"),
         ("lo", "u8"),
-        ("active", "i8"),
         ("begun", "i8"),
         ("ends", "i8"),
         ("attempts", "i8"),
@@ -37,7 +35,6 @@ SUBJECT = np.dtype(
         ("stride_hi", "u8"),
         ("stride_lo", "u8"),
         ("stride_port", "i8"),
-        ("used", "u1"),
         ("due", "u1"),
         ("oldest", "u1"),
         ("youngest", "u1"),
@@ -67,17 +64,21 @@ began."""
 
 
 class State(NamedTuple):
-    """Per subject s, window w, bucket b and sketch k (hosts, pairs): subjects[s], buckets[s, b],
-    told[s], whether one of levels[s, w, measure] is above 0, sketches[s, b, k],
-    registers[s, b, k, 512], samples[s, 8], latest[s, 8, k], the hashes of the last attempts;
+    """names[s]: a hash of subject s, 0 where there is none; active[s]: when it was last. Per
+    subject s, window w, bucket b and sketch k (hosts, pairs): subjects[s], buckets[s, b],
+    steps[s, w, measure], the figure at which it is told again, 0 before it was; told[s], whether
+    one of these is above 0; sketches[s, b, k], registers[s, b, k, 512], samples[s, 8], latest[s,
+    FEW, k], the hashes of the last attempts;
     counters as in COUNTERS; windows: lengths in ns; thresholds: by kind of attempts and measure;
     origin: of the reports. Each kind has as many subjects, one kind's behind the other's. The
     sketches of a bucket of FEW attempts or less are not valid."""
 
+    names: NDArray[np.uint64]
+    active: NDArray[np.int64]
     subjects: NDArray[np.void]
     buckets: NDArray[np.void]
     told: NDArray[np.bool_]
-    levels: NDArray[np.uint8]
+    steps: NDArray[np.int64]
     sketches: NDArray[np.void]
     registers: NDArray[np.uint8]
     samples: NDArray[np.void]

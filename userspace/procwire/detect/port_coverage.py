@@ -16,11 +16,12 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.decode.mix import mix64, mix_address
 from procwire.detect.detector import SLOW_PORTS
 from procwire.detect.observation import Endpoint, Evidence, Observation
+from procwire.detect.row_hashes import home_of, row_hashes
 from procwire.event import Origin, Outcome
 from procwire.jit import fused, kernel
+from procwire.prefetch import AHEAD, lines_of, prefetch
 from procwire.record import Attempt
 from procwire.settings import Settings
 
@@ -44,6 +45,7 @@ _PAIR = np.dtype(
     ],
     align=True,
 )
+_PAIR_LINES, _TRIED_LINES = lines_of(_PAIR.itemsize), lines_of(2 * _WORDS * 8)
 _PROBES = 8
 # No hash is that of a free slot.
 _TAKEN = np.uint64(1)
@@ -64,11 +66,13 @@ _Whole: TypeAlias = int | np.int64
 
 
 class _State(NamedTuple):
-    """hashes: uint64 (n,), of each pair, 0 for a free slot; pairs: _PAIR (n,); tried: uint64
+    """hashes: uint64 (n,), of each pair, 0 for a free slot; active: int64 (n,), when it was last;
+    pairs: _PAIR (n,); tried: uint64
     (n, 2, 16), bitmaps of what failed and what answered; counters: as in COUNTERS; limits: int64,
     memory in ns and ports; share: float64 (1,), the least that fails."""
 
     hashes: NDArray[np.uint64]
+    active: NDArray[np.int64]
     pairs: NDArray[np.void]
     tried: NDArray[np.uint64]
     counters: NDArray[np.int64]
@@ -87,6 +91,7 @@ class PortCoverage:
         self._ports, self._share = chosen.ports, settings.sweep.unanswered
         self._state = _State(
             hashes=np.zeros(chosen.pairs, np.uint64),
+            active=np.zeros(chosen.pairs, np.int64),
             pairs=np.zeros(chosen.pairs, _PAIR),
             tried=np.zeros((chosen.pairs, 2, _WORDS), np.uint64),
             counters=np.zeros(len(COUNTERS), np.int64),
@@ -94,16 +99,21 @@ class PortCoverage:
             share=np.array([self._share]),
         )
 
-    def update(self, connections: NDArray[np.void]) -> list[Observation]:
+    def update(
+        self, connections: NDArray[np.void], hashes: NDArray[np.void] | None = None
+    ) -> list[Observation]:
         """The pairs that `connections` show to be scans, told again at tenfold failures.
 
-        connections: record.CONNECTION (n,), in event time; rows that end a CONNECT count.
+        connections: record.CONNECTION (n,), in event time; rows that end a CONNECT count; hashes:
+        row_hashes() of them.
         """
         if self._ports == 0:
             return []
         if len(self._reports) < len(connections):
             self._reports = np.empty(len(connections), _PAIR)
-        count = _cover(self._state, connections, self._reports)
+        if hashes is None:
+            hashes = row_hashes(connections)
+        count = _cover(self._state, connections, hashes, self._reports)
         return [self._observation(report) for report in self._reports[:count]]
 
     def totals(self) -> list[Observation]:
@@ -151,29 +161,24 @@ def _address(pair: np.void, side: str) -> bytes:
 
 
 @fused
-def _hash(row: _Record) -> np.uint64:
-    pair = mix64(mix_address(row.src_hi, row.src_lo) ^ mix_address(row.dst_lo, row.dst_hi))
-    return pair | _TAKEN
-
-
-@fused
 def _known(state: _State, name: np.uint64, row: _Record) -> _Whole:
     """Slot of the row's pair, -1 where it has none."""
-    home = np.int64(name % np.uint64(len(state.pairs)))
-    for probe in range(_PROBES):
-        slot = (home + probe) % len(state.pairs)
-        if state.hashes[slot] != name:
-            continue
+    slot = home_of(name, len(state.pairs))
+    for _probe in range(_PROBES):
         pair = state.pairs[slot]
         if (
-            pair.dst_lo == row.dst_lo
+            state.hashes[slot] == name
+            and pair.dst_lo == row.dst_lo
             and pair.src_lo == row.src_lo
             and pair.dst_hi == row.dst_hi
             and pair.src_hi == row.src_hi
         ):
-            if row.time - pair.active > state.limits[0]:
+            if row.time - state.active[slot] > state.limits[0]:
                 _begin(state, slot, row)
             return slot
+        slot += 1
+        if slot == len(state.pairs):
+            slot = 0
     return -1
 
 
@@ -181,19 +186,37 @@ def _known(state: _State, name: np.uint64, row: _Record) -> _Whole:
 def _enter(state: _State, name: np.uint64, row: _Record) -> _Whole:
     """A slot for the row's pair: a free one, or that of the least recently touched."""
     pairs, hashes = state.pairs, state.hashes
-    home = np.int64(name % np.uint64(len(pairs)))
-    best = home
-    for probe in range(_PROBES):
-        slot = (home + probe) % len(pairs)
+    slot = best = home_of(name, len(pairs))
+    for _probe in range(_PROBES):
         if hashes[slot] == 0:
             best = slot
             break
-        if pairs[slot].active < pairs[best].active:
+        if state.active[slot] < state.active[best]:
             best = slot
+        slot += 1
+        if slot == len(pairs):
+            slot = 0
     state.counters[0] += hashes[best] != 0
     hashes[best] = name
     _begin(state, best, row)
     return best
+
+
+@fused
+def _look_ahead(state: _State, pair: np.uint64) -> None:
+    """Ask for what is kept of a pair, or of the one that will give way to it."""
+    slot = best = home_of(pair, len(state.pairs))
+    for _probe in range(_PROBES):
+        if state.hashes[slot] == pair | _TAKEN:
+            best = slot
+            break
+        if state.active[slot] < state.active[best]:
+            best = slot
+        slot += 1
+        if slot == len(state.pairs):
+            slot = 0
+    prefetch(state.pairs, best, 0, _PAIR_LINES)
+    prefetch(state.tried, best, 0, _TRIED_LINES)
 
 
 @fused
@@ -219,16 +242,23 @@ def _is_new(state: _State, slot: _Whole, outcome: int, port: np.uint64) -> bool:
 
 
 @kernel
-def _cover(state: _State, connections: NDArray[np.void], reports: NDArray[np.void]) -> int:
+def _cover(
+    state: _State,
+    connections: NDArray[np.void],
+    hashes: NDArray[np.void],
+    reports: NDArray[np.void],
+) -> int:
     """Enter the ends among record.CONNECTION rows; the number of reports written."""
-    written = 0
-    for i in range(len(connections)):
+    written, count = 0, len(connections)
+    for i in range(count):
+        if i + AHEAD < count and connections[i + AHEAD].outcome != _ESTABLISHED:
+            _look_ahead(state, hashes[i + AHEAD].pair)
         row = connections[i]
         if row.kind != _CONNECT or row.outcome in _WITHOUT_END:
             continue
         if row.outcome == _SENT and (row.origin != _IMPORT or row.dst_port >= _SYSTEM_PORTS):
             continue
-        name = _hash(row)
+        name = hashes[i].pair | _TAKEN
         slot = _known(state, name, row)
         answered = row.outcome == _ESTABLISHED
         if slot < 0:
@@ -236,7 +266,7 @@ def _cover(state: _State, connections: NDArray[np.void], reports: NDArray[np.voi
                 continue
             slot = _enter(state, name, row)
         pair = state.pairs[slot]
-        pair.active = row.time
+        pair.active = state.active[slot] = row.time
         if answered:
             pair.answered += _is_new(state, slot, _ANSWERED, np.uint64(row.dst_port))
             continue

@@ -18,12 +18,13 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.decode.mix import mix64, mix_address
 from procwire.detect.detector import SLOW_WALK
 from procwire.detect.fanout_state import TARGET
 from procwire.detect.observation import Endpoint, Evidence, Observation
+from procwire.detect.row_hashes import home_of, row_hashes
 from procwire.event import SAMPLE_TARGETS, Outcome
 from procwire.jit import fused, kernel
+from procwire.prefetch import AHEAD, lines_of, prefetch
 from procwire.record import Attempt
 from procwire.settings import Settings
 
@@ -45,6 +46,7 @@ _WALKER = np.dtype(
     ],
     align=True,
 )
+_WALKER_LINES = lines_of(_WALKER.itemsize)
 _REPORT = np.dtype([("time", "i8"), ("walker", _WALKER), ("last", TARGET), ("goes_on", "u1")])
 _KNOWN = 1 << 18
 _PROBES = 8
@@ -100,17 +102,22 @@ class RandomWalk:
             limits=np.array([chosen.memory_ns, chosen.hosts, quiet_ns // 2], np.int64),
         )
 
-    def update(self, connections: NDArray[np.void]) -> list[Observation]:
+    def update(
+        self, connections: NDArray[np.void], hashes: NDArray[np.void] | None = None
+    ) -> list[Observation]:
         """The sources that `connections` show to be scanners, told again at tenfold failures. That
         they go on is said in between, with observations that raise nothing anew.
 
-        connections: record.CONNECTION (n,), in event time; rows that end a CONNECT count.
+        connections: record.CONNECTION (n,), in event time; rows that end a CONNECT count; hashes:
+        row_hashes() of them.
         """
         if self._settings.hosts == 0:
             return []
         reports = np.empty(len(connections), _REPORT)
         samples = np.empty((len(connections), SAMPLE_TARGETS), TARGET)
-        count = _walk(self._state, connections, reports, samples)
+        if hashes is None:
+            hashes = row_hashes(connections)
+        count = _walk(self._state, connections, hashes, reports, samples)
         return [self._observation(reports[i], samples[i]) for i in range(count)]
 
     def totals(self) -> list[Observation]:
@@ -171,9 +178,8 @@ def _endpoint(target: np.void) -> Endpoint:
 
 
 @fused
-def _is_known(known: NDArray[np.uint32], row: _Record) -> bool:
+def _is_known(known: NDArray[np.uint32], pair: np.uint64) -> bool:
     """Whether the pair of hosts was contacted before; from now on it was."""
-    pair = mix64(mix_address(row.src_hi, row.src_lo) ^ mix_address(row.dst_lo, row.dst_hi))
     place, fingerprint = np.int64(pair & _KNOWN_MASK), np.uint32(pair >> _HALF) | _TAKEN
     if known[place] == fingerprint:
         return True
@@ -182,13 +188,12 @@ def _is_known(known: NDArray[np.uint32], row: _Record) -> bool:
 
 
 @fused
-def _walker(state: _State, row: _Record) -> _Whole:
-    """Slot of the row's source: its own, a free one, or that of the least recently active."""
+def _walker(state: _State, row: _Record, source: np.uint64) -> _Whole:
+    """Slot of the row's source, of that hash: its own, a free one, or that of the least recently
+    active."""
     walkers = state.walkers
-    home = np.int64(mix_address(row.src_hi, row.src_lo) % np.uint64(len(walkers)))
-    best = home
-    for probe in range(_PROBES):
-        slot = (home + probe) % len(walkers)
+    slot = best = home_of(source, len(walkers))
+    for _probe in range(_PROBES):
         walker = walkers[slot]
         if walker.used and walker.hi == row.src_hi and walker.lo == row.src_lo:
             if row.time - walker.active > state.limits[0]:
@@ -197,6 +202,9 @@ def _walker(state: _State, row: _Record) -> _Whole:
             return slot
         if walkers[best].used and (not walker.used or walker.active < walkers[best].active):
             best = slot
+        slot += 1
+        if slot == len(walkers):
+            slot = 0
     state.counters[1] += walkers[best].used
     _begin(walkers[best], row)
     return best
@@ -224,17 +232,24 @@ def _point(target: _Record, row: _Record) -> None:
 def _walk(
     state: _State,
     connections: NDArray[np.void],
+    hashes: NDArray[np.void],
     reports: NDArray[np.void],
     samples: NDArray[np.void],
 ) -> int:
     """Enter the ends among record.CONNECTION rows; the number of reports written."""
-    written = 0
-    for i in range(len(connections)):
+    written, count = 0, len(connections)
+    for i in range(count):
+        if i + AHEAD < count:
+            ahead = hashes[i + AHEAD]
+            prefetch(state.known, np.int64(ahead.pair & _KNOWN_MASK), 0, 1)
+            prefetch(state.walkers, home_of(ahead.source, len(state.walkers)), 0, _WALKER_LINES)
         row = connections[i]
-        if row.kind != _CONNECT or row.outcome in _WITHOUT_END or _is_known(state.known, row):
+        if row.kind != _CONNECT or row.outcome in _WITHOUT_END:
+            continue
+        if _is_known(state.known, hashes[i].pair):
             continue
         state.counters[0] += 1
-        slot = _walker(state, row)
+        slot = _walker(state, row, hashes[i].source)
         walker = state.walkers[slot]
         if row.outcome == _ESTABLISHED:
             walker.succeeded += 1

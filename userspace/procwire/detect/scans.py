@@ -19,6 +19,7 @@ from procwire.detect.judges import Judges
 from procwire.detect.observation import Observation
 from procwire.detect.port_coverage import PortCoverage
 from procwire.detect.random_walk import RandomWalk
+from procwire.detect.row_hashes import row_hashes
 from procwire.detect.service_sweep import ServiceSweep
 from procwire.event import Origin
 from procwire.record import Attempt
@@ -48,10 +49,12 @@ class Scans:
         connections: record.CONNECTION (n,), in event time; service_hosts: int64 (n,), as
         ServiceSweep.update() takes it.
         """
-        found = self._walk.update(connections) + self._coverage.update(connections)
-        found += self._port_coverage.update(connections)
-        found += self._service_sweep.update(connections, service_hosts)
-        found += self._judges.update(self._fanout.update(connections))
+        hashes = row_hashes(connections)
+        found = self._walk.update(connections, hashes)
+        found += self._coverage.update(connections, hashes)
+        found += self._port_coverage.update(connections, hashes)
+        found += self._service_sweep.update(connections, service_hosts, hashes)
+        found += self._judges.update(self._fanout.update(connections, hashes))
         return sorted(found, key=attrgetter("time"))
 
     def totals(self, now: int) -> list[Observation]:

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.decode.mix import mix_address
+from procwire.detect.row_hashes import home_of
 from procwire.event import SAMPLE_TARGETS, Origin, Outcome
 from procwire.jit import fused, kernel
+from procwire.prefetch import AHEAD, lines_of, prefetch
 from procwire.record import Attempt
 
 COUNTERS = ("evicted",)
@@ -52,6 +53,7 @@ SOURCE = np.dtype(
 HOST = np.dtype(
     [("hi", "u8"), ("lo", "u8"), ("first", "i8"), ("services", "u2"), ("port", "u2")], align=True
 )
+_HOST_LINES = lines_of(HOSTS * HOST.itemsize)
 REPORT = np.dtype(
     [
         ("time", "i8"),
@@ -98,13 +100,12 @@ class _Found(NamedTuple):
 
 
 @fused
-def _source(state: State, row: _Record) -> _Whole:
-    """Slot of the row's source: its own, a free one, or that of the least recently active."""
+def _source(state: State, row: _Record, hashed: np.uint64) -> _Whole:
+    """Slot of the row's source, of that hash: its own, a free one, or that of the least recently
+    active."""
     sources = state.sources
-    home = np.int64(mix_address(row.src_hi, row.src_lo) % np.uint64(len(sources)))
-    best = home
-    for probe in range(_PROBES):
-        slot = (home + probe) % len(sources)
+    slot = best = home_of(hashed, len(sources))
+    for _probe in range(_PROBES):
         source = sources[slot]
         if source.used and source.hi == row.src_hi and source.lo == row.src_lo:
             if row.time - source.active > state.limits[_WINDOW]:
@@ -113,6 +114,9 @@ def _source(state: State, row: _Record) -> _Whole:
             return slot
         if sources[best].used and (not source.used or source.active < sources[best].active):
             best = slot
+        slot += 1
+        if slot == len(sources):
+            slot = 0
     state.counters[0] += sources[best].used
     source = sources[best]
     source.hi = row.src_hi
@@ -127,7 +131,7 @@ def _source(state: State, row: _Record) -> _Whole:
 
 
 @fused
-def _try(state: State, slot: _Whole, row: _Record, service: np.uint8) -> None:
+def _try(state: State, slot: _Whole, row: _Record, service: np.uint8) -> np.uint16:
     """Note the service at the row's host, in the place of the host that was begun longest ago where
     it has none."""
     hosts, oldest = state.hosts[slot], 0
@@ -139,7 +143,7 @@ def _try(state: State, slot: _Whole, row: _Record, service: np.uint8) -> None:
                 host.services = 0
             host.services |= service
             host.port = row.dst_port
-            return
+            return np.uint16(host.services)
         if host.first < hosts[oldest].first:
             oldest = place
     host = hosts[oldest]
@@ -148,6 +152,7 @@ def _try(state: State, slot: _Whole, row: _Record, service: np.uint8) -> None:
     host.first = row.time
     host.services = service
     host.port = row.dst_port
+    return np.uint16(host.services)
 
 
 @fused
@@ -165,6 +170,11 @@ def _with_service(state: State, slot: _Whole, time: int, service: np.uint8) -> _
 
 
 @fused
+def _is_several(services: _Whole) -> bool:
+    return bool(services & (services - 1))
+
+
+@fused
 def _with_two(state: State, slot: _Whole, time: int) -> _Found:
     """The hosts on each of which two services or more were tried together."""
     count, first = 0, time
@@ -172,8 +182,7 @@ def _with_two(state: State, slot: _Whole, time: int) -> _Found:
     for place in range(HOSTS):
         host = state.hosts[slot, place]
         tried = np.int64(host.services) & _SECOND
-        several = tried & (tried - 1) != 0
-        if several and 0 <= time - host.first <= state.limits[_TOGETHER]:
+        if _is_several(tried) and 0 <= time - host.first <= state.limits[_TOGETHER]:
             count += 1
             services |= tried
             first = min(first, host.first)
@@ -205,23 +214,30 @@ def _report(
 def follow(
     state: State,
     connections: NDArray[np.void],
+    hashes: NDArray[np.void],
     service_hosts: NDArray[np.int64],
     reports: NDArray[np.void],
     samples: NDArray[np.void],
 ) -> int:
     """Enter the attempts among record.CONNECTION rows; the number of reports written."""
-    written = 0
-    for i in range(len(connections)):
+    written, count = 0, len(connections)
+    for i in range(count):
+        if i + AHEAD < count and state.services[connections[i + AHEAD].dst_port]:
+            ahead = home_of(hashes[i + AHEAD].source, len(state.sources))
+            prefetch(state.sources, ahead, 0, 1)
+            prefetch(state.hosts, ahead, 0, _HOST_LINES)
         row = connections[i]
         service = state.services[row.dst_port]
         if service == 0 or row.kind != _CONNECT:
             continue
         if row.origin == _WIRE and row.outcome != _PENDING:
             continue
-        slot = _source(state, row)
-        _try(state, slot, row, service)
-        threshold = state.limits[_GRID]
-        found = _with_two(state, slot, row.time)
+        slot = _source(state, row, hashes[i].source)
+        tried = np.int64(_try(state, slot, row, service)) & _SECOND
+        threshold, found = state.limits[_GRID], _Found(0, 0, row.time)
+        if _is_several(tried):
+            # Only now their number may have grown.
+            found = _with_two(state, slot, row.time)
         if found.hosts < threshold and service_hosts[i] > 0:
             threshold = service_hosts[i]
             found = _with_service(state, slot, row.time, service)

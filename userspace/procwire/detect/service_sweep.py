@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from procwire.detect.detector import SERVICE_SWEEP
 from procwire.detect.observation import Endpoint, Evidence, Observation
+from procwire.detect.row_hashes import row_hashes
 from procwire.detect.service_hosts import (
     COUNTERS,
     HOST,
@@ -49,12 +50,16 @@ class ServiceSweep:
         )
 
     def update(
-        self, connections: NDArray[np.void], service_hosts: NDArray[np.int64] | None = None
+        self,
+        connections: NDArray[np.void],
+        service_hosts: NDArray[np.int64] | None = None,
+        hashes: NDArray[np.void] | None = None,
     ) -> list[Observation]:
         """The sources that sweep a service, told again at tenfold hosts.
 
         connections: record.CONNECTION (n,), in event time; service_hosts: int64 (n,), how many
-        hosts make one service a sweep for the source of that row, 0 = none; all 0 by default.
+        hosts make one service a sweep for the source of that row, 0 = none; all 0 by default;
+        hashes: row_hashes() of the connections.
         """
         if self._settings.hosts == 0:
             return []
@@ -63,7 +68,9 @@ class ServiceSweep:
         if len(self._reports) < len(connections):
             self._reports, self._samples = _room(len(connections))
         reports, samples = self._reports, self._samples
-        count = follow(self._state, connections, service_hosts, reports, samples)
+        if hashes is None:
+            hashes = row_hashes(connections)
+        count = follow(self._state, connections, hashes, service_hosts, reports, samples)
         return [self._observation(reports[i], samples[i]) for i in range(count)]
 
     def counters(self) -> dict[str, int]:

@@ -15,22 +15,24 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.decode.mix import GOLDEN, mix64, mix_address
 from procwire.detect.fanout_buckets import (
     Record,
     Slot,
     begin_sketches,
     distinct,
     is_quiet,
+    look_ahead,
     older,
     roll,
     slot_of,
+    would_raise,
 )
 from procwire.detect.fanout_report import final_figures, report, turn
 from procwire.detect.fanout_state import BUCKETS, FEW, HOSTS, PAIRS, Crossing, State
 from procwire.detect.sketch import observe, raises
 from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS, Measure, Origin, Outcome
 from procwire.jit import fused, kernel
+from procwire.prefetch import AHEAD
 
 _WINDOWS = FANOUT_WINDOWS
 _MEASURES = len(Measure)
@@ -70,13 +72,11 @@ def _point(target: Record, row: Record) -> None:
 
 
 @fused
-def _attempt(state: State, slot: Slot, row: Record) -> None:
+def _attempt(state: State, slot: Slot, row: Record, host: np.uint64, pair: np.uint64) -> None:
     subject = state.subjects[slot]
     _follow(subject, row)
     if subject.run > subject.least_run:
         _lengthen(state, slot, row.time)
-    host = mix_address(row.dst_hi, row.dst_lo)
-    pair = mix64(host ^ (np.uint64(row.dst_port) + GOLDEN))
     if _is_fresh(state, slot, host, pair):
         _point(state.samples[slot, subject.sampled % _SAMPLES], row)
         subject.sampled += 1
@@ -116,13 +116,15 @@ def _is_fresh(state: State, slot: Slot, host: np.uint64, pair: np.uint64) -> boo
     fresh = False
     for bucket in range(BUCKETS):
         before = subject.attempts - state.buckets[slot, bucket].attempts
-        raised = True
+        raised = before < _SAMPLES
         if before == FEW:
             begin_sketches(state, slot, bucket)
         if before >= FEW:
             sketches, registers = state.sketches[slot, bucket], state.registers[slot, bucket]
             observe(sketches[HOSTS], registers[HOSTS], host)
             raised = observe(sketches[PAIRS], registers[PAIRS], pair)
+        elif bucket == sampled and not raised:
+            raised = would_raise(state, slot, before, pair)
         if bucket == sampled:
             fresh = raised
     return fresh
@@ -140,7 +142,7 @@ def _end(subject: Record, outcome: int) -> None:
 
 @fused
 def _judge(state: State, slot: Slot, row: Record, reports: NDArray[np.void], at: int) -> int:
-    """Move every level; 1 if report `at` was written (the first crossing), else 0."""
+    """Move every step; 1 if report `at` was written (the first crossing), else 0."""
     subject, kind = state.subjects[slot], np.int64(row.kind)
     if not subject.due:
         return 0
@@ -148,13 +150,13 @@ def _judge(state: State, slot: Slot, row: Record, reports: NDArray[np.void], at:
     if is_quiet(state, slot, np.int64(subject.oldest), kind):
         if state.told[slot]:
             state.told[slot] = False
-            state.levels[slot] = 0
+            state.steps[slot] = 0
         return 0
     written, told = 0, False
     for window in range(_WINDOWS):
         bucket = older(state, slot, window)
         if is_quiet(state, slot, bucket, kind):
-            state.levels[slot, window] = 0
+            state.steps[slot, window] = 0
             continue
         record = state.buckets[slot, bucket]
         hosts = distinct(state, slot, bucket, HOSTS)
@@ -165,9 +167,9 @@ def _judge(state: State, slot: Slot, row: Record, reports: NDArray[np.void], at:
             if threshold == 0:
                 continue
             if figure < threshold:
-                state.levels[slot, window, measure] = 0
+                state.steps[slot, window, measure] = 0
                 continue
-            crossed = threshold * 10 ** np.int64(state.levels[slot, window, measure])
+            crossed = max(threshold, state.steps[slot, window, measure])
             told = True
             if figure < crossed:
                 continue
@@ -180,22 +182,28 @@ def _judge(state: State, slot: Slot, row: Record, reports: NDArray[np.void], at:
             written = 1
             while figure >= crossed:
                 crossed *= 10
-                state.levels[slot, window, measure] += 1
+            state.steps[slot, window, measure] = crossed
     state.told[slot] = told
     return written
 
 
 @kernel
 def count_connections(
-    state: State, connections: NDArray[np.void], reports: NDArray[np.void]
+    state: State,
+    connections: NDArray[np.void],
+    hashes: NDArray[np.void],
+    reports: NDArray[np.void],
 ) -> int:
-    """Enter record.CONNECTION rows (n,), writing reports (room for 5n); how many were written.
+    """Enter record.CONNECTION rows (n,), of these hashes, writing reports (room for 5n); how many
+    were written.
 
     A row of origin wire is an attempt, or the end of an earlier one; any other row is both."""
-    written = 0
-    for i in range(len(connections)):
+    written, count = 0, len(connections)
+    for i in range(count):
+        if i + AHEAD < count:
+            look_ahead(state, connections[i + AHEAD], hashes[i + AHEAD])
         row = connections[i]
-        slot = slot_of(state, row)
+        slot = slot_of(state, row, hashes[i].source)
         subject = state.subjects[slot]
         if not subject.begun <= row.time < subject.ends:
             if state.told[slot]:
@@ -203,7 +211,7 @@ def count_connections(
             roll(state, slot, row.time)
         ended = row.outcome != _PENDING and row.outcome != _SENT
         if row.origin != _WIRE or not ended:
-            _attempt(state, slot, row)
+            _attempt(state, slot, row, hashes[i].host, hashes[i].target)
             state.counters[0] += 1
             written += _judge(state, slot, row, reports, written)
         if ended:
@@ -221,5 +229,5 @@ def final_reports(state: State, reports: NDArray[np.void]) -> None:
     for slot in range(len(state.told)):
         if state.told[slot]:
             crossing = final_figures(state, slot, _WINDOWS - 1)
-            report(state, slot, state.subjects[slot].active, reports, written, crossing)
+            report(state, slot, state.active[slot], reports, written, crossing)
             written += 1
