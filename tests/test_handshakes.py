@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from conversations import REFUSED, Conversations
 from procwire import layers
+from procwire.alert import SOURCE_PROVEN
 from procwire.decode.flow import Flows
 from procwire.decode.flow_table import PROOFS
 from procwire.decode.tcp_segment import ACK, FIN, RST, SYN
+from scan_traffic import ME, alerts_of, host, shuffled
 from test_flow import CLIENT, SECOND, SERVER, update
 
 CLIENT_START, SERVER_START = 1000, 0xFFFFFFFF
@@ -74,3 +78,21 @@ def test_forgets_whoever_was_quiet_for_longest():
     assert all(recent)
     known = sum(has_completed(flows, int(one), late) for one in addresses)
     assert PROOFS * 0.9 < known <= PROOFS
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_alerts_of_scans_say_whether_their_source_is_proven(answers):
+    """One scan found a service on its way, the other one none."""
+    traffic = Conversations()
+    there, back = (ME[4], 50000, host(4, 5), 80), (host(4, 5), 80, ME[4], 50000)
+    if answers:
+        # Whatever is acknowledged is 7 in these packets.
+        for ends, flags, seq in ((there, SYN, 6), (back, SYN | ACK, 6), (there, ACK, 7)):
+            traffic.segment(0, ends, flags, seq)
+    for number, port in enumerate(shuffled(80)):
+        traffic.connect(1 + number * 0.1, ME[4], host(4, 5), 1 + 7 * port, REFUSED)
+    alerts = alerts_of(traffic)
+    assert alerts
+    for alert in alerts:
+        proven = any(one.name == SOURCE_PROVEN for one in alert.evidence)
+        assert proven == answers, alert
