@@ -12,9 +12,10 @@ from procwire.compiler.cases import cases
 from procwire.compiler.fields import Case, Field, Values, length_of
 from procwire.compiler.keywords import HEADERS
 from procwire.compiler.quiet import pattern
+from procwire.compiler.vocabulary import LARGEST_PACKET
 from procwire.rule import Rule, example, fires
 from procwire.rules import packet_rules
-from procwire.words import LARGEST_PACKET, Span, span
+from procwire.words import Span, span
 
 PAIRS = [
     (rule, layer)

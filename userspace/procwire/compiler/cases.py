@@ -26,8 +26,9 @@ from procwire.compiler.fields import (
     shared,
     union,
 )
+from procwire.compiler.vocabulary import LARGEST_PACKET, WORDS
 from procwire.rule import Rule
-from procwire.words import EXTENSIONS, LARGEST_PACKET, WORDS
+from procwire.words import EXTENSIONS
 
 ROUNDS = 2  # of a loop that are walked; what comes behind may be anything
 MOST_STATEMENTS = 3000

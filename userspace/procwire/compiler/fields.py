@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import NamedTuple
 
-from procwire.words import LARGEST_PACKET
+from procwire.compiler.vocabulary import LARGEST_PACKET
 
 Values = tuple[tuple[int, int], ...]  # disjoint intervals in ascending order, ends included
 

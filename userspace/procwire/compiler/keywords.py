@@ -11,8 +11,8 @@ from typing import NamedTuple
 from procwire.compiler.cases import cases
 from procwire.compiler.fields import Case, Field, Values, length_of, union
 from procwire.compiler.quiet import pattern
+from procwire.compiler.vocabulary import LARGEST_PACKET
 from procwire.rule import Rule
-from procwire.words import LARGEST_PACKET
 
 MOST_HOLES = 8  # values that a range of keywords may leave out one by one
 

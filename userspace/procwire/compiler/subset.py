@@ -20,7 +20,7 @@ from typing import Any
 from procwire import words
 from procwire.compiler import values
 from procwire.compiler.values import BOOL, NotInSubset, Scope, Source, Value, Values, spelling
-from procwire.words import WORDS
+from procwire.compiler.vocabulary import WORDS
 
 __all__ = ["NotInSubset", "Source", "read"]
 

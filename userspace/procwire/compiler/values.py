@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from procwire.compiler.vocabulary import LARGEST_RUN, WORDS
 from procwire.errors import UsageError
-from procwire.words import LARGEST_RUN, WORDS
 
 LIMIT = 2**53  # Lua counts in doubles
 BOOL = "bool"

@@ -1,0 +1,153 @@
+"""The chunks of HTTP/1 bodies (RFC 9112 section 7.1). The rule sees the head of a message, and then
+the lines with the sizes of its chunks, one at a time and without an enclosing header; in Suricata
+it sees the segment that begins with a message, as far as that goes.
+"""
+
+from procwire.rule import rule
+from procwire.rules.http1 import OTHER_PORT, REQUEST, RESPONSE, text
+from procwire.rules.http1_body import (
+    BLANKS,
+    CHUNKED,
+    COLON,
+    CR,
+    LF,
+    MOST_FIELDS,
+    MOST_SPACES,
+    NINE,
+    SLASHED,
+    SP,
+    TAB,
+    TRANSFER_ENCODING,
+    VERSION_1,
+    ZERO,
+)
+from procwire.words import captured, find, find_before, folded, length, u8
+
+QUOTE = 34
+LINE_ENDS = (CR, LF)
+BEFORE_VALUE = (SP, TAB, CR, COLON)
+BEFORE_SIZE = (SP, TAB, CR, LF, 11, 12)
+MOST_CHUNKS = 64
+MOST_QUOTES = 16
+
+
+def in_chunks(body: str, field: str = "Transfer-Encoding: chunked") -> str:
+    """A response whose `field` says that `body` comes in chunks, as an example."""
+    return f"{OTHER_PORT} {text(f'HTTP/1.1 200 OK|{field}||{body}')}"
+
+
+@rule(
+    id="http.chunk_bad",
+    sid=9101307,
+    title="HTTP chunk without a size, or whose size does not lead to the next one",
+    reference="RFC 9112 7.1",
+    layers=("http1", "http1_chunk"),
+    needs=1,
+    at=(0, 64),
+    suricata=("app.http.invalid_request_chunk_len", "app.http.invalid_response_chunk_len"),
+    zeek=("HTTP_bad_chunk_size",),
+    fires_on=[
+        in_chunks("hello"),
+        in_chunks("5|hello!|0||"),
+        in_chunks("4|hello|0||"),
+        in_chunks("5|hello|X|"),
+        in_chunks('5 ; a="b"c"|hello|0||'),
+        in_chunks("hello", "Transfer-Encoding\t: chunked"),
+        in_chunks("hello", "Server: a\rTransfer-Encoding: chunked"),
+        in_chunks("hello", "Transfer-Encoding: chunked\r "),
+        in_chunks("hello", "Server: a|\r\tTransfer-Encoding: chunked"),
+    ],
+    silent_on=[
+        f"{OTHER_PORT} {REQUEST}",
+        f"{OTHER_PORT} {RESPONSE}",
+        in_chunks("5|hello|0||"),
+        in_chunks("5 ;a=b|hello|0||"),
+        in_chunks('5;a="b"|hello|0||'),
+        in_chunks("hello", "X-Transfer-Encoding: chunked"),
+        in_chunks(" 5|hello|0x||"),
+        in_chunks("FFf|hello"),
+        in_chunks("ffffffffff"),
+        in_chunks(""),
+    ],
+)
+def http_chunk_wrong(p, outer):
+    """A size is hexadecimal, and that many bytes behind its line comes the next one. Blanks before
+    it, and whatever follows its digits but a quotation left open, are let pass. The body is chunked
+    for whoever finds the field, also folded, behind a bare CR or with blanks before its colon.
+    Without an enclosing header, the span begins where a size has to be."""
+    end = find(p, 0, LF)
+    request = folded(p, end - 9, 7) == VERSION_1 or folded(p, end - 8, 7) == VERSION_1
+    message = length(outer) > 0
+    if message and (end == captured(p) or not request and folded(p, 0, 5) != SLASHED):
+        return False
+    at = end + 1
+    chunked = 0
+    for _line in range(MOST_FIELDS):
+        if not message:
+            break
+        end = find(p, at, LF)
+        if end == captured(p):
+            return False
+        if end == at or end == at + 1 and u8(p, at) == CR:
+            break
+        start = at
+        if u8(p, end - 1) == CR:
+            bare = find_before(p, at + 1, end, CR)
+            if bare < end - 1 and folded(p, bare + 1, 17) == TRANSFER_ENCODING:
+                start = bare
+        for _blank in range(MOST_SPACES):
+            if u8(p, start) not in BLANKS:
+                break
+            start += 1
+        if folded(p, start, 17) == TRANSFER_ENCODING:
+            start += 17
+            for _blank in range(MOST_SPACES):
+                if u8(p, start) not in BEFORE_VALUE:
+                    break
+                start += 1
+            if folded(p, start, 7) == CHUNKED:
+                chunked += 1
+        at = end + 1
+    at = end + 1
+    if not message:
+        at = 0
+        chunked = 1
+    for _chunk in range(MOST_CHUNKS):
+        if chunked == 0 or at >= captured(p):
+            break
+        for _blank in range(MOST_SPACES):
+            if u8(p, at) not in BEFORE_SIZE:
+                break
+            at += 1
+        size = 0
+        digits = 0
+        for _digit in range(9):
+            value = u8(p, at + digits)
+            if ZERO <= value <= NINE:
+                value -= ZERO
+            elif 65 <= value <= 70:
+                value -= 55
+            elif 97 <= value <= 102:
+                value -= 87
+            else:
+                break
+            size = size * 16 + value
+            digits += 1
+        end = find(p, at, LF)
+        if digits == 0 and at < captured(p):
+            return True
+        quotes = 0
+        quote = end
+        if u8(p, at + digits) not in LINE_ENDS:
+            quote = find_before(p, at, end, QUOTE)
+        for _quote in range(MOST_QUOTES):
+            if end == captured(p) or quote >= end:
+                break
+            quotes += 1
+            quote = find_before(p, quote + 1, end, QUOTE)
+        if quotes % 2 == 1:
+            return True
+        if end == captured(p) or digits == 9 or size == 0:
+            break
+        at = end + 1 + size
+    return False
