@@ -57,9 +57,7 @@ def observed(path: Path, clock: Callable[[Times], Times] = as_recorded) -> dict[
 )
 def test_recorded_scans_are_named(corpus: Path, file: str, source: str, names: set[str]) -> None:
     found = observed(corpus / "process" / file)
-    assert {address[-8:]: ids - LESSER or ids for address, ids in found.items()} == {
-        source: names
-    }
+    assert {address[-8:]: ids - LESSER or ids for address, ids in found.items()} == {source: names}
 
 
 CLOCKS: dict[str, Callable[[Times], Times]] = {

@@ -1,22 +1,16 @@
-"""Which attempts are scans: examples of each detector, what only looks like one, and the twins."""
+"""Which attempts are scans: examples of each detector, and what only looks like one."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from naive_walk import coverage, port_coverage, random_walk, service_sweep
 from procwire.detect.coverage import Coverage
 from procwire.detect.detector import DETECTORS
-from procwire.detect.judges import Judges
-from procwire.detect.port_coverage import PortCoverage
 from procwire.detect.random_walk import RandomWalk
 from procwire.detect.scans import Scans
-from procwire.detect.service_hosts import SERVICES
 from procwire.detect.service_sweep import ServiceSweep
 from procwire.episodes import Episodes
-from procwire.event import FANOUT_EVENT, Origin, Outcome
+from procwire.event import Origin, Outcome
 from procwire.record import Attempt
 from procwire.settings import Settings
 from procwire.settings.traffic import FanOutSettings
@@ -301,133 +295,6 @@ def test_every_detector_has_an_example():
     assert named | elsewhere == scans
 
 
-STEP = st.tuples(
-    st.integers(0, 1),
-    st.integers(0, 40),
-    st.sampled_from([LOST, LOST, LOST, REFUSED, FOUND, Outcome.PENDING, Outcome.ABORTED]),
-)
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.lists(STEP, max_size=200), st.integers(1, 200))
-def test_walk_and_coverage_equal_their_twins_wherever_batches_end(steps, batch):
-    plain = [(SCANNER + source, NETWORK + host, outcome) for source, host, outcome in steps]
-    rows = table(
-        [
-            connection(START + i, host, outcome=outcome, source=source)
-            for i, (source, host, outcome) in enumerate(plain)
-        ]
-    )
-    walk, covered = RandomWalk(), Coverage()
-    walked, networks = [], []
-    for start in range(0, len(rows), batch):
-        walked += walk.update(rows[start : start + batch])
-        networks += covered.update(rows[start : start + batch])
-    assert [counts(scan) for scan in walked] == [
-        (source, failed, succeeded) for source, failed, succeeded in random_walk(plain)
-    ]
-    assert [counts(scan) for scan in networks] == [
-        (source, failed, answered) for source, _, failed, answered in coverage(plain)
-    ]
-
-
-PORT_STEP = st.tuples(
-    st.integers(0, 1),
-    st.integers(0, 1),
-    st.integers(0, 40),
-    st.sampled_from([LOST, LOST, LOST, REFUSED, FOUND, Outcome.SENT, Outcome.ABORTED]),
-)
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.lists(PORT_STEP, max_size=300), st.integers(1, 300))
-def test_port_coverage_equals_its_twin_wherever_batches_end(steps, batch):
-    plain = [(SCANNER + one, NETWORK + other, *rest) for one, other, *rest in steps]
-    rows = table(
-        [
-            connection(START + i, host, port, outcome, source)
-            for i, (source, host, port, outcome) in enumerate(plain)
-        ]
-    )
-    covered, pairs = PortCoverage(), []
-    for start in range(0, len(rows), batch):
-        pairs += covered.update(rows[start : start + batch])
-    assert [counts(scan) for scan in pairs] == [
-        (source, failed, answered) for source, _, failed, answered in port_coverage(plain)
-    ]
-
-
-TRY = st.tuples(
-    st.integers(0, 1),
-    st.integers(0, 40),
-    st.sampled_from([22, 22, 135, 445, 445, 139, 3389, 80]),
-    st.integers(0, 4),
-    st.sampled_from([0, 0, 3, 25]),
-)
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.lists(TRY, max_size=200), st.integers(1, 200))
-def test_service_sweep_equals_its_twin_wherever_batches_end(steps, batch):
-    time, plain = START, []
-    for source, host, port, seconds, needed in steps:
-        time += seconds * SECOND
-        plain.append((SCANNER + source, NETWORK + host, port, time, needed))
-    rows = table(
-        [connection(time, host, port, source=source) for source, host, port, time, _ in plain]
-    )
-    sizes = np.array([needed for *_, needed in plain], np.int64)
-    swept, told = ServiceSweep(), []
-    for start in range(0, len(rows), batch):
-        told += swept.update(rows[start : start + batch], sizes[start : start + batch])
-    assert [(scan.time, scan.figure) for scan in told] == list(service_sweep(plain, SERVICES))
-
-
-def counts(scan):
-    source = int.from_bytes(scan.source.address, "big")
-    return source, scan.evidence[0].value, scan.evidence[1].value
-
-
 def test_settings_of_the_windows_reach_every_kind():
     wide = Settings(fanout=FanOutSettings(hosts=50))
     assert found(attempts(*SCANS["echo"]), wide) == []
-
-
-def of_the_kernel(kind, origin, **figures):
-    """Ids of what a row of the kernel raises: 60 attempts of one process at as many hosts."""
-    row = np.zeros(1, FANOUT_EVENT)
-    row["time_ns"], row["window_ns"], row["attempt"], row["origin"] = START, SECOND, kind, origin
-    row["process"]["pid"] = 7
-    for name in ("attempts", "hosts", "host_ports"):
-        row[name] = 60
-    for name, value in figures.items():
-        row[name] = value
-    return [seen.detector.id for seen in Judges().update(row)]
-
-
-@pytest.mark.parametrize(
-    ("kind", "origin", "figures", "ids"),
-    [
-        (Attempt.CONNECT, Origin.RAW, {}, ["scan.host_sweep"]),
-        (Attempt.CONNECT, Origin.RAW, {"hosts": 1}, ["scan.port_vertical"]),
-        (Attempt.NULL, Origin.RAW, {"hosts": 1}, ["scan.null"]),
-        (Attempt.DATAGRAM, Origin.RAW, {"hosts": 1}, ["scan.port_vertical"]),
-        (Attempt.DATAGRAM, Origin.SENDMSG, {}, []),
-        (Attempt.ECHO, Origin.RAW, {"sequential_run": 60}, ["scan.icmp_sweep"]),
-        # A monitor's targets lie anywhere, and nobody tells whether they answered.
-        (Attempt.ECHO, Origin.RAW, {}, []),
-        (Attempt.ECHO, Origin.RAW, {"hosts": 1, "host_ports": 1}, []),
-        (Attempt.NEIGHBOUR, Origin.RAW, {"sequential_run": 60}, ["scan.arp_nd_sweep"]),
-        (Attempt.NEIGHBOUR, Origin.RAW, {}, []),
-    ],
-)
-def test_what_leaves_through_a_raw_socket_is_judged_without_answers(kind, origin, figures, ids):
-    assert of_the_kernel(kind, origin, **figures) == ids
-
-
-def test_rows_of_the_kernel_are_judged_in_order_of_time():
-    rows = np.zeros(2, FANOUT_EVENT)
-    rows["time_ns"], rows["window_ns"] = (START, START + 1), SECOND
-    rows["attempt"] = Attempt.NULL, Attempt.CONNECT
-    rows["origin"], rows["attempts"], rows["hosts"], rows["host_ports"] = Origin.RAW, 60, 1, 60
-    assert [seen.kind for seen in Judges().update(rows)] == [Attempt.NULL, Attempt.CONNECT]

@@ -1,0 +1,50 @@
+"""Which figures of the kernel's windows are scans."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from procwire.detect.judges import Judges
+from procwire.event import FANOUT_EVENT, Origin
+from procwire.record import Attempt
+from test_fanout import SECOND, START
+
+
+def of_the_kernel(kind, origin, **figures):
+    """Ids of what a row of the kernel raises: 60 attempts of one process at as many hosts."""
+    row = np.zeros(1, FANOUT_EVENT)
+    row["time_ns"], row["window_ns"], row["attempt"], row["origin"] = START, SECOND, kind, origin
+    row["process"]["pid"] = 7
+    for name in ("attempts", "hosts", "host_ports"):
+        row[name] = 60
+    for name, value in figures.items():
+        row[name] = value
+    return [seen.detector.id for seen in Judges().update(row)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "origin", "figures", "ids"),
+    [
+        (Attempt.CONNECT, Origin.RAW, {}, ["scan.host_sweep"]),
+        (Attempt.CONNECT, Origin.RAW, {"hosts": 1}, ["scan.port_vertical"]),
+        (Attempt.NULL, Origin.RAW, {"hosts": 1}, ["scan.null"]),
+        (Attempt.DATAGRAM, Origin.RAW, {"hosts": 1}, ["scan.port_vertical"]),
+        (Attempt.DATAGRAM, Origin.SENDMSG, {}, []),
+        (Attempt.ECHO, Origin.RAW, {"sequential_run": 60}, ["scan.icmp_sweep"]),
+        # A monitor's targets lie anywhere, and nobody tells whether they answered.
+        (Attempt.ECHO, Origin.RAW, {}, []),
+        (Attempt.ECHO, Origin.RAW, {"hosts": 1, "host_ports": 1}, []),
+        (Attempt.NEIGHBOUR, Origin.RAW, {"sequential_run": 60}, ["scan.arp_nd_sweep"]),
+        (Attempt.NEIGHBOUR, Origin.RAW, {}, []),
+    ],
+)
+def test_what_leaves_through_a_raw_socket_is_judged_without_answers(kind, origin, figures, ids):
+    assert of_the_kernel(kind, origin, **figures) == ids
+
+
+def test_rows_of_the_kernel_are_judged_in_order_of_time():
+    rows = np.zeros(2, FANOUT_EVENT)
+    rows["time_ns"], rows["window_ns"] = (START, START + 1), SECOND
+    rows["attempt"] = Attempt.NULL, Attempt.CONNECT
+    rows["origin"], rows["attempts"], rows["hosts"], rows["host_ports"] = Origin.RAW, 60, 1, 60
+    assert [seen.kind for seen in Judges().update(rows)] == [Attempt.NULL, Attempt.CONNECT]
