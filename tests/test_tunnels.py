@@ -7,7 +7,7 @@ import struct
 import pytest
 from procwire import layers
 from procwire.decode.columns import Decoded
-from procwire.decode.frame import SKIP_REASONS
+from procwire.decode.frame import SKIP_REASONS, decode
 from procwire.examine import Examiner
 from procwire.rules import all_rules
 from test_decode import ETHERNET_IPV4, TCP, batch_of, decode_one, ipv4, row
@@ -73,11 +73,24 @@ def test_a_port_alone_makes_no_tunnel(ordinary: bytes) -> None:
     assert row(decode_one(ETHERNET_IPV4 + ordinary))["transport"] == layers.UDP
 
 
-def nested(times: int) -> Decoded:
+def nested_frame(times: int) -> bytes:
     packet = INNER
     for _ in range(times):
         packet = ipv4(packet, protocol=4)
-    return decode_one(ETHERNET_IPV4 + packet)
+    return ETHERNET_IPV4 + packet
+
+
+def nested(times: int) -> Decoded:
+    return decode_one(nested_frame(times))
+
+
+def test_a_batch_of_nothing_but_tunnels_finds_more_room_for_its_layers() -> None:
+    frame, one = nested_frame(3), nested(3)
+    size, count = len(one.spans.layer), 200
+    decoded = decode(batch_of([(frame, len(frame), 1)] * count))
+    assert decoded.spans.layer.tolist() == one.spans.layer.tolist() * count
+    assert decoded.spans.packet.tolist() == [n for n in range(count) for _ in range(size)]
+    assert (decoded.packets.dst_port == 445).all() and not decoded.skipped.any()
 
 
 def test_tunnels_in_tunnels_are_followed_three_deep_and_deeper_ones_counted() -> None:

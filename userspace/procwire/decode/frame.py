@@ -55,6 +55,9 @@ _TUNNEL_LIMIT = 3
 # Ethernet, four tags, a network, a transport and an application layer, each time; a malformed
 # network layer in a tunnel has two spans and nothing behind; one more for a packet that was cut.
 _SPANS_A_PACKET = (_TAG_LIMIT + 4) * (_TUNNEL_LIMIT + 1) + 1
+# Room for what traffic has: memory that was asked for and not used becomes resident all the same,
+# as the next batch gets another piece of it.
+_USUAL_SPANS = 5
 _IPV4_HEADER, _IPV6_HEADER = 20, 40
 
 # IEEE 802.1Q, 802.1ad, and what came before 802.1ad.
@@ -71,42 +74,58 @@ def decode(batch: PacketBatch) -> Decoded:
     Raises ValueError where a row points outside the data or has more captured than its length.
     """
     count = batch.start.size
-    packets = blank_packets(count)
-    capacity = count * _SPANS_A_PACKET
-    spans = Spans(
-        packet=np.empty(capacity, np.int32),
-        layer=np.empty(capacity, np.uint8),
-        start=np.empty(capacity, np.int64),
-        captured=np.empty(capacity, np.int32),
-        length=np.empty(capacity, np.int32),
-        outer=np.empty(capacity, np.int32),
-    )
+    packets, spans = blank_packets(count), _room_for(count * _USUAL_SPANS + _SPANS_A_PACKET)
     skipped = np.zeros(len(SKIP_REASONS), np.int64)
     used, inner, cut = np.zeros(1, np.int64), np.zeros(4, np.int64), np.zeros(1, np.bool_)
-    bad_row = _decode_packets(batch, Output(packets, spans, used, inner, cut), skipped)
-    if bad_row >= 0:
-        raise ValueError(f"row {bad_row} of the batch does not lie in its data")
-    return Decoded(packets, Spans._make(column[: used[0]] for column in spans), skipped)
+    row = 0
+    while True:
+        output = Output(packets, spans, used, inner, cut)
+        row = _decode_packets(batch, output, skipped, row)
+        if row < 0:
+            raise ValueError(f"row {-1 - row} of the batch does not lie in its data")
+        filled = Spans._make(column[: used[0]] for column in spans)
+        if row == count:
+            return Decoded(packets, filled, skipped)
+        spans = _room_for(2 * spans.layer.size)
+        for name, before in filled._asdict().items():
+            getattr(spans, name)[: used[0]] = before
+
+
+def _room_for(count: int) -> Spans:
+    return Spans(
+        packet=np.empty(count, np.int32),
+        layer=np.empty(count, np.uint8),
+        start=np.empty(count, np.int64),
+        captured=np.empty(count, np.int32),
+        length=np.empty(count, np.int32),
+        outer=np.empty(count, np.int32),
+    )
 
 
 @kernel
-def _decode_packets(batch: PacketBatch, output: Output, skipped: NDArray[np.int64]) -> int:
-    """Decode all rows; returns the first row that does not lie in the data, or -1."""
-    for row in range(batch.start.size):
+def _decode_packets(
+    batch: PacketBatch, output: Output, skipped: NDArray[np.int64], first: int
+) -> int:
+    """Decode rows from `first` on while there is room; returns the first one that is left, or -1
+    less the row that does not lie in the data."""
+    room = output.spans.layer.size - _SPANS_A_PACKET
+    for row in range(first, batch.start.size):
+        if output.used[0] > room:
+            return row
         frame = Extent(
             int(np.int64(batch.start[row])),
             int(np.int64(batch.captured[row])),
             int(np.int64(batch.length[row])),
         )
         if not 0 <= frame.captured <= frame.length:
-            return row
+            return -1 - row
         if not 0 <= frame.start <= batch.data.size - frame.captured:
-            return row
+            return -1 - row
         output.cut[0] = batch.cut[row]
         reason = _decode_nested(batch.data, frame, int(np.int64(batch.link[row])), row, output)
         if reason != NOT_SKIPPED:
             skipped[reason] += 1
-    return -1
+    return int(batch.start.size)
 
 
 @fused
