@@ -197,7 +197,7 @@ def test_feed_reads_the_inventory_again(suricata: Answering, tmp_path: Path) -> 
         assert "the inventory protects plc-3" in feed.stderr.readline()
     finally:
         patience.cancel()
-        feed.send_signal(signal.SIGINT)
+        feed.send_signal(signal.SIGTERM)
         feed.communicate(timeout=60)
     wait_until(lambda: not suricata.held)
 

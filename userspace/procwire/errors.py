@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+INTERRUPTED = 130
+"""The exit code of whoever is ended by Ctrl-C, as a shell has it."""
+
 
 class ProcwireError(Exception):
     """One clear line for the user. `exit_code` is what the command line ends with."""

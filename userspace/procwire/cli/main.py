@@ -12,7 +12,7 @@ from typing import TextIO
 import click
 
 from procwire import __version__
-from procwire.errors import ProcwireError
+from procwire.errors import INTERRUPTED, ProcwireError
 from procwire.output.printable import printable
 
 # Imported only when called: numba alone takes half a second to import.
@@ -31,7 +31,6 @@ COMMANDS = {
     "tune": "procwire.cli.tune:tune",
     "watch": "procwire.cli.watch:watch",
 }
-INTERRUPTED = 130
 
 
 class Commands(click.Group):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -14,7 +16,7 @@ import msgspec
 
 from procwire.cli.context import context_option, context_to_watch
 from procwire.config import load
-from procwire.errors import UsageError
+from procwire.errors import INTERRUPTED, UsageError
 from procwire.following import Following
 from procwire.output.printable import printable
 from procwire.suricata import install as installation
@@ -125,7 +127,7 @@ def feed(
     context: Path,
     settings_file: Path | None,
     overrides: tuple[str, ...],
-) -> None:
+) -> int:
     """Have the Suricata that takes commands on SOCKET block the hosts whose scans procwire writes
     to FILE, which is followed until Ctrl-C: for a sensor that runs elsewhere.
 
@@ -133,18 +135,27 @@ def feed(
     """
     settings = load(settings_file, overrides).block
     following = Following(file)
+    ended_by: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        ended_by.append(number)
+
+    # Whoever ends it, what it has blocked is let go.
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
     with ExitStack() as stack:
         protected = Protected(settings.protected, stack.enter_context(context_to_watch(context)))
         blocker = Blocker(socket, settings, protected, _tell)
         stack.callback(blocker.close)
         stack.callback(following.close)
         _tell(f"blocking the scanners of {file}; Ctrl-C ends it")
-        while True:
+        while not ended_by:
             lines = following.read()
             blocker.consider(_records(lines), time.monotonic())
             blocker.keep(time.monotonic())
             if not lines:
                 time.sleep(FEED_POLL_S)
+    return INTERRUPTED if signal.SIGINT in ended_by else 0
 
 
 def _records(lines: list[bytes]) -> Iterator[dict[str, Any]]:

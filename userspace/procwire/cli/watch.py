@@ -18,7 +18,7 @@ from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summa
 from procwire.config import load
 from procwire.context.site import Site
 from procwire.context.store import FILE_NAME
-from procwire.errors import Unavailable, UsageError
+from procwire.errors import INTERRUPTED, Unavailable, UsageError
 from procwire.history import default_history
 from procwire.live import Live, sensor_settings
 from procwire.output import eve
@@ -29,8 +29,6 @@ from procwire.sensor.loader import Sensor
 from procwire.sensor.programs import Loader
 from procwire.suricata.block import Blocker
 from procwire.suricata.protected import Protected
-
-INTERRUPTED = 130
 
 
 @click.command()
