@@ -58,10 +58,8 @@ static __always_inline void begin(__u64 socket, struct pending *pending)
 	int stored;
 
 	pending->time_ns = time_of(subject);
-	if (subject)
-		pending->owner = subject->owner;
-	else if (!known)
-		describe_current(&pending->owner);
+	if (!known)
+		owner_of(subject, &pending->owner);
 	stored = keep_pending(socket, pending);
 	if (!stored && !pending->sent) {
 		count(LOST_CONNECTION_MAP_FULL);

@@ -69,10 +69,7 @@ static __always_inline void datagram_starts(struct bpf_sock_addr *context, __u64
 	if (!count_attempt(&key, subject, &pending.target, pending.time_ns) ||
 	    !is_detailed(subject))
 		return;
-	if (subject)
-		pending.owner = subject->owner;
-	else
-		describe_current(&pending.owner);
+	owner_of(subject, &pending.owner);
 	send_connection(&pending, NULL, ORIGIN_SENDMSG, OUTCOME_SENT, 0);
 }
 

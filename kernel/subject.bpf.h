@@ -80,6 +80,16 @@ static __always_inline struct subject *subject_of(const struct subject_key *key,
 	return subject ? subject : make_subject(key, owner);
 }
 
+/* Whose the attempts of a subject are; the current process's, if there is none, or if another thread
+ * has made it just now and has not come to its owner's name, which is written last. */
+static __always_inline void owner_of(const struct subject *subject, struct owner *owner)
+{
+	if (subject && subject->owner.comm[0])
+		*owner = subject->owner;
+	else
+		describe_current(owner);
+}
+
 /* Sends the crossing; where the ring is full, the next attempt may send it. */
 SUBPROGRAM void send_crossing(struct subject *subject, __u32 slot,
 			      const struct fanout_crossing *crossing, __u64 now)
