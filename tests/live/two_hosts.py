@@ -13,7 +13,7 @@ from pathlib import Path
 NEAR, FAR = (f"pwtest-{side}-{os.getpid()}" for side in ("near", "far"))
 # The same interface name at both ends; 10.98.0.0/24 and 2001:db8:98::/64 between them.
 WIRE = "veth0"
-NEAR_4, FAR_4, NETWORK_4 = "10.98.0.1", "10.98.0.2", "10.98.0.0/24"
+NEAR_4, FAR_4 = "10.98.0.1", "10.98.0.2"
 NEAR_6, FAR_6 = "2001:db8:98::1", "2001:db8:98::2"
 NEAR_MAC, FAR_MAC = "02:00:00:00:98:01", "02:00:00:00:98:02"
 

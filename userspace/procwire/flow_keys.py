@@ -4,8 +4,6 @@ each, and ports with the protocol. What a claim does not name is 0.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +14,6 @@ WORDS = 5
 WITHOUT_PORTS = (0, 1, 58)
 ANY = bytes(16)
 
-_IPV4_MAPPED = bytes(10) + b"\xff\xff"
 # With the namespace behind it, in place of the source of a socket on every address: ff::/8 is none.
 _EVERYWHERE = np.uint64(2**64 - 1)
 # The finalizer's multiplier of splitmix64, and its powers.
@@ -85,14 +82,3 @@ def hashes(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """(n,) of (n, 5): of all words, in both halves."""
     mixed: NDArray[np.uint64] = (keys * _MULTIPLIERS).sum(axis=1, dtype=np.uint64)
     return mixed ^ mixed >> np.uint64(32)
-
-
-def plain(address: bytes) -> IPv4Address | IPv6Address:
-    """The address of 16 bytes, unmapped."""
-    six = IPv6Address(address)
-    return six.ipv4_mapped or six
-
-
-def mapped(address: IPv4Address | IPv6Address) -> bytes:
-    """The 16 bytes of an address, IPv4 mapped."""
-    return address.packed if address.version == 6 else _IPV4_MAPPED + address.packed

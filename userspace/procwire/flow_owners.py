@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -33,9 +33,8 @@ from procwire.flow_keys import (
     key_everywhere,
     key_of,
     keys_of_events,
-    mapped,
-    plain,
 )
+from procwire.output.address import mapped, packed
 
 KERNEL, SNAPSHOT, INFERRED, NONE = "kernel", "snapshot", "inferred", "none"
 SURENESS = (KERNEL, SNAPSHOT, INFERRED)
@@ -114,7 +113,7 @@ class FlowOwners:
                     continue
                 every.add(network)
                 if network.num_addresses == 1:
-                    self._hosts[mapped(network.network_address)].append(namespace)
+                    self._hosts[mapped(network.network_address.packed)].append(namespace)
                 else:
                     self._wide.append((network, namespace))
         self._local = Zones([Zone("local", "it", tuple(every))])
@@ -186,7 +185,7 @@ class FlowOwners:
 
     def _namespaces(self, address: bytes) -> list[int]:
         """Those of which the address is one."""
-        where = plain(address)
+        where = ip_address(packed(address))
         wide = [namespace for network, namespace in self._wide if where in network]
         return self._hosts.get(address, []) + wide
 
@@ -214,7 +213,7 @@ class FlowOwners:
     def _about(self, key: NDArray[np.uint64], address: bytes) -> list[tuple[int, Any]]:
         """Claims on the key that may be about packets of the namespace asked about."""
         claims = self._chain(key)
-        if not plain(address).is_loopback:
+        if not ip_address(packed(address)).is_loopback:
             return claims
         here = (self._namespace, _NO_NAMESPACE)
         return [one for one in claims if one[1]["namespace"] in here]

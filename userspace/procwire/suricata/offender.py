@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from procwire.alert import CLOSED, RECEIVER, SOURCE_PROVEN
 from procwire.detect.detector import FIRST_PROGRAM, FIRST_SERVICE, FIRST_USE
 from procwire.detect.habits import DENIED, DeniedContact
+from procwire.output.address import packed
 
 Address = IPv4Address | IPv6Address
 
@@ -63,11 +64,10 @@ def offender(record: Mapping[str, Any], severity: int) -> Offender | None:
 
 def reached(contact: DeniedContact) -> Offender:
     """What a denied program has just reached."""
-    six = IPv6Address(contact.destination)
     process: dict[str, Any] = {"exe": contact.program}
     if contact.process is not None:
         process["pid"] = contact.process[1]
-    return _denied(six.ipv4_mapped or six, process)
+    return _denied(ip_address(packed(contact.destination)), process)
 
 
 def _denied(address: Address, process: Mapping[str, Any]) -> Offender:
