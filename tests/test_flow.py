@@ -281,9 +281,7 @@ PACKETS = st.lists(
         st.integers(1, 2),
         st.integers(1, 2),
         st.integers(1, 2),
-        st.sampled_from(
-            [SYN, SYN | ACK, ACK, ACK, ACK | PSH, RST, RST | ACK, FIN | ACK, SYN | FIN, 0]
-        ),
+        st.sampled_from(FLAGS),
         st.integers(-3, 6).map(lambda seq: seq & 0xFFFFFFFF),
         st.sampled_from([*range(-3, 7), 1 << 31]).map(lambda ack: ack & 0xFFFFFFFF),
         st.sampled_from([0, 0, 1, 2, 1000]),
