@@ -19,7 +19,7 @@ from procwire import examples
 from procwire.alert import Alert, scan_alert
 from procwire.context.allowlist import Allowlist, Entry, Wish, add, entries, remove
 from procwire.context.moments import later, written
-from procwire.context.program import Programs, digest_of
+from procwire.context.program import Programs, digest_of_program
 from procwire.context.site import Site
 from procwire.context.store import MEMORY, Store
 from procwire.detect.judges import Judges
@@ -239,7 +239,7 @@ def test_the_digest_is_that_of_the_file_that_runs(tmp_path: Path) -> None:
     program.write_bytes(Path("/bin/sleep").read_bytes())
     program.chmod(0o700)
     true = hashlib.sha256(program.read_bytes()).hexdigest()
-    assert digest_of(program) == true
+    assert digest_of_program(program) == true
     with subprocess.Popen([program, "60"]) as running:
         try:
             started = started_ns(running.pid)
@@ -257,7 +257,15 @@ def test_the_digest_is_that_of_the_file_that_runs(tmp_path: Path) -> None:
             running.kill()
     assert programs.digest(process) == true, "what was known of it still is"
     assert Programs().digest(process) is None
-    assert digest_of(tmp_path) is None
+
+
+def test_no_digest_is_taken_of_what_never_runs_itself(tmp_path: Path) -> None:
+    script = tmp_path / "poller.py"
+    script.write_text("#!/usr/bin/python3\n")
+    with pytest.raises(UsageError, match="is a script"):
+        digest_of_program(script)
+    with pytest.raises(UsageError, match="cannot be read"):
+        digest_of_program(tmp_path)
 
 
 @pytest.fixture

@@ -63,6 +63,9 @@ def test_a_script_by_its_whole_path_is_a_program_of_its_own(
     ("exe", "argv"),
     [
         ("/tmp/x9", ("python3", POLLER)),
+        # Whatever has an interpreter's name, where anybody may put it.
+        ("/tmp/python3", ("python3", POLLER)),
+        ("/home/ann/bin/sh", ("sh", POLLER)),
         (PYTHON, ("python3",)),
         (PYTHON, ()),
         # Something else is what runs, or may be.

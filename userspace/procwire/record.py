@@ -64,6 +64,8 @@ _INTERPRETERS = {
     **{name: name for name in ("perl", "php", "ruby", "tclsh")},
 }
 _VERSIONED = re.compile(r"([a-z]+)[0-9.]*")
+# Where interpreters are installed and not every user may write.
+_INSTALLED = ("/bin/", "/nix/store/", "/opt/", "/snap/", "/usr/")
 # What is read there is no file of that name.
 _NO_FILES = ("/dev/", "/proc/")
 
@@ -112,10 +114,11 @@ class Process:
         line does not say so beyond doubt.
 
         Whoever starts a process chooses its arguments, and must not pass for another script: so
-        only the first is believed, as behind options something else may be what runs, and only a
-        whole path without detours, as directories and links change.
+        only an installed interpreter is taken for one, whatever else has its name; only the first
+        argument is believed, as behind options something else may be what runs, and only a whole
+        path without detours, as directories and links change.
         """
-        kind = interpreter(self.exe)
+        kind = interpreter(self.exe) if self.exe.startswith(_INSTALLED) else None
         if kind is None or len(self.argv) < 2 or interpreter(self.argv[0]) != kind:
             return None
         path = self.argv[1]

@@ -11,7 +11,7 @@ import msgspec
 from procwire.cli.context import context_option, opened, owner_option
 from procwire.context import allowlist
 from procwire.context.moments import written
-from procwire.context.program import digest_of
+from procwire.context.program import digest_of_program
 from procwire.detect.detector import DETECTORS
 from procwire.errors import UsageError
 from procwire.output.printable import printable
@@ -69,9 +69,7 @@ def add(
     if sha256 == THIS_FILE:
         if exe is None:
             raise UsageError("--sha256 file: say which file with --exe")
-        sha256 = digest_of(Path(exe))
-        if sha256 is None:
-            raise UsageError(f"--sha256 file: {exe} cannot be read")
+        sha256 = digest_of_program(Path(exe))
     wish = allowlist.Wish(
         exe=exe,
         sha256=sha256,

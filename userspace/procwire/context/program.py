@@ -10,12 +10,14 @@ import hashlib
 from collections import OrderedDict
 from pathlib import Path
 
+from procwire.errors import UsageError
 from procwire.record import Process
 from procwire.sensor.proc import started_ns
 
 _REMEMBERED = 1024
 # Larger programs exist; one that is hashed stops the watch for a quarter of a second.
 _LARGEST = 256 * 1024 * 1024
+_SCRIPT = b"#!"
 
 
 class Programs:
@@ -34,7 +36,7 @@ class Programs:
         if known is not None:
             return known
         started, pid, _ = process.key
-        found = digest_of(self._root / str(pid) / "exe")
+        found = _digest_of(self._root / str(pid) / "exe")
         # Last, so that it covers the above; an exec since then is another program by its path.
         if found is None or started_ns(pid, self._root) != started:
             return None
@@ -44,7 +46,23 @@ class Programs:
         return found
 
 
-def digest_of(path: Path) -> str | None:
+def digest_of_program(path: Path) -> str:
+    """The SHA-256 in hex that processes of this program will have. Raises UsageError for a file
+    that cannot be read or is larger than programs are, and for a script: what runs is its
+    interpreter."""
+    found = _digest_of(path)
+    if found is None:
+        raise UsageError(f"{path} cannot be read as a program; is it the whole path?")
+    with path.open("rb") as program:
+        if program.read(len(_SCRIPT)) == _SCRIPT:
+            raise UsageError(
+                f"{path} is a script, and the digest of a process is its interpreter's: "
+                "give that one's, in hexadecimal"
+            )
+    return found
+
+
+def _digest_of(path: Path) -> str | None:
     """The SHA-256 in hex of a file, None where it cannot be read or is larger than programs are."""
     try:
         with path.open("rb") as program:
