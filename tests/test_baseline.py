@@ -344,7 +344,7 @@ def test_a_watch_says_what_it_learns(store: Store, capsys: pytest.CaptureFixture
     run.passes(0, HOUR)
     run.site.save()
     tell_learning(store, 7200)
-    assert "zone plant role plc: 0.0 of 0.0833333 days" in capsys.readouterr().err
+    assert "zone plant role plc: 0.0 of 0.0833 days" in capsys.readouterr().err
     tell_learning(store, 60)
     assert capsys.readouterr().err == ""
 

@@ -68,7 +68,7 @@ def tell_learning(store: Store, learning_s: float) -> None:
             days, of_days = group.observed_s / DAY_S, learning_s / DAY_S
             role = f" role {group.role}" if group.role else ""
             _tell(
-                f"learning what is usual in zone {group.zone}{role}: {days:.1f} of {of_days:g} days"
+                f"learning what is usual in zone {group.zone}{role}: {days:.1f} of {of_days:.3g} days"
             )
 
 
