@@ -11,14 +11,17 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import real_suricata
+from procwire import examples
 
 CLIENT, SENSOR, SERVER = (f"pwtest-{side}-{os.getpid()}" for side in ("client", "sensor", "server"))
 CLIENT_ADDRESS, SERVER_ADDRESS = "10.96.1.1", "10.96.1.2"
 # Where the sensor routes for a queue, the server's network is another one.
 ROUTED_SERVER, CLIENT_GATEWAY, SERVER_GATEWAY = "10.96.2.2", "10.96.1.254", "10.96.2.254"
+# Of the examples' frames: where they come from, where they go to, and the sensor's own address.
+EXAMPLE_SOURCES, EXAMPLE_SERVERS, GATEWAY_LINK = "192.0.2.0/24", "198.51.100.0/24", "2:0:0:0:0:2"
 STARTING_S = SILENCE_S = 60
 NO_OFFLOADS = [f"{name} off".split() for name in ("rx", "tx", "sg", "tso", "gso", "gro")]
 
@@ -31,7 +34,15 @@ af-packet:
     "checksum-checks: no, copy-mode: ips"
 )
 QUEUE = "nfq: {mode: accept, fail-open: yes}\n"
-HOW = {"af-packet": (AF_PACKET, ["--af-packet"]), "nfq": (QUEUE, ["-q", "0"])}
+# Several workers would change the order of packets.
+IN_ORDER = ["-q", "0", "--runmode", "workers"]
+HOW = {"af-packet": (AF_PACKET, ["--af-packet"]), "nfq": (QUEUE, IN_ORDER)}
+
+GOODBYE = b"procwire says goodbye"
+# Nobody drops it, whoever is blocked.
+LAST = bytes.fromhex("020000000002 0200ffffffff 0800") + examples.ipv4(
+    b"", 17, examples.transport("udp", b"\xc0\0\xc0\1", GOODBYE)
+)
 
 # Sends the frames of a file, each a line of hexadecimal digits.
 SEND = """
@@ -42,25 +53,34 @@ for line in open(sys.argv[1]):
     wire.send(bytes.fromhex(line))
     time.sleep(0.002)
 """
-# Writes what arrives, until a frame of the marked source does.
+# Writes what arrives, and when, by the kernel's clock, until a frame holds the goodbye.
 RECEIVE = """
-import socket, sys
+import socket, struct, sys
 wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
 wire.bind(("v0", 0))
 wire.settimeout(float(sys.argv[3]))
-# SO_RCVBUFFORCE: all that is sent has room, however late this process is.
+# SO_TIMESTAMPNS; and SO_RCVBUFFORCE: all that is sent has room, however late this process is.
+wire.setsockopt(socket.SOL_SOCKET, 35, 1)
 wire.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)
 print("ready", flush=True)
 with open(sys.argv[1], "w") as out:
     try:
         while True:
-            frame, where = wire.recvfrom(65536)
-            out.write(frame.hex() + "\\n")
-            if frame[6:12].hex() == sys.argv[2]:
+            frame, ((_, _, stamp),), _, _ = wire.recvmsg(65536, 64)
+            seconds, nanoseconds = struct.unpack("qq", stamp)
+            print(seconds * 10**9 + nanoseconds, frame.hex(), file=out)
+            if sys.argv[2] in frame.hex():
                 break
     except TimeoutError:
         pass
 """
+
+
+class Arrived(NamedTuple):
+    """A frame that reached the server at a time, ns since the epoch."""
+
+    time: int
+    frame: bytes
 
 
 def within(namespace: str, *command: str) -> list[str]:
@@ -103,6 +123,9 @@ def site(routed: bool) -> Iterator[None]:
             ip(SENSOR, "address", "add", f"{SERVER_GATEWAY}/24", "dev", "s1")
             ip(CLIENT, "route", "add", "default", "via", CLIENT_GATEWAY)
             ip(SERVER, "route", "add", "default", "via", SERVER_GATEWAY)
+            ip(SENSOR, "link", "set", "s0", "address", GATEWAY_LINK)
+            ip(SENSOR, "route", "add", EXAMPLE_SOURCES, "via", CLIENT_ADDRESS)
+            ip(SENSOR, "route", "add", EXAMPLE_SERVERS, "via", ROUTED_SERVER)
             run(*within(SENSOR, "sysctl", "-qw", "net.ipv4.ip_forward=1"))
             queue = ["-I", "FORWARD", "-j", "NFQUEUE", "--queue-num", "0", "--queue-bypass"]
             run(*within(SENSOR, "iptables", *queue))
@@ -153,6 +176,12 @@ class Inline:
         self._process.terminate()
         self._process.wait(timeout=60)
 
+    @property
+    def pid(self) -> int:
+        """That of the process that runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def records(self, kind: str) -> list[dict[str, Any]]:
         """What it has logged of one type of event."""
         lines = (self.directory / "eve.json").read_text().splitlines()
@@ -167,14 +196,22 @@ class Inline:
         return subprocess.run(ping, capture_output=True, check=False).returncode == 0
 
 
-def sent_through(frames: Iterable[bytes], directory: Path, last: bytes) -> list[bytes]:
-    """What reaches the server of `frames` that the client sends. last: a frame that nobody drops,
-    of a source of its own, sent after them."""
-    sent, received = directory / "sent", directory / "received"
-    sent.write_text("".join(f"{frame.hex()}\n" for frame in (*frames, last)))
-    command = [sys.executable, "-c", RECEIVE, str(received), last[6:12].hex(), str(SILENCE_S)]
+@contextmanager
+def arriving(directory: Path) -> Iterator[list[Arrived]]:
+    """What reaches the server meanwhile; filled in at the end."""
+    received, arrived = directory / "received", list[Arrived]()
+    command = [sys.executable, "-c", RECEIVE, str(received), GOODBYE.hex(), str(SILENCE_S)]
     receiver = subprocess.Popen(within(SERVER, *command), stdout=subprocess.PIPE)
     assert receiver.stdout is not None and receiver.stdout.readline() == b"ready\n"
+    yield arrived
+    send([LAST], directory)
+    receiver.communicate(timeout=2 * SILENCE_S)
+    lines = map(str.split, received.read_text().splitlines())
+    arrived += [Arrived(int(time), bytes.fromhex(frame)) for time, frame in lines]
+
+
+def send(frames: Iterable[bytes], directory: Path) -> None:
+    """Have the client send frames."""
+    sent = directory / "sent"
+    sent.write_text("".join(f"{frame.hex()}\n" for frame in frames))
     run(*within(CLIENT, sys.executable, "-c", SEND, str(sent)))
-    receiver.communicate(timeout=60)
-    return [bytes.fromhex(line) for line in received.read_text().split()]

@@ -6,21 +6,12 @@ from __future__ import annotations
 import os
 import shutil
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import real_suricata
 from agreement import RULES, expected
-from inline_site import (
-    CLIENT,
-    ROUTED_SERVER,
-    Inline,
-    sent_through,
-    site,
-    within,
-)
+from inline_site import Inline, arriving, send, site
 from procwire import examples
 from procwire.rules import packet_rules
 from procwire.suricata import ruleset
@@ -32,7 +23,7 @@ pytestmark = [
 TCP = 6
 TUNNELS, FRAGMENTS = (b"\x04", b"\x29"), (b"\x2c",)
 SHORTEST_FRAME, LONGEST_FRAME = 14, 1514  # that the kernel sends
-GOODBYE = bytes.fromhex("020000000002 0200ffffffff 88b5") + bytes(46)  # a local experiment's type
+MODES = "af-packet", "nfq"
 
 
 def numbered(frame: bytes, number: int) -> bytes:
@@ -65,16 +56,35 @@ def is_packet_in_packet(frame: bytes) -> bool:
     return (kind == b"\x08\0" and ipv4 in TUNNELS) or (kind == b"\x86\xdd" and ipv6 in FRAGMENTS)
 
 
+def forwarded(frame: bytes) -> bytes:
+    """What a router leaves of an IPv4 packet as it is: all but the time to live and its checksum,
+    and of the frame nothing."""
+    return frame[14:22] + frame[23:24] + frame[26:]
+
+
 @pytest.mark.parametrize("version", real_suricata.VERSIONS)
-def test_drops_what_breaks_a_rule(version: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_drops_what_breaks_a_rule(mode: str, version: str, tmp_path: Path) -> None:
+    """From a queue packets begin with their IP header; there only those count that the kernel
+    forwards, as without Suricata."""
+    routed = mode == "nfq"
+    if routed and shutil.which("iptables") is None:
+        pytest.skip("iptables is not installed")
     frames = example_frames()
+    ruleset.write(tmp_path, ruleset.ruleset(drop=True))
+    with site(routed):
+        if routed:
+            with arriving(tmp_path) as arrived:
+                send(frames, tmp_path)
+            kept = {forwarded(one.frame) for one in arrived}
+            frames = [frame for frame in frames if forwarded(frame) in kept]
+        with Inline(version, tmp_path, mode) as suricata, arriving(tmp_path) as arrived:
+            send(frames, tmp_path)
     capture = tmp_path / "sent.pcap"
     capture.write_bytes(examples.capture(frames))
     wanted = expected(capture, version)
-    ruleset.write(tmp_path, ruleset.ruleset(drop=True))
-    with site(routed=False), Inline(version, tmp_path, "af-packet") as suricata:
-        arrived = {frame[6:12] for frame in sent_through(frames, tmp_path, GOODBYE)}
-    passed = {number for number, frame in enumerate(frames, 1) if frame[6:12] in arrived}
+    seen = {known(one.frame, routed) for one in arrived}
+    passed = {number for number, frame in enumerate(frames, 1) if known(frame, routed) in seen}
     broken = {number for number, sid in wanted.surely if RULES[sid].tier == "A"} - set(wanted.apart)
     touched = {number for number, sid in wanted.found if RULES[sid].tier == "A"}
     sound = set(range(1, len(frames) + 1)) - touched - set(wanted.apart)
@@ -86,36 +96,6 @@ def test_drops_what_breaks_a_rule(version: str, tmp_path: Path) -> None:
     assert {one["drop"]["reason"] for one in drops} - {"tunnel packet drop"} == {"rules"}
 
 
-@pytest.mark.skipif(shutil.which("iptables") is None, reason="iptables is not installed")
-@pytest.mark.parametrize("version", real_suricata.VERSIONS)
-def test_drops_from_a_queue(version: str, tmp_path: Path) -> None:
-    """There packets begin with their IP header."""
-    ruleset.write(tmp_path, ruleset.ruleset(drop=True))
-    with site(routed=True), Inline(version, tmp_path, "nfq"):
-        answers = subprocess.run(
-            within(CLIENT, sys.executable, "-c", QUERIES, ROUTED_SERVER),
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=True,
-        )
-    assert answers.stdout.split() == ["answered", "silent", "answered"]
-
-
-# A datagram to port 53 with a name that is one, with one that points to itself, and again one that
-# is one. The answers are ICMP's: nobody listens there.
-QUERIES = """
-import socket, sys
-HEAD = bytes.fromhex("1234 0100 0001 0000 0000 0000")
-for name in (b"\\1a\\0", b"\\xc0\\x0c", b"\\1b\\0"):
-    client = socket.socket(type=socket.SOCK_DGRAM)
-    client.settimeout(3 if name[0] == 0xc0 else 60)
-    client.connect((sys.argv[1], 53))
-    client.send(HEAD + name + b"\\0\\1\\0\\1")
-    try:
-        client.recv(1)
-    except ConnectionRefusedError:
-        print("answered")
-    except TimeoutError:
-        print("silent")
-"""
+def known(frame: bytes, routed: bool) -> bytes:
+    """By what a frame that arrives is known again."""
+    return forwarded(frame) if routed else frame[6:12]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ class Refused(Unavailable):
 
 
 class CommandSocket:
-    """A connection to the socket at `path`; everything on it ends within `timeout_s`, by default
+    """A connection to the socket at `path`; whatever is asked ends within `timeout_s`, by default
     ANSWER_S.
 
     Raises Unavailable where nobody answers there.
@@ -32,8 +33,9 @@ class CommandSocket:
 
     def __init__(self, path: Path, timeout_s: float | None = None) -> None:
         self._path = path
+        self._timeout_s = timeout_s or ANSWER_S
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(timeout_s or ANSWER_S)
+        self._socket.settimeout(self._timeout_s)
         self._rest = b""
         try:
             self._socket.connect(str(path))
@@ -61,8 +63,15 @@ class CommandSocket:
             raise self._dead(problem) from None
 
     def _exchange(self, message: dict[str, Any]) -> Any:
+        end = time.monotonic() + self._timeout_s
+        self._socket.settimeout(self._timeout_s)
         self._socket.sendall(msgspec.json.encode(message) + b"\n")
         while b"\n" not in self._rest:
+            # The socket's timeout is each part's: who says a little now and then would never end.
+            left = end - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self._socket.settimeout(left)
             data = self._socket.recv(65536)
             if not data or len(self._rest) > _LONGEST_ANSWER:
                 raise ConnectionResetError(104, "Suricata hung up")
@@ -70,7 +79,7 @@ class CommandSocket:
         line, _, self._rest = self._rest.partition(b"\n")
         try:
             answer = msgspec.json.decode(line, type=dict[str, Any])
-        except msgspec.MsgspecError:
+        except (ValueError, RecursionError):
             raise Refused(
                 f"{self._path}: this is no Suricata: {line[:80]!r}", "name its command socket"
             ) from None
@@ -80,5 +89,5 @@ class CommandSocket:
         return answer.get("message")
 
     def _dead(self, problem: OSError) -> Unavailable:
-        reason = problem.strerror or "no answer in time"
+        reason = problem.strerror or str(problem) or "no answer in time"
         return Unavailable(f"no Suricata answers at {self._path}: {reason}", _ENABLE)
