@@ -17,7 +17,7 @@ from procwire.analysis import Analysis
 from procwire.capture.batch import PacketBatch
 from procwire.capture.open import read_capture
 from procwire.checksums import Verifier
-from procwire.decode.checksum import Checksums
+from procwire.decode.checksum import Checksums, verify
 from procwire.decode.columns import Decoded
 from procwire.decode.frame import decode
 from procwire.output.eve import Source, record
@@ -75,9 +75,13 @@ WHOLE = {
 }
 
 
+def states_in(batch: PacketBatch, decoded: Decoded) -> np.ndarray:
+    return Checksums().update(decoded, verify(batch, decoded))
+
+
 def states_of(*packets: bytes) -> np.ndarray:
     batch = batch_of([(data, len(data), 1) for data in packets])
-    return Checksums().update(batch, decode(batch))
+    return states_in(batch, decode(batch))
 
 
 @settings(max_examples=30, deadline=None)
@@ -89,7 +93,7 @@ def test_states_equal_the_plain_twins(seed: int) -> None:
     packets += [(data, len(data), 1) for data in source.choices(chosen, k=50)]
     batch = batch_of(packets)
     decoded = decode(batch)
-    assert Checksums().update(batch, decoded).tolist() == naive(batch, decoded, Sources())
+    assert states_in(batch, decoded).tolist() == naive(batch, decoded, Sources())
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -116,11 +120,11 @@ def test_a_wrong_one_among_many_right_ones_stands_alone() -> None:
     tcp = decoded.spans.layer == layers.TCP
     # The first was wrong before anything was known, and now there are two and three in 1024.
     expected = [WRONG, *[RIGHT] * 1024, WRONG, WRONG]
-    assert Checksums().update(batch, decoded)[tcp].tolist() == expected
+    assert states_in(batch, decoded)[tcp].tolist() == expected
     batch = batch_of([(data, len(data), 1) for data in [*[good] * 1024, bad, bad]])
     decoded = decode(batch)
     verifier, counted = Verifier(), np.zeros(len(all_rules()), np.int64)
-    (finding,) = verifier.update(batch, decoded, counted)
+    (finding,) = verifier.update(batch, decoded, verify(batch, decoded), counted)
     assert all_rules()[finding["rule"]].id == "ip.checksum_alone"
     assert finding["packet"] == 1025 and finding["in_context"]
     assert [(all_rules()[rule].id, counted[rule]) for rule in np.flatnonzero(counted)] == [
@@ -167,6 +171,6 @@ def test_tshark_finds_the_same_wrong(corpus: Path, name: str) -> None:
     found = set()
     for batch in read_capture(path):
         decoded = decode(batch)
-        wrong = Checksums().update(batch, decoded) >= WRONG
+        wrong = states_in(batch, decoded) >= WRONG
         found |= set((decoded.spans.packet[wrong] + batch.first).tolist())
     assert found == set(map(int, told))

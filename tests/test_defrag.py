@@ -14,7 +14,7 @@ from procwire.capture.batch import RAW, PacketBatch
 from procwire.decode import defrag
 from procwire.decode.defrag import TIMEOUT_NS, Defragmenter
 from procwire.decode.frame import decode
-from procwire.examine import Examiner
+from procwire.examine import Examined, Examiner, examine
 from procwire.rules import all_rules
 from procwire.warm import warm_up
 
@@ -156,13 +156,18 @@ def test_the_largest_datagram_fits_and_a_larger_one_is_refused() -> None:
         assert defragmenter.counters()["refused"] == 1 - wanted
 
 
+def examined(packets: list[bytes]) -> Examined:
+    batch = batch_of(packets)
+    return Examiner().complete(batch, examine(batch))
+
+
 def test_what_a_datagram_breaks_is_found_in_the_packet_that_completes_it() -> None:
     parts = [packet(part) for part in halves(DATAGRAM[:4] + struct.pack(">HH", 7, 0) + bytes(8))]
     examiner = Examiner()
-    _, before = examiner.packets(batch_of(parts[:1], first=10))
-    decoded, findings = examiner.packets(
-        batch_of([ipv4(halves(DATAGRAM, key=9)[0]), parts[1]], first=11)
-    )
+    batch = batch_of(parts[:1], first=10)
+    _, before = examiner.complete(batch, examine(batch))
+    batch = batch_of([ipv4(halves(DATAGRAM, key=9)[0]), parts[1]], first=11)
+    decoded, findings = examiner.complete(batch, examine(batch))
     assert len(before) == 0
     (finding,) = findings
     assert all_rules()[finding["rule"]].id == "udp.len_mismatch"
@@ -172,7 +177,7 @@ def test_what_a_datagram_breaks_is_found_in_the_packet_that_completes_it() -> No
 
 def test_a_completed_datagram_gives_its_packet_the_transports_columns() -> None:
     parts = [packet(part) for part in halves(DATAGRAM, version=6)]
-    decoded, findings = Examiner().packets(batch_of(parts))
+    decoded, findings = examined(parts)
     assert len(findings) == 0
     assert decoded.packets.transport.tolist() == [0, layers.UDP]
     assert decoded.packets.src_port.tolist() == [0, 40000]
@@ -183,7 +188,7 @@ def test_overlaps_are_findings() -> None:
     for version, name in ((4, "ipv4.frag_overlap"), (6, "ipv6.frag_overlap")):
         first, last = halves(DATAGRAM, version)
         parts = [first, first, Fragment(7, version, 0, True, bytes(16)), last]
-        _, findings = Examiner().packets(batch_of([packet(part) for part in parts]))
+        _, findings = examined([packet(part) for part in parts])
         found = [(int(row["packet"]), all_rules()[row["rule"]].id) for row in findings]
         overlapping = [3, 4] if version == 4 else [3]
         assert found == [(number, name) for number in overlapping]
@@ -193,5 +198,5 @@ def test_warming_up_compiles_what_fragments_need() -> None:
     warm_up()
     known = list(defrag._collect.signatures)
     assert known
-    Examiner().packets(batch_of([packet(part) for part in halves(DATAGRAM)]))
+    examined([packet(part) for part in halves(DATAGRAM)])
     assert list(defrag._collect.signatures) == known

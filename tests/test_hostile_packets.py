@@ -18,7 +18,7 @@ from procwire.capture.batch import PacketBatch
 from procwire.capture.open import read_capture
 from procwire.decode.contacts import Contacts
 from procwire.errors import InputDamaged
-from procwire.examine import Examiner
+from procwire.examine import Examiner, examine
 from procwire.observe import Observer
 from procwire.settings import Settings
 
@@ -40,7 +40,7 @@ class Judge:
 
     def says(self, batch: PacketBatch) -> list[NDArray]:
         """All that is said of the packets, positions counted from each packet's first byte."""
-        decoded, judged = self._examiner.packets(batch)
+        decoded, judged = self._examiner.complete(batch, examine(batch))
         observed = self._observer.update(batch, decoded)
         attempts = self._contacts.update(batch, decoded)
         spans = decoded.spans

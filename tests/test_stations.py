@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from procwire.analysis import Analysis
-from procwire.examine import Examiner
+from procwire.examine import examine
 from procwire.output.eve import Source, record
 from procwire.settings import Settings
 from procwire.stations import REMEMBERED, Stations
@@ -32,11 +32,11 @@ def test_an_address_that_sends_again_is_a_station() -> None:
 
 
 def test_of_very_many_addresses_the_latest_are_remembered() -> None:
-    stations, examiner = Stations(), Examiner()
+    stations = Stations()
 
     def in_context(*numbers: int) -> list[int]:
         batch = batch_of(framed(*numbers))
-        findings = examiner.packets(batch)[1]
+        findings = examine(batch).findings
         stations.weigh(batch, findings)
         return findings["in_context"].tolist()
 

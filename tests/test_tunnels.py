@@ -8,7 +8,7 @@ import pytest
 from procwire import layers
 from procwire.decode.columns import Decoded
 from procwire.decode.frame import SKIP_REASONS, decode
-from procwire.examine import Examiner
+from procwire.examine import examine
 from procwire.rules import all_rules
 from test_decode import ETHERNET_IPV4, TCP, batch_of, decode_one, ipv4, row
 
@@ -102,7 +102,7 @@ def test_tunnels_in_tunnels_are_followed_three_deep_and_deeper_ones_counted() ->
 
 def test_a_broken_inner_header_is_found_and_leaves_the_outer_columns() -> None:
     frame = ETHERNET_IPV4 + ipv4(INNER[:19], protocol=4)
-    decoded, findings = Examiner().packets(batch_of([(frame, len(frame), 1)]))
+    decoded, findings = examine(batch_of([(frame, len(frame), 1)]))
     assert row(decoded)["src_lo"] == 0xFFFF_0A00_0005
     names = {all_rules()[finding["rule"]].id for finding in findings}
     assert names == {"ipv4.truncated", "tun.inner_ip_bad"}

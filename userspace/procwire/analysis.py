@@ -17,7 +17,7 @@ from procwire.alert import SOURCE_PROVEN, Alert
 from procwire.capture.batch import PacketBatch
 from procwire.checksums import Verifier
 from procwire.context.site import Site
-from procwire.decode.columns import Decoded
+from procwire.decode.checksum import Verified, verify
 from procwire.decode.contacts import Contacts
 from procwire.decode.frame import SKIP_REASONS
 from procwire.decode.layer_counts import LayerCounts
@@ -27,7 +27,7 @@ from procwire.detect.observation import Evidence
 from procwire.detect.scans import Scans
 from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Episodes
-from procwire.examine import Examiner
+from procwire.examine import Examined, Examiner, examine
 from procwire.observe import Observer, in_packet_order
 from procwire.record import CONNECTION
 from procwire.rules import all_rules
@@ -45,13 +45,18 @@ Attribute = Callable[[list[Alert], NDArray[np.void]], list[Alert]]
 
 
 class Judged(NamedTuple):
-    """A batch, what decoding made of it, FINDING (n,) by part of what each packet breaks, and by
-    rule how many more findings were only counted."""
+    """A batch, and what is seen of each of its packets by itself."""
 
     batch: PacketBatch
-    decoded: Decoded
-    findings: tuple[NDArray[np.void], ...]
-    counted: NDArray[np.int64]
+    examined: Examined
+    verified: Verified
+
+
+def judge(batch: PacketBatch) -> Judged:
+    """The first half of Analysis.packets(), for batches that are not empty. It remembers nothing:
+    any number may run at a time, in any order."""
+    examined = examine(batch)
+    return Judged(batch, examined, verify(batch, examined.decoded))
 
 
 class Analysis:
@@ -88,24 +93,21 @@ class Analysis:
         """The alerts that a batch of packets raises."""
         if not len(batch.start):
             return []
-        return self.conclude(self.judge(batch))
+        return self.conclude(judge(batch))
 
-    def judge(self, batch: PacketBatch) -> Judged:
-        """The first half of packets(), for batches that are not empty: each packet by itself."""
-        decoded, judged = self._examiner.packets(batch)
-        self._stations.weigh(batch, judged)
+    def conclude(self, judged: Judged) -> list[Alert]:
+        """The second half, in the order of the packets: what they mean together. It may run beside
+        judge() of later batches."""
+        batch = judged.batch
+        decoded, single = self._examiner.complete(batch, judged.examined)
+        self._stations.weigh(batch, single)
         counted = np.zeros(len(all_rules()), np.int64)
-        summed = self._verifier.update(batch, decoded, counted)
+        summed = self._verifier.update(batch, decoded, judged.verified, counted)
         self._layers.update(decoded.spans)
         self._skipped += decoded.skipped
         self._counts["packets"] += len(batch.start)
         self._counts["bytes"] += int(batch.length.sum(dtype=np.int64))
-        return Judged(batch, decoded, (judged, summed), counted)
-
-    def conclude(self, judged: Judged) -> list[Alert]:
-        """The second half: conversations and scans. It may run beside judge() of later batches."""
-        batch, decoded, single, counted = judged
-        findings = in_packet_order(*single, self._observer.update(batch, decoded))
+        findings = in_packet_order(single, summed, self._observer.update(batch, decoded))
         self._counts["findings"] += len(findings) + int(counted.sum())
         self._attempts = self._contacts.update(batch, decoded)
         scans = self._scans.update(self._attempts) + self._surroundings.update(self._attempts)

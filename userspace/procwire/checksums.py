@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from procwire import layers
 from procwire.capture.batch import PacketBatch
-from procwire.decode.checksum import ALONE, WRONG, Checksums
+from procwire.decode.checksum import ALONE, WRONG, Checksums, Verified
 from procwire.decode.columns import Decoded
 from procwire.record import FINDING
 from procwire.rules import checksums, index_of
@@ -35,17 +35,21 @@ _ALONE = index_of(checksums.ALONE)
 
 
 class Verifier:
-    """Verifies the checksums of one capture."""
+    """Weighs the checksums of one capture."""
 
     def __init__(self) -> None:
         self._checksums = Checksums()
 
     def update(
-        self, batch: PacketBatch, decoded: Decoded, counted: NDArray[np.int64]
+        self,
+        batch: PacketBatch,
+        decoded: Decoded,
+        verified: Verified,
+        counted: NDArray[np.int64],
     ) -> NDArray[np.void]:
         """FINDING (n,) of the wrong checksums from sources that are right nearly always, in packet
         order, in context. counted: int64, by rule, raised by every wrong one."""
-        states, spans = self._checksums.update(batch, decoded), decoded.spans
+        states, spans = self._checksums.update(decoded, verified), decoded.spans
         wrong = np.bincount(spans.layer[states >= WRONG], minlength=layers.MALFORMED)
         np.add.at(counted, _RULES, wrong)
         rows = np.flatnonzero(states == ALONE)

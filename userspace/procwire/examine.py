@@ -1,10 +1,12 @@
-"""Decodes and judges packets, and the datagrams that their fragments complete.
+"""Decodes and judges packets, each by itself, and the datagrams that their fragments complete.
 
 A completed datagram counts as part of the packet that completed it: that packet's row gets the
 datagram's columns, and what the datagram breaks is found in that packet.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,30 +28,43 @@ _OVERLAPS = {
 }
 
 
+class Examined(NamedTuple):
+    """A batch decoded, and FINDING (n,) of what its packets break, in packet order."""
+
+    decoded: Decoded
+    findings: NDArray[np.void]
+
+
+def examine(batch: PacketBatch) -> Examined:
+    """Each packet of a batch by itself. What TCP segments carry is left to whoever reads their
+    streams (observe.py)."""
+    decoded = decode(batch)
+    return Examined(
+        decoded, evaluate(batch, decoded._replace(spans=without_messages(decoded.spans)))
+    )
+
+
 class Examiner:
-    """Examines the batches of one input. Fragments are remembered from batch to batch."""
+    """Completes what was examined of one input. Fragments are remembered from batch to batch."""
 
     def __init__(self) -> None:
         self._defragmenter = Defragmenter()
 
-    def packets(self, batch: PacketBatch) -> tuple[Decoded, NDArray[np.void]]:
-        """The batch decoded, and FINDING (n,) of what its packets break, in packet order. What TCP
-        segments carry is left to whoever reads their streams (observe.py).
+    def complete(self, batch: PacketBatch, examined: Examined) -> Examined:
+        """The same with the datagrams that fragments of the batch complete.
 
         Evidence in a reassembled datagram is counted from that datagram's first byte.
         """
-        decoded = decode(batch)
-        findings = [evaluate(batch, decoded._replace(spans=without_messages(decoded.spans)))]
+        decoded, findings = examined
         reassembled = self._defragmenter.update(batch, decoded)
         if reassembled is None:
-            return decoded, findings[0]
-        findings.append(_overlap_findings(reassembled, decoded))
+            return examined
+        parts = [findings, _overlap_findings(reassembled, decoded)]
         if reassembled.rows.size:
-            findings.append(_examine_datagrams(reassembled, decoded))
-        joined = np.concatenate(findings)
+            parts.append(_examine_datagrams(reassembled, decoded))
+        joined = np.concatenate(parts)
         joined["packet"] = joined["row"] + batch.first
-        in_order: NDArray[np.void] = joined[np.argsort(joined["row"], kind="stable")]
-        return decoded, in_order
+        return Examined(decoded, joined[np.argsort(joined["row"], kind="stable")])
 
     def counters(self) -> dict[str, int]:
         """What became of fragments; see defrag.COUNTERS."""

@@ -1,8 +1,9 @@
-"""One capture on two cores: while packets are decoded and judged one by one in a thread, the
+"""One capture on several cores: while packets are decoded and judged one by one in threads, the
 caller's thread turns those before into conversations, attempts, scans and alerts.
 
-Kernels release the interpreter's lock, so both run. Batches pass through a short queue in their
-order, and each stage has its own memory: alerts are those of one worker, byte for byte.
+Kernels release the interpreter's lock, so all run. Judging a packet needs no other, so any thread
+may judge any batch; batches are concluded in their order, so alerts are those of one worker, byte
+for byte.
 """
 
 from __future__ import annotations
@@ -11,19 +12,23 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 
 from procwire.alert import Alert
-from procwire.analysis import Analysis, Judged
+from procwire.analysis import Analysis, Judged, judge
 from procwire.capture.batch import PacketBatch
 
+# Batches, besides one a thread, that may wait to be concluded.
 _AHEAD = 1
 # A kernel that ends waits so long, at most, for a thread that runs Python.
 _SWITCH_S = 0.0005
 # Who ends early does not wait longer for a thread that waits for a pipe.
 _PATIENCE_S = 1.0
 
-MOST_WORKERS = 2
+MOST_WORKERS = 8
+"""Whoever concludes has half of the work: more would wait for it."""
 
 
 def default_workers() -> int:
@@ -34,37 +39,66 @@ def default_workers() -> int:
 def alerts_of(
     analysis: Analysis, batches: Iterable[PacketBatch], workers: int
 ) -> Iterator[tuple[PacketBatch, list[Alert]]]:
-    """Each batch with the alerts it raises, in order. workers: 1 or 2. What `batches` raises is
-    raised here, after the alerts of all before."""
+    """Each batch with the alerts it raises, in order. workers: threads, the caller's among them.
+    What `batches` raises is raised here, after the alerts of all before."""
     if workers == 1:
         for batch in batches:
             yield batch, analysis.packets(batch)
         return
     sys.setswitchinterval(_SWITCH_S)
-    judged: queue.Queue[Judged | BaseException | None] = queue.Queue(_AHEAD)
-    ended = threading.Event()
-
-    def judge() -> None:
-        try:
-            for batch in batches:
-                judged.put(analysis.judge(batch))
-                if ended.is_set():
-                    return
-        except BaseException as problem:
-            judged.put(problem)
-        else:
-            judged.put(None)
-
-    thread = threading.Thread(target=judge, daemon=True)
-    thread.start()
+    judges = _Judges(batches, workers - 1)
     try:
-        while (one := judged.get()) is not None:
-            if isinstance(one, BaseException):
-                raise one
+        while (one := judges.next()) is not None:
             yield one.batch, analysis.conclude(one)
     finally:
-        # Whoever stops early leaves the thread at most one more to put.
-        ended.set()
-        while not judged.empty():
-            judged.get_nowait()
-        thread.join(_PATIENCE_S)
+        judges.end()
+
+
+class _Judges:
+    """Threads that take turns at reading a batch, and judge what they read."""
+
+    def __init__(self, batches: Iterable[PacketBatch], threads: int) -> None:
+        self._batches = iter(batches)
+        self._reading = threading.Lock()
+        self._read: queue.SimpleQueue[Future[Judged | None]] = queue.SimpleQueue()
+        self._room = threading.Semaphore(_AHEAD + threads)
+        self._ended = False
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def next(self) -> Judged | None:
+        """The next batch once it is judged; None after the last."""
+        judged = self._read.get().result()
+        self._room.release()
+        return judged
+
+    def end(self) -> None:
+        """Leave no thread behind, but one that waits for its input."""
+        self._ended = True
+        for _ in self._threads:
+            self._room.release()
+        deadline = time.monotonic() + _PATIENCE_S
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _work(self) -> None:
+        while True:
+            with self._reading:
+                self._room.acquire()
+                if self._ended:
+                    return
+                place: Future[Judged | None] = Future()
+                self._read.put(place)
+                try:
+                    batch = next(self._batches, None)
+                except BaseException as problem:
+                    self._ended = True
+                    place.set_exception(problem)
+                    return
+                if batch is None:
+                    self._ended = True
+            try:
+                place.set_result(None if batch is None else judge(batch))
+            except BaseException as problem:
+                place.set_exception(problem)

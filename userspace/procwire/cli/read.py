@@ -31,7 +31,7 @@ from procwire.replay import Replay
     "--workers",
     type=click.IntRange(1, MOST_WORKERS),
     default=default_workers,
-    help="Processor cores to use; as many as there are, up to 2, by default.",
+    help=f"Processor cores to use, up to {MOST_WORKERS}; as many as there are by default.",
 )
 @click.option(
     "--context",

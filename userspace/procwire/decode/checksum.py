@@ -7,6 +7,8 @@ is captured, so a wrong one means something only where its source is otherwise r
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,20 +48,35 @@ _ONE, _TWO, _THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 _EIGHT, _SIXTEEN = np.uint64(8), np.uint64(16)
 
 
+class Verified(NamedTuple):
+    """states: uint8 (spans,), UNCHECKED, RIGHT or WRONG; keys: uint64 (spans,), the hash of layer
+    and source address of those that are checked."""
+
+    states: NDArray[np.uint8]
+    keys: NDArray[np.uint64]
+
+
+def verify(batch: PacketBatch, decoded: Decoded) -> Verified:
+    """Whether each span's checksum is right. Unchecked: layers without one, UDP that sends none,
+    fragments, what the snap length cut, and IPv6 whose extension headers change the address that
+    was summed (RFC 8200 section 8.1)."""
+    size = decoded.spans.layer.size
+    verified = Verified(np.zeros(size, np.uint8), np.empty(size, np.uint64))
+    _verify(batch.data, decoded.spans, verified)
+    return verified
+
+
 class Checksums:
-    """Verifies the checksums of one capture."""
+    """Weighs the checksums of one capture by their sources."""
 
     def __init__(self) -> None:
         self._sources = np.zeros(SOURCES, SOURCE)
         self._checked = np.zeros(layers.MALFORMED, np.int64)
 
-    def update(self, batch: PacketBatch, decoded: Decoded) -> NDArray[np.uint8]:
-        """State of each span's checksum, uint8 (spans,). Unchecked: layers without one, UDP that
-        sends none, fragments, what the snap length cut, and IPv6 whose extension headers change
-        the address that was summed (RFC 8200 section 8.1)."""
-        states = np.zeros(decoded.spans.layer.size, np.uint8)
-        _verify(batch.data, decoded.spans, self._sources, self._checked, states)
-        return states
+    def update(self, decoded: Decoded, verified: Verified) -> NDArray[np.uint8]:
+        """The states of a batch, those made ALONE that are."""
+        _weigh(decoded.spans.layer, verified, self._sources, self._checked)
+        return verified.states
 
     def counters(self) -> dict[str, int]:
         """Checksums verified so far, by protocol."""
@@ -67,13 +84,7 @@ class Checksums:
 
 
 @kernel
-def _verify(
-    data: NDArray[np.uint8],
-    spans: Spans,
-    sources: NDArray[np.void],
-    checked: NDArray[np.int64],
-    states: NDArray[np.uint8],
-) -> None:
+def _verify(data: NDArray[np.uint8], spans: Spans, verified: Verified) -> None:
     for span in range(spans.layer.size):
         layer = spans.layer[span]
         if layer == layers.IPV4:
@@ -85,10 +96,23 @@ def _verify(
             continue
         if rest < 0:
             continue
-        checked[layer] += 1
         # A sum that is right is -0; only bytes that are all zero give +0.
-        right = rest > 0 and rest % 0xFFFF == 0
-        states[span] = _entered(sources, _key(data, spans, network, layer), right)
+        verified.states[span] = RIGHT if rest > 0 and rest % 0xFFFF == 0 else WRONG
+        verified.keys[span] = _key(data, spans, network, layer)
+
+
+@kernel
+def _weigh(
+    layer: NDArray[np.uint8],
+    verified: Verified,
+    sources: NDArray[np.void],
+    checked: NDArray[np.int64],
+) -> None:
+    for span in range(layer.size):
+        state = verified.states[span]
+        if state != UNCHECKED:
+            checked[layer[span]] += 1
+            verified.states[span] = _entered(sources, verified.keys[span], state == RIGHT)
 
 
 @fused
