@@ -32,7 +32,7 @@ lint: setup-test
 	.venv/bin/mypy
 	.venv/bin/mypy $(wildcard bindings/*.py)
 	clang -target bpf -Wall -Werror -fsyntax-only -I/usr/include/$(MULTIARCH) kernel/*.bpf.c
-	gcc -Wall -Werror -fsyntax-only bindings/drain.c
+	gcc -Wall -Werror -fsyntax-only bindings/drain.c bindings/follow.c
 
 setup-demo setup-test setup-vm setup-bench: setup-%:
 	@packaging/setup.sh $*

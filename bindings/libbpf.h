@@ -5,6 +5,7 @@ struct bpf_object;
 struct bpf_program;
 struct bpf_map;
 struct bpf_link;
+struct btf;
 struct ring_buffer;
 
 const char *libbpf_version_string(void);
@@ -22,8 +23,11 @@ int bpf_map__fd(const struct bpf_map *map);
 int bpf_map__lookup_elem(const struct bpf_map *map, const void *key, size_t key_size, void *value,
 			 size_t value_size, unsigned long long flags);
 
-enum bpf_attach_type { BPF_TRACE_RAW_TP, ... };
-int libbpf_find_vmlinux_btf_id(const char *name, enum bpf_attach_type attach_type);
+#define BTF_KIND_TYPEDEF ...
+#define BTF_KIND_FUNC ...
+struct btf *btf__load_vmlinux_btf(void);
+void btf__free(struct btf *types);
+int btf__find_by_name_kind(const struct btf *types, const char *name, unsigned int kind);
 int bpf_program__set_autoload(struct bpf_program *program, _Bool autoload);
 
 /* By descriptor, for programs and maps that bcc loaded. */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * The sensor's programs: hooks only, the work is in the headers. One object for every kernel with
- * BTF from 5.10 on; no kprobe, fentry or LSM hook.
+ * BTF from 5.10 on. Tracepoints and cgroup hooks see whatever has to be seen; programs at functions of
+ * the kernel add to that where it takes them.
  */
 #include "older.bpf.h"
 #include "process.bpf.h"
+#include "variants.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -141,5 +143,27 @@ SEC("tp_btf/sock_send_length")
 int BPF_PROG(on_send, const struct sock *sock, int sent)
 {
 	socket_sends(sock, sent);
+	return 0;
+}
+
+/* The loader leaves out what the kernel refuses of those below. */
+SEC("fexit/security_socket_connect")
+int BPF_PROG(on_security, struct socket *socket, const void *address, int size, int result)
+{
+	security_answers(socket, address, size, result);
+	return 0;
+}
+
+SEC("fexit/__sys_connect_file")
+int BPF_PROG(on_connected, struct file *file, const void *address, int size, int flags, int result)
+{
+	connect_returns(file, result);
+	return 0;
+}
+
+SEC("fentry/__dev_direct_xmit")
+int BPF_PROG(on_direct_packet, const struct sk_buff *packet)
+{
+	frame_leaves_at_once(packet);
 	return 0;
 }

@@ -40,6 +40,7 @@
 #define ECONNREFUSED 111
 #define EHOSTDOWN 112
 #define EHOSTUNREACH 113
+#define EALREADY 114
 #define EINPROGRESS 115
 /* What system calls return inside the kernel when a signal interrupts them. */
 #define ERESTARTSYS 512

@@ -93,10 +93,7 @@ def test_without_what_carries_it_an_analytic_is_blind(
 
 def test_what_a_missing_hook_or_loader_hides_is_a_gap_where_it_matters() -> None:
     told = of({**WHOLE, **circumstances("libbpf", (HOOK,))}, "AN1057")
-    assert [gap.what for gap in told.blind] == [
-        "senders with PACKET_QDISC_BYPASS",
-        "raw sockets handed to another process",
-    ]
+    assert [gap.what for gap in told.blind] == ["raw sockets handed to another process"]
     assert all(HOOK in gap.why for gap in told.blind)
     without_btf = {name: n for name, n in WHOLE.items() if "loaded_by" not in name}
     told = of({**without_btf, **circumstances("bcc", ())}, "AN1057")

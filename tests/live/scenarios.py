@@ -27,6 +27,31 @@ with socket.socket() as client:
     client.connect_ex(("10.98.1.1", 80))
     client.connect_ex(("10.99.0.1", 7002))
 """
+# The first socket stays open until the second has ended.
+KEPT = """
+import socket
+kept = socket.socket()
+kept.connect_ex(("10.98.1.1", 80))
+with socket.socket() as client:
+    client.connect_ex(("10.99.0.1", 7002))
+"""
+# Landlock lets the program connect to port 7002 and no other.
+LANDLOCK_OF_CONNECTS = (6, 7)
+FORBIDDEN = """
+import ctypes, socket, struct, sys
+CREATE, ADD, RESTRICT, CONNECT, PORT, NO_NEW_PRIVILEGES = 444, 445, 446, 2, 2, 38
+libc = ctypes.CDLL(None, use_errno=True)
+libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+rules = libc.syscall(CREATE, struct.pack("=QQ", 0, CONNECT), 16, 0)
+allowed = libc.syscall(ADD, rules, PORT, struct.pack("=QQ", CONNECT, 7002), 0)
+if rules < 0 or allowed or libc.syscall(RESTRICT, rules, 0):
+    sys.exit("Landlock: errno %d" % ctypes.get_errno())
+targets = [("10.99.0.1", 7002)] + [("10.99.0.%d" % n, 7003) for n in range(1, 31)] + [("::1", 7003)]
+for host, port in targets:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as client:
+        client.connect_ex((host, port))
+"""
 # To one host after the other, none of which listens.
 SWEEP = """
 import socket, sys
@@ -61,18 +86,21 @@ for number in range(1, 5):
 RAW_SOCKET = "import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)"
 
 AF_INET, SOCK_RAW, IPPROTO_ICMP = 2, 3, 1
+CONNECT_RETURNS = "fexit/__sys_connect_file"
 NOBODY = 65534
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A connection event. IPv4 addresses that the program mapped into IPv6 are plain IPv4."""
+    """A connection event. IPv4 addresses that the program mapped into IPv6 are plain IPv4.
+    returned: outcome and error where the end of the system call is seen, if others."""
 
     address: str
     port: int
     outcome: Outcome
     error: int = 0
     family: int = 4
+    returned: tuple[Outcome, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,14 +116,15 @@ class Report:
 
 @dataclass(frozen=True)
 class Scenario:
-    """hook: without which a kernel cannot show this; wrapped: what executes the command in its own
-    place; children: the command lines of what it forks; at_least_ns: how long each connection
-    takes; reports: those whose figures are exact; crossed: every measure that is reported;
-    counters: by how much they rise at least."""
+    """hook: without which a kernel cannot show this; since: the Linux that first had what the
+    command uses; wrapped: what executes the command in its own place; children: the command lines
+    of what it forks; at_least_ns: how long each connection takes; reports: those whose figures are
+    exact; crossed: every measure that is reported; counters: by how much they rise at least."""
 
     name: str
     command: tuple[str, ...]
     hook: str = ""
+    since: tuple[int, int] = (0, 0)
     wrapped: tuple[str, ...] = ()
     uid: int = 0
     flags: int = 0
@@ -136,9 +165,9 @@ SCENARIOS = (
             Seen("::1", 7002, Outcome.REFUSED, 111, family=6),
             Seen("10.99.0.3", 7001, Outcome.ESTABLISHED),
             Seen("10.99.0.4", 7002, Outcome.REFUSED, 111),
-            # No packet is sent and no state changes: the errno stays with the program.
-            Seen("10.98.1.1", 80, Outcome.UNREACHABLE),
-            Seen("10.98.2.1", 80, Outcome.UNREACHABLE),
+            # No packet is sent and no state changes: the errno is the system call's alone.
+            Seen("10.98.1.1", 80, Outcome.UNREACHABLE, returned=(Outcome.UNREACHABLE, 113)),
+            Seen("10.98.2.1", 80, Outcome.UNREACHABLE, returned=(Outcome.DENIED, 13)),
         ),
         counters={"count_attempts": 8, "count_outcomes": 8},
     ),
@@ -153,9 +182,36 @@ SCENARIOS = (
         "one socket that tries again is two attempts",
         python(CONNECT_TWICE),
         connections=(
-            Seen("10.98.1.1", 80, Outcome.UNREACHABLE),
+            Seen("10.98.1.1", 80, Outcome.UNREACHABLE, returned=(Outcome.UNREACHABLE, 113)),
             Seen("10.99.0.1", 7002, Outcome.REFUSED, 111),
         ),
+    ),
+    Scenario(
+        "a connect without a route is told before its socket ends",
+        python(KEPT),
+        hook=CONNECT_RETURNS,
+        connections=(
+            Seen("10.98.1.1", 80, Outcome.UNREACHABLE, 113),
+            Seen("10.99.0.1", 7002, Outcome.REFUSED, 111),
+        ),
+        counters={"count_attempts": 2, "count_outcomes": 2},
+    ),
+    Scenario(
+        "connects that a security module refuses",
+        python(FORBIDDEN),
+        hook="fexit/security_socket_connect",
+        since=LANDLOCK_OF_CONNECTS,
+        connections=(
+            Seen("10.99.0.1", 7002, Outcome.REFUSED, 111),
+            *(Seen(f"10.99.0.{number}", 7003, Outcome.DENIED, 13) for number in range(1, 31)),
+            Seen("::1", 7003, Outcome.DENIED, 13, family=6),
+        ),
+        reports=(
+            Report(Measure.SEQUENTIAL_RUN, 20, attempts=21, refused=1),
+            Report(0, 0, attempts=32, refused=1),
+        ),
+        crossed=frozenset({0, Measure.HOSTS, Measure.SEQUENTIAL_RUN}),
+        counters={"count_attempts": 32, "count_outcomes": 32},
     ),
     Scenario(
         "another user",

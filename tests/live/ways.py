@@ -35,7 +35,7 @@ class Way:
     command line it ends with, where it executes itself; lingers: it has to be ended, since it waits
     for answers. stock: run on other kernels, too, in virtual
     machines, whose processor may be interpreted: not what takes long there, or differs from another
-    row in its packets' flags only."""
+    row in its packets' flags only; hook: without which a kernel does not show it."""
 
     name: str
     command: tuple[str, ...]
@@ -48,9 +48,11 @@ class Way:
     becomes: tuple[str, ...] = ()
     lingers: bool = False
     stock: bool = True
+    hook: str = ""
 
 
 TARGETS = "10.99.0.0/26"
+DIRECT_SENDS = "fentry/__dev_direct_xmit"
 # It has a stack of its own, to which no ARP and no route tell anything.
 MASSCAN_HOST = (
     *("--adapter-ip=10.97.0.9", "--adapter-port=40000"),
@@ -86,6 +88,12 @@ WAYS = (
     Way("a process for each probe", ("bash", "-c", PROCESS_PER_PROBE), by_children=40),
     Way("a raw IP socket", python(RAW_IP), origin=Origin.RAW),
     Way("AF_PACKET", python(PACKET), origin=Origin.RAW),
+    Way(
+        "AF_PACKET with PACKET_QDISC_BYPASS",
+        python(PACKET, "bypass"),
+        origin=Origin.RAW,
+        hook=DIRECT_SENDS,
+    ),
     Way("nmap -sT", ("nmap", "-sT", "-Pn", "-n", "-p", "7002", TARGETS), 64, hosts=64, tool=True),
     Way(
         "nmap -sS",

@@ -32,6 +32,11 @@ def tell(**facts: object) -> None:
     print(json.dumps(facts), flush=True)
 
 
+def version(release: str) -> tuple[int, int]:
+    major, minor, *_ = release.split(".")
+    return int(major), int(minor)
+
+
 def outcome(run: Callable[[], list[str] | None]) -> list[str]:
     """One that breaks is one that differs: the others are told as well."""
     try:
@@ -53,6 +58,8 @@ def main() -> None:
         for scenario in SCENARIOS:
             if scenario.hook in sensor.left_out:
                 tell(scenario=scenario.name, missing=scenario.hook)
+            elif version(release) < scenario.since:
+                tell(scenario=scenario.name, missing="Linux {}.{}".format(*scenario.since))
             else:
                 found = outcome(partial(differences, live, scenario))
                 tell(scenario=scenario.name, differences=found)
@@ -61,6 +68,8 @@ def main() -> None:
                 continue
             if shutil.which(way.command[0]) is None:
                 tell(scenario=way.name, missing=way.command[0])
+            elif way.hook in sensor.left_out:
+                tell(scenario=way.name, missing=way.hook)
             else:
                 tell(scenario=way.name, differences=outcome(partial(holds, live, way)))
 

@@ -80,7 +80,7 @@ def _gaps(one: Input, had: bool, counters: Mapping[str, int], run: Coverage) -> 
     if not had:
         return [Gap(one.name, one.absent)] if one.absent else []
     missing = [spot for spot in run.not_seen if spot.without and spot.name in one.spots]
-    gaps = [Gap(spot.name, f"{spot.reason} (no {spot.without})") for spot in missing]
+    gaps = [Gap(spot.name, f"{spot.reason} (no {', no '.join(spot.without)})") for spot in missing]
     lost = _counted(counters, one.thins)
     return gaps + [Gap(name, meaning_of(name), count) for name, count in lost.items()]
 

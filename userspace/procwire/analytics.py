@@ -70,6 +70,7 @@ _DATAGRAMS = Input(
     spots=(
         "answers to datagrams and raw packets",
         "refusals of datagrams",
+        "datagrams that a security module refuses",
         "datagrams to a peer after the first",
         "whether a datagram socket with a peer sends to it, and refusals of datagrams",
     ),

@@ -15,7 +15,7 @@ import os
 import re
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple, NoReturn, Self
@@ -48,6 +48,8 @@ CGROUP_HOOKS = {
     "on_sendmsg6": 15,
 }
 """Program and the enum bpf_attach_type it is made for."""
+UNMATCHED = ("fexit/security_socket_connect", "fentry/__dev_direct_xmit")
+"""Hooks of libbpf's programs that none of these stands for. What connect returns is seen."""
 
 # struct known_process of kernel/bcc/types.h.
 _KNOWN_PROCESS = np.dtype(
@@ -102,7 +104,7 @@ class BccPrograms:
 
     loader = Loader.BCC
     gaps = BCC_GAPS
-    left_out: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = dict.fromkeys(UNMATCHED, "bcc's programs have none like it")
 
     def __init__(self, settings: NDArray[np.void]) -> None:
         self._bpf = Libbpf()

@@ -17,12 +17,12 @@ from procwire.sensor.counters import EXPLANATIONS
 
 @dataclass(frozen=True)
 class BlindSpot:
-    """reason: why, and what is seen instead; without: the hook, or loader, whose absence makes it,
-    empty where it is always there."""
+    """reason: why, and what is seen instead; without: the hooks, or the loader, whose absence, of
+    all of them, makes it; empty where it is always there."""
 
     name: str
     reason: str
-    without: str = ""
+    without: tuple[str, ...] = ()
 
 
 BLIND_SPOTS = (
@@ -34,16 +34,17 @@ BLIND_SPOTS = (
         "PACKET_QDISC_BYPASS",
         "frames skip the queueing discipline, where destinations are read; the process is named "
         "and its sends are counted as lost_raw_destination",
+        without=("fentry/__dev_direct_xmit",),
     ),
     BlindSpot(
         "senders with PACKET_QDISC_BYPASS",
         "before Linux 6.3 no hook tells of the send either",
-        without="tp_btf/sock_send_length",
+        without=("tp_btf/sock_send_length", "fentry/__dev_direct_xmit"),
     ),
     BlindSpot(
         "raw sockets handed to another process",
         "before Linux 6.3 their packets name the process that made the socket",
-        without="tp_btf/sock_send_length",
+        without=("tp_btf/sock_send_length",),
     ),
     BlindSpot(
         "VLAN tags written by the sender",
@@ -57,7 +58,7 @@ BLIND_SPOTS = (
     BlindSpot(
         "refusals of datagrams",
         "before Linux 5.14 no hook tells of a socket's error",
-        without="tp_btf/inet_sk_error_report",
+        without=("tp_btf/inet_sk_error_report",),
     ),
     BlindSpot(
         "datagrams to a peer after the first",
@@ -71,11 +72,17 @@ BLIND_SPOTS = (
     BlindSpot(
         "connects that a security module refuses",
         "AppArmor and SELinux are asked before the hook; their own records tell",
+        without=("fexit/security_socket_connect",),
+    ),
+    BlindSpot(
+        "datagrams that a security module refuses",
+        "it is asked before the hook; its own records tell",
     ),
     BlindSpot(
         "why a connect sent no packet",
-        "no route, a prohibiting route and an address that cannot be used are all unreachable; a "
-        "refusal by a cgroup program is told apart from Linux 5.18 on",
+        "no route, a prohibiting route and an address that cannot be used are all unreachable, "
+        "when the socket ends; a refusal by a cgroup program is told apart from Linux 5.18 on",
+        without=("fexit/__sys_connect_file",),
     ),
     BlindSpot(
         "firewalls",
@@ -219,7 +226,7 @@ def of_run(counters: Mapping[str, int]) -> Coverage:
 def of_programs(loader: str, left_out: Iterable[str]) -> tuple[BlindSpot, ...]:
     """What programs loaded so, without the hooks left out, do not see."""
     gaps = BCC_GAPS if loader == "bcc" else ()
-    own = (BlindSpot(gap, f"the programs of {loader} do not see it", "libbpf") for gap in gaps)
+    own = (BlindSpot(gap, f"the programs of {loader} do not see it", ("libbpf",)) for gap in gaps)
     return (*own, *blind_spots(left_out))
 
 
@@ -246,4 +253,4 @@ def meaning_of(name: str) -> str:
 def blind_spots(left_out: Iterable[str]) -> tuple[BlindSpot, ...]:
     """Those of a machine. left_out: the hooks that its kernel lacks, as Programs.left_out."""
     missing = set(left_out)
-    return tuple(spot for spot in BLIND_SPOTS if not spot.without or spot.without in missing)
+    return tuple(spot for spot in BLIND_SPOTS if missing.issuperset(spot.without))

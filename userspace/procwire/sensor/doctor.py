@@ -19,7 +19,7 @@ from procwire.event import ABI_VERSION
 from procwire.sensor import bcc_loader
 from procwire.sensor.counters import Counter
 from procwire.sensor.coverage import BlindSpot, of_programs
-from procwire.sensor.libbpf_loader import OBJECT, OPTIONAL, REBUILD
+from procwire.sensor.libbpf_loader import OBJECT, OPTIONAL, REBUILD, VARIANTS
 from procwire.sensor.loader import Sensor
 from procwire.sensor.machine import (
     BTF,
@@ -114,17 +114,19 @@ def _hooks() -> Check:
         return Check("hooks", False, error.missing, error.remedy)
     hooks = (
         *(Hook(name, True, f"attached by {sensor.loader}", "") for name in sensor.attached),
-        *(
-            Hook(
-                name, False, "this kernel does not have it", f"boot Linux {OPTIONAL[name]} or later"
-            )
-            for name in sensor.left_out
-        ),
+        *(_left_out(name, why) for name, why in sensor.left_out.items()),
     )
     count = f"{len(sensor.attached)} of {len(hooks)}"
     found = f"{count} attached by {sensor.loader}, self-test passed ({seen} connections seen)"
     not_seen = of_programs(sensor.loader, sensor.left_out)
     return Check("hooks", True, found, "", not_seen=not_seen, hooks=hooks)
+
+
+def _left_out(name: str, why: str) -> Hook:
+    if name in OPTIONAL:
+        return Hook(name, False, why, f"boot Linux {OPTIONAL[name]} or later")
+    remedy = "boot Linux with fentry and fexit, as distributions build it"
+    return Hook(name, False, f"{why}, so {VARIANTS[name]}", remedy)
 
 
 def _bpf_jit() -> Check:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from mmap import PAGESIZE
 from pathlib import Path
@@ -28,6 +28,16 @@ REBUILD = "pip install --force-reinstall procwire"
 
 OPTIONAL = {"tp_btf/inet_sk_error_report": "5.14", "tp_btf/sock_send_length": "6.3"}
 """Hooks and the Linux that first had them. Without one the sensor sees less, see coverage.py."""
+VARIANTS = {
+    "fexit/security_socket_connect": "connects that a security module refuses are not seen",
+    "fexit/__sys_connect_file": "a connect that sends no packet is told when its socket ends or "
+    "tries again, without its error",
+    "fentry/__dev_direct_xmit": "of frames with PACKET_QDISC_BYPASS the sender is told, not where "
+    "they go",
+}
+"""Programs at functions of the kernel, which see more than the hooks that every kernel has, and
+what holds without them. A function is no interface: each is tried."""
+_WHY = {errno.ENOENT: "this kernel does not have it"}
 _SNAPSHOT_ROW = PROCESS_EVENT.fields["argv"][1] if PROCESS_EVENT.fields else 0
 
 
@@ -60,7 +70,7 @@ class LibbpfPrograms:
         self._cleanup = ExitStack()
         try:
             self._object = self._open()
-            self.left_out = self._leave_out()
+            self.left_out: Mapping[str, str] = self._leave_out()
             self._load(settings)
             self._counters = self._map("counters")
             self._walks = self._attach()
@@ -118,23 +128,39 @@ class LibbpfPrograms:
             yield program, name, self._bpf.text(self._lib.bpf_program__section_name(program))
             program = self._lib.bpf_object__next_program(self._object, program)
 
-    def _leave_out(self) -> tuple[str, ...]:
-        """Marks the programs whose tracepoint this kernel lacks; their sections."""
-        missing = []
-        for program, _, section in self._each_program():
-            kind, _, hook = section.partition("/")
-            if kind != "tp_btf":
-                continue
-            raw = self._lib.BPF_TRACE_RAW_TP
-            if self._lib.libbpf_find_vmlinux_btf_id(hook.encode(), raw) < 0:
+    def _leave_out(self) -> dict[str, str]:
+        """Marks the programs for which this kernel has no hook; why, by section."""
+        types = self._lib.btf__load_vmlinux_btf()
+        if types == self._ffi.NULL:
+            self._bpf.fail(f"read {BTF}", self._ffi.errno)
+        missing = {}
+        try:
+            for program, _, section in self._each_program():
+                error = self._refused(types, *section.split("/"))
+                if not error:
+                    continue
+                if section not in (*OPTIONAL, *VARIANTS):
+                    self._bpf.fail(f"attach {section}", error)
+                missing[section] = _WHY.get(error, f"the kernel refuses it: {os.strerror(error)}")
                 self._bpf.check(
                     self._lib.bpf_program__set_autoload(program, False), f"leave out {section}"
                 )
-                missing.append(section)
-        for section in missing:
-            if section not in OPTIONAL:
-                self._bpf.fail(f"attach {section}", errno.ENOENT)
-        return tuple(missing)
+        finally:
+            self._lib.btf__free(types)
+        return missing
+
+    def _refused(self, types: Any, kind: str, hook: str) -> int:
+        """The errno for which a program cannot be attached; 0 if it can, as far as can be tried."""
+        if kind == "tp_btf":
+            tracepoint = f"btf_trace_{hook}".encode()
+            found = self._lib.btf__find_by_name_kind(types, tracepoint, self._lib.BTF_KIND_TYPEDEF)
+            return max(0, int(-found))
+        if kind not in ("fentry", "fexit"):
+            return 0
+        function = self._lib.btf__find_by_name_kind(types, hook.encode(), self._lib.BTF_KIND_FUNC)
+        if function < 0:
+            return int(-function)
+        return int(-self._lib.follow_function(function, kind == "fexit"))
 
     def _open(self) -> Any:
         opened = self._lib.bpf_object__open_file(str(OBJECT).encode(), self._ffi.NULL)

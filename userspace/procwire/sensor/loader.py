@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -196,8 +196,8 @@ class Sensor:
         return self._programs.attached
 
     @property
-    def left_out(self) -> tuple[str, ...]:
-        """Sections of the programs for which this kernel has no hook."""
+    def left_out(self) -> Mapping[str, str]:
+        """Sections of the programs for which this kernel has no hook, and why."""
         return self._programs.left_out
 
     def snapshot(self) -> NDArray[np.void]:

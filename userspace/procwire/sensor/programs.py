@@ -5,6 +5,7 @@ counters, the processes that run already, and an end.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NoReturn, Protocol
 
@@ -30,13 +31,13 @@ class Programs(Protocol):
     """Loaded programs whose hooks are attached.
 
     loader: who loaded them; gaps: what they do not see and libbpf's do, one line each, for people;
-    attached: the hooks that are, by section; left_out: those that the kernel does not have.
+    attached: the hooks that are, by section; left_out: those that are not, and why.
     """
 
     loader: Loader
     gaps: tuple[str, ...]
     attached: tuple[str, ...]
-    left_out: tuple[str, ...]
+    left_out: Mapping[str, str]
 
     def ring(self, name: str) -> int:
         """The file descriptor of a ring, which stays the programs' to close."""
