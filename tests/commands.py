@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-ENDS = {"nothing": 0, "findings": 1, "usage": 2, "damage": 3}
+ENDS = {"nothing": 0, "findings": 1, "usage": 2, "damage": 3, "missing": 4}
 
 
 class Ran:

@@ -139,6 +139,36 @@ def test_results_in_a_file_are_the_owners_alone(run, broken: Path, tmp_path: Pat
     assert len(path.read_text().splitlines()) > len(packet_rules())
 
 
+def test_a_file_that_was_there_becomes_the_owners_alone(run, broken: Path, tmp_path: Path) -> None:
+    path = tmp_path / "eve.json"
+    path.write_text("old")
+    path.chmod(0o644)
+    run("read", "-o", path, broken)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_results_that_find_no_place_end_the_run(run, broken: Path, tmp_path: Path) -> None:
+    nowhere = run("read", "-o", tmp_path / "none" / "eve.json", broken)
+    assert nowhere.code == ENDS["usage"]
+    assert "name a file that can be written" in nowhere.talk
+    full = run("read", "-o", "/dev/full", broken)
+    assert full.code == ENDS["missing"]
+    assert full.talk == (
+        "procwire: /dev/full: No space left on device; free space, or name another file with -o\n"
+    )
+
+
+@pytest.mark.parametrize("words", [("rules", "list"), ("rules", "show", "ipv4.land"), ("--help",)])
+def test_a_full_standard_output_is_said(words: tuple[str, ...]) -> None:
+    command = [Path(sys.executable).with_name("procwire"), *words]
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (
+        ENDS["missing"],
+        "procwire: standard output: No space left on device; free space\n",
+    )
+
+
 def test_text_for_people(run, broken: Path) -> None:
     ran = run("read", "--format", "text", broken)
     assert "RFC 9293 3.5 · packet" in ran.out

@@ -16,9 +16,10 @@ from msgspec.structs import replace as changed
 from procwire.alert import RAISED, Alert
 from procwire.detect.detector import HOST_SWEEP, Detector
 from procwire.detect.observation import Endpoint, Evidence
-from procwire.output.eve import EveWriter, Source, encode, record, timestamp
+from procwire.output.eve import Source, encode, lines, record, stats_record, timestamp
 from procwire.output.printable import printable
-from procwire.output.text import TextWriter, text
+from procwire.output.terminal import colours
+from procwire.output.text import text
 from procwire.record import Process
 
 SCHEMA = Path(__file__).parent.parent.parent / "shared" / "facts" / "eve-schema-8.json"
@@ -134,9 +135,8 @@ def test_every_alert_is_valid(valid, alert, source):
 
 
 def test_statistics_are_valid_and_complete(valid):
-    stream = io.BytesIO()
-    EveWriter(stream, FILE).stats(START, {"packets": 9, "bytes": 900, "contacts.evicted": 3})
-    written = json.loads(stream.getvalue())
+    counters = {"packets": 9, "bytes": 900, "contacts.evicted": 3}
+    written = json.loads(encode(stats_record(START, counters, FILE)))
     valid(written)
     assert written["stats"]["decoder"] == {"pkts": 9, "bytes": 900}
     assert written["metadata"]["flowints"]["contacts.evicted"] == 3
@@ -229,11 +229,9 @@ def test_any_time_has_a_timestamp(valid, time):
     valid({"event_type": "stats", "timestamp": timestamp(time)})
 
 
-def test_the_writer_flushes_whole_lines():
-    stream = io.BytesIO()
-    EveWriter(stream, FILE).write([SCAN, HIT])
-    lines = stream.getvalue().splitlines()
-    assert [json.loads(line)["event_type"] for line in lines] == ["alert", "alert"]
+def test_each_alert_is_a_line():
+    kinds = [json.loads(line)["event_type"] for line in lines([SCAN, HIT], FILE).splitlines()]
+    assert kinds == ["alert", "alert"]
 
 
 def test_a_scan_in_words():
@@ -266,15 +264,11 @@ def test_colour_only_on_a_terminal_that_wants_it(monkeypatch):
         def isatty(self):
             return True
 
-    def shown(stream):
-        TextWriter(stream).write([SCAN])
-        return stream.getvalue()
-
     monkeypatch.delenv("NO_COLOR", raising=False)
-    assert "\x1b[" in shown(Terminal())
-    assert "\x1b[" not in shown(io.StringIO())
+    assert "\x1b[" in text(SCAN, colours(Terminal()))
+    assert "\x1b[" not in text(SCAN, colours(io.StringIO()))
     monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b[" not in shown(Terminal())
+    assert "\x1b[" not in text(SCAN, colours(Terminal()))
 
 
 def test_numpy_numbers_never_reach_json():

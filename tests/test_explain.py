@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from procwire.cli.explain import explain
 from procwire.errors import UsageError
-from procwire.output.eve import EveWriter
+from procwire.output.eve import Source, encode, stats_record
 from test_recording import live
 
 HARMFUL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
@@ -24,7 +24,7 @@ def run(tmp_path_factory):
     results = folder.with_name("eve.json")
     with results.open("wb") as file:
         file.write(told.stream.getvalue())
-        EveWriter(file).stats(0, {"kernel.lost_flow_ring_full": 3})
+        file.write(encode(stats_record(0, {"kernel.lost_flow_ring_full": 3}, Source())))
     return folder, results
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,7 @@ pytestmark = [
 PROCWIRE = Path(sys.executable).with_name("procwire")
 ROOT = Path(__file__).parent.parent.parent
 NAMESPACE = f"pwtest-watch-{os.getpid()}"
-UNAVAILABLE = 4
+FINDINGS, UNAVAILABLE = 1, 4
 START_S = 600
 
 
@@ -180,6 +181,16 @@ def test_without_packets_it_needs_neither_numba_nor_much_memory() -> None:
     fields = dict(line.split(":\t") for line in status.splitlines() if ":\t" in line)
     assert "llvmlite" not in mapped
     assert int(fields["VmRSS"].split()[0]) < 60 * 1024
+
+
+def test_a_full_disk_costs_results_and_not_the_watch(namespace: list[str]) -> None:
+    scan = ["nmap", "-sT", "-Pn", "-n", "-T5", "-p", "1-20", "10.97.0.0/26"]
+    watch = started([str(PROCWIRE), "watch", "-o", "/dev/full"], "watching")
+    subprocess.run([*namespace, *scan], check=True, stdout=subprocess.DEVNULL)
+    _, talk = records(watch)
+    assert watch.returncode == FINDINGS
+    assert talk.count("/dev/full: No space left on device; alerts are lost") == 1
+    assert re.search(r"^  lost +(.*, )?output\.lost [1-9]", talk, re.MULTILINE), talk
 
 
 def test_a_half_open_scan_and_a_loop_of_processes_name_who_did_it(namespace: list[str]) -> None:

@@ -67,9 +67,8 @@ def tell_learning(store: Store, learning_s: float) -> None:
         if group.observed_s < learning_s:
             days, of_days = group.observed_s / DAY_S, learning_s / DAY_S
             role = f" role {group.role}" if group.role else ""
-            _tell(
-                f"learning what is usual in zone {group.zone}{role}: {days:.1f} of {of_days:.3g} days"
-            )
+            known = f"{days:.1f} of {of_days:.3g} days"
+            _tell(f"learning what is usual in zone {group.zone}{role}: {known}")
 
 
 def _tell(line: str) -> None:

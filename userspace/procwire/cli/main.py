@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import gc
 import importlib
 import io
@@ -12,7 +13,7 @@ from typing import TextIO
 import click
 
 from procwire import __version__
-from procwire.errors import INTERRUPTED, ProcwireError
+from procwire.errors import INTERRUPTED, ProcwireError, Unavailable
 from procwire.output.printable import printable
 
 # Imported only when called: numba alone takes half a second to import.
@@ -101,7 +102,9 @@ def main() -> None:
     privilege, kernel feature or package missing, 130 interrupted."""
     sys.stdout, sys.stderr = whole_writes(sys.stdout), whole_writes(sys.stderr)
     try:
-        sys.exit(procwire(standalone_mode=False) or 0)
+        code = procwire(standalone_mode=False) or 0
+        sys.stdout.flush()
+        sys.exit(code)
     except click.ClickException as refusal:
         refusal.show()
         sys.exit(2)
@@ -114,3 +117,10 @@ def main() -> None:
         # The reader of our output, such as head, has seen enough.
         sys.stderr.close()
         sys.exit(0)
+    except OSError as problem:
+        if problem.errno != errno.ENOSPC:
+            raise
+        click.echo(f"procwire: standard output: {problem.strerror}; free space", err=True)
+        # What is left of it would be tried again at the very end.
+        sys.stdout = io.StringIO()
+        sys.exit(Unavailable.exit_code)

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO
 
 import click
 
 from procwire.alert import Alert, Check
 from procwire.detect.detector import DETECTORS
-from procwire.output.eve import EveWriter, Source
+from procwire.errors import Unavailable, UsageError
+from procwire.output import eve
+from procwire.output.eve import Source
+from procwire.output.lines import Lines
+from procwire.output.printable import printable
 from procwire.output.summary import summary
 from procwire.output.terminal import colours, columns
-from procwire.output.text import SEVERITIES, TextWriter, gravity
+from procwire.output.text import SEVERITIES, gravity, text
 
 LEVELS = {word.lower(): severity for severity, (word, _) in SEVERITIES.items()}
 FINDINGS = 1
+_OWNER_ONLY = 0o600
 
 
 def analysis_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,19 +72,21 @@ def analysis_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Results:
-    """The output of a run. Knows whether something grave enough was found."""
+    """The output of a run. Knows whether something grave enough was found.
 
-    def __init__(self, path: Path | None, form: str, fail_on: str) -> None:
+    lasting: a run that goes on where results cannot be written, and counts those that were lost;
+    any other ends with Unavailable.
+    """
+
+    def __init__(self, path: Path | None, form: str, fail_on: str, lasting: bool = False) -> None:
         self._limit = LEVELS[fail_on]
-        self._binary: BinaryIO = private_file(path) if path else sys.stdout.buffer
-        self._text: TextIO | None = None
-        if form == "text":
-            self._text = (
-                open(self._binary.fileno(), "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-                if path
-                else sys.stdout
-            )
-        self._owned = path is not None
+        self._is_text, self._lasting = form == "text", lasting
+        self._name = "standard output" if path is None else str(path)
+        self._file = None if path is None else private_file(path)
+        self._lines = Lines(self._file or sys.stdout.buffer)
+        self._encoding = "utf-8" if self._file else sys.stdout.encoding
+        self._colour = self._file is None and colours(sys.stdout)
+        self._lost, self._told = 0, False
         self.found = False
 
     def __enter__(self) -> Results:
@@ -90,24 +98,42 @@ class Results:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._text is not None:
-            self._text.flush()
-        if self._owned:
-            self._binary.close()
+        if self._file is not None:
+            self._file.close()
 
     def write(self, alerts: Iterable[Alert], source: Source) -> None:
         """Append alerts."""
         listed = list(alerts)
         self.found = self.found or any(gravity(alert) <= self._limit for alert in listed)
-        if self._text is not None:
-            TextWriter(self._text).write(listed)
+        if self._is_text:
+            shown = "".join(text(alert, self._colour) for alert in listed)
+            self._append(shown.encode(self._encoding, "backslashreplace"), len(listed))
         else:
-            EveWriter(self._binary, source).write(listed)
+            self._append(eve.lines(listed, source), len(listed))
 
     def stats(self, time: int, counters: Mapping[str, int], source: Source) -> None:
         """Append the counters at the end of an input; text leaves them to tell_summary()."""
-        if self._text is None:
-            EveWriter(self._binary, source).stats(time, counters)
+        if not self._is_text:
+            self._append(eve.encode(eve.stats_record(time, counters, source)), 0)
+
+    def counters(self) -> dict[str, int]:
+        """output.lost: alerts that could not be written, if there were any."""
+        return {"output.lost": self._lost} if self._lost else {}
+
+    def _append(self, lines: bytes, alerts: int) -> None:
+        try:
+            self._lines.append(lines)
+        except BrokenPipeError:
+            raise
+        except OSError as problem:
+            failure = f"{self._name}: {problem.strerror}"
+            if not self._lasting:
+                raise Unavailable(failure, "free space, or name another file with -o") from None
+            self._lost += alerts
+            if not self._told:
+                self._told = True
+                told = f"procwire: {failure}; alerts are lost until there is room, and counted"
+                click.echo(printable(told), err=True)
 
 
 def tell_summary(title: str, counters: Mapping[str, int]) -> None:
@@ -120,14 +146,21 @@ def tell_summary(title: str, counters: Mapping[str, int]) -> None:
         checks = (*all_rules(), *DETECTORS)
     # Results come first, also where both go to one file.
     sys.stdout.flush()
-    text = summary(title, counters, checks, columns(sys.stderr), colours(sys.stderr))
-    click.echo(text, err=True)
+    click.echo(summary(title, counters, checks, columns(sys.stderr), colours(sys.stderr)), err=True)
 
 
 def private_file(path: Path) -> BinaryIO:
-    """A new file, or an emptied one, which only its owner may read."""
+    """A new file, or an emptied one, which only its owner may read. Raises UsageError where there
+    can be none."""
 
     def owner_only(name: str, flags: int) -> int:
-        return os.open(name, flags, 0o600)
+        descriptor = os.open(name, flags, _OWNER_ONLY)
+        # One that was there keeps its mode; devices have to keep theirs.
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.fchmod(descriptor, _OWNER_ONLY)
+        return descriptor
 
-    return open(path, "wb", opener=owner_only)  # noqa: SIM115
+    try:
+        return open(path, "wb", opener=owner_only)  # noqa: SIM115
+    except OSError as problem:
+        raise UsageError(f"{path}: {problem.strerror}; name a file that can be written") from None

@@ -122,7 +122,7 @@ def watch(
                 raise
             click.echo(f"procwire: {missing}", err=True)
             click.echo("procwire: packets only; no process will be named", err=True)
-        results = stack.enter_context(Results(output, form, fail_on))
+        results = stack.enter_context(Results(output, form, fail_on, lasting=True))
         store = stack.enter_context(context_to_watch(context))
         site = Site(store)
         tell_learning(store, settings.baseline.learning_s)
@@ -155,7 +155,8 @@ def watch(
         click.echo(f"procwire: watching {', '.join(seen)}; Ctrl-C ends it", err=True)
 
         def counted() -> dict[str, int]:
-            return live.counters() | (blocker.counters() if blocker is not None else {})
+            blocked = blocker.counters() if blocker is not None else {}
+            return live.counters() | blocked | results.counters()
 
         def tell() -> None:
             results.stats(live.last_time, counted(), Source())

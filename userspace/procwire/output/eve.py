@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
@@ -49,21 +49,9 @@ class Source:
     in_iface: str | None = None
 
 
-class EveWriter:
-    """Writes records to a binary stream, one JSON object per line, flushed after every call."""
-
-    def __init__(self, stream: BinaryIO, source: Source | None = None) -> None:
-        self._stream, self._source = stream, source or Source()
-
-    def write(self, alerts: Iterable[Alert]) -> None:
-        """Append the alerts' records."""
-        self._stream.writelines(encode(record(alert, self._source)) for alert in alerts)
-        self._stream.flush()
-
-    def stats(self, time: int, counters: Mapping[str, int]) -> None:
-        """Append the statistics; see stats_record."""
-        self._stream.write(encode(stats_record(time, counters, self._source)))
-        self._stream.flush()
+def lines(alerts: Iterable[Alert], source: Source) -> bytes:
+    """The alerts' records, one JSON object a line."""
+    return b"".join(encode(record(alert, source)) for alert in alerts)
 
 
 def encode(one: Record | list[Any]) -> bytes:

@@ -5,9 +5,6 @@ Every captured string passes through printable(): a scanner chooses its own name
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TextIO
-
 import click
 
 from procwire.alert import Alert
@@ -15,7 +12,6 @@ from procwire.detect.observation import Endpoint
 from procwire.output.address import address_text, protocol_name
 from procwire.output.eve import ICMP, timestamp
 from procwire.output.printable import printable
-from procwire.output.terminal import colours
 
 # Severity -> word and colour.
 SEVERITIES = {
@@ -47,18 +43,6 @@ _FIGURES = {
     "scan.service_sweep": ("hosts", "hosts"),
     "scan.slow_ports": ("unanswered_ports", "ports"),
 }
-
-
-class TextWriter:
-    """Writes alerts to a text stream. colour: None decides by the stream and NO_COLOR."""
-
-    def __init__(self, stream: TextIO, colour: bool | None = None) -> None:
-        self._stream, self._colour = stream, colours(stream) if colour is None else colour
-
-    def write(self, alerts: Iterable[Alert]) -> None:
-        """Append the alerts."""
-        self._stream.writelines(text(alert, self._colour) for alert in alerts)
-        self._stream.flush()
 
 
 def text(alert: Alert, colour: bool = False) -> str:

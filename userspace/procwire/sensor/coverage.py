@@ -147,6 +147,7 @@ _FOUND_IN_PACKETS = ("decode.", "layers.", "episodes.rule.")
 _KERNEL, _LOADED_BY, _WITHOUT = "kernel.", "kernel.loaded_by.", "kernel.without."
 _MEANINGS = {
     **{f"{_KERNEL}{counter.label}": meaning for counter, meaning in EXPLANATIONS.items()},
+    "output.lost": "alerts for which there was no room where results are written",
     "capture.*.dropped": "packets that came faster than they were read",
     "not_captured.*": "the interface is up, and its packets were not captured: add -i",
     "decode.*": "packets that were decoded no further",
