@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import re
+import shlex
 import signal
 import stat
 import struct
@@ -167,6 +168,21 @@ def test_a_full_standard_output_is_said(words: tuple[str, ...]) -> None:
         ENDS["missing"],
         "procwire: standard output: No space left on device; free space\n",
     )
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_are_nobody_s(closed: str, broken: Path, tmp_path: Path) -> None:
+    procwire, kept = Path(sys.executable).with_name("procwire"), tmp_path / "kept.json"
+    for words, code in (
+        (["read", "-"], ENDS["damage"]),
+        (["read", "-o", str(kept), str(broken)], ENDS["findings"]),
+    ):
+        command = f"exec {shlex.join([str(procwire), *words])} {closed}"
+        ran = subprocess.run(
+            ["sh", "-c", command], stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+        assert (ran.returncode, b"Traceback" in ran.stderr) == (code, False)
+    assert all(json.loads(line) for line in kept.read_text().splitlines())
 
 
 def test_text_for_people(run, broken: Path) -> None:

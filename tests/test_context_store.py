@@ -144,6 +144,27 @@ def test_a_damaged_file_is_moved_aside_with_a_word(path: Path) -> None:
         assert "learning starts again" in said[-1]
 
 
+@pytest.mark.parametrize("content", [b"root:x:0:0", b"no database at all" * 100])
+def test_a_file_that_never_was_ours_is_left_alone(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "passwd"
+    path.write_bytes(content)
+    path.chmod(0o644)
+    with pytest.raises(InputDamaged, match="passwd: offset 0: no intact context"):
+        Store(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["passwd"]
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (content, 0o644)
+
+
+def test_a_damaged_file_of_ours_is_moved_aside_whatever_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "plant"
+    with Store(path) as store:
+        insert(store, "/bin/a")
+    path.write_bytes(path.read_bytes()[:2000] + bytes(3000))
+    with Store(path) as store:
+        assert programs(store) == []
+    assert (tmp_path / "plant.damaged-1").exists()
+
+
 def test_a_damaged_file_that_is_only_read_is_left_alone(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"no database at all" * 100)

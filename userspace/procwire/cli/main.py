@@ -7,7 +7,9 @@ import errno
 import gc
 import importlib
 import io
+import os
 import sys
+from pathlib import Path
 from typing import TextIO
 
 import click
@@ -79,6 +81,14 @@ def procwire() -> None:
     """
 
 
+def open_streams() -> None:
+    """What whoever started us has closed reads and writes nothing. Otherwise the next file that is
+    opened would take its number, and what is meant for people would go there."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
+
+
 def whole_writes(stream: TextIO) -> TextIO:
     """The same stream; what is written to it is written whole.
 
@@ -100,6 +110,7 @@ def whole_writes(stream: TextIO) -> TextIO:
 def main() -> None:
     """Run the command line. Exit codes: 0 nothing found, 1 findings, 2 usage, 3 input damaged, 4
     privilege, kernel feature or package missing, 130 interrupted."""
+    open_streams()
     sys.stdout, sys.stderr = whole_writes(sys.stdout), whole_writes(sys.stderr)
     try:
         code = procwire(standalone_mode=False) or 0

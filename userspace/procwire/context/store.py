@@ -23,8 +23,9 @@ MODE = 0o600
 MEMORY = Path(":memory:")
 """A store that ends with the process."""
 
-# "pwir", in the header of every file of ours (https://sqlite.org/fileformat2.html, offset 68).
+# "pwir", in the header of every file of ours (https://sqlite.org/fileformat2.html, 1.3).
 _APPLICATION_ID = 0x70776972
+_MAGIC, _ID_OFFSET = b"SQLite format 3\0", 68
 _SYSTEM_STATE = Path("/var/lib/procwire")
 _SMALLEST_PAGE = 512
 _BUSY_S = 5.0
@@ -53,7 +54,7 @@ class Store:
 
     tell: called with one line when a damaged file was moved aside. Raises UsageError for a file
     that is not ours, Unavailable where it may not be opened or written, and InputDamaged for a
-    damaged one that is only to be read.
+    damaged one that is only to be read, or is none of ours.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Store:
         try:
             self._connection = self._opened()
         except InputDamaged as damage:
-            if read_only:
+            if read_only or not _may_be_ours(path):
                 raise
             tell(f"{damage}; kept as {_move_aside(path)}, learning starts again")
             self._connection = self._opened()
@@ -138,6 +139,7 @@ class Store:
                     raise sqlite3.DatabaseError("its pages contradict each other")
                 self._check_owner(connection)
                 if not self.read_only:
+                    self._make_private()
                     connection.execute("PRAGMA journal_mode = WAL")
                     # A power cut may cost the last seconds, never the file.
                     connection.execute("PRAGMA synchronous = NORMAL")
@@ -155,12 +157,14 @@ class Store:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Made here, so that it is private from its first byte on; SQLite's companions follow it.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, MODE))
-        facts = self.path.stat()
-        if facts.st_mode & 0o777 != MODE:
-            self.path.chmod(MODE)
-        if 0 < facts.st_size < _SMALLEST_PAGE:
+        size = self.path.stat().st_size
+        if 0 < size < _SMALLEST_PAGE:
             # SQLite would take it for an empty one.
-            raise sqlite3.DatabaseError(f"cut after {facts.st_size} bytes")
+            raise sqlite3.DatabaseError(f"cut after {size} bytes")
+
+    def _make_private(self) -> None:
+        if self.path != MEMORY and self.path.stat().st_mode & 0o777 != MODE:
+            self.path.chmod(MODE)
 
     def _connected(self) -> sqlite3.Connection:
         if self.path == MEMORY:
@@ -240,6 +244,16 @@ def _statements(steps: Iterable[str]) -> Iterator[str]:
 
 def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
+
+
+def _may_be_ours(path: Path) -> bool:
+    """Whether a damaged file can be one of ours: any other, named by mistake, stays where it is."""
+    with path.open("rb") as file:
+        head = file.read(_ID_OFFSET + 4)
+    owner = head[_ID_OFFSET:]
+    return path.name == FILE_NAME or (
+        head.startswith(_MAGIC) and (len(owner) < 4 or owner == _APPLICATION_ID.to_bytes(4))
+    )
 
 
 def _move_aside(path: Path) -> Path:
