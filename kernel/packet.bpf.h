@@ -28,6 +28,10 @@
 #define TCP_ACK 0x10
 #define TCP_URG 0x20
 
+/* RFC 9260 3: behind the common header; an INIT has its packet to itself. */
+#define SCTP_FIRST_CHUNK 12
+#define SCTP_INIT 1
+
 #define ICMP_ECHO_REQUEST 8
 #define ICMPV6_ECHO_REQUEST 128
 #define NEIGHBOUR_SOLICITATION 135
@@ -164,6 +168,9 @@ static __always_inline int transport_kind(struct leaving *leaving, const struct 
 	case IPPROTO_UDP:
 		target->port = u16_at(header, 2);
 		return datagram_kind(header, leaving->hops);
+	case IPPROTO_SCTP:
+		target->port = u16_at(header, 2);
+		return header->bytes[SCTP_FIRST_CHUNK] == SCTP_INIT ? ATTEMPT_CONNECT : NO_ATTEMPT;
 	case IPPROTO_ICMP:
 		target->port = header->bytes[0];
 		return target->port == ICMP_ECHO_REQUEST ? ATTEMPT_ECHO : NO_ATTEMPT;

@@ -244,10 +244,15 @@ BACK4 = UNICAST / scapy.IP(src="10.0.0.2", dst="10.0.0.1")
 BACK6 = UNICAST / scapy.IPv6(src="2001:db8::2", dst="2001:db8::1")
 CALL = scapy.TCP(sport=40000, dport=80, flags="S")
 DATAGRAM = scapy.UDP(sport=40000, dport=161) / b"ask"
+INIT = scapy.SCTP(sport=40000, dport=80) / scapy.SCTPChunkInit(init_tag=7)
+FROM_80 = scapy.SCTP(sport=80, dport=40000)
 WHO_HAS = scapy.Ether(dst="ff:ff:ff:ff:ff:ff", src="02:00:00:00:00:01")
 EXCHANGES = {
     "tcp4": (ASK4 / CALL, BACK4 / scapy.ICMP(type=3, code=13) / (ASK4 / CALL)[1]),
     "tcp6": (ASK6 / CALL, BACK6 / scapy.ICMPv6DestUnreach(code=1) / (ASK6 / CALL)[1]),
+    "sctp4": (ASK4 / INIT, BACK4 / FROM_80 / scapy.SCTPChunkInitAck()),
+    "sctp6": (ASK6 / INIT, BACK6 / FROM_80 / scapy.SCTPChunkAbort()),
+    "sctp, no route": (ASK4 / INIT, BACK4 / scapy.ICMP(type=3, code=2) / (ASK4 / INIT)[1]),
     "udp4": (ASK4 / DATAGRAM, BACK4 / scapy.ICMP(type=3, code=3) / (ASK4 / DATAGRAM)[1]),
     "udp6": (ASK6 / DATAGRAM, BACK6 / scapy.ICMPv6DestUnreach(code=4) / (ASK6 / DATAGRAM)[1]),
     "echo4": (ASK4 / scapy.ICMP(id=7), BACK4 / scapy.ICMP(type=0, id=7)),
@@ -271,6 +276,7 @@ EXCHANGES = {
     ),
 }
 ENDS = {"tcp4": Outcome.UNREACHABLE, "tcp6": Outcome.UNREACHABLE, "no route": Outcome.UNREACHABLE}
+ENDS |= {"sctp6": Outcome.REFUSED, "sctp, no route": Outcome.UNREACHABLE}
 ENDS |= {"udp4": Outcome.REFUSED, "udp6": Outcome.REFUSED}
 
 
@@ -288,6 +294,16 @@ def test_each_question_finds_its_answer(name):
         address = (int(rows[f"{side}_hi"][0]) << 64) | int(rows[f"{side}_lo"][0])
         assert address == network + host
     assert len(Contacts().update(*frames(reply, reply))) == 0
+
+
+def test_an_init_with_another_tag_is_another_association():
+    ask, reply = EXCHANGES["sctp4"]
+    again = ASK4 / scapy.SCTP(sport=40000, dport=80) / scapy.SCTPChunkInit(init_tag=8)
+    rows = Contacts().update(*frames(ask, reply, ask, again, reply, again))
+    assert rows["outcome"].tolist() == [Outcome.PENDING, Outcome.ESTABLISHED] * 2
+    cookie = ASK4 / scapy.SCTP(sport=40000, dport=80) / scapy.SCTPChunkCookieEcho()
+    rows = Contacts().update(*frames(ask, cookie, reply))
+    assert rows["outcome"].tolist() == [Outcome.PENDING, Outcome.ESTABLISHED]
 
 
 @pytest.mark.parametrize(

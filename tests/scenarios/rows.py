@@ -62,6 +62,8 @@ ATTACKS = (
     ),
     Scenario("nmap -sS, many ports of many hosts", nmap("-sS", "-Pn", "-F", FEW), "nmap"),
     Scenario("nmap -sU", nmap("-sU", "-Pn", "-T4", "-p200-260", "10.97.1.1"), "nmap"),
+    Scenario("nmap -sY, a network", nmap("-sY", "-Pn", "-p2905", FEW), "nmap"),
+    Scenario("nmap -sY, a host's ports", nmap("-sY", "-Pn", "-p1-200", "10.97.1.1"), "nmap"),
     Scenario("nmap -sn, the own network", nmap("-sn", "10.98.0.0/26"), "nmap"),
     Scenario("nmap -sn, behind a router", nmap("-sn", "-PE", "10.99.1.0/26"), "nmap"),
     Scenario(

@@ -2,9 +2,10 @@
 need no further look.
 
 Strategy: a fixed-size open-addressing table keyed by protocol and 4-tuple, probed over a few slots
-only; one ring of the open attempts per waiting time, in order of time, whose head is the next to
-time out; and in front of both a small table of flow fingerprints, which spares most packets the
-search.
+only, by an array of hashes that lie in one line of the cache; one ring of the open attempts per
+waiting time, in order of time, whose head is the next to time out; and in front of both a small
+table of flow fingerprints, which spares most packets the search. A hash is that of both directions,
+so a packet makes it once, whatever it is looked up for.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.decode.columns import Packets
-from procwire.decode.mix import GOLDEN, mix64, mix_address
+from procwire.decode.mix import GOLDEN, mix64
 from procwire.event import Origin, Outcome
 from procwire.jit import fused, kernel
+from procwire.prefetch import AHEAD, prefetch
 from procwire.record import Attempt
 
 COUNTERS = (
@@ -45,12 +47,12 @@ ENTRY = np.dtype(
         ("dst_port", "u2"),
         ("protocol", "u1"),
         ("kind", "u1"),
-        ("flags", "u1"),
+        ("tcp_flags", "u1"),
         ("state", "u1"),
     ],
     align=True,
 )
-FREE, OPEN, ENDED = 0, 1, 2
+OPEN, ENDED = 1, 2
 
 WAITING = np.dtype([("time", "i8"), ("slot", "i8")])
 RINGS = 2
@@ -75,7 +77,7 @@ _CONNECT = int(Attempt.CONNECT)
 _TIMED_OUT = int(Outcome.TIMED_OUT)
 _MAPPED_PREFIX = np.uint64(0xFFFF)
 _HALF = np.uint64(32)
-_PORT_SHIFT = np.uint64(16)
+_HOME_SHIFT = np.uint64(16)
 
 # One element of a structured array: mypy cannot see the fields that numba reads as attributes.
 Record: TypeAlias = Any
@@ -83,11 +85,13 @@ Slot: TypeAlias = int | np.int64
 
 
 class Table(NamedTuple):
-    """entries: ENTRY (capacity,), a power of two; waiting: WAITING (RINGS, capacity); settled:
-    uint32 (FLOWS,), fingerprints; state: int64, see the slot numbers above; wanted: ENTRY (1,),
-    what is looked for."""
+    """entries: ENTRY (capacity,), a power of two; tags: uint32 (capacity,), a part of each entry's
+    hash, 0 where there is none; waiting: WAITING (RINGS, capacity); settled: uint32 (FLOWS,),
+    fingerprints; state: int64, see the slot numbers above; wanted: ENTRY (1,), what is looked
+    for."""
 
     entries: NDArray[np.void]
+    tags: NDArray[np.uint32]
     waiting: NDArray[np.void]
     settled: NDArray[np.uint32]
     state: NDArray[np.int64]
@@ -98,6 +102,7 @@ def new_table(capacity: int, timeouts: tuple[int, int]) -> Table:
     """An empty table. timeouts: of SYNs and of everything else, in ns."""
     table = Table(
         np.zeros(capacity, ENTRY),
+        np.zeros(capacity, np.uint32),
         np.zeros((RINGS, capacity), WAITING),
         np.zeros(FLOWS, np.uint32),
         np.zeros(COUNTERS_FROM + len(COUNTERS), np.int64),
@@ -129,52 +134,93 @@ def write(row: Record, entry: Record, time: int, outcome: int) -> None:
 
 
 @fused
-def _home(entry: Record) -> np.uint64:
-    """Hash of protocol and 4-tuple."""
-    ports = (np.uint64(entry.src_port) << _PORT_SHIFT) | np.uint64(entry.dst_port)
-    ports |= np.uint64(entry.protocol) << _HALF
-    source = mix_address(entry.src_hi, entry.src_lo)
-    return mix64(mix64(mix64(source ^ entry.dst_hi) ^ entry.dst_lo) ^ ports)
+def _side(high: np.uint64, low: np.uint64, port: int) -> np.uint64:
+    return mix64((high * GOLDEN ^ low) + (np.uint64(port) << _HALF))
 
 
 @fused
-def find(entries: NDArray[np.void], wanted: Record) -> Slot:
-    """Slot of the entry with the protocol and 4-tuple of `wanted`, or -1."""
-    mask = len(entries) - 1
-    home = np.int64(_home(wanted) & np.uint64(mask))
+def _flow(source: np.uint64, destination: np.uint64, protocol: int) -> np.uint64:
+    """Hash of two sides, the same for both directions."""
+    return mix64(source + destination + np.uint64(protocol))
+
+
+@fused
+def flow_hash(packets: Packets, row: int, protocol: int) -> np.uint64:
+    """That of a packet's flow."""
+    source = _side(packets.src_hi[row], packets.src_lo[row], packets.src_port[row])
+    destination = _side(packets.dst_hi[row], packets.dst_lo[row], packets.dst_port[row])
+    return _flow(source, destination, protocol)
+
+
+@fused
+def entry_hash(entry: Record) -> np.uint64:
+    """That of an attempt, which its packets have, too."""
+    source = _side(entry.src_hi, entry.src_lo, entry.src_port)
+    destination = _side(entry.dst_hi, entry.dst_lo, entry.dst_port)
+    return _flow(source, destination, entry.protocol)
+
+
+@fused
+def _home(table: Table, flow: np.uint64) -> int | np.int64:
+    return np.int64(flow >> _HOME_SHIFT) & (len(table.tags) - 1)
+
+
+@fused
+def _tag(flow: np.uint64) -> np.uint32:
+    return np.uint32(flow >> _HALF) | _TAKEN
+
+
+@fused
+def look_ahead(table: Table, flow: np.uint64) -> None:
+    """Ask for what is kept of a flow."""
+    home = _home(table, flow)
+    prefetch(table.tags, home, 0, 1)
+    prefetch(table.entries, home, 0, 2)
+
+
+@fused
+def find(table: Table, wanted: Record, flow: np.uint64) -> Slot:
+    """Slot of the entry with the protocol and 4-tuple of `wanted`, whose hash is `flow`, or -1."""
+    mask, tag = len(table.tags) - 1, _tag(flow)
+    home = _home(table, flow)
     for probe in range(NEIGHBOURHOOD):
         slot = (home + probe) & mask
-        entry = entries[slot]
-        if (
-            entry.state != FREE
-            and entry.dst_lo == wanted.dst_lo
-            and entry.src_lo == wanted.src_lo
-            and entry.src_port == wanted.src_port
-            and entry.dst_port == wanted.dst_port
-            and entry.protocol == wanted.protocol
-            and entry.dst_hi == wanted.dst_hi
-            and entry.src_hi == wanted.src_hi
-        ):
-            return slot
+        if table.tags[slot] == tag:
+            entry = table.entries[slot]
+            if (
+                entry.dst_lo == wanted.dst_lo
+                and entry.src_lo == wanted.src_lo
+                and entry.src_port == wanted.src_port
+                and entry.dst_port == wanted.dst_port
+                and entry.protocol == wanted.protocol
+                and entry.dst_hi == wanted.dst_hi
+                and entry.src_hi == wanted.src_hi
+            ):
+                return slot
+        elif table.tags[slot] == 0:
+            # No slot becomes free again, so nothing was ever placed behind it.
+            return -1
     return -1
 
 
 @fused
-def place(entries: NDArray[np.void], wanted: Record) -> Slot:
+def place(table: Table, flow: np.uint64) -> Slot:
     """Slot for a new entry: a free one, else the oldest ended attempt, else the oldest open one."""
-    mask = len(entries) - 1
-    home = np.int64(_home(wanted) & np.uint64(mask))
+    mask, entries = len(table.tags) - 1, table.entries
+    home = _home(table, flow)
     best = home
     for probe in range(NEIGHBOURHOOD):
         slot = (home + probe) & mask
+        if table.tags[slot] == 0:
+            best = slot
+            break
         entry = entries[slot]
-        if entry.state == FREE:
-            return slot
         if entry.state == entries[best].state:
             if entry.time < entries[best].time:
                 best = slot
         elif entry.state == ENDED:
             best = slot
+    table.tags[best] = _tag(flow)
     return best
 
 
@@ -194,6 +240,7 @@ def expire(table: Table, now: int, rows: NDArray[np.void], count: int) -> int:
         if ring < 0 or due > now:
             return count
         head = waiting[ring, state[HEAD + ring]]
+        prefetch(entries, waiting[ring, (state[HEAD + ring] + AHEAD) & mask].slot, 0, 1)
         state[HEAD + ring] = (state[HEAD + ring] + 1) & mask
         state[LENGTH + ring] -= 1
         entry = entries[head.slot]
@@ -223,19 +270,6 @@ def await_answer(table: Table, slot: Slot, time: int) -> None:
     waiting[ring, tail].slot = slot
     state[LENGTH + ring] += 1
     state[DUE] = min(state[DUE], time + state[TIMEOUT + ring])
-
-
-@fused
-def _side(high: np.uint64, low: np.uint64, port: int) -> np.uint64:
-    return mix64((high * GOLDEN ^ low) + (np.uint64(port) << _HALF))
-
-
-@fused
-def flow_hash(packets: Packets, row: int) -> np.uint64:
-    """Hash of the packet's transport and 4-tuple, the same for both directions."""
-    source = _side(packets.src_hi[row], packets.src_lo[row], packets.src_port[row])
-    destination = _side(packets.dst_hi[row], packets.dst_lo[row], packets.dst_port[row])
-    return mix64(source + destination + np.uint64(packets.transport[row]))
 
 
 @fused

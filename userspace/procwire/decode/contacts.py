@@ -4,10 +4,11 @@ Strategy: a packet opens an attempt, ends one, or is passed over; a bounded tabl
 remembers the attempts. Rows depend on the packets alone, never on where one batch ends and the next
 begins.
 
-Only who asks makes an attempt: a SYN, a segment that no connection explains, the first datagram of
-a flow, an echo request, an ARP request or neighbour solicitation. Answers to nothing (backscatter
-of someone else's scan, or of what is older than the capture) yield no row and make nobody a
-scanner; groups of hosts are no destination. The same question again is a retry, not an attempt.
+Only who asks makes an attempt: a SYN, an INIT of SCTP, a segment that no connection explains, the
+first datagram of a flow, an echo request, an ARP request or neighbour solicitation. Answers to
+nothing (backscatter of someone else's scan, or of what is older than the capture) yield no row and
+make nobody a scanner; groups of hosts are no destination. The same question again is a retry, not
+an attempt.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from procwire.capture.batch import PacketBatch
 from procwire.decode.columns import Decoded, Packets
 from procwire.decode.contact_table import (
     CLOCK,
-    CONNECTS,
     COUNTERS,
     COUNTERS_FROM,
     DUE,
@@ -30,14 +30,12 @@ from procwire.decode.contact_table import (
     NEIGHBOURHOOD,
     OPEN,
     RINGS,
-    TIMEOUT,
     Record,
     Table,
     await_answer,
+    entry_hash,
     expire,
     find,
-    flow_hash,
-    is_settled,
     new_table,
     place,
     settle,
@@ -51,6 +49,7 @@ from procwire.decode.messages import (
     message_verdict,
     to_one_host,
 )
+from procwire.decode.of_note import hash_flows, next_of_note
 from procwire.errors import UsageError
 from procwire.event import Outcome
 from procwire.jit import fused, kernel
@@ -116,7 +115,9 @@ class Contacts:
             raise ValueError(f"{count} times for {len(decoded.packets.transport)} packets")
         # Every packet opens or ends at most one attempt; every open one may time out once.
         rows = np.empty(2 * count + self._open(), CONNECTION)
-        return rows[: _track(self._table, batch, decoded, rows)]
+        flows = np.empty(count, np.uint64)
+        hash_flows(decoded.packets, flows)
+        return rows[: _track(self._table, batch, decoded, flows, rows)]
 
     def touch(self) -> None:
         """See memory.touch."""
@@ -143,29 +144,29 @@ class Contacts:
 
 
 @fused
-def _segment_verdict(table: Table, batch: PacketBatch, packets: Packets, row: int) -> int:
-    """What a TCP segment or UDP datagram does, and in table.wanted to whom."""
+def _segment_verdict(
+    table: Table, batch: PacketBatch, packets: Packets, row: int, flow: np.uint64
+) -> int:
+    """What a TCP segment or UDP datagram of a flow that is not settled does, and in table.wanted to
+    whom."""
     wanted, tcp = table.wanted[0], packets.transport[row] == _TCP
     flags = packets.tcp_flags[row] & _FLAGS
     protocol = _PROTOCOL_TCP if tcp else _PROTOCOL_UDP
-    flow = flow_hash(packets, row)
     if flags & (_SYN | _RST):
         if flags & (_ACK | _RST):
             backward(wanted, packets, row, protocol)
             return _REFUSED if flags & _RST else _ESTABLISHED
         forward(wanted, packets, row, protocol)
-        wanted.kind, wanted.flags = _CONNECT, flags
+        wanted.kind, wanted.tcp_flags, wanted.seq = _CONNECT, flags, packets.seq[row]
         unsettle(table.settled, flow)
         return _PENDING if to_one_host(batch, packets, row) else NOTHING
-    if is_settled(table.settled, flow):
-        return NOTHING
     backward(wanted, packets, row, protocol)
-    slot = find(table.entries, wanted)
+    slot = find(table, wanted, flow)
     if slot >= 0:
         settle(table.settled, flow)
         return _ESTABLISHED
     forward(wanted, packets, row, protocol)
-    slot = find(table.entries, wanted)
+    slot = find(table, wanted, flow)
     if slot >= 0:
         entry = table.entries[slot]
         if entry.state == OPEN and not _goes_on(entry, packets, row):
@@ -176,7 +177,7 @@ def _segment_verdict(table: Table, batch: PacketBatch, packets: Packets, row: in
     if kind < 0 or not to_one_host(batch, packets, row):
         settle(table.settled, flow)
         return NOTHING
-    wanted.kind, wanted.flags = kind, flags
+    wanted.kind, wanted.tcp_flags = kind, flags
     return _PENDING
 
 
@@ -188,7 +189,7 @@ def _goes_on(entry: Record, packets: Packets, row: int) -> bool:
         return False
     if entry.kind == _CONNECT:
         return bool(packets.tcp_flags[row] & _ACK)
-    return bool(packets.tcp_flags[row] & _FLAGS != entry.flags or packets.payload[row] > 0)
+    return bool(packets.tcp_flags[row] & _FLAGS != entry.tcp_flags or packets.payload[row] > 0)
 
 
 @fused
@@ -211,40 +212,46 @@ def _datagram(packets: Packets, row: int) -> int:
 @fused
 def _is_retry(entry: Record, wanted: Record) -> bool:
     """Whether a remembered attempt is asked again: always while it is open; after that a SYN with
-    another sequence number is a new connection."""
+    another sequence number, or an INIT with another tag, is a new connection."""
     if entry.state == OPEN or wanted.kind != _CONNECT:
         return True
     return bool(entry.kind == _CONNECT and entry.seq == wanted.seq)
 
 
 @kernel
-def _track(table: Table, batch: PacketBatch, decoded: Decoded, rows: NDArray[np.void]) -> int:
+def _track(
+    table: Table,
+    batch: PacketBatch,
+    decoded: Decoded,
+    flows: NDArray[np.uint64],
+    rows: NDArray[np.void],
+) -> int:
     """Run the packets through the table; the number of rows written."""
     entries, state, packets = table.entries, table.state, decoded.packets
     wanted = table.wanted[0]
-    count = 0
-    for i in range(len(batch.time)):
-        time = batch.time[i]
-        if time > state[CLOCK] or time < state[CLOCK] - state[TIMEOUT + CONNECTS]:
-            state[CLOCK] = time
+    count, i = 0, 0
+    while True:
+        i = next_of_note(table, batch, packets, flows, i)
+        if i == len(flows):
+            return count
         if state[DUE] <= state[CLOCK]:
             count = expire(table, state[CLOCK], rows, count)
-        transport = packets.transport[i]
-        if transport in (_TCP, _UDP):
-            verdict = _segment_verdict(table, batch, packets, i)
-        elif transport or packets.network[i] == layers.ARP:
-            verdict = message_verdict(batch, decoded, i, wanted)
-        else:
             continue
+        if packets.transport[i] in (_TCP, _UDP):
+            flow = flows[i]
+            verdict = _segment_verdict(table, batch, packets, i, flow)
+        else:
+            verdict = message_verdict(batch, decoded, i, wanted)
+            flow = entry_hash(wanted)
+        i += 1
         if verdict == NOTHING:
             continue
-        slot = find(entries, wanted)
+        slot = find(table, wanted, flow)
         if verdict == _PENDING:
-            wanted.seq = packets.seq[i]
             if slot >= 0 and _is_retry(entries[slot], wanted):
                 continue
             if slot < 0:
-                slot = place(entries, wanted)
+                slot = place(table, flow)
                 if entries[slot].state == OPEN:
                     state[EVICTED] += 1
             wanted.time = state[CLOCK]
@@ -258,4 +265,3 @@ def _track(table: Table, batch: PacketBatch, decoded: Decoded, rows: NDArray[np.
         write(rows[count], entries[slot], state[CLOCK], verdict)
         state[COUNTERS_FROM + verdict] += 1
         count += 1
-    return count

@@ -1,5 +1,5 @@
-"""Who asks whom in ICMP, ICMPv6 and ARP: echo, neighbour discovery, and the header that a
-destination unreachable message quotes.
+"""Who asks whom in ICMP, ICMPv6, ARP and SCTP: echo, neighbour discovery, the chunks that begin an
+association, and the header that a destination unreachable message quotes.
 
 What is asked is described as the attempt it belongs to, so that an answer finds its question.
 """
@@ -25,8 +25,9 @@ attempt."""
 _PENDING, _ESTABLISHED = int(Outcome.PENDING), int(Outcome.ESTABLISHED)
 _REFUSED, _UNREACHABLE = int(Outcome.REFUSED), int(Outcome.UNREACHABLE)
 _ECHO, _NEIGHBOUR = int(Attempt.ECHO), int(Attempt.NEIGHBOUR)
+_CONNECT = int(Attempt.CONNECT)
 
-_ICMP, _TCP, _UDP, _ICMP6 = 1, 6, 17, 58
+_ICMP, _TCP, _UDP, _ICMP6, _SCTP = 1, 6, 17, 58, 132
 _ARP_REQUEST, _ARP_REPLY = 1, 2
 # RFC 792 and RFC 4443.
 _ECHO_REPLY, _ECHO_REQUEST, _UNREACHABLE_TYPE = 0, 8, 3
@@ -34,6 +35,9 @@ _ECHO6_REQUEST, _ECHO6_REPLY, _UNREACHABLE6_TYPE = 128, 129, 1
 _PORT_UNREACHABLE, _TOO_BIG, _PORT_UNREACHABLE6 = 3, 4, 4
 # RFC 4861.
 _SOLICITATION, _ADVERTISEMENT = 135, 136
+# RFC 9260 3.2. These are never behind another chunk (6.10), but for an ABORT.
+_INIT, _INIT_ACK, _ABORT, _COOKIE_ECHO = 1, 2, 6, 10
+_FIRST_CHUNK, _CHUNK_HEADER, _INITIATE_TAG = 12, 4, 16
 
 _HEADER = 8
 _IPV4_HEADER, _IPV6_HEADER = 20, 40
@@ -95,7 +99,7 @@ def backward(wanted: Record, packets: Packets, row: int, protocol: int) -> None:
 
 @fused
 def message_verdict(batch: PacketBatch, decoded: Decoded, row: int, wanted: Record) -> int:
-    """What the ICMP, ICMPv6 or ARP message of packet `row` does, and in `wanted` to whom."""
+    """What the ICMP, ICMPv6, ARP or SCTP message of packet `row` does, and in `wanted` to whom."""
     packets = decoded.packets
     if packets.network[row] == layers.ARP:
         return _arp(batch, decoded, row, wanted)
@@ -112,6 +116,8 @@ def message_verdict(batch: PacketBatch, decoded: Decoded, row: int, wanted: Reco
             return _echo(batch, decoded, row, wanted)
         if kind in (_SOLICITATION, _ADVERTISEMENT):
             return _discovery(batch, decoded, row, wanted)
+    elif packets.transport[row] == layers.SCTP:
+        return _association(batch, decoded, row, wanted)
     return NOTHING
 
 
@@ -155,6 +161,31 @@ def _echo(batch: PacketBatch, decoded: Decoded, row: int, wanted: Record) -> int
     backward(wanted, packets, row, protocol)
     _without_ports(wanted, identifier, request, _ECHO)
     return _ESTABLISHED
+
+
+@fused
+def _association(batch: PacketBatch, decoded: Decoded, row: int, wanted: Record) -> int:
+    """RFC 9260 5.1: INIT asks, INIT ACK accepts, ABORT refuses; who echoes a cookie was given one.
+    The initiate tag tells a new INIT from one that is sent again."""
+    packets = decoded.packets
+    span = _span(decoded.spans, row, layers.SCTP)
+    if span < 0 or decoded.spans.captured[span] < _FIRST_CHUNK + _CHUNK_HEADER:
+        return NOTHING
+    at = int(decoded.spans.start[span])
+    chunk = u8(batch.data, at + _FIRST_CHUNK)
+    if chunk == _INIT:
+        if decoded.spans.captured[span] < _INITIATE_TAG + 4:
+            return NOTHING
+        forward(wanted, packets, row, _SCTP)
+        wanted.kind, wanted.seq = _CONNECT, u32(batch.data, at + _INITIATE_TAG, True)
+        return _PENDING if to_one_host(batch, packets, row) else NOTHING
+    if chunk == _COOKIE_ECHO:
+        forward(wanted, packets, row, _SCTP)
+        return _ESTABLISHED
+    backward(wanted, packets, row, _SCTP)
+    if chunk == _INIT_ACK:
+        return _ESTABLISHED
+    return _REFUSED if chunk == _ABORT else NOTHING
 
 
 @fused
@@ -240,7 +271,7 @@ def _unreachable6(batch: PacketBatch, decoded: Decoded, row: int, wanted: Record
 @fused
 def _quoted(batch: PacketBatch, at: int, wanted: Record, port_unreachable: bool) -> int:
     """A closed UDP port is refused that way (RFC 1122 4.1.3.1); TCP has its resets for that."""
-    if wanted.protocol == _TCP or wanted.protocol == _UDP:
+    if wanted.protocol in (_TCP, _UDP, _SCTP):
         wanted.src_port = u16(batch.data, at, True)
         wanted.dst_port = u16(batch.data, at + 2, True)
         return _REFUSED if port_unreachable and wanted.protocol == _UDP else _UNREACHABLE

@@ -1,0 +1,65 @@
+"""Which packets may open or end an attempt: one in six of mixed traffic.
+
+Strategy: hashes of flows are made in a pass of their own, so that a small loop passes over the
+packets of settled flows, and asks for the memory of those to come that are not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire import layers
+from procwire.capture.batch import PacketBatch
+from procwire.decode.columns import Packets
+from procwire.decode.contact_table import (
+    CLOCK,
+    CONNECTS,
+    DUE,
+    TIMEOUT,
+    Table,
+    flow_hash,
+    is_settled,
+    look_ahead,
+)
+from procwire.jit import called, fused, kernel
+from procwire.prefetch import AHEAD
+
+_TCP, _UDP = layers.TCP, layers.UDP
+_PROTOCOL_TCP, _PROTOCOL_UDP = 6, 17
+_SYN, _RST = 0x02, 0x04
+
+
+@kernel
+def hash_flows(packets: Packets, flows: NDArray[np.uint64]) -> None:
+    """The hash of each segment's and datagram's flow."""
+    for row in range(len(flows)):
+        tcp = packets.transport[row] == _TCP
+        flows[row] = flow_hash(packets, row, _PROTOCOL_TCP if tcp else _PROTOCOL_UDP)
+
+
+@fused
+def _may_matter(table: Table, packets: Packets, row: int, flow: np.uint64) -> bool:
+    """Whether a packet may open or end an attempt."""
+    if packets.transport[row] in (_TCP, _UDP):
+        opens = packets.tcp_flags[row] & (_SYN | _RST)
+        return bool(opens or not is_settled(table.settled, flow))
+    return bool(packets.transport[row] or packets.network[row] == layers.ARP)
+
+
+@called
+def next_of_note(
+    table: Table, batch: PacketBatch, packets: Packets, flows: NDArray[np.uint64], first: int
+) -> int:
+    """The next row, from `first` on, that may do something, or at which an attempt is due; their
+    number if there is none. Most packets do nothing, which a small loop finds out soonest."""
+    state, count = table.state, len(flows)
+    for i in range(first, count):
+        if i + AHEAD < count and _may_matter(table, packets, i + AHEAD, flows[i + AHEAD]):
+            look_ahead(table, flows[i + AHEAD])
+        time = batch.time[i]
+        if time > state[CLOCK] or time < state[CLOCK] - state[TIMEOUT + CONNECTS]:
+            state[CLOCK] = time
+        if state[DUE] <= state[CLOCK] or _may_matter(table, packets, i, flows[i]):
+            return i
+    return count
