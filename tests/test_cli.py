@@ -148,6 +148,23 @@ def test_a_file_that_was_there_becomes_the_owners_alone(run, broken: Path, tmp_p
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_results_never_take_the_place_of_an_input(run, broken: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.pcap"
+    link.symlink_to(broken)
+    before = broken.read_bytes()
+    history = tmp_path / "history.jsonl"
+    history.touch()
+    for words in (
+        ["read", broken],
+        ["read", link],
+        ["enrich", broken, "--history", history],
+        ["enrich", history, "--history", broken],
+    ):
+        ran = run(*words, "-o", broken)
+        assert (ran.code, "is the input" in ran.talk) == (ENDS["usage"], True)
+    assert broken.read_bytes() == before
+
+
 def test_results_that_find_no_place_end_the_run(run, broken: Path, tmp_path: Path) -> None:
     nowhere = run("read", "-o", tmp_path / "none" / "eve.json", broken)
     assert nowhere.code == ENDS["usage"]

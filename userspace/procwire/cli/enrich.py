@@ -52,7 +52,11 @@ def enrich(file: Path, history: Path, follow: bool, output: Path | None) -> None
     if not history.is_file() and not follow:
         raise UsageError(f"{history}: no history; `procwire watch --history` writes one")
     with ExitStack() as stack:
-        out = stack.enter_context(private_file(output)) if output else sys.stdout.buffer
+        out = (
+            stack.enter_context(private_file(output, (file, history)))
+            if output
+            else sys.stdout.buffer
+        )
         try:
             known = History(history)
             enricher = Enricher(known)

@@ -66,7 +66,7 @@ def read(
     damaged = False
     with ExitStack() as stack:
         store = stack.enter_context(Store(context, read_only=True)) if context else None
-        results = stack.enter_context(Results(output, form, fail_on))
+        results = stack.enter_context(Results(output, form, fail_on, files))
         reading = Reading(settings, workers, Site(store))
         folders = [path for path in files if path.is_dir()]
         files = tuple(path for path in files if path not in folders)

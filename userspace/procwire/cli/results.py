@@ -74,15 +74,22 @@ def analysis_options(command: Callable[..., Any]) -> Callable[..., Any]:
 class Results:
     """The output of a run. Knows whether something grave enough was found.
 
-    lasting: a run that goes on where results cannot be written, and counts those that were lost;
-    any other ends with Unavailable.
+    inputs: files that must not be written over; lasting: a run that goes on where results cannot
+    be written, and counts those that were lost; any other ends with Unavailable.
     """
 
-    def __init__(self, path: Path | None, form: str, fail_on: str, lasting: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        form: str,
+        fail_on: str,
+        inputs: Iterable[Path] = (),
+        lasting: bool = False,
+    ) -> None:
         self._limit = LEVELS[fail_on]
         self._is_text, self._lasting = form == "text", lasting
         self._name = "standard output" if path is None else str(path)
-        self._file = None if path is None else private_file(path)
+        self._file = None if path is None else private_file(path, inputs)
         self._lines = Lines(self._file or sys.stdout.buffer)
         self._encoding = "utf-8" if self._file else sys.stdout.encoding
         self._colour = self._file is None and colours(sys.stdout)
@@ -149,9 +156,11 @@ def tell_summary(title: str, counters: Mapping[str, int]) -> None:
     click.echo(summary(title, counters, checks, columns(sys.stderr), colours(sys.stderr)), err=True)
 
 
-def private_file(path: Path) -> BinaryIO:
+def private_file(path: Path, inputs: Iterable[Path]) -> BinaryIO:
     """A new file, or an emptied one, which only its owner may read. Raises UsageError where there
-    can be none."""
+    can be none, and for one of the inputs, which it would empty."""
+    if path.exists() and any(one.exists() and one.samefile(path) for one in inputs):
+        raise UsageError(f"{path}: is the input; name another file for the results")
 
     def owner_only(name: str, flags: int) -> int:
         descriptor = os.open(name, flags, _OWNER_ONLY)
