@@ -9,7 +9,7 @@ import pytest
 from procwire.enrich import Enricher
 from procwire.event import FlowRole
 from procwire.history import Claim, Described, Hold, Local
-from procwire.output.eve import timestamp
+from procwire.output.timestamp import timestamp
 from procwire.past_owners import History
 from pytest_benchmark.fixture import BenchmarkFixture
 

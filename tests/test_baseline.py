@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import ip_address
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from procwire.context.inventory import Inventory, replace_all
 from procwire.context.site import Site
 from procwire.context.store import MEMORY, Store
 from procwire.detect.detector import FIRST_FLOW, FIRST_PROGRAM, FIRST_SERVICE, FIRST_USE
-from procwire.detect.habits import APPROVED, DENIED, LEARNED, PENDING, Habits
+from procwire.detect.habits import APPROVED, DENIED, LEARNED, MOST_CONTACTS, PENDING, Habits
 from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Episodes
 from procwire.event import Origin, Outcome
@@ -236,6 +237,27 @@ def test_what_was_denied_is_told_again_and_graver(learned: Run) -> None:
     alerts = later.episodes.update(NOW + AFTER + HOUR, seen)
     assert len({alert.episode for alert in alerts}) == len(alerts) >= 1
     assert "it was denied" in text(alerts[0])
+
+
+def test_of_what_is_denied_every_destination_is_handed_on(learned: Run) -> None:
+    """Once a minute, and only if its alert was told; a script's as well."""
+    learned.sees(asks(101, 443, AFTER))
+    learned.site.save()
+    number = baseline.known(learned.store, (PENDING,))[0].id
+    baseline.decide(learned.store, [number], DENIED, "ann")
+    later = Run(learned.store)
+    rows = [asks(101, after=AFTER, dst=f"10.10.0.{host}") for host in (9, 9, 77, 78, 77)]
+    seen = later.sees(*rows)
+    assert later.site.denied_contacts() == [], "nobody was told of it, yet"
+    assert later.episodes.update(NOW + AFTER, seen)
+    later.sees(*rows, *(asks(101, after=AFTER + 60 * SECOND, dst=FAR) for _ in range(3)))
+    reached = [one.last_target for one in later.site.denied_contacts()]
+    assert [str(ip_address(one.address[12:])) for one in reached if one] == [FAR]
+    assert later.site.denied_contacts() == []
+    hosts = (f"10.{host >> 8}.{host & 255}.1" for host in range(MOST_CONTACTS + 10))
+    later.sees(*(asks(101, after=AFTER + HOUR, dst=host) for host in hosts))
+    assert len(later.site.denied_contacts()) == MOST_CONTACTS
+    assert later.site.counters()["context.contacts_lost"] == 10
 
 
 def test_a_watch_follows_what_is_decided_beside_it(tmp_path: Path) -> None:

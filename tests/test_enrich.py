@@ -22,7 +22,7 @@ from procwire.following import Following
 from procwire.history import older
 from procwire.history_writer import HistoryWriter
 from procwire.output.community_id import community_id
-from procwire.output.eve import timestamp
+from procwire.output.timestamp import timestamp
 from procwire.past_owners import History
 from procwire.record import Process
 from procwire.sensor.loader import SensorEvents, no_events

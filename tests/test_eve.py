@@ -16,10 +16,11 @@ from msgspec.structs import replace as changed
 from procwire.alert import RAISED, Alert
 from procwire.detect.detector import HOST_SWEEP, Detector
 from procwire.detect.observation import Endpoint, Evidence
-from procwire.output.eve import Source, encode, lines, record, stats_record, timestamp
+from procwire.output.eve import Source, encode, lines, record, stats_record
 from procwire.output.printable import printable
 from procwire.output.terminal import colours
 from procwire.output.text import text
+from procwire.output.timestamp import timestamp
 from procwire.record import Process
 
 SCHEMA = Path(__file__).parent.parent.parent / "shared" / "facts" / "eve-schema-8.json"

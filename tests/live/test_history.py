@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from procwire.output.eve import timestamp
+from procwire.output.timestamp import timestamp
 
 pytestmark = [
     pytest.mark.live,

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,10 +15,10 @@ from typing import Any
 
 import pytest
 import real_suricata
+from blocking import is_block, watching
 from inline_site import (
     CLIENT,
     CLIENT_ADDRESS,
-    SERVER,
     SERVER_ADDRESS,
     Arrived,
     Inline,
@@ -29,11 +26,8 @@ from inline_site import (
     site,
     within,
 )
-from procwire.compiler.to_suricata import BLOCKED_PEER_SID, BLOCKED_SID
 from procwire.context.inventory import Asset, Inventory, replace_all
 from procwire.context.store import MEMORY, Store
-from procwire.detect.habits import DENIED, PROGRAM
-from procwire.detect.zones import UNKNOWN
 from procwire.settings.processes import BlockSettings
 from procwire.suricata import commands, ruleset
 from procwire.suricata.block import Blocker
@@ -66,55 +60,6 @@ for port in range(1000, 7000):
         break
     time.sleep(0.01)
 """
-
-
-# Accepts whoever comes, until its input ends.
-SERVE = """
-import socket, sys, threading
-server = socket.create_server((sys.argv[1], 80))
-threading.Thread(target=lambda: [server.accept() for _ in iter(int, 1)], daemon=True).start()
-print("ready", flush=True)
-sys.stdin.read()
-"""
-# Connects again and again until three in a row are silent.
-CONNECT = """
-import socket, sys, time
-silent = 0
-for _ in range(600):
-    try:
-        socket.create_connection((sys.argv[1], 80), timeout=1).close()
-        silent = 0
-        print("open")
-    except TimeoutError:
-        silent += 1
-        print("silent")
-    if silent == 3:
-        break
-    time.sleep(0.1)
-"""
-
-
-class Watch:
-    """A watch. said: what, by its end."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid, self.said = pid, ""
-
-
-@contextmanager
-def watching(suricata: Inline, results: Path, context: Path) -> Iterator[Watch]:
-    """`procwire watch --suricata`, meanwhile."""
-    options = ["--suricata", suricata.socket, "--context", context, "-o", results]
-    command = [PROCWIRE, "watch", *options]
-    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    watch = Watch(process.pid)
-    try:
-        assert any("watching" in line for line in process.stderr), "it ended too early"
-        yield watch
-    finally:
-        process.send_signal(signal.SIGINT)
-        _, watch.said = process.communicate(timeout=60)
 
 
 def scan_record(address: str, severity: int = 2, rule: str = "scan.ports", **context: Any) -> Any:
@@ -199,10 +144,6 @@ def is_scan(one: Arrived) -> bool:
     return is_tcp == b"\x08\0\6" and one.frame[26:30] == client and one.frame[47] & 0x12 == 2
 
 
-def is_block(record: dict[str, Any]) -> bool:
-    return record["alert"]["signature_id"] in (BLOCKED_SID, BLOCKED_PEER_SID)
-
-
 @needs_root
 @pytest.mark.parametrize("version", real_suricata.VERSIONS)
 def test_blocks_anew_what_suricata_forgot(
@@ -247,43 +188,3 @@ def test_blocks_anew_what_suricata_forgot(
         "block.expired": 2,
         "block.reconnected": 1,
     }
-
-
-@needs_root
-@pytest.mark.parametrize("version", real_suricata.VERSIONS)
-def test_cuts_a_denied_program_off(version: str, tmp_path: Path) -> None:
-    ruleset.write(tmp_path, ruleset.ruleset(drop=True))
-    program = Path(shutil.copy(Path(sys.executable).resolve(), tmp_path / "denied"))
-    context = tmp_path / "context.db"
-    with Store(context) as store, store.writing() as connection:
-        connection.execute(
-            "INSERT INTO habits (kind, role, zone, program, protocol, port, service, peer, state,"
-            " count, first, last) VALUES (?, '', ?, ?, 0, 0, '', '', ?, 1, 1, 1)",
-            (PROGRAM, UNKNOWN, str(program), DENIED),
-        )
-    with site(routed=False), Inline(version, tmp_path, "af-packet") as suricata:
-        server = subprocess.Popen(
-            within(SERVER, sys.executable, "-c", SERVE, SERVER_ADDRESS),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        assert server.stdout is not None and server.stdout.readline() == b"ready\n"
-        with watching(suricata, tmp_path / "seen.json", context) as watch:
-            client = subprocess.run(
-                within(CLIENT, str(program), "-c", CONNECT, SERVER_ADDRESS),
-                env=os.environ | {"PYTHONHOME": sys.base_prefix},
-                capture_output=True,
-                text=True,
-                timeout=120,
-                check=True,
-            )
-        server.communicate(timeout=60)
-    outcomes = client.stdout.split()
-    assert (outcomes[0], outcomes[-3:]) == ("open", ["silent"] * 3)
-    assert f"{SERVER_ADDRESS} is blocked" in watch.said
-    drops = [one for one in suricata.records("alert") if is_block(one)]
-    # The client's own packets do not pass either.
-    assert CLIENT_ADDRESS in {one["src_ip"] for one in drops}
-    if version == "8":
-        shown = {one["alert"]["context"]["process"]["exe"] for one in drops}
-        assert shown == {str(program)[:80]}

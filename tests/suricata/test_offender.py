@@ -20,9 +20,10 @@ import pytest
 from procwire.alert import SOURCE_PROVEN
 from procwire.context.inventory import Asset, Inventory, replace_all
 from procwire.context.store import Store
-from procwire.detect.habits import DeniedContact
-from procwire.output.address import mapped
+from procwire.output.eve import encode
+from procwire.output.timestamp import timestamp
 from procwire.settings.processes import BlockSettings
+from procwire.settings.section import NANOSECONDS
 from procwire.suricata import protected as protection
 from procwire.suricata.block import MOST_DESTINATIONS, Blocker
 from procwire.suricata.offender import offender
@@ -55,6 +56,11 @@ def record(rule: str = "scan.host_sweep", state: str = "raised", **more: Any) ->
     return {"src_ip": "10.9.0.1", "dest_ip": "10.9.0.2", "alert": alert} | fields
 
 
+def denied_flow(address: str, key: str = "denied") -> dict[str, Any]:
+    variable = {"key": key, "value": PROGRAM, "process": CONNECTED["process"]}
+    return {"event_type": "flow", "dest_ip": address, "metadata": {"flowvars": [variable]}}
+
+
 @pytest.mark.parametrize(
     ("one", "expected"),
     [
@@ -73,12 +79,22 @@ def record(rule: str = "scan.host_sweep", state: str = "raised", **more: Any) ->
         (record("first_seen.program", evidence={"state": "denied"}), None),
         (record("first_seen.zone_flow", **REFUSED_AGAIN), None),
         (record("udp.len_mismatch", **CONNECTED), None),
+        (denied_flow("10.9.0.2"), ("10.9.0.2", True)),
+        (denied_flow("10.9.0.2", "process"), None),
+        (denied_flow("x"), None),
+        ({"event_type": "flow", "dest_ip": "10.9.0.2", "metadata": {"flowvars": ["x"]}}, None),
     ],
 )
 def test_whom_records_tell_of(one: dict[str, Any], expected: tuple[str, bool] | None) -> None:
     found = offender(one, severity=2)
     assert (found and (str(found.address), found.proven)) == expected
-    assert offender(one, severity=1) is None
+    lesser = offender(one, severity=1)
+    assert lesser == (None if found is None or found.is_source else found)
+
+
+def at(one: dict[str, Any], age_s: float) -> dict[str, Any]:
+    """The record as if it had been told so long ago."""
+    return one | {"timestamp": timestamp(time.time_ns() - round(age_s * NANOSECONDS))}
 
 
 class Answering:
@@ -157,24 +173,20 @@ def test_refuses_whom_it_must_and_says_so(suricata: Answering, tmp_path: Path) -
 def test_what_denied_programs_reach_is_bounded(suricata: Answering, tmp_path: Path) -> None:
     said: list[str] = []
     blocker = Blocker(tmp_path / "socket", BlockSettings(), Protected(()), said.append)
-    contacts = [
-        DeniedContact(PROGRAM, (1, 7, 1), mapped(ip_address(f"10.{i >> 8}.{i & 255}.1").packed))
-        for i in range(2 * MOST_DESTINATIONS)
-    ]
-    blocker.contacts(contacts, now=0)
-    assert not suricata.held, "nobody was told of it: it is allowed"
-    blocker.consider([record("first_seen.program", **REFUSED_AGAIN)], now=0)
-    blocker.contacts(contacts, now=0)
+    contacts = [denied_flow(f"10.{i >> 8}.{i & 255}.1") for i in range(2 * MOST_DESTINATIONS)]
+    blocker.consider(contacts, now=0)
     assert len(suricata.held) == MOST_DESTINATIONS
     blocker.consider([record(src_ip="172.16.0.1", **CONNECTED)], now=0)
     assert "172.16.0.1" in suricata.held, "scanners find room"
     blocker.keep(now=4000)
     assert not suricata.held
-    blocker.contacts(contacts[1:6], now=4000)
+    blocker.consider(contacts[1:6], now=4000)
     assert len(suricata.held) == 5
+    blocker.close()
+    assert not suricata.held, "nobody would let them go any more"
 
 
-def test_feed_reads_the_inventory_again(suricata: Answering, tmp_path: Path) -> None:
+def test_feed_follows_records_and_the_inventory(suricata: Answering, tmp_path: Path) -> None:
     context, eve = tmp_path / "context.db", tmp_path / "eve.json"
     with Store(context) as store:
         replace_all(store, Inventory())
@@ -185,7 +197,11 @@ def test_feed_reads_the_inventory_again(suricata: Answering, tmp_path: Path) -> 
     patience.start()
     try:
         assert "blocking" in feed.stderr.readline()
-        eve.write_text(json.dumps(record(**CONNECTED)) + "\n")
+        told = [
+            at(record(src_ip="10.9.0.7", **CONNECTED), age_s=4000),
+            at(record(**CONNECTED), age_s=5),
+        ]
+        eve.write_bytes(b"[" * 100_000 + b"\n\xff\n" + b"".join(map(encode, told)))
         assert "10.9.0.1 is blocked for" in feed.stderr.readline()
         wait_until(lambda: suricata.held == {"10.9.0.1"})
         assets = [Asset(f"plc-{host}", f"10.9.0.{host}", "plc", "critical") for host in (1, 3)]
@@ -195,6 +211,10 @@ def test_feed_reads_the_inventory_again(suricata: Answering, tmp_path: Path) -> 
         with eve.open("a") as more:
             more.write(json.dumps(record(src_ip="10.9.0.3", **CONNECTED)) + "\n")
         assert "the inventory protects plc-3" in feed.stderr.readline()
+        with eve.open("a") as more:
+            more.write(json.dumps(denied_flow("10.9.0.4")) + "\n")
+        assert "10.9.0.4 is blocked for 3600 s" in feed.stderr.readline()
+        wait_until(lambda: suricata.held == {"10.9.0.4"})
     finally:
         patience.cancel()
         feed.send_signal(signal.SIGTERM)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import socket
 from collections import Counter, deque
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -19,13 +18,13 @@ from procwire.detect.observation import Endpoint
 from procwire.output.address import PROTOCOL_NAMES
 from procwire.output.community_id import community_id
 from procwire.output.eve import encode
+from procwire.output.timestamp import nanoseconds
 from procwire.past_owners import Flow, History, Owner
 
 SETTLE_S = 1.5
 """How long a record waits while it is followed: the sensor writes what it sees twice a second."""
 
 _PROTOCOLS = {name.upper(): number for number, name in PROTOCOL_NAMES.items()}
-_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _MAPPED = bytes(10) + b"\xff\xff"
 _WITH_PORTS = frozenset((6, 17, 132))
 
@@ -56,7 +55,7 @@ class Enricher:
         self._offset += len(line)
         try:
             record = _DECODER.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (ValueError, RecursionError):
             if line.strip():
                 self._counts["not_records"] += 1
                 self.first_other = offset if self.first_other is None else self.first_other
@@ -73,7 +72,7 @@ class Enricher:
         start = record.get("flow")
         start = start.get("start") if isinstance(start, dict) else None
         moment = start if start is not None else record.get("timestamp")
-        time = _nanoseconds(moment) if isinstance(moment, str) else None
+        time = nanoseconds(moment)
         if time is None:
             return None
         named, began, port = record.get("community_id"), start is not None, record.get("src_port")
@@ -133,18 +132,6 @@ def _add(record: dict[str, Any], owner: Owner) -> None:
         known = metadata.get("flowvars")
         variable = {"key": "process", "value": str(process.get("exe", "")), "process": process}
         metadata["flowvars"] = [*(known if isinstance(known, list) else []), variable]
-
-
-@lru_cache(maxsize=1 << 16)
-def _nanoseconds(text: str) -> int | None:
-    """An EVE timestamp as ns since the epoch; None for what is none."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        return None
-    return (moment - _EPOCH) // _MICROSECOND * 1000
 
 
 def _flow(record: dict[str, Any], time: int, began: bool) -> Flow | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from procwire.alert import Alert
+from procwire.alert import Alert, scan_alert
 from procwire.context.site import Site
 from procwire.context.tuning import in_force
 from procwire.flow_owners import Network
@@ -159,6 +159,15 @@ class Live:
         if self._recorder is not None:
             counts.update(self._recorder.counters())
         return counts | self._latency.counters()
+
+    def denied_contacts(self) -> list[Alert]:
+        """What denied programs have reached since this was last asked, each as the alert that it is
+        part of would tell it."""
+        return [
+            scan_alert(seen, self._joined.known(seen.subject), ())
+            for seen in self._site.denied_contacts()
+            if seen.subject is not None
+        ]
 
     @property
     def last_time(self) -> int:

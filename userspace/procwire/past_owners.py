@@ -180,7 +180,7 @@ class History:
                 one = _LINES.decode(line)
                 if isinstance(one, Local):
                     self._local.setdefault(one.namespace, []).append(_Addresses(one))
-            except ValueError:
+            except (ValueError, RecursionError):
                 self.unread += 1
                 continue
             if isinstance(one, Start):

@@ -118,6 +118,11 @@ class Results:
         else:
             self._append(eve.lines(listed, source), len(listed))
 
+    def denied(self, records: list[eve.Record]) -> None:
+        """Append what denied programs reached; text has it in their alerts."""
+        if not self._is_text:
+            self._append(b"".join(map(eve.encode, records)), len(records))
+
     def stats(self, time: int, counters: Mapping[str, int], source: Source) -> None:
         """Append the counters at the end of an input; text leaves them to tell_summary()."""
         if not self._is_text:

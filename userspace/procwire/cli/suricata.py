@@ -19,6 +19,8 @@ from procwire.config import load
 from procwire.errors import INTERRUPTED, UsageError
 from procwire.following import Following
 from procwire.output.printable import printable
+from procwire.output.timestamp import nanoseconds
+from procwire.settings.section import NANOSECONDS
 from procwire.suricata import install as installation
 from procwire.suricata import ruleset
 from procwire.suricata.block import Blocker
@@ -150,8 +152,14 @@ def feed(
         stack.callback(following.close)
         _tell(f"blocking the scanners of {file}; Ctrl-C ends it")
         while not ended_by:
-            lines = following.read()
-            blocker.consider(_records(lines), time.monotonic())
+            try:
+                lines = following.read()
+            except OSError as problem:
+                raise UsageError(f"{file}: {problem.strerror}") from None
+            for record in _records(lines):
+                age = _age_s(record)
+                if age < settings.expire_s:
+                    blocker.consider([record], time.monotonic() - age)
             blocker.keep(time.monotonic())
             if not lines:
                 time.sleep(FEED_POLL_S)
@@ -160,8 +168,14 @@ def feed(
 
 def _records(lines: list[bytes]) -> Iterator[dict[str, Any]]:
     for line in lines:
-        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+        with contextlib.suppress(ValueError, RecursionError):
             yield msgspec.json.decode(line, type=dict[str, Any])
+
+
+def _age_s(record: dict[str, Any]) -> float:
+    """How long ago it was told, seconds; 0 where it does not say, or by a clock that is ahead."""
+    moment = nanoseconds(record.get("timestamp"))
+    return max(0.0, time.time() - moment / NANOSECONDS) if moment is not None else 0.0
 
 
 def _tell(line: str) -> None:

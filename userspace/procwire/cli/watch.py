@@ -140,8 +140,11 @@ def watch(
                 blocker.consider(records, time.monotonic())
 
         def stopped() -> bool:
+            reached = [eve.denied_record(one, Source()) for one in live.denied_contacts()]
+            if reached:
+                results.denied(reached)
             if blocker is not None:
-                blocker.contacts(site.denied_contacts(), time.monotonic())
+                blocker.consider(reached, time.monotonic())
                 blocker.keep(time.monotonic())
             return bool(ended_by)
 

@@ -18,8 +18,8 @@ from procwire.context.inventory import Inventory, stored
 from procwire.context.program import Programs
 from procwire.context.store import Store
 from procwire.context.weight import weighed
-from procwire.detect.habits import DeniedContact, Habits
-from procwire.detect.observation import Endpoint
+from procwire.detect.habits import DENIED, Habits
+from procwire.detect.observation import Endpoint, Observation
 from procwire.detect.sightings import address_of
 from procwire.detect.surroundings import Known
 from procwire.errors import ProcwireError
@@ -41,6 +41,7 @@ class Site:
         if store is not None and self._habits is not None:
             baseline.restore(store, self._habits)
         self._home: Endpoint | None = None
+        self._denied: set[str] = set()
         self._programs = Programs()
         self._allowlist = self._read_allowlist()
         self._suppressed: Counter[int] = Counter()
@@ -61,6 +62,8 @@ class Site:
             self._remember(known, suppressed)
             if not suppressed:
                 told.append(known)
+                if known.process is not None and _tells_denial(known):
+                    self._denied.add(known.process.identity)
         return told
 
     @property
@@ -68,13 +71,11 @@ class Site:
         """What the detectors have to know of the site."""
         return Known(self.inventory.zones, self._habits, self.inventory.role_of)
 
-    def denied_contacts(self) -> list[DeniedContact]:
-        """What denied programs have reached since this was last asked, the latest of it."""
-        if self._habits is None:
-            return []
-        contacts = list(self._habits.denied)
-        self._habits.denied.clear()
-        return contacts
+    def denied_contacts(self) -> list[Observation]:
+        """What denied programs have reached since this was last asked, as far as it was told of
+        them that they are."""
+        contacts = self._habits.take_denied() if self._habits is not None else []
+        return [one.seen for one in contacts if one.program in self._denied]
 
     def note_home(self, connections: NDArray[np.void]) -> None:
         """Take the source of this host's own connections (record.CONNECTION (n,)) for its address:
@@ -163,3 +164,7 @@ class Site:
         before, _ = self._unsaved.get(entry.id, (0, 0))
         self._unsaved[entry.id] = before + 1, alert.time
         return True
+
+
+def _tells_denial(alert: Alert) -> bool:
+    return any(one.name == "state" and one.value == DENIED for one in alert.evidence)

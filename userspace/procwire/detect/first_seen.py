@@ -60,6 +60,7 @@ _LOOPBACK_SHIFT = np.uint64(24)
 _ADDRESS = np.uint64(0xFFFFFFFF)
 _DENIED_SEVERITY = 2
 _REPEAT_NS = 60_000_000_000
+_MOST_REPEATED = 1 << 14
 
 
 class _Shown(NamedTuple):
@@ -88,7 +89,7 @@ class FirstSeen:
         self._groups: list[Group] = []
         self._program_words = np.zeros(0, np.int64)
         self._group_numbers = np.zeros(0, np.int64)
-        self._denied_told: dict[int, int] = {}
+        self._told_at: dict[object, int] = {}
 
     def update(self, seen: Sightings) -> list[Observation]:
         """What is new, or was denied, in the order of the rows."""
@@ -140,17 +141,26 @@ class FirstSeen:
         states = np.zeros(len(numbers), np.uint8)
         states[known] = self._habits.states[numbers[known]]
         for place in np.flatnonzero(states == STATES.index(DENIED)).tolist():
-            row, number = int(at[places[place]]), int(numbers[place])
-            reached = int(seen.rows["dst_hi"][row]), int(seen.rows["dst_lo"][row])
-            self._habits.note_denied(number, process_of(seen.rows[row]), reached)
-            minute = int(times[place]) // _REPEAT_NS
-            if self._denied_told.get(number) != minute:
-                self._denied_told[number] = minute
+            row, number, time = int(at[places[place]]), int(numbers[place]), int(times[place])
+            if self._is_due(number, time):
                 found.append(self._observation(seen, row, number, DENIED))
+            reached = int(seen.rows["dst_hi"][row]), int(seen.rows["dst_lo"][row])
+            if self._is_due((self._habits.habits[number].program, *reached), time):
+                self._habits.note_denied(number, self._observation(seen, row, number, DENIED))
         if kind != FLOW:
             waits = (states == STATES.index(PENDING)) | (states == STATES.index(DENIED))
             told[places[waits]] = True
         return found
+
+    def _is_due(self, denied: object, time: int) -> bool:
+        """Whether something denied is to be told: once a minute."""
+        minute = time // _REPEAT_NS
+        if self._told_at.get(denied) == minute:
+            return False
+        if len(self._told_at) >= _MOST_REPEATED:
+            self._told_at.clear()
+        self._told_at[denied] = minute
+        return True
 
     def _columns(
         self,

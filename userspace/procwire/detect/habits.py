@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from procwire.detect.distinct import LATENESS
 from procwire.detect.key_map import KeyMap, combined
-from procwire.detect.observation import ProcessId
+from procwire.detect.observation import Observation
 from procwire.detect.services import NAMES
 
 LEARNED, PENDING, APPROVED, DENIED = STATES = ("learned", "pending", "approved", "denied")
@@ -48,11 +48,10 @@ class Habit(msgspec.Struct, frozen=True):
 
 
 class DeniedContact(NamedTuple):
-    """A denied program reached a destination (16 bytes, IPv4 mapped). process: None if unknown."""
+    """A denied program reached the last target of `seen`, or one in a denied way."""
 
     program: str
-    process: ProcessId | None
-    destination: bytes
+    seen: Observation
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -77,8 +76,7 @@ class Columns(msgspec.Struct, frozen=True):
 class Habits:
     """Every habit that is known. states, counts, last: by a habit's number, its state as an index
     into STATES, how often it was seen, and when at last, ns since the epoch; first: when at first;
-    dirty: whether it changed since it was kept; denied: what programs reached that are denied, or
-    in a way that is."""
+    dirty: whether it changed since it was kept."""
 
     def __init__(self) -> None:
         self._keys = KeyMap(MOST)
@@ -89,7 +87,8 @@ class Habits:
         self.counts = np.zeros(0, np.int64)
         self.last = np.zeros(0, np.int64)
         self.dirty = np.zeros(0, bool)
-        self.denied: deque[DeniedContact] = deque(maxlen=MOST_CONTACTS)
+        self._denied: deque[DeniedContact] = deque(maxlen=MOST_CONTACTS)
+        self._noted = self._lost = 0
         self._pending_programs: set[str] = set()
         # Time of observation so far, and where on it each group began.
         self._clock = 0
@@ -172,24 +171,31 @@ class Habits:
         for group, time in observed.items():
             self._began[group] = min(self._clock - time, self._began.get(group, self._clock))
 
-    def note_denied(
-        self, number: int, process: ProcessId | None, destination: tuple[int, int]
-    ) -> None:
-        """A denied habit was seen again, towards an address in big-endian halves."""
-        hi, lo = destination
+    def note_denied(self, number: int, seen: Observation) -> None:
+        """A denied habit was seen again."""
         program = self.habits[number].program
         if program:
-            contact = DeniedContact(program, process, (hi << 64 | lo).to_bytes(16))
-            self.denied.append(contact)
+            self._denied.append(DeniedContact(program, seen))
+            self._noted += 1
+
+    def take_denied(self) -> list[DeniedContact]:
+        """What denied programs have reached since this was last asked, the latest of it."""
+        taken = list(self._denied)
+        self._lost += self._noted - len(taken)
+        self._denied.clear()
+        self._noted = 0
+        return taken
 
     def is_pending(self, program: str) -> bool:
         """Whether a program waits for approval."""
         return program in self._pending_programs
 
     def counters(self) -> dict[str, int]:
-        """By state how many, and overflow: sightings of habits for which there was no room."""
+        """By state how many; overflow: sightings of habits for which there was no room;
+        contacts_lost: of denied programs, beyond MOST_CONTACTS at a time."""
         counted = np.bincount(self.states, minlength=len(STATES)).tolist()
-        return dict(zip(STATES, counted, strict=True)) | {"overflow": self._keys.overflow}
+        lost = {"overflow": self._keys.overflow, "contacts_lost": self._lost}
+        return dict(zip(STATES, counted, strict=True)) | lost
 
     def _set_state(self, number: int, state: str) -> None:
         self.states[number] = STATES.index(state)

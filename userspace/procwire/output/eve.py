@@ -11,7 +11,6 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -22,11 +21,14 @@ from procwire.detect.observation import Endpoint, Evidence
 from procwire.output.address import address_text, ip_version, protocol_name
 from procwire.output.community_id import community_id
 from procwire.output.printable import is_harmful
+from procwire.output.timestamp import timestamp
 from procwire.record import Process
 
 Record = dict[str, Any]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DENIED_FLOW = "denied"
+"""Key of the variable of a denied program's flow."""
+
 # Where a packet has a type and a code in place of ports.
 ICMP = frozenset((1, 58))
 _WITH_COMMUNITY_ID = frozenset((1, 6, 17, 58, 132))
@@ -70,15 +72,7 @@ def record(alert: Alert, source: Source) -> Record:
     """The record of one alert: an anomaly for a check of tier B whose context was not seen to hold,
     else an alert. An anomaly's own object may hold no more than its kind; its episode, and what the
     alert would have been, is a variable of its flow."""
-    flow_id, flow = _flow(alert.source, alert.destination, alert.protocol)
-    head: Record = {"timestamp": timestamp(alert.time)}
-    if flow_id is not None:
-        head["flow_id"] = flow_id
-    head |= _source_fields(source)
-    if alert.process is not None and alert.process.host is not None:
-        head["host"] = alert.process.host
-    head["event_type"] = "anomaly" if alert.is_anomaly else "alert"
-    head |= flow
+    head = _head(alert, source, "anomaly" if alert.is_anomaly else "alert")
     if source.pcap_filename is not None and alert.packet is not None:
         head["pcap_cnt"] = alert.packet
     if alert.is_anomaly:
@@ -88,6 +82,14 @@ def record(alert: Alert, source: Source) -> Record:
     else:
         head["alert"] = _alert(alert)
     return head
+
+
+def denied_record(contact: Alert, source: Source) -> Record:
+    """A flow of a denied program, each of which an alert tells only at first; for those who act on
+    it. What it was is a variable of the flow."""
+    process = _context(contact).get("process", {})
+    variable = {"key": DENIED_FLOW, "value": str(process.get("exe", "")), "process": process}
+    return _head(contact, source, "flow") | {"metadata": {"flowvars": [variable]}}
 
 
 def stats_record(time: int, counters: Mapping[str, int], source: Source) -> Record:
@@ -106,16 +108,15 @@ def stats_record(time: int, counters: Mapping[str, int], source: Source) -> Reco
     }
 
 
-def timestamp(time: int) -> str:
-    """ns since the epoch -> 2026-11-20T10:00:00.000000+0000. What int64 cannot hold is cut."""
-    seconds, microseconds = divmod(max(-(2**63), min(time, 2**63 - 1)) // 1000, 1_000_000)
-    return f"{_second(seconds)}.{microseconds:06d}+0000"
-
-
-@lru_cache(maxsize=1024)
-def _second(seconds: int) -> str:
-    moment = _EPOCH + timedelta(seconds=seconds)
-    return moment.strftime(f"{moment.year:04d}-%m-%dT%H:%M:%S")
+def _head(alert: Alert, source: Source, kind: str) -> Record:
+    flow_id, flow = _flow(alert.source, alert.destination, alert.protocol)
+    head: Record = {"timestamp": timestamp(alert.time)}
+    if flow_id is not None:
+        head["flow_id"] = flow_id
+    head |= _source_fields(source)
+    if alert.process is not None and alert.process.host is not None:
+        head["host"] = alert.process.host
+    return head | {"event_type": kind} | flow
 
 
 def _source_fields(source: Source) -> Record:

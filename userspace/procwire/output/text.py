@@ -10,8 +10,9 @@ import click
 from procwire.alert import Alert
 from procwire.detect.observation import Endpoint
 from procwire.output.address import address_text, protocol_name
-from procwire.output.eve import ICMP, timestamp
+from procwire.output.eve import ICMP
 from procwire.output.printable import printable
+from procwire.output.timestamp import timestamp
 
 # Severity -> word and colour.
 SEVERITIES = {

@@ -16,11 +16,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from procwire.detect.habits import DeniedContact
 from procwire.errors import Unavailable
 from procwire.settings.processes import BlockSettings
 from procwire.suricata.commands import BLOCKED, CommandSocket, Refused
-from procwire.suricata.offender import Address, Offender, offender, reached
+from procwire.suricata.offender import Address, Offender, offender
 from procwire.suricata.protected import Protected
 
 LOOK_EVERY_S, RETRY_EVERY_S = 1.0, 5.0
@@ -51,7 +50,6 @@ class Blocker:
         self._path, self._settings, self._protected, self._tell = path, settings, protected, tell
         self._hosts: dict[Address, Blocked] = {}
         self._destinations = 0
-        self._denied: set[str] = set()
         self._refused: set[tuple[Address, str]] = set()
         self._counts = Counter(
             blocked=0, refused=0, unproven=0, expired=0, freed=0, full=0, reconnected=0, failed=0
@@ -63,24 +61,22 @@ class Blocker:
         self._connect()
 
     def close(self) -> None:
-        """End the connection; what is blocked stays blocked until Suricata is told otherwise."""
-        if self._socket is not None:
-            self._socket.close()
+        """Let go of all that is blocked, as nobody would do so any more, and end the connection."""
+        if self._socket is None:
+            return
+        try:
+            for one in self._hosts.values():
+                self._ask("dataset-remove", datavalue=str(one.whom.address))
+        except Unavailable as problem:
+            self._tell(f"{problem.missing}; what is blocked stays so until Suricata starts again")
+        self._socket.close()
 
     def consider(self, records: Iterable[Mapping[str, Any]], now: float) -> None:
-        """Block whom EVE records of procwire tell of, from `now` on."""
+        """Block whom EVE records of procwire, made at `now`, tell of."""
         for record in records:
             one = offender(record, self._settings.severity)
             if one is not None:
-                if not one.is_source and len(self._denied) < MOST_HOSTS:
-                    self._denied.add(one.program)
                 self._block(one, now)
-
-    def contacts(self, contacts: Iterable[DeniedContact], now: float) -> None:
-        """Block further destinations of denied programs, one of which records have told."""
-        for one in contacts:
-            if one.program in self._denied:
-                self._block(reached(one), now)
 
     def keep(self, now: float) -> None:
         """What has to be done every now and then: let go what has expired, and find out whether

@@ -11,6 +11,8 @@ from procwire.suricata import config_file
 from procwire.suricata.program import Suricata, is_yes
 
 MOST_ALERTS = 64
+# One for each rule with a script and worker thread, of 20 kB.
+LUA_STATES = 1024
 _EVE = "- eve-log"
 
 
@@ -33,9 +35,9 @@ def _eve(suricata: Suricata, key: str) -> str | None:
     return None
 
 
-def _alerts_fit(suricata: Suricata) -> bool:
-    most = suricata.settings.get("packet-alert-max", "")
-    return most.isdigit() and int(most) >= MOST_ALERTS
+def _is_at_least(suricata: Suricata, name: str, least: int) -> bool:
+    value = suricata.settings.get(name, "")
+    return value.isdigit() and int(value) >= least
 
 
 def _anomalies(suricata: Suricata) -> bool:
@@ -56,7 +58,15 @@ ALWAYS = (
         ("packet-alert-max",),
         str(MOST_ALERTS),
         "of a packet that breaks many rules, alerts are lost",
-        _alerts_fit,
+        lambda suricata: _is_at_least(suricata, "packet-alert-max", MOST_ALERTS),
+    ),
+    Need(
+        ("luajit", "states"),
+        str(LUA_STATES),
+        "with more than two worker threads the scripts' states lie outside of their pool",
+        lambda suricata: (
+            suricata.version[0] > 7 or _is_at_least(suricata, "luajit.states", LUA_STATES)
+        ),
     ),
     Need(
         ("outputs", _EVE, "community-id"),

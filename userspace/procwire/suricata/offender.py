@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from procwire.alert import CLOSED, RECEIVER, SOURCE_PROVEN
 from procwire.detect.detector import FIRST_PROGRAM, FIRST_SERVICE, FIRST_USE
-from procwire.detect.habits import DENIED, DeniedContact
-from procwire.output.address import packed
+from procwire.detect.habits import DENIED
+from procwire.output.eve import DENIED_FLOW
 
 Address = IPv4Address | IPv6Address
 
@@ -30,23 +30,20 @@ class Offender(NamedTuple):
     is_source: bool
     proven: bool
 
-    @property
-    def program(self) -> str:
-        """The path of the process's executable, empty where that is unknown."""
-        return str((self.process or {}).get("exe", ""))
-
 
 def offender(record: Mapping[str, Any], severity: int) -> Offender | None:
-    """Whom an EVE record of procwire gives reason to block, if it is so grave or graver."""
+    """Whom an EVE record of procwire gives reason to block. severity: that of a scan at least."""
+    if record.get("event_type") == "flow":
+        return _denied(record, _of_denied_flow(record))
     alert = _table(record, "alert")
-    if not isinstance(alert.get("severity"), int) or alert["severity"] > severity:
-        return None
-    rule = _first(alert, "rule")
+    rule, gravity = _first(alert, "rule"), alert.get("severity")
     if _first(alert, "state") == CLOSED:
         return None
     context = _table(alert, "context")
     evidence, process = _table(context, "evidence"), _table(context, "process") or None
     if rule.startswith("scan."):
+        if not isinstance(gravity, int) or gravity > severity:
+            return None
         address = _address(record, "src_ip")
         if address is None:
             return None
@@ -55,23 +52,26 @@ def offender(record: Mapping[str, Any], severity: int) -> Offender | None:
         # What comes from a raw socket, or was seen on the wire, names the source that it likes.
         connected = process and "in_iface" not in record and "sent_through" not in evidence
         return Offender(address, rule, process, True, bool(connected or SOURCE_PROVEN in evidence))
-    if rule in _OF_PROCESSES and evidence.get("state") == DENIED and process is not None:
-        address = _address(record, "dest_ip")
-        if address is not None:
-            return _denied(address, process)
+    if rule in _OF_PROCESSES and evidence.get("state") == DENIED:
+        return _denied(record, process)
     return None
 
 
-def reached(contact: DeniedContact) -> Offender:
-    """What a denied program has just reached."""
-    process: dict[str, Any] = {"exe": contact.program}
-    if contact.process is not None:
-        process["pid"] = contact.process[1]
-    return _denied(ip_address(packed(contact.destination)), process)
+def _denied(record: Mapping[str, Any], process: Mapping[str, Any] | None) -> Offender | None:
+    """What a denied program has reached."""
+    address = _address(record, "dest_ip")
+    if process is None or address is None:
+        return None
+    program = process.get("script") or process.get("exe")
+    return Offender(address, f"{program} reached it and is denied", process, False, True)
 
 
-def _denied(address: Address, process: Mapping[str, Any]) -> Offender:
-    return Offender(address, f"{process.get('exe')} reached it and is denied", process, False, True)
+def _of_denied_flow(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    variables = _table(record, "metadata").get("flowvars")
+    for one in variables if isinstance(variables, list) else []:
+        if isinstance(one, dict) and one.get("key") == DENIED_FLOW:
+            return _table(one, "process") or None
+    return None
 
 
 def _table(one: Mapping[str, Any], name: str) -> Mapping[str, Any]:
