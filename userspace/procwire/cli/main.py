@@ -10,7 +10,7 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
@@ -55,6 +55,14 @@ class Commands(click.Group):
         gc.freeze()
         gc.enable()
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does, but that a reader of our output who has seen enough, such as head, makes
+        no failure."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            ctx.exit(0)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -125,13 +133,12 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # The reader of our output, such as head, has seen enough.
+        # What is left of it would be tried again at the very end, and told.
         sys.stderr.close()
         sys.exit(0)
     except OSError as problem:
         if problem.errno != errno.ENOSPC:
             raise
         click.echo(f"procwire: standard output: {problem.strerror}; free space", err=True)
-        # What is left of it would be tried again at the very end.
         sys.stdout = io.StringIO()
         sys.exit(Unavailable.exit_code)
