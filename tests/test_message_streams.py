@@ -19,6 +19,7 @@ from test_requests import batch
 
 FIRST = 4_294_967_000  # numbers wrap soon
 ACK, SYN = 0x18, 0x02
+HTTP = 5000, 80
 BAD_LINE = b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /x HTTP/1.1\r\nHost: a\r\n"
 NAME = b"\3www\7example\3org\0"
@@ -33,10 +34,21 @@ def modbus(body):
     return struct.pack(">HHHB", 1, 0, len(body) + 1, 17) + body
 
 
-# Port, messages, the last of which may leave nothing to go on from, and what they break together.
+def smb(body):
+    return struct.pack(">I", len(body)) + body
+
+
+def packet(message, padding=0):
+    """Of SSH, before encryption."""
+    padding = padding or 4 + -(9 + len(message)) % 8
+    return struct.pack(">IB", 1 + len(message) + padding, padding) + message + bytes(padding)
+
+
+ECHO = b"\xfeSMB\x40\0" + bytes(6) + b"\x0d\0" + bytes(50) + b"\4\0\0\0"
+# Ports, messages, the last of which may leave nothing to go on from, and what they break together.
 CONVERSATIONS = {
     "http": (
-        80,
+        (5000, 80),
         [
             b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
             BAD_LINE,
@@ -48,17 +60,17 @@ CONVERSATIONS = {
         {"http.request_line_bad": 2, "http.chunk_bad": 1},
     ),
     "dns": (
-        53,
+        (5000, 53),
         [dns(NAME), dns(b"\xc0\x0c"), dns(NAME), dns(b"\3www\xc0\x0e")],
         {"dns.compression_abuse": 2},
     ),
     "modbus": (
-        502,
+        (5000, 502),
         [modbus(b"\3\0\0\0\1"), modbus(b"\3\0\0\0\0"), modbus(b"\3\0\0\0\x7f\7")],
         {"modbus.bad_length": 1},
     ),
     "tls": (
-        443,
+        (5000, 443),
         [
             bytes.fromhex("16 0301 002d 01 000029 0303") + bytes(32) + b"\0\0\2\x13\1\1\0",
             bytes.fromhex("16 0301 002d 01 000029 0303") + bytes(32) + b"\x21\0\2\x13\1\1\0",
@@ -68,22 +80,65 @@ CONVERSATIONS = {
         ],
         {"tls.handshake_bad": 1, "tls.heartbeat_abuse": 1, "tls.record_bad": 1},
     ),
+    "smb": (
+        (5000, 445),
+        [
+            smb(ECHO),
+            smb(ECHO[:-4] + b"\6\0\0\0"),
+            b"\x85\0\0\0",
+            smb(b"\xfdSMB" + bytes(48) + smb(b"\xfeSMB")),
+            smb(b"\xfdSMB" + bytes(40)),
+        ],
+        {"smb.malformed": 2},
+    ),
+    "netbios": (
+        (139, 5000),
+        [b"\x82\0\0\0", smb(ECHO), smb(b"\xfdSMB" + bytes(40))],
+        {"smb.malformed": 1},
+    ),
+    "ssh": (
+        (22, 5000),
+        [
+            b"Welcome to a server\r\nof SSH\n",
+            b"SSH-2.0-Open\0SSH\r\n",
+            packet(b"\x14" + bytes(300)),
+            packet(b"\x1e" + bytes(20), padding=2),
+            packet(b"\x5a\0\0\0\7session"),
+            packet(b"\x15"),
+            b"SSH-2.0-\r\n" + packet(b"\x5a"),
+        ],
+        {"ssh.banner_bad": 1, "ssh.packet_len": 1, "ssh.message_early": 1},
+    ),
+    "smtp": (
+        (5000, 25),
+        [
+            b"EHLO a\r\nMAIL FROM:<a@b>\r\n",
+            b"RCPT TO:<c@d>\n",
+            b"BDAT 8 LAST\r\nRSET\nabc",
+            b"NOOP\r\n",
+            b"QUIT\n",
+        ],
+        {"smtp.line_bad": 2},
+    ),
+    "replies": (
+        (25, 5000),
+        [b"220 a\r\n", b"250-a\r\n250-b\r\n250 c\r\n", b"250-a\r\n350 b\r\n", b"250 d\n"],
+        {"smtp.line_bad": 2},
+    ),
 }
 
 
-def frame(offset, payload, port, flags=ACK, client=5000):
-    tcp = struct.pack(
-        ">HHIIBBHHH", client, port, (FIRST + offset) % (1 << 32), 1, 0x50, flags, 512, 0, 0
-    )
+def frame(offset, payload, ports, flags=ACK):
+    tcp = struct.pack(">HHIIBBHHH", *ports, (FIRST + offset) % (1 << 32), 1, 0x50, flags, 512, 0, 0)
     size = 40 + len(payload)
     addresses = bytes((192, 0, 2, 1, 192, 0, 2, 2))
     ipv4 = struct.pack(">BBHHHBBH", 0x45, 0, size, 7, 0, 64, 6, 0) + addresses
     return bytes(12) + b"\x08\0" + ipv4 + tcp + payload
 
 
-def found(segments, port, size=1000):
+def found(segments, ports, size=1000):
     """Counter of the checks that the messages of (offset, payload) segments break, and counters."""
-    frames = [frame(-1, b"", port, SYN), *(frame(at, part, port) for at, part in segments)]
+    frames = [frame(-1, b"", ports, SYN), *(frame(at, part, ports) for at, part in segments)]
     observer, findings = Observer(FlowSettings()), []
     for start in range(0, len(frames), size):
         one = batch([(1, frame) for frame in frames[start : start + size]], 1 + start)
@@ -107,7 +162,7 @@ def cut(stream, sizes):
 
 @pytest.mark.parametrize("name", CONVERSATIONS)
 def test_each_message_is_found_wherever_it_lies(name):
-    port, messages, broken = CONVERSATIONS[name]
+    ports, messages, broken = CONVERSATIONS[name]
     stream = b"".join(messages)
 
     @settings(max_examples=60, deadline=None)
@@ -123,26 +178,26 @@ def test_each_message_is_found_wherever_it_lies(name):
             here = 1 + later % len(segments)
             segments[here : here + 2] = segments[here : here + 2][::-1]
             segments.insert(1 + here, segments[again % len(segments)])
-        assert found(segments, port, size)[0] == Counter(broken)
+        assert found(segments, ports, size)[0] == Counter(broken)
 
     check()
 
 
 def test_bytes_of_a_body_are_no_messages():
     body = POST + b"Content-Length: 60\r\n\r\n"
-    assert found([(0, body), (len(body), BAD_LINE.ljust(60))], 80)[0] == Counter()
+    assert found([(0, body), (len(body), BAD_LINE.ljust(60))], HTTP)[0] == Counter()
 
 
 def test_a_message_that_never_ends_is_judged_by_what_fits():
     head = b"GET /a b HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 4000
-    findings, counters = found(cut(head, [1]), 80)
+    findings, counters = found(cut(head, [1]), HTTP)
     assert findings["http.request_line_bad"] == 1
     assert counters["messages_overflowing"] == 1
 
 
 def test_segments_behind_a_gap_are_held_up_to_a_bound():
     segments = [(0, BAD_LINE), *((100 + 2 * i, b"x") for i in range(500))]
-    _, counters = found(segments, 80)
+    _, counters = found(segments, HTTP)
     assert counters["segments_held"] == 500
     assert counters["gaps_skipped"] == 500 - 64
 
@@ -150,7 +205,7 @@ def test_segments_behind_a_gap_are_held_up_to_a_bound():
 def losses(payload, offset, clients):
     """Counters after as many clients each sent the first byte of a request, and a segment then."""
     frames = [
-        frame(at, part, 80, client=client)
+        frame(at, part, (client, 80))
         for client in range(1024, 1024 + clients)
         for at, part in ((0, b"G"), (offset, payload))
     ]

@@ -18,15 +18,18 @@ import numpy as np
 import pytest
 from procwire import examples
 from procwire.capture.batch import ETHERNET, PacketBatch
+from procwire.compiler.sights import STREAM_LAYERS
 from procwire.decode.frame import decode
 from procwire.decode.framing import header_size
 from procwire.decode.layer_counts import LayerCounts
 from procwire.detect.detector import DETECTORS
 from procwire.evaluate import evaluate
 from procwire.layers import LAYER_NUMBERS
+from procwire.observe import Observer
 from procwire.output.rule_page import marked, page
 from procwire.output.summary import summary
 from procwire.rules import all_rules, packet_rules
+from procwire.settings.traffic import FlowSettings
 
 PROCWIRE = Path(sys.executable).with_name("procwire")
 CHECKS = (*all_rules(), *DETECTORS)
@@ -196,6 +199,8 @@ def test_the_marked_bytes_are_those_a_finding_points_to(rule) -> None:
         shown = marked(rule, text)
         made = batch([shown.frame])
         findings = evaluate(made, decode(made))
+        if rule.layers[0] in STREAM_LAYERS:
+            findings = Observer(FlowSettings(capacity=1024)).update(made, decode(made))
         found = findings[findings["rule"] == all_rules().index(rule)]
         end = len(shown.frame)
         places = {

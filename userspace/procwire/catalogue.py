@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from procwire.alert import Check
-from procwire.compiler.sights import NO_SCRIPT, VERSIONS, Expression, expression, observation
+from procwire.compiler.sights import (
+    NO_SCRIPT,
+    STREAM_LAYERS,
+    VERSIONS,
+    Expression,
+    expression,
+    observation,
+)
 from procwire.detect.detector import DETECTORS, Detector
 from procwire.rule import Observed, Rule
 from procwire.rules import observed_checks, packet_rules
@@ -45,7 +52,9 @@ def entry_of(check: Rule | Observed | Detector) -> Entry:
     """What is known of one check."""
     if isinstance(check, Rule):
         ways = [expression(check, version) for version in VERSIONS]
-        return _entry(check, "packet", check.layers, ways)
+        # What is known by its place in a stream takes the packets before it.
+        kind = "packets" if STREAM_LAYERS.issuperset(check.layers) else "packet"
+        return _entry(check, kind, check.layers, ways)
     if isinstance(check, Observed):
         return _entry(check, "packets", (), [observation(check)] * len(VERSIONS))
     return _entry(check, "detector", (), [Expression("host", NO_SCRIPT)] * len(VERSIONS))

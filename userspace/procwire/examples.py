@@ -35,9 +35,12 @@ SERVICES = {
     "http1_chunk": ("tcp", 80),
     "tls": ("tcp", 443),
     "ssh": ("tcp", 22),
+    "ssh_packet": ("tcp", 22),
     "smb": ("tcp", 445),
     "smtp": ("tcp", 25),
 }
+# What precedes a message that is known by its place in the stream.
+PRECEDING = {"ssh_packet": b"SSH-2.0-a\r\n"}
 CLIENT_PORT = 49152
 TCP_TEMPLATE = bytes.fromhex("c000 0000 0000 0001 0000 0001 5018 0400 0000 0000")
 
@@ -88,6 +91,7 @@ def frame(layer: str, text: str, host: int = 1) -> bytes:
     if layer in LINK_TYPES:
         return _completed(outer, LINK + struct.pack(">H", LINK_TYPES[layer])) + span
     if layer in SERVICES:
+        span = PRECEDING.get(layer, b"") + span
         layer, port = SERVICES[layer]
         span = transport(layer, outer or struct.pack(">HH", CLIENT_PORT, port), span)
         outer = IPV4_TEMPLATE[:SOURCE_END] + bytes([host])

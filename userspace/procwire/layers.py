@@ -38,6 +38,7 @@ SSH = 48
 SMB = 49
 SMTP = 50
 HTTP1_CHUNK = 51  # the line with the size of a chunk, of a body read from its stream
+SSH_PACKET = 52  # a packet before encryption, of a connection read from its stream
 
 LAYER_NAMES = {
     ETHERNET: "ethernet",
@@ -71,5 +72,6 @@ LAYER_NAMES = {
     SMB: "smb",
     SMTP: "smtp",
     HTTP1_CHUNK: "http1_chunk",
+    SSH_PACKET: "ssh_packet",
 }
 LAYER_NUMBERS = {name: number for number, name in LAYER_NAMES.items()}

@@ -136,6 +136,7 @@ HIDING = (*(name for name in NATIVE if not name.startswith("icmp")), *PARTLY_NAT
 
 HOST_ONLY_LAYERS = {
     "arp": "Suricata shows ARP to no rule",
+    "ssh_packet": "known by its place in the stream, of which scripts are shown single segments",
     "inner_ip_malformed": "Suricata judges it as a packet of its own, by IPv4's and IPv6's rules",
 }
 HOST_ONLY = {
@@ -143,7 +144,7 @@ HOST_ONLY = {
 }
 
 # Parts of messages that only a reader of streams finds: scripts are shown one segment at a time.
-STREAM_LAYERS = ("http1_chunk",)
+STREAM_LAYERS = frozenset(("http1_chunk", "ssh_packet"))
 
 # Layers whose messages may lie in several TCP segments.
 STREAMED = frozenset(("dns", "dnp3", "http1", "modbus", "smb", "smtp", "ssh", "tls"))

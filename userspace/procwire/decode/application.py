@@ -15,6 +15,7 @@ from procwire.capture.fields import u16, u32
 from procwire.decode.output import Extent, Output, after, emit
 from procwire.jit import fused
 from procwire.words import Span
+from procwire.words import u8 as w8
 from procwire.words import u16 as w16
 from procwire.words import u32 as w32
 
@@ -80,10 +81,12 @@ _SMTP_GREETINGS = _SMTP_VERBS[:2]  # are known on any port
 _SMALL_LETTERS = 0x20202020
 _ZERO, _NINE, _SPACE, _LAST_PRINTABLE = 48, 57, 32, 126
 
-_SSH_START = int.from_bytes(b"SSH-", "big")
+_SSH_START, _SSH_PORT = int.from_bytes(b"SSH-", "big"), 22
 
 # What follows a NetBIOS session header: SMB 1, 2 and 3, 3 encrypted, 3.1.1 compressed.
 _SMB_HEADER, _SMB_STARTS = 8, (0xFF534D42, 0xFE534D42, 0xFD534D42, 0xFC534D42)
+
+_NETBIOS, _SESSION_REQUEST, _SESSION_REFUSED = 139, 0x81, 0x83
 
 _DNS_PREFIX, _DNS_HEADER = 2, 12
 _MODBUS_HEADER, _MODBUS_COUNTED_FROM = 8, 6
@@ -143,9 +146,21 @@ def layer_of_start(message: Span, source: int, destination: int, from_start: boo
     if message.captured < 4:
         return 0
     known = _layer_of_start(data, extent)
-    if known == 0 and layer == layers.SMTP and _continues_smtp(data, message.start):
+    if known == 0 and layer == layers.SMTP and _continues_smtp(message):
         known = layers.SMTP
+    if known == 0 and from_start:
+        known = _layer_by_port(message, source, destination)
     return int(known)
+
+
+@fused
+def _layer_by_port(message: Span, source: int, destination: int) -> int:
+    """The layer of what may come before a protocol can be known: the packets that open a session of
+    NetBIOS (RFC 1002 4.3.2 to 4.3.5), and lines before a server of SSH identifies itself."""
+    first, text = w8(message, 0), _SPACE <= w8(message, 0) <= _LAST_PRINTABLE
+    if _NETBIOS in (source, destination) and _SESSION_REQUEST <= first <= _SESSION_REFUSED:
+        return layers.SMB
+    return layers.SSH if source == _SSH_PORT and text else 0
 
 
 @fused
@@ -168,14 +183,20 @@ def _layer_of_start(data: NDArray[np.uint8], message: Extent) -> int:
 
 
 @fused
-def _continues_smtp(data: NDArray[np.uint8], at: int) -> bool:
+def is_mail_verb(line: Span) -> bool:
+    """Whether the first four bytes are those of a command that the transfer of a mail needs."""
+    return (w32(line, 0) | _SMALL_LETTERS) in _SMTP_VERBS
+
+
+@fused
+def _continues_smtp(message: Span) -> bool:
     """A verb, or the digit of a reply with printable text behind it."""
-    if (u32(data, at, True) | _SMALL_LETTERS) in _SMTP_VERBS:
+    if is_mail_verb(message):
         return True
-    if not _ZERO <= data[at] <= _NINE:
+    if not _ZERO <= w8(message, 0) <= _NINE:
         return False
-    text = _SPACE <= data[at + 1] <= _LAST_PRINTABLE
-    return bool(text and _SPACE <= data[at + 2] <= _LAST_PRINTABLE)
+    text = _SPACE <= w8(message, 1) <= _LAST_PRINTABLE
+    return bool(text and _SPACE <= w8(message, 2) <= _LAST_PRINTABLE)
 
 
 @fused

@@ -12,6 +12,7 @@ from procwire.decode.application import layer_of_start
 from procwire.decode.flow_table import Record
 from procwire.decode.framing import begins_message, frame, header_size, seals
 from procwire.decode.http_cursor import pass_trailer, take_lines, tell_lines
+from procwire.decode.line_cursor import pass_text, take_line, tell_kept_line
 from procwire.decode.message_parts import NO_MESSAGE, elsewhere, keep
 from procwire.decode.message_spans import NO_LAYER, Found, MessageSpans, tell
 from procwire.decode.stream_table import (
@@ -25,8 +26,13 @@ from procwire.decode.stream_table import (
     START_ROOM,
     SURE,
     SYNC_LOST,
+    TEXT,
+    TEXT_ASKED,
+    TLS_ASKED,
     TRAILER,
+    UNBROKEN,
     UNDECIDED,
+    UNTIL_CLOSE,
     Streams,
     copy_bytes,
     drop_part,
@@ -34,6 +40,9 @@ from procwire.decode.stream_table import (
 )
 from procwire.jit import called, fused
 from procwire.words import Span
+
+_LINES = (layers.SMTP, layers.SSH)
+_AWAITING = (UNDECIDED, TEXT_ASKED, TLS_ASKED)
 
 
 @fused
@@ -55,8 +64,11 @@ def cut_short(memory: Streams, spans: MessageSpans, found: Found) -> None:
     stream = memory.streams[found.place]
     if stream.filled == 0:
         return
-    of_lines = stream.phase == CHUNK or stream.layer == layers.HTTP1
-    if stream.phase != UNDECIDED and of_lines:
+    line = stream.layer in _LINES
+    of_lines = stream.phase == CHUNK or stream.layer == layers.HTTP1 or line
+    if stream.phase != UNDECIDED and line:
+        tell_kept_line(memory, spans, found)
+    elif stream.phase != UNDECIDED and of_lines:
         tell_lines(memory, spans, found)
     elif stream.phase != UNDECIDED and stream.wanted:
         _tell_part(memory, spans, found)
@@ -136,8 +148,8 @@ def _walk(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> None:
     again = found.layer != NO_LAYER and not (goes_on and found.layer == stream.layer)
     while at < p.captured:
         rest = _rest(p, at)
-        if stream.phase == UNDECIDED:
-            # A tunnel begins with the next segment.
+        if stream.phase in _AWAITING:
+            # A tunnel begins with the next segment; what was asked for has not been granted.
             stream.phase = OUT_OF_SYNC
         if stream.skip > 0:
             step = min(int(stream.skip), rest.captured)
@@ -148,12 +160,17 @@ def _walk(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> None:
             if not again or spans.used[0] > told:
                 return
             at, again = 0, False
+            stream.marks &= ~UNBROKEN
             _enter(memory, stream, found.layer)
         elif stream.phase == TRAILER:
             at += pass_trailer(stream, rest)
+        elif stream.phase == TEXT:
+            at += pass_text(stream, rest)
         else:
             if stream.phase == CHUNK or stream.layer == layers.HTTP1:
                 step = take_lines(memory, spans, found, rest)
+            elif stream.layer in _LINES:
+                step = take_line(memory, spans, found, rest)
             else:
                 step = _take_framed(memory, spans, found, rest)
             if step == NO_MESSAGE:
@@ -214,11 +231,11 @@ def _tell_framed(memory: Streams, spans: MessageSpans, found: Found, p: Span) ->
     size = frame(layer, p, int(stream.marks))
     if p.captured > size.prefix:
         tell(memory, spans, found, layer, int(stream.marks), _rest(p, size.prefix))
+    stream.skip = size.size - p.captured
     if seals(layer, p):
         stream.marks |= SEALED
-    stream.skip = size.size - p.captured
+        if layer == layers.SSH_PACKET:
+            stream.skip = UNTIL_CLOSE
     stream.marks |= SURE | GOES_ON
     if not size.goes_on:
         stream.phase = OUT_OF_SYNC
-
-

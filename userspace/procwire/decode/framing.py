@@ -12,7 +12,7 @@ from procwire import layers
 from procwire.decode.application import begins_http
 from procwire.decode.stream_table import MESSAGE_ROOM, SEALED, SURE
 from procwire.jit import fused
-from procwire.words import Span, u8, u16
+from procwire.words import Span, u8, u16, u32
 
 _DNS_PREFIX, _DNS_HEADER = 2, 12
 _MODBUS_HEADER, _MODBUS_COUNTED_FROM, _MODBUS_COUNTED = 8, 6, (2, 254)
@@ -22,7 +22,10 @@ _TLS_CHANGE_CIPHER_SPEC, _TLS_ALERT, _TLS_APPLICATION_DATA = 20, 21, 23
 # RFC 5246 6.2.3.
 _TLS_LARGEST = 2**14 + 2048
 _SSL_2 = 0x8000
-_HTTP_HEADER = 4
+_HTTP_HEADER, _LINE_HEADER = 4, 4
+_SMB_HEADER, _SMB_TYPES = 4, (0x81, 0x85)
+_SSH_HEADER, _SSH_COUNTED_FROM, _SSH_COUNTED, _SSH_NEWKEYS = 6, 4, (12, 1 << 18), 21
+_PRINTABLE = (32, 126)
 
 HEADER_SIZES = (
     (layers.DNS, _DNS_PREFIX),
@@ -30,6 +33,10 @@ HEADER_SIZES = (
     (layers.DNP3, 3),
     (layers.TLS, _TLS_HEADER),
     (layers.HTTP1, _HTTP_HEADER),
+    (layers.SMB, _SMB_HEADER),
+    (layers.SMTP, _LINE_HEADER),
+    (layers.SSH, _LINE_HEADER),
+    (layers.SSH_PACKET, _SSH_HEADER),
 )
 """Layer -> bytes after which it is known whether a message begins, and its length if it has one."""
 
@@ -67,6 +74,11 @@ def begins_message(layer: int, p: Span, marks: int) -> bool:
         return bool(u16(p, 2) == 0 or fits or marks & SURE)
     if layer == layers.DNP3:
         return u16(p, 0) == _DNP3_START
+    if layer == layers.SMB:
+        return u8(p, 0) == 0 or _SMB_TYPES[0] <= u8(p, 0) <= _SMB_TYPES[1]
+    if layer == layers.SSH_PACKET:
+        # A server may refuse with a line of text.
+        return not _PRINTABLE[0] <= u8(p, 0) <= _PRINTABLE[1]
     return bool(marks & SURE or _is_record(p) or u16(p, 0) >= _SSL_2 or u8(p, 0) == 22)
 
 
@@ -83,6 +95,10 @@ def frame(layer: int, p: Span, marks: int) -> Frame:
         return Frame(size, size, 0, possible)
     if layer == layers.DNP3:
         return _frame_dnp3(p)
+    if layer == layers.SMB:
+        return _frame_smb(p)
+    if layer == layers.SSH_PACKET:
+        return _frame_ssh(p)
     return _frame_tls(p, marks)
 
 
@@ -94,6 +110,26 @@ def _frame_dnp3(p: Span) -> Frame:
         return Frame(_DNP3_HEADER, _DNP3_HEADER, 0, False)
     size = _DNP3_HEADER + data + 2 * ((data + _DNP3_BLOCK - 1) // _DNP3_BLOCK)
     return Frame(size, size, 0, True)
+
+
+@fused
+def _frame_smb(p: Span) -> Frame:
+    """RFC 1002 4.3.1; MS-SMB2 2.1 has 24 bits for the length. Other packets than messages open the
+    session or keep it alive."""
+    size = _SMB_HEADER + u8(p, 1) * 65536 + u16(p, 2)
+    if u8(p, 0) != 0:
+        return Frame(size, _SMB_HEADER, size, True)
+    return Frame(size, min(size, MESSAGE_ROOM), 0, True)
+
+
+@fused
+def _frame_ssh(p: Span) -> Frame:
+    """RFC 4253 section 6, before encryption. Whoever counts otherwise cannot be followed."""
+    counted = u32(p, 0)
+    if not _SSH_COUNTED[0] <= counted <= _SSH_COUNTED[1]:
+        return Frame(_SSH_HEADER, _SSH_HEADER, 0, False)
+    size = _SSH_COUNTED_FROM + counted
+    return Frame(size, min(size, MESSAGE_ROOM), 0, True)
 
 
 @fused
@@ -142,5 +178,8 @@ def _is_record(p: Span) -> bool:
 
 @fused
 def seals(layer: int, p: Span) -> bool:
-    """Whether what follows the message `p` in its direction is encrypted (RFC 5246 7.1)."""
+    """Whether what follows the message `p` in its direction is encrypted (RFC 5246 7.1, RFC 4253
+    7.3)."""
+    if layer == layers.SSH_PACKET:
+        return u8(p, _SSH_HEADER - 1) == _SSH_NEWKEYS
     return layer == layers.TLS and u8(p, 0) == _TLS_CHANGE_CIPHER_SPEC and _is_record(p)

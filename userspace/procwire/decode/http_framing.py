@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from procwire.decode.stream_table import UNTIL_CLOSE
 from procwire.jit import fused
 from procwire.words import Span, find, find_before, folded, span, u8, u32
 
@@ -18,7 +19,6 @@ _TRANSFER_ENCODING = folded(span(b"transfer-encoding"), 0, 17)
 _CHUNKED = folded(span(b"chunked"), 0, 7)
 _HEAD, _CONNECT = int.from_bytes(b"HEAD", "big"), int.from_bytes(b"CONN", "big")
 
-UNTIL_CLOSE = 1 << 62
 NO_BODY, COUNTED, CHUNKED, UNKNOWN, TUNNEL = range(5)
 """What follows a head. UNKNOWN: a length that is none; TUNNEL: no HTTP any more."""
 OTHER_METHOD, HEAD, CONNECT = range(3)

@@ -62,12 +62,17 @@ STREAM = np.dtype(
 """One direction, in two cache lines. What is passed on to other kernels is wide: they would be
 compiled once more for narrow numbers."""
 
-UNDECIDED, OUT_OF_SYNC, MESSAGE, CHUNK, TRAILER = range(5)
-"""Phases. UNDECIDED: the first bytes are awaited; CHUNK: at the size of an HTTP chunk."""
+UNDECIDED, OUT_OF_SYNC, MESSAGE, CHUNK, TRAILER, TEXT, TEXT_ASKED, TLS_ASKED = range(8)
+"""Phases. UNDECIDED: the first bytes are awaited; CHUNK: at the size of an HTTP chunk; TEXT: in a
+mail's; TEXT_ASKED, TLS_ASKED: what follows depends on the answer to DATA or STARTTLS."""
 
-SURE, SEALED, ENDS, FROM_START, GOES_ON = 1, 2, 4, 8, 16
+SURE, SEALED, ENDS, FROM_START, GOES_ON, UNBROKEN = 1, 2, 4, 8, 16, 32
 """Marks of a direction: more than its first bytes speak for its protocol; from here on it is
-encrypted; its FIN was seen; it is read from its very first byte; a message of it was told."""
+encrypted; its FIN was seen; it is read from its very first byte; a message of it was told; it
+was never lost where its messages begin."""
+
+UNTIL_CLOSE = 1 << 62
+"""Bytes to skip where nothing of a direction will be judged any more."""
 
 PIECE = np.dtype([("seq", "i8"), ("length", "i8"), ("next", "i8")], align=True)
 """A piece of a segment that came too early; next: as STREAM.held."""
@@ -223,7 +228,7 @@ def begin_stream(memory: Streams, stream: Record, seq: int, from_start: bool) ->
     stream.requests = 0
     stream.layer = 0
     stream.phase = UNDECIDED
-    stream.marks = FROM_START if from_start else 0
+    stream.marks = FROM_START | UNBROKEN if from_start else 0
 
 
 @fused

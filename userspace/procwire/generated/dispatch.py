@@ -25,6 +25,7 @@ from procwire.generated import (
     smtp,
     snmp,
     ssh,
+    ssh_packet,
     tcp,
     tcp_malformed,
     tls,
@@ -64,6 +65,7 @@ LAYERS = {
     49: smb.RULES,
     50: smtp.RULES,
     51: http1_chunk.RULES,
+    52: ssh_packet.RULES,
 }
 ethernet_verdict = ethernet.verdict
 vlan_verdict = vlan.verdict
@@ -94,6 +96,7 @@ ssh_verdict = ssh.verdict
 smb_verdict = smb.verdict
 smtp_verdict = smtp.verdict
 http1_chunk_verdict = http1_chunk.verdict
+ssh_packet_verdict = ssh_packet.verdict
 
 
 @kernel
@@ -161,5 +164,7 @@ def verdicts(data, spans, hits):
             hits[row] = smtp_verdict(p, outer)
         elif layer == 51:
             hits[row] = http1_chunk_verdict(p, outer)
+        elif layer == 52:
+            hits[row] = ssh_packet_verdict(p, outer)
         else:
             hits[row] = 0

@@ -1,5 +1,5 @@
-"""SMB behind NetBIOS session headers (MS-CIFS, MS-SMB2). A rule sees a segment from the header of
-its first message on; further messages behind it count, what lies in later segments does not.
+"""SMB behind NetBIOS session headers (MS-CIFS, MS-SMB2). A rule sees one message, from
+the header on; in Suricata it sees a segment that begins with one, and judges those behind it, too.
 """
 
 from procwire.rule import rule

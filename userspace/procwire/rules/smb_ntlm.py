@@ -1,5 +1,5 @@
-"""NTLM authentication in SMB's session setup (MS-NLMP). A rule sees a segment from the NetBIOS
-header of its first message on.
+"""NTLM authentication in SMB's session setup (MS-NLMP). A rule sees a message from its NetBIOS
+header on; in Suricata it sees a segment that begins with one.
 """
 
 from procwire.rule import rule

@@ -1,7 +1,8 @@
-"""SMTP's commands and replies (RFC 5321). A rule sees a segment that begins with a command or a
-reply, and `outer`, the TCP header. Mail text is none of its business: a segment has to begin with a
-known verb, or with the digits of a reply that a server's port sends. A line that is no command, or
-no reply, where one is due is observed by decode/mail_dialogue.py under the same name.
+"""SMTP's commands and replies (RFC 5321). A rule sees a command or a reply, in Suricata a segment
+that begins with one, and `outer`, the TCP header. Mail text is none of its business: what it judges
+begins with a known verb, or with the digits of a reply that a server's port sends. A line that is
+no command, or no reply, where one is due is observed by decode/mail_dialogue.py under the same
+name.
 """
 
 from procwire.rule import rule
