@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from procwire.capture.live import LiveCapture
+from procwire.capture.ring import RING_SIZE
 from procwire.decode.frame import decode
 from procwire.errors import UsageError
 from pyroute2 import IPRoute
@@ -26,6 +27,9 @@ FRAMES = 5000
 
 @pytest.fixture
 def pair() -> Iterator[None]:
+    # What one processor sends is received in that order.
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
     with IPRoute() as route:
         route.link("add", ifname=SEND, kind="veth", peer=SEE)
         for name in (SEND, SEE):
@@ -34,6 +38,7 @@ def pair() -> Iterator[None]:
             yield
         finally:
             route.link("del", index=route.link_lookup(ifname=SEND)[0])
+            os.sched_setaffinity(0, allowed)
 
 
 def frame(number: int) -> bytes:
@@ -52,7 +57,8 @@ def test_every_frame_is_seen_in_order_and_whole(pair: None) -> None:
     deadline = time.monotonic() + 10
     before = time.time_ns() - 60 * 10**9
     while len(seen) < FRAMES and time.monotonic() < deadline:
-        for batch in capture.batches(capture.ready()):
+        capture.ready()
+        for batch in capture.batches():
             assert decode(batch).packets.network.shape == batch.start.shape
             assert np.all(batch.time > before)
             for start, captured, length in zip(
@@ -69,9 +75,44 @@ def test_every_frame_is_seen_in_order_and_whole(pair: None) -> None:
     assert seen == [frame(number) for number in range(FRAMES)]
 
 
-def test_what_finds_no_room_is_dropped_and_counted(pair: None) -> None:
-    capture = LiveCapture(SEE, "ether proto 0x88b5")
-    sent = 16000
+def datagram(number: int, flows: int) -> bytes:
+    """To a port that says its flow, in a frame that no host takes for its own."""
+    header = bytes.fromhex("0200 0000 0002 0200 0000 0001 0800 4500 0020 0001 0000 4011 0000")
+    ports = struct.pack(">HHHH", 40000 + number % flows, 9, 12, 0)
+    return header + bytes((192, 0, 2, 1, 192, 0, 2, 2)) + ports + struct.pack(">I", number)
+
+
+def test_rings_share_packets_by_flow_and_keep_one_order(pair: None) -> None:
+    capture = LiveCapture(SEE, "udp port 9", rings=3)
+    assert capture.rings == 3
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
+        sender.bind((SEND, 0))
+        for number in range(FRAMES):
+            sender.send(datagram(number, 200))
+    seen: list[bytes] = []
+    ring_of: dict[bytes, set[int]] = {}
+    deadline = time.monotonic() + 10
+    while len(seen) < FRAMES and time.monotonic() < deadline:
+        capture.ready()
+        for batch in capture.batches():
+            assert (np.diff(batch.time) >= 0).all()
+            for start in batch.start.tolist():
+                found = batch.data[start : start + 46].tobytes()
+                ring_of.setdefault(found[34:36], set()).add(start // RING_SIZE)
+                seen.append(found)
+            capture.release()
+        time.sleep(0.01)
+    assert capture.dropped() == 0
+    capture.close()
+    assert seen == [datagram(number, 200) for number in range(FRAMES)]
+    assert all(len(rings) == 1 for rings in ring_of.values())
+    assert set.union(*ring_of.values()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(("rings", "sent"), [(1, 16000), (2, 30000)])
+def test_what_finds_no_room_is_dropped_and_counted(pair: None, rings: int, sent: int) -> None:
+    # All of one flow: where there are two rings it goes into both.
+    capture = LiveCapture(SEE, "ether proto 0x88b5", rings)
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
         sender.bind((SEND, 0))
         for _ in range(sent):
@@ -80,7 +121,8 @@ def test_what_finds_no_room_is_dropped_and_counted(pair: None) -> None:
     assert 0 < capture.dropped() < sent
     deadline = time.monotonic() + 10
     while capture.received() + capture.dropped() < sent and time.monotonic() < deadline:
-        for _ in capture.batches(capture.ready()):
+        capture.ready()
+        for _ in capture.batches():
             capture.release()
         time.sleep(0.01)
     assert capture.received() + capture.dropped() == sent
@@ -95,7 +137,8 @@ def test_a_filter_selects_before_anything_is_counted(pair: None) -> None:
             sender.send(frame(number))
     deadline = time.monotonic() + 10
     while capture.received() < 2 and time.monotonic() < deadline:
-        for _ in capture.batches(capture.ready()):
+        capture.ready()
+        for _ in capture.batches():
             capture.release()
         time.sleep(0.01)
     assert capture.received() == 2
@@ -110,7 +153,8 @@ def test_only_a_block_that_is_ready_ends_a_wait(pair: None) -> None:
         sender.bind((SEND, 0))
         sender.send(frame(1))
     assert wakes.poll(10_000)
-    for _ in capture.batches(capture.ready()):
+    capture.ready()
+    for _ in capture.batches():
         capture.release()
     assert capture.received() == 1
     assert not wakes.poll(0)

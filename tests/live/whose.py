@@ -30,8 +30,8 @@ class Noting(LiveCapture):
     live: Live
     seen: dict[Flow, tuple[int, str] | None]
 
-    def batches(self, blocks: int) -> Iterator[PacketBatch]:
-        for batch in super().batches(blocks):
+    def batches(self) -> Iterator[PacketBatch]:
+        for batch in super().batches():
             self.note(batch)
             yield batch
 
@@ -68,7 +68,7 @@ class Noting(LiveCapture):
 def main() -> None:
     settings = Settings()
     warm_up()
-    capture = Noting(sys.argv[1])
+    capture = Noting(sys.argv[1], rings=2)
     capture.seen = {}
     with Sensor(sensor_settings(settings, with_flows=True)) as sensor:
         live = Live(settings, sensor, [capture], lambda alerts, source: None, Site())

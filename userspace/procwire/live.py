@@ -37,12 +37,12 @@ IDLE_MS = 500
 SAVE_EVERY_S = 5
 NETWORKS_EVERY_S = 10
 TELL_EVERY_S = 60
-# The kernel keeps a block that is not full for RETIRE_MS of capture/live.py.
+# The kernel keeps a block that is not full for RETIRE_MS of capture/ring.py.
 LAST_POLLS, LAST_IDLE, LAST_WAIT_MS = 64, 2, 50
 # What follows faster is taken together: a small batch costs as much as a large. Without packets
 # events may wait longer: their rings hold a second of what a busy machine does.
 _APART_S, _EVENTS_APART_S = 0.02, 0.1
-# Blocks of packets that are worth a second thread.
+# Blocks of packets that are worth more threads.
 _BACKLOG = 8
 # Polls of one turn, each of which empties rings of a megabyte.
 _DRAINS = 8
@@ -69,7 +69,8 @@ class Live:
     """One live run. sensor: None where the kernel half is unavailable; captures: may be empty.
 
     emit: called with the alerts of a batch and where they were seen; site: what is known of the
-    site, asked about each alert; history: where to write who held which flow, if anywhere.
+    site, asked about each alert; history: where to write who held which flow, if anywhere; workers:
+    as of pipeline.alerts_of.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Live:
         site: Site,
         history: Path | None = None,
         record: Path | None = None,
+        workers: int = 1,
     ) -> None:
         self._sensor, self._captures, self._site = sensor, captures, site
         self._emit, self._told = emit, 0
@@ -103,12 +105,8 @@ class Live:
         self._not_captured: list[str] = []
         self._local: list[Network] = []
         self._namespaces = Namespaces(namespace)
-        self._workers = 1
+        self._workers = workers
         if captures:
-            # Compiled code, as the packets' path.
-            from procwire.pipeline import default_workers
-
-            self._workers = default_workers()
             self._joined.touch()
             self._wakes = select.poll()
             for capture in captures:
@@ -191,7 +189,7 @@ class Live:
                     break
         for number, (capture, blocks) in enumerate(zip(self._captures, ready, strict=True)):
             workers = self._workers if blocks > _BACKLOG else 1
-            for batch in self._joined.packets(number, capture.batches(blocks), workers):
+            for batch in self._joined.packets(number, capture.batches(), workers):
                 if self._recorder is not None:
                     self._recorder.packets(number, batch)
                 capture.release()

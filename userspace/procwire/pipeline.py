@@ -8,7 +8,6 @@ for byte.
 
 from __future__ import annotations
 
-import os
 import queue
 import sys
 import threading
@@ -26,14 +25,6 @@ _AHEAD = 1
 _SWITCH_S = 0.0005
 # Who ends early does not wait longer for a thread that waits for a pipe.
 _PATIENCE_S = 1.0
-
-MOST_WORKERS = 8
-"""Whoever concludes has half of the work: more would wait for it."""
-
-
-def default_workers() -> int:
-    """As many as there are processors for this process, and work for them."""
-    return min(MOST_WORKERS, len(os.sched_getaffinity(0)))
 
 
 def alerts_of(

@@ -11,8 +11,8 @@ import numpy as np
 from procwire import examples
 from procwire.analysis import Analysis
 from procwire.capture.batch import ETHERNET, PacketBatch
-from procwire.capture.live import index_block
 from procwire.capture.open import read_capture
+from procwire.capture.ring import index_packets
 from procwire.capture.rows import allocate
 from procwire.capture.writer import CaptureWriter
 from procwire.decode.flow import Flows
@@ -31,7 +31,7 @@ def warm_up() -> None:
     sizes = np.array([len(frame) for frame in frames], np.int32)
     # Read-only, as captured memory is; numba compiles for each kind of array.
     data = np.frombuffer(b"".join(frames) + bytes(4096), np.uint8)
-    index_block(data, 0, 0, True, allocate(1), 0)
+    index_packets(data, np.zeros(2, np.int64), 0, True, allocate(1), 0)
     batch = PacketBatch(
         data=data,
         start=np.cumsum(sizes, dtype=np.int64) - sizes,

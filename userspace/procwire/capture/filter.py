@@ -12,7 +12,7 @@ import socket
 from procwire.capture import batch as links
 from procwire.errors import Unavailable, UsageError
 
-SO_ATTACH_FILTER = 26
+SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
 _SNAP_LENGTH = 262144
 _NETMASK_UNKNOWN = 0xFFFFFFFF
 _INSTRUCTION = 8  # struct bpf_insn and sock_filter alike
@@ -70,3 +70,8 @@ def attach(to: socket.socket, program: bytes) -> None:
         to.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, bytes(wanted))
     except OSError as error:
         raise UsageError(f"the kernel refuses the filter: {error.strerror}") from error
+
+
+def detach(of: socket.socket) -> None:
+    """Have the kernel pass every packet."""
+    of.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)

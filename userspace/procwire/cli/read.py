@@ -12,6 +12,7 @@ import click
 
 from procwire.cli.progress import Progress
 from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summary
+from procwire.cli.workers import workers_option
 from procwire.config import load
 from procwire.context.site import Site
 from procwire.context.store import FILE_NAME, Store
@@ -19,7 +20,6 @@ from procwire.errors import InputDamaged
 from procwire.inputs import Input, Inputs
 from procwire.output.eve import Source
 from procwire.output.printable import printable
-from procwire.pipeline import MOST_WORKERS, default_workers
 from procwire.reading import Reading
 from procwire.replay import Replay
 
@@ -27,12 +27,7 @@ from procwire.replay import Replay
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--continuous", is_flag=True, help="The files follow each other: one analysis.")
-@click.option(
-    "--workers",
-    type=click.IntRange(1, MOST_WORKERS),
-    default=default_workers,
-    help=f"Processor cores to use, up to {MOST_WORKERS}; as many as there are by default.",
-)
+@workers_option
 @click.option(
     "--context",
     type=click.Path(path_type=Path, dir_okay=False),

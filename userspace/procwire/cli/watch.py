@@ -15,6 +15,7 @@ import click
 from procwire.alert import Alert
 from procwire.cli.context import beside, context_option, context_to_watch, tell_learning
 from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summary
+from procwire.cli.workers import workers_option
 from procwire.config import load
 from procwire.context.site import Site
 from procwire.context.store import FILE_NAME
@@ -65,6 +66,7 @@ from procwire.suricata.protected import Protected
     metavar="SOCKET",
     help="Have the Suricata that takes commands there block scanning hosts (settings: block.*).",
 )
+@workers_option
 @context_option
 @analysis_options
 @click.argument("expression", nargs=-1)
@@ -75,6 +77,7 @@ def watch(
     history: Path | None,
     record: Path | None,
     suricata: Path | None,
+    workers: int,
     context: Path,
     output: Path | None,
     form: str,
@@ -109,7 +112,7 @@ def watch(
                 click.echo("procwire: preparing kernels (the first time, a minute)", err=True)
             warm_up()
         for interface in interfaces:
-            captures.append(LiveCapture(interface, " ".join(expression)))
+            captures.append(LiveCapture(interface, " ".join(expression), workers))
             stack.callback(captures[-1].close)
         sensor = None
         try:
@@ -148,7 +151,7 @@ def watch(
                 blocker.keep(time.monotonic())
             return bool(ended_by)
 
-        live = Live(settings, sensor, captures, emit, site, history, record)
+        live = Live(settings, sensor, captures, emit, site, history, record, workers)
         if record is not None:
             store.copy_to(record / FILE_NAME)
         keep_only(NEEDED_WHILE_WATCHING)
