@@ -43,7 +43,7 @@ LAST_POLLS, LAST_IDLE, LAST_WAIT_MS = 64, 2, 50
 # events may wait longer: their rings hold a second of what a busy machine does.
 _APART_S, _EVENTS_APART_S = 0.02, 0.1
 # Blocks of packets that are worth more threads.
-_BACKLOG = 8
+_BACKLOG = 16
 # Polls of one turn, each of which empties rings of a megabyte.
 _DRAINS = 8
 

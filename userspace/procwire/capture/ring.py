@@ -25,12 +25,12 @@ from procwire.jit import kernel
 
 # A block is handed over when its time is up, full or not: there are as many as last for three
 # seconds, so that a stall loses nothing while few packets come. Each has room for any packet.
-BLOCK_SIZE = 1 << 18
-BLOCKS = 64
+BLOCK_SIZE = 1 << 17
+BLOCKS = 128
 RING_SIZE = BLOCK_SIZE * BLOCKS
-RETIRE_MS = 50  # the kernel hands over a block that is not full after so long
+RETIRE_MS = 25  # the kernel hands over a block that is not full after so long
 # Blocks of one batch: many small batches would cost more than their packets.
-BATCH_BLOCKS = 8
+BATCH_BLOCKS = 16
 
 # linux/if_packet.h
 TP_STATUS_KERNEL, TP_STATUS_USER = 0, 1
