@@ -23,6 +23,6 @@ def declarations(header: Path) -> str:
 
 
 ffi = FFI()
-ffi.cdef(declarations(ROOT / "bindings" / "fixed_width.h"))
-ffi.cdef(declarations(ROOT / "kernel" / "event.h"))
+for header in ("bindings/fixed_width.h", "kernel/counter.h", "kernel/event.h"):
+    ffi.cdef(declarations(ROOT / header))
 ffi.set_source("procwire._event", '#include "event.h"', include_dirs=["kernel"])

@@ -19,7 +19,9 @@
 #include <linux/types.h>
 #endif
 
-#define EVENT_ABI_VERSION 4
+#include "counter.h"
+
+#define EVENT_ABI_VERSION 5
 
 #define ADDRESS_SIZE 16
 #define COMM_SIZE 16
@@ -27,6 +29,7 @@
 #define ARGV_SIZE 4096
 #define SAMPLE_TARGETS 8
 #define FANOUT_WINDOWS 3
+#define JOB_PROGRAMS 4
 
 enum event_kind {
 	EVENT_EXEC = 1,
@@ -93,6 +96,15 @@ enum fanout_measure {
 	MEASURE_HOST_PORTS = 2,
 	MEASURE_FAILURES = 3,
 	MEASURE_SEQUENTIAL_RUN = 4,
+};
+
+/* Whose attempts a fan-out tells: a process's, or those of a job whose processes end before they are
+ * told themselves. A cgroup is the job of what runs in a container or a service, a session of the
+ * rest. */
+enum fanout_subject {
+	SUBJECT_PROCESS = 0,
+	SUBJECT_SESSION = 1,
+	SUBJECT_CGROUP = 2,
 };
 
 #define EVENT_FLAG_ARGV_TRUNCATED 1
@@ -201,13 +213,24 @@ struct target {
 	__u8 padding[5];
 };
 
-/* EVENT_FANOUT: a window of one subject crossed a threshold. The subject is a process, or, when
- * user space counts packets in the same way, a source address (process is then zero). All attempts
- * of a window are of one kind (enum attempt_kind) and one origin. hosts and host_ports are
- * estimates, see subject.bpf.h for their error; every other count is exact. failures = refused +
- * timed out + unreachable + denied; what is neither established nor failed is still pending.
- * by_children is the part of attempts that children of the process made, which ended before they
- * were reported themselves. first_ns is the time of the window's first attempt. sample holds the
+/* A program's part in a job: how many processes that ran it left so many attempts to the job, all in
+ * all, and the last of them. */
+struct job_program {
+	struct process_key process;
+	__u32 processes;
+	__u32 attempts;
+	char comm[COMM_SIZE];
+};
+
+/* EVENT_FANOUT: a window of one subject crossed a threshold. The subject is a process; a job (enum
+ * fanout_subject, with the number of its session or cgroup), then programs are those with the most
+ * attempts and process is the last of the first among them; or, when user space counts packets in the
+ * same way, a source address (process is then zero). All attempts of a window are of one kind (enum
+ * attempt_kind) and one origin. hosts and host_ports are estimates, see subject.bpf.h for their
+ * error; every other count is exact. failures = refused + timed out + unreachable + denied; what is
+ * neither established nor failed is still pending. by_children is the part of attempts that children
+ * of the process made, or processes of the job, which ended before they were reported themselves;
+ * of the targets of each, the last eight new ones are known. first_ns is the time of the window's first attempt. sample holds the
  * most recent new targets. measure is enum fanout_measure, or 0 in the last report of a subject:
  * the figures of its longest window. */
 struct fanout_event {
@@ -215,8 +238,10 @@ struct fanout_event {
 	__u64 window_ns;
 	__u64 window_start_ns;
 	__u64 first_ns;
+	__u64 job;
 	struct process_key process;
 	__u32 kind;
+	__u32 subject;
 	__u32 measure;
 	__u32 threshold;
 	__u32 attempts;
@@ -232,43 +257,13 @@ struct fanout_event {
 	__u32 origin;
 	__u32 by_children;
 	__u32 net_namespace;
+	__u32 padding;
 	__u8 source[ADDRESS_SIZE];
 	char comm[COMM_SIZE];
 	struct target first;
 	struct target last;
 	struct target sample[SAMPLE_TARGETS];
-};
-
-/* Per-CPU counters, index of the counters map: what was seen, what user space did not get to see
- * (LOST), and what was left out on purpose (SKIPPED), each with its reason. */
-enum sensor_counter {
-	COUNT_EXECS = 0,
-	COUNT_FORKS = 1,
-	COUNT_EXITS = 2,
-	COUNT_SOCKETS = 3,
-	COUNT_ATTEMPTS = 4,
-	COUNT_OUTCOMES = 5,
-	COUNT_DATAGRAMS = 6,
-	COUNT_RAW_PACKETS = 7,
-	COUNT_FANOUTS = 8,
-	LOST_PROCESS_RING_FULL = 9,
-	LOST_SOCKET_RING_FULL = 10,
-	LOST_CONNECTION_RING_FULL = 11,
-	LOST_FANOUT_RING_FULL = 12,
-	LOST_PROCESS_MAP_FULL = 13,
-	LOST_CONNECTION_MAP_FULL = 14,
-	LOST_SOCKET_MAP_FULL = 15,
-	LOST_ARGV_UNREADABLE = 16,
-	LOST_RAW_DESTINATION = 17,
-	SKIPPED_ARGV_TRUNCATED = 18,
-	SKIPPED_UNKNOWN_SOCKET = 19,
-	SKIPPED_OTHER_FAMILY = 20,
-	SKIPPED_CONNECTION_DETAIL = 21,
-	SKIPPED_RAW_PACKETS = 22,
-	SKIPPED_PROGRAM = 23,
-	COUNT_FLOWS = 24,
-	LOST_FLOW_RING_FULL = 25,
-	SENSOR_COUNTERS = 26,
+	struct job_program program[JOB_PROGRAMS];
 };
 
 /* Settings, written into the programs' read-only data before load. A threshold of 0 is off.

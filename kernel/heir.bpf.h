@@ -3,48 +3,67 @@
  * What becomes of a process's fan-out when it ends or executes another program.
  *
  * A process that ends, and was not reported itself, leaves its counts to its parent if that is part
- * of the same job: so a loop that makes a process for each probe is seen as what its shell does.
+ * of the same job: so a loop that makes a process for each probe is seen as what its shell does. If it
+ * has no such parent, or none any more, they fall to the job.
  */
 #ifndef PROCWIRE_HEIR_BPF_H
 #define PROCWIRE_HEIR_BPF_H
 
-#include "subject.bpf.h"
+#include "job.bpf.h"
 
 /* Whether a process and its parent belong to one job: a session, or else a cgroup that is not the
- * root, which a container or a service has to itself. */
+ * root. */
 static __always_inline int is_one_job(struct task_struct *task, struct task_struct *parent)
 {
-	struct cgroup *group = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	struct cgroup *group = cgroup_of(task);
 
 	if (BPF_CORE_READ(parent, signal, pids[PIDTYPE_SID]) ==
 	    BPF_CORE_READ(task, signal, pids[PIDTYPE_SID]))
 		return 1;
-	return BPF_CORE_READ(parent, cgroups, dfl_cgrp) == group && BPF_CORE_READ(group, level) > 0;
+	return cgroup_of(parent) == group && BPF_CORE_READ(group, level) > 0;
 }
 
-/* The process to which the current one's counts fall: its parent in the same job. NULL: nobody. */
-SUBPROGRAM struct task_struct *heir_of_current(void)
+/* The process to which the current one's counts fall: its parent in the same job, which has not ended
+ * just now. NULL: none. */
+static __always_inline struct task_struct *heir_of(struct task_struct *task)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct task_struct *parent = BPF_CORE_READ(task, group_leader, real_parent);
 
-	if (BPF_CORE_READ(parent, tgid) <= 1 || !is_one_job(task, parent))
+	if (BPF_CORE_READ(parent, tgid) <= 1 || !BPF_CORE_READ(parent, signal, live.counter) ||
+	    !is_one_job(task, parent))
 		return NULL;
 	return parent;
 }
 
+/* The subject to which the current process's counts of a slot fall, with its key. NULL: no room. */
+SUBPROGRAM struct subject *inheriting(struct subject_key *key, const struct subject *left, __u64 now)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct task_struct *parent = heir_of(task);
+	struct subject *heir;
+	struct owner owner;
+	struct job job;
+
+	if (parent) {
+		describe(&owner, parent);
+		key->pid = owner.process.pid;
+		return subject_of(key, &owner);
+	}
+	job_of(&job, task);
+	heir = subject_of_job(key, &job, now);
+	if (heir)
+		enter_program(heir, left);
+	return heir;
+}
+
 static __always_inline void bequeath(const struct subject *subject, __u32 slot, __u64 now)
 {
-	struct task_struct *parent = heir_of_current();
 	struct subject_key key = { .slot = slot };
-	struct owner owner;
 	struct subject *heir;
 
-	if (!parent || !subject->state.totals.attempts)
+	if (!subject->state.totals.attempts)
 		return;
-	describe(&owner, parent);
-	key.pid = owner.process.pid;
-	heir = subject_of(&key, &owner);
+	heir = inheriting(&key, subject, now);
 	if (!heir) {
 		count(LOST_PROCESS_MAP_FULL);
 		return;

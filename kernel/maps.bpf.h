@@ -17,6 +17,7 @@
 #include "write.h"
 
 #define MAX_SUBJECTS 8192
+#define MAX_JOBS 1024
 #define MAX_SKIPPED_PROGRAMS 1024
 #define MAX_SKIPPED_PROCESSES 65536
 
@@ -51,7 +52,7 @@ struct {
 } fanout_ring SEC(".maps");
 
 /* As much as a reader that looks twenty times a second needs for a hundred thousand flows. The loader
- * leaves a page of it where nobody asks for flows. */
+ * leaves a page of it where nobody asks for flows, and half of the ring of processes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);
@@ -80,6 +81,8 @@ struct {
 #define SLOT_DATAGRAM 1
 #define SLOT_RAW 2
 #define SLOTS (SLOT_RAW + ATTEMPT_KINDS)
+/* Added to the slot of a job's subject, whose pid is a place of MAX_JOBS. */
+#define SLOT_JOB 16
 
 /* A pid is enough while its process lives: entries go with the process's last thread. */
 struct subject_key {
@@ -87,20 +90,24 @@ struct subject_key {
 	__u32 slot;
 };
 
-/* now_ns was the time when the tick began to be this one; skipped: what the process tries is not
- * counted, because of what it runs. */
+/* now_ns was the time when the tick began to be this one, of a job the time of its last attempt;
+ * skipped: what the process tries is not counted, because of what it runs; job, program: of a job
+ * alone, whose owner is the last process of its leading program. */
 struct subject {
 	struct owner owner;
 	__u64 tick;
 	__u64 now_ns;
 	__u64 skipped;
+	struct job job;
+	struct job_program program[JOB_PROGRAMS];
 	struct fanout_state state;
 };
 
 /*
- * The fan-out of each process.
+ * The fan-out of each process and job.
  * Inserted by: a process's first attempt of a kind, and the end of a child that made some. Deleted
- * by: the process's exit, and the exec of another program.
+ * by: the process's exit, and the exec of another program. A job's is never deleted, but given to
+ * another job when it was quiet for the longest window.
  * Full: the process's attempts are reported one by one but not aggregated, each counted in
  * LOST_PROCESS_MAP_FULL. Not LRU: an eviction would look like a process that stopped scanning.
  * Not preallocated: an entry has 7 KB and few processes connect.
@@ -108,7 +115,7 @@ struct subject {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, MAX_SUBJECTS);
+	__uint(max_entries, MAX_SUBJECTS + MAX_JOBS);
 	__type(key, struct subject_key);
 	__type(value, struct subject);
 } subjects SEC(".maps");

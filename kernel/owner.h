@@ -28,12 +28,23 @@ static __always_inline int is_same_process(const struct process_key *one,
 }
 
 /* As two words each; the compiler would call a memcmp that BPF does not have. */
+static __always_inline int is_same_name(const char *one, const char *other)
+{
+	const __u64 *words = (const __u64 *)one;
+	const __u64 *other_words = (const __u64 *)other;
+
+	return words[0] == other_words[0] && words[1] == other_words[1];
+}
+
 static __always_inline int is_same_program(const struct owner *one, const struct owner *other)
 {
-	const __u64 *name = (const __u64 *)one->comm;
-	const __u64 *other_name = (const __u64 *)other->comm;
-
-	return name[0] == other_name[0] && name[1] == other_name[1];
+	return is_same_name(one->comm, other->comm);
 }
+
+/* What a process belongs to beside its parent; kind: enum fanout_subject. */
+struct job {
+	__u64 number;
+	__u64 kind;
+};
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Fan-out per process, counted where the attempts happen, so that a scan of a million targets costs
+ * Fan-out per process and job, counted where the attempts happen, so that a scan of a million targets costs
  * user space a handful of events. The arithmetic is window*.h; here are making a subject, the claim
  * and the event.
  *
@@ -17,6 +17,7 @@
 
 static __always_inline __u32 kind_of(__u32 slot)
 {
+	slot %= SLOT_JOB;
 	if (slot >= SLOT_RAW)
 		return slot - SLOT_RAW;
 	return slot == SLOT_DATAGRAM ? ATTEMPT_DATAGRAM : ATTEMPT_CONNECT;
@@ -24,6 +25,7 @@ static __always_inline __u32 kind_of(__u32 slot)
 
 static __always_inline __u32 origin_of(__u32 slot)
 {
+	slot %= SLOT_JOB;
 	if (slot >= SLOT_RAW)
 		return ORIGIN_RAW;
 	return slot == SLOT_DATAGRAM ? ORIGIN_SENDMSG : ORIGIN_CONNECT;
@@ -105,6 +107,9 @@ SUBPROGRAM void send_crossing(struct subject *subject, __u32 slot,
 	}
 	event->time_ns = now;
 	write_fanout(event, &subject->owner, state, crossing, origin_of(slot));
+	event->job = subject->job.number;
+	event->subject = subject->job.kind;
+	__builtin_memcpy(event->program, subject->program, sizeof(event->program));
 	bpf_ringbuf_submit(event, 0);
 	count(COUNT_FANOUTS);
 }
@@ -118,7 +123,7 @@ GLOBAL_SUBPROGRAM int turn_subject(__u32 pid, __u32 slot, __u64 now)
 
 	if (!subject || !claim(&key))
 		return 0;
-	subject->skipped = is_skipped(pid);
+	subject->skipped = slot < SLOTS && is_skipped(pid);
 	fanout_turn(&subject->state, &settings, now);
 	release(&key);
 	return 0;

@@ -58,6 +58,10 @@ static __always_inline void write_fanout(struct fanout_event *event, const struc
 	event->origin = origin;
 	event->by_children = crossing->by_children;
 	event->net_namespace = owner->net_namespace;
+	event->padding = 0;
+	event->job = 0;
+	event->subject = SUBJECT_PROCESS;
+	__builtin_memset(event->program, 0, sizeof(event->program));
 	__builtin_memset(event->source, 0, sizeof(event->source));
 	__builtin_memcpy(event->comm, owner->comm, sizeof(event->comm));
 	write_target(&event->first, &state->first);

@@ -30,6 +30,7 @@ DTYPES = {
     "connection_event": event.CONNECTION_EVENT,
     "flow_event": event.FLOW_EVENT,
     "target": event.TARGET,
+    "job_program": event.JOB_PROGRAM,
     "fanout_event": event.FANOUT_EVENT,
     "fanout_settings": event.FANOUT_SETTINGS,
 }
@@ -40,6 +41,7 @@ ENUMS: dict[str, tuple[type[IntEnum], str]] = {
     "attempt_kind": (event.Attempt, "ATTEMPT_"),
     "flow_role": (event.FlowRole, "FLOW_"),
     "fanout_measure": (event.Measure, "MEASURE_"),
+    "fanout_subject": (event.Subject, "SUBJECT_"),
     "sensor_counter": (Counter, ""),
 }
 

@@ -91,6 +91,21 @@ for i in $(seq 1 40); do
     setsid -w bash -c "echo > /dev/tcp/10.99.0.$i/7002" 2> /dev/null
 done; true
 """
+# Each process tries one host and starts the next one, which waits until nobody is its parent.
+ORPHANS = """
+os.setsid()
+for n in range(40):
+    with socket.socket() as tcp: tcp.connect_ex((host(n), 7002))
+    parent = os.getpid()
+    if os.fork(): os._exit(0)
+    while os.getppid() == parent: time.sleep(0.001)
+"""
+# One of several that nobody in their place has started: eight hosts of its own each.
+STARTED_FROM_OUTSIDE = """
+os.setsid()
+for n in range(8):
+    with socket.socket() as tcp: tcp.connect_ex((host(8 * int(sys.argv[1]) + n), 7002))
+"""
 ACCEPTS = """
 server = socket.create_server(("10.99.0.1", 7009))
 def ask():

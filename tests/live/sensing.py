@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from procwire.event import Outcome
 from procwire.sensor.loader import Sensor, SensorEvents, SensorSettings
+from procwire.sensor.machine import cgroup2_root
 from procwire.sensor.proc import started_ns
 from procwire.sensor.processes import ProcessTable
 from procwire.sensor.snapshot import processes_before
@@ -58,6 +59,21 @@ def namespace(name: str) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+@contextmanager
+def cgroup(name: str) -> Iterator[Path]:
+    """A cgroup of version 2, emptied and removed at the end."""
+    group = Path(cgroup2_root()) / name
+    group.mkdir()
+    try:
+        yield group
+    finally:
+        for _ in range(500):
+            if not (group / "cgroup.procs").read_text():
+                break
+            time.sleep(0.01)
+        group.rmdir()
 
 
 class Sensing:
@@ -110,19 +126,29 @@ class Sensing:
         self.table.apply(events.process)
         self.seen.append(events)
 
+    def all(self, kind: str) -> NDArray[np.void]:
+        """All events of that kind, in order."""
+        rows: NDArray[np.void] = np.concatenate([getattr(events, kind) for events in self.seen])
+        return rows
+
     def rows(self, kind: str, pid: int) -> NDArray[np.void]:
         """All events of one process, in order."""
-        batches = [getattr(events, kind) for events in self.seen]
-        rows: NDArray[np.void] = np.concatenate(batches)
+        rows = self.all(kind)
         return rows[rows["process"]["pid"] == pid]
 
     def wait(self, kind: str, pid: int, enough: Callable[[NDArray[np.void]], bool]) -> NDArray:
         """Polls until the process's events are enough; they are returned for the test to judge.
         Other processes' events end polls, too: how many there are says nothing."""
+        return self.until(lambda: self.rows(kind, pid), enough)
+
+    def until(
+        self, seen: Callable[[], NDArray[np.void]], enough: Callable[[NDArray[np.void]], bool]
+    ) -> NDArray[np.void]:
+        """Polls until what was seen is enough."""
         deadline = time.monotonic() + WAIT_S
         while True:
             self.poll()
-            rows = self.rows(kind, pid)
+            rows = seen()
             if enough(rows) or time.monotonic() > deadline:
                 return rows
 

@@ -56,6 +56,16 @@ for _ in range(100):
     if pid == 0: os._exit(0)
     os.waitpid(pid, 0)
 """
+# Each ends as a session of its own, which is more jobs than there are places.
+SESSIONS = """
+for n in range(1500):
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        with socket.socket() as tcp: tcp.connect_ex(("10.99.0.1", 7002))
+        os._exit(0)
+    os.waitpid(pid, 0)
+"""
 # Ports and hosts without order, each of which crosses thresholds of three windows.
 CONNECTS = """
 for n in range(600):
@@ -84,6 +94,7 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     ("name", "size", "script", "counter", "least"),
     [
         ("subjects", 4, TWENTY_AT_A_TIME, "lost_process_map_full", 16),
+        ("subjects", 8192 + 1024, SESSIONS, "lost_process_map_full", 1500 - 1024),
         ("raw_sockets", 4, TWENTY_RAW_SOCKETS, "lost_socket_map_full", 16),
         ("crowded_connections", 1, UNDER_WAY, "lost_connection_map_full", 5),
         ("process_ring", PAGESIZE, FORKS, "lost_process_ring_full", 100),

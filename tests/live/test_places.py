@@ -7,15 +7,12 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from identity import is_whole, process_of
 from procwire.event import EventKind, Outcome
-from procwire.sensor.machine import cgroup2_root
 from senders import (
     ASKS_A_PROXY,
     CONNECTS,
@@ -24,7 +21,7 @@ from senders import (
     SESSION_PER_PROBE,
     python,
 )
-from sensing import Sensing
+from sensing import Sensing, cgroup
 
 pytestmark = [
     pytest.mark.live,
@@ -58,21 +55,6 @@ print(*(ended[port] for port in sorted(ended)))
 def need(program: str, package: str) -> None:
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed (apt-get install {package})")
-
-
-@contextmanager
-def cgroup(name: str) -> Iterator[Path]:
-    """A cgroup of version 2, emptied and removed at the end."""
-    group = Path(cgroup2_root()) / name
-    group.mkdir()
-    try:
-        yield group
-    finally:
-        for _ in range(500):
-            if not (group / "cgroup.procs").read_text():
-                break
-            time.sleep(0.01)
-        group.rmdir()
 
 
 def totals(live: Sensing, pid: int) -> np.void:

@@ -19,6 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "live"))
 
 from differences import differences
+from jobs import JOBS
 from procwire.errors import Unavailable
 from procwire.sensor.loader import Sensor
 from scenarios import SCENARIOS
@@ -63,6 +64,8 @@ def main() -> None:
             else:
                 found = outcome(partial(differences, live, scenario))
                 tell(scenario=scenario.name, differences=found)
+        for name, check in JOBS.items():
+            tell(scenario=name, differences=outcome(partial(check, live)))
         for way in WAYS:
             if not way.stock:
                 continue

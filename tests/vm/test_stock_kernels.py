@@ -16,6 +16,7 @@ from typing import Any
 
 import machine
 import pytest
+from jobs import JOBS
 from scenarios import SCENARIOS
 from ways import WAYS
 
@@ -24,7 +25,7 @@ KERNELS = ROOT / ".cache" / "kernels"
 GUEST = Path(__file__).with_name("guest.py")
 # A minute is enough where QEMU interprets.
 SECONDS = 480
-NAMES = [*(one.name for one in SCENARIOS), *(way.name for way in WAYS if way.stock)]
+NAMES = [*(one.name for one in SCENARIOS), *JOBS, *(way.name for way in WAYS if way.stock)]
 
 
 @cache

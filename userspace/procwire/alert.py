@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from procwire.detect.hits import Found
-from procwire.detect.observation import Endpoint, Evidence, Observation
-from procwire.record import Process
+from procwire.detect.observation import Endpoint, Evidence, Job, Observation
+from procwire.record import Lookup, Process
 
 RAISED, GROWN, CLOSED = "raised", "grown", "closed"
 SENDER, RECEIVER = "sender", "receiver"
@@ -55,7 +56,8 @@ class Alert(msgspec.Struct, frozen=True):
     (or where many sources are folded into one episode); packet: its number in its source, offset
     and size: the evidence in it, None for detectors; in_context: whether what a tier B check
     depends on was seen to hold; role: whether the process sent the packets, or received them from
-    another host; related: episodes in which the same process's scan is told from elsewhere.
+    another host; related: episodes in which the same process's scan is told from elsewhere; job:
+    whose scan it is, where that is no single process's; process is then one of its own.
     """
 
     episode: str
@@ -79,6 +81,7 @@ class Alert(msgspec.Struct, frozen=True):
     in_context: bool = False
     role: str = SENDER
     related: tuple[str, ...] = ()
+    job: Job | None = None
 
     @property
     def is_anomaly(self) -> bool:
@@ -112,8 +115,9 @@ def scan_alert(
         severity = max(1, severity - (scan.attempts > 0))
     if process is None and scan.subject is not None:
         evidence = (*evidence, Evidence("pid", scan.subject[1]))
+    subject = scan.subject if scan.job is None else scan.job.name
     return Alert(
-        episode=episode_id(scan.detector.sid, (scan.subject, scan.source), scan.time),
+        episode=episode_id(scan.detector.sid, (subject, scan.source), scan.time),
         state=RAISED,
         check=scan.detector,
         severity=severity,
@@ -128,7 +132,15 @@ def scan_alert(
         targets=scan.targets,
         process=process,
         ancestors=tuple(ancestors),
+        job=scan.job,
     )
+
+
+def named(job: Job, lookup: Lookup) -> Job:
+    """The job with the last process of each of its programs, as far as it is known."""
+    found = [(one, lookup(one.last)) for one in job.programs]
+    programs = [replace(one, process=known[0] if known else None) for one, known in found]
+    return replace(job, programs=tuple(programs))
 
 
 def finding_alert(check: Check, finding: Found, shared: bool) -> Alert:

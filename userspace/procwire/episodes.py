@@ -11,13 +11,14 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as with_fields
 from typing import cast
 
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from procwire.alert import CLOSED, GROWN, Alert, Check, finding_alert, scan_alert
+from procwire.alert import CLOSED, GROWN, Alert, Check, finding_alert, named, scan_alert
 from procwire.detect.detector import BLOCK, HOST_SWEEP, Detector, wider
 from procwire.detect.hits import Found, Group, Hits, Kept, gather, groups, one_key
 from procwire.detect.observation import Observation
@@ -127,7 +128,10 @@ class Episodes:
         return told
 
     def _observe(self, scan: Observation, alerts: list[Alert]) -> None:
-        key: Key = (scan.detector.family, scan.kind, scan.subject or scan.source)
+        if scan.job is not None:
+            scan = with_fields(scan, job=named(scan.job, self._lookup))
+        whose = scan.subject or scan.source if scan.job is None else scan.job.name
+        key: Key = (scan.detector.family, scan.kind, whose)
         episode = self._current(key, scan.time, alerts)
         if episode is None:
             if scan.final:
@@ -157,6 +161,7 @@ class Episodes:
             destination=scan.last_target,
             evidence=scan.evidence if grows or check is not known_as else before.evidence,
             targets=scan.targets or before.targets,
+            job=scan.job or before.job,
         )
         episode.latest, episode.count, episode.last = now, now.count, now.last
         self._weigh(now)

@@ -63,6 +63,14 @@ class Outcome(IntEnum):
     ABORTED = lib.OUTCOME_ABORTED
 
 
+class Subject(IntEnum):
+    """enum fanout_subject: whose attempts a fan-out tells."""
+
+    PROCESS = lib.SUBJECT_PROCESS
+    SESSION = lib.SUBJECT_SESSION
+    CGROUP = lib.SUBJECT_CGROUP
+
+
 class FlowRole(IntEnum):
     """enum flow_role: what a process was seen to hold."""
 
@@ -131,5 +139,6 @@ SOCKET_EVENT = _struct_type("struct socket_event")
 CONNECTION_EVENT = _struct_type("struct connection_event")
 FLOW_EVENT = _struct_type("struct flow_event")
 TARGET = _struct_type("struct target")
+JOB_PROGRAM = _struct_type("struct job_program")
 FANOUT_EVENT = _struct_type("struct fanout_event")
 FANOUT_SETTINGS = _struct_type("struct fanout_settings")

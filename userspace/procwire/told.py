@@ -54,6 +54,25 @@ class Target(msgspec.Struct):
     port: int | None = None
 
 
+class JobProgram(msgspec.Struct):
+    """A program of a job, with the last process that ran it."""
+
+    processes: int = 0
+    attempts: int = 0
+    pid: int = 0
+    exe: str | None = None
+    cmdline: str | None = None
+
+
+class Job(msgspec.Struct):
+    """The session or cgroup whose processes did it together."""
+
+    kind: str = ""
+    id: int = 0
+    cgroup: str | None = None
+    programs: list[JobProgram] = []
+
+
 class Context(msgspec.Struct):
     """What an alert rests on."""
 
@@ -64,6 +83,7 @@ class Context(msgspec.Struct):
     thresholds: dict[str, Threshold] = {}
     targets: list[Target] = []
     process: Program | None = None
+    job: Job | None = None
 
 
 class Details(msgspec.Struct):

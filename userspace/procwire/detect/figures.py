@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from procwire.detect.detector import Detector
-from procwire.detect.observation import Endpoint, Evidence, Observation
-from procwire.event import Origin
+from procwire.detect.observation import Endpoint, Evidence, Job, JobProgram, Observation, ProcessId
+from procwire.event import Origin, Subject
 from procwire.record import Attempt
 from procwire.settings import Settings
 
@@ -126,14 +127,12 @@ def share(figures: Figures, least: float, setting: str) -> Evidence:
 
 def observation(row: np.void, verdict: Verdict, kind: Attempt) -> Observation:
     """What is handed on of a verdict on a row of event.FANOUT_EVENT."""
-    key = row["process"]
     source = row["source"].tobytes()
-    process = (int(key["started_ns"]), int(key["pid"]), int(key["exec_count"]))
     return Observation(
         detector=verdict.detector,
         time=int(row["time_ns"]),
         first=int(row["first_ns"]),
-        subject=process if key["pid"] else None,
+        subject=_key(row["process"]) if row["process"]["pid"] else None,
         source=Endpoint(source) if source != _NOBODY else None,
         protocol=int(row["last"]["protocol"]),
         kind=kind,
@@ -143,7 +142,22 @@ def observation(row: np.void, verdict: Verdict, kind: Attempt) -> Observation:
         evidence=verdict.evidence,
         last_target=_endpoint(row["last"], kind),
         targets=tuple(_endpoint(one, kind) for one in row["sample"][: int(row["samples"])]),
+        job=_job(row) if row["subject"] != Subject.PROCESS else None,
     )
+
+
+def _key(key: np.void) -> ProcessId:
+    return int(key["started_ns"]), int(key["pid"]), int(key["exec_count"])
+
+
+def _job(row: np.void) -> Job:
+    programs = [
+        JobProgram(_key(one["process"]), int(one["processes"]), int(one["attempts"]))
+        for one in row["program"]
+        if one["processes"]
+    ]
+    leading = sorted(programs, key=attrgetter("attempts"), reverse=True)
+    return Job(Subject(row["subject"]), int(row["job"]), tuple(leading))
 
 
 def _endpoint(target: np.void, kind: Attempt) -> Endpoint:

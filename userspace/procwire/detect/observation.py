@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import msgspec
 
 from procwire.detect.detector import Detector
-from procwire.record import Attempt
+from procwire.event import Subject
+from procwire.record import Attempt, Process
 
 ProcessId = tuple[int, int, int]
 """A process key as record.Process has it: started ns since boot, pid, exec count."""
@@ -32,12 +33,37 @@ class Evidence:
     setting: str | None = None
 
 
+class JobProgram(msgspec.Struct, frozen=True):
+    """A program's part in a job, since that began to be counted: how many processes ran it, and
+    what they tried. last: the key of the latest; process: that one, where it is known."""
+
+    last: ProcessId
+    processes: int
+    attempts: int
+    process: Process | None = None
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What processes belong to that each end too soon to be told of themselves. number: of the
+    session, or the cgroup's inode; programs: a few, those that tried most first."""
+
+    kind: Subject
+    number: int
+    programs: tuple[JobProgram, ...]
+
+    @property
+    def name(self) -> tuple[int, int]:
+        """What tells it from all others."""
+        return int(self.kind), self.number
+
+
 @dataclass(frozen=True)
 class Observation:
     """A detector's verdict on one window of one subject.
 
     time, first: ns since the epoch, of the verdict and of the window's first attempt; subject: the
-    process, or None where the source address is the subject; source: None where only the process is
+    process, or None where the source address is the subject; job: where that is the subject, whose
+    leading program's last process is named then; source: None where only the process is
     known; protocol, kind: IP protocol and kind of the attempts; figure: the count whose growth
     makes the episode grow; final: what became of what was told before, which raises nothing anew.
     """
@@ -56,3 +82,4 @@ class Observation:
     last_target: Endpoint | None
     targets: tuple[Endpoint, ...]
     final: bool = False
+    job: Job | None = None

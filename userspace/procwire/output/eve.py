@@ -17,7 +17,8 @@ from typing import Any
 import msgspec
 
 from procwire.alert import Alert
-from procwire.detect.observation import Endpoint, Evidence
+from procwire.detect.observation import Endpoint, Evidence, Job
+from procwire.event import Subject
 from procwire.output.address import address_text, ip_version, protocol_name
 from procwire.output.community_id import community_id
 from procwire.output.printable import is_harmful
@@ -206,7 +207,30 @@ def _context(alert: Alert) -> Record:
     if alert.process is not None:
         context["process"] = process_fields(alert.process, alert.ancestors)
         context["process"]["role"] = alert.role
+    if alert.job is not None:
+        context["job"] = _job(alert.job, alert.process)
     return context
+
+
+def _job(job: Job, process: Process | None) -> Record:
+    """What a record tells of a job, one of whose processes is given: its programs with the last
+    process that ran each."""
+    is_cgroup = job.kind is Subject.CGROUP
+    return {
+        "kind": job.kind.name.lower(),
+        "id": job.number,
+        "cgroup": process.cgroup if process is not None and is_cgroup else None,
+        "programs": [
+            {
+                "processes": one.processes,
+                "attempts": one.attempts,
+                "pid": one.last[1],
+                "exe": one.process.exe if one.process is not None else None,
+                "cmdline": one.process.command if one.process is not None else None,
+            }
+            for one in job.programs
+        ],
+    }
 
 
 def _evidence(evidence: tuple[Evidence, ...]) -> Record:

@@ -17,7 +17,7 @@ from procwire.output.hexdump import Marked, dump
 from procwire.output.printable import printable
 from procwire.output.text import ANOMALY, SEVERITIES
 from procwire.sensor.coverage import Coverage
-from procwire.told import Details, Program, Told
+from procwire.told import Details, Job, Program, Told
 
 _LABEL = 13
 _NARROWEST = 50
@@ -73,6 +73,8 @@ def _facts(states: list[Told]) -> Iterator[tuple[str, str]]:
         yield "started", ", ".join(_circumstances(process))
         for number, ancestor in enumerate(process.parent):
             yield "" if number else "started by", _ancestor(ancestor)
+    if context.job is not None:
+        yield from _of_job(context.job)
     ends = [_end(last.src_ip, last.src_port), _end(last.dest_ip, last.dest_port)]
     yield "flow", " -> ".join(filter(None, ends)) + f" {last.proto}".rstrip()
     yield "when", f"{context.first} to {context.last}, {context.count:,} in all"
@@ -82,6 +84,14 @@ def _facts(states: list[Told]) -> Iterator[tuple[str, str]]:
     yield "related", ", ".join(details.metadata.get("related", ()))
     yield "reference", ", ".join(details.metadata.get("reference", ()))
     yield "ATT&CK", ", ".join(details.metadata.get("analytic", ()))
+
+
+def _of_job(job: Job) -> Iterator[tuple[str, str]]:
+    place = f" {job.cgroup}" if job.cgroup else ""
+    yield "together", f"processes of {job.kind} {job.id}{place}, each ended too soon to be told of"
+    for one in job.programs:
+        said = one.cmdline or one.exe or "unknown"
+        yield "", f"{one.processes:,} with {one.attempts:,} attempts, last (pid {one.pid})  {said}"
 
 
 def _sureness(process: Program) -> str:

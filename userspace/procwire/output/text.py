@@ -96,6 +96,12 @@ def _finding(alert: Alert) -> tuple[str, ...]:
 
 def _who(alert: Alert) -> str:
     process = alert.process
+    if alert.job is not None:
+        programs = (one.process for one in alert.job.programs if one.process is not None)
+        names = ", ".join(printable(one.identity or one.comm) for one in programs) or "unknown"
+        many = sum(one.processes for one in alert.job.programs)
+        job = f"{alert.job.kind.name.lower()} {alert.job.number}"
+        return f"{many} processes of {job} ({names})"
     if process is not None:
         name = printable(process.identity or process.comm)
         known = (f"pid {process.key[1]}", printable(process.user), printable(process.host or ""))

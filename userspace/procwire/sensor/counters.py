@@ -60,7 +60,7 @@ EXPLANATIONS = {
     Counter.LOST_FANOUT_RING_FULL: "fan-out reports delayed: their ring was full; "
     "the next attempt sends them again",
     Counter.LOST_PROCESS_MAP_FULL: "attempts missing from fan-out counts: "
-    "more processes make some than are tracked",
+    "more processes or jobs make some than are tracked",
     Counter.LOST_CONNECTION_MAP_FULL: "connections without an outcome: "
     "more were under way than are tracked",
     Counter.LOST_SOCKET_MAP_FULL: "sockets whose packets name no process: "

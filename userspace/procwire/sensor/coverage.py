@@ -108,8 +108,13 @@ BLIND_SPOTS = (
     ),
     BlindSpot(
         "probes by processes that leave their session",
-        "what short-lived processes try is added up by their parent in the same session or cgroup; "
-        "in the root cgroup, one that starts a session for each probe is counted alone",
+        "what short-lived processes try is added up by their parent in the same session or cgroup, "
+        "or else for these; in the root cgroup, one that starts a session for each probe is "
+        "counted alone",
+    ),
+    BlindSpot(
+        "processes of one job that live on",
+        "each is judged alone; of those that end, the last eight targets are added up",
     ),
 )
 """Of the sensor, in the order in which they are shown."""
@@ -134,6 +139,7 @@ BCC_GAPS: tuple[str, ...] = (
     "raw sockets and connects that are older than itself",
     "whether a datagram socket with a peer sends to it, and refusals of datagrams",
     "a container's sessions as one job",
+    "what processes try that leave no parent behind in their session",
     "programs to skip (fanout.skip_programs): they are counted",
     "whose a captured flow is, but for TCP connects",
 )

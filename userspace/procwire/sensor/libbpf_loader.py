@@ -38,6 +38,9 @@ VARIANTS = {
 """Programs at functions of the kernel, which see more than the hooks that every kernel has, and
 what holds without them. A function is no interface: each is tried."""
 _WHY = {errno.ENOENT: "this kernel does not have it"}
+# Where no packets keep the reader, it comes ten times a second. A ring's pages are mapped twice and
+# count as resident.
+_WITHOUT_FLOWS = {"flow_ring": PAGESIZE, "process_ring": 1 << 20}
 _SNAPSHOT_ROW = PROCESS_EVENT.fields["argv"][1] if PROCESS_EVENT.fields else 0
 
 
@@ -185,11 +188,10 @@ class LibbpfPrograms:
             "write the settings",
         )
         if not settings["flows"][0]:
-            # A ring's pages are mapped twice and count as resident; this one stays empty.
-            self._bpf.check(
-                self._lib.bpf_map__set_max_entries(self._map("flow_ring"), PAGESIZE),
-                "shrink the ring of flows",
-            )
+            for ring, size in _WITHOUT_FLOWS.items():
+                self._bpf.check(
+                    self._lib.bpf_map__set_max_entries(self._map(ring), size), f"shrink {ring}"
+                )
         self._bpf.check(self._lib.bpf_object__load(self._object), "load the programs")
 
     def _attach(self) -> dict[str, Any]:

@@ -28,7 +28,6 @@ from procwire.event import (
     PROCESS_EVENT,
     SOCKET_EVENT,
 )
-from procwire.sensor.bcc_loader import BccPrograms
 from procwire.sensor.counters import Counter
 from procwire.sensor.libbpf_loader import LibbpfPrograms
 from procwire.sensor.machine import BTF, boot_epoch_ns, missing_capabilities
@@ -271,9 +270,16 @@ def _in_epoch(events: SensorEvents) -> SensorEvents:
     return events
 
 
+def _by_bcc(settings: NDArray[np.void]) -> Programs:
+    # Few kernels need it.
+    from procwire.sensor.bcc_loader import BccPrograms
+
+    return BccPrograms(settings)
+
+
 _LOADERS: dict[Loader, Callable[[NDArray[np.void]], Programs]] = {
     Loader.LIBBPF: LibbpfPrograms,
-    Loader.BCC: BccPrograms,
+    Loader.BCC: _by_bcc,
 }
 
 
@@ -281,7 +287,7 @@ def _load(settings: NDArray[np.void]) -> Programs:
     if BTF.exists():
         return LibbpfPrograms(settings)
     try:
-        return BccPrograms(settings)
+        return _by_bcc(settings)
     except Unavailable as error:
         raise Unavailable(
             f"no {BTF}: the kernel has no BTF; {error.missing}", error.remedy
