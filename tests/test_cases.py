@@ -54,7 +54,7 @@ def spans_of(rule: Rule, layer: str) -> list[tuple[bytes, bytes]]:
         (IPV4, IPV6) if header.outer == "" else {"ipv4.hdr": (IPV4,)}.get(header.outer, (IPV6,))
     )
     known = [_bytes(*example(text)) for text in (*rule.fires_on, *rule.silent_on)]
-    known += [(bytes.fromhex(text), b"") for text in header.often]
+    known += [(data, b"") for spans in header.often for data in (spans[0], spans[-1])]
     made = [
         (p, outer.ljust(header.outer_size, b"\0") if outer else chance.choice(around))
         for p, outer in known
@@ -106,7 +106,7 @@ def test_cases_cover_what_fires(rule: Rule, layer: str) -> None:
 @pytest.mark.parametrize(("rule", "layer"), PAIRS, ids=NAMES)
 def test_what_is_left_out_is_silent(rule: Rule, layer: str) -> None:
     header = HEADERS[layer]
-    patterns = [pattern(rule, bytes.fromhex(text)) for text in header.often]
+    patterns = [pattern(rule, spans) for spans in header.often]
     left_out = [re.compile(text.encode(), re.DOTALL) for text in filter(None, patterns)]
     for (p, outer), silent in itertools.product(spans_of(rule, layer), left_out):
         if silent.match(p):

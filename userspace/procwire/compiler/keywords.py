@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from procwire.compiler.cases import cases
 from procwire.compiler.fields import Case, Field, Values, length_of, union
+from procwire.compiler.heads import Head, head
 from procwire.compiler.quiet import pattern
 from procwire.compiler.vocabulary import LARGEST_PACKET
 from procwire.rule import Rule
@@ -30,28 +31,46 @@ class Header(NamedTuple):
     known: dict[Field, Values] = {}
     outer: str = ""
     outer_size: int = 20
-    often: tuple[str, ...] = ()
+    often: tuple[tuple[bytes, ...], ...] = ()
 
 
 def _bits(offset: int, shift: int, *values: tuple[int, int]) -> dict[Field, Values]:
     return {Field("p", offset, 1, shift, 4): values}
 
 
-# Segments with a time stamp, and SYNs, with and without ACK, as common systems send them.
+# Segments with a time stamp or selective acknowledgements, and SYNs, with and without ACK, as
+# common systems send them, with every scale of their windows.
 _SEGMENT = "0400 0050 0000 0001 0000 0001"
 _STAMP = "080a 0000 0001 0000 0001"
+_BLOCK = "0000 0001 0000 0002"
+_SCALES = range(15)
 _SYN_OPTIONS = (
-    f"0204 05b4 0402 {_STAMP} 0103 0307",
-    f"0204 05b4 0103 0306 0101 {_STAMP} 0402 0000",
-    "0204 05b4 0103 0308 0101 0402",
-    "0204 05b4 0101 0402 0103 0307",
+    f"0204 05b4 0402 {_STAMP} 0103 03{{scale:02x}}",
+    f"0204 05b4 0103 03{{scale:02x}} 0101 {_STAMP} 0402 0000",
+    f"0204 05b4 0103 03{{scale:02x}} 0402 {_STAMP}",
+    f"0204 05b4 0101 {_STAMP} 0103 03{{scale:02x}}",
+    "0204 05b4 0103 03{scale:02x} 0101 0402",
+    "0204 05b4 0101 0402 0103 03{scale:02x}",
+    "0204 05b4 0103 03{scale:02x}",
     "0204 05b4 0101 0402",
     "0204 05b4",
 )
+_ACK_OPTIONS = (
+    f"0101 {_STAMP}",
+    *(f"0101 {_STAMP} 0101 05{2 + 8 * blocks:02x} {_BLOCK * blocks}" for blocks in (1, 2, 3)),
+    *(f"0101 05{2 + 8 * blocks:02x} {_BLOCK * blocks}" for blocks in (1, 2, 3, 4)),
+)
+
+
+def _segment(flags: str, options: str) -> bytes:
+    words = 5 + len(bytes.fromhex(options)) // 4
+    return bytes.fromhex(f"{_SEGMENT} {words:x}0{flags} 2000 0000 0000 {options}")
+
+
 _SEGMENTS = (
-    f"{_SEGMENT} 8010 2000 0000 0000 0101 {_STAMP}",
+    *((_segment("10", options),) for options in _ACK_OPTIONS),
     *(
-        f"{_SEGMENT} {5 + len(bytes.fromhex(options)) // 4:x}0{flags} 2000 0000 0000 {options}"
+        tuple(_segment(flags, options.format(scale=scale)) for scale in _SCALES)
         for options in _SYN_OPTIONS
         for flags in ("02", "12")
     ),
@@ -75,10 +94,12 @@ _TIME_TO_LIVE = ("p", 8, 1)
 
 
 class Native(NamedTuple):
-    """Keywords that match wherever a rule fires on a layer. exact: and nowhere else."""
+    """A rule's head and keywords that match wherever a rule fires on a layer. exact: and nowhere
+    else."""
 
     keywords: str
     exact: bool
+    head: Head = Head()
 
 
 def native(rule: Rule, layer: str) -> list[Native]:
@@ -103,10 +124,12 @@ def native(rule: Rule, layer: str) -> list[Native]:
 
 def _silent(rule: Rule, case: Case, header: Header) -> str:
     """What leaves out headers that are seen often, in the case, and keep the rule silent."""
-    spans = [bytes.fromhex(text) for text in header.often]
-    patterns = [pattern(rule, data) for data in spans if _holds(case, data)]
-    known = "|".join(filter(None, patterns))
-    return f'pcre:!"/^(?:{known})/s";' if known else ""
+    alike = [spans for spans in header.often if all(_holds(case, data) for data in spans)]
+    known = [*dict.fromkeys(filter(None, [pattern(rule, spans) for spans in alike]))]
+    if not known:
+        return ""
+    unread = min(len(one) - len(one.lstrip(".")) for one in known)
+    return f'pcre:!"/^.{{{{{unread}}}}}(?:{"|".join(one[unread:] for one in known)})/s";'
 
 
 def _holds(case: Case, data: bytes) -> bool:
@@ -123,11 +146,12 @@ def _value(field: Field, data: bytes) -> int:
 
 def _native(case: Case, header: Header, rule: Rule) -> Native:
     outer = header.outer or _NETWORKS.get(case.fields.get(_OUTER_VERSION, ()), "")
-    exact, words = case.exact, []
+    first = head(case, header.buffer)
+    exact, words = case.exact, list(first.keywords)
     tests: dict[str, list[str]] = {outer: [], header.buffer: []}
     if _SAME_ADDRESSES in case.fields:
         # So few have them that no more is asked.
-        return Native("sameip;", False)
+        return Native("sameip;", False, first)
     for field, values in case.fields.items():
         own = _own_keyword(field, values, header)
         if own:
@@ -141,7 +165,7 @@ def _native(case: Case, header: Header, rule: Rule) -> Native:
     for buffer, found in tests.items():
         if buffer and found:
             words += [f"{buffer};", *found]
-    return Native(" ".join(words), exact)
+    return Native(" ".join(words), exact, first)
 
 
 def _own_keyword(field: Field, values: Values, header: Header) -> str:

@@ -45,9 +45,21 @@ class _Size:
         return not self > other
 
 
-def pattern(rule: Rule, data: bytes) -> str | None:
-    """A regular expression, for the start of a span, of what keeps `rule` silent on the span
-    `data`; None if it fires, or only a span of a certain length keeps it silent."""
+def pattern(rule: Rule, spans: tuple[bytes, ...]) -> str | None:
+    """A regular expression, for the start of a span, of what keeps `rule` silent on `spans`, which
+    are alike but for one byte; None if it fires on one, or only a span of a certain length keeps it
+    silent."""
+    read, size = set[int](), 0
+    for data in spans:
+        seen = _seen(rule, data)
+        if seen is None:
+            return None
+        read, size = read | seen[0], max(size, seen[1])
+    return "".join(_one_of(sorted({data[at] for data in spans}), at in read) for at in range(size))
+
+
+def _seen(rule: Rule, data: bytes) -> tuple[set[int], int] | None:
+    """The offsets that the silent rule reads, and how many bytes it asks for."""
     watched, size = _Bytes(data), _Size(len(data))
     spoken: tuple[object, int, object, object] = (watched, 0, size, size)
     try:
@@ -58,5 +70,11 @@ def pattern(rule: Rule, data: bytes) -> str | None:
         return None
     if size.most != float("inf"):
         return None
-    seen = range(max(size.least, *(offset + 1 for offset in watched.read)))
-    return "".join(f"\\x{data[at]:02x}" if at in watched.read else "." for at in seen)
+    return watched.read, max(size.least, *(offset + 1 for offset in watched.read))
+
+
+def _one_of(values: list[int], read: bool) -> str:
+    if not read:
+        return "."
+    escaped = [f"\\x{value:02x}" for value in (values[0], values[-1])]
+    return escaped[0] if len(values) == 1 else f"[{'-'.join(escaped)}]"

@@ -27,14 +27,22 @@ class Selection(NamedTuple):
     def signatures(self, condition: str = "") -> list[str]:
         """Rules for them, none of which shares a packet with another, with {action} and {tail}, the
         metadata, to be filled in."""
-        options = " ".join(filter(None, ("{tail}", self.keywords, condition)))
         ends = [(self.ports, self.ports)]
         if self.either:
             ends = [("any", self.ports), (self.ports, f"!{self.ports}")]
         return [
-            f"{{action}} {self.protocol} any {source} -> any {destination} ({options})"
+            signature(
+                self.protocol, f"any {source}", f"any {destination}", self.keywords, condition
+            )
             for source, destination in ends
         ]
+
+
+def signature(protocol: str, source: str, destination: str, *keywords: str) -> str:
+    """A rule for packets between the ends, address and port each, with {action} and {tail}, the
+    metadata, to be filled in."""
+    options = " ".join(filter(None, ("{tail}", *keywords)))
+    return f"{{action}} {protocol} {source} -> {destination} ({options})"
 
 
 # Transport headers that Suricata rejects: it shows no header, and leaves the ports at 0. Of UDP it
@@ -45,11 +53,18 @@ REJECTED = {
     "udp_malformed": Selection("udp", "0"),
 }
 
-# Messages, and the packets that one may begin in.
+
+def _begins(text: str, *further: str) -> Selection:
+    """Segments whose data begin with `text`: many such are found in one search of the data."""
+    return Selection("tcp-pkt", "any", " ".join((f'content:"{text}"; startswith;', *further)))
+
+
+# Messages, and the packets that one may begin in, none of which is in two selections of a layer.
 _MAIL = "[25,465,587,2525]"
-_METHODS = "GET |POST|HEAD|PUT |DELE|OPTI|TRAC|CONN|PATC|PROP|[Hh][Tt][Tt][Pp]"
-_HELLO = "byte_test:1,=,22,0; byte_test:1,>=,1,5; byte_test:1,<=,2,5;"
-_TLS = "byte_test:1,=,3,1; byte_test:1,<=,4,2;"
+_METHODS = ("GET ", "POST", "HEAD", "PUT ", "DELE", "OPTI", "TRAC", "CONN", "PATC", "PROP")
+_VERSIONS = "byte_test:1,<=,4,2;"
+_HELLO = "byte_test:1,>=,1,5; byte_test:1,<=,2,5;"
+_SSL_2 = "byte_test:1,>=,128,0;"
 MESSAGES = {
     "dns": (Selection("ip", "[53,5353]", either=True),),
     "ntp": (Selection("udp", "123", either=True),),
@@ -57,34 +72,39 @@ MESSAGES = {
     "snmp": (Selection("udp", "[161,162]", either=True),),
     "modbus": (Selection("tcp", "502", either=True),),
     "dnp3": (Selection("ip", "20000", either=True),),
-    "http1": (Selection("tcp-pkt", "any", f'pcre:"/^(?:{_METHODS})/";'),),
+    "http1": (Selection("tcp-pkt", "any", f'pcre:"/^(?:{"|".join(_METHODS)}|(?i)HTTP)/";'),),
     "tls": (
         # Encrypted data count where another record's header follows.
-        Selection(
-            "tcp-pkt", "any", f"byte_test:1,=,23,0; {_TLS} byte_jump:2,3; isdataat:4,relative;"
-        ),
-        Selection("tcp-pkt", "any", f"byte_test:1,>=,20,0; byte_test:1,<=,22,0; {_TLS}"),
-        Selection("tcp-pkt", "any", f"byte_test:1,=,24,0; {_TLS}"),
+        _begins("|17 03|", _VERSIONS, "byte_jump:2,3; isdataat:4,relative;"),
+        *(_begins(f"|{kind} 03|", _VERSIONS) for kind in ("14", "15", "16", "18")),
         # A hello in another version, and one of SSL 2.0.
-        Selection("tcp-pkt", "any", f"{_HELLO} byte_test:1,!=,3,1;"),
-        Selection("tcp-pkt", "any", f"{_HELLO} byte_test:1,=,3,1; byte_test:1,>=,5,2;"),
-        Selection(
-            "tcp-pkt", "any", "byte_test:1,>=,128,0; byte_test:1,>=,1,2; byte_test:1,<=,4,2;"
+        _begins("|16|", _HELLO, "byte_test:1,!=,3,1;"),
+        _begins("|16 03|", _HELLO, "byte_test:1,>=,5,2;"),
+        *(
+            Selection("tcp-pkt", "any", f'content:"|{hello}|"; offset:2; depth:1; {_SSL_2}')
+            for hello in ("01", "04")
         ),
     ),
-    "ssh": (Selection("tcp-pkt", "any", 'pcre:"/^SSH-/";'),),
+    "ssh": (_begins("SSH-"),),
     "smb": (
         Selection(
             "tcp-pkt",
             "any",
-            "byte_test:1,=,0,0; byte_test:1,>=,0xFC,4; byte_test:3,=,0x534D42,5;",
+            'content:"SMB"; offset:5; depth:3; byte_test:1,=,0,0; byte_test:1,>=,0xFC,4;',
         ),
     ),
     "smtp": (
         Selection("tcp", _MAIL, either=True),
-        Selection("tcp-pkt", f"!{_MAIL}", 'pcre:"/^(?:ehlo|helo) /i";'),
+        *(
+            _begins(f"{greeting} ", "nocase;")._replace(ports=f"!{_MAIL}")
+            for greeting in ("ehlo", "helo")
+        ),
     ),
 }
+
+# The same packets, for rules without a script. Suricata 7 makes a script of its own for each rule,
+# and has room for 64.
+UNSCRIPTED = MESSAGES | {"http1": (*map(_begins, _METHODS), _begins("HTTP", "nocase;"))}
 
 # Rules on what Suricata's decoder rejects, and its events for the same fault. It reports the first
 # fault it meets, in this order. Three differences remain: an IPv6 header below 40 bytes raises no

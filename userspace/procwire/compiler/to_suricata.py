@@ -23,12 +23,14 @@ from procwire.compiler.sights import (
     REJECTED,
     STATE_EVENTS,
     STREAM_LAYERS,
+    UNSCRIPTED,
     VERSIONS,
     Selection,
     expression,
     is_scripted,
     natives,
     observation,
+    signature,
 )
 from procwire.compiler.to_lua import lua_function
 from procwire.rule import Observed, Rule
@@ -140,8 +142,8 @@ def _rules_file(
             "gate": "flowbits:isset,procwire;" if drops == drop else "",
         }
         # A sid may come once in each group, and a rule can say only "and", never "or".
-        for group, signature in enumerate(signatures, 1):
-            lines.append(signature.format(tail=_tail(check, group), **filled))
+        for group, text in enumerate(signatures, 1):
+            lines.append(text.format(tail=_tail(check, group), **filled))
     return "\n".join([*lines, ""])
 
 
@@ -207,20 +209,19 @@ def _on_event(event: str, keywords: str = "") -> list[str]:
 def _of_layer(rule: Rule, layer: str, rules: list[Rule]) -> list[str]:
     script = f"lua:{_script_of(layer)};"
     if layer in HEADERS:
-        selected = [
-            (Selection(HEADERS[layer].protocol, "any", native.keywords), native.exact)
-            for native in natives(rule, layer)
+        protocol = HEADERS[layer].protocol
+        shown = [
+            signature(protocol, *head[:2], words, "" if exact else script)
+            for words, exact, head in natives(rule, layer)
         ]
-        selected += [(REJECTED[layer], False)] if layer in REJECTED else []
-        return [text for one, exact in selected for text in one.signatures("" if exact else script)]
+        return shown + (REJECTED[layer].signatures(script) if layer in REJECTED else [])
     if layer in REJECTED:
         return REJECTED[layer].signatures(script)
     if not is_gated(layer, rules):
         return [text for chosen in MESSAGES[layer] for text in chosen.signatures(script)]
-    # Behind gates that look at bytes any segment may come: the variable is swept before the next.
-    any_segment = Selection("tcp", "any", "dsize:>0;")
-    seen = next((one for one in MESSAGES[layer] if one.either), any_segment)
-    return seen.signatures(f'{{gate}} flowvar:procwire,"/{rule.sid}/";')
+    # The variable is swept behind the packet, so no other reaches them.
+    found = f'{{gate}} flowvar:procwire,"/{rule.sid}/";'
+    return [text for chosen in UNSCRIPTED[layer] for text in chosen.signatures(found)]
 
 
 def _tail(rule: Rule | Observed, group: int) -> str:
