@@ -1,6 +1,6 @@
 -- The walk through a packet, that of procwire/decode, span for span: a span is the string from a
 -- layer's first byte on, and a broken transport header belongs to its layer's malformed twin. Only
--- spans that RULES (layer -> {sid, rule} in order) asks for are made.
+-- spans that RULES (layer -> {sid, rule} in order) asks for are made. ANSWERS: sid -> rule.
 local ETHERNET_HEADER, TAG_SIZE, MOST_TAGS = 14, 4, 4
 local PPPOE_SESSION, MPLS, MOST_LABELS = 0x8864, { [0x8847] = true, [0x8848] = true }, 16
 local FABRIC_PATH, FABRIC_PATH_TAG = 0x8903, 2
@@ -11,10 +11,14 @@ local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
 local fired, asked  -- sids; that of the only rule that matters, if one does
 
 local function examine(layer, p, outer)
+  if asked then
+    if ANSWERS[asked](p, outer) then fired[#fired + 1] = asked end
+    return
+  end
   local rules = RULES[layer]
   for i = 1, #rules do
-    local sid, fires = rules[i][1], rules[i][2]
-    if (not asked or sid == asked) and fires(p, outer) then fired[#fired + 1] = sid end
+    local rule = rules[i]
+    if rule[2](p, outer) then fired[#fired + 1] = rule[1] end
   end
 end
 

@@ -149,10 +149,14 @@ local function read_name(p, offset)
   return 8 * MOST_LABELS + 4
 end
 
--- The rules of a message read the same names: what is known of the last one read.
+-- The rules of a message read the same names and entries: what is known of the last one read.
 local known_of, ends, walks = "", {}, {}
+local entries, questions, entry_starts, entry_ends
 
-local function begin(p) known_of, ends, walks = p, {}, {} end
+local function begin(p)
+  known_of, ends, walks = p, {}, {}
+  entries, questions, entry_starts, entry_ends = nil, u16(p, 4), {}, {}
+end
 
 local function name_end(p, offset)
   if p ~= known_of then begin(p) end
@@ -176,9 +180,9 @@ end
 
 local function name_fault(p, offset) return name_walk(p, offset) % 8 end
 
-local function dns_entries(p)
+local function read_entries(p)
   local flags, total = u16(p, 2), 0
-  if flags < 0x8000 and (flags % 16 ~= 0 or u16(p, 4) == 0) then return 0 end
+  if flags < 0x8000 and (flags % 16 ~= 0 or questions == 0) then return 0 end
   for i = 0, 3 do
     local count = u16(p, 4 + 2 * i)
     if count > 255 then return 0 end
@@ -187,12 +191,23 @@ local function dns_entries(p)
   return total
 end
 
+local function dns_entries(p)
+  if p ~= known_of then begin(p) end
+  if not entries then entries = read_entries(p) end
+  return entries
+end
+
 local function dns_entry_end(p, offset, index)
+  if p ~= known_of then begin(p) end
+  if entry_starts[index] == offset then return entry_ends[index] end
   local finish = name_end(p, offset)
-  if finish == 0 then return 0 end
-  finish = finish + 4
-  if index >= u16(p, 4) then finish = finish + 6 + u16(p, finish + 4) end
-  return finish <= #p and finish or 0
+  if finish ~= 0 then
+    finish = finish + 4
+    if index >= questions then finish = finish + 6 + u16(p, finish + 4) end
+    if finish > #p then finish = 0 end
+  end
+  entry_starts[index], entry_ends[index] = offset, finish
+  return finish
 end
 
 local function ber_value(p, offset)
@@ -251,9 +266,10 @@ local function find(p, offset, value)
 end
 
 local function find_before(p, offset, finish, value)
-  local at, limit = find(p, offset, value), finish < 0 and 0 or finish
+  local limit = finish < 0 and 0 or finish
   if limit > #p then limit = #p end
-  return at < limit and at or limit
+  local at = seek(p, CHARACTERS[value], offset < 0 and 1 or offset + 1, true)
+  return at and at <= limit and at - 1 or limit
 end
 
 -- By a pattern, which C reads: where Lua is interpreted, a step of a loop costs as much as a call.

@@ -55,6 +55,7 @@ class _Printer:
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
         self.least = least_arguments(rule.source, rule.predicate.__globals__)
+        self.known: dict[str, str] = {}  # a word's call -> the local name that has its value
 
     def refuse(self, node: ast.AST) -> str:
         raise ValueError(f"{self.rule.id}: {type(node).__name__} has no spelling in Lua")
@@ -76,13 +77,34 @@ class _Printer:
             case ast.For(target=ast.Name(id=name), iter=ast.Call(args=bounds), body=body):
                 steps = range(*[self.constant(bound) for bound in bounds])
                 head = f"for {_name(name)} = {steps[0]}, {steps[-1]}, {steps.step} do"
-                return [head, *self.block(body), "end"]
+                before = self.known
+                lines = [*self.read_once(body), head, *self.block(body), "end"]
+                self.known = before
+                return lines
             # In Lua 5.1 both end their block, so they get a block of their own.
             case ast.Break():
                 return ["do break end"]
             case ast.Return(value=ast.expr() as value):
                 return [f"do return {self.value(value)} end"]
         return [self.refuse(node)]
+
+    def byte_at(self, span: str, offset: int) -> str:
+        sure = span == self.rule.source.parameters[0] and offset < self.rule.needs
+        return f"byte({span}, {offset + 1})" if sure else f"(byte({span}, {offset + 1}) or 0)"
+
+    def read_once(self, body: list[ast.stmt]) -> list[str]:
+        """What a loop reads at fixed places, before it begins: spans never change."""
+        lines, self.known = [], dict(self.known)
+        for node in (node for statement in body for node in ast.walk(statement)):
+            match node:
+                case ast.Call(
+                    func=ast.Name(id="u8" | "u16" | "u32" as word),
+                    args=[ast.Name(id=span), ast.Constant(value=int(offset))],
+                ) if ast.unparse(node) not in self.known:
+                    name = f"{span}_{word}_{offset}"
+                    lines.append(f"local {name} = {self.value(node)}")
+                    self.known[ast.unparse(node)] = name
+        return lines
 
     def constant(self, node: ast.expr) -> int:
         if isinstance(node, ast.Name):
@@ -91,6 +113,8 @@ class _Printer:
 
     def value(self, node: ast.expr) -> str:
         match node:
+            case ast.Call() if ast.unparse(node) in self.known:
+                return self.known[ast.unparse(node)]
             case ast.Constant(value=bool() as value):
                 return "true" if value else "false"
             case ast.Constant(value=int() as value):
@@ -127,10 +151,12 @@ class _Printer:
                 func=ast.Name(id="u8"),
                 args=[ast.Name(id=span), ast.Constant(value=int(offset))],
             ) if offset >= 0:
-                sure = span == self.rule.source.parameters[0] and offset < self.rule.needs
-                return (
-                    f"byte({span}, {offset + 1})" if sure else f"(byte({span}, {offset + 1}) or 0)"
-                )
+                return self.byte_at(span, offset)
+            case ast.Call(
+                func=ast.Name(id="u16"),
+                args=[ast.Name(id=span), ast.Constant(value=int(offset))],
+            ) if offset >= 0:
+                return f"({self.byte_at(span, offset)} * 256 + {self.byte_at(span, offset + 1)})"
             # Offsets below that count from a string's end.
             case ast.Call(func=ast.Name(id="u8"), args=[ast.Name(id=span), offset]) if (
                 self.least[offset] >= 0

@@ -96,11 +96,13 @@ def _script(
         f"local REMEMBERS = {str(gated).lower()}",
         sources[SURICATA],
         f"local LET_THROUGH = {{ {', '.join(f'[{sid}] = true' for sid in let_through)} }}",
-        f"local RULES = {{ {layer} = {{}} }}",
+        f"local RULES, ANSWERS = {{ {layer} = {{}} }}, {{}}",
         f"local OF_MESSAGES = {str(layer in MESSAGES).lower()}",
     ]
     for rule in rules:
-        entry = f"RULES.{layer}[#RULES.{layer} + 1] = {{ {rule.sid}, {rule.name} }}"
+        entry = f"ANSWERS[{rule.sid}] = {rule.name}"
+        if gated:
+            entry = f"RULES.{layer}[#RULES.{layer} + 1] = {{ {rule.sid}, {rule.name} }}"
         # A block each: Lua 5.1 allows a function, the main chunk too, 200 local names.
         parts.append("\n".join(["do", lua_function(rule), entry, "end"]))
     ending = sources[GATE if gated else ONE_RULE]

@@ -151,10 +151,14 @@ local function read_name(p, offset)
   return 8 * MOST_LABELS + 4
 end
 
--- The rules of a message read the same names: what is known of the last one read.
+-- The rules of a message read the same names and entries: what is known of the last one read.
 local known_of, ends, walks = "", {}, {}
+local entries, questions, entry_starts, entry_ends
 
-local function begin(p) known_of, ends, walks = p, {}, {} end
+local function begin(p)
+  known_of, ends, walks = p, {}, {}
+  entries, questions, entry_starts, entry_ends = nil, u16(p, 4), {}, {}
+end
 
 local function name_end(p, offset)
   if p ~= known_of then begin(p) end
@@ -178,9 +182,9 @@ end
 
 local function name_fault(p, offset) return name_walk(p, offset) % 8 end
 
-local function dns_entries(p)
+local function read_entries(p)
   local flags, total = u16(p, 2), 0
-  if flags < 0x8000 and (flags % 16 ~= 0 or u16(p, 4) == 0) then return 0 end
+  if flags < 0x8000 and (flags % 16 ~= 0 or questions == 0) then return 0 end
   for i = 0, 3 do
     local count = u16(p, 4 + 2 * i)
     if count > 255 then return 0 end
@@ -189,12 +193,23 @@ local function dns_entries(p)
   return total
 end
 
+local function dns_entries(p)
+  if p ~= known_of then begin(p) end
+  if not entries then entries = read_entries(p) end
+  return entries
+end
+
 local function dns_entry_end(p, offset, index)
+  if p ~= known_of then begin(p) end
+  if entry_starts[index] == offset then return entry_ends[index] end
   local finish = name_end(p, offset)
-  if finish == 0 then return 0 end
-  finish = finish + 4
-  if index >= u16(p, 4) then finish = finish + 6 + u16(p, finish + 4) end
-  return finish <= #p and finish or 0
+  if finish ~= 0 then
+    finish = finish + 4
+    if index >= questions then finish = finish + 6 + u16(p, finish + 4) end
+    if finish > #p then finish = 0 end
+  end
+  entry_starts[index], entry_ends[index] = offset, finish
+  return finish
 end
 
 local function ber_value(p, offset)
@@ -253,9 +268,10 @@ local function find(p, offset, value)
 end
 
 local function find_before(p, offset, finish, value)
-  local at, limit = find(p, offset, value), finish < 0 and 0 or finish
+  local limit = finish < 0 and 0 or finish
   if limit > #p then limit = #p end
-  return at < limit and at or limit
+  local at = seek(p, CHARACTERS[value], offset < 0 and 1 or offset + 1, true)
+  return at and at <= limit and at - 1 or limit
 end
 
 -- By a pattern, which C reads: where Lua is interpreted, a step of a loop costs as much as a call.
@@ -334,7 +350,7 @@ end
 
 local LET_THROUGH = {  }
 
-local RULES = { dns = {} }
+local RULES, ANSWERS = { dns = {} }, {}
 
 local OF_MESSAGES = true
 
@@ -344,12 +360,12 @@ local dns_message_cut_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = true
 local function dns_message_cut(p, outer)
   local entries, flags, offset
   if #p < 6 then return false end
-  flags = u16(p, 2)
+  flags = (byte(p, 3) * 256 + byte(p, 4))
   if ((dns_message_cut_OPCODES[((flags - flags % 2048) / 2048 % 16)] == nil) or (((flags - flags % 64) / 64 % 2) == 1) or (((flags - flags % 512) / 512 % 2) == 1)) then
     do return false end
   end
   if (#p < 12) then
-    do return (((flags % 16) == 0) and (u16(p, 4) == 1)) end
+    do return (((flags % 16) == 0) and ((byte(p, 5) * 256 + byte(p, 6)) == 1)) end
   end
   if (#p < #p) then
     do return false end
@@ -383,6 +399,7 @@ local function dns_name_over_limit(p, outer)
   entries = dns_entries(p)
   steps = 0
   offset = 12
+  local p_u16_4 = (byte(p, 5) * 256 + byte(p, 6))
   for index = 0, 1019, 1 do
     if ((index >= entries) or (offset == 0) or (offset >= #p)) then
       do break end
@@ -390,7 +407,7 @@ local function dns_name_over_limit(p, outer)
     walk = name_walk(p, offset)
     steps = steps + ((walk - walk % 8) / 8 % 512)
     after = name_end(p, offset)
-    if (((walk % 8) == 0) and (after > 0) and (index >= u16(p, 4)) and (dns_name_over_limit_NAMES[u16(p, after)] == true)) then
+    if (((walk % 8) == 0) and (after > 0) and (index >= p_u16_4) and (dns_name_over_limit_NAMES[u16(p, after)] == true)) then
       walk = name_walk(p, (after + 10))
       steps = steps + ((walk - walk % 8) / 8 % 512)
     end
@@ -420,6 +437,7 @@ local function dns_pointer_not_backwards(p, outer)
   entries = dns_entries(p)
   steps = 0
   offset = 12
+  local p_u16_4 = (byte(p, 5) * 256 + byte(p, 6))
   for index = 0, 1019, 1 do
     if ((index >= entries) or (offset == 0) or (offset >= #p)) then
       do break end
@@ -427,7 +445,7 @@ local function dns_pointer_not_backwards(p, outer)
     walk = name_walk(p, offset)
     steps = steps + ((walk - walk % 8) / 8 % 512)
     after = name_end(p, offset)
-    if (((walk % 8) == 0) and (after > 0) and (index >= u16(p, 4)) and (dns_pointer_not_backwards_NAMES[u16(p, after)] == true)) then
+    if (((walk % 8) == 0) and (after > 0) and (index >= p_u16_4) and (dns_pointer_not_backwards_NAMES[u16(p, after)] == true)) then
       walk = name_walk(p, (after + 10))
       steps = steps + ((walk - walk % 8) / 8 % 512)
     end
@@ -447,7 +465,7 @@ local dns_opcode_unassigned_CLASSES = { [1] = true, [3] = true, [4] = true, [254
 local dns_opcode_unassigned_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = true, [6] = true }
 local function dns_opcode_unassigned(p, outer)
   if #p < 17 then return false end
-  if ((dns_opcode_unassigned_OPCODES[bits(byte(p, 3), 3, 4)] == true) or (u16(p, 4) ~= 1)) then
+  if ((dns_opcode_unassigned_OPCODES[bits(byte(p, 3), 3, 4)] == true) or ((byte(p, 5) * 256 + byte(p, 6)) ~= 1)) then
     do return false end
   end
   do return ((name_fault(p, 12) == 0) and (dns_opcode_unassigned_CLASSES[u16(p, (name_end(p, 12) + 2))] == true)) end
@@ -462,8 +480,8 @@ local dns_reserved_bit_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = tru
 local function dns_reserved_bit(p, outer)
   local flags
   if #p < 17 then return false end
-  flags = u16(p, 2)
-  if ((((flags - flags % 64) / 64 % 2) == 0) or (dns_reserved_bit_OPCODES[((flags - flags % 2048) / 2048 % 16)] == nil) or (u16(p, 4) ~= 1)) then
+  flags = (byte(p, 3) * 256 + byte(p, 4))
+  if ((((flags - flags % 64) / 64 % 2) == 0) or (dns_reserved_bit_OPCODES[((flags - flags % 2048) / 2048 % 16)] == nil) or ((byte(p, 5) * 256 + byte(p, 6)) ~= 1)) then
     do return false end
   end
   do return ((name_fault(p, 12) == 0) and (dns_reserved_bit_CLASSES[u16(p, (name_end(p, 12) + 2))] == true)) end
@@ -477,8 +495,8 @@ local dns_counts_impossible_CLASSES = { [1] = true, [3] = true, [4] = true, [254
 local function dns_counts_impossible(p, outer)
   local flags, records
   if #p < 17 then return false end
-  flags = u16(p, 2)
-  if ((((flags - flags % 2048) / 2048 % 16) ~= 0) or (u16(p, 4) == 0) or (((flags - flags % 64) / 64 % 2) == 1)) then
+  flags = (byte(p, 3) * 256 + byte(p, 4))
+  if ((((flags - flags % 2048) / 2048 % 16) ~= 0) or ((byte(p, 5) * 256 + byte(p, 6)) == 0) or (((flags - flags % 64) / 64 % 2) == 1)) then
     do return false end
   end
   if ((flags < 32768) and ((flags % 16) ~= 0)) then
@@ -487,10 +505,10 @@ local function dns_counts_impossible(p, outer)
   if ((name_fault(p, 12) ~= 0) or (dns_counts_impossible_CLASSES[u16(p, (name_end(p, 12) + 2))] == nil)) then
     do return false end
   end
-  if (u16(p, 4) > 1) then
-    do return ((u16(outer, 0) ~= 5353) and (u16(outer, 2) ~= 5353)) end
+  if ((byte(p, 5) * 256 + byte(p, 6)) > 1) then
+    do return ((((byte(outer, 1) or 0) * 256 + (byte(outer, 2) or 0)) ~= 5353) and (((byte(outer, 3) or 0) * 256 + (byte(outer, 4) or 0)) ~= 5353)) end
   end
-  records = ((u16(p, 6) + u16(p, 8)) + u16(p, 10))
+  records = (((byte(p, 7) * 256 + byte(p, 8)) + (byte(p, 9) * 256 + byte(p, 10))) + (byte(p, 11) * 256 + byte(p, 12)))
   do return ((((flags - flags % 512) / 512 % 2) == 0) and (((name_end(p, 12) + 4) + (11 * records)) > #p)) end
 end
 RULES.dns[#RULES.dns + 1] = { 9100806, dns_counts_impossible }
@@ -509,6 +527,7 @@ local function dns_record_length_wrong(p, outer)
   end
   entries = dns_entries(p)
   offset = 12
+  local p_u16_4 = (byte(p, 5) * 256 + byte(p, 6))
   for index = 0, 127, 1 do
     if (index >= entries) then
       do break end
@@ -518,7 +537,7 @@ local function dns_record_length_wrong(p, outer)
     if (offset == 0) then
       do break end
     end
-    if ((index < u16(p, 4)) or ((u16(p, (owner_end + 2)) % 32768) ~= 1)) then
+    if ((index < p_u16_4) or ((u16(p, (owner_end + 2)) % 32768) ~= 1)) then
       kind = 0
     else
       kind = u16(p, owner_end)
@@ -576,6 +595,7 @@ local function dns_extension_malformed(p, outer)
   entries = dns_entries(p)
   offset = 12
   found = 0
+  local p_u16_4 = (byte(p, 5) * 256 + byte(p, 6))
   for index = 0, 127, 1 do
     if (index >= entries) then
       do break end
@@ -586,7 +606,7 @@ local function dns_extension_malformed(p, outer)
       do break end
     end
     at = name_end(p, owner)
-    if ((index >= u16(p, 4)) and (u16(p, at) == 41)) then
+    if ((index >= p_u16_4) and (u16(p, at) == 41)) then
       found = found + 1
       if (((byte(p, owner + 1) or 0) ~= 0) or (found > 1)) then
         do return true end
@@ -628,20 +648,20 @@ local dns_direction_wrong_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = 
 local function dns_direction_wrong(p, outer)
   local flags
   if #p < 17 then return false end
-  flags = u16(p, 2)
-  if ((dns_direction_wrong_OPCODES[((flags - flags % 2048) / 2048 % 16)] == nil) or (((flags - flags % 64) / 64 % 2) == 1) or (u16(p, 4) ~= 1)) then
+  flags = (byte(p, 3) * 256 + byte(p, 4))
+  if ((dns_direction_wrong_OPCODES[((flags - flags % 2048) / 2048 % 16)] == nil) or (((flags - flags % 64) / 64 % 2) == 1) or ((byte(p, 5) * 256 + byte(p, 6)) ~= 1)) then
     do return false end
   end
-  if ((u16(outer, 0) == 5353) or (u16(outer, 2) == 5353)) then
+  if ((((byte(outer, 1) or 0) * 256 + (byte(outer, 2) or 0)) == 5353) or (((byte(outer, 3) or 0) * 256 + (byte(outer, 4) or 0)) == 5353)) then
     do return false end
   end
   if ((name_fault(p, 12) ~= 0) or (dns_direction_wrong_CLASSES[u16(p, (name_end(p, 12) + 2))] == nil)) then
     do return false end
   end
   if (flags >= 32768) then
-    do return ((u16(outer, 2) == 53) and (u16(outer, 0) ~= 53)) end
+    do return ((((byte(outer, 3) or 0) * 256 + (byte(outer, 4) or 0)) == 53) and (((byte(outer, 1) or 0) * 256 + (byte(outer, 2) or 0)) ~= 53)) end
   end
-  do return (((flags % 16) == 0) and (u16(outer, 0) == 53) and (u16(outer, 2) ~= 53)) end
+  do return (((flags % 16) == 0) and (((byte(outer, 1) or 0) * 256 + (byte(outer, 2) or 0)) == 53) and (((byte(outer, 3) or 0) * 256 + (byte(outer, 4) or 0)) ~= 53)) end
 end
 RULES.dns[#RULES.dns + 1] = { 9100809, dns_direction_wrong }
 end
@@ -721,7 +741,7 @@ end
 
 -- The walk through a packet, that of procwire/decode, span for span: a span is the string from a
 -- layer's first byte on, and a broken transport header belongs to its layer's malformed twin. Only
--- spans that RULES (layer -> {sid, rule} in order) asks for are made.
+-- spans that RULES (layer -> {sid, rule} in order) asks for are made. ANSWERS: sid -> rule.
 local ETHERNET_HEADER, TAG_SIZE, MOST_TAGS = 14, 4, 4
 local PPPOE_SESSION, MPLS, MOST_LABELS = 0x8864, { [0x8847] = true, [0x8848] = true }, 16
 local FABRIC_PATH, FABRIC_PATH_TAG = 0x8903, 2
@@ -732,10 +752,14 @@ local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
 local fired, asked  -- sids; that of the only rule that matters, if one does
 
 local function examine(layer, p, outer)
+  if asked then
+    if ANSWERS[asked](p, outer) then fired[#fired + 1] = asked end
+    return
+  end
   local rules = RULES[layer]
   for i = 1, #rules do
-    local sid, fires = rules[i][1], rules[i][2]
-    if (not asked or sid == asked) and fires(p, outer) then fired[#fired + 1] = sid end
+    local rule = rules[i]
+    if rule[2](p, outer) then fired[#fired + 1] = rule[1] end
   end
 end
 

@@ -151,10 +151,14 @@ local function read_name(p, offset)
   return 8 * MOST_LABELS + 4
 end
 
--- The rules of a message read the same names: what is known of the last one read.
+-- The rules of a message read the same names and entries: what is known of the last one read.
 local known_of, ends, walks = "", {}, {}
+local entries, questions, entry_starts, entry_ends
 
-local function begin(p) known_of, ends, walks = p, {}, {} end
+local function begin(p)
+  known_of, ends, walks = p, {}, {}
+  entries, questions, entry_starts, entry_ends = nil, u16(p, 4), {}, {}
+end
 
 local function name_end(p, offset)
   if p ~= known_of then begin(p) end
@@ -178,9 +182,9 @@ end
 
 local function name_fault(p, offset) return name_walk(p, offset) % 8 end
 
-local function dns_entries(p)
+local function read_entries(p)
   local flags, total = u16(p, 2), 0
-  if flags < 0x8000 and (flags % 16 ~= 0 or u16(p, 4) == 0) then return 0 end
+  if flags < 0x8000 and (flags % 16 ~= 0 or questions == 0) then return 0 end
   for i = 0, 3 do
     local count = u16(p, 4 + 2 * i)
     if count > 255 then return 0 end
@@ -189,12 +193,23 @@ local function dns_entries(p)
   return total
 end
 
+local function dns_entries(p)
+  if p ~= known_of then begin(p) end
+  if not entries then entries = read_entries(p) end
+  return entries
+end
+
 local function dns_entry_end(p, offset, index)
+  if p ~= known_of then begin(p) end
+  if entry_starts[index] == offset then return entry_ends[index] end
   local finish = name_end(p, offset)
-  if finish == 0 then return 0 end
-  finish = finish + 4
-  if index >= u16(p, 4) then finish = finish + 6 + u16(p, finish + 4) end
-  return finish <= #p and finish or 0
+  if finish ~= 0 then
+    finish = finish + 4
+    if index >= questions then finish = finish + 6 + u16(p, finish + 4) end
+    if finish > #p then finish = 0 end
+  end
+  entry_starts[index], entry_ends[index] = offset, finish
+  return finish
 end
 
 local function ber_value(p, offset)
@@ -253,9 +268,10 @@ local function find(p, offset, value)
 end
 
 local function find_before(p, offset, finish, value)
-  local at, limit = find(p, offset, value), finish < 0 and 0 or finish
+  local limit = finish < 0 and 0 or finish
   if limit > #p then limit = #p end
-  return at < limit and at or limit
+  local at = seek(p, CHARACTERS[value], offset < 0 and 1 or offset + 1, true)
+  return at and at <= limit and at - 1 or limit
 end
 
 -- By a pattern, which C reads: where Lua is interpreted, a step of a loop costs as much as a call.
@@ -334,7 +350,7 @@ end
 
 local LET_THROUGH = {  }
 
-local RULES = { ipv4 = {} }
+local RULES, ANSWERS = { ipv4 = {} }, {}
 
 local OF_MESSAGES = false
 
@@ -391,7 +407,7 @@ local function ipv4_option_malformed(p, outer)
   end
   do return false end
 end
-RULES.ipv4[#RULES.ipv4 + 1] = { 9100105, ipv4_option_malformed }
+ANSWERS[9100105] = ipv4_option_malformed
 end
 
 do
@@ -402,7 +418,7 @@ local function ipv4_source_route(p, outer)
   end_ = ((byte(p, 1) % 16) * 4)
   do return ((option(p, end_, 131) > 0) or (option(p, end_, 137) > 0)) end
 end
-RULES.ipv4[#RULES.ipv4 + 1] = { 9100106, ipv4_source_route }
+ANSWERS[9100106] = ipv4_source_route
 end
 
 do
@@ -410,10 +426,10 @@ do
 local function ipv4_fragment_beyond_largest_packet(p, outer)
   local offset
   if #p < 20 then return false end
-  offset = ((u16(p, 6) % 8192) * 8)
-  do return ((offset > 0) and ((offset + u16(p, 2)) > 65535)) end
+  offset = (((byte(p, 7) * 256 + byte(p, 8)) % 8192) * 8)
+  do return ((offset > 0) and ((offset + (byte(p, 3) * 256 + byte(p, 4))) > 65535)) end
 end
-RULES.ipv4[#RULES.ipv4 + 1] = { 9100107, ipv4_fragment_beyond_largest_packet }
+ANSWERS[9100107] = ipv4_fragment_beyond_largest_packet
 end
 
 do
@@ -421,10 +437,10 @@ do
 local function ipv4_fragment_splits_header(p, outer)
   local flags, offset, protocol, size
   if #p < 20 then return false end
-  flags = u16(p, 6)
+  flags = (byte(p, 7) * 256 + byte(p, 8))
   offset = (flags % 8192)
   protocol = byte(p, 10)
-  size = (u16(p, 2) - ((byte(p, 1) % 16) * 4))
+  size = ((byte(p, 3) * 256 + byte(p, 4)) - ((byte(p, 1) % 16) * 4))
   if (offset == 1) then
     do return (protocol == 6) end
   end
@@ -433,7 +449,7 @@ local function ipv4_fragment_splits_header(p, outer)
   end
   do return (((protocol == 6) and (size < 20)) or ((protocol == 17) and (size < 8))) end
 end
-RULES.ipv4[#RULES.ipv4 + 1] = { 9100108, ipv4_fragment_splits_header }
+ANSWERS[9100108] = ipv4_fragment_splits_header
 end
 
 do
@@ -446,12 +462,12 @@ local function ipv4_source_is_martian(p, outer)
   if (network == 127) then
     martian = (byte(p, 17) ~= 127)
   end
-  if ((240 <= network and network < 255) and (byte(p, 10) == 6) and ((u16(p, 6) % 8192) == 0)) then
+  if ((240 <= network and network < 255) and (byte(p, 10) == 6) and (((byte(p, 7) * 256 + byte(p, 8)) % 8192) == 0)) then
     martian = (bits((byte(p, (((byte(p, 1) % 16) * 4) + 13) + 1) or 0), 4, 1) == 0)
   end
   do return (martian and header_sums(p)) end
 end
-RULES.ipv4[#RULES.ipv4 + 1] = { 9100110, ipv4_source_is_martian }
+ANSWERS[9100110] = ipv4_source_is_martian
 end
 
 do
@@ -463,7 +479,7 @@ local function ipv4_land(p, outer)
   end
   do return ((u32(p, 12) == u32(p, 16)) and (byte(p, 13) ~= 127) and (u32(p, 12) ~= 0)) end
 end
-RULES.ipv4[#RULES.ipv4 + 1] = { 9100111, ipv4_land }
+ANSWERS[9100111] = ipv4_land
 end
 
 do
@@ -472,7 +488,7 @@ local function ipv4_ttl_zero(p, outer)
   if #p < 20 then return false end
   do return ((byte(p, 9) == 0) and header_sums(p)) end
 end
-RULES.ipv4[#RULES.ipv4 + 1] = { 9100112, ipv4_ttl_zero }
+ANSWERS[9100112] = ipv4_ttl_zero
 end
 
 -- Which layer's message a datagram or a segment begins with, as procwire/decode finds it: by ports, or
@@ -550,7 +566,7 @@ end
 
 -- The walk through a packet, that of procwire/decode, span for span: a span is the string from a
 -- layer's first byte on, and a broken transport header belongs to its layer's malformed twin. Only
--- spans that RULES (layer -> {sid, rule} in order) asks for are made.
+-- spans that RULES (layer -> {sid, rule} in order) asks for are made. ANSWERS: sid -> rule.
 local ETHERNET_HEADER, TAG_SIZE, MOST_TAGS = 14, 4, 4
 local PPPOE_SESSION, MPLS, MOST_LABELS = 0x8864, { [0x8847] = true, [0x8848] = true }, 16
 local FABRIC_PATH, FABRIC_PATH_TAG = 0x8903, 2
@@ -561,10 +577,14 @@ local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
 local fired, asked  -- sids; that of the only rule that matters, if one does
 
 local function examine(layer, p, outer)
+  if asked then
+    if ANSWERS[asked](p, outer) then fired[#fired + 1] = asked end
+    return
+  end
   local rules = RULES[layer]
   for i = 1, #rules do
-    local sid, fires = rules[i][1], rules[i][2]
-    if (not asked or sid == asked) and fires(p, outer) then fired[#fired + 1] = sid end
+    local rule = rules[i]
+    if rule[2](p, outer) then fired[#fired + 1] = rule[1] end
   end
 end
 

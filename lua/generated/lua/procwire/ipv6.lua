@@ -151,10 +151,14 @@ local function read_name(p, offset)
   return 8 * MOST_LABELS + 4
 end
 
--- The rules of a message read the same names: what is known of the last one read.
+-- The rules of a message read the same names and entries: what is known of the last one read.
 local known_of, ends, walks = "", {}, {}
+local entries, questions, entry_starts, entry_ends
 
-local function begin(p) known_of, ends, walks = p, {}, {} end
+local function begin(p)
+  known_of, ends, walks = p, {}, {}
+  entries, questions, entry_starts, entry_ends = nil, u16(p, 4), {}, {}
+end
 
 local function name_end(p, offset)
   if p ~= known_of then begin(p) end
@@ -178,9 +182,9 @@ end
 
 local function name_fault(p, offset) return name_walk(p, offset) % 8 end
 
-local function dns_entries(p)
+local function read_entries(p)
   local flags, total = u16(p, 2), 0
-  if flags < 0x8000 and (flags % 16 ~= 0 or u16(p, 4) == 0) then return 0 end
+  if flags < 0x8000 and (flags % 16 ~= 0 or questions == 0) then return 0 end
   for i = 0, 3 do
     local count = u16(p, 4 + 2 * i)
     if count > 255 then return 0 end
@@ -189,12 +193,23 @@ local function dns_entries(p)
   return total
 end
 
+local function dns_entries(p)
+  if p ~= known_of then begin(p) end
+  if not entries then entries = read_entries(p) end
+  return entries
+end
+
 local function dns_entry_end(p, offset, index)
+  if p ~= known_of then begin(p) end
+  if entry_starts[index] == offset then return entry_ends[index] end
   local finish = name_end(p, offset)
-  if finish == 0 then return 0 end
-  finish = finish + 4
-  if index >= u16(p, 4) then finish = finish + 6 + u16(p, finish + 4) end
-  return finish <= #p and finish or 0
+  if finish ~= 0 then
+    finish = finish + 4
+    if index >= questions then finish = finish + 6 + u16(p, finish + 4) end
+    if finish > #p then finish = 0 end
+  end
+  entry_starts[index], entry_ends[index] = offset, finish
+  return finish
 end
 
 local function ber_value(p, offset)
@@ -253,9 +268,10 @@ local function find(p, offset, value)
 end
 
 local function find_before(p, offset, finish, value)
-  local at, limit = find(p, offset, value), finish < 0 and 0 or finish
+  local limit = finish < 0 and 0 or finish
   if limit > #p then limit = #p end
-  return at < limit and at or limit
+  local at = seek(p, CHARACTERS[value], offset < 0 and 1 or offset + 1, true)
+  return at and at <= limit and at - 1 or limit
 end
 
 -- By a pattern, which C reads: where Lua is interpreted, a step of a loop costs as much as a call.
@@ -334,7 +350,7 @@ end
 
 local LET_THROUGH = {  }
 
-local RULES = { ipv6 = {} }
+local RULES, ANSWERS = { ipv6 = {} }, {}
 
 local OF_MESSAGES = false
 
@@ -382,7 +398,7 @@ local function ipv6_extension_repeated(p, outer)
   once = ((hop_by_hop < 2) and (routing < 2) and (fragment < 2) and (authentication < 2))
   do return ((not once) or (destination > 2)) end
 end
-RULES.ipv6[#RULES.ipv6 + 1] = { 9100204, ipv6_extension_repeated }
+ANSWERS[9100204] = ipv6_extension_repeated
 end
 
 do
@@ -393,7 +409,7 @@ local function ipv6_routing_type_zero(p, outer)
   offset = extension(p, 43)
   do return ((offset > 0) and ((byte(p, (offset + 2) + 1) or 0) == 0)) end
 end
-RULES.ipv6[#RULES.ipv6 + 1] = { 9100205, ipv6_routing_type_zero }
+ANSWERS[9100205] = ipv6_routing_type_zero
 end
 
 do
@@ -443,7 +459,7 @@ local function ipv6_option_malformed(p, outer)
   end
   do return false end
 end
-RULES.ipv6[#RULES.ipv6 + 1] = { 9100206, ipv6_option_malformed }
+ANSWERS[9100206] = ipv6_option_malformed
 end
 
 do
@@ -474,7 +490,7 @@ local function ipv6_options_only_padding(p, outer)
   end
   do return false end
 end
-RULES.ipv6[#RULES.ipv6 + 1] = { 9100207, ipv6_options_only_padding }
+ANSWERS[9100207] = ipv6_options_only_padding
 end
 
 do
@@ -488,7 +504,7 @@ local function ipv6_atomic_fragment(p, outer)
   end
   do return ((bits(u16(p, (offset + 2)), 3, 13) == 0) and ((u16(p, (offset + 2)) % 2) == 0)) end
 end
-RULES.ipv6[#RULES.ipv6 + 1] = { 9100208, ipv6_atomic_fragment }
+ANSWERS[9100208] = ipv6_atomic_fragment
 end
 
 do
@@ -498,9 +514,9 @@ local function ipv6_fragment_length_odd(p, outer)
   if #p < 48 then return false end
   offset = extension(p, 44)
   more = ((offset > 0) and ((u16(p, (offset + 2)) % 2) == 1))
-  do return (more and ((((40 + u16(p, 4)) - offset) % 8) ~= 0)) end
+  do return (more and ((((40 + (byte(p, 5) * 256 + byte(p, 6))) - offset) % 8) ~= 0)) end
 end
-RULES.ipv6[#RULES.ipv6 + 1] = { 9100209, ipv6_fragment_length_odd }
+ANSWERS[9100209] = ipv6_fragment_length_odd
 end
 
 do
@@ -509,9 +525,9 @@ local function ipv6_fragment_beyond_largest_packet(p, outer)
   local offset
   if #p < 48 then return false end
   offset = extension(p, 44)
-  do return ((offset > 0) and ((((bits(u16(p, (offset + 2)), 3, 13) * 8) + u16(p, 4)) - 8) > 65535)) end
+  do return ((offset > 0) and ((((bits(u16(p, (offset + 2)), 3, 13) * 8) + (byte(p, 5) * 256 + byte(p, 6))) - 8) > 65535)) end
 end
-RULES.ipv6[#RULES.ipv6 + 1] = { 9100210, ipv6_fragment_beyond_largest_packet }
+ANSWERS[9100210] = ipv6_fragment_beyond_largest_packet
 end
 
 do
@@ -521,7 +537,7 @@ local ipv6_first_fragment_without_header_EXTENSIONS = { [0] = true, [43] = true,
 local function ipv6_first_fragment_without_header(p, outer)
   local end_, first_fragment, kind, offset, size
   if #p < 48 then return false end
-  end_ = (40 + u16(p, 4))
+  end_ = (40 + (byte(p, 5) * 256 + byte(p, 6)))
   kind = byte(p, 7)
   offset = 40
   first_fragment = false
@@ -551,7 +567,7 @@ local function ipv6_first_fragment_without_header(p, outer)
   end
   do return (((kind == 6) and ((offset + 20) > end_)) or ((ipv6_first_fragment_without_header_EIGHT_BYTES[kind] == true) and ((offset + 8) > end_))) end
 end
-RULES.ipv6[#RULES.ipv6 + 1] = { 9100211, ipv6_first_fragment_without_header }
+ANSWERS[9100211] = ipv6_first_fragment_without_header
 end
 
 do
@@ -581,7 +597,7 @@ local function ipv6_carries_icmpv4(p, outer)
   end
   do return (kind == 1) end
 end
-RULES.ipv6[#RULES.ipv6 + 1] = { 9100212, ipv6_carries_icmpv4 }
+ANSWERS[9100212] = ipv6_carries_icmpv4
 end
 
 -- Which layer's message a datagram or a segment begins with, as procwire/decode finds it: by ports, or
@@ -659,7 +675,7 @@ end
 
 -- The walk through a packet, that of procwire/decode, span for span: a span is the string from a
 -- layer's first byte on, and a broken transport header belongs to its layer's malformed twin. Only
--- spans that RULES (layer -> {sid, rule} in order) asks for are made.
+-- spans that RULES (layer -> {sid, rule} in order) asks for are made. ANSWERS: sid -> rule.
 local ETHERNET_HEADER, TAG_SIZE, MOST_TAGS = 14, 4, 4
 local PPPOE_SESSION, MPLS, MOST_LABELS = 0x8864, { [0x8847] = true, [0x8848] = true }, 16
 local FABRIC_PATH, FABRIC_PATH_TAG = 0x8903, 2
@@ -670,10 +686,14 @@ local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
 local fired, asked  -- sids; that of the only rule that matters, if one does
 
 local function examine(layer, p, outer)
+  if asked then
+    if ANSWERS[asked](p, outer) then fired[#fired + 1] = asked end
+    return
+  end
   local rules = RULES[layer]
   for i = 1, #rules do
-    local sid, fires = rules[i][1], rules[i][2]
-    if (not asked or sid == asked) and fires(p, outer) then fired[#fired + 1] = sid end
+    local rule = rules[i]
+    if rule[2](p, outer) then fired[#fired + 1] = rule[1] end
   end
 end
 

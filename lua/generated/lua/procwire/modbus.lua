@@ -151,10 +151,14 @@ local function read_name(p, offset)
   return 8 * MOST_LABELS + 4
 end
 
--- The rules of a message read the same names: what is known of the last one read.
+-- The rules of a message read the same names and entries: what is known of the last one read.
 local known_of, ends, walks = "", {}, {}
+local entries, questions, entry_starts, entry_ends
 
-local function begin(p) known_of, ends, walks = p, {}, {} end
+local function begin(p)
+  known_of, ends, walks = p, {}, {}
+  entries, questions, entry_starts, entry_ends = nil, u16(p, 4), {}, {}
+end
 
 local function name_end(p, offset)
   if p ~= known_of then begin(p) end
@@ -178,9 +182,9 @@ end
 
 local function name_fault(p, offset) return name_walk(p, offset) % 8 end
 
-local function dns_entries(p)
+local function read_entries(p)
   local flags, total = u16(p, 2), 0
-  if flags < 0x8000 and (flags % 16 ~= 0 or u16(p, 4) == 0) then return 0 end
+  if flags < 0x8000 and (flags % 16 ~= 0 or questions == 0) then return 0 end
   for i = 0, 3 do
     local count = u16(p, 4 + 2 * i)
     if count > 255 then return 0 end
@@ -189,12 +193,23 @@ local function dns_entries(p)
   return total
 end
 
+local function dns_entries(p)
+  if p ~= known_of then begin(p) end
+  if not entries then entries = read_entries(p) end
+  return entries
+end
+
 local function dns_entry_end(p, offset, index)
+  if p ~= known_of then begin(p) end
+  if entry_starts[index] == offset then return entry_ends[index] end
   local finish = name_end(p, offset)
-  if finish == 0 then return 0 end
-  finish = finish + 4
-  if index >= u16(p, 4) then finish = finish + 6 + u16(p, finish + 4) end
-  return finish <= #p and finish or 0
+  if finish ~= 0 then
+    finish = finish + 4
+    if index >= questions then finish = finish + 6 + u16(p, finish + 4) end
+    if finish > #p then finish = 0 end
+  end
+  entry_starts[index], entry_ends[index] = offset, finish
+  return finish
 end
 
 local function ber_value(p, offset)
@@ -253,9 +268,10 @@ local function find(p, offset, value)
 end
 
 local function find_before(p, offset, finish, value)
-  local at, limit = find(p, offset, value), finish < 0 and 0 or finish
+  local limit = finish < 0 and 0 or finish
   if limit > #p then limit = #p end
-  return at < limit and at or limit
+  local at = seek(p, CHARACTERS[value], offset < 0 and 1 or offset + 1, true)
+  return at and at <= limit and at - 1 or limit
 end
 
 -- By a pattern, which C reads: where Lua is interpreted, a step of a loop costs as much as a call.
@@ -334,7 +350,7 @@ end
 
 local LET_THROUGH = {  }
 
-local RULES = { modbus = {} }
+local RULES, ANSWERS = { modbus = {} }, {}
 
 local OF_MESSAGES = true
 
@@ -344,8 +360,8 @@ local function modbus_protocol_unknown(p, outer)
   local function_, plausible
   if #p < 8 then return false end
   function_ = byte(p, 8)
-  plausible = ((0 < function_ and function_ < 44) and (#p == (6 + u16(p, 4))))
-  do return ((u16(p, 2) ~= 0) and plausible and (#p <= (6 + 254))) end
+  plausible = ((0 < function_ and function_ < 44) and (#p == (6 + (byte(p, 5) * 256 + byte(p, 6)))))
+  do return (((byte(p, 3) * 256 + byte(p, 4)) ~= 0) and plausible and (#p <= (6 + 254))) end
 end
 RULES.modbus[#RULES.modbus + 1] = { 9101151, modbus_protocol_unknown }
 end
@@ -358,10 +374,10 @@ local modbus_length_wrong_SINGLE_WRITES = { [5] = true, [6] = true }
 local function modbus_length_wrong(p, outer)
   local function_, size
   if #p < 8 then return false end
-  if (u16(p, 2) ~= 0) then
+  if ((byte(p, 3) * 256 + byte(p, 4)) ~= 0) then
     do return false end
   end
-  size = u16(p, 4)
+  size = (byte(p, 5) * 256 + byte(p, 6))
   function_ = byte(p, 8)
   if ((size < 2) or (size > 254)) then
     do return ((0 < function_ and function_ < 44) and (size < 1024)) end
@@ -369,10 +385,10 @@ local function modbus_length_wrong(p, outer)
   if (modbus_length_wrong_SINGLE_WRITES[function_] == true) then
     do return (size ~= 6) end
   end
-  if ((function_ >= 128) and (u16(outer, 0) == 502)) then
+  if ((function_ >= 128) and (((byte(outer, 1) or 0) * 256 + (byte(outer, 2) or 0)) == 502)) then
     do return (size ~= 3) end
   end
-  if (u16(outer, 2) == 502) then
+  if (((byte(outer, 3) or 0) * 256 + (byte(outer, 4) or 0)) == 502) then
     if (modbus_length_wrong_READS[function_] == true) then
       do return (size ~= 6) end
     end
@@ -392,8 +408,8 @@ local modbus_function_unknown_EXCEPTION_CODES = { [1] = true, [2] = true, [3] = 
 local function modbus_function_unknown(p, outer)
   local function_, size
   if #p < 9 then return false end
-  size = u16(p, 4)
-  if ((u16(p, 2) ~= 0) or (size < 2) or ((6 + size) > #p)) then
+  size = (byte(p, 5) * 256 + byte(p, 6))
+  if (((byte(p, 3) * 256 + byte(p, 4)) ~= 0) or (size < 2) or ((6 + size) > #p)) then
     do return false end
   end
   function_ = byte(p, 8)
@@ -403,7 +419,7 @@ local function modbus_function_unknown(p, outer)
   if (function_ < 128) then
     do return false end
   end
-  if ((u16(outer, 2) == 502) or (function_ == 128)) then
+  if ((((byte(outer, 3) or 0) * 256 + (byte(outer, 4) or 0)) == 502) or (function_ == 128)) then
     do return true end
   end
   do return ((size == 3) and (modbus_function_unknown_EXCEPTION_CODES[byte(p, 9)] == nil)) end
@@ -486,7 +502,7 @@ end
 
 -- The walk through a packet, that of procwire/decode, span for span: a span is the string from a
 -- layer's first byte on, and a broken transport header belongs to its layer's malformed twin. Only
--- spans that RULES (layer -> {sid, rule} in order) asks for are made.
+-- spans that RULES (layer -> {sid, rule} in order) asks for are made. ANSWERS: sid -> rule.
 local ETHERNET_HEADER, TAG_SIZE, MOST_TAGS = 14, 4, 4
 local PPPOE_SESSION, MPLS, MOST_LABELS = 0x8864, { [0x8847] = true, [0x8848] = true }, 16
 local FABRIC_PATH, FABRIC_PATH_TAG = 0x8903, 2
@@ -497,10 +513,14 @@ local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
 local fired, asked  -- sids; that of the only rule that matters, if one does
 
 local function examine(layer, p, outer)
+  if asked then
+    if ANSWERS[asked](p, outer) then fired[#fired + 1] = asked end
+    return
+  end
   local rules = RULES[layer]
   for i = 1, #rules do
-    local sid, fires = rules[i][1], rules[i][2]
-    if (not asked or sid == asked) and fires(p, outer) then fired[#fired + 1] = sid end
+    local rule = rules[i]
+    if rule[2](p, outer) then fired[#fired + 1] = rule[1] end
   end
 end
 

@@ -151,10 +151,14 @@ local function read_name(p, offset)
   return 8 * MOST_LABELS + 4
 end
 
--- The rules of a message read the same names: what is known of the last one read.
+-- The rules of a message read the same names and entries: what is known of the last one read.
 local known_of, ends, walks = "", {}, {}
+local entries, questions, entry_starts, entry_ends
 
-local function begin(p) known_of, ends, walks = p, {}, {} end
+local function begin(p)
+  known_of, ends, walks = p, {}, {}
+  entries, questions, entry_starts, entry_ends = nil, u16(p, 4), {}, {}
+end
 
 local function name_end(p, offset)
   if p ~= known_of then begin(p) end
@@ -178,9 +182,9 @@ end
 
 local function name_fault(p, offset) return name_walk(p, offset) % 8 end
 
-local function dns_entries(p)
+local function read_entries(p)
   local flags, total = u16(p, 2), 0
-  if flags < 0x8000 and (flags % 16 ~= 0 or u16(p, 4) == 0) then return 0 end
+  if flags < 0x8000 and (flags % 16 ~= 0 or questions == 0) then return 0 end
   for i = 0, 3 do
     local count = u16(p, 4 + 2 * i)
     if count > 255 then return 0 end
@@ -189,12 +193,23 @@ local function dns_entries(p)
   return total
 end
 
+local function dns_entries(p)
+  if p ~= known_of then begin(p) end
+  if not entries then entries = read_entries(p) end
+  return entries
+end
+
 local function dns_entry_end(p, offset, index)
+  if p ~= known_of then begin(p) end
+  if entry_starts[index] == offset then return entry_ends[index] end
   local finish = name_end(p, offset)
-  if finish == 0 then return 0 end
-  finish = finish + 4
-  if index >= u16(p, 4) then finish = finish + 6 + u16(p, finish + 4) end
-  return finish <= #p and finish or 0
+  if finish ~= 0 then
+    finish = finish + 4
+    if index >= questions then finish = finish + 6 + u16(p, finish + 4) end
+    if finish > #p then finish = 0 end
+  end
+  entry_starts[index], entry_ends[index] = offset, finish
+  return finish
 end
 
 local function ber_value(p, offset)
@@ -253,9 +268,10 @@ local function find(p, offset, value)
 end
 
 local function find_before(p, offset, finish, value)
-  local at, limit = find(p, offset, value), finish < 0 and 0 or finish
+  local limit = finish < 0 and 0 or finish
   if limit > #p then limit = #p end
-  return at < limit and at or limit
+  local at = seek(p, CHARACTERS[value], offset < 0 and 1 or offset + 1, true)
+  return at and at <= limit and at - 1 or limit
 end
 
 -- By a pattern, which C reads: where Lua is interpreted, a step of a loop costs as much as a call.
@@ -334,7 +350,7 @@ end
 
 local LET_THROUGH = {  }
 
-local RULES = { smb = {} }
+local RULES, ANSWERS = { smb = {} }, {}
 
 local OF_MESSAGES = true
 
@@ -505,7 +521,7 @@ local function ntlm_fields_outside(p, outer)
   if ((not setup) and ((u32(p, 4) ~= 4283649346) or ((byte(p, (4 + 4) + 1) or 0) ~= 115))) then
     do return false end
   end
-  end_ = ((4 + (byte(p, 2) * 65536)) + u16(p, 2))
+  end_ = ((4 + (byte(p, 2) * 65536)) + (byte(p, 3) * 256 + byte(p, 4)))
   at = 32
   for _attempt = 0, 63, 1 do
     at = ((seek(p, "\78", at + 1, true) or #p + 1) - 1)
@@ -604,7 +620,7 @@ end
 
 -- The walk through a packet, that of procwire/decode, span for span: a span is the string from a
 -- layer's first byte on, and a broken transport header belongs to its layer's malformed twin. Only
--- spans that RULES (layer -> {sid, rule} in order) asks for are made.
+-- spans that RULES (layer -> {sid, rule} in order) asks for are made. ANSWERS: sid -> rule.
 local ETHERNET_HEADER, TAG_SIZE, MOST_TAGS = 14, 4, 4
 local PPPOE_SESSION, MPLS, MOST_LABELS = 0x8864, { [0x8847] = true, [0x8848] = true }, 16
 local FABRIC_PATH, FABRIC_PATH_TAG = 0x8903, 2
@@ -615,10 +631,14 @@ local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
 local fired, asked  -- sids; that of the only rule that matters, if one does
 
 local function examine(layer, p, outer)
+  if asked then
+    if ANSWERS[asked](p, outer) then fired[#fired + 1] = asked end
+    return
+  end
   local rules = RULES[layer]
   for i = 1, #rules do
-    local sid, fires = rules[i][1], rules[i][2]
-    if (not asked or sid == asked) and fires(p, outer) then fired[#fired + 1] = sid end
+    local rule = rules[i]
+    if rule[2](p, outer) then fired[#fired + 1] = rule[1] end
   end
 end
 

@@ -151,10 +151,14 @@ local function read_name(p, offset)
   return 8 * MOST_LABELS + 4
 end
 
--- The rules of a message read the same names: what is known of the last one read.
+-- The rules of a message read the same names and entries: what is known of the last one read.
 local known_of, ends, walks = "", {}, {}
+local entries, questions, entry_starts, entry_ends
 
-local function begin(p) known_of, ends, walks = p, {}, {} end
+local function begin(p)
+  known_of, ends, walks = p, {}, {}
+  entries, questions, entry_starts, entry_ends = nil, u16(p, 4), {}, {}
+end
 
 local function name_end(p, offset)
   if p ~= known_of then begin(p) end
@@ -178,9 +182,9 @@ end
 
 local function name_fault(p, offset) return name_walk(p, offset) % 8 end
 
-local function dns_entries(p)
+local function read_entries(p)
   local flags, total = u16(p, 2), 0
-  if flags < 0x8000 and (flags % 16 ~= 0 or u16(p, 4) == 0) then return 0 end
+  if flags < 0x8000 and (flags % 16 ~= 0 or questions == 0) then return 0 end
   for i = 0, 3 do
     local count = u16(p, 4 + 2 * i)
     if count > 255 then return 0 end
@@ -189,12 +193,23 @@ local function dns_entries(p)
   return total
 end
 
+local function dns_entries(p)
+  if p ~= known_of then begin(p) end
+  if not entries then entries = read_entries(p) end
+  return entries
+end
+
 local function dns_entry_end(p, offset, index)
+  if p ~= known_of then begin(p) end
+  if entry_starts[index] == offset then return entry_ends[index] end
   local finish = name_end(p, offset)
-  if finish == 0 then return 0 end
-  finish = finish + 4
-  if index >= u16(p, 4) then finish = finish + 6 + u16(p, finish + 4) end
-  return finish <= #p and finish or 0
+  if finish ~= 0 then
+    finish = finish + 4
+    if index >= questions then finish = finish + 6 + u16(p, finish + 4) end
+    if finish > #p then finish = 0 end
+  end
+  entry_starts[index], entry_ends[index] = offset, finish
+  return finish
 end
 
 local function ber_value(p, offset)
@@ -253,9 +268,10 @@ local function find(p, offset, value)
 end
 
 local function find_before(p, offset, finish, value)
-  local at, limit = find(p, offset, value), finish < 0 and 0 or finish
+  local limit = finish < 0 and 0 or finish
   if limit > #p then limit = #p end
-  return at < limit and at or limit
+  local at = seek(p, CHARACTERS[value], offset < 0 and 1 or offset + 1, true)
+  return at and at <= limit and at - 1 or limit
 end
 
 -- By a pattern, which C reads: where Lua is interpreted, a step of a loop costs as much as a call.
@@ -334,7 +350,7 @@ end
 
 local LET_THROUGH = {  }
 
-local RULES = { tls = {} }
+local RULES, ANSWERS = { tls = {} }, {}
 
 local OF_MESSAGES = true
 
@@ -344,9 +360,9 @@ local tls_record_impossible_NEVER_EMPTY = { [20] = true, [21] = true, [22] = tru
 local function tls_record_impossible(p, outer)
   local at, fields, fits, hello, kind, size
   if #p < 5 then return false end
-  if (u16(p, 0) >= 32768) then
-    fields = (((13 + u16(p, 7)) + u16(p, 9)) + u16(p, 11))
-    do return ((byte(p, 3) == 4) and (u16(p, 5) == 2) and (fields == #p)) end
+  if ((byte(p, 1) * 256 + byte(p, 2)) >= 32768) then
+    fields = (((13 + ((byte(p, 8) or 0) * 256 + (byte(p, 9) or 0))) + ((byte(p, 10) or 0) * 256 + (byte(p, 11) or 0))) + ((byte(p, 12) or 0) * 256 + (byte(p, 13) or 0)))
+    do return ((byte(p, 3) == 4) and (((byte(p, 6) or 0) * 256 + (byte(p, 7) or 0)) == 2) and (fields == #p)) end
   end
   at = 0
   for _record = 0, 63, 1 do
@@ -394,10 +410,10 @@ local function tls_handshake_inconsistent(p, outer)
   if ((byte(p, 1) ~= 22) or (byte(p, 2) ~= 3)) then
     do return false end
   end
-  record_end = (5 + u16(p, 3))
-  end_ = (9 + u16(p, 7))
+  record_end = (5 + (byte(p, 4) * 256 + byte(p, 5)))
+  end_ = (9 + (byte(p, 8) * 256 + byte(p, 9)))
   if (byte(p, 6) == 11) then
-    chain_end = ((12 + (byte(p, 10) * 65536)) + u16(p, 10))
+    chain_end = ((12 + (byte(p, 10) * 65536)) + (byte(p, 11) * 256 + byte(p, 12)))
     fills = ((byte(p, 7) == 0) and ((end_ == record_end) or (chain_end == record_end)))
     do return (fills and (end_ ~= chain_end)) end
   end
@@ -470,12 +486,12 @@ local tls_ssl_2_SSL_2_VERSIONS = { [2] = true, [768] = true, [769] = true, [770]
 local function tls_ssl_2(p, outer)
   local fits, suites
   if #p < 11 then return false end
-  if ((u16(p, 0) ~= ((32768 + #p) - 2)) or (byte(p, 3) ~= 1)) then
+  if (((byte(p, 1) * 256 + byte(p, 2)) ~= ((32768 + #p) - 2)) or (byte(p, 3) ~= 1)) then
     do return false end
   end
-  suites = u16(p, 5)
-  fits = ((((11 + suites) + u16(p, 7)) + u16(p, 9)) == #p)
-  do return (fits and (suites > 0) and ((suites % 3) == 0) and (tls_ssl_2_SSL_2_VERSIONS[u16(p, 3)] == true)) end
+  suites = (byte(p, 6) * 256 + byte(p, 7))
+  fits = ((((11 + suites) + (byte(p, 8) * 256 + byte(p, 9))) + (byte(p, 10) * 256 + byte(p, 11))) == #p)
+  do return (fits and (suites > 0) and ((suites % 3) == 0) and (tls_ssl_2_SSL_2_VERSIONS[(byte(p, 4) * 256 + byte(p, 5))] == true)) end
 end
 RULES.tls[#RULES.tls + 1] = { 9101403, tls_ssl_2 }
 end
@@ -486,11 +502,11 @@ local tls_heartbeat_too_short_HEARTBEAT_KINDS = { [1] = true, [2] = true }
 local function tls_heartbeat_too_short(p, outer)
   local claimed, size
   if #p < 8 then return false end
-  size = u16(p, 3)
+  size = (byte(p, 4) * 256 + byte(p, 5))
   if ((byte(p, 1) ~= 24) or (byte(p, 2) ~= 3) or (byte(p, 3) >= 4)) then
     do return false end
   end
-  claimed = (19 + u16(p, 6))
+  claimed = (19 + (byte(p, 7) * 256 + byte(p, 8)))
   if (size < 35) then
     do return ((tls_heartbeat_too_short_HEARTBEAT_KINDS[byte(p, 6)] == nil) or (claimed > size)) end
   end
@@ -574,7 +590,7 @@ end
 
 -- The walk through a packet, that of procwire/decode, span for span: a span is the string from a
 -- layer's first byte on, and a broken transport header belongs to its layer's malformed twin. Only
--- spans that RULES (layer -> {sid, rule} in order) asks for are made.
+-- spans that RULES (layer -> {sid, rule} in order) asks for are made. ANSWERS: sid -> rule.
 local ETHERNET_HEADER, TAG_SIZE, MOST_TAGS = 14, 4, 4
 local PPPOE_SESSION, MPLS, MOST_LABELS = 0x8864, { [0x8847] = true, [0x8848] = true }, 16
 local FABRIC_PATH, FABRIC_PATH_TAG = 0x8903, 2
@@ -585,10 +601,14 @@ local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
 local fired, asked  -- sids; that of the only rule that matters, if one does
 
 local function examine(layer, p, outer)
+  if asked then
+    if ANSWERS[asked](p, outer) then fired[#fired + 1] = asked end
+    return
+  end
   local rules = RULES[layer]
   for i = 1, #rules do
-    local sid, fires = rules[i][1], rules[i][2]
-    if (not asked or sid == asked) and fires(p, outer) then fired[#fired + 1] = sid end
+    local rule = rules[i]
+    if rule[2](p, outer) then fired[#fired + 1] = rule[1] end
   end
 end
 

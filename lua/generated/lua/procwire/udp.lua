@@ -151,10 +151,14 @@ local function read_name(p, offset)
   return 8 * MOST_LABELS + 4
 end
 
--- The rules of a message read the same names: what is known of the last one read.
+-- The rules of a message read the same names and entries: what is known of the last one read.
 local known_of, ends, walks = "", {}, {}
+local entries, questions, entry_starts, entry_ends
 
-local function begin(p) known_of, ends, walks = p, {}, {} end
+local function begin(p)
+  known_of, ends, walks = p, {}, {}
+  entries, questions, entry_starts, entry_ends = nil, u16(p, 4), {}, {}
+end
 
 local function name_end(p, offset)
   if p ~= known_of then begin(p) end
@@ -178,9 +182,9 @@ end
 
 local function name_fault(p, offset) return name_walk(p, offset) % 8 end
 
-local function dns_entries(p)
+local function read_entries(p)
   local flags, total = u16(p, 2), 0
-  if flags < 0x8000 and (flags % 16 ~= 0 or u16(p, 4) == 0) then return 0 end
+  if flags < 0x8000 and (flags % 16 ~= 0 or questions == 0) then return 0 end
   for i = 0, 3 do
     local count = u16(p, 4 + 2 * i)
     if count > 255 then return 0 end
@@ -189,12 +193,23 @@ local function dns_entries(p)
   return total
 end
 
+local function dns_entries(p)
+  if p ~= known_of then begin(p) end
+  if not entries then entries = read_entries(p) end
+  return entries
+end
+
 local function dns_entry_end(p, offset, index)
+  if p ~= known_of then begin(p) end
+  if entry_starts[index] == offset then return entry_ends[index] end
   local finish = name_end(p, offset)
-  if finish == 0 then return 0 end
-  finish = finish + 4
-  if index >= u16(p, 4) then finish = finish + 6 + u16(p, finish + 4) end
-  return finish <= #p and finish or 0
+  if finish ~= 0 then
+    finish = finish + 4
+    if index >= questions then finish = finish + 6 + u16(p, finish + 4) end
+    if finish > #p then finish = 0 end
+  end
+  entry_starts[index], entry_ends[index] = offset, finish
+  return finish
 end
 
 local function ber_value(p, offset)
@@ -253,9 +268,10 @@ local function find(p, offset, value)
 end
 
 local function find_before(p, offset, finish, value)
-  local at, limit = find(p, offset, value), finish < 0 and 0 or finish
+  local limit = finish < 0 and 0 or finish
   if limit > #p then limit = #p end
-  return at < limit and at or limit
+  local at = seek(p, CHARACTERS[value], offset < 0 and 1 or offset + 1, true)
+  return at and at <= limit and at - 1 or limit
 end
 
 -- By a pattern, which C reads: where Lua is interpreted, a step of a loop costs as much as a call.
@@ -334,7 +350,7 @@ end
 
 local LET_THROUGH = {  }
 
-local RULES = { udp = {} }
+local RULES, ANSWERS = { udp = {} }, {}
 
 local OF_MESSAGES = false
 
@@ -343,12 +359,12 @@ do
 local udp_over_ipv6_without_checksum_ZERO_CHECKSUM_TUNNELS = { [2152] = true, [4341] = true, [4789] = true, [4790] = true, [6081] = true, [6635] = true, [6080] = true }
 local function udp_over_ipv6_without_checksum(p, outer)
   if #p < 8 then return false end
-  if ((bits((byte(outer, 1) or 0), 4, 4) ~= 6) or (u16(p, 6) ~= 0)) then
+  if ((bits((byte(outer, 1) or 0), 4, 4) ~= 6) or ((byte(p, 7) * 256 + byte(p, 8)) ~= 0)) then
     do return false end
   end
-  do return (udp_over_ipv6_without_checksum_ZERO_CHECKSUM_TUNNELS[u16(p, 2)] == nil) end
+  do return (udp_over_ipv6_without_checksum_ZERO_CHECKSUM_TUNNELS[(byte(p, 3) * 256 + byte(p, 4))] == nil) end
 end
-RULES.udp[#RULES.udp + 1] = { 9100303, udp_over_ipv6_without_checksum }
+ANSWERS[9100303] = udp_over_ipv6_without_checksum
 end
 
 do
@@ -356,14 +372,14 @@ do
 local function port_zero(p, outer)
   local over_ipv4, over_ipv6
   if #p < 8 then return false end
-  if (u16(p, 2) == 0) then
+  if ((byte(p, 3) * 256 + byte(p, 4)) == 0) then
     do return true end
   end
   over_ipv4 = ((bits((byte(outer, 1) or 0), 4, 4) == 4) and ((byte(outer, 10) or 0) == 6))
   over_ipv6 = ((bits((byte(outer, 1) or 0), 4, 4) == 6) and ((byte(outer, 7) or 0) == 6))
-  do return ((u16(p, 0) == 0) and (over_ipv4 or over_ipv6)) end
+  do return (((byte(p, 1) * 256 + byte(p, 2)) == 0) and (over_ipv4 or over_ipv6)) end
 end
-RULES.udp[#RULES.udp + 1] = { 9100408, port_zero }
+ANSWERS[9100408] = port_zero
 end
 
 -- Which layer's message a datagram or a segment begins with, as procwire/decode finds it: by ports, or
@@ -441,7 +457,7 @@ end
 
 -- The walk through a packet, that of procwire/decode, span for span: a span is the string from a
 -- layer's first byte on, and a broken transport header belongs to its layer's malformed twin. Only
--- spans that RULES (layer -> {sid, rule} in order) asks for are made.
+-- spans that RULES (layer -> {sid, rule} in order) asks for are made. ANSWERS: sid -> rule.
 local ETHERNET_HEADER, TAG_SIZE, MOST_TAGS = 14, 4, 4
 local PPPOE_SESSION, MPLS, MOST_LABELS = 0x8864, { [0x8847] = true, [0x8848] = true }, 16
 local FABRIC_PATH, FABRIC_PATH_TAG = 0x8903, 2
@@ -452,10 +468,14 @@ local TAG_TYPES = { [0x8100] = true, [0x88A8] = true, [0x9100] = true }
 local fired, asked  -- sids; that of the only rule that matters, if one does
 
 local function examine(layer, p, outer)
+  if asked then
+    if ANSWERS[asked](p, outer) then fired[#fired + 1] = asked end
+    return
+  end
   local rules = RULES[layer]
   for i = 1, #rules do
-    local sid, fires = rules[i][1], rules[i][2]
-    if (not asked or sid == asked) and fires(p, outer) then fired[#fired + 1] = sid end
+    local rule = rules[i]
+    if rule[2](p, outer) then fired[#fired + 1] = rule[1] end
   end
 end
 
