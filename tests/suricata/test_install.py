@@ -174,6 +174,22 @@ def test_a_refusal_leaves_what_was_installed(site: Site, monkeypatch: pytest.Mon
     assert installed == {path: (site.rules / path).read_text() for path in files_of(site.rules)}
 
 
+def test_an_edit_takes_nothing_away(site: Site, tmp_path: Path) -> None:
+    """What an included file says of the same section is not replaced."""
+    included = tmp_path / "local.yaml"
+    included.write_text("%YAML 1.1\n---\nrule-files:\n  - suricata.rules\n")
+    text = site.config.read_text().replace("rule-files:\n  - suricata.rules\n", "")
+    before = f"{text}\ninclude:\n  - {included}\n"
+    site.config.write_text(before)
+    assert site.found().settings["rule-files.0"] == "suricata.rules"
+    code, said = refusal(site.call("install", "--write"))
+    assert code == 2
+    assert "no longer read rule-files.*=suricata.rules" in said
+    assert "by hand:" in said and "  - procwire.rules" in said
+    assert site.config.read_text() == before
+    assert files_of(site.rules) == {Path("suricata.rules")}
+
+
 def test_leaves_what_others_made(site: Site) -> None:
     own = site.rules / "procwire.rules"
     own.write_text("# by somebody\n")

@@ -28,7 +28,7 @@ class Described(msgspec.Struct, frozen=True, array_like=True, tag="process"):
     process: dict[str, Any]
 
 
-class Claim(msgspec.Struct, frozen=True, array_like=True, tag="flow"):
+class Claim(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="flow"):
     """Process `key` began a flow at `time`, ns since the epoch, with `port` on its side. older: it
     had the flow already when the sensor started, at that time."""
 
@@ -39,7 +39,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, tag="flow"):
     older: bool = False
 
 
-class Hold(msgspec.Struct, frozen=True, array_like=True, tag="end"):
+class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="end"):
     """From `time` on process `key` held an end in a FlowRole; address: empty for every one that the
     network namespace has; older: as of Claim; namespace: as of Local."""
 
@@ -53,7 +53,7 @@ class Hold(msgspec.Struct, frozen=True, array_like=True, tag="end"):
     namespace: int = HOME
 
 
-class Exit(msgspec.Struct, frozen=True, array_like=True, tag="exit"):
+class Exit(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="exit"):
     """Process `key` ended at `time`."""
 
     time: int

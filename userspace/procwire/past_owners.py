@@ -7,12 +7,11 @@ bounded as the files are.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -196,8 +195,8 @@ class _Index:
     def __init__(self) -> None:
         self.processes: dict[ProcessId, dict[str, Any]] = {}
         self.exits: dict[ProcessId, int] = {}
-        self.claims: dict[str, deque[Claim]] = {}
-        self.holds: dict[tuple[int, str, int], deque[tuple[Hold, int]]] = {}
+        self.claims: dict[str, list[Claim]] = {}
+        self.holds: dict[tuple[int, str, int], list[tuple[Hold, int]]] = {}
 
     def enter(self, one: Described | Claim | Hold | Exit, run: int) -> None:
         """Enter a line."""
@@ -208,13 +207,10 @@ class _Index:
         elif one.key not in self.processes:
             return
         elif isinstance(one, Claim):
-            held = self.claims.get(one.community_id)
-            if held is None:
-                held = self.claims[one.community_id] = deque(maxlen=_DEEPEST)
-            held.append(one)
+            _remember(self.claims.setdefault(one.community_id, []), one)
         else:
             place = one.protocol, one.address, one.port
-            self.holds.setdefault(place, deque(maxlen=_DEEPEST)).append((one, run))
+            _remember(self.holds.setdefault(place, []), (one, run))
 
 
 class _Addresses:
@@ -235,7 +231,14 @@ class _Addresses:
         return known
 
 
+_One = TypeVar("_One")
 _LINES = msgspec.json.Decoder(Line)
+
+
+def _remember(latest: list[_One], one: _One) -> None:
+    # Most lists have one entry; a deque would take a kilobyte for it.
+    latest.append(one)
+    del latest[:-_DEEPEST]
 
 
 def _time_of(hold: tuple[Hold, int]) -> int:

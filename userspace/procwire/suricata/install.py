@@ -8,11 +8,12 @@ shall be edited: then only lines that bear a mark (config_file.py).
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -176,24 +177,37 @@ def _edit(suricata: Suricata, needs: list[Need], naming: Naming) -> None:
     except UsageError as problem:
         raise UsageError(f"{suricata.config}: {problem}; {by_hand}") from None
     with _draft_of(suricata.config, after) as draft:
-        refusal = _refusal(replace(suricata, config=draft), needs, naming)
+        refusal = _refusal(suricata, draft, needs, naming)
         # Rules of others may have been broken before.
         if refusal and refusal != suricata.test():
             raise UsageError(f"{suricata.config}: Suricata refuses the edit: {refusal}; {by_hand}")
         draft.replace(suricata.config.resolve())
 
 
-def _refusal(suricata: Suricata, needs: list[Need], naming: Naming) -> str:
+def _refusal(suricata: Suricata, draft: Path, needs: list[Need], naming: Naming) -> str:
+    """What speaks against the edited configuration in `draft`, empty if nothing does."""
     try:
-        read = find(str(suricata.program), suricata.config)
+        read = find(str(suricata.program), draft)
     except UsageError as problem:
         return str(problem)
+    # A section in an included file may be replaced by one of the same name.
+    meant = {need.name for need in needs} | {f"rule-files.*={RULES_FILE}"}
+    lost = Counter(_unnumbered(suricata.settings)) - Counter(_unnumbered(read.settings))
+    unmeant = sorted(line for line in lost if meant.isdisjoint((line, line.partition("=")[0])))
+    if unmeant:
+        return f"it would no longer read {', '.join(unmeant[:3])}"
     unread = [".".join(need.path) for need in needs if not need.met(read)]
     if naming is not Naming.KEEP and read.loads(read.rule_directory / RULES_FILE) is not (
         naming is Naming.ADD
     ):
         unread.append("rule-files")
     return f"it reads {', '.join(unread)} elsewhere, too" if unread else read.test()
+
+
+def _unnumbered(settings: dict[str, str]) -> Iterator[str]:
+    """Settings as name=value, without the places of items in their sequences."""
+    for name, value in settings.items():
+        yield f"{re.sub(r'[.][0-9]+(?=[.]|$)', '.*', name)}={value}"
 
 
 @contextmanager

@@ -25,6 +25,11 @@ class Need(NamedTuple):
     reason: str
     met: Callable[[Suricata], bool]
 
+    @property
+    def name(self) -> str:
+        """The path as Suricata shows it, with a star for the place of an item."""
+        return ".".join(f"*.{key[2:]}" if key.startswith("- ") else key for key in self.path)
+
 
 def _eve(suricata: Suricata, key: str) -> str | None:
     """A setting of the first EVE output."""
