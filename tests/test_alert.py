@@ -270,7 +270,7 @@ def test_groups_equal_a_dictionary():
         expected.setdefault((rule, context, 0, src, 0, dst), []).append(place)
     kept = gather(made, np.zeros(2, bool), np.zeros(2, np.int64))
     places = [group.places.tolist() for group in groups(kept, QUIET)]
-    found = [(kept.found(group)[0].key, group) for group in places]
+    found = [(kept.keys(group)[0], group) for group in places]
     assert found == list(expected.items())
 
 

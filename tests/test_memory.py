@@ -5,7 +5,7 @@ import mmap
 from pathlib import Path
 
 import numpy as np
-from procwire.detect.together import sparse_rows
+from procwire.detect.together import rows_together
 from procwire.memory import Reused, sparse_zeros, touch
 
 SIZE = 1 << 26
@@ -30,7 +30,8 @@ def test_a_sparse_table_is_zero_writable_and_small():
 
 def test_what_belongs_to_one_row_lies_together():
     pair = np.dtype([("one", "u8"), ("other", "u1")])
-    tables = sparse_rows(100, first=((), pair), second=((2, 3), np.uint16), third=((4,), np.int64))
+    columns = {"first": ((), pair), "second": ((2, 3), np.uint16), "third": ((4,), np.int64)}
+    tables = rows_together(100, **columns)
     shapes = {name: (table.shape, table.dtype) for name, table in tables.items()}
     assert shapes == {
         "first": ((100,), pair),

@@ -182,12 +182,15 @@ class Episodes:
         group."""
         kept = gather(hits, self._counted, self._tally)
         crowd: dict[Key, list[NDArray[np.int64]]] = {}
-        quiet, most = self._settings.quiet_ns, self._settings.per_rule
+        quiet = self._settings.quiet_ns
         found = groups(kept, quiet)
-        firsts = kept.found([group.places[0] for group in found])
-        for group, first in zip(found, firsts, strict=True):
-            key = first.key
-            if key in self._open or self._of_rule[key[0]] < most:
+        keys = kept.keys([group.places[0] for group in found])
+        begin = [key not in self._open and self._has_room(key) for key in keys]
+        pairs = zip(found, begin, strict=True)
+        firsts = iter(kept.found([group.places[0] for group, begins in pairs if begins]))
+        for group, key, begins in zip(found, keys, begin, strict=True):
+            first = next(firsts) if begins else None
+            if key in self._open or self._has_room(key):
                 self._extend(key, kept, group, first, alerts)
             else:
                 crowd.setdefault(key[:2], []).append(group.places)
@@ -196,6 +199,10 @@ class Episodes:
             self._counts["folded_sources"] += len(places)
             for group in one_key(kept, places, quiet):
                 self._extend(rule, kept, group, None, alerts)
+
+    def _has_room(self, key: Key) -> bool:
+        """Whether findings of a key may begin an episode of their own."""
+        return self._of_rule[key[0]] < self._settings.per_rule
 
     def _extend(
         self, key: Key, kept: Kept, group: Group, first: Found | None, alerts: list[Alert]

@@ -23,7 +23,7 @@ from procwire.detect.fanout_state import (
 )
 from procwire.detect.row_hashes import row_hashes
 from procwire.detect.sketch import REGISTERS, SKETCH
-from procwire.detect.together import sparse_rows
+from procwire.detect.together import rows_together
 from procwire.detect.window import count_connections, final_reports
 from procwire.event import (
     FANOUT_EVENT,
@@ -52,7 +52,7 @@ class FanOut:
         chosen = [(by_kind or {}).get(kind, settings) for kind in Attempt]
         count = len(chosen) * settings.subjects
         self._reports = np.zeros(0, FANOUT_EVENT)
-        together = sparse_rows(
+        together = rows_together(
             count,
             subjects=((), SUBJECT),
             buckets=((BUCKETS,), BUCKET),
@@ -65,6 +65,8 @@ class FanOut:
             **together,
             names=sparse_zeros((count,), np.uint64),
             active=sparse_zeros((count,), np.int64),
+            slots=sparse_zeros((count,), np.int32),
+            used=np.zeros(1, np.int64),
             told=np.zeros(count, np.bool_),
             registers=sparse_zeros((count, BUCKETS, 2, REGISTERS), np.uint8),
             counters=np.zeros(len(COUNTERS), np.int64),

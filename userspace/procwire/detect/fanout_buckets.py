@@ -37,31 +37,35 @@ _NEVER = -(2**62)
 
 @fused
 def slot_of(state: State, row: Record, source: np.uint64) -> Slot:
-    """Slot of the row's source, of that hash, among those of its kind: its own, a free one, or that
+    """Slot of the row's source, of that hash, among those of its kind: its own, a new one, or that
     of the least recently active."""
     count = len(state.names) // len(state.thresholds)
     first = np.int64(row.kind) * count
-    slot = best = first + home_of(source, count)
+    place = best = first + home_of(source, count)
     name = source | _TAKEN
     for _probe in range(_PROBES):
-        if state.names[slot] == name:
-            subject = state.subjects[slot]
+        if state.names[place] == name:
+            subject = state.subjects[state.slots[place]]
             if subject.hi == row.src_hi and subject.lo == row.src_lo:
-                state.active[slot] = row.time
-                return slot
+                state.active[place] = row.time
+                return np.int64(state.slots[place])
         if state.names[best] and (
-            state.names[slot] == 0 or state.active[slot] < state.active[best]
+            state.names[place] == 0 or state.active[place] < state.active[best]
         ):
-            best = slot
-        slot += 1
-        if slot == first + count:
-            slot = first
+            best = place
+        place += 1
+        if place == first + count:
+            place = first
     if state.names[best]:
         state.counters[3] += 1
+    else:
+        state.slots[best] = state.used[0]
+        state.used[0] += 1
     state.names[best] = name
     state.active[best] = row.time
-    _begin(state, best, row)
-    return best
+    slot = np.int64(state.slots[best])
+    _begin(state, slot, row)
+    return slot
 
 
 @fused
@@ -69,13 +73,14 @@ def look_ahead(state: State, row: Record, hashed: Record) -> None:
     """Ask for what is kept of a row's source."""
     count = len(state.names) // len(state.thresholds)
     first = np.int64(row.kind) * count
-    slot, name = first + home_of(hashed.source, count), hashed.source | _TAKEN
+    place, name = first + home_of(hashed.source, count), hashed.source | _TAKEN
     for _probe in range(_PROBES):
-        if state.names[slot] == name:
+        if state.names[place] == name:
             break
-        slot += 1
-        if slot == first + count:
-            slot = first
+        place += 1
+        if place == first + count:
+            place = first
+    slot = np.int64(state.slots[place])
     host = np.int64(hashed.host % _REGISTERS) // CACHE_LINE
     target = np.int64(hashed.target % _REGISTERS) // CACHE_LINE
     # Who fills the shortest window's sketches comes so often that they are near anyway.
@@ -96,6 +101,7 @@ def _begin(state: State, slot: Slot, row: Record) -> None:
     subject = state.subjects[slot]
     subject.hi = row.src_hi
     subject.lo = row.src_lo
+    subject.kind = row.kind
     subject.attempts = subject.established = subject.refused = subject.failures = 0
     subject.run = subject.sampled = 0
     state.told[slot] = False

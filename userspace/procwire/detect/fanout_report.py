@@ -32,7 +32,7 @@ def report(
     event.first_ns = record.first
     event.kind = _FANOUT
     event.origin = state.origin
-    event.attempt = slot // (len(state.subjects) // len(state.thresholds))
+    event.attempt = subject.kind
     event.measure = crossing.measure
     event.threshold = min(crossing.threshold, _FIGURE_LIMIT)
     event.attempts = min(subject.attempts - record.attempts, _FIGURE_LIMIT)

@@ -1,4 +1,8 @@
-"""The memory of the fan-out windows: one slot per subject in every array."""
+"""The memory of the fan-out windows: a slot per subject in every array.
+
+Slots are given away one after the other, and a table says which is whose: subjects lie close
+together, and of memory that the kernel has to zero few pages are touched by few subjects.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +42,7 @@ SUBJECT = np.dtype(
         ("due", "u1"),
         ("oldest", "u1"),
         ("youngest", "u1"),
+        ("kind", "u1"),
         ("sampled", "i8"),
         ("last", TARGET),
         ("first", TARGET),
@@ -47,7 +52,7 @@ SUBJECT = np.dtype(
 """What its buckets share: totals; begun, ends: within these times no bucket is over; run: the
 current one; least_run: the least of what its buckets hold as longest run, 0 where one is empty;
 due: whether a figure rose since the last judgement; oldest, youngest: the buckets with the most and
-the fewest attempts."""
+the fewest attempts; kind: of its attempts."""
 BUCKET = np.dtype(
     [
         ("start", "i8"),
@@ -64,17 +69,19 @@ began."""
 
 
 class State(NamedTuple):
-    """names[s]: a hash of subject s, 0 where there is none; active[s]: when it was last. Per
-    subject s, window w, bucket b and sketch k (hosts, pairs): subjects[s], buckets[s, b],
-    steps[s, w, measure], the figure at which it is told again, 0 before it was; told[s], whether
-    one of these is above 0; sketches[s, b, k], registers[s, b, k, 512], samples[s, 8], latest[s,
-    FEW, k], the hashes of the last attempts;
+    """By place in the table: names[p], a hash of a subject, 0 where there is none; active[p], when
+    it was last; slots[p], its slot. used[0]: slots given away. Per slot s, window w, bucket b and
+    sketch k (hosts, pairs): subjects[s], buckets[s, b], steps[s, w, measure], the figure at which
+    it is told again, 0 before it was; told[s], whether one of these is above 0; sketches[s, b, k],
+    registers[s, b, k, 512], samples[s, 8], latest[s, FEW, k], the hashes of the last attempts.
     counters as in COUNTERS; windows: lengths in ns; thresholds: by kind of attempts and measure;
-    origin: of the reports. Each kind has as many subjects, one kind's behind the other's. The
+    origin: of the reports. Each kind has as many places, one kind's behind the other's. The
     sketches of a bucket of FEW attempts or less are not valid."""
 
     names: NDArray[np.uint64]
     active: NDArray[np.int64]
+    slots: NDArray[np.int32]
+    used: NDArray[np.int64]
     subjects: NDArray[np.void]
     buckets: NDArray[np.void]
     told: NDArray[np.bool_]

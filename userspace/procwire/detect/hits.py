@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from procwire.decode.columns import Packets
 
 _WITH_PORTS = frozenset((layers.TCP, layers.UDP, layers.ICMP4, layers.ICMP6, layers.SCTP))
-_KEY = 6
 
 
 class Hits(NamedTuple):
@@ -66,11 +65,6 @@ class Found(NamedTuple):
     src_port: int
     dst_port: int
 
-    @property
-    def key(self) -> tuple[int, ...]:
-        """Rule, whether its context holds, and both addresses."""
-        return self[:_KEY]
-
     def endpoints(self) -> tuple[Endpoint | None, Endpoint | None]:
         """Source and destination; None for a packet without a network layer."""
         if self.network == 0:
@@ -86,12 +80,17 @@ class Found(NamedTuple):
 
 class Kept(NamedTuple):
     """The findings of a batch that are not only counted: FINDING (n,), in packet order; the packets
-    of the batch; by finding, its time; and what it shares with its group, by field of Found.key."""
+    of the batch; by finding, its time; and what it shares with its group: rule, whether its context
+    holds, both addresses."""
 
     findings: NDArray[np.void]
     packets: Packets
     times: NDArray[np.int64]
     key: tuple[NDArray[np.integer[Any]], ...]
+
+    def keys(self, places: NDArray[np.int64] | list[np.int64]) -> list[tuple[int, ...]]:
+        """What each of those rows shares with its group."""
+        return list(zip(*(column[places].tolist() for column in self.key), strict=True))
 
     def found(self, places: NDArray[np.int64] | list[np.int64]) -> list[Found]:
         """Those rows in Python's types, all at once: one number at a time costs a hundredfold."""

@@ -226,8 +226,9 @@ def count_connections(
 def final_reports(state: State, reports: NDArray[np.void]) -> None:
     """Write the longest window's figures of each subject of which something was reported."""
     written = 0
-    for slot in range(len(state.told)):
-        if state.told[slot]:
+    for place in range(len(state.names)):
+        slot = np.int64(state.slots[place])
+        if state.names[place] and state.told[slot]:
             crossing = final_figures(state, slot, _WINDOWS - 1)
-            report(state, slot, state.active[slot], reports, written, crossing)
+            report(state, slot, state.active[place], reports, written, crossing)
             written += 1
