@@ -27,12 +27,16 @@ _PORTS = {"tcp.hdr": (0, 2), "udp.hdr": (0, 2)}
 # Suricata keeps the rules of a protocol apart from those of others.
 _PROTOCOL = ("ipv4.hdr", Field("p", 9, 1, 0, 8))
 _ACKNOWLEDGES = Field("p", 13, 1, 4, 1)
+_RESERVED, _MORE = Field("p", 6, 1, 7, 1), Field("p", 6, 2, 13, 1)
 _FRAGMENT = Field("p", 6, 2, 0, 13)
+# Where `prefilter` follows, one look at the packet does for all rules that ask the same.
 _KEYWORDS: dict[tuple[str, Field, Values], str] = {
-    ("ipv4.hdr", _FRAGMENT, ((1, 1),)): "fragoffset:1;",
-    ("ipv4.hdr", _FRAGMENT, ((1, 8191),)): "fragoffset:>0;",
+    ("ipv4.hdr", _RESERVED, ((1, 1),)): "fragbits:*R; prefilter;",
+    ("ipv4.hdr", _MORE, ((1, 1),)): "fragbits:*M; prefilter;",
+    ("ipv4.hdr", _FRAGMENT, ((1, 1),)): "fragoffset:1; prefilter;",
+    ("ipv4.hdr", _FRAGMENT, ((1, 8191),)): "fragoffset:>0; prefilter;",
     # Not what begins or ends a connection: Suricata takes those letters as a demand of their own.
-    ("tcp.hdr", _ACKNOWLEDGES, ((0, 0),)): "flags:!A;",
+    ("tcp.hdr", _ACKNOWLEDGES, ((0, 0),)): "flags:!A; prefilter;",
 }
 
 

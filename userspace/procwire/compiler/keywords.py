@@ -175,7 +175,7 @@ def _own_keyword(field: Field, values: Values, header: Header) -> str:
         flags = _FLAG_LETTERS[field.shift : field.shift + field.width]
         return f"flags:+{flags};" if len(flags) == field.width else ""
     if header.buffer == "ipv4.hdr" and field[:3] == _TIME_TO_LIVE and values == ((wanted, wanted),):
-        return f"ttl:{wanted};"
+        return f"ttl:{wanted}; prefilter;"
     return ""
 
 
