@@ -29,6 +29,7 @@ from procwire.replay import Replay
 from procwire.sensor.loader import no_events
 from procwire.sensor.processes import ProcessTable
 from procwire.settings import Settings
+from procwire.translations import TRANSLATION
 from test_alert import SCANNER_PROCESS as PROCESS
 
 HOME = 4026531833
@@ -223,6 +224,18 @@ def test_networks_are_read_back_and_what_is_none_is_left_out(tmp_path):
         [],
     ]
     assert networks_of(["x", *map(str, NETWORK), "10.0.0.0/99", ""]) == list(NETWORK)
+
+
+def test_translations_are_read_back(tmp_path):
+    rows = np.zeros(3, TRANSLATION)
+    rows["outer"], rows["inner"] = np.arange(30).reshape(2, 3, 5)
+    recorder = Recorder(tmp_path / "one", Settings(), HOME, [])
+    recorder.translations(rows[:0])
+    recorder.translations(rows)
+    recorder.close()
+    recording = Recording(tmp_path / "one")
+    (frame,) = recording.frames()
+    assert np.array_equal(recording.translations(frame), rows)
 
 
 def test_packets_are_read_back_as_they_were(tmp_path):

@@ -156,6 +156,8 @@ _OWNERS = Input(
     thins=(
         "kernel.lost_flow_ring_full",
         "correlate.evicted",
+        "correlate.translations_evicted",
+        "correlate.translations_lost",
         "correlate.originated_none",
         "correlate.accepted_none",
         "correlate.*_unasked",

@@ -40,6 +40,7 @@ class Correlator:
         """Alerts on local flows by attribution; those whose process was forgotten; flows, as
         FlowCounts has them; claims."""
         counts = {f"alerts_{name}": n for name, n in self._counts.items()} | self._flows.counters()
+        counts["translations_evicted"] = self._owners.translations.evicted
         return counts | {"flows": len(self._owners), "evicted": self._owners.evicted}
 
     def packets(

@@ -35,6 +35,7 @@ from procwire.flow_keys import (
     keys_of_events,
 )
 from procwire.output.address import mapped, packed
+from procwire.translations import Translations
 
 KERNEL, SNAPSHOT, INFERRED, NONE = "kernel", "snapshot", "inferred", "none"
 SURENESS = (KERNEL, SNAPSHOT, INFERRED)
@@ -79,7 +80,8 @@ class FlowOwners:
     """Claims of processes on ends and flows, of which the last `capacity` are kept.
 
     namespace: inode number of the network namespace whose packets are asked about; local: as
-    networks() takes it, for that namespace. evicted: claims forgotten to make room.
+    networks() takes it, for that namespace. evicted: claims forgotten to make room;
+    translations: of flows, which are held by what they are inside.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class FlowOwners:
         self._latest: dict[int, int] = {}
         self._exits: OrderedDict[ProcessId, int] = OrderedDict()
         self._entered = 0
+        self.translations = Translations()
         self.networks({namespace: local})
 
     @property
@@ -145,6 +148,13 @@ class FlowOwners:
 
         protocol: IP's number, 0 for ARP.
         """
+        found = self._owner(end, peer, protocol, time)
+        if found is None:
+            inner = self.translations.inner(end, peer, protocol)
+            found = self._owner(*inner, protocol, time) if inner is not None else None
+        return found
+
+    def _owner(self, end: Endpoint, peer: Endpoint, protocol: int, time: int) -> Owner | None:
         mine, theirs = end.port or 0, peer.port or 0
         if protocol in WITHOUT_PORTS:
             mine = theirs = 0

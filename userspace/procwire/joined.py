@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from procwire.alert import Alert
 from procwire.context.site import Site
 from procwire.correlate import Correlator
@@ -79,6 +82,10 @@ class Joined:
         """What are this host's own networks from now on; elsewhere: in other network namespaces,
         by inode number."""
         self._owners.networks({**(elsewhere or {}), self._namespace: local})
+
+    def translations(self, rows: NDArray[np.void]) -> None:
+        """Take TRANSLATION (n,) of flows, before their packets."""
+        self._owners.translations.update(rows)
 
     def events(self, events: SensorEvents, now: int) -> None:
         """Take kernel events whose process events the table has followed. now: time up to which

@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from procwire.joined import Emit, Joined
 from procwire.latency import Latency
 from procwire.output.eve import Source
 from procwire.recording import Recorder
+from procwire.sensor.conntrack import Conntrack
 from procwire.sensor.coverage import circumstances
 from procwire.sensor.loader import Sensor, SensorSettings
 from procwire.sensor.namespaces import Namespaces
@@ -106,7 +108,11 @@ class Live:
         self._local: list[Network] = []
         self._namespaces = Namespaces(namespace)
         self._workers = workers
+        self._conntrack: Conntrack | None = None
         if captures:
+            # A kernel without connection tracking translates nothing.
+            with suppress(OSError):
+                self._conntrack = Conntrack()
             self._joined.touch()
             self._wakes = select.poll()
             for capture in captures:
@@ -134,6 +140,8 @@ class Live:
             if not self._turn(LAST_WAIT_MS) and turn >= least:
                 break
         self._joined.finish()
+        if self._conntrack is not None:
+            self._conntrack.close()
         self._save(time.monotonic())
         if self._recorder is not None:
             self._recorder.close()
@@ -150,6 +158,8 @@ class Live:
         for capture in self._captures:
             counts[f"capture.{capture.interface}.received"] = capture.received()
             counts[f"capture.{capture.interface}.dropped"] = capture.dropped()
+        if self._conntrack is not None:
+            counts["correlate.translations_lost"] = self._conntrack.lost
         counts.update({f"not_captured.{name}": 1 for name in self._not_captured})
         counts.update(self._site.counters(self._learning_ns))
         if self._history is not None:
@@ -187,6 +197,7 @@ class Live:
             for _ in range(_DRAINS):
                 if not self._take_events(self._sensor, 0):
                     break
+            self._take_translations()
         for number, (capture, blocks) in enumerate(zip(self._captures, ready, strict=True)):
             workers = self._workers if blocks > _BACKLOG else 1
             for batch in self._joined.packets(number, capture.batches(), workers):
@@ -211,6 +222,15 @@ class Live:
             changes, self._processes.changes = self._processes.changes, []
             self._recorder.events(events, changes, now, told != self._told)
         return any(len(rows) for rows in events)
+
+    def _take_translations(self) -> None:
+        """Read which flows are translated."""
+        if self._conntrack is None:
+            return
+        rows = self._conntrack.read()
+        self._joined.translations(rows)
+        if self._recorder is not None:
+            self._recorder.translations(rows)
 
     def _tell(self, alerts: Iterable[Alert], source: Source) -> None:
         listed = list(alerts)

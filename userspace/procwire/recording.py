@@ -36,6 +36,7 @@ from procwire.flow_owners import Network
 from procwire.sensor.loader import SensorEvents
 from procwire.sensor.processes import Change
 from procwire.settings import Settings
+from procwire.translations import TRANSLATION
 
 if TYPE_CHECKING:
     from procwire.capture.batch import PacketBatch
@@ -94,7 +95,13 @@ class Packets(msgspec.Struct, tag=True):
     count: int
 
 
-Frame = Start | Turn | Networks | Packets
+class Translated(msgspec.Struct, tag=True):
+    """Flows that are translated from now on. rows: TRANSLATION as bytes."""
+
+    rows: bytes
+
+
+Frame = Start | Turn | Networks | Packets | Translated
 
 
 class Recorder:
@@ -163,6 +170,11 @@ class Recorder:
         """The host's own networks, as Joined.networks() is given them."""
         others = {number: _texts(one) for number, one in (elsewhere or {}).items()}
         self._write(Networks(_texts(local), others))
+
+    def translations(self, rows: NDArray[np.void]) -> None:
+        """Flows that are translated: TRANSLATION (n,)."""
+        if len(rows):
+            self._write(Translated(rows.tobytes()))
 
     def packets(self, interface: int, batch: PacketBatch) -> None:
         """The packets of an interface, by its number."""
@@ -241,6 +253,10 @@ class Recording:
             row[: len(content)] = np.frombuffer(content, np.uint8, min(len(content), len(row)))
         rows = {name: self._rows(getattr(turn, name), dtype) for name, dtype in _ROWS.items()}
         return SensorEvents(process=process, **rows)
+
+    def translations(self, frame: Translated) -> NDArray[np.void]:
+        """TRANSLATION (n,) of a frame."""
+        return self._rows(frame.rows, TRANSLATION)
 
     def changes(self, turn: Turn) -> list[Change]:
         """Of the table of processes in a turn."""

@@ -9,7 +9,15 @@ from procwire.capture.batch import PacketBatch
 from procwire.capture.open import read_capture
 from procwire.context.site import Site
 from procwire.joined import Emit, Joined
-from procwire.recording import Networks, Packets, Recording, Turn, networks_of, packets_file
+from procwire.recording import (
+    Networks,
+    Packets,
+    Recording,
+    Translated,
+    Turn,
+    networks_of,
+    packets_file,
+)
 from procwire.sensor.processes import ProcessTable
 from procwire.settings import Settings
 
@@ -57,6 +65,8 @@ class Replay:
             elif isinstance(frame, Networks):
                 elsewhere = {n: networks_of(one) for n, one in frame.elsewhere.items()}
                 self.joined.networks(networks_of(frame.local), elsewhere)
+            elif isinstance(frame, Translated):
+                self.joined.translations(self._recording.translations(frame))
             elif isinstance(frame, Packets):
                 batches = self._packets[frame.interface].take(frame.count)
                 for _ in self.joined.packets(frame.interface, batches, self._workers):

@@ -99,8 +99,8 @@ BLIND_SPOTS = (
     BlindSpot(
         "flows of containers",
         "they are named by their addresses, as inferred; an address that was changed within the "
-        "last ten seconds is not known yet, and what address translation hides (a published port, "
-        "seen outside) is not the container's",
+        "last ten seconds is not known yet, nor a flow that is translated since before the run, or "
+        "by anything but this namespace's connection tracking",
     ),
     BlindSpot(
         "who accepted a connection",
