@@ -183,7 +183,7 @@ def test_a_full_standard_output_is_said(words: tuple[str, ...]) -> None:
         ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (
         ENDS["missing"],
-        "procwire: standard output: No space left on device; free space\n",
+        "procwire: results cannot be written: No space left on device; free space\n",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -198,6 +199,14 @@ def test_says_what_is_missing(tmp_path: Path) -> None:
     assert "procwire watch --history" in str(ran.exception)
     ran = run(tmp_path / "no-eve", "--history", history(tmp_path / "h", (0, KEY, 4000)))
     assert "no-eve" in str(ran.exception)
+
+
+def test_a_full_disk_is_no_fault_of_the_input(tmp_path: Path) -> None:
+    (tmp_path / "eve.json").write_bytes(line(record(SECOND, 4000)))
+    path = history(tmp_path / "h", (0, KEY, 4000))
+    ran = run(tmp_path / "eve.json", "--history", path, "-o", "/dev/full")
+    assert isinstance(ran.exception, OSError)
+    assert ran.exception.errno == errno.ENOSPC
 
 
 def test_history_is_private_and_bounded(tmp_path: Path) -> None:

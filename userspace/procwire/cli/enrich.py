@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 import time
@@ -65,7 +66,7 @@ def enrich(file: Path, history: Path, follow: bool, output: Path | None) -> None
             else:
                 _once(file, enricher, out)
         except OSError as problem:
-            if isinstance(problem, BrokenPipeError):
+            if problem.errno in (errno.EPIPE, errno.ENOSPC):
                 raise
             raise UsageError(f"{problem.filename or file}: {problem.strerror}") from None
     counts = enricher.counters()
@@ -73,9 +74,7 @@ def enrich(file: Path, history: Path, follow: bool, output: Path | None) -> None
         f"procwire: {counts['records']} records, {counts['enriched']} with their process", err=True
     )
     if enricher.first_other is not None:
-        others = (
-            f"no JSON object, as {counts['not_records']} lines in all; they are kept as they are"
-        )
+        others = f"no JSON object; {counts['not_records']} such lines are kept as they are"
         raise InputDamaged(str(file), enricher.first_other, others)
 
 

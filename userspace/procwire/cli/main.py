@@ -139,6 +139,6 @@ def main() -> None:
     except OSError as problem:
         if problem.errno != errno.ENOSPC:
             raise
-        click.echo(f"procwire: standard output: {problem.strerror}; free space", err=True)
+        click.echo(f"procwire: results cannot be written: {problem.strerror}; free space", err=True)
         sys.stdout = io.StringIO()
         sys.exit(Unavailable.exit_code)

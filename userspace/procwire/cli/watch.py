@@ -96,6 +96,8 @@ def watch(
     if expression and not interfaces:
         raise UsageError(f"{' '.join(expression)!r} filters packets: name an interface with -i")
     settings = load(config, overrides)
+    # Named twice, its packets would be scans twice as large.
+    interfaces = tuple(dict.fromkeys(interfaces))
     ended_by: list[int] = []
 
     def end(number: int, frame: FrameType | None) -> None:
