@@ -170,6 +170,8 @@ _MEANINGS = {
     "flows.forgotten": "questions forgotten before their answer to bound memory",
     "processes.evicted": "ended processes forgotten to bound memory",
     "correlate.evicted": "whose a flow is, forgotten to bound memory",
+    "correlate.translations_evicted": "translated flows forgotten to bound memory",
+    "correlate.translations_lost": "times when more translated flows began than the kernel keeps",
     "correlate.originated_none": "flows that this host began and whose process is not known",
     "correlate.accepted_none": "connections that this host took and whose process is not known",
     "correlate.*_unasked": "flows of this host too many at a time to ask for their process",
