@@ -88,8 +88,9 @@ static __always_inline void process_exec(struct task_struct *task, struct linux_
 		return;
 	skip_executed(event->process.pid, bprm);
 	succeed_subjects(event->process.pid, event->time_ns);
+	/* Of a script the interpreter, as /proc has it; of all else the file that was asked for. */
 	if (bpf_probe_read_kernel_str(event->exe, sizeof(event->exe),
-				      BPF_CORE_READ(bprm, filename)) == sizeof(event->exe))
+				      BPF_CORE_READ(bprm, interp)) == sizeof(event->exe))
 		event->flags |= EVENT_FLAG_EXE_TRUNCATED;
 	size = read_argv(event, task);
 	event->argv_size = size;

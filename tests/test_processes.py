@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from procwire.event import PROCESS_EVENT, EventKind
@@ -11,6 +14,7 @@ from procwire.sensor.cgroups import CgroupPaths
 from procwire.sensor.machine import cgroup2_mount
 from procwire.sensor.proc import read_facts, split_argv, started_ns
 from procwire.sensor.processes import ProcessTable
+from procwire.sensor.snapshot import processes_before
 
 BASE = 5_000_000
 
@@ -160,6 +164,22 @@ def test_a_damaged_stat_is_no_process(tmp_path, stat):
 )
 def test_argv_is_split_as_the_kernel_holds_it(raw, argv):
     assert split_argv(raw) == argv
+
+
+def test_a_parent_that_the_walk_leaves_out_is_known_by_its_child():
+    rows = np.zeros(2, PROCESS_EVENT)
+    parent = (started_ns(os.getppid()), os.getppid(), 3)
+    rows["process"] = [(started_ns(os.getpid()), os.getpid(), 4), (0, 2, 0)]
+    # A process that has ended, and what has no number.
+    rows["parent"] = [parent, (7, 2**30, 0)]
+    table = ProcessTable()
+    table.insert(processes_before(rows))
+    assert len(table) == 3
+    found = table.get(parent)
+    assert found is not None
+    assert found.comm == Path(f"/proc/{os.getppid()}/comm").read_text().strip()
+    assert found.attribution == "snapshot"
+    assert table.ancestry((started_ns(os.getpid()), os.getpid(), 4)) == [found]
 
 
 def test_cgroup2_is_found_among_others(tmp_path):

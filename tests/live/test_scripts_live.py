@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from identity import process_of
+from procwire.event import EventKind
 from sensing import Sensing
 
 pytestmark = [
@@ -42,6 +43,16 @@ def test_a_script_is_known_by_its_whole_path(live: Sensing, script: Path) -> Non
     """However it was started, and whether or not /proc could be read before it ended."""
     assert told(live, INTERPRETER, str(script), OTHER) == str(script)
     assert told(live, str(script), OTHER) == str(script)
+
+
+def test_its_executable_is_the_interpreter_without_any_look_into_proc(
+    live: Sensing, script: Path
+) -> None:
+    pid, _ = live.run(str(script))
+    rows = live.wait("process", pid, lambda rows: EventKind.EXIT in rows["kind"])
+    executed = rows[rows["kind"] == EventKind.EXEC][-1]
+    assert executed["exe"] == INTERPRETER.encode()
+    assert executed["argv"].split(b"\0")[:2] == [INTERPRETER.encode(), str(script).encode()]
 
 
 def test_what_runs_behind_options_is_the_interpreter_s(live: Sensing, script: Path) -> None:
