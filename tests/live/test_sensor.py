@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from differences import differences
 from procwire.event import EventKind, Measure, Outcome
+from procwire.sensor.counters import Counter
 from procwire.sensor.doctor import checks
 from procwire.sensor.proc import started_ns
 from procwire.sensor.processes import key_of
@@ -168,5 +169,7 @@ def test_doctor_finds_this_machine_fit() -> None:
     hooks = {hook.name: hook for check in found for hook in check.hooks}
     assert hooks["cgroup/connect4"].found == "attached by libbpf"
     assert all(hook.ok or "boot Linux" in hook.remedy for hook in hooks.values())
+    losses = {loss.name for check in found for loss in check.losses}
+    assert losses == {name.lower() for name in Counter.__members__ if name[0] in "LS"}
     spots = [spot.name for check in found for spot in check.not_seen]
     assert "AF_XDP" in spots

@@ -42,11 +42,22 @@ def doctor(as_json: bool) -> int:
             for hook in check.hooks:
                 remedy = f" -> {hook.remedy}" if hook.remedy else ""
                 click.echo(f"     {'':<{width}}  {hook.name}: {hook.found}{remedy}")
+        losses = [loss for check in results for loss in check.losses]
+        if losses:
+            click.echo(
+                "\nLost or left out meanwhile (of a run, `procwire coverage` tells):"
+            )
+        for loss in losses:
+            item(f"{loss.count:,} {loss.name}: {loss.meaning}.")
         spots = [spot for check in results for spot in check.not_seen]
         if spots:
             click.echo("\nWhat the sensor does not see here:")
         for spot in spots:
-            text = f"- {spot.name}: {spot.reason}."
-            click.echo(textwrap.fill(text, columns(sys.stdout), subsequent_indent="  "))
+            item(f"{spot.name}: {spot.reason}.")
     missing = any(not check.ok and check.required for check in results)
     return Unavailable.exit_code if missing else 0
+
+
+def item(text: str) -> None:
+    """One line of a list, folded to the terminal's width."""
+    click.echo(textwrap.fill(f"- {text}", columns(sys.stdout), subsequent_indent="  "))

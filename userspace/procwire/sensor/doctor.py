@@ -17,8 +17,8 @@ from procwire import jit
 from procwire.errors import Unavailable
 from procwire.event import ABI_VERSION
 from procwire.sensor import bcc_loader
-from procwire.sensor.counters import Counter
-from procwire.sensor.coverage import BlindSpot, of_programs
+from procwire.sensor.counters import EXPLANATIONS, Counter
+from procwire.sensor.coverage import LOSSES, ON_PURPOSE, BlindSpot, Unseen, of_programs
 from procwire.sensor.libbpf_loader import OBJECT, OPTIONAL, REBUILD, VARIANTS
 from procwire.sensor.loader import Sensor
 from procwire.sensor.machine import (
@@ -49,7 +49,8 @@ class Hook:
 class Check:
     """One requirement. found: what is there, for people; remedy: the command that mends it, empty
     where ok; required: whether `watch` cannot run without it; not_seen: what stays unseen where it
-    is met; hooks: one by one, where it is about these."""
+    is met; hooks: one by one, where it is about these; losses: what is counted as lost or left out,
+    with what the self-test lost."""
 
     name: str
     ok: bool
@@ -58,6 +59,7 @@ class Check:
     required: bool = True
     not_seen: tuple[BlindSpot, ...] = ()
     hooks: tuple[Hook, ...] = ()
+    losses: tuple[Unseen, ...] = ()
 
 
 def checks() -> list[Check]:
@@ -109,17 +111,23 @@ def _object() -> Check:
 def _hooks() -> Check:
     try:
         with Sensor() as sensor:
-            seen = sensor.counters()[Counter.COUNT_ATTEMPTS.label]
+            counted = sensor.counters()
     except Unavailable as error:
         return Check("hooks", False, error.missing, error.remedy)
     hooks = (
         *(Hook(name, True, f"attached by {sensor.loader}", "") for name in sensor.attached),
         *(_left_out(name, why) for name, why in sensor.left_out.items()),
     )
+    losses = tuple(
+        Unseen(counter.label, counted[counter.label], EXPLANATIONS[counter])
+        for counter in Counter
+        if counter.label.startswith((*LOSSES, *ON_PURPOSE))
+    )
+    seen = counted[Counter.COUNT_ATTEMPTS.label]
     count = f"{len(sensor.attached)} of {len(hooks)}"
     found = f"{count} attached by {sensor.loader}, self-test passed ({seen} connections seen)"
     not_seen = of_programs(sensor.loader, sensor.left_out)
-    return Check("hooks", True, found, "", not_seen=not_seen, hooks=hooks)
+    return Check("hooks", True, found, "", not_seen=not_seen, hooks=hooks, losses=losses)
 
 
 def _left_out(name: str, why: str) -> Hook:
