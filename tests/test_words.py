@@ -7,10 +7,14 @@ from random import Random
 
 import lupa.lua54
 import lupa.luajit21
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from procwire import words
+from procwire.byte_search import first_of
+from procwire.jit import kernel
 from procwire.words import span
 
 ROOT = Path(__file__).parent.parent
@@ -90,6 +94,22 @@ def test_lua_agrees_with_python_on_any_bytes(seed: int) -> None:
             assert loaded["find"](data, offset, value) == words.find(p, offset, value)
             expected = words.find_before(p, offset, other, value)
             assert loaded["find_before"](data, offset, other, value) == expected
+
+
+@kernel
+def compiled_first_of(data: NDArray[np.uint8], start: int, end: int, value: int) -> int:
+    return first_of(data, start, end, value)
+
+
+@settings(deadline=None)
+@given(st.text("ab", max_size=70), st.integers(0, 70), st.integers(0, 70))
+def test_a_byte_is_found_where_bytes_find_it(text: str, start: int, end: int) -> None:
+    data = text.encode() + b"a"
+    start, end = min(start, end, len(text)), min(max(start, end), len(text))
+    expected = data.find(b"a", start, end)
+    for search in (first_of, compiled_first_of):
+        found = search(np.frombuffer(data, np.uint8), start, end, ord("a"))
+        assert found == (expected if expected >= 0 else end)
 
 
 def test_the_checksum_of_an_ipv4_header() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from procwire.byte_search import first_of
 from procwire.jit import fused
 
 # Hop-by-hop, routing, fragment, authentication, destination options, mobility, HIP, shim6: the
@@ -17,6 +18,7 @@ MOST_EXTENSIONS = 16
 MOST_OPTIONS = 40  # bytes that a header of IPv4 or TCP has for them
 TOKEN_MARKS = (33, 35, 36, 37, 38, 39, 42, 43, 45, 46, 124, 126)
 MOST_TOKEN = 256
+_PRIME = 0x7FFFFFFF
 MOST_LABELS = 256  # a name of 255 bytes has 127, each with a pointer before it at most
 
 
@@ -279,21 +281,15 @@ def crc_dnp(p: Span, offset: int, count: int) -> int:
 @fused
 def find(p: Span, offset: int, value: int) -> int:
     """Where the first byte `value` at or behind `offset` lies; captured(p) if nowhere."""
-    for at in range(max(offset, 0), p.captured):
-        if u8(p, at) == value:
-            return at
-    return p.captured
+    return find_before(p, offset, p.captured, value)
 
 
 @fused
 def find_before(p: Span, offset: int, end: int, value: int) -> int:
     """Where the first byte `value` at or behind `offset` and before `end` lies; if nowhere, `end`,
     or captured(p) where that is less."""
-    limit = min(max(end, 0), p.captured)
-    for at in range(max(offset, 0), limit):
-        if u8(p, at) == value:
-            return at
-    return limit
+    first, limit = max(offset, 0), min(max(end, 0), p.captured)
+    return first_of(p.data, p.start + min(first, limit), p.start + limit, value) - p.start
 
 
 @fused
@@ -317,5 +313,8 @@ def folded(p: Span, offset: int, count: int) -> int:
         value = u8(p, offset + i)
         if 65 <= value <= 90:
             value += 32
-        number = (number * 257 + value) % 0x7FFFFFFF
-    return number
+        number = number * 257 + value
+        # Divisions are what costs; four bytes would not fit into 63 bits.
+        if i % 3 == 2:
+            number %= _PRIME
+    return number % _PRIME
