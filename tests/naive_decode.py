@@ -12,7 +12,7 @@ from procwire.decode.columns import Packets
 
 ETHERNET, VLAN, ARP, IPV4, ICMP4, IPV6, ICMP6, TCP, UDP = range(1, 10)
 MALFORMED = 16
-GRE, SCTP, IGMP, INNER_IP_MALFORMED = 32, 33, 34, 35
+GRE, SCTP, IGMP, INNER_IP_MALFORMED, LOOPBACK = 32, 33, 34, 35, 36
 EXTENSIONS = {0, 43, 44, 51, 60, 135, 139, 140}
 FIXED_LINKS = {228: 0x0800, 229: 0x86DD}
 PPP_ETHERTYPES = {0x0021: 0x0800, 0x0057: 0x86DD}
@@ -88,6 +88,8 @@ def decode_link(packet: Packet, link: int, inside: bool) -> None:
         ethertype, start = packet.number(12, 2), 14
     else:
         ethertype, start = read_other_link(packet, link)
+        if loops(packet, link):
+            outer = packet.span(LOOPBACK, 0, start, -1)
     tags = 0
     while ethertype in (0x8100, 0x88A8, 0x9100):
         if tags == 4:
@@ -131,6 +133,12 @@ def decode_inner_ip(packet: Packet, ethertype: int, start: int, outer: int) -> N
     (decode_ipv4 if version == 4 else decode_ipv6)(packet, start, outer)
     if packet.spans[own][0] > MALFORMED:
         packet.span(INNER_IP_MALFORMED, start, packet.length, -1)
+
+
+def loops(packet: Packet, link: int) -> bool:
+    """Whether the link header is that of a loopback device: ARPHRD_LOOPBACK is 772."""
+    device = {113: 2, 276: 8}.get(link)
+    return link in (0, 108) or device is not None and packet.number(device, 2) == 772
 
 
 def read_other_link(packet: Packet, link: int) -> tuple[int, int]:

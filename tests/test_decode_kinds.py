@@ -69,6 +69,10 @@ def chain(kinds: tuple[int, ...], body: bytes, transport: int) -> bytes:
 KINDS = {
     "Ethernet": Kind(links.ETHERNET, TO_IPV4 + IPV4),
     "cooked": Kind(links.LINUX_SLL, bytes(14) + b"\x08\0" + IPV4),
+    "cooked, loopback": Kind(links.LINUX_SLL, b"\0\0\3\4" + bytes(10) + b"\x08\0" + IPV4),
+    "cooked, version 2, loopback": Kind(
+        links.LINUX_SLL2, b"\x86\xdd" + bytes(6) + b"\3\4" + bytes(10) + IPV6
+    ),
     "cooked, version 2": Kind(links.LINUX_SLL2, b"\x86\xdd" + bytes(18) + IPV6),
     "raw": Kind(links.RAW, IPV4),
     "raw, IPv6": Kind(links.RAW, IPV6),

@@ -23,6 +23,7 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.layers.ntp import NTPHeader
+from scapy.layers.vxlan import VXLAN
 
 SECOND = 1_000_000_000
 WARM_UP = 60
@@ -196,6 +197,14 @@ def test_an_icmp_error_needs_the_packet_it_quotes():
     name = "icmp4.unsolicited_error"
     found = observe(fresh(), [(i, bytes(FRAME / packet)) for i, packet in enumerate(packets)])
     assert found == [(3, name, False), (4, name, False)]
+
+
+def test_an_icmp_error_may_quote_a_tunnel_whose_packets_are_known():
+    there, back = IP(src=CLIENT, dst=SERVER), IP(src=SERVER, dst=CLIENT)
+    carried = VXLAN(vni=5) / FRAME / there / UDP(sport=7, dport=9)
+    sent = there / UDP(sport=5000, dport=4789) / carried
+    packets = [sent, back / ICMP(type=3, code=3) / sent]
+    assert observe(fresh(), [(i, bytes(FRAME / one)) for i, one in enumerate(packets)]) == []
 
 
 @pytest.mark.parametrize(("options", "accepted"), [([], False), ([(34, b"cookie12")], True)])

@@ -161,6 +161,10 @@ def _other_arp(batch: PacketBatch, decoded: Decoded) -> list[int]:
     ]
 
 
+def _on_loopback(batch: PacketBatch, decoded: Decoded) -> Rows:
+    return decoded.spans.packet[decoded.spans.layer == layers.LOOPBACK].astype(np.intp)
+
+
 def _cut(batch: PacketBatch, decoded: Decoded) -> Rows:
     return np.flatnonzero(batch.captured < batch.length)
 
@@ -172,5 +176,6 @@ REASONS: dict[str, Callable[[PacketBatch, Decoded], Rows | list[int]]] = {
     "bits of GRE that RFC 1701 allows: refused before anything else": _old_gre,
     "a packet that does not fit its PPPoE session, whose length Suricata ignores": _short_sessions,
     "an MPLS label that no stack ends with, behind which Suricata does not look": _reserved_labels,
+    "a loopback device's headers, which Suricata shows to no rule": _on_loopback,
     "ARP of other networks than Ethernet and IPv4, or of operations it does not know": _other_arp,
 }

@@ -26,6 +26,7 @@ GRE = 32
 SCTP = 33
 IGMP = 34
 INNER_IP_MALFORMED = 35  # beside the malformed span of an IP header inside a tunnel
+LOOPBACK = 36  # the link header, without Ethernet's, of a packet that did not leave its host
 DNS = 40
 NTP = 41
 DHCP = 42
@@ -60,6 +61,7 @@ LAYER_NAMES = {
     SCTP: "sctp",
     IGMP: "igmp",
     INNER_IP_MALFORMED: "inner_ip_malformed",
+    LOOPBACK: "loopback",
     DNS: "dns",
     NTP: "ntp",
     DHCP: "dhcp",

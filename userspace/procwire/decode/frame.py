@@ -23,6 +23,7 @@ from procwire.decode.link import (
     ETHERTYPE_IPV6,
     ETHERTYPE_PPPOE,
     ETHERTYPES_MPLS,
+    is_loopback,
     link_ethertype,
     link_header_size,
 )
@@ -42,6 +43,7 @@ from procwire.decode.output import (
     after,
     carry,
     emit,
+    first,
 )
 from procwire.jit import fused, kernel
 
@@ -160,6 +162,8 @@ def _decode_frame(
         return SNAPPED
     ethertype = link_ethertype(data, frame, link)
     rest = after(frame, size)
+    if is_loopback(data, frame, link):
+        outer = emit(output, row, layers.LOOPBACK, first(frame, size), -1)
     tags = 0
     while ethertype in _TAG_ETHERTYPES:
         if tags == _TAG_LIMIT:

@@ -25,6 +25,9 @@ _SLL2_HEADER, _SLL2_TYPE = 20, 0
 _CISCO_HEADER, _CISCO_TYPE = 4, 2
 _FAMILY_HEADER = 4
 
+# ARPHRD_LOOPBACK of Linux, and where cooked headers have it.
+_LOOPBACK, _SLL_DEVICE, _SLL2_DEVICE = 772, 2, 8
+
 _FAMILY_IPV4 = 2
 # AF_INET6 of Linux, Windows, NetBSD, FreeBSD and Darwin.
 _FAMILIES_IPV6 = (10, 23, 24, 28, 30)
@@ -77,6 +80,16 @@ def link_ethertype(data: NDArray[np.uint8], frame: Extent, link: int) -> int:
         version_6 = frame.captured > 0 and u8(data, frame.start) >> 4 == 6
         return ETHERTYPE_IPV6 if version_6 else ETHERTYPE_IPV4
     return NO_ETHERTYPE
+
+
+@fused
+def is_loopback(data: NDArray[np.uint8], frame: Extent, link: int) -> bool:
+    """Whether a link header other than Ethernet's, all of it captured, is a loopback device's."""
+    if link == links.LINUX_SLL:
+        return u16(data, frame.start + _SLL_DEVICE, True) == _LOOPBACK
+    if link == links.LINUX_SLL2:
+        return u16(data, frame.start + _SLL2_DEVICE, True) == _LOOPBACK
+    return link == links.NULL or link == links.LOOP
 
 
 @fused

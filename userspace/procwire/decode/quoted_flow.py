@@ -8,6 +8,7 @@ from procwire import layers
 from procwire.decode.columns import span_at
 from procwire.decode.flow_table import FlowTable, Path, find, key_of
 from procwire.decode.source import Source
+from procwire.decode.tunnel import TUNNEL_PORTS
 from procwire.jit import fused
 from procwire.words import u8, u16, u32
 
@@ -34,13 +35,17 @@ def quotes_unknown_flow(table: FlowTable, source: Source, row: int) -> bool:
         return False
     if protocol not in (_PROTOCOL_TCP, _PROTOCOL_UDP):
         return False
+    source_port, destination_port = u16(message, ports_at), u16(message, ports_at + 2)
+    if source_port in TUNNEL_PORTS or destination_port in TUNNEL_PORTS:
+        # The flows that are known are those inside.
+        return False
     path = Path(
         _ZERO,
         _MAPPED | np.uint64(u32(message, _QUOTED_AT + 12)),
         _ZERO,
         _MAPPED | np.uint64(u32(message, _QUOTED_AT + 16)),
-        u16(message, ports_at),
-        u16(message, ports_at + 2),
+        source_port,
+        destination_port,
         layers.TCP if protocol == _PROTOCOL_TCP else layers.UDP,
     )
     sender = key_of(path, table.wanted[0])

@@ -1,10 +1,11 @@
 """IPv4 (RFC 791). A rule sees the bytes from the IP header to the end of the frame, padding
-included; `outer` is the Ethernet frame, or empty."""
+included; `outer` is the Ethernet frame, the header of a loopback device, or empty."""
 
 from procwire.rule import rule
 from procwire.words import bits, captured, filled, header_sums, length, u8, u16, u32
 
 EXPERIMENTS = (253, 254)
+LOOPBACK_HEADERS = (4, 16, 20)  # bytes, where a capture of the device has no Ethernet headers
 ADDRESSES = "c000 0201 c633 6401"
 HEADER = f"4500 0014 0001 0000 40fd 0000 {ADDRESSES}"
 
@@ -164,12 +165,15 @@ def ipv4_source_is_martian(p):
         HEADER,
         HEADER.replace("c000 0201 c633 6401", "7f00 0001 7f00 0001"),
         f"0000 0000 0000 0000 0000 0000 0800 | {HEADER.replace('c633 6401', 'c000 0201')}",
+        f"0000 0304 0006 0000 0000 0000 0000 0800 | {HEADER.replace('c633 6401', 'c000 0201')}",
     ],
 )
 def ipv4_land(p, outer):
     """A host that answers itself loops. Its own traffic over the loopback device, whose frames
-    carry zero addresses, is the lawful case."""
+    carry zero addresses or none, is the lawful case."""
     if captured(outer) >= 12 and filled(outer, 0, 12, 0):
+        return False
+    if captured(outer) in LOOPBACK_HEADERS:
         return False
     return u32(p, 12) == u32(p, 16) and u8(p, 12) != 127 and u32(p, 12) != 0
 

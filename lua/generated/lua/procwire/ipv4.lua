@@ -472,9 +472,13 @@ end
 
 do
 -- ipv4.land: IPv4 source and destination address are the same (RFC 1122 3.2.1.3)
+local ipv4_land_LOOPBACK_HEADERS = { [4] = true, [16] = true, [20] = true }
 local function ipv4_land(p, outer)
   if #p < 20 then return false end
   if ((#outer >= 12) and filled(outer, 0, 12, 0)) then
+    do return false end
+  end
+  if (ipv4_land_LOOPBACK_HEADERS[#outer] == true) then
     do return false end
   end
   do return ((u32(p, 12) == u32(p, 16)) and (byte(p, 13) ~= 127) and (u32(p, 12) ~= 0)) end
