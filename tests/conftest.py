@@ -11,10 +11,15 @@ from pathlib import Path
 
 import pytest
 from commands import Ran
+from hypothesis import settings
 from procwire.cli.main import main
 
 DIGEST = Path(__file__).with_name("digest.py")
 CORPUS = Path(__file__).parent.parent.parent / "shared" / "corpus"
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("procwire", settings(), deadline=None)
+settings.load_profile("procwire")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -336,7 +336,7 @@ ROWS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(rows=ROWS, cut=st.integers(1, 9))
 def test_batches_change_nothing_and_nothing_new_is_lost(rows, cut: int) -> None:
     times = np.cumsum([step for _, _, step, _ in rows]) * SECOND

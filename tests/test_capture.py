@@ -131,7 +131,7 @@ def test_only_packets_below_the_snap_length_were_cut_by_something_else(write) ->
         assert batch.cut.tolist() == [*cut, False]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.one_of(st.integers(0, 17), st.integers(0, 59).map(lambda exponent: exponent | 0x80)),
     st.integers(0, 2**63 - 1),

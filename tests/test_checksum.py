@@ -84,7 +84,7 @@ def states_of(*packets: bytes) -> np.ndarray:
     return states_in(batch, decode(batch))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32))
 def test_states_equal_the_plain_twins(seed: int) -> None:
     source = Random(seed)

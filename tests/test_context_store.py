@@ -239,9 +239,7 @@ def test_a_store_in_memory_needs_no_file() -> None:
     assert not Path(str(MEMORY)).exists()
 
 
-ANY_TMP = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+ANY_TMP = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @ANY_TMP

@@ -68,7 +68,7 @@ def any_bytes(source: Random) -> tuple[bytes, int, int]:
     return data, len(data) + source.choice((0, 0, 50)), source.choice(LINKS)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32), st.booleans())
 def test_columns_and_spans_equal_the_plain_twins(seed: int, cut: bool) -> None:
     source = Random(seed)

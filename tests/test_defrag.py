@@ -80,7 +80,7 @@ def random_fragment(source: Random) -> Fragment:
     return Fragment(key, version, offset, more, payload)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32))
 def test_datagrams_and_overlaps_equal_the_plain_twins(seed: int) -> None:
     source = Random(seed)

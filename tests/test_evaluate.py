@@ -107,7 +107,7 @@ def test_frames_made_of_the_examples() -> None:
     assert check(batch_of(EXAMPLE_FRAMES)) > 50
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(

@@ -176,7 +176,7 @@ STEP = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(STEP, min_size=30, max_size=120), st.integers(1, 120))
 def test_equals_its_twin_wherever_batches_end(steps, batch):
     limits = FanOutSettings(

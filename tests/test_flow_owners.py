@@ -227,7 +227,7 @@ def test_flows_are_counted_by_who_began_them_and_how_surely_their_process_is_kno
     assert counts.counters()["originated_none"] == 1 + ASKED
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     told=st.lists(
         st.tuples(

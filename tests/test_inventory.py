@@ -157,7 +157,7 @@ WORDS = st.sampled_from(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=st.one_of(st.binary(), st.lists(WORDS).map(lambda words: "".join(words).encode())),
     suffix=st.sampled_from([".csv", ".toml"]),

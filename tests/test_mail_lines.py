@@ -68,7 +68,7 @@ def test_behind_starttls_comes_tls():
     assert told(connection(PORT, [*asked, *cut]), "tls.heartbeat_abuse") == [8]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.sampled_from(PARTS), max_size=14))
 def test_equals_its_twin(parts):
     payloads = [*GREETED, *parts]

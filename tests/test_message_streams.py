@@ -165,7 +165,7 @@ def test_each_message_is_found_wherever_it_lies(name):
     ports, messages, broken = CONVERSATIONS[name]
     stream = b"".join(messages)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(
         st.lists(st.integers(1, 60), min_size=1, max_size=6),
         st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400)), max_size=6),

@@ -135,9 +135,7 @@ def replayed(folder: Path, workers: int = 1, batch_size: int = 65536) -> Told:
     workers=st.sampled_from([1, 2]),
     batch_size=st.sampled_from([1, 7, 64, 65536]),
 )
-@settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_replay_tells_the_same_byte_for_byte(tmp_path_factory, cuts, workers, batch_size):
     folder = tmp_path_factory.mktemp("records") / "one"
     told = live(folder, cuts)
@@ -187,7 +185,7 @@ def kept(tmp_path_factory):
 
 
 @given(content=st.binary(max_size=60), at=st.integers(18, 4000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_damaged_record_is_an_error_of_the_input(kept, content, at):
     folder, whole = kept
     turns = folder / TURNS

@@ -81,7 +81,7 @@ def packets_of(batch: PacketBatch) -> list[tuple[int, bytes]]:
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32), st.integers(1, 4))
 def test_packets_come_in_the_order_of_their_times_and_each_once(seed: int, count: int) -> None:
     source = Random(seed)
@@ -97,7 +97,7 @@ def test_packets_come_in_the_order_of_their_times_and_each_once(seed: int, count
     assert interface.rings.received() == len(sent)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32), st.sampled_from((-DAY, DAY, -1000)))
 def test_a_clock_that_jumps_stops_nothing_and_turns_no_ring_round(seed: int, jump: int) -> None:
     source = Random(seed)

@@ -29,7 +29,7 @@ STEP = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(STEP, max_size=200), st.integers(1, 200))
 def test_walk_and_coverage_equal_their_twins_wherever_batches_end(steps, batch):
     plain = [(SCANNER + source, NETWORK + host, outcome) for source, host, outcome in steps]
@@ -60,7 +60,7 @@ PORT_STEP = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(PORT_STEP, max_size=300), st.integers(1, 300))
 def test_port_coverage_equals_its_twin_wherever_batches_end(steps, batch):
     plain = [(SCANNER + one, NETWORK + other, *rest) for one, other, *rest in steps]
@@ -87,7 +87,7 @@ TRY = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(TRY, max_size=200), st.integers(1, 200))
 def test_service_sweep_equals_its_twin_wherever_batches_end(steps, batch):
     time, plain = START, []

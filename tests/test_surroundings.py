@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from naive_distinct import NaiveDistinct, naive_zone
 from procwire.config import load
@@ -87,7 +87,6 @@ def observed(
 
 
 # Keys that share slots and repeat, among others.
-@settings(deadline=None)
 @given(
     batches=st.lists(st.lists(st.integers(0, 50) | st.integers(0, 2**64 - 1), max_size=40)),
     limit=st.integers(1, 60),
@@ -131,7 +130,6 @@ ATTEMPTS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(attempts=ATTEMPTS, cut=st.integers(1, 20), threshold=st.integers(0, 4))
 def test_distinct_targets_are_those_of_plain_sets(
     attempts: list[tuple[int, int, int]], cut: int, threshold: int
@@ -173,7 +171,6 @@ ADDRESSES = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(
     networks=st.lists(NETWORKS | SIXES, unique=True, max_size=12),
     addresses=st.lists(ADDRESSES, min_size=1, max_size=30),
@@ -287,7 +284,6 @@ def test_a_new_process_that_is_mostly_answered_is_none() -> None:
         assert len(seen(failed + answers(9))) == 1, "what is answered later changes nothing"
 
 
-@settings(deadline=None)
 @given(cut=st.integers(1, 30))
 def test_observations_do_not_depend_on_batches(cut: int) -> None:
     rows = looks_for(plant(30)) + tried(20, Outcome.REFUSED) + [asks(250, Outcome.ESTABLISHED)]

@@ -39,7 +39,7 @@ def test_malformed_lines_are_counted_named_and_left_out(tmp_path: Path, form: st
 
 
 @pytest.mark.parametrize("form", WRITERS)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_whatever_is_changed_is_read_or_counted(tmp_path_factory, form: str, data) -> None:
     content = bytearray(WRITERS[form](FEW))
@@ -55,7 +55,7 @@ def test_whatever_is_changed_is_read_or_counted(tmp_path_factory, form: str, dat
         assert len(rows) + len(join.finish().connections) <= len(FEW)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused(tmp_path_factory, content: bytes) -> None:
     path = written(tmp_path_factory.mktemp("any"), content)
@@ -73,7 +73,7 @@ def test_an_event_log_that_is_cut_is_read_as_far_as_it_goes(
     assert counters.get("records.events", 0) == {40_000: 32, 69_000: 53}.get(keep, 0)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(128, 69_000), st.integers(0, 255)), min_size=1, max_size=8))
 def test_an_event_log_with_changed_bytes_is_read_or_counted(
     tmp_path_factory, corpus: Path, changes

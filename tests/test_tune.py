@@ -132,7 +132,7 @@ def test_the_history_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.rows("SELECT min(time), count(*) FROM history") == [(NOW + 20, 10)]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     told=st.lists(
         st.tuples(st.integers(25, 60), st.integers(1, 3), st.sampled_from([12, 18, 25])),

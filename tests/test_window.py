@@ -58,7 +58,7 @@ FALLS_AND_RISES = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(start=st.integers(1, 700 * SECOND) | st.just(10**18), steps=steps)
 @example(start=10**18, steps=FALLS_AND_RISES)
 def test_equals_the_oracle_step_by_step(window, start, steps):
@@ -135,7 +135,7 @@ def is_within(errors, figure, exact):
     return abs(figure - exact) <= max(4, errors * STANDARD_ERROR * exact)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     size=st.floats(0, 5),
     start=st.integers(0, 2**128 - 1),
@@ -170,7 +170,7 @@ def test_a_million_connects_are_fewer_than_a_hundred_events(window, pause):
     assert 10 < kernel.sweep(SECOND, NETWORK, 1, 10**6, pause) < 100
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     targets=st.sets(
         st.tuples(st.integers(0, 2**128 - 1), st.integers(0, 65535)), min_size=1, max_size=300

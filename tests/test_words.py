@@ -70,7 +70,7 @@ def structured(source: Random) -> bytes:
     return bytes(source.choice((*pieces, source.randrange(256))) for _ in range(size))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32))
 def test_lua_agrees_with_python_on_any_bytes(seed: int) -> None:
     source = Random(seed)
@@ -101,7 +101,6 @@ def compiled_first_of(data: NDArray[np.uint8], start: int, end: int, value: int)
     return first_of(data, start, end, value)
 
 
-@settings(deadline=None)
 @given(st.text("ab", max_size=70), st.integers(0, 70), st.integers(0, 70))
 def test_a_byte_is_found_where_bytes_find_it(text: str, start: int, end: int) -> None:
     data = text.encode() + b"a"
