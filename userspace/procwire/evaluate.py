@@ -1,7 +1,7 @@
 """From spans to findings: every rule of a span's layer, compiled, one pass over a batch.
 
-A first kernel writes a bit mask per span, a second one lists the bits as FINDING rows. Packets that
-break nothing cost the masks only.
+A first kernel makes a bit mask of each span that breaks a rule, a second one lists the bits as
+FINDING rows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from procwire.rule import Observed, Rule, example, fires
 from procwire.rules import all_rules, rules_of
 from procwire.words import Span
 
-_verdicts: Callable[..., None] = dispatch.verdicts
+_verdicts: Callable[..., int] = dispatch.verdicts
 _LAYERS = max(LAYER_NAMES) + 1
 _BITS = 63
 _LARGEST_EVIDENCE = np.iinfo(FINDING["size"]).max
@@ -68,11 +68,12 @@ def judge(
 ) -> NDArray[np.void]:
     """FINDING (n,) of every rule that a span breaks, without packet numbers. data: uint8, what the
     spans lie in; extents: of what each row of spans.packet stands for."""
-    hits = np.empty(len(spans.layer), dtype=np.int64)
-    _verdicts(data, spans, hits)
-    findings = np.zeros(int(np.bitwise_count(hits).sum()), dtype=FINDING)
+    count = len(spans.layer)
+    broken, hits = np.empty(count, np.int32), np.empty(count, np.int64)
+    used = _verdicts(data, spans, broken, hits)
+    findings = np.zeros(int(np.bitwise_count(hits[:used]).sum()), dtype=FINDING)
     if len(findings):
-        _list(hits, spans, extents, _TABLE, findings)
+        _list((broken[:used], hits), spans, extents, _TABLE, findings)
     return findings
 
 
@@ -112,22 +113,25 @@ def _in_array(span: Span) -> Span:
 
 @kernel
 def _list(
-    hits: NDArray[np.int64],
+    verdicts: tuple[NDArray[np.int32], NDArray[np.int64]],
     spans: Spans,
     extents: Extents,
     table: NDArray[np.int64],
     findings: NDArray[np.void],
 ) -> None:
     starts, captured = extents
+    broken, hits = verdicts
     written = 0
-    for span in range(hits.shape[0]):
-        verdict = hits[span]
+    for entry in range(broken.size):
+        span, verdict = broken[entry], hits[entry]
         bit = 0
         while verdict:
             if verdict & 1:
                 row = spans.packet[span]
                 rule, offset, size, in_outer = table[spans.layer[span], bit]
-                home = spans.outer[span] if in_outer else span
+                home = span
+                if in_outer and spans.outer[span] >= 0:
+                    home = spans.outer[span]
                 findings[written].row = row
                 findings[written].rule = rule
                 present = spans.captured[home]

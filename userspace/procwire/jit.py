@@ -23,6 +23,8 @@ import numba
 import numpy as np
 from numba.extending import register_jitable
 
+from procwire.indexing import index_from_front
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # numba's annotations do not know _nrt.
@@ -93,6 +95,7 @@ def kernel(function: Function, **options: Any) -> Function:
 
     Counting references to the arrays that functions pass on costs more than their work. The price:
     a kernel cannot make an array or a slice, numba refuses it; it writes into its caller's arrays.
+    No index may be below 0: see indexing.py.
     """
     if _config.DISABLE_JIT:
         return _interpreted(function)
@@ -162,3 +165,4 @@ def fused(function: Function) -> Function:
 
 
 _drop_stale_cache()
+index_from_front()

@@ -16,17 +16,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-_SPARE = 1 << 20
+_HUGE_PAGE = 2 << 20
 
 
 def sparse_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """Zeros like numpy.zeros, of which only the small pages that are touched become resident."""
     kind = np.dtype(dtype)
-    memory = mmap.mmap(-1, math.prod(shape) * kind.itemsize)
+    memory = _memory(math.prod(shape) * kind.itemsize, mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(memory, kind).reshape(shape)
+
+
+def _memory(size: int, pages: int) -> mmap.mmap:
+    """Zeros. pages: MADV_HUGEPAGE or MADV_NOHUGEPAGE."""
+    # What is shared instead has no huge pages, and a page for whatever is only looked at.
+    memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     # EINVAL: a kernel built without transparent huge pages.
     with contextlib.suppress(OSError):
-        memory.madvise(mmap.MADV_NOHUGEPAGE)
-    return np.frombuffer(memory, kind).reshape(shape)
+        memory.madvise(pages)
+    return memory
 
 
 def touch(*arrays: NDArray[Any]) -> None:
@@ -47,8 +54,8 @@ class Reused:
         """uint8 (size,), size at least 1, with whatever was in it before."""
         memory = next((one for one in self._free if len(one) >= size), None)
         if memory is None:
-            # With room for somewhat more, which may be asked for next.
-            memory = mmap.mmap(-1, size + _SPARE)
+            # All of it is used, and a look into a huge page finds it soonest.
+            memory = _memory(-(-size // _HUGE_PAGE) * _HUGE_PAGE, mmap.MADV_HUGEPAGE)
         else:
             self._free.remove(memory)
         whole = np.frombuffer(memory, np.uint8)

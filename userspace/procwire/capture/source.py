@@ -25,10 +25,11 @@ from procwire.memory import Reused
 
 STANDARD_INPUT = Path("-")
 
-_WINDOW = 8 << 20
+# With what a packet at its end leaves for the next, a few huge pages.
+_WINDOW = (4 << 20) - (256 << 10)
 BLOCK_LIMIT = 32 << 20
 """Bytes of the largest block that is waited for. No packet comes near it."""
-_PIECE = 1 << 18
+_PIECE = 1 << 20
 
 _GZIP, _ZSTD = bytes.fromhex("1f8b"), bytes.fromhex("28b52ffd")
 ZIP = b"PK\x03\x04"

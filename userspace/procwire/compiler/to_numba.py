@@ -103,6 +103,7 @@ def _dispatch(layers: dict[int, str]) -> str:
         *[f"    {name}," for name in sorted(layers.values())],
         ")",
         "from procwire.jit import kernel",
+        "from procwire.prefetch import SPANS_AHEAD, prefetch",
         "",
         "LAYERS = {",
         *[f"    {number}: {name}.RULES," for number, name in layers.items()],
@@ -111,10 +112,14 @@ def _dispatch(layers: dict[int, str]) -> str:
         "",
         "",
         "@kernel",
-        "def verdicts(data, spans, hits):",
-        '    """Write each span\'s verdict, a bit mask, into hits: int64 (spans,)."""',
-        "    for row in range(spans.layer.shape[0]):",
-        "        layer = spans.layer[row]",
+        "def verdicts(data, spans, broken, hits):",
+        '    """Write the spans that break rules into broken, int32, and the verdict of each, a '
+        "bit",
+        '    mask, into hits, int64, both (spans,). Returns how many."""',
+        "    used, count = 0, spans.layer.shape[0]",
+        "    for row in range(count):",
+        "        prefetch(data, spans.start[min(row + SPANS_AHEAD, count - 1)], 0, 1)",
+        "        layer, verdict = spans.layer[row], 0",
         "        p = span_at(data, spans, row)",
         "        outer = span_at(data, spans, int(spans.outer[row]))",
     ]
@@ -122,6 +127,14 @@ def _dispatch(layers: dict[int, str]) -> str:
         word = "elif" if position else "if"
         lines += [
             f"        {word} layer == {number}:",
-            f"            hits[row] = {name}_verdict(p, outer)",
+            f"            verdict = {name}_verdict(p, outer)",
         ]
-    return "\n".join([*lines, "        else:", "            hits[row] = 0", ""])
+    lines += [
+        "        if verdict:",
+        "            broken[used] = row",
+        "            hits[used] = verdict",
+        "            used += 1",
+        "    return used",
+        "",
+    ]
+    return "\n".join(lines)

@@ -153,9 +153,11 @@ def _header_sum(data: NDArray[np.uint8], spans: Spans, span: int) -> int:
     if captured < _SMALLEST_HEADER:
         return -1
     size = (u8(data, start) & 15) * 4
-    if captured < size:
+    if not _SMALLEST_HEADER <= size <= captured:
         return -1
-    return _network_order(_sum(data, start, size))
+    # Nearly all have no options, and a sum of a known size needs no loop.
+    total = _sum(data, start, _SMALLEST_HEADER)
+    return _network_order(total + _sum(data, start + _SMALLEST_HEADER, size - _SMALLEST_HEADER))
 
 
 @fused

@@ -46,6 +46,7 @@ from procwire.decode.output import (
     first,
 )
 from procwire.jit import fused, kernel
+from procwire.prefetch import AHEAD, lines_of, prefetch
 
 __all__ = ["SKIP_REASONS", "decode"]
 
@@ -61,6 +62,8 @@ _SPANS_A_PACKET = (_TAG_LIMIT + 4) * (_TUNNEL_LIMIT + 1) + 1
 # as the next batch gets another piece of it.
 _USUAL_SPANS = 5
 _IPV4_HEADER, _IPV6_HEADER = 20, 40
+# Ethernet, IPv4 and TCP with options.
+_HEADER_LINES = lines_of(14 + 20 + 32)
 
 # IEEE 802.1Q, 802.1ad, and what came before 802.1ad.
 _TAG_ETHERTYPES = (0x8100, 0x88A8, 0x9100)
@@ -110,8 +113,9 @@ def _decode_packets(
 ) -> int:
     """Decode rows from `first` on while there is room; returns the first one that is left, or -1
     less the row that does not lie in the data."""
-    room = output.spans.layer.size - _SPANS_A_PACKET
-    for row in range(first, batch.start.size):
+    room, count = output.spans.layer.size - _SPANS_A_PACKET, batch.start.size
+    for row in range(first, count):
+        prefetch(batch.data, batch.start[min(row + AHEAD, count - 1)], 0, _HEADER_LINES)
         if output.used[0] > room:
             return row
         frame = Extent(
@@ -127,7 +131,7 @@ def _decode_packets(
         reason = _decode_nested(batch.data, frame, int(np.int64(batch.link[row])), row, output)
         if reason != NOT_SKIPPED:
             skipped[reason] += 1
-    return int(batch.start.size)
+    return int(count)
 
 
 @fused

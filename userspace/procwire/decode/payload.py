@@ -176,8 +176,10 @@ def flush_streams(table: FlowTable, reading: Reading, ended: Ended, first: int) 
     memory, packets = reading.streams, ended.packets
     for at in range(first, DIRECTIONS):
         stream = memory.streams[at]
+        if stream.owner == 0 or not has_begun(stream):
+            continue
         flow = table.flows[(stream.owner - 1) // 2]
-        if stream.owner == 0 or stream.flow != flow.number or not has_begun(stream):
+        if stream.flow != flow.number:
             continue
         if not has_room(reading.spans):
             return at

@@ -34,6 +34,7 @@ from procwire.generated import (
     vlan,
 )
 from procwire.jit import kernel
+from procwire.prefetch import SPANS_AHEAD, prefetch
 
 LAYERS = {
     1: ethernet.RULES,
@@ -100,71 +101,77 @@ ssh_packet_verdict = ssh_packet.verdict
 
 
 @kernel
-def verdicts(data, spans, hits):
-    """Write each span's verdict, a bit mask, into hits: int64 (spans,)."""
-    for row in range(spans.layer.shape[0]):
-        layer = spans.layer[row]
+def verdicts(data, spans, broken, hits):
+    """Write the spans that break rules into broken, int32, and the verdict of each, a bit
+    mask, into hits, int64, both (spans,). Returns how many."""
+    used, count = 0, spans.layer.shape[0]
+    for row in range(count):
+        prefetch(data, spans.start[min(row + SPANS_AHEAD, count - 1)], 0, 1)
+        layer, verdict = spans.layer[row], 0
         p = span_at(data, spans, row)
         outer = span_at(data, spans, int(spans.outer[row]))
         if layer == 1:
-            hits[row] = ethernet_verdict(p, outer)
+            verdict = ethernet_verdict(p, outer)
         elif layer == 2:
-            hits[row] = vlan_verdict(p, outer)
+            verdict = vlan_verdict(p, outer)
         elif layer == 3:
-            hits[row] = arp_verdict(p, outer)
+            verdict = arp_verdict(p, outer)
         elif layer == 4:
-            hits[row] = ipv4_verdict(p, outer)
+            verdict = ipv4_verdict(p, outer)
         elif layer == 5:
-            hits[row] = icmp4_verdict(p, outer)
+            verdict = icmp4_verdict(p, outer)
         elif layer == 6:
-            hits[row] = ipv6_verdict(p, outer)
+            verdict = ipv6_verdict(p, outer)
         elif layer == 7:
-            hits[row] = icmp6_verdict(p, outer)
+            verdict = icmp6_verdict(p, outer)
         elif layer == 8:
-            hits[row] = tcp_verdict(p, outer)
+            verdict = tcp_verdict(p, outer)
         elif layer == 9:
-            hits[row] = udp_verdict(p, outer)
+            verdict = udp_verdict(p, outer)
         elif layer == 20:
-            hits[row] = ipv4_malformed_verdict(p, outer)
+            verdict = ipv4_malformed_verdict(p, outer)
         elif layer == 21:
-            hits[row] = icmp4_malformed_verdict(p, outer)
+            verdict = icmp4_malformed_verdict(p, outer)
         elif layer == 22:
-            hits[row] = ipv6_malformed_verdict(p, outer)
+            verdict = ipv6_malformed_verdict(p, outer)
         elif layer == 23:
-            hits[row] = icmp6_malformed_verdict(p, outer)
+            verdict = icmp6_malformed_verdict(p, outer)
         elif layer == 24:
-            hits[row] = tcp_malformed_verdict(p, outer)
+            verdict = tcp_malformed_verdict(p, outer)
         elif layer == 25:
-            hits[row] = udp_malformed_verdict(p, outer)
+            verdict = udp_malformed_verdict(p, outer)
         elif layer == 32:
-            hits[row] = gre_verdict(p, outer)
+            verdict = gre_verdict(p, outer)
         elif layer == 35:
-            hits[row] = inner_ip_malformed_verdict(p, outer)
+            verdict = inner_ip_malformed_verdict(p, outer)
         elif layer == 40:
-            hits[row] = dns_verdict(p, outer)
+            verdict = dns_verdict(p, outer)
         elif layer == 41:
-            hits[row] = ntp_verdict(p, outer)
+            verdict = ntp_verdict(p, outer)
         elif layer == 42:
-            hits[row] = dhcp_verdict(p, outer)
+            verdict = dhcp_verdict(p, outer)
         elif layer == 43:
-            hits[row] = snmp_verdict(p, outer)
+            verdict = snmp_verdict(p, outer)
         elif layer == 44:
-            hits[row] = modbus_verdict(p, outer)
+            verdict = modbus_verdict(p, outer)
         elif layer == 45:
-            hits[row] = dnp3_verdict(p, outer)
+            verdict = dnp3_verdict(p, outer)
         elif layer == 46:
-            hits[row] = http1_verdict(p, outer)
+            verdict = http1_verdict(p, outer)
         elif layer == 47:
-            hits[row] = tls_verdict(p, outer)
+            verdict = tls_verdict(p, outer)
         elif layer == 48:
-            hits[row] = ssh_verdict(p, outer)
+            verdict = ssh_verdict(p, outer)
         elif layer == 49:
-            hits[row] = smb_verdict(p, outer)
+            verdict = smb_verdict(p, outer)
         elif layer == 50:
-            hits[row] = smtp_verdict(p, outer)
+            verdict = smtp_verdict(p, outer)
         elif layer == 51:
-            hits[row] = http1_chunk_verdict(p, outer)
+            verdict = http1_chunk_verdict(p, outer)
         elif layer == 52:
-            hits[row] = ssh_packet_verdict(p, outer)
-        else:
-            hits[row] = 0
+            verdict = ssh_packet_verdict(p, outer)
+        if verdict:
+            broken[used] = row
+            hits[used] = verdict
+            used += 1
+    return used
