@@ -24,6 +24,7 @@ PAIRS = [
     if layer in HEADERS and rule.tier != "C"
 ]
 NAMES = [f"{rule.id}-{layer}" for rule, layer in PAIRS]
+SHORTEST_FRAME = 60
 IPV4, IPV6 = (bytes.fromhex(f"{first} {'00' * 19} {'00' * 20}") for first in ("45", "60"))
 VARIED = 800
 
@@ -56,7 +57,7 @@ def spans_of(rule: Rule, layer: str) -> list[tuple[bytes, bytes]]:
     known = [_bytes(*example(text)) for text in (*rule.fires_on, *rule.silent_on)]
     known += [(data, b"") for spans in header.often for data in (spans[0], spans[-1])]
     made = [
-        (p, outer.ljust(header.outer_size, b"\0") if outer else chance.choice(around))
+        (p, outer.ljust(SHORTEST_FRAME, b"\0") if outer else chance.choice(around))
         for p, outer in known
     ]
     for _ in range(VARIED):

@@ -51,7 +51,8 @@ def test_where_a_command_is_due_the_client_sends_one(payloads, wrong):
     [
         ([*HELLO, MAIL[0], (False, b"OK\r\n")], [4]),
         ([*HELLO, MAIL[0], (False, b" 250 OK\r\n"), (False, b"OK\r\n")], [4]),
-        ([*HELLO[:2], (False, b"250-mail\r\n"), (False, b"DSN\r\n")], []),
+        ([*HELLO[:2], (False, b"250-mail\r\n"), (False, b"DSN\r\n")], [3]),
+        ([*HELLO[:2], (False, b"250-mail\r\n25"), (False, b"0 DSN\r\n")], []),
         ([*HELLO, (True, b"MAIL FROM:<a"), (False, b"OK\r\n")], []),
         ([*HELLO, (True, b"TURN\r\n"), (False, b"EHLO b\r\n")], []),
         ([(False, b"hello\r\n"), (True, b"EHLO a\r\n"), (False, b"hello a\r\n")], []),

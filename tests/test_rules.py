@@ -63,6 +63,19 @@ def test_example(checked: Rule, text: str, wanted: bool, backend: str) -> None:
     assert BACKENDS[backend](checked, text) == wanted
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "header",
+    ["0200 0000", "0000 0304 0006 0000 0000 0000 0000 0800", f"0800 {'00' * 6} 0304 {'00' * 10}"],
+)
+def test_what_a_host_sends_itself_is_no_land(header: str, backend: str) -> None:
+    """As captures without Ethernet headers have it, which are no frames of the examples."""
+    (land,) = (checked for checked in packet_rules() if checked.id == "ipv4.land")
+    packet = land.fires_on[0].rpartition("|")[2]
+    assert BACKENDS[backend](land, packet)
+    assert not BACKENDS[backend](land, f"{header} | {packet}")
+
+
 def test_generated_files_are_those_of_the_rules() -> None:
     for path, text in artefacts(all_rules(), ROOT).items():
         assert (ROOT / path).read_text() == text, f"{path}: run `procwire rules build`"

@@ -106,7 +106,9 @@ def kernel(function: Function, **options: Any) -> Function:
         # A user without a home, such as nobody, has nowhere to keep a cache.
         compiled = compile_()(function)
     else:
-        _take_over(Path(function.__code__.co_filename).parent, compiled.stats.cache_path)
+        # What lies there was compiled without the checks that may be asked for.
+        if not _config.BOUNDSCHECK:
+            _take_over(Path(function.__code__.co_filename).parent, compiled.stats.cache_path)
     ready: Function = compiled
     return ready
 

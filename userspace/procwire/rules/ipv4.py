@@ -165,7 +165,6 @@ def ipv4_source_is_martian(p):
         HEADER,
         HEADER.replace("c000 0201 c633 6401", "7f00 0001 7f00 0001"),
         f"0000 0000 0000 0000 0000 0000 0800 | {HEADER.replace('c633 6401', 'c000 0201')}",
-        f"0000 0304 0006 0000 0000 0000 0000 0800 | {HEADER.replace('c633 6401', 'c000 0201')}",
     ],
 )
 def ipv4_land(p, outer):
