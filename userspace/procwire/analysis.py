@@ -18,12 +18,13 @@ from procwire.capture.batch import PacketBatch
 from procwire.checksums import Verifier
 from procwire.context.site import Site
 from procwire.decode.checksum import Verified, verify
+from procwire.decode.columns import Decoded
 from procwire.decode.contacts import Contacts
 from procwire.decode.frame import SKIP_REASONS
 from procwire.decode.layer_counts import LayerCounts
 from procwire.detect.backscatter import Backscatter
 from procwire.detect.hits import Hits
-from procwire.detect.observation import Evidence
+from procwire.detect.observation import Evidence, Observation
 from procwire.detect.scans import Scans
 from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Episodes
@@ -52,8 +53,23 @@ class Judged(NamedTuple):
     verified: Verified
 
 
+class Tracked(NamedTuple):
+    """A batch with its datagrams put together.
+
+    findings: FINDING (n,) each, of single packets and of checksums; counted: int64, by rule,
+    findings without a row; attempts: record.CONNECTION (n,); scans: what they show.
+    """
+
+    batch: PacketBatch
+    decoded: Decoded
+    findings: tuple[NDArray[np.void], NDArray[np.void]]
+    counted: NDArray[np.int64]
+    attempts: NDArray[np.void]
+    scans: list[Observation]
+
+
 def judge(batch: PacketBatch) -> Judged:
-    """The first half of Analysis.packets(), for batches that are not empty. It remembers nothing:
+    """The first part of Analysis.packets(), for batches that are not empty. It remembers nothing:
     any number may run at a time, in any order."""
     examined = examine(batch)
     return Judged(batch, examined, verify(batch, examined.decoded))
@@ -93,11 +109,11 @@ class Analysis:
         """The alerts that a batch of packets raises."""
         if not len(batch.start):
             return []
-        return self.conclude(judge(batch))
+        return self.conclude(self.track(judge(batch)))
 
-    def conclude(self, judged: Judged) -> list[Alert]:
-        """The second half, in the order of the packets: what they mean together. It may run beside
-        judge() of later batches."""
+    def track(self, judged: Judged) -> Tracked:
+        """The second part, in the order of the packets: fragments, checksums and attempts. It may
+        run beside conclude() of earlier batches, with which it shares nothing."""
         batch = judged.batch
         decoded, single = self._examiner.complete(batch, judged.examined)
         self._stations.weigh(batch, single)
@@ -105,12 +121,19 @@ class Analysis:
         summed = self._verifier.update(batch, decoded, judged.verified, counted)
         self._layers.update(decoded.spans)
         self._skipped += decoded.skipped
+        attempts = self._contacts.update(batch, decoded)
+        scans = self._scans.update(attempts)
+        return Tracked(batch, decoded, (single, summed), counted, attempts, scans)
+
+    def conclude(self, tracked: Tracked) -> list[Alert]:
+        """The third part, in the same order: conversations, and what all that means together."""
+        batch, decoded, counted = tracked.batch, tracked.decoded, tracked.counted
         self._counts["packets"] += len(batch.start)
         self._counts["bytes"] += int(batch.length.sum(dtype=np.int64))
-        findings = in_packet_order(single, summed, self._observer.update(batch, decoded))
+        findings = in_packet_order(*tracked.findings, self._observer.update(batch, decoded))
         self._counts["findings"] += len(findings) + int(counted.sum())
-        self._attempts = self._contacts.update(batch, decoded)
-        scans = self._scans.update(self._attempts) + self._surroundings.update(self._attempts)
+        self._attempts = tracked.attempts
+        scans = tracked.scans + self._surroundings.update(self._attempts)
         self.last_time = max(self.last_time, int(batch.time.max()))
         hits = Hits(findings, decoded.packets, batch.time, counted)
         scans += self._backscatter.update(hits)

@@ -1,9 +1,9 @@
-"""One capture on several cores: while packets are decoded and judged one by one in threads, the
-caller's thread turns those before into conversations, attempts, scans and alerts.
+"""One capture on several cores: while packets are decoded, judged one by one and tracked for
+attempts and scans in threads, the caller's thread turns those before into conversations and alerts.
 
 Kernels release the interpreter's lock, so all run. Judging a packet needs no other, so any thread
-may judge any batch; batches are concluded in their order, so alerts are those of one worker, byte
-for byte.
+may judge any batch; batches are tracked and concluded in their order, so alerts are those of one
+worker, byte for byte.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
+from typing import NamedTuple
 
 from procwire.alert import Alert
-from procwire.analysis import Analysis, Judged, judge
+from procwire.analysis import Analysis, Tracked, judge
 from procwire.capture.batch import PacketBatch
 
 # Batches, besides one a thread, that may wait to be concluded.
@@ -37,32 +38,42 @@ def alerts_of(
             yield batch, analysis.packets(batch)
         return
     sys.setswitchinterval(_SWITCH_S)
-    judges = _Judges(batches, workers - 1)
+    trackers = _Trackers(analysis, batches, workers - 1)
     try:
-        while (one := judges.next()) is not None:
+        while (one := trackers.next()) is not None:
             yield one.batch, analysis.conclude(one)
     finally:
-        judges.end()
+        trackers.end()
 
 
-class _Judges:
-    """Threads that take turns at reading a batch, and judge what they read."""
+class _Place(NamedTuple):
+    """Of one batch: what it becomes; when all before it were tracked; when it was."""
 
-    def __init__(self, batches: Iterable[PacketBatch], threads: int) -> None:
-        self._batches = iter(batches)
+    tracked: Future[Tracked | None]
+    turn: threading.Event
+    done: threading.Event
+
+
+class _Trackers:
+    """Threads that take turns at reading a batch, judge what they read, and track it in order."""
+
+    def __init__(self, analysis: Analysis, batches: Iterable[PacketBatch], threads: int) -> None:
+        self._analysis, self._batches = analysis, iter(batches)
         self._reading = threading.Lock()
-        self._read: queue.SimpleQueue[Future[Judged | None]] = queue.SimpleQueue()
+        self._read: queue.SimpleQueue[_Place] = queue.SimpleQueue()
         self._room = threading.Semaphore(_AHEAD + threads)
+        self._turn = threading.Event()
+        self._turn.set()
         self._ended = False
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(threads)]
         for thread in self._threads:
             thread.start()
 
-    def next(self) -> Judged | None:
-        """The next batch once it is judged; None after the last."""
-        judged = self._read.get().result()
+    def next(self) -> Tracked | None:
+        """The next batch once it is tracked; None after the last."""
+        tracked = self._read.get().tracked.result()
         self._room.release()
-        return judged
+        return tracked
 
     def end(self) -> None:
         """Leave no thread behind, but one that waits for its input."""
@@ -79,17 +90,24 @@ class _Judges:
                 self._room.acquire()
                 if self._ended:
                     return
-                place: Future[Judged | None] = Future()
+                place = _Place(Future(), self._turn, threading.Event())
+                self._turn = place.done
                 self._read.put(place)
                 try:
                     batch = next(self._batches, None)
                 except BaseException as problem:
                     self._ended = True
-                    place.set_exception(problem)
+                    place.tracked.set_exception(problem)
                     return
                 if batch is None:
                     self._ended = True
             try:
-                place.set_result(None if batch is None else judge(batch))
+                place.tracked.set_result(None if batch is None else self._track(batch, place.turn))
             except BaseException as problem:
-                place.set_exception(problem)
+                place.tracked.set_exception(problem)
+            place.done.set()
+
+    def _track(self, batch: PacketBatch, turn: threading.Event) -> Tracked:
+        judged = judge(batch)
+        turn.wait()
+        return self._analysis.track(judged)
