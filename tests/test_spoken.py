@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive_spoken import contradiction
 from procwire.capture.batch import ETHERNET, PacketBatch
-from procwire.decode.frame import decode
+from procwire.examine import Examiner, examine
 from procwire.examples import IPV4_TEMPLATE, LINK, PROTOCOLS, ipv4
 from procwire.observe import Observer
 from procwire.rules import all_rules
@@ -66,7 +66,8 @@ def told(frames: list[bytes], check: str = "app.protocol_mismatch") -> list[int]
         cut=np.zeros(len(frames), np.bool_),
         first=1,
     )
-    findings = Observer(FlowSettings(capacity=1024)).update(batch, decode(batch))
+    decoded, _ = Examiner().complete(batch, examine(batch))
+    findings = Observer(FlowSettings(capacity=1024)).update(batch, decoded)
     return [int(row["row"]) for row in findings if all_rules()[row["rule"]].id == check]
 
 
@@ -167,6 +168,21 @@ def test_without_its_beginning_a_connection_says_nothing():
 def test_a_reply_that_is_sent_again_is_not_what_follows_starttls():
     frames = connection(25, [*MAIL, (False, READY)])
     assert told([*frames, frames[-1]]) == []
+
+
+def in_fragments(frame: bytes) -> list[bytes]:
+    """An IPv4 packet in two, the first 24 bytes of what it carries in one of its own."""
+    head, carried = frame[len(LINK) + 2 :][:20], frame[len(LINK) + 22 :]
+    pieces = [(b"\x20\x00", carried[:24]), (b"\x00\x03", carried[24:])]
+    return [
+        LINK + b"\x08\0" + ipv4(head[:6] + place + head[8:], PROTOCOLS["tcp"], part)
+        for place, part in pieces
+    ]
+
+
+def test_what_arrives_in_fragments_contradicts_nothing():
+    frames = connection(25, [*MAIL, (False, READY), (True, HELLO)])
+    assert told([*frames[:-1], *in_fragments(frames[-1])]) == []
 
 
 @given(

@@ -84,9 +84,10 @@ def contradictions(
     table: FlowTable, slot: int, source: Source, row: int, columns: FlowColumns
 ) -> int:
     """Enter what TCP packet `row` of the flow in `slot` speaks. Observed is what its port does not
-    carry or its peer does not speak, once of a flow."""
+    carry or its peer does not speak, once of a flow. Nothing is known of one whose bytes are those
+    of a reassembled datagram."""
     packets, flow = source.packets, table.flows[slot]
-    if packets.payload[row] == 0 or flow.marks & MISMATCH_TOLD:
+    if packets.payload[row] == 0 or source.span[row] < 0 or flow.marks & MISMATCH_TOLD:
         return 0
     side = int(columns.sender[row]) ^ int(flow.origin)
     end, peer = table.ends[slot, side], table.ends[slot, 1 - side]
@@ -136,14 +137,14 @@ def contradictions(
 def _layer_of(source: Source, row: int) -> int:
     """The layer of the message that a segment's payload begins with, or _NOTHING."""
     below = int(source.span[row])
-    if below < 0 or below + 1 >= source.spans.outer.size or source.spans.outer[below + 1] != below:
+    if below + 1 >= source.spans.outer.size or source.spans.outer[below + 1] != below:
         return _NOTHING
     return int(source.spans.layer[below + 1])
 
 
 @fused
 def _message_of(source: Source, row: int) -> Span:
-    """The payload of a segment, empty where its bytes are elsewhere."""
+    """The payload of a segment."""
     segment = span_at(source.data, source.spans, int(source.span[row]))
     header = segment.length - int(source.packets.payload[row])
     captured = max(segment.captured - header, 0)
