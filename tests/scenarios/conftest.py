@@ -10,12 +10,11 @@ from typing import Any
 
 import kernel_window
 import pytest
-from procwire.context.site import Site
 from procwire.context.store import Store
 from rows import ATTACKS, BENIGN
 from stage import Stage, network
 from table import LINES
-from telling import SECOND, week_passes
+from telling import SECOND, site_in, week_passes
 
 # What the stage and several scenarios run, and the package that has it.
 NEEDS = {
@@ -57,7 +56,7 @@ def watched_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The context of a site that was observed for a week, in which no program was seen."""
     path = tmp_path_factory.mktemp("site") / "context.db"
     with Store(path) as store:
-        site = Site(store)
+        site = site_in(store)
         week_passes(site, 1_700_000_000 * SECOND)
         site.save()
     return path

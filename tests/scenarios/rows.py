@@ -15,13 +15,15 @@ FOLDER = "{folder}"
 class Scenario:
     """command: what plays at the near end; named: part of the command line of the process that has
     to be named, empty for what has to raise nothing; every_s: event time that is put between two
-    rounds, 0 for a run as it was; few: whether `make test` plays it."""
+    rounds, 0 for a run as it was; few: whether `make test` plays it; check: a check that has to be
+    among what is told, empty for any."""
 
     name: str
     command: tuple[str, ...]
     named: str = ""
     every_s: float = 0
     few: bool = False
+    check: str = ""
 
 
 def program(name: str, *arguments: str) -> tuple[str, ...]:
@@ -143,6 +145,33 @@ ATTACKS = (
         "programs.py proxy",
         few=True,
     ),
+    Scenario(
+        "SSH into a control zone",
+        scan("10.97.50.0/28", 4, "22-22"),
+        "programs.py scan",
+        check="ics.enterprise_protocol",
+    ),
+    Scenario(
+        "web pages of a control zone, half a minute apart",
+        program("visits", "10.97.50.0/28", "4"),
+        "programs.py visits",
+        SLOW_S,
+        few=True,
+        check="ics.enterprise_protocol",
+    ),
+    Scenario(
+        "nmap -sn, a control zone beside it",
+        nmap("-sn", "10.98.0.160/28"),
+        "nmap",
+        few=True,
+        check="ics.neighbour_sweep",
+    ),
+    Scenario(
+        "nmap -6 -sn, a control zone beside it",
+        nmap("-6", "-sn", "2001:db8:98::a0/124"),
+        "nmap",
+        check="ics.neighbour_sweep",
+    ),
 )
 
 BENIGN = (
@@ -174,7 +203,12 @@ BENIGN = (
         "backups in order, half a minute apart", program("visits", FEW, "60"), every_s=30, few=True
     ),
     Scenario("busy proxy", program("busy_proxy")),
-    Scenario("Modbus polling of six units", program("modbus", "120"), every_s=0.5, few=True),
+    Scenario(
+        "Modbus polling of six units of a control zone",
+        program("modbus", "120"),
+        every_s=0.5,
+        few=True,
+    ),
     Scenario(
         "an SSH session",
         ("sh", "-ec", f"{SSH} root@10.97.22.1 'uptime; ls -l /usr/bin'"),

@@ -21,6 +21,8 @@ from two_hosts import FAR, FAR_4, FAR_6, NEAR, WIRE, ip, run, server, two_hosts,
 HERE = Path(__file__).parent
 # Behind the far end all addresses of these are there, and nothing answers of those.
 THERE, SILENT = ("10.97.0.0/16", "2001:db8:97::/64"), ("10.99.0.0/16", "2001:db8:99::/64")
+# What a control zone beside the watched host has.
+PANELS = ("10.98.0.170/24", "2001:db8:98::aa/64")
 MIRRORS = ("10.97.80.1", "10.97.80.2", "10.97.80.3")
 PACKAGES = 30
 PLAY_S = 300
@@ -47,6 +49,8 @@ def network(folder: Path) -> Iterator[None]:
             ip("-n", NEAR, "route", "add", route, "via", FAR_6 if ":" in route else FAR_4)
         for route in THERE:
             ip("-n", FAR, "route", "add", "local", route, "dev", "lo")
+        for panel in PANELS:
+            ip("-n", FAR, "address", "add", panel, "dev", WIRE)
         for route in SILENT:
             ip("-n", FAR, "route", "add", "blackhole", route)
         # Questions for routers, and limits of what the kernel tells, are not what is played.

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from procwire.alert import Alert
+from procwire.context.inventory import Inventory, ZoneEntry, replace_all
 from procwire.context.site import Site
+from procwire.context.store import Store
 from procwire.event import CONNECTION_EVENT, FlowRole, Origin, Outcome
 from procwire.joined import Joined
 from procwire.output.eve import Source
@@ -18,6 +20,18 @@ from procwire.sensor.processes import ProcessTable
 from procwire.settings import Settings
 
 SECOND, MINUTE = 10**9, 60 * 10**9
+# The watched host's own network, and control zones behind the router and beside the host.
+ZONES = (
+    ZoneEntry("office", "it", ("10.98.0.0/24", "2001:db8:98::/64")),
+    ZoneEntry("cells", "ics", ("10.97.50.0/24",)),
+    ZoneEntry("panels", "ics", ("10.98.0.160/27", "2001:db8:98::a0/123")),
+)
+
+
+def site_in(store: Store) -> Site:
+    """The site of a new context, of which the zones are known."""
+    replace_all(store, Inventory(ZONES))
+    return Site(store)
 
 
 def replayed(record: Path, site: Site) -> list[Alert]:

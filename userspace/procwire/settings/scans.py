@@ -134,7 +134,7 @@ class CoverageSettings(Section):
     ] = 3600.0
     networks: Annotated[
         Capacity, Field(description="pairs of source and network counted at a time")
-    ] = 8192
+    ] = 16384
 
     @property
     def memory_ns(self) -> int:
