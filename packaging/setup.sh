@@ -85,6 +85,8 @@ kernels() {
     digest=$(find userspace -name '*.py' -print0 | sort -z | xargs -0 sha256sum | sha256sum)
     stamped kernels "$digest" && return
     say "compiling the packet kernels for this machine (some three minutes the first time)"
+    # Whoever may not write here, or nowhere at all, would compile the sources at each start.
+    logged bytecode 300 "$VENV/bin/python" -m compileall -q userspace/procwire
     logged kernels 900 "$VENV/bin/python" -m procwire.warm
     stamp kernels "$digest"
 }
