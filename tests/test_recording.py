@@ -9,6 +9,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pytest
 from commands import ENDS
@@ -21,10 +22,11 @@ from procwire.capture.writer import CaptureWriter
 from procwire.context.site import Site
 from procwire.decode.frame import decode
 from procwire.errors import InputDamaged, UsageError
-from procwire.event import FLOW_EVENT, PROCESS_EVENT, EventKind, FlowRole
+from procwire.event import FANOUT_EVENT, FLOW_EVENT, PROCESS_EVENT, EventKind, FlowRole
 from procwire.joined import Joined
 from procwire.output import eve
-from procwire.recording import TURNS, Recorder, Recording, networks_of
+from procwire.recorded import Recording, networks_of
+from procwire.recording import LENGTH, ROWS, TURNS, Packets, Recorder, Turn
 from procwire.replay import Replay
 from procwire.sensor.loader import no_events
 from procwire.sensor.processes import ProcessTable
@@ -194,6 +196,32 @@ def test_a_damaged_record_is_an_error_of_the_input(kept, content, at):
         replayed(folder)
     except (InputDamaged, UsageError) as error:
         assert str(folder) in str(error)
+
+
+def turn_of_a_fanout(**fields):
+    """A turn whose fan-out has these values."""
+    row = np.zeros(1, FANOUT_EVENT)
+    for name, value in fields.items():
+        row[name] = value
+    rows = dict.fromkeys(ROWS, b"") | {"fanout": row.tobytes()}
+    return Turn(now=0, changes=b"[]", process=[], **rows)
+
+
+@pytest.mark.parametrize(
+    ("frame", "problem"),
+    [
+        (Packets(1, 5), "no interface 1"),
+        (Packets(-1, 5), "no interface -1"),
+        (turn_of_a_fanout(attempt=77), "unknown attempt"),
+        (turn_of_a_fanout(subject=77), "unknown subject"),
+    ],
+)
+def test_what_no_run_was_given_is_damage(kept, frame, problem):
+    folder, whole = kept
+    content = msgspec.msgpack.encode(frame)
+    (folder / TURNS).write_bytes(whole + LENGTH.pack(len(content)) + content)
+    with pytest.raises(InputDamaged, match=problem):
+        replayed(folder)
 
 
 def test_a_full_disk_ends_the_record_and_not_the_run(tmp_path):

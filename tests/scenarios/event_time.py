@@ -19,15 +19,8 @@ from numpy.typing import NDArray
 from procwire.capture.batch import ETHERNET
 from procwire.capture.open import read_capture
 from procwire.record import Process
-from procwire.recording import (
-    Networks,
-    Packets,
-    Recorder,
-    Recording,
-    Turn,
-    networks_of,
-    packets_file,
-)
+from procwire.recorded import Recording, networks_of
+from procwire.recording import Networks, Packets, Recorder, Turn, packets_file
 from procwire.replay import _Queue
 from procwire.sensor.loader import SensorEvents
 from procwire.settings import Settings

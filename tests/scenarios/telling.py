@@ -13,7 +13,8 @@ from procwire.context.store import Store
 from procwire.event import CONNECTION_EVENT, FlowRole, Origin, Outcome
 from procwire.joined import Joined
 from procwire.output.eve import Source
-from procwire.recording import Recording, Turn
+from procwire.recorded import Recording
+from procwire.recording import Turn
 from procwire.replay import Replay
 from procwire.sensor.loader import no_events
 from procwire.sensor.processes import ProcessTable

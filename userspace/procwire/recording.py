@@ -1,5 +1,5 @@
-"""What `watch --record` writes and `read` replays: a folder of packets and of everything else that
-a run was given, turn by turn.
+"""What `watch --record` writes, and recorded.py reads: a folder of packets and of everything else
+that a run was given, turn by turn.
 
 Strategy: the run itself depends on nothing but what it is given, so a replay that is given the same
 in the same order tells the same alerts. Packets lie in a pcapng file per interface, for any tool to
@@ -12,18 +12,17 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
-from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.errors import InputDamaged, UsageError
+from procwire.errors import UsageError
 from procwire.event import (
     ABI_VERSION,
     CONNECTION_EVENT,
@@ -36,7 +35,6 @@ from procwire.flow_owners import Network
 from procwire.sensor.loader import SensorEvents
 from procwire.sensor.processes import Change
 from procwire.settings import Settings
-from procwire.translations import TRANSLATION
 
 if TYPE_CHECKING:
     from procwire.capture.batch import PacketBatch
@@ -45,16 +43,15 @@ if TYPE_CHECKING:
 TURNS = "turns"
 MAGIC = b"procwire record 1\n"
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
-# A turn's rows come from rings of a few megabytes.
-_FRAME_LIMIT = 1 << 28
-_LENGTH = struct.Struct("<I")
+LENGTH = struct.Struct("<I")
 _ARGUMENTS = PROCESS_EVENT.fields["argv"][1] if PROCESS_EVENT.fields else 0
-_ROWS = {
+ROWS = {
     "socket": SOCKET_EVENT,
     "connection": CONNECTION_EVENT,
     "fanout": FANOUT_EVENT,
     "flow": FLOW_EVENT,
 }
+"""Rows of a turn that are as long as their type says, by the turn's field."""
 
 
 class Start(msgspec.Struct, tag=True):
@@ -159,7 +156,7 @@ class Recorder:
             self._idle = now
             return
         self._catch_up()
-        rows = {name: getattr(events, name).tobytes() for name in _ROWS}
+        rows = {name: getattr(events, name).tobytes() for name in ROWS}
         process = [row.tobytes()[: _ARGUMENTS + int(row["argv_size"])] for row in events.process]
         noted = json.dumps(changes, default=asdict).encode()
         self._write(Turn(now=now, changes=noted, process=process, **rows))
@@ -192,7 +189,7 @@ class Recorder:
 
     def _catch_up(self) -> None:
         if self._idle:
-            empty = dict.fromkeys(_ROWS, b"")
+            empty = dict.fromkeys(ROWS, b"")
             self._write(Turn(now=self._idle, changes=b"[]", process=[], **empty))
             self._idle = 0
 
@@ -205,112 +202,14 @@ class Recorder:
             return
         content = msgspec.msgpack.encode(frame)
         try:
-            self.size += self._turns.write(_LENGTH.pack(len(content)) + content)
+            self.size += self._turns.write(LENGTH.pack(len(content)) + content)
         except OSError as error:
             self.stopped = str(error.strerror)
-
-
-class Recording:
-    """A record in `folder`. Raises UsageError where there is none, InputDamaged where it does not
-    begin as one."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / TURNS
-        try:
-            self._stream = self._path.open("rb")
-        except OSError as error:
-            raise UsageError(
-                f"{folder} holds no record of `watch --record` ({TURNS}: {error.strerror}); to "
-                "read captures, give their files"
-            ) from error
-        if self._stream.read(len(MAGIC)) != MAGIC:
-            raise self._damaged(0, "this does not begin as the turns of a record do")
-        self._frames = self._read()
-        start = next(self._frames, None)
-        if not isinstance(start, Start):
-            raise self._damaged(len(MAGIC), "expected how the run was started")
-        if start.abi != ABI_VERSION:
-            raise UsageError(
-                f"{folder} has event ABI {start.abi}, this program {ABI_VERSION}: read it with the "
-                "procwire that wrote it"
-            )
-        self.namespace, self.interfaces = start.namespace, start.interfaces
-        try:
-            self.settings = Settings.model_validate_json(start.settings)
-        except ValueError as error:
-            raise self._damaged(len(MAGIC), f"settings of another procwire: {error}") from error
-
-    def frames(self) -> Iterator[Frame]:
-        """What the run was given, in order. Raises InputDamaged where the record is damaged, after
-        all before."""
-        return self._frames
-
-    def events(self, turn: Turn) -> SensorEvents:
-        """The rows of a turn."""
-        process = np.zeros(len(turn.process), PROCESS_EVENT)
-        raw = process.view(np.uint8).reshape(len(process), PROCESS_EVENT.itemsize)
-        for row, content in zip(raw, turn.process, strict=True):
-            row[: len(content)] = np.frombuffer(content, np.uint8, min(len(content), len(row)))
-        rows = {name: self._rows(getattr(turn, name), dtype) for name, dtype in _ROWS.items()}
-        return SensorEvents(process=process, **rows)
-
-    def translations(self, frame: Translated) -> NDArray[np.void]:
-        """TRANSLATION (n,) of a frame."""
-        return self._rows(frame.rows, TRANSLATION)
-
-    def changes(self, turn: Turn) -> list[Change]:
-        """Of the table of processes in a turn."""
-        try:
-            return msgspec.convert(json.loads(turn.changes), list[Change])
-        except (ValueError, RecursionError, msgspec.ValidationError) as error:
-            raise self._damaged(self._stream.tell(), f"processes of no record: {error}") from error
-
-    def _rows(self, content: bytes, dtype: np.dtype[Any]) -> NDArray[np.void]:
-        if len(content) % dtype.itemsize:
-            raise self._damaged(
-                self._stream.tell(), f"found {len(content)} bytes of rows of {dtype.itemsize}"
-            )
-        return np.frombuffer(bytearray(content), dtype)
-
-    def _read(self) -> Iterator[Frame]:
-        decoder = msgspec.msgpack.Decoder(Frame)
-        while head := self._stream.read(_LENGTH.size):
-            at = self._stream.tell() - len(head)
-            if len(head) < _LENGTH.size:
-                raise self._damaged(at, "the record is cut short")
-            (size,) = _LENGTH.unpack(head)
-            if size > _FRAME_LIMIT:
-                raise self._damaged(
-                    at, f"found a frame of {size} bytes, expected <= {_FRAME_LIMIT}"
-                )
-            content = self._stream.read(size)
-            if len(content) < size:
-                raise self._damaged(at, "the record is cut short")
-            try:
-                frame = decoder.decode(content)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise self._damaged(at, f"this is no frame of a record: {error}") from error
-            if isinstance(frame, Packets) and frame.interface >= len(self.interfaces):
-                raise self._damaged(at, f"there is no interface {frame.interface}")
-            yield frame
-        self._stream.close()
-
-    def _damaged(self, at: int, problem: str) -> InputDamaged:
-        return InputDamaged(str(self._path), at, problem)
 
 
 def packets_file(folder: Path, interface: int) -> Path:
     """Where the packets of an interface lie, by its number."""
     return folder / f"packets-{interface}.pcapng"
-
-
-def networks_of(texts: Iterable[str]) -> list[Network]:
-    """Networks of a frame, as addresses are compared with them. What is none is left out."""
-    networks = []
-    for text in texts:
-        with suppress(ValueError):
-            networks.append(ip_network(text, strict=False))
-    return networks
 
 
 def _texts(networks: Iterable[Network]) -> list[str]:

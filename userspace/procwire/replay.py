@@ -9,15 +9,8 @@ from procwire.capture.batch import PacketBatch
 from procwire.capture.open import read_capture
 from procwire.context.site import Site
 from procwire.joined import Emit, Joined
-from procwire.recording import (
-    Networks,
-    Packets,
-    Recording,
-    Translated,
-    Turn,
-    networks_of,
-    packets_file,
-)
+from procwire.recorded import Recording, networks_of
+from procwire.recording import Networks, Packets, Translated, Turn, packets_file
 from procwire.sensor.processes import ProcessTable
 from procwire.settings import Settings
 
