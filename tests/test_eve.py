@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from procwire.output.eve import Source, encode, lines, record, stats_record
 from procwire.output.printable import printable
 from procwire.output.terminal import colours
 from procwire.output.text import text
-from procwire.output.timestamp import timestamp
+from procwire.output.timestamp import nanoseconds, timestamp
 from procwire.record import Process
 
 SCHEMA = Path(__file__).parent.parent.parent / "shared" / "facts" / "eve-schema-8.json"
@@ -228,6 +229,13 @@ def test_printable_text_has_no_control_left(anything):
 @pytest.mark.parametrize("time", [0, -1, START, 2**63 - 1, -(2**63)])
 def test_any_time_has_a_timestamp(valid, time):
     valid({"event_type": "stats", "timestamp": timestamp(time)})
+
+
+def test_what_is_too_long_for_a_time_is_not_remembered():
+    text = "9" * 1000
+    held = sys.getrefcount(text)
+    assert nanoseconds(text) is None
+    assert sys.getrefcount(text) == held
 
 
 def test_each_alert_is_a_line():

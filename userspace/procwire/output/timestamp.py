@@ -7,6 +7,8 @@ from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+# What is longer is none, and would be remembered whole.
+_LONGEST = 64
 
 
 def timestamp(time: int) -> str:
@@ -17,7 +19,7 @@ def timestamp(time: int) -> str:
 
 def nanoseconds(text: object) -> int | None:
     """An EVE timestamp as ns since the epoch; None for what is none."""
-    return _nanoseconds(text) if isinstance(text, str) else None
+    return _nanoseconds(text) if isinstance(text, str) and len(text) <= _LONGEST else None
 
 
 @lru_cache(maxsize=1 << 16)
