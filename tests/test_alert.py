@@ -269,8 +269,7 @@ def test_groups_equal_a_dictionary():
         rule, context = map(int, of_rule)
         expected.setdefault((rule, context, 0, src, 0, dst), []).append(place)
     kept = gather(made, np.zeros(2, bool), np.zeros(2, np.int64))
-    places = [group.places.tolist() for group in groups(kept, QUIET)]
-    found = [(kept.keys(group)[0], group) for group in places]
+    found = [(group.key, group.places) for group in groups(kept, QUIET)]
     assert found == list(expected.items())
 
 

@@ -76,7 +76,9 @@ WHOLE = {
 
 
 def states_in(batch: PacketBatch, decoded: Decoded) -> np.ndarray:
-    return Checksums().update(decoded, verify(batch, decoded))
+    verified = verify(batch, decoded)
+    Checksums().update(decoded, verified, np.zeros(layers.MALFORMED, np.int64))
+    return verified.states
 
 
 def states_of(*packets: bytes) -> np.ndarray:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from procwire import layers
 from procwire.capture.batch import PacketBatch
-from procwire.decode.checksum import ALONE, WRONG, Checksums, Verified
+from procwire.decode.checksum import ALONE, Checksums, Verified
 from procwire.decode.columns import Decoded
 from procwire.record import FINDING
 from procwire.rules import checksums, index_of
@@ -27,10 +27,10 @@ _CHECKS = {
 _SIZE = 2
 
 
-_RULES = np.zeros(layers.MALFORMED, np.int64)
+_LAYERS = np.array(list(_CHECKS))
+_RULES = np.array([index_of(check) for check, _ in _CHECKS.values()])
 _OFFSETS = np.zeros(layers.MALFORMED, np.int64)
-for _layer, (_check, _offset) in _CHECKS.items():
-    _RULES[_layer], _OFFSETS[_layer] = index_of(_check), _offset
+_OFFSETS[_LAYERS] = [offset for _, offset in _CHECKS.values()]
 _ALONE = index_of(checksums.ALONE)
 
 
@@ -49,10 +49,12 @@ class Verifier:
     ) -> NDArray[np.void]:
         """FINDING (n,) of the wrong checksums from sources that are right nearly always, in packet
         order, in context. counted: int64, by rule, raised by every wrong one."""
-        states, spans = self._checksums.update(decoded, verified), decoded.spans
-        wrong = np.bincount(spans.layer[states >= WRONG], minlength=layers.MALFORMED)
-        np.add.at(counted, _RULES, wrong)
-        rows = np.flatnonzero(states == ALONE)
+        wrong, spans = np.zeros(layers.MALFORMED, np.int64), decoded.spans
+        alone = self._checksums.update(decoded, verified, wrong)
+        counted[_RULES] += wrong[_LAYERS]
+        if not alone:
+            return np.empty(0, FINDING)
+        rows = np.flatnonzero(verified.states == ALONE)
         findings = np.zeros(rows.size, FINDING)
         findings["row"] = spans.packet[rows]
         findings["packet"] = findings["row"] + batch.first

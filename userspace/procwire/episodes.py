@@ -1,8 +1,9 @@
 """Episodes: what detectors observe and packets break is folded into alerts, never listed.
 
 An episode is raised at once, again when it turns graver and at each tenfold growth, and closed with
-its totals after a quiet time or at the end. Findings are grouped in NumPy, Python runs once per
-group. Alerts come in order of event time and do not depend on where batches end.
+its totals after a quiet time or at the end. What is only counted is tallied in NumPy, the rest is
+grouped, and alerts are made once per group. Alerts come in order of event time and do not depend
+on where batches end.
 """
 
 from __future__ import annotations
@@ -16,11 +17,10 @@ from typing import cast
 
 import numpy as np
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
 from procwire.alert import CLOSED, GROWN, Alert, Check, finding_alert, named, scan_alert
 from procwire.detect.detector import BLOCK, HOST_SWEEP, Detector, wider
-from procwire.detect.hits import Found, Group, Hits, Kept, gather, groups, one_key
+from procwire.detect.hits import Found, Group, Hits, Kept, Shared, gather, groups, one_key
 from procwire.detect.observation import Observation
 from procwire.record import Lookup
 from procwire.settings import Settings
@@ -180,35 +180,36 @@ class Episodes:
     def _fold(self, hits: Hits, alerts: list[Alert]) -> None:
         """Findings are counted by rule; but for those of tier C they extend episodes, group by
         group."""
+        self._tally += hits.counted
+        if not len(hits.findings):
+            return
         kept = gather(hits, self._counted, self._tally)
-        crowd: dict[Key, list[NDArray[np.int64]]] = {}
+        crowd: dict[Shared, list[int]] = {}
         quiet = self._settings.quiet_ns
         found = groups(kept, quiet)
-        keys = kept.keys([group.places[0] for group in found])
-        begin = [key not in self._open and self._has_room(key) for key in keys]
-        pairs = zip(found, begin, strict=True)
-        firsts = iter(kept.found([group.places[0] for group, begins in pairs if begins]))
-        for group, key, begins in zip(found, keys, begin, strict=True):
-            first = next(firsts) if begins else None
-            if key in self._open or self._has_room(key):
-                self._extend(key, kept, group, first, alerts)
+        begin = [one.places[0] for one in found if self._may_begin(one.key)]
+        firsts = dict(zip(begin, kept.found(begin), strict=True)) if begin else {}
+        for group in found:
+            if group.key in self._open or self._has_room(group.key):
+                self._extend(group, kept, firsts.get(group.places[0]), alerts)
             else:
-                crowd.setdefault(key[:2], []).append(group.places)
-        for rule, parts in crowd.items():
-            places = np.sort(np.concatenate(parts))
+                crowd.setdefault(group.key[:2], []).extend(group.places)
+        for rule, places in crowd.items():
             self._counts["folded_sources"] += len(places)
-            for group in one_key(kept, places, quiet):
-                self._extend(rule, kept, group, None, alerts)
+            for group in one_key(kept, rule, sorted(places), quiet):
+                self._extend(group, kept, None, alerts)
+
+    def _may_begin(self, key: Key) -> bool:
+        return key not in self._open and self._has_room(key)
 
     def _has_room(self, key: Key) -> bool:
         """Whether findings of a key may begin an episode of their own."""
         return self._of_rule[key[0]] < self._settings.per_rule
 
-    def _extend(
-        self, key: Key, kept: Kept, group: Group, first: Found | None, alerts: list[Alert]
-    ) -> None:
-        """Enter the findings of one key. first: the first of them, where it is at hand."""
-        rule, shared = self._rules[cast(int, key[0])], len(key) == 2
+    def _extend(self, group: Group, kept: Kept, first: Found | None, alerts: list[Alert]) -> None:
+        """Enter the findings of a group. first: the first of them, where it is at hand."""
+        key = group.key
+        rule, shared = self._rules[key[0]], len(key) == 2
         episode = self._current(key, group.time, alerts)
         before = 0 if episode is None else episode.count
         if episode is None:

@@ -71,9 +71,10 @@ def judge(
     count = len(spans.layer)
     broken, hits = np.empty(count, np.int32), np.empty(count, np.int64)
     used = _verdicts(data, spans, broken, hits)
-    findings = np.zeros(int(np.bitwise_count(hits[:used]).sum()), dtype=FINDING)
-    if len(findings):
-        _list((broken[:used], hits), spans, extents, _TABLE, findings)
+    if not used:
+        return np.empty(0, FINDING)
+    findings = np.zeros(int(np.bitwise_count(hits[:used]).sum()), FINDING)
+    _list((broken[:used], hits), spans, extents, _TABLE, findings)
     return findings
 
 

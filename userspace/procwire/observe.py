@@ -56,10 +56,11 @@ class Observer:
             seen, columns, lambda spans: parts.extend(_judge(spans, batch.data, extents))
         )
         self._requests.update(seen, columns)
-        observed = np.zeros(int(np.bitwise_count(columns.observed).sum()), FINDING)
-        # Also without findings: the warm-up compiles it so.
-        _list(columns, seen, batch.start, _RULES, observed)
-        findings = in_packet_order(*parts, observed)
+        if columns.observed.any():
+            observed = np.zeros(int(np.bitwise_count(columns.observed).sum()), FINDING)
+            _list(columns, seen, batch.start, _RULES, observed)
+            parts.append(observed)
+        findings = in_packet_order(*parts)
         findings["packet"] = findings["row"] + batch.first
         return findings
 
@@ -85,8 +86,12 @@ def _judge(
     spans: MessageSpans, data: NDArray[np.uint8], extents: Extents
 ) -> list[NDArray[np.void]]:
     """Findings in the messages of a part of a batch, which lies in `data`."""
-    whole = judge(data, used_spans(spans.here, spans.used[0]), extents)
-    return [whole, _judge_copies(spans)]
+    parts = []
+    if spans.used[0]:
+        parts.append(judge(data, used_spans(spans.here, spans.used[0]), extents))
+    if spans.used[1]:
+        parts.append(_judge_copies(spans))
+    return parts
 
 
 def _judge_copies(spans: MessageSpans) -> NDArray[np.void]:
@@ -102,7 +107,7 @@ def in_packet_order(*parts: NDArray[np.void]) -> NDArray[np.void]:
     """Findings of several sources in one FINDING array, those of one packet in the order given."""
     filled = [part for part in parts if len(part)]
     if len(filled) < 2:
-        return filled[0] if filled else parts[0]
+        return filled[0] if filled else np.empty(0, FINDING)
     # As rows of bytes: NumPy copies structures field by field.
     bytes_of = np.dtype((np.void, FINDING.itemsize))
     joined = np.concatenate([part.view(bytes_of) for part in filled])

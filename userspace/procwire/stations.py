@@ -29,8 +29,8 @@ class Stations:
 
         findings: FINDING (n,), in packet order, of the batch.
         """
-        rows = np.flatnonzero(findings["rule"] == _RULE)
-        if not rows.size:
+        rows = np.flatnonzero(findings["rule"] == _RULE) if len(findings) else ()
+        if not len(rows):
             return
         evidence = batch.start[findings["row"][rows]] + findings["start"][rows]
         octets = batch.data[evidence[:, None] + _OCTETS].astype(np.uint64)

@@ -20,14 +20,17 @@ from procwire.settings import Settings
 
 _IPV4_LINK = examples.LINK + bytes.fromhex("0800")
 _FRAGMENTS = bytes.fromhex("4500 0000 0001 2000"), bytes.fromhex("4500 0000 0001 0001")
+_FIN = bytes(12) + b"\x50\x01" + bytes(6)
 
 
 def warm_up() -> None:
-    """Send a datagram in two fragments down the path of live captures: what `watch` compiles."""
+    """Send a datagram in two fragments, and the end of a connection that never began, down the path
+    of live captures: what `watch` compiles."""
     frames = [
         _IPV4_LINK + examples.ipv4(header, examples.PROTOCOLS["udp"], bytes(8))
         for header in _FRAGMENTS
     ]
+    frames.append(_IPV4_LINK + examples.ipv4(b"", examples.PROTOCOLS["tcp"], _FIN))
     sizes = np.array([len(frame) for frame in frames], np.int32)
     # Read-only, as captured memory is; numba compiles for each kind of array.
     data = np.frombuffer(b"".join(frames) + bytes(4096), np.uint8)

@@ -73,10 +73,10 @@ class Checksums:
         self._sources = np.zeros(SOURCES, SOURCE)
         self._checked = np.zeros(layers.MALFORMED, np.int64)
 
-    def update(self, decoded: Decoded, verified: Verified) -> NDArray[np.uint8]:
-        """The states of a batch, those made ALONE that are."""
-        _weigh(decoded.spans.layer, verified, self._sources, self._checked)
-        return verified.states
+    def update(self, decoded: Decoded, verified: Verified, wrong: NDArray[np.int64]) -> int:
+        """How many of a batch stand alone; their states are made ALONE. wrong: int64
+        (layers.MALFORMED,), raised by those that are wrong, by layer."""
+        return _weigh(decoded.spans.layer, verified, self._sources, self._checked, wrong)
 
     def counters(self) -> dict[str, int]:
         """Checksums verified so far, by protocol."""
@@ -107,12 +107,18 @@ def _weigh(
     verified: Verified,
     sources: NDArray[np.void],
     checked: NDArray[np.int64],
-) -> None:
+    wrong: NDArray[np.int64],
+) -> int:
+    alone = 0
     for span in range(layer.size):
         state = verified.states[span]
         if state != UNCHECKED:
             checked[layer[span]] += 1
-            verified.states[span] = _entered(sources, verified.keys[span], state == RIGHT)
+            state = _entered(sources, verified.keys[span], state == RIGHT)
+            verified.states[span] = state
+            wrong[layer[span]] += state != RIGHT
+            alone += state == ALONE
+    return alone
 
 
 @fused

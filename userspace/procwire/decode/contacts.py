@@ -116,7 +116,6 @@ class Contacts:
         # Every packet opens or ends at most one attempt; every open one may time out once.
         rows = np.empty(2 * count + self._open(), CONNECTION)
         flows = np.empty(count, np.uint64)
-        hash_flows(decoded.packets, flows)
         return rows[: _track(self._table, batch, decoded, flows, rows)]
 
     def touch(self) -> None:
@@ -140,7 +139,7 @@ class Contacts:
         return dict(zip(COUNTERS, values.tolist(), strict=True))
 
     def _open(self) -> int:
-        return int(self._table.state[LENGTH : LENGTH + RINGS].sum())
+        return sum(self._table.state[LENGTH : LENGTH + RINGS].tolist())
 
 
 @fused
@@ -226,8 +225,9 @@ def _track(
     flows: NDArray[np.uint64],
     rows: NDArray[np.void],
 ) -> int:
-    """Run the packets through the table; the number of rows written."""
+    """Run the packets through the table; the number of rows written. flows: filled."""
     entries, state, packets = table.entries, table.state, decoded.packets
+    hash_flows(packets, flows)
     wanted = table.wanted[0]
     count, i = 0, 0
     while True:

@@ -57,7 +57,7 @@ class FlowColumns(NamedTuple):
 
 def source(batch: PacketBatch, decoded: Decoded) -> Source:
     """A batch and what decode() made of it."""
-    spans = np.full(len(batch.time), NO_SPAN, np.int32)
+    spans = np.empty(len(batch.time), np.int32)
     _locate(decoded.packets.transport, decoded.spans, spans)
     return Source(batch.data, decoded.packets, decoded.spans, batch.time, spans, batch.first)
 
@@ -82,6 +82,8 @@ def blank_columns(count: int) -> FlowColumns:
 def _locate(transport: NDArray[np.uint8], spans: Spans, found: NDArray[np.int32]) -> None:
     """Row of the last, which is the innermost, span of each packet's transport layer, or of its ARP
     layer."""
+    for row in range(found.size):
+        found[row] = NO_SPAN
     for span in range(spans.layer.size):
         row, layer = spans.packet[span], spans.layer[span]
         if layer == transport[row] or layer == layers.ARP:

@@ -45,9 +45,11 @@ class Backscatter:
 
     def update(self, hits: Hits) -> list[Observation]:
         """The sources that the findings of a batch show to be victims."""
-        findings = hits.findings[self._counted[hits.findings["rule"]]]
-        rows = findings["row"][findings["in_context"] == 1]
-        rows = rows[_are_answers(hits, rows)]
+        findings = hits.findings
+        if not len(findings):
+            return []
+        rows = findings["row"][self._counted[findings["rule"]] & (findings["in_context"] == 1)]
+        rows = rows[_are_answers(hits, rows)] if len(rows) else rows
         if not len(rows):
             return []
         answers = np.zeros(len(rows), CONNECTION)

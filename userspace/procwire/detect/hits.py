@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -78,37 +80,37 @@ class Found(NamedTuple):
         )
 
 
+Shared = tuple[int, ...]
+"""What findings of a group share: rule, whether its context holds, both addresses in halves."""
+
+
 class Kept(NamedTuple):
-    """The findings of a batch that are not only counted: FINDING (n,), in packet order; the packets
-    of the batch; by finding, its time; and what it shares with its group: rule, whether its context
-    holds, both addresses."""
+    """The findings of a batch that are not only counted. at: int64 (n,), their rows in the batch's;
+    keys: what each shares with its group; times: of each, ns since the epoch."""
 
-    findings: NDArray[np.void]
-    packets: Packets
-    times: NDArray[np.int64]
-    key: tuple[NDArray[np.integer[Any]], ...]
+    hits: Hits
+    at: NDArray[np.int64]
+    keys: list[Shared]
+    times: list[int]
 
-    def keys(self, places: NDArray[np.int64] | list[np.int64]) -> list[tuple[int, ...]]:
-        """What each of those rows shares with its group."""
-        return list(zip(*(column[places].tolist() for column in self.key), strict=True))
-
-    def found(self, places: NDArray[np.int64] | list[np.int64]) -> list[Found]:
+    def found(self, places: list[int]) -> list[Found]:
         """Those rows in Python's types, all at once: one number at a time costs a hundredfold."""
-        findings = self.findings[places]
-        at = findings["row"]
-        fields = {name: findings[name] for name in _OF_FINDING}
-        fields |= {name: getattr(self.packets, name)[at] for name in _OF_PACKET}
-        fields["time"] = self.times[places]
+        at, packets = self.at[places], self.hits.packets
+        rows = self.hits.findings["row"][at]
+        fields = {name: self.hits.findings[name][at] for name in _OF_FINDING}
+        fields |= {name: getattr(packets, name)[rows] for name in _OF_PACKET}
+        fields["time"] = self.hits.times[rows]
         return list(map(Found, *(fields[name].tolist() for name in Found._fields)))
 
 
-class Group(NamedTuple):
+class Group(msgspec.Struct):
     """Findings of one key without a pause. time, last: times of the first and of the latest;
     places: their rows in Kept, ascending."""
 
+    key: Shared
     time: int
     last: int
-    places: NDArray[np.int64]
+    places: list[int]
 
 
 def gather(hits: Hits, counted: NDArray[np.bool_], tally: NDArray[np.int64]) -> Kept:
@@ -116,43 +118,37 @@ def gather(hits: Hits, counted: NDArray[np.bool_], tally: NDArray[np.int64]) -> 
 
     counted: by rule, whether it is one of them; tally: int64, by rule, raised by its findings.
     """
-    rules = hits.findings["rule"]
-    tally += np.bincount(rules, minlength=len(tally)) + hits.counted
-    kept = hits.findings[~counted[rules]]
-    at, packets = kept["row"], hits.packets
-    addresses = (packets.src_hi, packets.src_lo, packets.dst_hi, packets.dst_lo)
-    key = (kept["rule"], kept["in_context"], *(column[at] for column in addresses))
-    return Kept(kept, packets, hits.times[at], key)
+    rules, packets = hits.findings["rule"], hits.packets
+    tally += np.bincount(rules, minlength=len(tally))
+    at = np.flatnonzero(~counted[rules])
+    rows = hits.findings["row"][at]
+    shared = [rules[at], hits.findings["in_context"][at]]
+    addresses = packets.src_hi, packets.src_lo, packets.dst_hi, packets.dst_lo
+    shared += (column[rows] for column in addresses)
+    keys = list(zip(*(column.tolist() for column in shared), strict=True))
+    return Kept(hits, at, keys, hits.times[rows].tolist())
 
 
 def groups(kept: Kept, pause: int) -> list[Group]:
     """The groups in order of their first findings, ended by a pause of so many ns."""
-    order = np.lexsort(kept.key)
-    begins = np.zeros(len(order), bool)
-    for column in kept.key:
-        ordered = column[order]
-        begins[1:] |= ordered[1:] != ordered[:-1]
-    return _groups(kept, order, begins, pause)
+    return _groups(zip(kept.keys, range(len(kept.keys)), strict=True), kept.times, pause)
 
 
-def one_key(kept: Kept, places: NDArray[np.int64], pause: int) -> list[Group]:
-    """The same of those rows, at least one, that `places` lists: they share a key by decree."""
-    return _groups(kept, places, np.zeros(len(places), bool), pause)
+def one_key(kept: Kept, key: Shared, places: list[int], pause: int) -> list[Group]:
+    """The same of those rows that `places` lists: they share a key by decree."""
+    return _groups(((key, place) for place in places), kept.times, pause)
 
 
-def _groups(
-    kept: Kept, order: NDArray[np.int64], begins: NDArray[np.bool_], pause: int
-) -> list[Group]:
-    """begins: where in `order` another key than the one before begins."""
-    if not len(order):
-        return []
-    times = kept.times[order]
-    begins[1:] |= times[1:] - times[:-1] >= pause
-    begins[0] = True
-    starts = np.flatnonzero(begins)
-    lasts = np.maximum.reduceat(times, starts).tolist()
-    firsts, bounds = times[starts].tolist(), [*starts.tolist(), len(order)]
-    return [
-        Group(firsts[one], lasts[one], order[bounds[one] : bounds[one + 1]])
-        for one in np.argsort(order[starts]).tolist()
-    ]
+def _groups(findings: Iterable[tuple[Shared, int]], times: list[int], pause: int) -> list[Group]:
+    """findings: each one's key and row."""
+    found: list[Group] = []
+    latest: dict[Shared, Group] = {}
+    for key, place in findings:
+        time, group = times[place], latest.get(key)
+        if group is None or time - times[group.places[-1]] >= pause:
+            group = latest[key] = Group(key, time, time, [])
+            found.append(group)
+        group.places.append(place)
+        if time > group.last:
+            group.last = time
+    return found

@@ -49,6 +49,8 @@ class Scans:
         connections: record.CONNECTION (n,), in event time; service_hosts: int64 (n,), as
         ServiceSweep.update() takes it.
         """
+        if not len(connections):
+            return []
         hashes = row_hashes(connections)
         found = self._walk.update(connections, hashes)
         found += self._coverage.update(connections, hashes)
