@@ -32,7 +32,7 @@ def mapped(address: bytes) -> bytes:
     return address if len(address) == 16 else _MAPPED + address
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def address_text(address: bytes) -> str:
     """The address in 16 bytes of network order; ::ffff:a.b.c.d is a.b.c.d."""
     if address.startswith(_MAPPED):

@@ -125,7 +125,7 @@ def _source_fields(source: Source) -> Record:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def _flow(
     source: Endpoint | None, destination: Endpoint | None, protocol: int
 ) -> tuple[int | None, Record]:
