@@ -14,6 +14,7 @@ ENDLESS = (Outcome.PENDING, Outcome.SENT, Outcome.ABORTED)
 def random_walk(rows, benign=0.8, scanner=0.2, error=0.01, hosts=5):
     """rows: (source, destination, outcome). Yields (source, failed, succeeded)."""
     known = set()
+    failures, moved = defaultdict(list), defaultdict(float)
     walks = defaultdict(float)
     ended = defaultdict(lambda: [0, 0])
     told = defaultdict(int)
@@ -24,14 +25,25 @@ def random_walk(rows, benign=0.8, scanner=0.2, error=0.01, hosts=5):
         known.add((source, destination))
         success = outcome == Outcome.ESTABLISHED
         ratio = scanner / benign if success else (1 - scanner) / (1 - benign)
+        if not success:
+            networks = [network_of(one) for one in failures[source][-8:]]
+            if networks and network_of(destination) not in networks:
+                ratio = 0.95 / 0.65
+            failures[source].append(destination)
         walks[source] = min(edge, max(-edge, walks[source] + math.log(ratio)))
         ended[source][success] += 1
+        moved[source] += math.log(ratio)
         failed, succeeded = ended[source]
-        if success or walks[source] < edge or failed < succeeded:
+        if success or walks[source] < edge or moved[source] < -1e-9:
             continue
         if failed >= max(hosts, 10 * told[source]):
             told[source] = failed
             yield source, failed, succeeded
+
+
+def network_of(address):
+    """A /16 of IPv4, mapped, or a /32 of IPv6."""
+    return address >> 96 or address >> 16
 
 
 def coverage(rows, hosts=16, share=0.5):

@@ -22,9 +22,15 @@ def counts(scan):
     return source, scan.evidence[0].value, scan.evidence[1].value
 
 
+# Hosts of one network, and of networks of their own, IPv4's and IPv6's.
+HOST = st.one_of(
+    st.integers(0, 40),
+    st.integers(0, 30).map(lambda number: number << 16),
+    st.integers(1, 30).map(lambda number: number << 96),
+)
 STEP = st.tuples(
     st.integers(0, 1),
-    st.integers(0, 40),
+    HOST,
     st.sampled_from([LOST, LOST, LOST, REFUSED, FOUND, Outcome.PENDING, Outcome.ABORTED]),
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from procwire.detect.coverage import Coverage
@@ -216,6 +218,25 @@ def test_a_walk_that_goes_on_keeps_its_episode():
     assert found(rows) == ["scan.slow_trw"]
     scans = RandomWalk().update(rows)
     assert [scan.final for scan in scans] == [False, True, True, True]
+
+
+def dialled(count, answering, each=1 << 16):
+    """So many hosts in no order, so far apart, of five of which those of these numbers answer."""
+    places = Random(1).sample(range(4096), count)
+    targets = [(NETWORK + place * each, 6881) for place in places]
+    outcomes = [FOUND if number % 5 in answering else LOST for number in range(count)]
+    return attempts(Attempt.CONNECT, targets, outcomes)
+
+
+def test_peers_that_others_have_named_may_be_gone():
+    """Three in five do not answer: hosts in networks of their own, then hosts of one network."""
+    assert found(dialled(200, (1, 4))) == []
+    assert "scan.host_sweep" in found(dialled(200, (1, 4), each=7))
+
+
+def test_who_finds_next_to_nobody_scans_wherever_hosts_are():
+    assert "scan.slow_trw" in found(dialled(15, ()))
+    assert sorted(set(found(dialled(200, ())))) != []
 
 
 def test_a_source_silent_for_a_day_starts_anew():

@@ -190,7 +190,7 @@ BENIGN = (
     Scenario("recursive resolver", program("resolver")),
     Scenario("monitoring poller, a round", program("poller", "1"), few=True),
     Scenario("monitoring poller, each minute", program("poller", "12"), every_s=60),
-    Scenario("peer-to-peer, two in five peers gone", program("peers")),
+    Scenario("peer-to-peer, three in five peers gone", program("peers"), few=True),
     Scenario(
         "backups of eight hosts by ssh",
         (

@@ -20,7 +20,8 @@ from two_hosts import FAR, FAR_4, FAR_6, NEAR, WIRE, ip, run, server, two_hosts,
 
 HERE = Path(__file__).parent
 # Behind the far end all addresses of these are there, and nothing answers of those.
-THERE, SILENT = ("10.97.0.0/16", "2001:db8:97::/64"), ("10.99.0.0/16", "2001:db8:99::/64")
+THERE = ("10.97.0.0/16", "11.0.0.0/8", "2001:db8:97::/64")
+SILENT = ("10.99.0.0/16", "9.0.0.0/8", "2001:db8:99::/64")
 # What a control zone beside the watched host has.
 PANELS = ("10.98.0.170/24", "2001:db8:98::aa/64")
 MIRRORS = ("10.97.80.1", "10.97.80.2", "10.97.80.3")

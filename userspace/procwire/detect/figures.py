@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from procwire.detect.detector import Detector
 from procwire.detect.observation import Endpoint, Evidence, Job, JobProgram, Observation, ProcessId
-from procwire.event import Origin, Subject
+from procwire.event import SAMPLE_TARGETS, Origin, Subject
 from procwire.record import Attempt
 from procwire.settings import Settings
 
 _NOBODY = bytes(16)
+# Beyond every /16.
+_MAPPED, _IPV6, _NO_NETWORK = 0xFFFF, 1 << 16, -1
 # In the order of Figures.
 _FIELDS = ["attempt", "attempts", "hosts", "host_ports", "window_ns", "origin"]
 _FIELDS += ["established", "refused", "failures", "sequential_run", "by_children"]
@@ -25,10 +27,12 @@ _FIELDS += ["established", "refused", "failures", "sequential_run", "by_children
 class Figures(msgspec.Struct, frozen=True):
     """One window of one subject. Counts as in event.FANOUT_EVENT; window_s in seconds; raw: packets
     of raw sockets, of whose answers the kernel tells nothing; imported: other tools' records, of
-    which some tell no failures; by_scanner: made by a program known for scanning."""
+    which some tell no failures; networks: of the sampled targets, a /16 or a /32 of IPv6 each;
+    by_scanner: made by a program known for scanning."""
 
     kind: Attempt
     attempts: int
+    networks: int
     hosts: int
     host_ports: int
     window_s: float
@@ -46,17 +50,25 @@ class Figures(msgspec.Struct, frozen=True):
         """The figures of rows of event.FANOUT_EVENT."""
         figures = []
         # All rows at once: a field of one row costs as much as a row.
-        for kind, attempts, hosts, host_ports, window_ns, origin, *others in rows[_FIELDS].tolist():
+        told = zip(rows[_FIELDS].tolist(), _networks(rows), strict=True)
+        for (kind, attempts, hosts, host_ports, window_ns, origin, *others), networks in told:
             # Estimates err to both sides; there are never more targets than attempts.
             targets = min(hosts, attempts), min(host_ports, attempts)
             known = window_ns / 1e9, origin == Origin.RAW, origin == Origin.IMPORT
-            figures.append(cls(Attempt(kind), attempts, *targets, *known, *others))
+            figures.append(cls(Attempt(kind), attempts, networks, *targets, *known, *others))
         return figures
 
     @property
     def ports_per_host(self) -> float:
         """Mean number of ports tried on a host."""
         return self.host_ports / max(self.hosts, 1)
+
+    @property
+    def is_scattered(self) -> bool:
+        """Whether its hosts lie in networks of their own, as far as they are sampled; two may meet
+        by chance. Who finds more of them than chance does has been told who they are: peers that
+        others name are such hosts, and so many of them are gone that this alone is no scan."""
+        return self.networks >= SAMPLE_TARGETS - 1
 
     @property
     def is_untold(self) -> bool:
@@ -111,6 +123,18 @@ class Verdict:
 
 
 Judge = Callable[[Figures, Settings], Verdict | None]
+
+
+def _networks(rows: NDArray[np.void]) -> list[int]:
+    """How many networks the samples of each row of event.FANOUT_EVENT lie in."""
+    words = np.ascontiguousarray(rows["sample"]["address"]).view(">u4").astype(np.int64)
+    is_ipv4 = (words[..., 0] == 0) & (words[..., 1] == 0) & (words[..., 2] == _MAPPED)
+    network = np.where(is_ipv4, words[..., 3] >> 16, words[..., 0] + _IPV6)
+    taken = np.arange(SAMPLE_TARGETS) < rows["samples"][:, None]
+    network = np.sort(np.where(taken, network, _NO_NETWORK), axis=1)
+    begins = np.diff(network, axis=1, prepend=_NO_NETWORK) != 0
+    counts: list[int] = np.count_nonzero(begins & (network != _NO_NETWORK), axis=1).tolist()
+    return counts
 
 
 def reaches(figure: float, threshold: float) -> bool:

@@ -5,6 +5,11 @@ being a scanner: up where the contact failed, down where it succeeded. The walk 
 two verdicts, so that neither is for ever. It needs few hosts and no rate: slow scans show as soon
 as fast ones.
 
+Who dials peers that others have named (peer-to-peer) finds half of them gone, yet chance alone
+finds far fewer among hosts that each lie in a network of their own. So where a failed contact's
+network is none of those that failed of late it moves the ratio by what the two hypotheses say of
+such hosts. Successes count alike wherever they are: nobody gains by contacts with strangers.
+
 Bounded: sources live in an open-addressing table where the least recently active gives way; known
 pairs are fingerprints, of which a later one displaces an earlier one.
 """
@@ -31,6 +36,7 @@ from procwire.settings import Settings
 COUNTERS = ("first_contacts", "evicted")
 """evicted: sources forgotten with their walk because the table was full around them."""
 
+# risen: by what failures moved the walk in all.
 _WALKER = np.dtype(
     [
         ("hi", "u8"),
@@ -38,6 +44,7 @@ _WALKER = np.dtype(
         ("active", "i8"),
         ("first", "i8"),
         ("walk", "f8"),
+        ("risen", "f8"),
         ("failed", "i8"),
         ("succeeded", "i8"),
         ("told", "i8"),
@@ -51,6 +58,8 @@ _REPORT = np.dtype([("time", "i8"), ("walker", _WALKER), ("last", TARGET), ("goe
 _KNOWN = 1 << 18
 _PROBES = 8
 _GROWTH = 10
+# Of sums of steps.
+_ROUNDING = 1e-6
 
 _CONNECT = int(Attempt.CONNECT)
 _ESTABLISHED = int(Outcome.ESTABLISHED)
@@ -58,6 +67,8 @@ _WITHOUT_END = (int(Outcome.PENDING), int(Outcome.SENT), int(Outcome.ABORTED))
 _KNOWN_MASK = np.uint64(_KNOWN - 1)
 _HALF = np.uint64(32)
 _TAKEN = np.uint32(1)
+# What of an address tells one provider's, or one company's, network from another's.
+_NETWORK_OF_IPV4, _NETWORK_OF_IPV6 = np.uint64(16), np.uint64(32)
 
 _Record: TypeAlias = Any
 _Whole: TypeAlias = int | np.int64
@@ -65,9 +76,9 @@ _Whole: TypeAlias = int | np.int64
 
 class _State(NamedTuple):
     """walkers: _WALKER (sources,); samples: TARGET (sources, 8), of failed contacts; known: uint32
-    (_KNOWN,); counters: as in COUNTERS; steps: float64, what a success and a failure add and where
-    the walk ends, below and above; limits: int64, memory in ns, hosts, and the time
-    in ns after which it is said that a source goes on."""
+    (_KNOWN,); counters: as in COUNTERS; steps: float64, what a success and a failure add, where the
+    walk ends, below and above, and what a failure in a network of its own adds; limits: int64,
+    memory in ns, hosts, and the time in ns after which it is said that a source goes on."""
 
     walkers: NDArray[np.void]
     samples: NDArray[np.void]
@@ -96,6 +107,10 @@ class RandomWalk:
                     math.log((1 - scanner) / (1 - benign)),
                     math.log(chosen.missed / (1 - chosen.false_alarm)),
                     math.log((1 - chosen.missed) / chosen.false_alarm),
+                    math.log(
+                        (1 - chosen.scattered_scanner_success)
+                        / (1 - chosen.scattered_benign_success)
+                    ),
                 ]
             ),
             # Twice within the time after which an episode ends without news.
@@ -215,9 +230,22 @@ def _begin(walker: _Record, row: _Record) -> None:
     walker.hi = row.src_hi
     walker.lo = row.src_lo
     walker.active = walker.first = row.time
-    walker.walk = 0.0
+    walker.walk = walker.risen = 0.0
     walker.failed = walker.succeeded = walker.told = walker.told_at = 0
     walker.used = 1
+
+
+@fused
+def _is_near(state: _State, slot: _Whole, row: _Record) -> bool:
+    """Whether the row's network, a /16 or a /32 of IPv6, is one of those that failed of late, or
+    there is none yet."""
+    hi, lo = row.dst_hi >> _NETWORK_OF_IPV6, row.dst_lo >> _NETWORK_OF_IPV4
+    failed = state.walkers[slot].failed
+    for place in range(min(failed, SAMPLE_TARGETS)):
+        target = state.samples[slot, place]
+        if target.hi >> _NETWORK_OF_IPV6 == hi and (hi or target.lo >> _NETWORK_OF_IPV4 == lo):
+            return True
+    return bool(failed == 0)
 
 
 @fused
@@ -255,15 +283,18 @@ def _walk(
             walker.succeeded += 1
             walker.walk = max(walker.walk + state.steps[0], state.steps[2])
             continue
+        step = state.steps[1 if _is_near(state, slot, row) else 4]
         _point(state.samples[slot, walker.failed % SAMPLE_TARGETS], row)
         walker.failed += 1
-        walker.walk = min(walker.walk + state.steps[1], state.steps[3])
+        walker.risen += step
+        walker.walk = min(walker.walk + step, state.steps[3])
         grown = walker.failed >= max(state.limits[1], walker.told * _GROWTH)
         goes_on = walker.told > 0 and row.time - walker.told_at >= state.limits[2]
-        # Who mostly succeeds has lost the network, or a server.
+        # Who mostly succeeds has lost the network, or a server. Failures end later than successes:
+        # of what was begun at once they come last.
         if walker.walk < state.steps[3] or not (grown or goes_on):
             continue
-        if walker.failed < walker.succeeded:
+        if walker.risen < -state.steps[0] * walker.succeeded - _ROUNDING:
             continue
         if grown:
             walker.told = walker.failed

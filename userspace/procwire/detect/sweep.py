@@ -2,6 +2,7 @@
 
 Counts alone fail both ways (a browser or peer-to-peer client reaches 25 hosts in a second), so the
 share of attempts that were not answered decides; order and near-total silence raise the severity.
+Hosts that lie in networks of their own are a sweep if next to none of them answers.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ def sweep(figures: Figures, settings: Settings) -> Verdict | None:
     )
     detector = _KINDS.get((many_hosts, many_ports))
     # Datagrams are also sent to whom nobody expects to answer.
-    connects = figures.kind is Attempt.CONNECT
-    setting = "unanswered" if connects else "mostly_unanswered"
-    least = limits.unanswered if connects else limits.mostly_unanswered
+    expects = figures.kind is Attempt.CONNECT and not figures.is_scattered
+    setting = "unanswered" if expects else "mostly_unanswered"
+    least = limits.unanswered if expects else limits.mostly_unanswered
     if detector is None or not figures.fails(least):
         return None
     ordered = reaches(figures.sequential_run, wide.sequential_run)

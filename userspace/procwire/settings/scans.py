@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from procwire.settings.section import (
     NANOSECONDS,
@@ -103,6 +103,23 @@ class RandomWalkSettings(Section):
     scanner_success: Annotated[
         float, Field(gt=0, lt=0.5, description="share of a scanner's first contacts that succeed")
     ] = 0.2
+    scattered_benign_success: Annotated[
+        float,
+        Field(
+            gt=0,
+            lt=1,
+            description="share of a benign host's first contacts that succeed, of hosts that each "
+            "lie in a network of their own (/16, /32)",
+        ),
+    ] = 0.35
+    scattered_scanner_success: Annotated[
+        float,
+        Field(
+            gt=0,
+            lt=1,
+            description="share of a scanner's first contacts with such hosts that succeed",
+        ),
+    ] = 0.05
     false_alarm: Annotated[
         Probability, Field(description="accepted probability of calling a benign host a scanner")
     ] = 0.01
@@ -116,6 +133,12 @@ class RandomWalkSettings(Section):
         Seconds, Field(description="a source silent for so long is judged anew")
     ] = 86400.0
     sources: Annotated[Capacity, Field(description="sources judged at a time")] = 8192
+
+    @model_validator(mode="after")
+    def _scanners_fare_worse(self) -> RandomWalkSettings:
+        if self.scattered_scanner_success >= self.scattered_benign_success:
+            raise ValueError("give scattered_scanner_success less than scattered_benign_success")
+        return self
 
     @property
     def memory_ns(self) -> int:
