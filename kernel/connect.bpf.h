@@ -17,13 +17,14 @@ static __always_inline void settle(__u64 socket, const struct pending *pending,
 				   const struct sock *sock, __u32 outcome, __u32 error)
 {
 	struct process_key process = pending->owner.process;
+	__u32 counted = outcome == OUTCOME_UNREACHABLE && !pending->sent ? OUTCOME_UNROUTED : outcome;
 
 	if (pending->detailed)
 		send_connection(pending, sock, ORIGIN_CONNECT, outcome, error);
 	if (!forget_pending(socket))
 		return;
 	count(COUNT_OUTCOMES);
-	count_outcome(&process, SLOT_CONNECT, outcome);
+	count_outcome(&process, SLOT_CONNECT, counted);
 }
 
 /* The socket is gone or starts over; if its last attempt sent no SYN, another cgroup program forbade

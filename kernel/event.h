@@ -227,8 +227,9 @@ struct job_program {
  * attempts and process is the last of the first among them; or, when user space counts packets in the
  * same way, a source address (process is then zero). All attempts of a window are of one kind (enum
  * attempt_kind) and one origin. hosts and host_ports are estimates, see subject.bpf.h for their
- * error; every other count is exact. failures = refused + timed out + unreachable + denied; what is
- * neither established nor failed is still pending. by_children is the part of attempts that children
+ * error; every other count is exact. failures = refused + timed out + unreachable + denied; unrouted:
+ * attempts for which there was no route, so that no packet left, which are no failures; what is
+ * none of these nor established is still pending. by_children is the part of attempts that children
  * of the process made, or processes of the job, which ended before they were reported themselves;
  * of the targets of each, the last eight new ones are known. first_ns is the time of the window's first attempt. sample holds the
  * most recent new targets. measure is enum fanout_measure, or 0 in the last report of a subject:
@@ -257,7 +258,7 @@ struct fanout_event {
 	__u32 origin;
 	__u32 by_children;
 	__u32 net_namespace;
-	__u32 padding;
+	__u32 unrouted;
 	__u8 source[ADDRESS_SIZE];
 	char comm[COMM_SIZE];
 	struct target first;

@@ -24,6 +24,11 @@
 #define MEASURES 4
 #define BUCKETS (2 * FANOUT_WINDOWS)
 
+/* To windows, the outcome of an attempt that reached nobody because there was no route, and that
+ * others are told of as unreachable. Clients that prefer IPv6 make one for each host where it has no
+ * route (RFC 8305). */
+#define OUTCOME_UNROUTED 100
+
 /* Time zero of the grid is boot, so the second bucket of a young machine may start before it: the
  * subtraction wraps, and so does every later one, which makes ages right again. */
 static __always_inline __u64 bucket_grid_start(__u64 now, __u64 length, __u32 bucket)
@@ -38,13 +43,14 @@ struct fanout_target {
 	__u32 protocol;
 };
 
-/* failures: refused, timed out, unreachable and denied. */
+/* failures: refused, timed out, unreachable and denied; unrouted: see OUTCOME_UNROUTED. */
 struct fanout_totals {
 	__u64 attempts;
 	__u64 established;
 	__u64 refused;
 	__u64 failures;
 	__u64 by_children;
+	__u64 unrouted;
 };
 
 /* first_ns: of the first attempt, 0 before it; before: the totals when the bucket began; run: the

@@ -122,6 +122,9 @@ static __always_inline void fanout_outcome(struct fanout_state *state, __u32 out
 	case OUTCOME_DENIED:
 		__sync_fetch_and_add(&state->totals.failures, 1);
 		return;
+	case OUTCOME_UNROUTED:
+		__sync_fetch_and_add(&state->totals.unrouted, 1);
+		return;
 	default:
 		return;
 	}
@@ -146,6 +149,7 @@ static __always_inline void fanout_inherit(struct fanout_state *state,
 	__sync_fetch_and_add(&state->totals.established, child->totals.established);
 	__sync_fetch_and_add(&state->totals.refused, child->totals.refused);
 	__sync_fetch_and_add(&state->totals.failures, child->totals.failures);
+	__sync_fetch_and_add(&state->totals.unrouted, child->totals.unrouted);
 	UNROLLED
 	for (__u32 i = 0; i < SAMPLE_TARGETS; i++)
 		if (i < child->sampled)

@@ -26,7 +26,7 @@ struct fanout_crossing {
 	__u32 hosts;
 	__u32 host_ports;
 	__u32 sequential_run;
-	__u32 padding;
+	__u32 unrouted;
 };
 
 /* Whether anything was reported of the state in one of its windows. */
@@ -52,6 +52,7 @@ static __always_inline void fanout_figures(const struct fanout_state *state,
 	crossing->refused = state->totals.refused - bucket->before.refused;
 	crossing->failures = state->totals.failures - bucket->before.failures;
 	crossing->by_children = state->totals.by_children - bucket->before.by_children;
+	crossing->unrouted = state->totals.unrouted - bucket->before.unrouted;
 	crossing->hosts = distinct_estimate(&bucket->hosts);
 	crossing->host_ports = distinct_estimate(&bucket->host_ports);
 	crossing->sequential_run = fanout_run(state, bucket);

@@ -58,7 +58,7 @@ static __always_inline void write_fanout(struct fanout_event *event, const struc
 	event->origin = origin;
 	event->by_children = crossing->by_children;
 	event->net_namespace = owner->net_namespace;
-	event->padding = 0;
+	event->unrouted = crossing->unrouted;
 	event->job = 0;
 	event->subject = SUBJECT_PROCESS;
 	__builtin_memset(event->program, 0, sizeof(event->program));

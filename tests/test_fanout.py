@@ -47,8 +47,8 @@ def target(row):
 def as_twin(event):
     """A report in the twin's form, without the exact numbers."""
     names = set(FANOUT_EVENT.names) - {"process", "kind", "uid", "source", "comm"}
-    names -= {"attempt", "origin", "by_children", "net_namespace", "job", "subject", "program"}
-    names -= {"padding"}
+    names -= {"attempt", "origin", "by_children", "unrouted", "net_namespace"}
+    names -= {"job", "subject", "program"}
     plain = {name: int(event[name]) for name in names - {"first", "last", "sample"}}
     sample = [target(row) for row in event["sample"]]
     return plain | {

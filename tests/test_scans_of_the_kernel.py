@@ -42,6 +42,24 @@ def test_what_leaves_through_a_raw_socket_is_judged_without_answers(kind, origin
     assert of_the_kernel(kind, origin, **figures) == ids
 
 
+@pytest.mark.parametrize(
+    ("figures", "ids"),
+    [
+        # Sixty hosts by IPv6 without a route, then by IPv4 (RFC 8305): all answer, or none.
+        ({"attempts": 120, "hosts": 120, "unrouted": 60, "established": 60}, []),
+        ({"attempts": 120, "hosts": 120, "unrouted": 60, "failures": 60}, ["scan.host_sweep"]),
+        ({"attempts": 40, "unrouted": 20, "hosts": 40, "failures": 20}, []),
+        # No route at all, and more that ended in this window than began in it.
+        ({"unrouted": 60, "sequential_run": 60}, []),
+        ({"unrouted": 80}, []),
+        # Without a route for one, the others are none the less a scan.
+        ({"unrouted": 1, "failures": 59}, ["scan.host_sweep"]),
+    ],
+)
+def test_what_finds_no_route_is_no_attempt(figures, ids):
+    assert of_the_kernel(Attempt.CONNECT, Origin.CONNECT, **figures) == ids
+
+
 def test_rows_of_the_kernel_are_judged_in_order_of_time():
     rows = np.zeros(2, FANOUT_EVENT)
     rows["time_ns"], rows["window_ns"] = (START, START + 1), SECOND

@@ -269,6 +269,13 @@ def test_a_new_process_that_fails_to_reach_hosts() -> None:
     assert observed(tried(8, Outcome.REFUSED, process=(0, 0, 0)), begun=NOW) == []
 
 
+def test_a_new_process_without_a_route_looks_for_nobody() -> None:
+    assert observed(tried(30, Outcome.UNREACHABLE, src="0.0.0.0"), begun=NOW) == []
+    assert len(observed(tried(8, Outcome.UNREACHABLE), begun=NOW)) == 1
+    imported = tried(8, Outcome.UNREACHABLE, src="0.0.0.0", origin=Origin.IMPORT)
+    assert len(observed(imported, begun=NOW)) == 1, "of whose source nothing is known"
+
+
 def test_a_new_process_that_is_mostly_answered_is_none() -> None:
     def answers(count: int) -> list[dict[str, object]]:
         return tried(count, Outcome.ESTABLISHED, dst_port=80)

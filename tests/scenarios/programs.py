@@ -219,6 +219,14 @@ def browser() -> None:
         list(pages.map(load, mixed("97.90", "99.90", 40, 10)))
 
 
+def ipv6_first() -> None:
+    """Sixty hosts by IPv6, to which there is no route, and then at once by IPv4 (RFC 8305)."""
+    begin_round()
+    for number, host in enumerate(hosts("10.97.90.0/24", 60), 1):
+        connected(f"2001:db8:dead::{number:x}", HTTP)
+        connected(host, HTTP, GET)
+
+
 def poller(rounds: str) -> None:
     """Each round an echo, a web page's port and an SNMP question of forty hosts; two are down."""
     watched = mixed("97.20", "99.20", 40, 20)

@@ -30,6 +30,7 @@ _FIGURES = (
     "hosts",
     "host_ports",
     "sequential_run",
+    "unrouted",
 )
 
 
@@ -93,7 +94,10 @@ class _Counting:
 
     def end(self, time: int, row: np.void) -> tuple[bool, list[NDArray[np.void]]]:
         subject, kind = self._subject(row["process"], _kind(row)), _kind(row)
-        crossed = subject.end(time, Outcome(row["outcome"])) is not None
+        # Who was told no source of had no route, and sent nothing.
+        is_unrouted = row["outcome"] == Outcome.UNREACHABLE and not row["source"].any()
+        outcome = self._window.lib.OUTCOME_UNROUTED if is_unrouted else Outcome(row["outcome"])
+        crossed = subject.end(time, outcome) is not None
         told = [_report(subject, time, row, kind)] if crossed else []
         return kind is Attempt.DATAGRAM, told
 

@@ -187,6 +187,7 @@ BENIGN = (
         few=True,
     ),
     Scenario("browser-like client, no route for IPv6", program("browser"), few=True),
+    Scenario("IPv6 first, no route for it, sixty hosts", program("ipv6_first"), few=True),
     Scenario("recursive resolver", program("resolver")),
     Scenario("monitoring poller, a round", program("poller", "1"), few=True),
     Scenario("monitoring poller, each minute", program("poller", "12"), every_s=60),

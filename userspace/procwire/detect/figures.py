@@ -20,12 +20,13 @@ _NOBODY = bytes(16)
 # Beyond every /16.
 _MAPPED, _IPV6, _NO_NETWORK = 0xFFFF, 1 << 16, -1
 # In the order of Figures.
-_FIELDS = ["attempt", "attempts", "hosts", "host_ports", "window_ns", "origin"]
-_FIELDS += ["established", "refused", "failures", "sequential_run", "by_children"]
+_FIELDS = ["attempt", "attempts", "hosts", "host_ports", "window_ns", "origin", "established"]
+_FIELDS += ["refused", "failures", "sequential_run", "by_children", "unrouted"]
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """One window of one subject. Counts as in event.FANOUT_EVENT; window_s in seconds; raw: packets
+    """One window of one subject. Counts as in event.FANOUT_EVENT, but attempts are those for which
+    there was a way: of the others, unrouted, no packet left. window_s in seconds; raw: packets
     of raw sockets, of whose answers the kernel tells nothing; imported: other tools' records, of
     which some tell no failures; networks: of the sampled targets, a /16 or a /32 of IPv6 each;
     by_scanner: made by a program known for scanning."""
@@ -43,6 +44,7 @@ class Figures(msgspec.Struct, frozen=True):
     failures: int
     sequential_run: int
     by_children: int
+    unrouted: int
     by_scanner: bool = False
 
     @classmethod
@@ -51,7 +53,8 @@ class Figures(msgspec.Struct, frozen=True):
         figures = []
         # All rows at once: a field of one row costs as much as a row.
         told = zip(rows[_FIELDS].tolist(), _networks(rows), strict=True)
-        for (kind, attempts, hosts, host_ports, window_ns, origin, *others), networks in told:
+        for (kind, begun, hosts, host_ports, window_ns, origin, *others), networks in told:
+            attempts = max(0, begun - others[-1])
             # Estimates err to both sides; there are never more targets than attempts.
             targets = min(hosts, attempts), min(host_ports, attempts)
             known = window_ns / 1e9, origin == Origin.RAW, origin == Origin.IMPORT
@@ -108,8 +111,8 @@ class Figures(msgspec.Struct, frozen=True):
         """How the attempts ended, and whose they were, which every alert shows."""
         if self.raw:
             return (*self.plain("attempts"), Evidence("sent_through", "raw socket"))
-        inherited = self.plain("by_children") if self.by_children else ()
-        return (*self.plain("attempts", "established", "refused", "failures"), *inherited)
+        others = [name for name in ("by_children", "unrouted") if getattr(self, name)]
+        return self.plain("attempts", "established", "refused", "failures", *others)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,14 @@ from procwire.detect.habits import (
 from procwire.detect.key_map import KeyMap, combined
 from procwire.detect.observation import Evidence, Observation, ProcessId
 from procwire.detect.services import NAMES
-from procwire.detect.sightings import Sightings, is_known, observation, process_of, subjects
+from procwire.detect.sightings import (
+    Sightings,
+    from_somewhere,
+    is_known,
+    observation,
+    process_of,
+    subjects,
+)
 from procwire.event import Origin, Outcome
 from procwire.settings import Settings
 
@@ -56,8 +63,6 @@ _LIMIT = 1 << 18
 _FIRST_DYNAMIC_PORT = 32768
 _MAPPED_LOOPBACK = np.uint64(0xFFFF7F)
 _LOOPBACK_SHIFT = np.uint64(24)
-# All of an IPv4 address, and enough of an IPv6 one.
-_ADDRESS = np.uint64(0xFFFFFFFF)
 _DENIED_SEVERITY = 2
 _REPEAT_NS = 60_000_000_000
 _MOST_REPEATED = 1 << 14
@@ -94,7 +99,7 @@ class FirstSeen:
     def update(self, seen: Sightings) -> list[Observation]:
         """What is new, or was denied, in the order of the rows."""
         rows = seen.rows
-        at = np.flatnonzero(_from_somewhere(rows) & ~_is_loopback(rows))
+        at = np.flatnonzero(from_somewhere(rows) & ~_is_loopback(rows))
         if not len(at):
             return []
         clock = self._habits.advance(rows["time"][at])
@@ -269,12 +274,6 @@ def thing(habit: Habit) -> str:
 
 def _source_keys(seen: Sightings, at: NDArray[np.int64]) -> NDArray[np.uint64]:
     return combined(seen.rows["src_hi"][at], seen.rows["src_lo"][at])
-
-
-def _from_somewhere(rows: NDArray[np.void]) -> NDArray[np.bool_]:
-    """Which rows name a source: a connect that failed at once has none."""
-    named: NDArray[np.bool_] = (rows["src_hi"] != 0) | (rows["src_lo"] & _ADDRESS != 0)
-    return named
 
 
 def _is_loopback(rows: NDArray[np.void]) -> NDArray[np.bool_]:

@@ -1,6 +1,6 @@
 """Fan-out of a process that has just begun (AN1057, AN2050): hosts that it fails to reach while it
 is new, and hardly any that it reaches. A browser tries as many at its start, on a host without IPv6
-half of them in vain."""
+half of them in vain; where there was no route to a host, nobody was looked for."""
 
 from __future__ import annotations
 
@@ -13,8 +13,15 @@ from procwire.detect.detector import NEW_PROCESS
 from procwire.detect.distinct import Distinct, Reached
 from procwire.detect.key_map import KeyMap
 from procwire.detect.observation import Evidence, Observation, ProcessId
-from procwire.detect.sightings import Sightings, is_known, observation, process_of, subjects
-from procwire.event import Outcome
+from procwire.detect.sightings import (
+    Sightings,
+    from_somewhere,
+    is_known,
+    observation,
+    process_of,
+    subjects,
+)
+from procwire.event import Origin, Outcome
 from procwire.settings import Settings
 
 Started = Callable[[ProcessId], int | None]
@@ -48,6 +55,7 @@ class NewProcess:
         outcome = rows["outcome"][at]
         answered = at[outcome == Outcome.ESTABLISHED]
         failed = at[_IS_FAILED[outcome]]
+        failed = failed[~_is_unrouted(rows, failed)]
         found = []
         attempts = seen.attempts(failed)
         for one in self._failed.update(attempts, self._settings.hosts):
@@ -92,3 +100,11 @@ class NewProcess:
             ),
         )
         return observation(NEW_PROCESS, row, reached, evidence)
+
+
+def _is_unrouted(rows: NDArray[np.void], at: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the rows `at` tell of connects that sent nothing for want of a route."""
+    failed = rows["outcome"][at] == Outcome.UNREACHABLE
+    unrouted: NDArray[np.bool_] = failed & (rows["origin"][at] == Origin.CONNECT)
+    unrouted[unrouted] = ~from_somewhere(rows[at[unrouted]])
+    return unrouted

@@ -20,6 +20,8 @@ from procwire.record import Attempt
 
 # Kinds whose destination has a port that names a service.
 _WITH_SERVICE = (Attempt.CONNECT, Attempt.DATAGRAM)
+# All of an IPv4 address, and enough of an IPv6 one.
+_ADDRESS = np.uint64(0xFFFFFFFF)
 _HAS_SERVICE = np.isin(list(Attempt), _WITH_SERVICE)
 
 
@@ -105,6 +107,12 @@ def is_known(process: NDArray[np.void] | np.void) -> NDArray[np.bool_]:
     """Which process keys are those of a process. Recorders may not know its pid."""
     known: NDArray[np.bool_] = (process["pid"] != 0) | (process["exec_count"] != 0)
     return known
+
+
+def from_somewhere(rows: NDArray[np.void]) -> NDArray[np.bool_]:
+    """Which rows name a source: a connect that failed at once has none."""
+    named: NDArray[np.bool_] = (rows["src_hi"] != 0) | (rows["src_lo"] & _ADDRESS != 0)
+    return named
 
 
 def address_of(hi: int, lo: int) -> bytes:
