@@ -91,7 +91,7 @@ class Alert(msgspec.Struct, frozen=True):
 
 def episode_id(sid: int, subject: Iterable[object], first: int) -> str:
     """A readable name, the same in every replay: F- and 30 bits in base 32."""
-    text = "|".join([f"{part}" for part in (sid, *subject, first)])
+    text = "|".join(map(str, (sid, *subject, first)))
     number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
     low, middle, high = number & 1023, number >> 10 & 1023, number >> 20 & 1023
     return f"F-{_DIGIT_PAIRS[low]}{_DIGIT_PAIRS[middle]}{_DIGIT_PAIRS[high]}"

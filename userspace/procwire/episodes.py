@@ -11,10 +11,10 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from dataclasses import replace as with_fields
 from typing import cast
 
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 
@@ -37,8 +37,7 @@ detector's family, the kind of attempts, and their subject."""
 _REACHED = 0.9
 
 
-@dataclass
-class _Episode:
+class _Episode(msgspec.Struct):
     """latest: its state when it was raised, grew or was last observed; count, last: as in Alert,
     up to date; told: the count last told; figure: the largest seen; next_raise: the figure at which
     it is told again; due: when it closes, as queued."""

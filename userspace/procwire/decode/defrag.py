@@ -89,9 +89,9 @@ class Defragmenter:
 
     def update(self, batch: PacketBatch, decoded: Decoded) -> Reassembled | None:
         """What the fragments in a batch complete or contradict; None where it holds none."""
-        fragments = np.flatnonzero(decoded.packets.fragment)
-        if not fragments.size:
+        if not decoded.packets.fragment.any():
             return None
+        fragments = np.flatnonzero(decoded.packets.fragment)
         # No datagram is larger than the fragments that it is made of.
         size = int(batch.captured[fragments].sum(dtype=np.int64)) + int(self._table.state[HELD])
         made = _Made(

@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import msgspec
@@ -50,6 +50,12 @@ class Source:
 
     pcap_filename: str | None = None
     in_iface: str | None = None
+
+    @cached_property
+    def fields(self) -> Record:
+        """What every record tells of it."""
+        named = {"in_iface": self.in_iface, "pcap_filename": self.pcap_filename}
+        return {name: value for name, value in named.items() if value is not None}
 
 
 def lines(alerts: Iterable[Alert], source: Source) -> bytes:
@@ -103,7 +109,7 @@ def stats_record(time: int, counters: Mapping[str, int], source: Source) -> Reco
     return {
         "timestamp": timestamp(time),
         "event_type": "stats",
-        **_source_fields(source),
+        **source.fields,
         "stats": stats,
         "metadata": {"flowints": dict(counters)},
     }
@@ -114,15 +120,12 @@ def _head(alert: Alert, source: Source, kind: str) -> Record:
     head: Record = {"timestamp": timestamp(alert.time)}
     if flow_id is not None:
         head["flow_id"] = flow_id
-    head |= _source_fields(source)
+    head |= source.fields
     if alert.process is not None and alert.process.host is not None:
         head["host"] = alert.process.host
-    return head | {"event_type": kind} | flow
-
-
-def _source_fields(source: Source) -> Record:
-    fields = {"in_iface": source.in_iface, "pcap_filename": source.pcap_filename}
-    return {name: value for name, value in fields.items() if value is not None}
+    head["event_type"] = kind
+    head |= flow
+    return head
 
 
 @lru_cache(maxsize=4096)
@@ -153,8 +156,9 @@ def _flow(
 
 def _flow_id(source: Endpoint, destination: Endpoint, protocol: int) -> int:
     """The same number for both directions and in every run, within what JavaScript can hold."""
-    peers = sorted(f"{end.address.hex()}:{end.port}" for end in (source, destination))
-    name = "|".join((*peers, str(protocol))).encode()
+    one = f"{source.address.hex()}:{source.port}"
+    other = f"{destination.address.hex()}:{destination.port}"
+    name = f"{min(one, other)}|{max(one, other)}|{protocol}".encode()
     return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest()) >> 12
 
 
