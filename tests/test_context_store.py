@@ -10,8 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from procwire.context import store as store_module
+from procwire.context.baseline import known
 from procwire.context.schema import MIGRATIONS
 from procwire.context.store import MEMORY, Store, default_path
+from procwire.detect.habits import Habit
 from procwire.errors import InputDamaged, ProcwireError, Unavailable, UsageError
 
 INSERT = (
@@ -84,6 +86,21 @@ def test_a_transaction_that_fails_leaves_nothing(path: Path) -> None:
         assert programs(store) == []
         insert(store, "/bin/b")
         assert programs(store) == ["/bin/b"]
+
+
+def test_habits_of_an_older_file_are_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = "id, kind, role, zone, program, protocol, port, service, peer, state, count, first"
+    with monkeypatch.context() as older:
+        older.setattr(store_module, "MIGRATIONS", MIGRATIONS[:5])
+        with Store(path) as store, store.writing() as connection:
+            connection.execute(
+                f"INSERT INTO habits ({columns}, last) VALUES (7, 'use', '', 'office', '/bin/a', 6,"
+                " 443, '', 'plant', 'approved', 3, 1, 2)"
+            )
+    with Store(path) as store:
+        (one,) = known(store)
+    assert (one.id, one.state, one.count) == (7, "approved", 3)
+    assert one.habit == Habit("use", "", "office", "/bin/a", 6, 443, "", "plant")
 
 
 @pytest.mark.parametrize("version", range(len(MIGRATIONS)))

@@ -232,17 +232,29 @@ def poller(rounds: str) -> None:
     watched = mixed("97.20", "99.20", 40, 20)
     # As they are called, not as they are numbered.
     random.Random(2).shuffle(watched)
-    echo = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     for number in range(int(rounds)):
         begin_round()
-        for host in watched:
-            header = struct.pack(">BBHHH", 8, 0, 0, os.getpid() & 0xFFFF, number)
-            total = sum(struct.unpack(">4H", header))
-            total = (total >> 16) + (total & 0xFFFF)
-            echo.sendto(header[:2] + struct.pack(">H", ~total & 0xFFFF) + header[4:], (host, 0))
+        ping(watched, number)
         for host in watched:
             connected(host, HTTP)
             ask(SNMP, host, number + 1)
+
+
+def ping(watched: list[str], number: int) -> None:
+    """An echo request to each, by a raw socket; answers are not waited for."""
+    echo = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    for host in watched:
+        header = struct.pack(">BBHHH", 8, 0, 0, os.getpid() & 0xFFFF, number)
+        total = sum(struct.unpack(">4H", header))
+        total = (total >> 16) + (total & 0xFFFF)
+        echo.sendto(header[:2] + struct.pack(">H", ~total & 0xFFFF) + header[4:], (host, 0))
+
+
+def pinger(count: str) -> None:
+    """Fetches the list of hosts, and pings them in order."""
+    begin_round()
+    connected("10.97.20.1", HTTP, GET)
+    ping(hosts("10.97.21.0/24", int(count)), 1)
 
 
 def peers() -> None:

@@ -1,7 +1,8 @@
 """Runs inside a network namespace: `watch --record` of an interface, once for each folder that is
 named on its input, with one sensor for all of them.
 
-A line names the folder, the next ends that run; it says "ready", "watching" and what was lost.
+A line says whether packets are captured and names the folder, the next ends that run; it says
+"ready", "watching" and what was lost.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import select
 import sys
-from contextlib import closing
+from contextlib import ExitStack
 from pathlib import Path
 
 from procwire.capture.live import LiveCapture
@@ -37,24 +38,28 @@ def main() -> None:
             for _ in range(POLLS):
                 if not any(len(rows) for rows in sensor.poll(0)):
                     break
-            with closing(LiveCapture(interface)) as capture:
-                lost = record(settings, sensor, capture, Path(line.rstrip("\n")))
+            with_packets, _, folder = line.rstrip("\n").partition(" ")
+            with ExitStack() as closing:
+                captures = [LiveCapture(interface)] if with_packets == "packets" else []
+                for capture in captures:
+                    closing.callback(capture.close)
+                lost = record(settings, sensor, captures, Path(folder))
             print(json.dumps(lost), flush=True)
 
 
 def record(
-    settings: Settings, sensor: Sensor, capture: LiveCapture, folder: Path
+    settings: Settings, sensor: Sensor, captures: list[LiveCapture], folder: Path
 ) -> dict[str, int]:
     """One run, until there is input; what it lost."""
     before = sensor.counters()
-    live = Live(settings, sensor, [capture], lambda alerts, source: None, Site(), record=folder)
+    live = Live(settings, sensor, captures, lambda alerts, source: None, Site(), record=folder)
     print("watching", flush=True)
     live.run(lambda: bool(select.select([sys.stdin], [], [], 0)[0]), tell=lambda: None)
     sys.stdin.readline()
     lost = {
         name: n - before[name] for name, n in sensor.counters().items() if name.endswith("_full")
     }
-    lost["dropped"] = capture.dropped()
+    lost["dropped"] = sum(capture.dropped() for capture in captures)
     return {name: n for name, n in lost.items() if n}
 
 

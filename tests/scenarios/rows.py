@@ -16,7 +16,8 @@ class Scenario:
     """command: what plays at the near end; named: part of the command line of the process that has
     to be named, empty for what has to raise nothing; every_s: event time that is put between two
     rounds, 0 for a run as it was; few: whether `make test` plays it; check: a check that has to be
-    among what is told, empty for any."""
+    among what is told, empty for any; blind: packets are not captured; learned: the check as which
+    what only looks like an attack is told until the learning period is over."""
 
     name: str
     command: tuple[str, ...]
@@ -24,6 +25,8 @@ class Scenario:
     every_s: float = 0
     few: bool = False
     check: str = ""
+    blind: bool = False
+    learned: str = ""
 
 
 def program(name: str, *arguments: str) -> tuple[str, ...]:
@@ -191,6 +194,14 @@ BENIGN = (
     Scenario("recursive resolver", program("resolver")),
     Scenario("monitoring poller, a round", program("poller", "1"), few=True),
     Scenario("monitoring poller, each minute", program("poller", "12"), every_s=60),
+    # A script's habits are its own only where nothing stands before its name.
+    Scenario(
+        "monitor that pings sixty hosts in order, no packets captured",
+        (sys.executable, PROGRAMS, "pinger", "60"),
+        few=True,
+        blind=True,
+        learned="scan.icmp_sweep",
+    ),
     Scenario("peer-to-peer, three in five peers gone", program("peers"), few=True),
     Scenario(
         "backups of eight hosts by ssh",

@@ -121,9 +121,10 @@ class Watching:
             self.close()
             raise Unavailable(said)
 
-    def play(self, command: tuple[str, ...], record: Path) -> Played:
-        """Run a command at the near end to its end, recorded into a folder of its own."""
-        self._say(str(record))
+    def play(self, command: tuple[str, ...], record: Path, blind: bool = False) -> Played:
+        """Run a command at the near end to its end, recorded into a folder of its own. blind:
+        without packets."""
+        self._say(f"{'processes' if blind else 'packets'} {record}")
         assert self._hear() == "watching"
         here = [word.replace(FOLDER, str(self._folder)) for word in command]
         with subprocess.Popen(

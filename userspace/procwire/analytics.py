@@ -184,9 +184,9 @@ _BASELINE = Input(
 )
 _ALLOWED = Input(
     "what the allowlist lets through",
-    ("context.suppressed", "context.expired"),
+    ("context.suppressed", "context.habitual", "context.expired"),
     "",
-    thins=("context.suppressed", "context.expired"),
+    thins=("context.suppressed", "context.habitual", "context.expired"),
 )
 _RECORDS = Input(
     "records of other tools",

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from procwire.context.store import Store
-from procwire.detect.habits import PENDING, PROGRAM, STATES, Group, Habit, Habits
+from procwire.detect.habits import FAN_OUT, PENDING, PROGRAM, STATES, Group, Habit, Habits
 from procwire.errors import UsageError
 
 _IDENTITY = Habit.__struct_fields__
@@ -128,4 +128,5 @@ def decide(store: Store, numbers: Sequence[int], state: str, by: str) -> list[Kn
 def _waits_with(other: Known, program: Known) -> bool:
     mine, its = other.habit, program.habit
     same = (mine.role, mine.zone, mine.program) == (its.role, its.zone, its.program)
-    return same and other.state == PENDING
+    # Whoever approves a program has not approved its scans.
+    return same and other.state == PENDING and mine.kind != FAN_OUT

@@ -83,4 +83,33 @@ MIGRATIONS = (
         PRIMARY KEY (setting, threshold)
     ) STRICT
     """,
+    # SQLite cannot add columns to what is unique.
+    """
+    ALTER TABLE habits RENAME TO habits_before;
+    CREATE TABLE habits (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        kind TEXT NOT NULL,
+        role TEXT NOT NULL,
+        zone TEXT NOT NULL,
+        program TEXT NOT NULL,
+        protocol INTEGER NOT NULL,
+        port INTEGER NOT NULL,
+        service TEXT NOT NULL,
+        peer TEXT NOT NULL,
+        user TEXT NOT NULL DEFAULT '',
+        targets INTEGER NOT NULL DEFAULT 0,
+        state TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        decided_by TEXT,
+        decided INTEGER,
+        UNIQUE (kind, role, zone, program, protocol, port, service, peer, user, targets)
+    ) STRICT;
+    INSERT INTO habits (id, kind, role, zone, program, protocol, port, service, peer, state, count,
+            first, last, decided_by, decided)
+        SELECT id, kind, role, zone, program, protocol, port, service, peer, state, count,
+            first, last, decided_by, decided FROM habits_before;
+    DROP TABLE habits_before
+    """,
 )

@@ -11,9 +11,10 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.alert import Alert
+from procwire.alert import CLOSED, Alert
 from procwire.context import baseline, tuning
 from procwire.context.allowlist import Allowlist, entries, note_suppressed
+from procwire.context.fan_out_habits import fan_out_habits
 from procwire.context.inventory import Inventory, stored
 from procwire.context.program import Programs
 from procwire.context.store import Store
@@ -49,7 +50,9 @@ class Site:
         self._history: list[tuning.Decided] = []
         self._in_force: dict[str, float] = {}
         self._observed = 0
-        self._counts = Counter(unsaved=0, unsaved_history=0, expired=0)
+        # Open episodes of which nothing was told.
+        self._habitual: set[str] = set()
+        self._counts = Counter(unsaved=0, unsaved_history=0, expired=0, habitual=0)
 
     def admit(self, alerts: list[Alert]) -> list[Alert]:
         """The alerts that are to be told, in their order, weighed by the inventory."""
@@ -58,7 +61,7 @@ class Site:
         told = []
         for alert in alerts:
             known = weighed(alert, self.inventory, self._home, self._is_new(alert))
-            suppressed = self._is_suppressed(known)
+            suppressed = self._is_suppressed(known) or self._is_habitual(alert)
             self._remember(known, suppressed)
             if not suppressed:
                 told.append(known)
@@ -120,7 +123,8 @@ class Site:
     def counters(self, learning_ns: int = 0) -> dict[str, int]:
         """As context.NAME: suppressed, alerts that allowlist entries kept back, and by_entry.N how
         many each of them; expired, alerts told that an entry expects whose time is over; zones of
-        the inventory; learning, roles and zones observed for less than `learning_ns`; learned,
+        the inventory; habitual, alerts kept back because their programs are known for such scans
+        here; learning, roles and zones observed for less than `learning_ns`; learned,
         pending, approved and denied habits, and overflow, sightings of those for which there was no
         room; unsaved, writes that failed, for want of room or else; unsaved_history, alerts that
         the history lacks for it. None of them for a site of which nothing is known."""
@@ -151,6 +155,24 @@ class Site:
         if alert.process is None or alert.packet is not None or self._habits is None:
             return False
         return self._habits.is_pending(alert.process.identity)
+
+    def _is_habitual(self, alert: Alert) -> bool:
+        """Whether a scan is one of those that its program is known for here. Of an episode of which
+        nothing was told no end is told."""
+        if self._habits is None:
+            return False
+        if alert.state == CLOSED:
+            is_usual = alert.episode in self._habitual
+        else:
+            shown = fan_out_habits(alert, self.inventory, self._home)
+            usual = [self._habits.is_usual(one, alert.time) for one in shown]
+            is_usual = bool(usual) and all(usual)
+        if is_usual and alert.state != CLOSED:
+            self._habitual.add(alert.episode)
+        else:
+            self._habitual.discard(alert.episode)
+        self._counts["habitual"] += is_usual
+        return is_usual
 
     def _read_allowlist(self) -> Allowlist:
         return Allowlist(entries(self._store) if self._store else (), self._programs.digest)

@@ -30,6 +30,7 @@ from procwire.detect.habits import (
     Group,
     Habit,
     Habits,
+    thing,
 )
 from procwire.detect.key_map import KeyMap, combined
 from procwire.detect.observation import Evidence, Observation, ProcessId
@@ -95,6 +96,8 @@ class FirstSeen:
         self._program_words = np.zeros(0, np.int64)
         self._group_numbers = np.zeros(0, np.int64)
         self._told_at: dict[object, int] = {}
+        nothing = np.zeros(0, np.int64)
+        habits.learn(self._learning_ns, nothing, nothing)
 
     def update(self, seen: Sightings) -> list[Observation]:
         """What is new, or was denied, in the order of the rows."""
@@ -104,6 +107,7 @@ class FirstSeen:
             return []
         clock = self._habits.advance(rows["time"][at])
         group = self._group_of(seen, at, clock)
+        self._habits.learn(self._learning_ns, clock, rows["time"][at])
         program = self._program_of_rows(rows, at)
         carried = _is_carried(rows)[at]
         crosses = seen.source_zone[at] != seen.zone[at]
@@ -256,20 +260,6 @@ class FirstSeen:
 
 def _group(habit: Habit) -> Group:
     return Group(habit.role, habit.zone)
-
-
-def thing(habit: Habit) -> str:
-    """A habit for people."""
-    where = f"{habit.role} in zone {habit.zone}" if habit.role else f"zone {habit.zone}"
-    names = {6: "tcp", 17: "udp"}
-    protocol = names.get(habit.protocol, f"protocol {habit.protocol}")
-    asked = f"{protocol}/{habit.port}" if habit.port else f"{protocol}, any port"
-    return {
-        PROGRAM: f"{habit.program} in {where}",
-        SERVICE: f"{habit.program} speaks {habit.service} in {where}",
-        USE: f"{habit.program} asks zone {habit.peer} for {asked} in {where}",
-        FLOW: f"zone {habit.zone} asks zone {habit.peer} for {asked}",
-    }[habit.kind]
 
 
 def _source_keys(seen: Sightings, at: NDArray[np.int64]) -> NDArray[np.uint64]:

@@ -15,18 +15,25 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.detect.detector import DETECTORS
 from procwire.detect.distinct import LATENESS
 from procwire.detect.key_map import KeyMap, combined
 from procwire.detect.observation import Observation
 from procwire.detect.services import NAMES
 
 LEARNED, PENDING, APPROVED, DENIED = STATES = ("learned", "pending", "approved", "denied")
-PROGRAM, USE, SERVICE, FLOW = KINDS = ("program", "use", "service", "flow")
+PROGRAM, USE, SERVICE, FLOW, FAN_OUT = KINDS = ("program", "use", "service", "flow", "fan-out")
+SMALLEST, LARGEST = 100, 10**6
+"""Sizes of a fan-out, powers of ten, between which habits are told apart."""
 
 MOST = 100_000
 """Habits of a site; what comes beyond is counted and neither learned nor told."""
 MOST_CONTACTS = 4096
 """The latest contacts of denied programs, until somebody takes them."""
+_ALWAYS, _NEVER = -(2**62), 2**62
+_SERVICES = {name: number for number, name in enumerate(NAMES)} | {
+    one.id: number for number, one in enumerate(DETECTORS)
+}
 # A clock that jumps, or a sensor that was off, observed nothing meanwhile.
 _LONGEST_STEP = 60_000_000_000
 
@@ -34,8 +41,9 @@ _LONGEST_STEP = 60_000_000_000
 class Habit(msgspec.Struct, frozen=True):
     """One thing. kind: one of KINDS; role, zone: whose, of the source; program: path of the
     executable; protocol, port: what was asked for, port 0 for any that is handed out for a time;
-    service: as in services.NAMES; peer: zone of the destination. What a kind has none of is empty.
-    """
+    service: as in services.NAMES, of a fan-out the id of its detector; peer: zone of the
+    destination; user, targets: of a fan-out, who ran the program, and how many it reached at most.
+    What a kind has none of is empty."""
 
     kind: str
     role: str
@@ -45,6 +53,8 @@ class Habit(msgspec.Struct, frozen=True):
     port: int = 0
     service: str = ""
     peer: str = ""
+    user: str = ""
+    targets: int = 0
 
 
 class DeniedContact(NamedTuple):
@@ -93,6 +103,9 @@ class Habits:
         # Time of observation so far, and where on it each group began.
         self._clock = 0
         self._began: dict[Group, int] = {}
+        # The event time from which on a group is learned.
+        self._learned: dict[Group, int] = {}
+        self._learning_ns = 0
         self._latest: int | None = None
 
     def word(self, text: str) -> int:
@@ -116,6 +129,37 @@ class Habits:
     def observed(self, group: Group, clock: int | None = None) -> int:
         """How long a group was observed, ns, by that time of observation, or by now."""
         return (self._clock if clock is None else clock) - self._began[group]
+
+    def learn(
+        self, learning_ns: int, clock: NDArray[np.int64], times: NDArray[np.int64]
+    ) -> None:
+        """Note which groups were observed for `learning_ns` by one of the times of observation
+        `clock` (n,), which are those of `times` (n,); without times those that were before."""
+        self._learning_ns = learning_ns
+        for group, began in self._began.items():
+            if group not in self._learned and self._clock - began >= learning_ns:
+                place = int(np.searchsorted(clock, began + learning_ns))
+                self._learned[group] = int(times[place]) if len(times) else _ALWAYS
+
+    def is_usual(self, habit: Habit, time: int) -> bool:
+        """Whether a fan-out was learned, or approved, or a larger one was. It is noted: while its
+        group is learned it is not usual yet, and afterwards what is new waits."""
+        group = Group(habit.role, habit.zone)
+        larger = [habit]
+        while larger[-1].targets < LARGEST:
+            larger.append(msgspec.structs.replace(habit, targets=larger[-1].targets * 10))
+        columns = self._columns_of(larger)
+        otherwise = _NEVER if self.observed(group) < self._learning_ns else _ALWAYS
+        learns = time < self._learned.get(group, otherwise)
+        known = self._keys.numbers(self._key(FAN_OUT, columns)).tolist()
+        states = [STATES[self.states[number]] if number >= 0 else "" for number in known]
+        covering = [n for n, state in enumerate(states) if state in (LEARNED, APPROVED)]
+        place = covering[0] if covering and states[0] != DENIED else 0
+        one = self._columns_of(larger[place : place + 1])
+        _, is_new = self.see(FAN_OUT, one, np.array([time]))
+        if is_new[0]:
+            self.add(habit, LEARNED if learns else PENDING, time)
+        return not learns and states[place] in (LEARNED, APPROVED)
 
     def groups(self) -> dict[Group, int]:
         """How long each group was observed, ns."""
@@ -212,8 +256,8 @@ class Habits:
 
     def _key(self, kind: str, columns: Columns) -> NDArray[np.uint64]:
         # Two numbers say it all, and mixing is what a key costs: kind, group and program; zone,
-        # service, protocol and port. Groups, programs and zones are numbered below 2^30.
-        who = KINDS.index(kind) << 62 | columns.group.astype(np.uint64) << 32
+        # service, protocol and port. Groups, programs and zones are numbered below 2^29.
+        who = KINDS.index(kind) << 61 | columns.group.astype(np.uint64) << 32
         what = (columns.peer << 16 | columns.service << 8 | columns.protocol) << 16
         return combined(who | columns.program.astype(np.uint64), what | columns.port)
 
@@ -221,12 +265,29 @@ class Habits:
         numbers = [
             (
                 self.group(Group(habit.role, habit.zone)),
-                self.word(habit.program),
+                self.word(f"{habit.user}\0{habit.program}" if habit.user else habit.program),
                 habit.protocol,
-                habit.port,
-                NAMES.index(habit.service) if habit.service in NAMES else 0,
+                # A fan-out's size, of which it has several, takes the place of a port.
+                habit.port or len(str(habit.targets)) - 1,
+                _SERVICES.get(habit.service, 0),
                 self.word(habit.peer),
             )
             for habit in habits
         ]
         return Columns(*np.array(numbers, np.int64).T)
+
+
+def thing(habit: Habit) -> str:
+    """A habit for people."""
+    where = f"{habit.role} in zone {habit.zone}" if habit.role else f"zone {habit.zone}"
+    names = {6: "tcp", 17: "udp"}
+    protocol = names.get(habit.protocol, f"protocol {habit.protocol}")
+    asked = f"{protocol}/{habit.port}" if habit.port else f"{protocol}, any port"
+    return {
+        PROGRAM: f"{habit.program} in {where}",
+        SERVICE: f"{habit.program} speaks {habit.service} in {where}",
+        USE: f"{habit.program} asks zone {habit.peer} for {asked} in {where}",
+        FAN_OUT: f"{habit.program} as {habit.user} tries up to {habit.targets:,} targets of zone"
+        f" {habit.peer} ({habit.service}) in {where}",
+        FLOW: f"zone {habit.zone} asks zone {habit.peer} for {asked}",
+    }[habit.kind]

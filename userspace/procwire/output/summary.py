@@ -109,9 +109,11 @@ def _attributed(counters: Mapping[str, int]) -> list[str]:
 
 
 def _suppressed(counters: Mapping[str, int]) -> list[str]:
-    """Alerts that were expected, by the number of the entry that said so."""
+    """Alerts that were expected, by the number of the entry that said so, or as a habit."""
     by_entry = _named(counters, _BY_ENTRY)
-    return [f"{n:,} by allowlist entry {number}" for number, n in by_entry.items()]
+    listed = [f"{n:,} by allowlist entry {number}" for number, n in by_entry.items()]
+    habitual = counters.get("context.habitual", 0)
+    return [*listed, f"{habitual:,} usual here (procwire baseline)"] if habitual else listed
 
 
 def _first_seen(counters: Mapping[str, int]) -> list[str]:

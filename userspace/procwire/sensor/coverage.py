@@ -180,6 +180,7 @@ _MEANINGS = {
     "context.learning": "roles and zones still learned: what is new there is not told",
     "context.pending": "first-seen things that nobody has approved or denied",
     "context.suppressed": "alerts that allowlist entries kept back",
+    "context.habitual": "alerts of scans kept back, for which their programs are known here",
     "context.expired": "alerts told because the allowlist entry that expects them has expired",
     "context.unsaved": "writes of the context that failed",
     "records.malformed": "records that could not be read",

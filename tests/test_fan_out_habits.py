@@ -1,0 +1,138 @@
+"""Scans that a program is known for at a site: told while they are learned, kept back afterwards,
+and only these."""
+
+from __future__ import annotations
+
+from dataclasses import replace as changed
+
+import pytest
+from msgspec.structs import replace
+from procwire.alert import CLOSED, GROWN, RECEIVER, scan_alert
+from procwire.context import baseline
+from procwire.context.store import MEMORY, Store
+from procwire.detect.habits import APPROVED, DENIED, LEARNED, PENDING, Habit
+from procwire.detect.judges import Judges
+from procwire.detect.observation import Endpoint, Evidence, Job
+from procwire.event import Origin, Subject
+from procwire.record import Attempt, Process
+from test_alert import row
+from test_baseline import HOUR, NOW, PYTHON, Run
+
+PINGER = Process(
+    (1, 7, 1), (0, 0, 0), 1, 990, "monitor", "/usr/bin/fping", ("fping", "-g"), "fping",
+    None, None, None, "kernel",
+)  # fmt: skip
+LATER = 2 * HOUR
+
+
+def endpoint(text, port=None):
+    return Endpoint(bytes(10) + b"\xff\xff" + bytes(map(int, text.split("."))), port)
+
+
+def sweep(time, hosts=60, process=PINGER, network="10.10.3", **named):
+    """An alert of echo requests to so many hosts in order, from 10.10.0.5."""
+    figures = {"attempts": hosts, "hosts": hosts, "host_ports": hosts, "sequential_run": hosts}
+    (scan,) = Judges().update(row(attempt=Attempt.ECHO, origin=Origin.RAW, **figures))
+    targets = tuple(endpoint(f"{network}.{n}") for n in range(1, 9))
+    ends = {"source": endpoint("10.10.0.5"), "destination": targets[-1], "targets": targets}
+    known = (process, ()) if process is not None else None
+    named |= {"time": NOW + time, "episode": f"F-{time}"}
+    return replace(scan_alert(scan, known, ()), **ends | named)
+
+
+@pytest.fixture
+def run():
+    """A site on which a pinger was seen while it was learned."""
+    with Store(MEMORY) as store:
+        run = Run(store)
+        run.passes(0, HOUR // 2)
+        assert run.site.admit([sweep(HOUR // 4)]) != []
+        assert run.site.admit([sweep(HOUR // 3)]) != [], "told as long as it is learned"
+        run.passes(HOUR // 2, HOUR)
+        yield run
+
+
+def told(run, alert):
+    return bool(run.site.admit([alert]))
+
+
+def test_what_was_learned_is_kept_back_and_counted(run):
+    assert not told(run, sweep(LATER))
+    assert not told(run, sweep(LATER + 1, hosts=99, network="10.10.77"))
+    assert run.site.counters()["context.habitual"] == 2
+    run.site.save()
+    (habit,) = [one for one in baseline.known(run.store) if one.habit.kind == "fan-out"]
+    assert (habit.state, habit.count) == (LEARNED, 4)
+    assert habit.habit == Habit(
+        "fan-out",
+        "",
+        "office",
+        "/usr/bin/fping",
+        service="scan.icmp_sweep",
+        peer="office",
+        user="monitor",
+        targets=100,
+    )
+    again = Run(run.store)
+    again.passes(3 * HOUR, HOUR // 60)
+    assert not told(again, sweep(4 * HOUR)), "after a start, too"
+
+
+OTHERS = {
+    "by another user": {"process": changed(PINGER, user="www-data")},
+    "by another program": {"process": changed(PINGER, exe="/tmp/fping")},
+    "by an interpreter": {"process": changed(PINGER, exe=PYTHON, argv=("python3", "-c", "x"))},
+    "by nobody known": {"process": None},
+    "by somebody inferred": {"process": changed(PINGER, attribution="inferred")},
+    "into another zone": {"network": "10.20.3"},
+    "of ten times as many": {"hosts": 300},
+}
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+def test_what_is_not_the_same_is_told(run, other):
+    assert told(run, sweep(LATER, **other))
+    assert told(run, sweep(LATER + 1, **other)), "and nobody has approved it"
+
+
+def test_nothing_becomes_usual_by_coming_again(run):
+    new = changed(PINGER, exe="/opt/pinger")
+    assert all(told(run, sweep(LATER + n, process=new)) for n in range(50))
+    run.site.save()
+    (waiting,) = baseline.known(run.store, (PENDING,))
+    assert (waiting.habit.program, waiting.count) == ("/opt/pinger", 50)
+    baseline.decide(run.store, [waiting.id], APPROVED, "ann")
+    approved = Run(run.store)
+    approved.passes(3 * HOUR, HOUR // 60)
+    assert not told(approved, sweep(4 * HOUR, process=new))
+
+
+def test_what_is_denied_is_told_though_more_of_it_was_learned(run):
+    assert not told(run, sweep(LATER))
+    run.site.save()
+    (habit,) = [one for one in baseline.known(run.store) if one.habit.kind == "fan-out"]
+    baseline.decide(run.store, [habit.id], DENIED, "ann")
+    denied = Run(run.store)
+    denied.passes(3 * HOUR, HOUR // 60)
+    assert told(denied, sweep(4 * HOUR))
+
+
+def test_an_episode_ends_as_it_was_told(run):
+    quiet = sweep(LATER)
+    assert not told(run, quiet)
+    assert not told(run, replace(quiet, state=CLOSED))
+    assert not told(run, quiet)
+    assert told(run, replace(sweep(LATER, hosts=400), state=GROWN)), "beyond what is usual"
+    assert told(run, replace(quiet, state=CLOSED))
+
+
+def test_a_known_scanner_has_no_habits(run):
+    named = Evidence("known_scanner", "/usr/bin/fping", None, "sweep.known_scanners")
+    alert = sweep(LATER)
+    assert told(run, replace(alert, evidence=(*alert.evidence, named)))
+
+
+def test_a_job_and_who_received_have_no_habits(run):
+    job = Job(Subject.SESSION, 9, ())
+    assert told(run, sweep(LATER, job=job))
+    assert told(run, sweep(LATER + 1, role=RECEIVER))
