@@ -17,8 +17,7 @@ from procwire.record import Attempt
 from procwire.settings import Settings
 
 _NOBODY = bytes(16)
-# Beyond every /16.
-_MAPPED, _IPV6, _NO_NETWORK = 0xFFFF, 1 << 16, -1
+_MAPPED = bytes(10) + b"\xff\xff"
 # In the order of Figures.
 _FIELDS = ["attempt", "attempts", "hosts", "host_ports", "window_ns", "origin", "established"]
 _FIELDS += ["refused", "failures", "sequential_run", "by_children", "unrouted"]
@@ -130,13 +129,15 @@ Judge = Callable[[Figures, Settings], Verdict | None]
 
 def _networks(rows: NDArray[np.void]) -> list[int]:
     """How many networks the samples of each row of event.FANOUT_EVENT lie in."""
-    words = np.ascontiguousarray(rows["sample"]["address"]).view(">u4").astype(np.int64)
-    is_ipv4 = (words[..., 0] == 0) & (words[..., 1] == 0) & (words[..., 2] == _MAPPED)
-    network = np.where(is_ipv4, words[..., 3] >> 16, words[..., 0] + _IPV6)
-    taken = np.arange(SAMPLE_TARGETS) < rows["samples"][:, None]
-    network = np.sort(np.where(taken, network, _NO_NETWORK), axis=1)
-    begins = np.diff(network, axis=1, prepend=_NO_NETWORK) != 0
-    counts: list[int] = np.count_nonzero(begins & (network != _NO_NETWORK), axis=1).tolist()
+    sampled = rows["sample"]["address"].tobytes()
+    room = len(sampled) // max(len(rows), 1)
+    counts = []
+    for place, samples in enumerate(rows["samples"].tolist()):
+        first = place * room
+        last = min(first + samples * len(_NOBODY), first + room)
+        addresses = (sampled[at : at + len(_NOBODY)] for at in range(first, last, len(_NOBODY)))
+        # Of different lengths, so that one of IPv4 is none of IPv6.
+        counts.append(len({one[:14] if one.startswith(_MAPPED) else one[:4] for one in addresses}))
     return counts
 
 

@@ -56,6 +56,8 @@ class Judges:
         rows: event.FANOUT_EVENT (n,), times in ns since the epoch (rows of the kernel are in ns
         since boot and have to be shifted first).
         """
+        if not len(rows):
+            return []
         found = []
         self._counts["judged"] += len(rows)
         for place, figures in enumerate(Figures.of(rows)):
