@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import replace as changed
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 from procwire.alert import CLOSED, GROWN, RECEIVER, scan_alert
 from procwire.context import baseline
@@ -13,16 +15,16 @@ from procwire.context.store import MEMORY, Store
 from procwire.detect.habits import APPROVED, DENIED, LEARNED, PENDING, Habit
 from procwire.detect.judges import Judges
 from procwire.detect.observation import Endpoint, Evidence, Job
-from procwire.event import Origin, Subject
+from procwire.event import Origin, Outcome, Subject
 from procwire.record import Attempt, Process
 from test_alert import row
-from test_baseline import HOUR, NOW, PYTHON, Run
+from test_baseline import HOUR, NOW, PYTHON, Run, asks
 
 PINGER = Process(
     (1, 7, 1), (0, 0, 0), 1, 990, "monitor", "/usr/bin/fping", ("fping", "-g"), "fping",
     None, None, None, "kernel",
 )  # fmt: skip
-LATER = 2 * HOUR
+LATER, STEP = 2 * HOUR, HOUR // 120
 
 
 def endpoint(text, port=None):
@@ -76,6 +78,25 @@ def test_what_was_learned_is_kept_back_and_counted(run):
     again = Run(run.store)
     again.passes(3 * HOUR, HOUR // 60)
     assert not told(again, sweep(4 * HOUR)), "after a start, too"
+
+
+@settings(max_examples=15)
+@given(batch=st.integers(1, 40), after=st.integers(0, 89))
+def test_when_learning_ends_does_not_depend_on_batches(batch, after):
+    """A packet every half minute, and a sweep so many of these later, twice."""
+    with Store(MEMORY) as store:
+        run = Run(store)
+        rows = [asks(0, after=n * STEP, dst_port=0, outcome=Outcome.REFUSED) for n in range(250)]
+        run.sees(*rows[:20])
+        run.site.admit([sweep(19 * STEP)])
+        found = []
+        for start in range(20, len(rows), batch):
+            run.sees(*rows[start : start + batch])
+            for number in range(start, min(start + batch, len(rows))):
+                if number in (60 + after, 150):
+                    found.append(told(run, sweep(number * STEP)))
+    # An hour of half minutes is 120 of them; the first is learned, too.
+    assert found == sorted([60 + after < 120, False], reverse=True)
 
 
 OTHERS = {
