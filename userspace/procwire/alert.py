@@ -47,7 +47,7 @@ class Check(Protocol):
     def zeek(self) -> tuple[str, ...]: ...
 
 
-class Alert(msgspec.Struct, frozen=True):
+class Alert(msgspec.Struct, frozen=True, gc=False):
     """One state of one episode.
 
     state: raised, grown or closed; time: ns since the epoch at which it got into this state; first,

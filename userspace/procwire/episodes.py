@@ -37,7 +37,7 @@ detector's family, the kind of attempts, and their subject."""
 _REACHED = 0.9
 
 
-class _Episode(msgspec.Struct):
+class _Episode(msgspec.Struct, gc=False):
     """latest: its state when it was raised, grew or was last observed; count, last: as in Alert,
     up to date; told: the count last told; figure: the largest seen; next_raise: the figure at which
     it is told again; due: when it closes, as queued."""

@@ -103,7 +103,7 @@ class Kept(NamedTuple):
         return list(map(Found, *(fields[name].tolist() for name in Found._fields)))
 
 
-class Group(msgspec.Struct):
+class Group(msgspec.Struct, gc=False):
     """Findings of one key without a pause. time, last: times of the first and of the latest;
     places: their rows in Kept, ascending."""
 

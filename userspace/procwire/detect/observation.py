@@ -14,7 +14,7 @@ ProcessId = tuple[int, int, int]
 """A process key as record.Process has it: started ns since boot, pid, exec count."""
 
 
-class Endpoint(msgspec.Struct, frozen=True):
+class Endpoint(msgspec.Struct, frozen=True, gc=False):
     """A peer. address: 16 bytes in network order, IPv4 mapped; port: None where unknown or absent
     (for ICMP the type or the code)."""
 
