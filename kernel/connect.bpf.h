@@ -103,16 +103,17 @@ static __always_inline void connect_starts(struct bpf_sock_addr *context, __u64 
 SUBPROGRAM int syn_begins(const struct sock *sock, struct task_struct *task)
 {
 	struct pending pending = { .sent = 1 };
-	struct in6_addr address = {};
 	__u32 family = BPF_CORE_READ(sock, __sk_common.skc_family);
 
 	if (family == AF_INET) {
 		pending.target.lo =
 			IPV4_MAPPED | bpf_ntohl(BPF_CORE_READ(sock, __sk_common.skc_daddr));
 	} else if (family == AF_INET6) {
-		BPF_CORE_READ_INTO(&address, sock, __sk_common.skc_v6_daddr);
-		pending.target.hi = halves(address.in6_u.u6_addr32[0], address.in6_u.u6_addr32[1]);
-		pending.target.lo = halves(address.in6_u.u6_addr32[2], address.in6_u.u6_addr32[3]);
+		__be32 address[4] = {};
+
+		bpf_core_read(address, ADDRESS_SIZE, &sock->__sk_common.skc_v6_daddr);
+		pending.target.hi = halves(address[0], address[1]);
+		pending.target.lo = halves(address[2], address[3]);
 	} else {
 		count(SKIPPED_OTHER_FAMILY);
 		return 0;

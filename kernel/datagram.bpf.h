@@ -7,9 +7,9 @@
 #ifndef PROCWIRE_DATAGRAM_BPF_H
 #define PROCWIRE_DATAGRAM_BPF_H
 
+#include "count.bpf.h"
 #include "flow.bpf.h"
 #include "pending.bpf.h"
-#include "subject.bpf.h"
 
 /* sock is NULL where the source is not known. */
 SUBPROGRAM int send_connection(const struct pending *pending, const struct sock *sock, __u32 origin,

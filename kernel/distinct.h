@@ -19,7 +19,7 @@
 struct distinct {
 	__u64 sum; /* over registers, 2^(32 - rank) */
 	__u32 zeros; /* registers that are zero */
-	__u32 padding;
+	__u32 excused; /* how many of the values are not to be told */
 	__u8 rank[DISTINCT_REGISTERS];
 };
 
@@ -82,6 +82,7 @@ static __always_inline void distinct_reset(struct distinct *set)
 		word[i] = 0;
 	set->sum = (__u64)DISTINCT_REGISTERS << 32;
 	set->zeros = DISTINCT_REGISTERS;
+	set->excused = 0;
 }
 
 /* Whether a hash would raise its register, without counting its leading zeros. */
@@ -126,7 +127,9 @@ GLOBAL_SUBPROGRAM __u32 estimate_of(__u64 sum, __u64 zeros)
 
 static __always_inline __u32 distinct_estimate(const struct distinct *set)
 {
-	return estimate_of(set->sum, set->zeros);
+	__u64 estimate = estimate_of(set->sum, set->zeros);
+
+	return estimate - lesser(set->excused, estimate);
 }
 
 #endif

@@ -21,7 +21,7 @@
 
 #include "counter.h"
 
-#define EVENT_ABI_VERSION 5
+#define EVENT_ABI_VERSION 6
 
 #define ADDRESS_SIZE 16
 #define COMM_SIZE 16
@@ -98,8 +98,8 @@ enum fanout_measure {
 	MEASURE_SEQUENTIAL_RUN = 4,
 };
 
-/* Whose attempts a fan-out tells: a process's, or those of a job whose processes end before they are
- * told themselves. A cgroup is the job of what runs in a container or a service, a session of the
+/* Whose attempts a fan-out tells: a process's, or those of a job, of whose processes each stays below
+ * the thresholds. A cgroup is the job of what runs in a container or a service, a session of the
  * rest. */
 enum fanout_subject {
 	SUBJECT_PROCESS = 0,
@@ -213,7 +213,7 @@ struct target {
 	__u8 padding[5];
 };
 
-/* A program's part in a job: how many processes that ran it left so many attempts to the job, all in
+/* A program's part in a job: how many processes that ran it made so many of the job's attempts, all in
  * all, and the last of them. */
 struct job_program {
 	struct process_key process;
@@ -230,10 +230,11 @@ struct job_program {
  * error; every other count is exact. failures = refused + timed out + unreachable + denied; unrouted:
  * attempts for which there was no route, so that no packet left, which are no failures; what is
  * none of these nor established is still pending. by_children is the part of attempts that children
- * of the process made, or processes of the job, which ended before they were reported themselves;
- * of the targets of each, the last eight new ones are known. first_ns is the time of the window's first attempt. sample holds the
- * most recent new targets. measure is enum fanout_measure, or 0 in the last report of a subject:
- * the figures of its longest window. */
+ * of the process made which ended before they were reported themselves; of the targets of each, the
+ * last eight new ones are known. Of a process, job and job_kind name the job that it is part of, where
+ * that is known. first_ns is the time of the window's first attempt. sample holds the most recent new
+ * targets. measure is enum fanout_measure, or 0 in the last report of a subject, and of a job at the
+ * end of each of its longest windows: the figures of that window. */
 struct fanout_event {
 	__u64 time_ns;
 	__u64 window_ns;
@@ -259,6 +260,8 @@ struct fanout_event {
 	__u32 by_children;
 	__u32 net_namespace;
 	__u32 unrouted;
+	__u32 job_kind;
+	__u32 padding;
 	__u8 source[ADDRESS_SIZE];
 	char comm[COMM_SIZE];
 	struct target first;

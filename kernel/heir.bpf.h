@@ -3,78 +3,82 @@
  * What becomes of a process's fan-out when it ends or executes another program.
  *
  * A process that ends, and was not reported itself, leaves its counts to its parent if that is part
- * of the same job: so a loop that makes a process for each probe is seen as what its shell does. If it
- * has no such parent, or none any more, they fall to the job.
+ * of the same job: so a loop that makes a process for each probe is seen as what its shell does. The
+ * job has them already, and whoever is reported takes them back from it.
  */
 #ifndef PROCWIRE_HEIR_BPF_H
 #define PROCWIRE_HEIR_BPF_H
 
-#include "job.bpf.h"
-
-/* Whether a process and its parent belong to one job: a session, or else a cgroup that is not the
- * root. */
-static __always_inline int is_one_job(struct task_struct *task, struct task_struct *parent)
-{
-	struct cgroup *group = cgroup_of(task);
-
-	if (BPF_CORE_READ(parent, signal, pids[PIDTYPE_SID]) ==
-	    BPF_CORE_READ(task, signal, pids[PIDTYPE_SID]))
-		return 1;
-	return cgroup_of(parent) == group && BPF_CORE_READ(group, level) > 0;
-}
+#include "count.bpf.h"
 
 /* The process to which the current one's counts fall: its parent in the same job, which has not ended
  * just now. NULL: none. */
 static __always_inline struct task_struct *heir_of(struct task_struct *task)
 {
 	struct task_struct *parent = BPF_CORE_READ(task, group_leader, real_parent);
+	struct job job, of_parent;
 
-	if (BPF_CORE_READ(parent, tgid) <= 1 || !BPF_CORE_READ(parent, signal, live.counter) ||
-	    !is_one_job(task, parent))
+	if (BPF_CORE_READ(parent, tgid) <= 1 || !BPF_CORE_READ(parent, signal, live.counter))
 		return NULL;
-	return parent;
+	job_of(&job, task);
+	job_of(&of_parent, parent);
+	return is_same_job(&job, &of_parent) ? parent : NULL;
 }
 
-/* The subject to which the current process's counts of a slot fall, with its key. NULL: no room. */
-SUBPROGRAM struct subject *inheriting(struct subject_key *key, const struct subject *left, __u64 now)
+/* The parent's subject, to which the counts of a slot fall. NULL: no room. */
+SUBPROGRAM struct subject *inheriting(struct subject_key *key, struct task_struct *parent,
+				      const struct job *job)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct task_struct *parent = heir_of(task);
 	struct subject *heir;
 	struct owner owner;
-	struct job job;
 
-	if (parent) {
-		describe(&owner, parent);
-		key->pid = owner.process.pid;
-		return subject_of(key, &owner);
-	}
-	job_of(&job, task);
-	heir = subject_of_job(key, &job, now);
-	if (heir)
-		enter_program(heir, left);
+	describe(&owner, parent);
+	key->pid = owner.process.pid;
+	heir = subject_of(key, &owner);
+	if (!heir)
+		count(LOST_PROCESS_MAP_FULL);
+	else if (!heir->job.kind)
+		heir->job = *job;
 	return heir;
 }
 
-static __always_inline void bequeath(const struct subject *subject, __u32 slot, __u64 now)
+static __always_inline void add_totals(struct fanout_totals *totals,
+				       const struct fanout_totals *more)
 {
-	struct subject_key key = { .slot = slot };
+	totals->attempts += more->attempts;
+	totals->established += more->established;
+	totals->refused += more->refused;
+	totals->failures += more->failures;
+	totals->unrouted += more->unrouted;
+}
+
+static __always_inline void bequeath(const struct subject_key *key, const struct subject *subject,
+				     __u64 now)
+{
+	struct task_struct *parent = heir_of((struct task_struct *)bpf_get_current_task());
+	struct subject_key heir_key = { .slot = key->slot };
 	struct subject *heir;
 
 	if (!subject->state.totals.attempts)
 		return;
-	heir = inheriting(&key, subject, now);
-	if (!heir) {
-		count(LOST_PROCESS_MAP_FULL);
+	share_counts(key, now);
+	heir = parent ? inheriting(&heir_key, parent, &subject->job) : NULL;
+	if (!heir)
 		return;
-	}
-	turn(&key, heir, now);
+	turn(&heir_key, heir, now);
 	if (heir->skipped) {
 		count(SKIPPED_PROGRAM);
 		return;
 	}
+	if (heir->is_told) {
+		withdraw_subject(whose_is(key), now);
+	} else {
+		add_totals(&heir->shared, &subject->shared);
+		heir->is_part |= subject->is_part;
+	}
 	fanout_inherit(&heir->state, &subject->state, now);
-	look(&key, heir, now);
+	look(&heir_key, heir, now);
+	is_alone(&heir_key, heir, now);
 }
 
 /* Of the current process. Sends what a subject ends with, if anything of it was reported before, or
@@ -83,15 +87,14 @@ GLOBAL_SUBPROGRAM int end_subject(__u32 pid, __u32 slot, __u64 now)
 {
 	struct subject_key key = { .pid = pid, .slot = slot };
 	struct subject *subject = bpf_map_lookup_elem(&subjects, &key);
-	struct fanout_crossing crossing;
 
 	if (!subject)
 		return 0;
 	turn(&key, subject, now);
-	if (!fanout_was_told(&subject->state))
-		bequeath(subject, slot, now);
-	else if (fanout_final(&subject->state, &settings, &crossing))
-		send_crossing(subject, slot, &crossing, now);
+	if (fanout_was_told(&subject->state))
+		tell_totals(subject, slot, now);
+	else
+		bequeath(&key, subject, now);
 	bpf_map_delete_elem(&subjects, &key);
 	return 0;
 }

@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * The fan-out of a job: what processes tried that ended without being told of and had no parent in
- * their job to leave it to, such as a worm whose every process starts the next one and ends, or the
- * commands that a container is given from outside.
+ * The fan-out of a job, a session or a container: what all its processes try together of which each
+ * stays below the thresholds, such as many workers of a few hosts each. Once a process is told of
+ * itself, its job gives back what it had of it, so that one scan is not told twice.
+ *
+ * Strategy: buckets of all subjects lie on one grid, and a job has seen whatever its processes have. So
+ * a target that is new to no bucket of its process is new to none of the job, and most attempts of a
+ * busy process do not come here. Its counts follow as often as time is read for it: exactly as long as
+ * it may send events of its own, and then with the clock's tick.
+ *
+ * A job is looked at before an attempt enters, not after, so that a child that ends with what it tried
+ * leaves it to its parent first: the parent's name says more.
  *
  * Nothing tells when a job ends, so its subject lies at a place that its name hashes to, or one of the
  * next few, and a job that was quiet for the longest window makes room.
@@ -14,29 +22,13 @@
 
 #define JOB_TRIES 4
 
-static __always_inline struct cgroup *cgroup_of(struct task_struct *task)
-{
-	return BPF_CORE_READ(task, cgroups, dfl_cgrp);
-}
+/* Beside the port and protocol of a target: there is one, or there is no attempt. */
+#define SHARES_TARGET (1ULL << 63)
+#define SHARES_COUNTS (1ULL << 62)
 
-/* Its cgroup if that is not the root, which a container or a service has to itself, or else its
- * session. */
-static __always_inline void job_of(struct job *job, struct task_struct *task)
+static __always_inline int is_job_of(const struct subject *job, const struct subject *subject)
 {
-	struct cgroup *group = cgroup_of(task);
-
-	if (BPF_CORE_READ(group, level) > 0) {
-		job->kind = SUBJECT_CGROUP;
-		job->number = BPF_CORE_READ(group, kn, id);
-	} else {
-		job->kind = SUBJECT_SESSION;
-		job->number = BPF_CORE_READ(task, signal, pids[PIDTYPE_SID], numbers[0].nr);
-	}
-}
-
-static __always_inline int is_job(const struct subject *subject, const struct job *job)
-{
-	return subject->job.number == job->number && subject->job.kind == job->kind;
+	return is_same_job(&job->job, &subject->job) && job->slot == subject->slot;
 }
 
 static __always_inline int is_quiet(const struct subject *subject, __u64 now)
@@ -44,13 +36,14 @@ static __always_inline int is_quiet(const struct subject *subject, __u64 now)
 	return now - subject->now_ns > settings.window_ns[FANOUT_WINDOWS - 1];
 }
 
-/* The job's subject at this place, made if the place is free. NULL: it is another's. */
-SUBPROGRAM struct subject *job_at(const struct subject_key *key, const struct job *job, __u64 now)
+/* The subject of the process's job at this place, made if the place is free. NULL: it is another's. */
+SUBPROGRAM struct subject *job_at(const struct subject_key *key, const struct subject *subject,
+				  __u64 now)
 {
 	__u32 zero = 0;
 	struct new_subject *fresh = bpf_map_lookup_elem(&new_subject, &zero);
-	struct subject *subject = bpf_map_lookup_elem(&subjects, key);
-	int is_left = subject && subject->job.kind && !is_job(subject, job) && is_quiet(subject, now);
+	struct subject *job = bpf_map_lookup_elem(&subjects, key);
+	int is_left = job && job->job.kind && !is_job_of(job, subject) && is_quiet(job, now);
 
 	if (!fresh)
 		return NULL;
@@ -59,41 +52,44 @@ SUBPROGRAM struct subject *job_at(const struct subject_key *key, const struct jo
 		release(key);
 	}
 	/* Another process may be first; then its entry is the one. */
-	if (!subject || is_left)
+	if (!job || is_left)
 		bpf_map_update_elem(&subjects, key, fresh, BPF_NOEXIST);
-	subject = bpf_map_lookup_elem(&subjects, key);
-	if (!subject)
+	job = bpf_map_lookup_elem(&subjects, key);
+	if (!job)
 		return NULL;
-	if (!subject->job.kind) {
-		subject->state.kind = kind_of(key->slot);
-		subject->job = *job;
+	if (!job->job.kind) {
+		job->slot = subject->slot;
+		job->state.kind = subject->state.kind;
+		job->job = subject->job;
 	}
-	if (!is_job(subject, job))
+	if (!is_job_of(job, subject))
 		return NULL;
-	subject->now_ns = now;
-	return subject;
+	job->now_ns = now;
+	return job;
 }
 
-/* Finds the job's subject, or makes one, and its key. NULL: no room. */
+/* Finds the subject of a process's job, or makes one, and its key. NULL: no room. */
 static __always_inline struct subject *subject_of_job(struct subject_key *key,
-						      const struct job *job, __u64 now)
+						      const struct subject *subject, __u64 now)
 {
-	__u64 name = mix64(job->number ^ job->kind << 62 ^ (__u64)key->slot << 56);
-	struct subject *subject = NULL;
+	__u64 name = mix64(subject->job.number ^ subject->job.kind << 62 ^
+			   (__u64)subject->slot << 56);
+	struct subject *job = NULL;
 
-	key->slot += SLOT_JOB;
-	for (__u32 try = 0; try < JOB_TRIES && !subject; try++) {
+	key->slot = SLOT_JOB;
+	for (__u32 try = 0; try < JOB_TRIES && !job; try++) {
 		key->pid = (name + try) % MAX_JOBS;
-		subject = job_at(key, job, now);
+		job = job_at(key, subject, now);
 	}
-	return subject;
+	if (!job)
+		count(LOST_PROCESS_MAP_FULL);
+	return job;
 }
 
-/* Enters what a process leaves under the program that it ran. Where there are more programs than
- * places, the one with the fewest attempts is forgotten. */
-SUBPROGRAM int enter_program(struct subject *job, const struct subject *left)
+/* Enters attempts under the program that made them. Where there are more programs than places, the one
+ * with the fewest attempts is forgotten. */
+SUBPROGRAM int enter_program(struct subject *job, const struct subject *subject, __u64 attempts)
 {
-	__u64 attempts = left->state.totals.attempts;
 	struct job_program *place = &job->program[0];
 	int is_leading = 1;
 	int is_known = 0;
@@ -104,24 +100,143 @@ SUBPROGRAM int enter_program(struct subject *job, const struct subject *left)
 
 		if (is_known)
 			break;
-		is_known = program->processes && is_same_name(program->comm, left->owner.comm);
+		is_known = program->processes && is_same_name(program->comm, subject->owner.comm);
 		if (is_known || program->attempts < place->attempts)
 			place = program;
 	}
 	if (!is_known) {
-		__builtin_memcpy(place->comm, left->owner.comm, sizeof(place->comm));
+		__builtin_memcpy(place->comm, subject->owner.comm, sizeof(place->comm));
 		place->processes = 0;
 		place->attempts = 0;
 	}
-	place->process = left->owner.process;
-	place->processes++;
+	place->process = subject->owner.process;
+	if (!subject->is_part || !place->processes)
+		place->processes++;
 	place->attempts += attempts;
 	UNROLLED
 	for (int i = 0; i < JOB_PROGRAMS; i++)
 		is_leading &= job->program[i].attempts <= place->attempts;
-	if (is_leading)
-		job->owner = left->owner;
+	if (is_leading || !job->owner.process.pid)
+		job->owner = subject->owner;
 	return 0;
+}
+
+/* A process takes its attempts with it. */
+static __always_inline void leave_program(struct subject *job, const struct subject *subject,
+					  __u64 attempts)
+{
+	UNROLLED
+	for (int i = 0; i < JOB_PROGRAMS; i++) {
+		struct job_program *program = &job->program[i];
+
+		if (!program->processes || !is_same_name(program->comm, subject->owner.comm))
+			continue;
+		program->attempts -= lesser(attempts, program->attempts);
+		program->processes--;
+	}
+	/* Whoever leads now says so with its next attempt. */
+	if (is_same_name(job->owner.comm, subject->owner.comm))
+		job->owner.process.pid = 0;
+}
+
+/* A key as a number: the verifier of 5.10 gives no pointer to a global function. */
+union whose {
+	__u64 number;
+	struct subject_key key;
+};
+
+static __always_inline __u64 whose_is(const struct subject_key *key)
+{
+	union whose whose = { .key = *key };
+
+	return whose.number;
+}
+
+/* Adds to the job what the process has counted since it last did, and the target, if there is one. */
+GLOBAL_SUBPROGRAM int share_subject(__u64 whose, __u64 hi, __u64 lo, __u64 end, __u64 now)
+{
+	struct subject_key key = ((union whose){ .number = whose }).key;
+	struct subject *subject = bpf_map_lookup_elem(&subjects, &key);
+	struct subject_key job_key = {};
+	struct subject *job;
+
+	if (!subject)
+		return 0;
+	if (!subject->job.kind && key.pid == current_pid())
+		job_of(&subject->job, (struct task_struct *)bpf_get_current_task());
+	job = subject->job.kind ? subject_of_job(&job_key, subject, now) : NULL;
+	if (!job)
+		return 0;
+	turn(&job_key, job, now);
+	if (!(end & SHARES_COUNTS))
+		look(&job_key, job, now);
+	subject->shared_ns = now;
+	if (claim(&key)) {
+		enter_program(job, subject,
+			      fanout_share(&job->state, &subject->state, &subject->shared));
+		subject->is_part = 1;
+		release(&key);
+	}
+	if (end & SHARES_TARGET) {
+		struct fanout_target target = {
+			.hi = hi, .lo = lo, .port = end & 0xffff, .protocol = end >> 16 & 0xff
+		};
+
+		fanout_reach(&job->state, &target, now);
+	}
+	return 0;
+}
+
+/* The job gives back what it had of a process that is told of itself. */
+GLOBAL_SUBPROGRAM int withdraw_subject(__u64 whose, __u64 now)
+{
+	struct subject_key key = ((union whose){ .number = whose }).key;
+	struct subject *subject = bpf_map_lookup_elem(&subjects, &key);
+	struct subject_key job_key = {};
+	struct subject *job = subject ? subject_of_job(&job_key, subject, now) : NULL;
+
+	if (!job)
+		return 0;
+	turn(&job_key, job, now);
+	if (!claim(&job_key))
+		return 0;
+	fanout_take_back(&job->state, &subject->state, &subject->from, &subject->shared);
+	leave_program(job, subject, subject->shared.attempts - subject->from.attempts);
+	subject->is_part = 0;
+	release(&job_key);
+	return 0;
+}
+
+/* Whether the process is told of itself; then its job has nothing of it. */
+static __always_inline int is_alone(const struct subject_key *key, const struct subject *subject,
+				    __u64 now)
+{
+	if (subject->is_told && subject->is_part)
+		withdraw_subject(whose_is(key), now);
+	return subject->is_told;
+}
+
+static __always_inline void share_attempt(const struct subject_key *key,
+					  const struct subject *subject,
+					  const struct fanout_target *target, int is_new, __u64 now)
+{
+	__u64 end = (__u64)target->protocol << 16 | target->port;
+
+	if (is_alone(key, subject, now) || (!is_new && now == subject->shared_ns))
+		return;
+	share_subject(whose_is(key), target->hi, target->lo, is_new ? end | SHARES_TARGET : 0, now);
+}
+
+static __always_inline void share_counts(const struct subject_key *key, __u64 now)
+{
+	share_subject(whose_is(key), 0, 0, SHARES_COUNTS, now);
+}
+
+static __always_inline void share_outcome(const struct subject_key *key,
+					  const struct subject *subject, __u64 now)
+{
+	if (!is_alone(key, subject, now) && now != subject->shared_ns)
+		share_counts(key, now);
 }
 
 #endif

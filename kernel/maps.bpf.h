@@ -81,8 +81,8 @@ struct {
 #define SLOT_DATAGRAM 1
 #define SLOT_RAW 2
 #define SLOTS (SLOT_RAW + ATTEMPT_KINDS)
-/* Added to the slot of a job's subject, whose pid is a place of MAX_JOBS. */
-#define SLOT_JOB 16
+/* That of all jobs' subjects, whose pid is a place of MAX_JOBS. */
+#define SLOT_JOB SLOTS
 
 /* A pid is enough while its process lives: entries go with the process's last thread. */
 struct subject_key {
@@ -91,14 +91,22 @@ struct subject_key {
 };
 
 /* now_ns was the time when the tick began to be this one, of a job the time of its last attempt;
- * skipped: what the process tries is not counted, because of what it runs; job, program: of a job
- * alone, whose owner is the last process of its leading program. */
+ * slot: what is counted; skipped: what the process tries is not counted, because of what it runs.
+ * Of a process, job is that to which it adds what it counts, as long as it is not told of itself:
+ * it did so last at shared_ns; is_part: the job has something of it, which is what was counted
+ * between the totals `from` and `shared`. Of a job, owner is the last process of its leading program. */
 struct subject {
 	struct owner owner;
+	struct job job;
 	__u64 tick;
 	__u64 now_ns;
-	__u64 skipped;
-	struct job job;
+	__u64 shared_ns;
+	__u32 slot;
+	__u32 skipped;
+	__u32 is_told;
+	__u32 is_part;
+	struct fanout_totals from;
+	struct fanout_totals shared;
 	struct job_program program[JOB_PROGRAMS];
 	struct fanout_state state;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Who a task is: the key under which user space knows its process, and what else only the task's
- * own context can tell.
+ * Who a task is: the key under which user space knows its process, what else only the task's own
+ * context can tell, and the job that it is part of.
  */
 #ifndef PROCWIRE_OWNER_BPF_H
 #define PROCWIRE_OWNER_BPF_H
@@ -43,6 +43,26 @@ static __always_inline void describe_current(struct owner *owner)
 static __always_inline __u32 current_pid(void)
 {
 	return bpf_get_current_pid_tgid() >> 32;
+}
+
+/* Its cgroup if that is not the root, which a container or a service has to itself, or else its
+ * session. */
+static __always_inline void job_of(struct job *job, struct task_struct *task)
+{
+	struct cgroup *group = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+
+	if (BPF_CORE_READ(group, level) > 0) {
+		job->kind = SUBJECT_CGROUP;
+		job->number = BPF_CORE_READ(group, kn, id);
+	} else {
+		job->kind = SUBJECT_SESSION;
+		job->number = BPF_CORE_READ(task, signal, pids[PIDTYPE_SID], numbers[0].nr);
+	}
+}
+
+static __always_inline int is_same_job(const struct job *one, const struct job *other)
+{
+	return one->number == other->number && one->kind == other->kind;
 }
 
 #endif

@@ -240,7 +240,7 @@ static __always_inline int read_arp(struct leaving *leaving, const unsigned char
 }
 
 /* What the packet tries, or NO_ATTEMPT: an answer, a group, a later fragment, another protocol. */
-static __always_inline int read_packet(struct leaving *leaving, const struct sk_buff *packet)
+SUBPROGRAM int read_packet(struct leaving *leaving, const struct sk_buff *packet)
 {
 	const unsigned char *head = packet->head;
 	__u32 network = packet->network_header;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Fan-out per process and job, counted where the attempts happen, so that a scan of a million targets costs
- * user space a handful of events. The arithmetic is window*.h; here are making a subject, the claim
- * and the event.
+ * Fan-out per process and job, counted where the attempts happen, so that a scan of a million targets
+ * costs user space a handful of events. The arithmetic is window*.h; here are making a subject, the
+ * claim and the event.
  *
  * Error: hosts and host_ports have a standard error of 1.04 / sqrt(512) = 4.6 %; below about 100
  * distinct values linear counting is off by one or two. All other figures are exact, but a sequence
@@ -17,7 +17,6 @@
 
 static __always_inline __u32 kind_of(__u32 slot)
 {
-	slot %= SLOT_JOB;
 	if (slot >= SLOT_RAW)
 		return slot - SLOT_RAW;
 	return slot == SLOT_DATAGRAM ? ATTEMPT_DATAGRAM : ATTEMPT_CONNECT;
@@ -25,7 +24,6 @@ static __always_inline __u32 kind_of(__u32 slot)
 
 static __always_inline __u32 origin_of(__u32 slot)
 {
-	slot %= SLOT_JOB;
 	if (slot >= SLOT_RAW)
 		return ORIGIN_RAW;
 	return slot == SLOT_DATAGRAM ? ORIGIN_SENDMSG : ORIGIN_CONNECT;
@@ -66,7 +64,11 @@ SUBPROGRAM struct subject *make_subject(const struct subject_key *key, const str
 	if (!subject)
 		return NULL;
 	slots->used[slot] = 1;
+	subject->slot = slot;
 	subject->state.kind = kind_of(slot);
+	/* Its packet may leave under a foreign current; then the next attempt may tell. */
+	if (pid == current_pid())
+		job_of(&subject->job, (struct task_struct *)bpf_get_current_task());
 	if (owner)
 		subject->owner = *owner;
 	else
@@ -106,12 +108,44 @@ SUBPROGRAM void send_crossing(struct subject *subject, __u32 slot,
 		return;
 	}
 	event->time_ns = now;
-	write_fanout(event, &subject->owner, state, crossing, origin_of(slot));
+	write_fanout(event, &subject->owner, state, crossing, origin_of(subject->slot));
 	event->job = subject->job.number;
-	event->subject = subject->job.kind;
+	event->job_kind = subject->job.kind;
+	event->subject = slot == SLOT_JOB ? subject->job.kind : SUBJECT_PROCESS;
 	__builtin_memcpy(event->program, subject->program, sizeof(event->program));
 	bpf_ringbuf_submit(event, 0);
 	count(COUNT_FANOUTS);
+}
+
+/* The last report of a subject, of its longest window, if anything of it was reported before. */
+SUBPROGRAM void tell_totals(struct subject *subject, __u32 slot, __u64 now)
+{
+	struct fanout_crossing crossing;
+
+	if (fanout_final(&subject->state, &settings, &crossing))
+		send_crossing(subject, slot, &crossing, now);
+}
+
+/* Nothing tells when a job ends: its totals are those of each longest window in which it was told of. */
+static __always_inline int is_over(const struct subject *job, __u64 now)
+{
+	return now - fanout_reported(&job->state, FANOUT_WINDOWS - 1)->start_ns >=
+	       settings.window_ns[FANOUT_WINDOWS - 1];
+}
+
+SUBPROGRAM void tell_crossing(const struct subject_key *key, struct subject *subject, __u64 crossed,
+			      __u64 now)
+{
+	struct fanout_crossing crossing;
+
+	if (!claim(key)) {
+		subject->state.look = LOOK_SURELY;
+		return;
+	}
+	fanout_cross(&subject->state, &settings, crossed, &crossing);
+	release(key);
+	if (crossing.measure)
+		send_crossing(subject, key->slot, &crossing, now);
 }
 
 /* Both of these are seldom called, and look the subject up again: with numbers alone for arguments
@@ -123,7 +157,10 @@ GLOBAL_SUBPROGRAM int turn_subject(__u32 pid, __u32 slot, __u64 now)
 
 	if (!subject || !claim(&key))
 		return 0;
-	subject->skipped = slot < SLOTS && is_skipped(pid);
+	if (slot != SLOT_JOB)
+		subject->skipped = is_skipped(pid);
+	else if (is_over(subject, now))
+		tell_totals(subject, slot, now);
 	fanout_turn(&subject->state, &settings, now);
 	release(&key);
 	return 0;
@@ -133,24 +170,21 @@ GLOBAL_SUBPROGRAM int report_subject(__u32 pid, __u32 slot, __u64 now)
 {
 	struct subject_key key = { .pid = pid, .slot = slot };
 	struct subject *subject = bpf_map_lookup_elem(&subjects, &key);
-	struct fanout_crossing crossing;
 	__u64 crossed;
+	int is_told;
 
 	if (!subject)
 		return 0;
 	/* First, so that what rises from here on is looked at again. */
 	subject->state.look = LOOK_NOT;
 	crossed = fanout_crossed(&subject->state);
-	if (!crossed)
-		return 0;
-	if (!claim(&key)) {
-		subject->state.look = LOOK_SURELY;
-		return 0;
-	}
-	fanout_cross(&subject->state, &settings, crossed, &crossing);
-	release(&key);
-	if (crossing.measure)
-		send_crossing(subject, slot, &crossing, now);
+	if (crossed)
+		tell_crossing(&key, subject, crossed, now);
+	is_told = fanout_was_told(&subject->state);
+	/* What it tried as long as it was told of itself is not its job's. */
+	if (subject->is_told && !is_told)
+		subject->from = subject->shared = subject->state.totals;
+	subject->is_told = is_told;
 	return 0;
 }
 
@@ -183,49 +217,6 @@ static __always_inline void look(const struct subject_key *key, const struct sub
 {
 	if (fanout_is_due(&subject->state))
 		report_subject(key->pid, key->slot, now);
-}
-
-/* Counts an attempt; returns whether more may be told of it. NULL: no room. */
-static __always_inline int count_attempt(const struct subject_key *key, struct subject *subject,
-					 const struct fanout_target *target, __u64 now)
-{
-	if (!subject) {
-		count(LOST_PROCESS_MAP_FULL);
-		return 1;
-	}
-	turn(key, subject, now);
-	if (subject->skipped) {
-		count(SKIPPED_PROGRAM);
-		return 0;
-	}
-	fanout_attempt(&subject->state, target, now);
-	look(key, subject, now);
-	return 1;
-}
-
-/* Whether an attempt may be sent as an event of its own. */
-static __always_inline int is_detailed(struct subject *subject)
-{
-	if (!subject || fanout_detail(&subject->state, settings.detail_limit))
-		return 1;
-	count(SKIPPED_CONNECTION_DETAIL);
-	return 0;
-}
-
-/* A process that is gone by now has no counts left to add to. */
-static __always_inline void count_outcome(const struct process_key *process, __u32 slot,
-					  __u32 outcome)
-{
-	struct subject_key key = { .pid = process->pid, .slot = slot };
-	struct subject *subject = bpf_map_lookup_elem(&subjects, &key);
-	__u64 now;
-
-	if (!subject || subject->skipped || !is_same_process(&subject->owner.process, process))
-		return;
-	now = time_of(subject);
-	turn(&key, subject, now);
-	fanout_outcome(&subject->state, outcome);
-	look(&key, subject, now);
 }
 
 #endif

@@ -23,7 +23,7 @@ struct socket_name {
 };
 
 /* The target of a connect; 0 for a name that is none of an internet socket. */
-static __always_inline int read_name(struct fanout_target *target, const void *address, int size)
+SUBPROGRAM int read_name(struct fanout_target *target, const void *address, int size)
 {
 	struct socket_name name = {};
 

@@ -106,6 +106,15 @@ struct fanout_state {
 	struct fanout_bucket bucket[BUCKETS];
 };
 
+/* The part of a window's distinct values that is told: of no more than were tried, since an estimate
+ * less another one may err by more than there are. */
+static __always_inline __u32 fanout_distinct(const struct distinct *set, __u64 attempts)
+{
+	__u64 estimate = distinct_estimate(set);
+
+	return set->excused ? lesser(estimate, attempts) : estimate;
+}
+
 /* The window whose new targets are kept as a sample: long enough to span an episode, short enough
  * that the sample is recent. */
 #define SAMPLE_WINDOW 1

@@ -57,19 +57,19 @@ SUBPROGRAM int fanout_raise_pairs(struct fanout_state *state, __u64 hash)
 					     raised[2 * SAMPLE_WINDOW];
 }
 
-/* Enters the target of an attempt that is counted already. A state that has not turned yet has no
- * place for it. */
-static __always_inline void fanout_reach(struct fanout_state *state,
+/* Enters the target of an attempt that is counted already; returns whether it is new to the youngest
+ * bucket. A state that has not turned yet has no place for it. */
+static __always_inline int fanout_reach(struct fanout_state *state,
 					 const struct fanout_target *target, __u64 now)
 {
 	__u64 host = mix64(mix64(target->hi + GOLDEN_RATIO) ^ target->lo);
 	__u64 pair = mix64(host ^ (target->port + GOLDEN_RATIO));
 	__u32 youngest = state->youngest;
 	struct fanout_bucket *bucket;
-	int is_new;
+	int is_new_host, is_new_pair, is_sampled;
 
 	if (state->turn_ns == 0 || youngest >= BUCKETS)
-		return;
+		return 0;
 	bucket = &state->bucket[youngest];
 	VISIBLE(bucket);
 	fanout_advance(state, target);
@@ -80,31 +80,34 @@ static __always_inline void fanout_reach(struct fanout_state *state,
 			if (state->bucket[b].first_ns == 0)
 				state->bucket[b].first_ns = now;
 	}
-	is_new = state->totals.attempts <= state->sample_until;
+	is_sampled = state->totals.attempts <= state->sample_until;
 	if (state->run > state->longest) {
 		state->longest = state->run;
 		if (state->run >= state->run_due)
 			state->look = LOOK_SURELY;
 	}
-	if (distinct_is_new(&bucket->hosts, host)) {
+	is_new_host = distinct_is_new(&bucket->hosts, host);
+	if (is_new_host) {
 		fanout_raise_hosts(state, host);
 		state->look |= LOOK_IF_MANY;
 	}
-	if (distinct_is_new(&bucket->host_ports, pair)) {
-		is_new |= fanout_raise_pairs(state, pair);
+	is_new_pair = distinct_is_new(&bucket->host_ports, pair);
+	if (is_new_pair) {
+		is_sampled |= fanout_raise_pairs(state, pair);
 		state->look |= LOOK_IF_MANY;
 	}
-	if (is_new) {
+	if (is_sampled) {
 		state->sample[state->sampled & (SAMPLE_TARGETS - 1)] = *target;
 		state->sampled++;
 	}
+	return is_new_host | is_new_pair;
 }
 
-static __always_inline void fanout_attempt(struct fanout_state *state,
+static __always_inline int fanout_attempt(struct fanout_state *state,
 					   const struct fanout_target *target, __u64 now)
 {
 	__sync_fetch_and_add(&state->totals.attempts, 1);
-	fanout_reach(state, target, now);
+	return fanout_reach(state, target, now);
 }
 
 static __always_inline void fanout_outcome(struct fanout_state *state, __u32 outcome)
@@ -154,6 +157,80 @@ static __always_inline void fanout_inherit(struct fanout_state *state,
 	for (__u32 i = 0; i < SAMPLE_TARGETS; i++)
 		if (i < child->sampled)
 			fanout_reach_sampled(state, child, oldest + i, now);
+}
+
+/* What a part has counted more than was given of it already. */
+static __always_inline __u64 fanout_give(__u64 *to, __u64 *given, __u64 total)
+{
+	__u64 more = total - *given;
+
+	*given = total;
+	__sync_fetch_and_add(to, more);
+	return more;
+}
+
+/* Adds to a job what one of its processes has counted since it was last asked; returns how many
+ * attempts. Only for who holds the process's claim. */
+static __always_inline __u64 fanout_share(struct fanout_state *job, const struct fanout_state *state,
+					  struct fanout_totals *given)
+{
+	fanout_give(&job->totals.established, &given->established, state->totals.established);
+	fanout_give(&job->totals.refused, &given->refused, state->totals.refused);
+	fanout_give(&job->totals.failures, &given->failures, state->totals.failures);
+	fanout_give(&job->totals.unrouted, &given->unrouted, state->totals.unrouted);
+	return fanout_give(&job->totals.attempts, &given->attempts, state->totals.attempts);
+}
+
+/* Takes a count back from one that began at before and has come to total. */
+static __always_inline void fanout_return(__u64 *before, __u64 total, __u64 given, __u64 part_before,
+					  __u64 from)
+{
+	__u64 begun = from + (-is_below(from, part_before) & (part_before - from));
+
+	*before = lesser(*before + given - lesser(begun, given), total);
+}
+
+static __always_inline void fanout_return_bucket(struct fanout_state *job,
+						 const struct fanout_state *state, int b,
+						 const struct fanout_totals *from,
+						 const struct fanout_totals *given)
+{
+	const struct fanout_bucket *part = &state->bucket[b];
+	struct fanout_bucket *bucket = &job->bucket[b];
+	struct fanout_totals *before = &bucket->before;
+
+	/* What turned meanwhile has nothing of it. */
+	if (bucket->start_ns != part->start_ns)
+		return;
+	fanout_return(&before->attempts, job->totals.attempts, given->attempts,
+		      part->before.attempts, from->attempts);
+	fanout_return(&before->established, job->totals.established, given->established,
+		      part->before.established, from->established);
+	fanout_return(&before->refused, job->totals.refused, given->refused, part->before.refused,
+		      from->refused);
+	fanout_return(&before->failures, job->totals.failures, given->failures,
+		      part->before.failures, from->failures);
+	fanout_return(&before->unrouted, job->totals.unrouted, given->unrouted,
+		      part->before.unrouted, from->unrouted);
+	bucket->hosts.excused += distinct_estimate(&part->hosts);
+	bucket->host_ports.excused += distinct_estimate(&part->host_ports);
+	bucket->run = 0;
+}
+
+/* Takes back from a job what it was given of a process since `from`, as far as its buckets hold it:
+ * counts exactly, of distinct targets as many as the process had at the most. A run of the job begins
+ * anew. Only for who holds the job's claim. */
+SUBPROGRAM void fanout_take_back(struct fanout_state *job, const struct fanout_state *state,
+				 const struct fanout_totals *from,
+				 const struct fanout_totals *given)
+{
+	UNROLLED
+	for (int b = 0; b < BUCKETS; b++)
+		fanout_return_bucket(job, state, b, from, given);
+	job->run = 0;
+	job->longest = 0;
+	fanout_schedule(job);
+	job->look = LOOK_SURELY;
 }
 
 /* Whether this process may send one more connection event in this longest window. */

@@ -53,8 +53,8 @@ static __always_inline void fanout_figures(const struct fanout_state *state,
 	crossing->failures = state->totals.failures - bucket->before.failures;
 	crossing->by_children = state->totals.by_children - bucket->before.by_children;
 	crossing->unrouted = state->totals.unrouted - bucket->before.unrouted;
-	crossing->hosts = distinct_estimate(&bucket->hosts);
-	crossing->host_ports = distinct_estimate(&bucket->host_ports);
+	crossing->hosts = fanout_distinct(&bucket->hosts, crossing->attempts);
+	crossing->host_ports = fanout_distinct(&bucket->host_ports, crossing->attempts);
 	crossing->sequential_run = fanout_run(state, bucket);
 }
 
@@ -85,11 +85,13 @@ static __always_inline int fanout_is_due(const struct fanout_state *state)
 static __always_inline __u64 fanout_figure(const struct fanout_state *state,
 					   const struct fanout_bucket *bucket, int measure)
 {
+	__u64 attempts = state->totals.attempts - bucket->before.attempts;
+
 	switch (MEASURE_HOSTS + measure) {
 	case MEASURE_HOSTS:
-		return distinct_estimate(&bucket->hosts);
+		return fanout_distinct(&bucket->hosts, attempts);
 	case MEASURE_HOST_PORTS:
-		return distinct_estimate(&bucket->host_ports);
+		return fanout_distinct(&bucket->host_ports, attempts);
 	case MEASURE_FAILURES:
 		return state->totals.failures - bucket->before.failures;
 	default:

@@ -59,6 +59,8 @@ static __always_inline void write_fanout(struct fanout_event *event, const struc
 	event->by_children = crossing->by_children;
 	event->net_namespace = owner->net_namespace;
 	event->unrouted = crossing->unrouted;
+	event->job_kind = SUBJECT_PROCESS;
+	event->padding = 0;
 	event->job = 0;
 	event->subject = SUBJECT_PROCESS;
 	__builtin_memset(event->program, 0, sizeof(event->program));

@@ -72,12 +72,18 @@ class KernelFanOut:
         self.settings.failures, self.settings.sequential_run = thresholds[2:]
         self.settings.detail_limit = detail_limit
         self.crossing = self.ffi.new("struct fanout_crossing *")
+        self.is_new = False
 
     def attempt(self, time, address, port):
-        target = {"hi": address >> 64, "lo": address & (2**64 - 1), "port": port, "protocol": 6}
-        row = self.ffi.new("struct fanout_target *", target)
-        self.lib.probe_attempt(self.state, self.settings, row, time, self.crossing)
+        row = self.target(address, port)
+        self.is_new = bool(
+            self.lib.probe_attempt(self.state, self.settings, row, time, self.crossing)
+        )
         return self.report(time)
+
+    def target(self, address, port):
+        halves = {"hi": address >> 64, "lo": address & (2**64 - 1)}
+        return self.ffi.new("struct fanout_target *", halves | {"port": port, "protocol": 6})
 
     def sweep(self, time, address, stride, count, pause=1):
         """Refused attempts at hosts a stride apart; how many events they make."""

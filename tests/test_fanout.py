@@ -48,7 +48,7 @@ def as_twin(event):
     """A report in the twin's form, without the exact numbers."""
     names = set(FANOUT_EVENT.names) - {"process", "kind", "uid", "source", "comm"}
     names -= {"attempt", "origin", "by_children", "unrouted", "net_namespace"}
-    names -= {"job", "subject", "program"}
+    names -= {"job", "job_kind", "padding", "subject", "program"}
     plain = {name: int(event[name]) for name in names - {"first", "last", "sample"}}
     sample = [target(row) for row in event["sample"]]
     return plain | {

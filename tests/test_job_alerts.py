@@ -1,21 +1,21 @@
-"""A scan by a job, whose processes each end too soon to be told of: one alert, which names the job
-and its leading programs."""
+"""A scan by a job, of whose processes each stays below the thresholds: one alert, which names the
+job and its leading programs, whichever of its processes is told of as well."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
 
-from procwire.alert import GROWN, RAISED
+from procwire.alert import CLOSED, GROWN, RAISED
 from procwire.detect.judges import Judges
 from procwire.episodes import Episodes
-from procwire.event import Subject
+from procwire.event import Measure, Subject
 from procwire.output.eve import Source, encode, record
 from procwire.output.explanation import explanation
 from procwire.output.text import text
-from procwire.record import Process
+from procwire.record import Attempt, Process
 from procwire.told import told_in
-from test_alert import KEY, PARENT, SCANNER_PROCESS, SECOND, row
+from test_alert import KEY, PARENT, SCANNER_PROCESS, SECOND, START, row
 
 GROUP = "/docker-1"
 LAST = (78 * SECOND, 4790, 2)
@@ -24,18 +24,28 @@ OTHER = replace(PARENT, key=KEY, exe="/bin/sh", argv=("sh",))
 
 
 def lookup(key: tuple[int, int, int]) -> tuple[Process, list[Process]] | None:
-    known = {LAST: PROBE, KEY: OTHER}
+    known = {LAST: PROBE, KEY: OTHER, WORKER: replace(PROBE, key=WORKER)}
+    known[STRANGER] = replace(OTHER, key=STRANGER, exe="/usr/bin/nmap")
     return (known[key], [PARENT]) if key in known else None
 
 
 def of_a_job(number=77, kind=Subject.CGROUP, **figures):
     """A row of the kernel: two programs of a job, of which the second leads."""
-    made = row(subject=kind, job=number, **figures)
+    figures = {"measure": Measure.HOSTS} | figures
+    made = row(subject=kind, job_kind=kind, job=number, **figures)
     made["source"] = 0
     made["process"] = [(LAST[0], LAST[1], LAST[2])]
     programs = made["program"][0]
     programs[0]["process"], programs[0]["processes"], programs[0]["attempts"] = KEY, 1, 2
     programs[1]["process"], programs[1]["processes"], programs[1]["attempts"] = LAST, 23, 23
+    return made
+
+
+def of_a_process(key, number=77, kind=Subject.CGROUP, **figures):
+    """A row of the kernel: a process of the job."""
+    made = row(job_kind=kind, job=number, measure=Measure.HOSTS, **figures)
+    made["source"] = 0
+    made["process"] = [key]
     return made
 
 
@@ -58,6 +68,51 @@ def test_a_job_is_told_of_once_and_again_when_it_grows():
     # A session of the same number is another job, and a process is no job.
     apart = scans(of_a_job(), of_a_job(kind=Subject.SESSION), of_a_job(number=78), row())
     assert len({one.episode for one in apart}) == 4
+
+
+# The second runs what leads in the job, the third what nobody else does.
+SHELL, WORKER, STRANGER = KEY, (79 * SECOND, 4791, 2), (80 * SECOND, 4792, 2)
+
+
+def test_a_process_that_had_begun_when_its_job_was_told_is_no_scan_of_its_own():
+    """Such as the shell whose children ended when the job's figures were enough."""
+    told = scans(of_a_job(), of_a_process(STRANGER, first_ns=START - SECOND))
+    assert [(one.state, one.job is not None) for one in told] == [(RAISED, True)]
+    later = scans(of_a_job(), of_a_process(STRANGER, first_ns=START + SECOND))
+    assert [one.job is not None for one in later] == [True, False]
+
+
+def test_a_worker_of_the_leading_program_is_part_of_its_job_whenever_it_began():
+    worker = of_a_process(WORKER, first_ns=START + SECOND, time_ns=START + 9 * SECOND)
+    assert len({one.episode for one in scans(of_a_job(), worker)}) == 1
+    # Of another job, or of a kind that the job was not told of.
+    apart = of_a_process(WORKER, number=78, first_ns=START + SECOND)
+    assert len({one.episode for one in scans(of_a_job(), apart)}) == 2
+    pings = of_a_process(WORKER, first_ns=START + SECOND, attempt=Attempt.ECHO, failures=25)
+    assert len({one.episode for one in scans(of_a_job(), pings)}) == 2
+
+
+def test_a_job_whose_leading_program_is_told_of_by_a_process_is_the_same_scan():
+    first, job = scans(of_a_process(WORKER), of_a_job(attempts=250, hosts=250, host_ports=250))
+    assert (first.job, job.state, job.episode) == (None, GROWN, first.episode)
+    assert job.job is not None
+    assert job.process.key == WORKER
+    # A shell that is told of by itself leads in no job of probes.
+    assert len({one.episode for one in scans(of_a_process(SHELL), of_a_job())}) == 2
+
+
+def test_processes_of_one_job_that_are_told_of_are_scans_of_their_own():
+    assert len({one.episode for one in scans(of_a_process(WORKER), of_a_process(LAST))}) == 2
+
+
+def test_totals_of_a_window_raise_nothing():
+    assert scans(of_a_job(measure=0)) == []
+    totals = of_a_job(measure=0, attempts=90, time_ns=START + SECOND)
+    episodes = Episodes(lookup=lookup)
+    for one in (of_a_job(), totals):
+        episodes.update(int(one["time_ns"][0]), Judges().update(one))
+    (closed,) = episodes.close()
+    assert (closed.state, closed.count) == (CLOSED, 90)
 
 
 def test_its_record_names_the_programs_that_tried_most_first(tmp_path):

@@ -25,12 +25,15 @@ static void look(struct fanout_state *state, const struct fanout_settings *setti
 		fanout_cross(state, settings, crossed, crossing);
 }
 
-void probe_attempt(struct fanout_state *state, const struct fanout_settings *settings,
-		   const struct fanout_target *target, __u64 now, struct fanout_crossing *crossing)
+int probe_attempt(struct fanout_state *state, const struct fanout_settings *settings,
+		  const struct fanout_target *target, __u64 now, struct fanout_crossing *crossing)
 {
+	int is_new;
+
 	turn(state, settings, now);
-	fanout_attempt(state, target, now);
+	is_new = fanout_attempt(state, target, now);
 	look(state, settings, crossing);
+	return is_new;
 }
 
 void probe_outcome(struct fanout_state *state, const struct fanout_settings *settings,
@@ -66,6 +69,31 @@ void probe_inherit(struct fanout_state *state, const struct fanout_settings *set
 	turn(state, settings, now);
 	fanout_inherit(state, child, now);
 	look(state, settings, crossing);
+}
+
+void probe_look(struct fanout_state *state, const struct fanout_settings *settings,
+		struct fanout_crossing *crossing)
+{
+	look(state, settings, crossing);
+}
+
+/* As share_subject does, without its look. target: NULL if only counts follow. */
+void probe_share(struct fanout_state *job, const struct fanout_settings *settings,
+		 const struct fanout_state *state, struct fanout_totals *shared,
+		 const struct fanout_target *target, __u64 now)
+{
+	turn(job, settings, now);
+	fanout_share(job, state, shared);
+	if (target)
+		fanout_reach(job, target, now);
+}
+
+void probe_take_back(struct fanout_state *job, const struct fanout_settings *settings,
+		     const struct fanout_state *state, const struct fanout_totals *from,
+		     const struct fanout_totals *shared, __u64 now)
+{
+	turn(job, settings, now);
+	fanout_take_back(job, state, from, shared);
 }
 
 int probe_detail(struct fanout_state *state, const struct fanout_settings *settings, __u64 now)

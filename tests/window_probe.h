@@ -1,8 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /* kernel/window*.h as functions that a test can call: the steps of the sensor, without its map. */
 
-void probe_attempt(struct fanout_state *state, const struct fanout_settings *settings,
-		   const struct fanout_target *target, __u64 now, struct fanout_crossing *crossing);
+/* Returns whether the target is new to the youngest bucket. */
+int probe_attempt(struct fanout_state *state, const struct fanout_settings *settings,
+		  const struct fanout_target *target, __u64 now, struct fanout_crossing *crossing);
+void probe_look(struct fanout_state *state, const struct fanout_settings *settings,
+		struct fanout_crossing *crossing);
+/* What a process has counted since it last shared, and the target unless it is NULL, enter its job. */
+void probe_share(struct fanout_state *job, const struct fanout_settings *settings,
+		 const struct fanout_state *state, struct fanout_totals *shared,
+		 const struct fanout_target *target, __u64 now);
+void probe_take_back(struct fanout_state *job, const struct fanout_settings *settings,
+		     const struct fanout_state *state, const struct fanout_totals *from,
+		     const struct fanout_totals *shared, __u64 now);
 /* Refused attempts at `count` targets, each `stride` addresses and `pause` ns after the one before;
  * returns how many events that makes. */
 __u32 probe_sweep(struct fanout_state *state, const struct fanout_settings *settings,

@@ -1,4 +1,4 @@
-"""Scans that no single process makes and none lives to answer for: what is told of their job.
+"""Scans of which each process makes a part that is too small: what is told of their job.
 
 Nothing here needs pytest, because virtual machines run it too.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from procwire.detect.judges import Judges
-from procwire.event import Measure, Subject
+from procwire.event import EventKind, Measure, Subject
 from procwire.sensor.processes import key_of
-from senders import ORPHANS, STARTED_FROM_OUTSIDE, python
+from senders import ORPHANS, STARTED_FROM_OUTSIDE, WORKERS, python
 from sensing import YEAR, Sensing, cgroup
 
 
@@ -45,18 +45,51 @@ def session(live: Sensing) -> None:
     tried = int(row["attempts"])
     # hosts is an estimate.
     assert 22 <= tried <= 28
-    assert (row["by_children"], row["refused"]) == (tried, tried)
+    assert (row["by_children"], row["refused"]) == (0, tried)
     assert programs(live, row) == [(python(ORPHANS), tried, tried)]
     # The process that is named is the last of them, and none is told of by itself.
     assert row["process"] == row["program"]["process"][0]
-    processes, fanouts = live.all("process"), live.all("fanout")
-    members = np.unique(processes["process"]["pid"][processes["session"] == session])
-    alone = fanouts["process"]["pid"][fanouts["subject"] == Subject.PROCESS]
-    assert len(members) >= tried
-    assert not np.isin(alone, members).any()
+    assert not of_processes(live, session)
     (scan,) = Judges().update(row.reshape(1))
     assert scan.job is not None
     assert scan.job.name == (Subject.SESSION, session)
+
+
+def of_processes(live: Sensing, session: int) -> set[int]:
+    """The pids of a session's processes that were told of by themselves."""
+    processes, fanouts = live.all("process"), live.all("fanout")
+    members = np.unique(processes["process"]["pid"][processes["session"] == session])
+    alone = fanouts["process"]["pid"][fanouts["subject"] == Subject.PROCESS]
+    return set(alone[np.isin(alone, members)].tolist())
+
+
+def workers(live: Sensing) -> None:
+    """Processes that live on, each below the thresholds."""
+    command = python(WORKERS, *["6"] * 8)
+    session, _ = live.run(*command)
+    of_sixes(live, session, command)
+    assert not of_processes(live, session)
+
+
+def workers_and_a_scanner(live: Sensing) -> None:
+    """A process that is told of by itself takes what it tried with it: the rest is told alone."""
+    command = python(WORKERS, "40", *["6"] * 8)
+    session, _ = live.run(*command)
+    of_sixes(live, session, command)
+    assert len(of_processes(live, session)) == 1
+
+
+def of_sixes(live: Sensing, session: int, command: tuple[str, ...]) -> None:
+    """While they lived the job was told of with what workers of six hosts each tried, alone."""
+    row = told(live, Subject.SESSION, session)
+    tried = int(row["attempts"])
+    # hosts is an estimate.
+    assert 22 <= tried <= 28
+    assert (row["by_children"], row["refused"]) == (0, tried)
+    assert programs(live, row) == [(command, -(-tried // 6), tried)]
+    processes = live.all("process")
+    ends = processes[(processes["session"] == session) & (processes["kind"] == EventKind.EXIT)]
+    assert np.all(ends["time_ns"] > row["time_ns"])
 
 
 def container(live: Sensing) -> None:
@@ -67,14 +100,19 @@ def container(live: Sensing) -> None:
             live.run(*python(STARTED_FROM_OUTSIDE, str(part)), cgroup=group)
         row = told(live, Subject.CGROUP, number)
     tried = int(row["attempts"])
+    assert 22 <= tried <= 28
+    assert (row["by_children"], row["refused"]) == (0, tried)
     # Eight hosts a process.
-    assert tried in (24, 32)
-    assert (row["by_children"], row["refused"]) == (tried, tried)
-    last = str(tried // 8 - 1)
-    assert programs(live, row) == [(python(STARTED_FROM_OUTSIDE, last), tried // 8, tried)]
+    many = -(-tried // 8)
+    assert programs(live, row) == [(python(STARTED_FROM_OUTSIDE, str(many - 1)), many, tried)]
     process = live.table.get(key_of(row["process"]))
     assert process is not None
     assert process.cgroup == f"/{live.namespace}-job"
 
 
-JOBS = {"a session's job": session, "a container's job": container}
+JOBS = {
+    "a session's job": session,
+    "a container's job": container,
+    "workers that live on": workers,
+    "workers and a scanner": workers_and_a_scanner,
+}

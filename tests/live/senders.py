@@ -100,6 +100,24 @@ for n in range(40):
     if os.fork(): os._exit(0)
     while os.getppid() == parent: time.sleep(0.001)
 """
+# Workers, each of as many hosts as said. One begins when the one before is done, and all live on
+# until the last one is.
+WORKERS = """
+os.setsid()
+done, says = os.pipe()
+ends, lives = os.pipe()
+tried = 0
+for hosts in map(int, sys.argv[1:]):
+    if os.fork() == 0:
+        os.close(lives)
+        for n in range(tried, tried + hosts):
+            with socket.socket() as tcp: tcp.connect_ex((host(n), 7002))
+        os.write(says, b"x")
+        os.read(ends, 1)
+        os._exit(0)
+    os.read(done, 1)
+    tried += hosts
+"""
 # One of several that nobody in their place has started: eight hosts of its own each.
 STARTED_FROM_OUTSIDE = """
 os.setsid()

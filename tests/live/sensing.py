@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from procwire.event import Outcome
+from procwire.event import Outcome, Subject
 from procwire.sensor.loader import Sensor, SensorEvents, SensorSettings
 from procwire.sensor.machine import cgroup2_root
 from procwire.sensor.proc import started_ns
@@ -132,8 +132,10 @@ class Sensing:
         return rows
 
     def rows(self, kind: str, pid: int) -> NDArray[np.void]:
-        """All events of one process, in order."""
+        """All events of one process, in order; none of its job, though that names processes."""
         rows = self.all(kind)
+        if kind == "fanout":
+            rows = rows[rows["subject"] == Subject.PROCESS]
         return rows[rows["process"]["pid"] == pid]
 
     def wait(self, kind: str, pid: int, enough: Callable[[NDArray[np.void]], bool]) -> NDArray:

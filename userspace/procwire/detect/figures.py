@@ -156,6 +156,8 @@ def share(figures: Figures, least: float, setting: str) -> Evidence:
 def observation(row: np.void, verdict: Verdict, kind: Attempt) -> Observation:
     """What is handed on of a verdict on a row of event.FANOUT_EVENT."""
     source = row["source"].tobytes()
+    is_job = row["subject"] != Subject.PROCESS
+    is_part = row["job_kind"] and not is_job
     return Observation(
         detector=verdict.detector,
         time=int(row["time_ns"]),
@@ -170,7 +172,9 @@ def observation(row: np.void, verdict: Verdict, kind: Attempt) -> Observation:
         evidence=verdict.evidence,
         last_target=_endpoint(row["last"], kind),
         targets=tuple(_endpoint(one, kind) for one in row["sample"][: int(row["samples"])]),
-        job=_job(row) if row["subject"] != Subject.PROCESS else None,
+        final=is_job and not row["measure"],
+        job=_job(row) if is_job else None,
+        within=(int(row["job_kind"]), int(row["job"])) if is_part else None,
     )
 
 

@@ -44,8 +44,8 @@ class JobProgram(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What processes belong to that each end too soon to be told of themselves. number: of the
-    session, or the cgroup's inode; programs: a few, those that tried most first."""
+    """What processes belong to of which none is told of itself. number: of the session, or the
+    cgroup's inode; programs: a few, those that tried most first."""
 
     kind: Subject
     number: int
@@ -65,7 +65,8 @@ class Observation:
     process, or None where the source address is the subject; job: where that is the subject, whose
     leading program's last process is named then; source: None where only the process is
     known; protocol, kind: IP protocol and kind of the attempts; figure: the count whose growth
-    makes the episode grow; final: what became of what was told before, which raises nothing anew.
+    makes the episode grow; final: what became of what was told before, which raises nothing anew;
+    within: the name of the job that a process is part of, where the kernel told it.
     """
 
     detector: Detector
@@ -83,3 +84,4 @@ class Observation:
     targets: tuple[Endpoint, ...]
     final: bool = False
     job: Job | None = None
+    within: tuple[int, int] | None = None

@@ -88,7 +88,8 @@ def _facts(states: list[Told]) -> Iterator[tuple[str, str]]:
 
 def _of_job(job: Job) -> Iterator[tuple[str, str]]:
     place = f" {job.cgroup}" if job.cgroup else ""
-    yield "together", f"processes of {job.kind} {job.id}{place}, each ended too soon to be told of"
+    whose = f"processes of {job.kind} {job.id}{place}"
+    yield "together", f"{whose}, each of them below the thresholds"
     for one in job.programs:
         said = one.cmdline or one.exe or "unknown"
         yield "", f"{one.processes:,} with {one.attempts:,} attempts, last (pid {one.pid})  {said}"

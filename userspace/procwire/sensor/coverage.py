@@ -108,13 +108,8 @@ BLIND_SPOTS = (
     ),
     BlindSpot(
         "probes by processes that leave their session",
-        "what short-lived processes try is added up by their parent in the same session or cgroup, "
-        "or else for these; in the root cgroup, one that starts a session for each probe is "
-        "counted alone",
-    ),
-    BlindSpot(
-        "processes of one job that live on",
-        "each is judged alone; of those that end, the last eight targets are added up",
+        "what processes try is added up for their cgroup, or in the root cgroup for their session; "
+        "there, processes that each start a session for their probe are counted alone",
     ),
 )
 """Of the sensor, in the order in which they are shown."""
@@ -139,7 +134,7 @@ BCC_GAPS: tuple[str, ...] = (
     "raw sockets and connects that are older than itself",
     "whether a datagram socket with a peer sends to it, and refusals of datagrams",
     "a container's sessions as one job",
-    "what processes try that leave no parent behind in their session",
+    "what the processes of a session or container try together",
     "programs to skip (fanout.skip_programs): they are counted",
     "whose a captured flow is, but for TCP connects",
 )
