@@ -26,6 +26,7 @@ OTHER = replace(PARENT, key=KEY, exe="/bin/sh", argv=("sh",))
 def lookup(key: tuple[int, int, int]) -> tuple[Process, list[Process]] | None:
     known = {LAST: PROBE, KEY: OTHER, WORKER: replace(PROBE, key=WORKER)}
     known[STRANGER] = replace(OTHER, key=STRANGER, exe="/usr/bin/nmap")
+    known[ELSEWHERE] = replace(PROBE, key=ELSEWHERE, cgroup="/docker-2")
     return (known[key], [PARENT]) if key in known else None
 
 
@@ -72,6 +73,8 @@ def test_a_job_is_told_of_once_and_again_when_it_grows():
 
 # The second runs what leads in the job, the third what nobody else does.
 SHELL, WORKER, STRANGER = KEY, (79 * SECOND, 4791, 2), (80 * SECOND, 4792, 2)
+# It runs what leads in the job, in another container.
+ELSEWHERE = (81 * SECOND, 4793, 2)
 
 
 def test_a_process_that_had_begun_when_its_job_was_told_is_no_scan_of_its_own():
@@ -99,6 +102,22 @@ def test_a_job_whose_leading_program_is_told_of_by_a_process_is_the_same_scan():
     assert job.process.key == WORKER
     # A shell that is told of by itself leads in no job of probes.
     assert len({one.episode for one in scans(of_a_process(SHELL), of_a_job())}) == 2
+
+
+def test_a_new_worker_that_is_seen_to_fail_is_part_of_its_job():
+    """Its detector knows the process, and nothing of jobs."""
+    worker = of_a_process(WORKER, first_ns=START + SECOND)
+    worker["job_kind"] = worker["job"] = 0
+    assert len({one.episode for one in scans(of_a_job(), worker)}) == 1
+    elsewhere = of_a_process(ELSEWHERE, first_ns=START + SECOND)
+    elsewhere["job_kind"] = elsewhere["job"] = 0
+    assert len({one.episode for one in scans(of_a_job(), elsewhere)}) == 2
+
+
+def test_workers_that_come_after_the_job_was_added_to_one_of_them_are_added_as_well():
+    later = of_a_process(LAST, first_ns=START + SECOND, time_ns=START + SECOND)
+    told = scans(of_a_process(WORKER), of_a_job(), later, of_a_job())
+    assert len({one.episode for one in told}) == 1
 
 
 def test_processes_of_one_job_that_are_told_of_are_scans_of_their_own():

@@ -22,15 +22,12 @@ from procwire.alert import CLOSED, GROWN, Alert, Check, finding_alert, named, sc
 from procwire.detect.detector import BLOCK, HOST_SWEEP, Detector, wider
 from procwire.detect.hits import Found, Group, Hits, Kept, Shared, gather, groups, one_key
 from procwire.detect.observation import Observation
+from procwire.job_scans import JobScans, Key
 from procwire.record import Lookup
 from procwire.settings import Settings
 
 Admit = Callable[[list[Alert]], list[Alert]]
 """Alerts in order of time -> those of them that are told, as they are told."""
-
-Key = tuple[object, ...]
-"""What makes an episode: its rule, whether its context holds, and its addresses; or the
-detector's family, the kind of attempts, and their subject."""
 
 # Of a step at which a scan is told again. Figures are estimates with a standard error of 4.6 %, and
 # a report that comes when one reached its step shows it no greater than the attempts.
@@ -40,8 +37,7 @@ _REACHED = 0.9
 class _Episode(msgspec.Struct, gc=False):
     """latest: its state when it was raised, grew or was last observed; count, last: as in Alert,
     up to date; told: the count last told; figure: the largest seen; next_raise: the figure at which
-    it is told again; due: when it closes, as queued; raised: when it began; within: of a process's
-    scan, the key that its job's would have."""
+    it is told again; due: when it closes, as queued; raised: when it began."""
 
     key: Key
     latest: Alert
@@ -52,7 +48,6 @@ class _Episode(msgspec.Struct, gc=False):
     next_raise: int
     due: int = 0
     raised: int = 0
-    within: Key | None = None
 
 
 def _turn(alert: Alert) -> tuple[int, bool, int, int, str]:
@@ -81,7 +76,7 @@ class Episodes:
         self._tally = np.zeros(len(rules), np.int64)
         self._scanners = settings.sweep.scanner_names
         self._open: dict[Key, _Episode] = {}
-        self._of_job: dict[Key, list[_Episode]] = {}
+        self._jobs = JobScans[_Episode]()
         self._due: list[tuple[int, int, Key]] = []
         self._pushed = 0
         self._of_rule: Counter[object] = Counter()
@@ -135,18 +130,23 @@ class Episodes:
             scan = with_fields(scan, job=named(scan.job, self._lookup))
         whose = scan.subject or scan.source if scan.job is None else scan.job.name
         key: Key = (scan.detector.family, scan.kind, whose)
-        within: Key | None = scan.within and (scan.detector.family, scan.kind, scan.within)
         episode = self._current(key, scan.time, alerts)
         if episode is None:
             if scan.final:
                 return
             known = self._lookup(scan.subject) if scan.subject is not None else None
             alert = scan_alert(scan, known, self._scanners)
-            episode = self._same_scan(key, within, alert, alerts)
-        if episode is None:
-            self._counts[f"rule.{scan.detector.id}"] += 1
-            self._begin(key, alert, scan.figure, alerts, within)
-            return
+            same = self._jobs.same(key, scan, alert, self._open.values())
+            current = (self._current(one.key, scan.time, alerts) for one in same)
+            episode = next((one for one in current if one is not None), None)
+            is_new = episode is None
+            if episode is None:
+                self._counts[f"rule.{scan.detector.id}"] += 1
+                episode = self._begin(key, alert, scan.figure, alerts)
+            if scan.job is not None:
+                self._jobs.enter(key, episode)
+            if is_new:
+                return
         before = episode.latest
         known_as = cast(Detector, before.check)
         check = wider(known_as, scan.detector)
@@ -183,27 +183,6 @@ class Episodes:
             while _REACHED * step <= episode.figure:
                 step *= 10
             episode.next_raise = step
-
-    def _same_scan(
-        self, key: Key, within: Key | None, alert: Alert, alerts: list[Alert]
-    ) -> _Episode | None:
-        """The open episode of the job that a process is part of, or of a process of the job, which
-        tells of the same scan: of the job, if the process had begun when that was told or runs one
-        of its programs; of the process, if it runs the one that leads in the job."""
-        if within is not None:
-            job = self._current(within, alert.time, alerts)
-            if job is None or job.latest.job is None:
-                return None
-            programs = {one.process.program for one in job.latest.job.programs if one.process}
-            is_one = alert.process is not None and alert.process.program in programs
-            return job if is_one or alert.first <= job.raised else None
-        for part in self._of_job.get(key, ()):
-            process = part.latest.process
-            if process is None or alert.process is None or process.program != alert.process.program:
-                continue
-            if self._current(part.key, alert.time, alerts) is not None:
-                return part
-        return None
 
     def _fold(self, hits: Hits, alerts: list[Alert]) -> None:
         """Findings are counted by rule; but for those of tier C they extend episodes, group by
@@ -268,14 +247,7 @@ class Episodes:
         self._close(episode, episode.last + self._settings.quiet_ns, alerts)
         return None
 
-    def _begin(
-        self,
-        key: Key,
-        alert: Alert,
-        figure: int,
-        alerts: list[Alert],
-        within: Key | None = None,
-    ) -> _Episode:
+    def _begin(self, key: Key, alert: Alert, figure: int, alerts: list[Alert]) -> _Episode:
         while len(self._open) >= self._settings.open:
             oldest = self._next_due()
             if oldest is not None:
@@ -283,9 +255,7 @@ class Episodes:
                 self._close(oldest, max(self._clock, oldest.last), alerts)
         episode = _Episode(key, alert, alert.count, alert.last, alert.count, figure, 10 * figure)
         self._open[key] = episode
-        episode.raised, episode.within = alert.time, within
-        if within is not None:
-            self._of_job.setdefault(within, []).append(episode)
+        episode.raised = alert.time
         self._weigh(alert)
         self._of_rule[key[0]] += 1
         self._counts["opened"] += 1
@@ -318,10 +288,7 @@ class Episodes:
     def _close(self, episode: _Episode, time: int, alerts: list[Alert]) -> None:
         """Forget the episode; its totals are told where they are more than was told before."""
         del self._open[episode.key]
-        if episode.within is not None:
-            self._of_job[episode.within].remove(episode)
-            if not self._of_job[episode.within]:
-                del self._of_job[episode.within]
+        self._jobs.leave(episode)
         self._of_rule[episode.key[0]] -= 1
         if episode.count != episode.told:
             totals = replace(
