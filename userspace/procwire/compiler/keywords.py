@@ -22,7 +22,8 @@ class Header(NamedTuple):
     """A layer whose header Suricata shows.
 
     protocol: of its rules; buffer: the header's; size: bytes that every intact header has; known:
-    what else holds of it; outer, outer_size: the header around it; often: what most look like.
+    what else holds of it; outer, outer_size: the header around it; often: what most look like;
+    common: a field -> what it is in most.
     """
 
     protocol: str
@@ -32,6 +33,7 @@ class Header(NamedTuple):
     outer: str = ""
     outer_size: int = 20
     often: tuple[tuple[bytes, ...], ...] = ()
+    common: dict[Field, tuple[int, ...]] = {}
 
 
 def _bits(offset: int, shift: int, *values: tuple[int, int]) -> dict[Field, Values]:
@@ -79,7 +81,9 @@ _SEGMENTS = (
 # What decode and Suricata ask of a header before either takes it for one.
 HEADERS = {
     "ipv4": Header("ipv4", "ipv4.hdr", 20, _bits(0, 4, (4, 4)) | _bits(0, 0, (5, 15))),
-    "ipv6": Header("ipv6", "ipv6.hdr", 40, _bits(0, 4, (6, 6))),
+    "ipv6": Header(
+        "ipv6", "ipv6.hdr", 40, _bits(0, 4, (6, 6)), common={Field("p", 6, 1, 0, 8): (6, 17)}
+    ),
     "icmp4": Header("icmp", "icmpv4.hdr", 8, outer="ipv4.hdr"),
     "icmp6": Header("icmp", "icmpv6.hdr", 8, outer="ipv6.hdr", outer_size=40),
     "tcp": Header("tcp", "tcp.hdr", 20, _bits(12, 4, (5, 15)), often=_SEGMENTS),
@@ -157,7 +161,7 @@ def _native(case: Case, header: Header, rule: Rule) -> Native:
         if own:
             words.append(own)
             continue
-        tested, wholly = _tests(field, values)
+        tested, wholly = _tests(field, values, header.common)
         tests[header.buffer if field.span == "p" else outer].append(tested)
         exact = exact and wholly and (field.span == "p" or outer != "")
     if not exact:
@@ -179,11 +183,14 @@ def _own_keyword(field: Field, values: Values, header: Header) -> str:
     return ""
 
 
-def _tests(field: Field, values: Values) -> tuple[str, bool]:
-    """The tests of one field, and whether they say all."""
+def _tests(field: Field, values: Values, common: dict[Field, tuple[int, ...]]) -> tuple[str, bool]:
+    """The tests of one field, and whether they say all. common: what it is in most packets."""
     holes = [hole for low, high in _between(values) for hole in range(low, high + 1)]
     if len(holes) > MOST_HOLES and field.size == 1:
-        return _class(field, values), True
+        # A test of bytes costs less than a regular expression.
+        others = [value for value in common.get(field, ()) if value in holes]
+        left_out = [_byte_test(field, "!=", value) for value in others]
+        return " ".join([*left_out, _class(field, values)]), True
     low, high = values[0][0], values[-1][1]
     top = field.all[0][1]
     if low == high:

@@ -16,25 +16,38 @@ VERSIONS = (7, 8)
 
 
 class Selection(NamedTuple):
-    """Packets in Suricata's words: protocol, ports of both ends, further keywords. either: of one
-    end at least."""
+    """Packets in Suricata's words: protocol, ports of both ends, further keywords; or either:
+    ports, of which one end at least has one."""
 
     protocol: str
     ports: str = "any"
     keywords: str = ""
-    either: bool = False
+    either: tuple[int, ...] = ()
 
-    def signatures(self, condition: str = "") -> list[str]:
+    def signatures(self, condition: str = "", scripted: bool = True) -> list[str]:
         """Rules for them, none of which shares a packet with another, with {action} and {tail}, the
-        metadata, to be filled in."""
-        ends = [(self.ports, self.ports)]
-        if self.either:
-            ends = [("any", self.ports), (self.ports, f"!{self.ports}")]
+        metadata, to be filled in. scripted: as few as can be."""
+        if not self.either:
+            ends = f"any {self.ports}"
+            return [signature(self.protocol, ends, ends, self.keywords, condition)]
+        ports = f"[{','.join(map(str, self.either))}]"
+        others = [(self.protocol, ports, "")]
+        if not scripted:
+            # Suricata sorts rules by the port of the server's end, and tries those that leave it
+            # open with every packet, but for those that one search of the header finds.
+            others = [
+                (transport, str(port), f'{transport}.hdr; content:"|{pair}|"; startswith;')
+                for transport in ("tcp", "udp")
+                if self.protocol in (transport, "ip")
+                for port in self.either
+                for pair in [f"{port >> 8:02x} {port & 255:02x}"]
+            ]
         return [
-            signature(
-                self.protocol, f"any {source}", f"any {destination}", self.keywords, condition
-            )
-            for source, destination in ends
+            signature(self.protocol, "any any", f"any {ports}", condition),
+            *(
+                signature(protocol, f"any {port}", f"any !{ports}", search, condition)
+                for protocol, port, search in others
+            ),
         ]
 
 
@@ -60,18 +73,18 @@ def _begins(text: str, *further: str) -> Selection:
 
 
 # Messages, and the packets that one may begin in, none of which is in two selections of a layer.
-_MAIL = "[25,465,587,2525]"
+_MAIL = (25, 465, 587, 2525)
 _METHODS = ("GET ", "POST", "HEAD", "PUT ", "DELE", "OPTI", "TRAC", "CONN", "PATC", "PROP")
 _VERSIONS = "byte_test:1,<=,4,2;"
 _HELLO = "byte_test:1,>=,1,5; byte_test:1,<=,2,5;"
 _SSL_2 = "byte_test:1,>=,128,0;"
 MESSAGES = {
-    "dns": (Selection("ip", "[53,5353]", either=True),),
-    "ntp": (Selection("udp", "123", either=True),),
-    "dhcp": (Selection("udp", "[67,68]", either=True),),
-    "snmp": (Selection("udp", "[161,162]", either=True),),
-    "modbus": (Selection("tcp", "502", either=True),),
-    "dnp3": (Selection("ip", "20000", either=True),),
+    "dns": (Selection("ip", either=(53, 5353)),),
+    "ntp": (Selection("udp", either=(123,)),),
+    "dhcp": (Selection("udp", either=(67, 68)),),
+    "snmp": (Selection("udp", either=(161, 162)),),
+    "modbus": (Selection("tcp", either=(502,)),),
+    "dnp3": (Selection("ip", either=(20000,)),),
     "http1": (Selection("tcp-pkt", "any", f'pcre:"/^(?:{"|".join(_METHODS)}|(?i)HTTP)/";'),),
     "tls": (
         # Encrypted data count where another record's header follows.
@@ -94,9 +107,9 @@ MESSAGES = {
         ),
     ),
     "smtp": (
-        Selection("tcp", _MAIL, either=True),
+        Selection("tcp", either=_MAIL),
         *(
-            _begins(f"{greeting} ", "nocase;")._replace(ports=f"!{_MAIL}")
+            _begins(f"{greeting} ", "nocase;")._replace(ports=f"![{','.join(map(str, _MAIL))}]")
             for greeting in ("ehlo", "helo")
         ),
     ),

@@ -37,6 +37,11 @@ def lua_function(rule: Rule) -> str:
     return "\n".join([*lines, "end"])
 
 
+def lua_string(text: bytes) -> str:
+    """The bytes as a literal that both versions read alike."""
+    return '"' + "".join(chr(b) if chr(b).isalnum() or b == 45 else f"\\{b:03}" for b in text) + '"'
+
+
 def _assigned(function: ast.FunctionDef) -> set[str]:
     def stored(node: ast.AST) -> set[str]:
         names = {leaf.id for leaf in ast.walk(node) if isinstance(leaf, ast.Name)}

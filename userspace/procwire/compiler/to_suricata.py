@@ -32,7 +32,8 @@ from procwire.compiler.sights import (
     observation,
     signature,
 )
-from procwire.compiler.to_lua import lua_function
+from procwire.compiler.texts import needed_text
+from procwire.compiler.to_lua import lua_function, lua_string
 from procwire.rule import Observed, Rule
 from procwire.suricata.commands import BLOCKED
 
@@ -102,7 +103,9 @@ def _script(
     for rule in rules:
         entry = f"ANSWERS[{rule.sid}] = {rule.name}"
         if gated:
-            entry = f"RULES.{layer}[#RULES.{layer} + 1] = {{ {rule.sid}, {rule.name} }}"
+            needs = needed_text(rule)
+            only = "" if needs is None else f", {lua_string(needs)}"
+            entry = f"RULES.{layer}[#RULES.{layer} + 1] = {{ {rule.sid}, {rule.name}{only} }}"
         # A block each: Lua 5.1 allows a function, the main chunk too, 200 local names.
         parts.append("\n".join(["do", lua_function(rule), entry, "end"]))
     ending = sources[GATE if gated else ONE_RULE]
@@ -223,7 +226,9 @@ def _of_layer(rule: Rule, layer: str, rules: list[Rule]) -> list[str]:
         return [text for chosen in MESSAGES[layer] for text in chosen.signatures(script)]
     # The variable is swept behind the packet, so no other reaches them.
     found = f'{{gate}} flowvar:procwire,"/{rule.sid}/";'
-    return [text for chosen in UNSCRIPTED[layer] for text in chosen.signatures(found)]
+    return [
+        text for chosen in UNSCRIPTED[layer] for text in chosen.signatures(found, scripted=False)
+    ]
 
 
 def _tail(rule: Rule | Observed, group: int) -> str:

@@ -484,7 +484,8 @@ end
 
 -- The walk through a packet, that of procwire/decode, span for span: a span is the string from a
 -- layer's first byte on, and a broken transport header belongs to its layer's malformed twin. Only
--- spans that RULES (layer -> {sid, rule} in order) asks for are made. ANSWERS: sid -> rule.
+-- spans that RULES (layer -> {sid, rule, a text in small letters without which it is silent} in order)
+-- asks for are made. ANSWERS: sid -> rule.
 local ETHERNET_HEADER, TAG_SIZE, MOST_TAGS = 14, 4, 4
 local PPPOE_SESSION, MPLS, MOST_LABELS = 0x8864, { [0x8847] = true, [0x8848] = true }, 16
 local FABRIC_PATH, FABRIC_PATH_TAG = 0x8903, 2
@@ -499,10 +500,14 @@ local function examine(layer, p, outer)
     if ANSWERS[asked](p, outer) then fired[#fired + 1] = asked end
     return
   end
-  local rules = RULES[layer]
+  local rules, letters = RULES[layer], nil
   for i = 1, #rules do
     local rule = rules[i]
-    if rule[2](p, outer) then fired[#fired + 1] = rule[1] end
+    local text = rule[3]
+    if text and not letters then letters = p:lower() end
+    if not text or seek(letters, text, 1, true) then
+      if rule[2](p, outer) then fired[#fired + 1] = rule[1] end
+    end
   end
 end
 
