@@ -9,12 +9,16 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from procwire import layers
 from procwire.decode.frame import decode
-from procwire.decode.stream_table import DIRECTIONS, MESSAGES, PIECES
+from procwire.decode.framing import HEADER_SIZES, begins_message
+from procwire.decode.framing import frame as frame_of
+from procwire.decode.stream_table import DIRECTIONS, MESSAGES, PIECES, SURE
 from procwire.observe import Observer
 from procwire.output.summary import summary
 from procwire.rules import all_rules
 from procwire.settings.traffic import FlowSettings
+from procwire.words import span
 from test_requests import batch
 
 FIRST = 4_294_967_000  # numbers wrap soon
@@ -22,6 +26,7 @@ ACK, SYN = 0x18, 0x02
 HTTP = 5000, 80
 BAD_LINE = b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /x HTTP/1.1\r\nHost: a\r\n"
+COUNTED = [one for one in HEADER_SIZES if one[0] not in (layers.HTTP1, layers.SMTP, layers.SSH)]
 NAME = b"\3www\7example\3org\0"
 
 
@@ -181,6 +186,21 @@ def test_each_message_is_found_wherever_it_lies(name):
         assert found(segments, ports, size)[0] == Counter(broken)
 
     check()
+
+
+@pytest.mark.parametrize(("layer", "header"), COUNTED)
+def test_no_message_is_shorter_than_what_tells_its_length(layer, header):
+    for first in (0, 5, 0x16, 0x17, 0x80, 0x81, 0xFF):
+        for second in range(256):
+            begun = span(bytes((first, second)) + bytes(header - 2))
+            size = frame_of(layer, begun, SURE)
+            assert header <= size.wanted <= size.size or not begins_message(layer, begun, SURE)
+
+
+@pytest.mark.parametrize("before", [b"?", b"?" * 15, b"?" * 16, b"?" * 40])
+def test_a_message_may_begin_with_any_segment_of_what_began_as_nothing_known(before):
+    findings, _ = found([(0, before), (len(before), BAD_LINE)], HTTP)
+    assert findings == Counter({"http.request_line_bad": 1})
 
 
 def test_bytes_of_a_body_are_no_messages():

@@ -13,7 +13,7 @@ from procwire.decode.flow_table import Record
 from procwire.decode.framing import begins_message, frame, header_size, seals
 from procwire.decode.http_cursor import pass_trailer, take_lines, tell_lines
 from procwire.decode.line_cursor import pass_text, take_line, tell_kept_line
-from procwire.decode.message_parts import NO_MESSAGE, elsewhere, keep
+from procwire.decode.message_parts import NO_MESSAGE, behind_start, elsewhere, keep
 from procwire.decode.message_spans import NO_LAYER, Found, MessageSpans, tell
 from procwire.decode.stream_table import (
     CHUNK,
@@ -54,7 +54,7 @@ def deliver(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> None
     if stream.phase == UNDECIDED:
         at = _decide(memory, spans, found, p)
     if at < p.captured:
-        _walk(memory, spans, found, _rest(p, at))
+        _walk(memory, spans, found if at == 0 else behind_start(found), _rest(p, at))
 
 
 @called
@@ -95,7 +95,7 @@ def _rest(p: Span, at: int) -> Span:
 @fused
 def _decide(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> int:
     """Recognise the protocol by the first bytes of the direction; returns how many of `p` are
-    dealt with."""
+    dealt with: none where no protocol is known, as one may begin with this segment."""
     stream = memory.streams[found.place]
     if stream.filled == 0 and (found.layer != NO_LAYER or p.captured >= START_ROOM):
         layer = found.layer if found.layer != NO_LAYER else _layer_of(memory, stream, found, p)
@@ -110,6 +110,9 @@ def _decide(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> int:
     layer = _layer_of(memory, stream, found, begun)
     if layer == NO_LAYER and filled < START_ROOM:
         return taken
+    if layer == NO_LAYER:
+        _enter(memory, stream, layer)
+        return 0
     copy_bytes(memory.store_read, room, memory.store, START_AT, filled)
     _enter(memory, stream, layer)
     _walk(memory, spans, elsewhere(found), Span(memory.store_read, START_AT, filled, filled))

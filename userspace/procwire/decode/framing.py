@@ -138,7 +138,8 @@ def _frame_tls(p: Span, marks: int) -> Frame:
     connection may go on without TLS, and behind a hello of SSL 2.0 with another framing."""
     kind, size = u8(p, 0), _TLS_HEADER + u16(p, 3)
     if u16(p, 0) >= _SSL_2:
-        size = 2 + u16(p, 0) - _SSL_2
+        # None is as short as the header of a record, whatever its length says.
+        size = max(_TLS_HEADER, 2 + u16(p, 0) - _SSL_2)
         return Frame(size, min(size, MESSAGE_ROOM), 0, False)
     if not _is_record(p) or size > _TLS_HEADER + _TLS_LARGEST:
         hello = kind == 22 and _TLS_HEADER < size <= _TLS_HEADER + _TLS_LARGEST

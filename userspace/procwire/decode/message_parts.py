@@ -30,6 +30,17 @@ def keep(memory: Streams, stream: Record, p: Span, count: int) -> bool:
 @fused
 def elsewhere(found: Found) -> Found:
     """The same place, for bytes that are not in the packet."""
+    return _no_start(found, -1)
+
+
+@fused
+def behind_start(found: Found) -> Found:
+    """The same place, for bytes in the packet that are not the first it carries."""
+    return _no_start(found, found.header)
+
+
+@fused
+def _no_start(found: Found, header: int) -> Found:
     return Found(
         found.row,
         found.source,
@@ -37,6 +48,6 @@ def elsewhere(found: Found) -> Found:
         NO_LAYER,
         found.packet,
         found.place,
-        -1,
+        header,
         found.back,
     )

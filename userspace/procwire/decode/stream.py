@@ -12,7 +12,8 @@ from __future__ import annotations
 from procwire.decode.cursor import cut_short, deliver, finish
 from procwire.decode.early_segments import Piece, gives_up, hold, is_acknowledged
 from procwire.decode.flow_table import Record
-from procwire.decode.message_spans import NO_LAYER, Found, MessageSpans
+from procwire.decode.message_parts import behind_start, elsewhere
+from procwire.decode.message_spans import Found, MessageSpans
 from procwire.decode.sent_before import contradicts, remember
 from procwire.decode.stream_table import (
     ENDS,
@@ -79,7 +80,7 @@ def _release(memory: Streams, spans: MessageSpans, found: Found, over_gap: bool)
     one contradicts what was delivered."""
     stream = memory.streams[found.place]
     differs = False
-    held = _at(found, -1)
+    held = elsewhere(found)
     while stream.held:
         number = int(stream.held)
         piece = memory.pieces[number - 1]
@@ -130,27 +131,11 @@ def _take(memory: Streams, spans: MessageSpans, found: Found, payload: Span, seq
         new = Span(payload.data, payload.start + old, captured, captured)
         if whole:
             remember(memory, place, payload, old)
-        # The first bytes of the segment may not be those that are delivered.
-        deliver(memory, spans, found if old == 0 else _at(found, found.header), new)
+        deliver(memory, spans, found if old == 0 else behind_start(found), new)
     if not whole:
         stream.high = (seq + max(payload.captured, old)) & 0xFFFFFFFF
         _pass_gap(memory, spans, found, (seq + size) & 0xFFFFFFFF)
     return differs
-
-
-@fused
-def _at(found: Found, header: int) -> Found:
-    """The same place, for bytes that no layer is known of."""
-    return Found(
-        found.row,
-        found.source,
-        found.destination,
-        NO_LAYER,
-        found.packet,
-        found.place,
-        header,
-        found.back,
-    )
 
 
 @called
