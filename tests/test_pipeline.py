@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import threading
+from types import SimpleNamespace
 
 import pytest
-from procwire import examples
+from procwire import examples, pipeline
 from procwire.analysis import Analysis
 from procwire.capture.open import read_capture
 from procwire.errors import InputDamaged
@@ -76,3 +77,31 @@ def test_who_stops_early_does_not_wait_for_a_silent_pipe(capture):
     next(pairs)
     pairs.close()
     more.set()
+
+
+def test_who_fails_gives_nobody_its_turn_before_it_has_one(monkeypatch):
+    """The second of three batches cannot be judged while the first one still is."""
+    overtaken, failed, tracked = threading.Event(), threading.Event(), []
+
+    def judge(number):
+        if number == 1:
+            overtaken.wait(0.5)
+        if number == 2:
+            failed.set()
+            raise ValueError("not this one")
+        failed.wait()
+        return number
+
+    def track(number):
+        tracked.append(number)
+        if number == 3:
+            overtaken.set()
+        return SimpleNamespace(batch=number)
+
+    monkeypatch.setattr(pipeline, "judge", judge)
+    analysis = SimpleNamespace(track=track, conclude=lambda one: [])
+    pairs = pipeline.alerts_of(analysis, iter((1, 2, 3)), 4)
+    assert next(pairs) == (1, [])
+    assert tracked[0] == 1
+    with pytest.raises(ValueError, match="not this one"):
+        next(pairs)

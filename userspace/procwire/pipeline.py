@@ -105,6 +105,8 @@ class _Trackers:
                 place.tracked.set_result(None if batch is None else self._track(batch, place.turn))
             except BaseException as problem:
                 place.tracked.set_exception(problem)
+                # Those before may still be tracked, which later ones must not be meanwhile.
+                place.turn.wait()
             place.done.set()
 
     def _track(self, batch: PacketBatch, turn: threading.Event) -> Tracked:
