@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import procwire
 import pytest
 from commands import Ran
 from hypothesis import settings
 from procwire.cli.main import main
 
 DIGEST = Path(__file__).with_name("digest.py")
+PACKAGE = Path(procwire.__file__).parent
 CORPUS = Path(__file__).parent.parent.parent / "shared" / "corpus"
 
 # How long an example takes says more about the machine than about the code.
@@ -72,17 +75,23 @@ def context_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 class Bounds:
-    """The digest as kernels with checked indices make it. They take a minute or two to compile, so
-    that begins beside the other tests, at the lowest priority."""
+    """The digest as kernels with checked indices make it. They take minutes to compile, so that
+    begins beside the other tests, at the lowest priority, and they are kept as long as no source
+    changes."""
 
     process: subprocess.Popen[str] | None = None
-    # Of its own: a kernel in the usual cache was compiled without checks.
-    cache = tempfile.TemporaryDirectory()
 
-    def begin(self) -> None:
+    def begin(self, kept: Path) -> None:
+        """kept: a folder for the kernels. In the usual cache they were compiled without checks."""
+        sources = hashlib.sha256()
+        for path in sorted(PACKAGE.rglob("*.py")):
+            sources.update(path.read_bytes())
+        cache = kept / sources.hexdigest()
+        for other in set(kept.iterdir()) - {cache}:
+            shutil.rmtree(other, ignore_errors=True)
         self.process = subprocess.Popen(
             ["nice", "-n", "19", sys.executable, "-W", "ignore", str(DIGEST)],
-            env={**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": self.cache.name},
+            env={**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(cache)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -95,7 +104,8 @@ BOUNDS = Bounds()
 def pytest_collection_finish(session: pytest.Session) -> None:
     wanted = any("checked_bounds" in getattr(item, "fixturenames", ()) for item in session.items)
     if wanted and not session.config.option.collectonly:
-        BOUNDS.begin()
+        assert session.config.cache is not None
+        BOUNDS.begin(session.config.cache.mkdir("checked_kernels"))
 
 
 @pytest.fixture(scope="session")
