@@ -1,11 +1,12 @@
 """Reads and decodes damaged copies of every capture in a folder, in plain Python.
 
 Run with NUMBA_DISABLE_JIT=1, where an index outside an array raises; compiled code would read on.
-Arguments: the folder of captures, a scratch file, a seed. Anything but InputDamaged ends it.
+Arguments: the folder of captures, a seed. Anything but InputDamaged ends it.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from collections.abc import Iterator
@@ -41,17 +42,19 @@ def ending_with_its_packet(batch: PacketBatch, captured: int) -> PacketBatch:
     return batch._replace(data=data, captured=np.array([captured], np.int32))
 
 
-def main(folder: Path, scratch: Path, seed: int) -> None:
+def main(folder: Path, seed: int) -> None:
     source = random.Random(seed)
+    scratch = os.memfd_create("capture")
     files = packets = refused = 0
     for path in sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES):
         with path.open("rb") as capture:
             start = capture.read(CAPTURE_BYTES)
         for content in damaged(start, source):
-            scratch.write_bytes(content)
+            os.truncate(scratch, 0)
+            os.pwrite(scratch, content, 0)
             files += 1
             try:
-                for batch in read_capture(scratch, 1):
+                for batch in read_capture(f"/proc/self/fd/{scratch}", 1):
                     decode(ending_with_its_packet(batch, int(batch.captured[0])))
                     decode(ending_with_its_packet(batch, source.randint(0, int(batch.captured[0]))))
                     packets += 1
@@ -63,4 +66,4 @@ def main(folder: Path, scratch: Path, seed: int) -> None:
 if __name__ == "__main__":
     if not numba.config.DISABLE_JIT:
         sys.exit("set NUMBA_DISABLE_JIT=1: compiled code does not notice a wrong index")
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

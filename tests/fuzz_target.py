@@ -19,6 +19,11 @@ from typing import Any
 import atheris
 
 with atheris.instrument_imports(include=["procwire"]):
+    from procwire.decode import stream_table
+
+    # Small tables: they are scanned in plain Python, and collide as large ones do under load.
+    stream_table.DIRECTIONS = 64
+
     from procwire import examples
     from procwire.analysis import Analysis
     from procwire.capture.batch import PacketBatch
@@ -35,7 +40,6 @@ from frames import LINKS, frame
 
 CAPTURE, GZIPPED, PACKETS = range(3)
 KINDS = 3
-# Small tables: they are scanned in plain Python, and collide as large ones do under load.
 SETTINGS = Settings.model_validate(
     {
         "flows": {"capacity": 64, "warm_up_s": 1.0},

@@ -125,10 +125,15 @@ def cut(batch: PacketBatch, on_the_wire: bool) -> Iterator[PacketBatch]:
         )
 
 
+@pytest.fixture(scope="module")
+def wire(corpus: Path) -> PacketBatch:
+    return all_in_one(corpus / "wire")
+
+
 @pytest.mark.parametrize("on_the_wire", [True, False], ids=["truncated", "snapped"])
-def test_every_packet_cut_at_every_offset(corpus: Path, on_the_wire: bool) -> None:
+def test_every_packet_cut_at_every_offset(wire: PacketBatch, on_the_wire: bool) -> None:
     twice = Twice()
-    for cuts in cut(all_in_one(corpus / "wire"), on_the_wire):
+    for cuts in cut(wire, on_the_wire):
         judged, observed = twice.judge(cuts)[-3:-1]
         for findings in (judged, observed):
             ends = findings["start"].astype(np.int64) + findings["size"]
