@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from naive_decode import Packet
+from naive_packet import Packet
 
 TCP, UDP = 8, 9
 DNS, NTP, DHCP, SNMP, MODBUS, DNP3, HTTP1, TLS, SSH, SMB, SMTP = range(40, 51)

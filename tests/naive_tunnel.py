@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from naive_decode import Packet
+from naive_packet import Packet, Skip
 
 TUNNELLED = {0x0800: 228, 0x86DD: 229, 0x6558: 1}
 
@@ -60,8 +57,6 @@ def unwrap_labels(packet: Packet, start: int) -> tuple[int, int, int] | None:
 
 
 def enter_gre(packet: Packet, start: int, end: int, own: int) -> None:
-    from naive_decode import Skip
-
     if end - start < 4:
         return
     flags, carried = packet.number(start, 2), packet.number(start + 2, 2)

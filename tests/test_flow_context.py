@@ -1,0 +1,69 @@
+"""What conversations rest on: whether the capture has shown enough for an observation to count."""
+
+from __future__ import annotations
+
+from procwire.decode.flow import Flows
+from procwire.decode.tcp_segment import ACK, FIN, RST, SYN
+from test_flow import PSH, SECOND, ask, handshake, names, reply, update
+
+
+def connections(count, time, step):
+    """Handshakes and a byte of data from `count` ports."""
+    return [
+        packet
+        for i in range(count)
+        for packet in (
+            *handshake(1000 + i, time + i * step),
+            ask(ACK, 101, 501, 1, time + i * step, 1000 + i),
+            reply(ACK, 501, 102, 0, time + i * step, 1000 + i),
+        )
+    ]
+
+
+INJECTED = [reply(RST, 501, port=1019), reply(ACK | PSH, 501, 101, 9, port=1019)]
+
+
+def late(packets, time):
+    return [(time, *packet[1:]) for packet in packets]
+
+
+def trusted(packets):
+    return names(update(Flows(warm_up_ns=60 * SECOND), packets).trusted[-1])
+
+
+def test_context_holds_once_a_two_sided_capture_has_warmed_up():
+    warm = connections(20, 0, 4 * SECOND)
+    assert trusted([*warm, *late(INJECTED, 77 * SECOND)]) == ["rst_injection"]
+    assert trusted([*warm, reply(SYN | ACK, 5, 6, time=77 * SECOND)]) == ["synack_unsolicited"]
+
+
+def test_context_does_not_hold_without_warm_up_or_with_few_or_one_sided_connections():
+    stray = reply(SYN | ACK, 5, 6, time=77 * SECOND)
+    cold = connections(20, 0, SECOND)
+    assert trusted([*cold, *late(INJECTED, 20 * SECOND)]) == []
+    assert trusted([*connections(7, 0, SECOND), stray]) == []
+    one_way = [
+        ask(ACK, 10 + i, 5, 1, time=SECOND, port=port) for port in range(10) for i in range(9)
+    ]
+    assert trusted([*connections(20, 0, 3 * SECOND), *one_way, stray]) == []
+
+
+def test_context_does_not_hold_on_a_capture_that_drops():
+    missing = [ask(ACK, 500 + 50 * i, 501, 9, 76 * SECOND, 1019) for i in range(20)]
+    warm = connections(20, 0, 4 * SECOND)
+    assert trusted([*warm, *missing, reply(SYN | ACK, 5, 6, time=77 * SECOND)]) == []
+
+
+def test_one_stray_is_no_evidence_and_several_of_one_source_are():
+    warm = connections(20, 0, 4 * SECOND)
+    strays = [ask(FIN, 5, time=77 * SECOND, port=port) for port in range(2000, 2005)]
+    assert trusted([*warm, *strays[:4]]) == []
+    assert trusted([*warm, *strays]) == ["fin_no_session"]
+
+
+def test_a_repeated_answer_is_evidence_of_nothing():
+    warm = connections(20, 0, 4 * SECOND)
+    again = reply(SYN | ACK, 500, 101, port=1019, time=77 * SECOND)
+    other = reply(SYN | ACK, 600, 101, port=1019, time=77 * SECOND)
+    assert trusted([*warm, again]) == []
+    assert trusted([*warm, other]) == ["syn_in_established"]
