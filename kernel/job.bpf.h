@@ -31,9 +31,12 @@ static __always_inline int is_job_of(const struct subject *job, const struct sub
 	return is_same_job(&job->job, &subject->job) && job->slot == subject->slot;
 }
 
+/* Who comes with an older time than the last one, as time is not read for each attempt, finds it
+ * alive. */
 static __always_inline int is_quiet(const struct subject *subject, __u64 now)
 {
-	return now - subject->now_ns > settings.window_ns[FANOUT_WINDOWS - 1];
+	return now > subject->now_ns &&
+	       now - subject->now_ns > settings.window_ns[FANOUT_WINDOWS - 1];
 }
 
 /* The subject of the process's job at this place, made if the place is free. NULL: it is another's. */
