@@ -237,15 +237,13 @@ def _begin(walker: _Record, row: _Record) -> None:
 
 @fused
 def _is_near(state: _State, slot: _Whole, row: _Record) -> bool:
-    """Whether the row's network, a /16 or a /32 of IPv6, is one of those that failed of late, or
-    there is none yet."""
+    """Whether the row's network, a /16 or a /32 of IPv6, is one of those that failed of late."""
     hi, lo = row.dst_hi >> _NETWORK_OF_IPV6, row.dst_lo >> _NETWORK_OF_IPV4
-    failed = state.walkers[slot].failed
-    for place in range(min(failed, SAMPLE_TARGETS)):
+    for place in range(min(state.walkers[slot].failed, SAMPLE_TARGETS)):
         target = state.samples[slot, place]
         if target.hi >> _NETWORK_OF_IPV6 == hi and (hi or target.lo >> _NETWORK_OF_IPV4 == lo):
             return True
-    return bool(failed == 0)
+    return False
 
 
 @fused

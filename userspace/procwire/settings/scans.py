@@ -111,7 +111,7 @@ class RandomWalkSettings(Section):
             description="share of a benign host's first contacts that succeed, of hosts that each "
             "lie in a network of their own (/16, /32)",
         ),
-    ] = 0.35
+    ] = 0.3
     scattered_scanner_success: Annotated[
         float,
         Field(
