@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import datetime
 from ipaddress import ip_address
@@ -176,7 +177,11 @@ def test_blocks_anew_what_suricata_forgot(
         suricata.start()
         blocker.keep(now=21)
         assert not is_blocked(suricata, "10.9.9.9")
-        blocker.keep(now=30)
+        for now in range(30, 90):
+            blocker.keep(now)
+            if is_blocked(suricata, "10.9.9.9"):
+                break
+            time.sleep(0.1)
         assert is_blocked(suricata, "10.9.9.9")
         blocker.keep(now=101)
         assert not is_blocked(suricata, "10.9.9.9")

@@ -3,12 +3,14 @@
 The rules of `--drop` look each packet's source and destination up in a dataset; the address of a
 scanner, or of what a denied process reached, is put there through the command socket, in version 8
 with the process, which Suricata then shows in its alerts. What Suricata forgets, when it starts
-again or loads its rules anew, is put there again.
+again or loads its rules anew, is put there again. A lost connection is made anew by a thread: who
+accepts it and never answers holds nobody up.
 """
 
 from __future__ import annotations
 
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -37,6 +39,48 @@ class Blocked(NamedTuple):
     whom: Offender
 
 
+class _Connection(NamedTuple):
+    """with_process: whether it takes the process with an address; loaded: when its rules were."""
+
+    socket: CommandSocket
+    with_process: bool
+    loaded: Any
+
+
+def _connect(path: Path) -> _Connection:
+    connected = CommandSocket(path)
+    try:
+        version = str(connected.ask("version"))
+        loaded = connected.ask("ruleset-reload-time")
+    except Unavailable:
+        connected.close()
+        raise
+    return _Connection(connected, not version.startswith("7."), loaded)
+
+
+class _Attempt(threading.Thread):
+    """Connects, meanwhile. It ends, as every answer has its time."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(name="connect to Suricata", daemon=True)
+        self._path = path
+        self._outcome: _Connection | Unavailable | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._outcome = _connect(self._path)
+        except Unavailable as problem:
+            self._outcome = problem
+
+    def outcome(self) -> _Connection:
+        """What came of it, once it has ended. Raises Unavailable."""
+        assert self._outcome is not None
+        if isinstance(self._outcome, Unavailable):
+            raise self._outcome
+        return self._outcome
+
+
 class Blocker:
     """Blocks the hosts that records give reason to.
 
@@ -54,11 +98,12 @@ class Blocker:
         self._counts = Counter(
             blocked=0, refused=0, unproven=0, expired=0, freed=0, full=0, reconnected=0, failed=0
         )
-        self._socket: CommandSocket | None = None
-        self._with_process = False
-        self._loaded: Any = None
+        self._attempt: _Attempt | None = None
         self._next = 0.0
-        self._connect()
+        self._socket: CommandSocket | None
+        self._with_process: bool
+        self._loaded: Any
+        self._take(_connect(path))
 
     def close(self) -> None:
         """Let go of all that is blocked, as nobody would do so any more, and end the connection."""
@@ -86,7 +131,8 @@ class Blocker:
         self._next = now + LOOK_EVERY_S
         try:
             if self._socket is None:
-                self._connect()
+                if not self._tried_again():
+                    return
                 self._counts["reconnected"] += 1
                 self._tell(f"Suricata answers again; {len(self._hosts)} hosts are blocked anew")
                 self._add_all()
@@ -157,11 +203,18 @@ class Blocker:
         own = whom.process is not None and self._protected.is_own(whom.address)
         return None if own else _UNPROVEN
 
-    def _connect(self) -> None:
-        self._socket = CommandSocket(self._path)
-        version = str(self._socket.ask("version"))
-        self._with_process = not version.startswith("7.")
-        self._loaded = self._reload_time()
+    def _take(self, connection: _Connection) -> None:
+        self._socket, self._with_process, self._loaded = connection
+
+    def _tried_again(self) -> bool:
+        """Whether there is a connection again. Raises Unavailable if an attempt failed."""
+        if self._attempt is None:
+            self._attempt = _Attempt(self._path)
+        if self._attempt.is_alive():
+            return False
+        attempt, self._attempt = self._attempt, None
+        self._take(attempt.outcome())
+        return True
 
     def _lost(self, problem: Unavailable, now: float) -> None:
         if self._socket is not None:
