@@ -55,6 +55,7 @@ _WALKER = np.dtype(
 )
 _WALKER_LINES = lines_of(_WALKER.itemsize)
 _REPORT = np.dtype([("time", "i8"), ("walker", _WALKER), ("last", TARGET), ("goes_on", "u1")])
+_DECIDES = "random_walk.false_alarm"
 _KNOWN = 1 << 18
 _PROBES = 8
 _GROWTH = 10
@@ -96,6 +97,7 @@ class RandomWalk:
         chosen, quiet_ns = settings.random_walk, settings.episodes.quiet_ns
         self._settings = chosen
         benign, scanner = chosen.benign_success, chosen.scanner_success
+        benign_far, scanner_far = chosen.scattered_benign_success, chosen.scattered_scanner_success
         self._state = _State(
             walkers=np.zeros(chosen.sources, _WALKER),
             samples=np.zeros((chosen.sources, SAMPLE_TARGETS), TARGET),
@@ -107,10 +109,7 @@ class RandomWalk:
                     math.log((1 - scanner) / (1 - benign)),
                     math.log(chosen.missed / (1 - chosen.false_alarm)),
                     math.log((1 - chosen.missed) / chosen.false_alarm),
-                    math.log(
-                        (1 - chosen.scattered_scanner_success)
-                        / (1 - chosen.scattered_benign_success)
-                    ),
+                    math.log((1 - scanner_far) / (1 - benign_far)),
                 ]
             ),
             # Twice within the time after which an episode ends without news.
@@ -170,12 +169,7 @@ class RandomWalk:
             evidence=(
                 Evidence("failed_hosts", failed, settings.hosts, "random_walk.hosts"),
                 Evidence("answering_hosts", succeeded),
-                Evidence(
-                    "likelihood_ratio",
-                    round(ratio, 1),
-                    round(decisive, 1),
-                    "random_walk.false_alarm",
-                ),
+                Evidence("likelihood_ratio", round(ratio, 1), round(decisive, 1), _DECIDES),
                 Evidence("duration_s", (int(report["time"]) - int(walker["first"])) / 1e9),
             ),
             last_target=_endpoint(report["last"]),
@@ -227,8 +221,7 @@ def _walker(state: _State, row: _Record, source: np.uint64) -> _Whole:
 
 @fused
 def _begin(walker: _Record, row: _Record) -> None:
-    walker.hi = row.src_hi
-    walker.lo = row.src_lo
+    walker.hi, walker.lo = row.src_hi, row.src_lo
     walker.active = walker.first = row.time
     walker.walk = walker.risen = 0.0
     walker.failed = walker.succeeded = walker.told = walker.told_at = 0
@@ -248,10 +241,8 @@ def _is_near(state: _State, slot: _Whole, row: _Record) -> bool:
 
 @fused
 def _point(target: _Record, row: _Record) -> None:
-    target.hi = row.dst_hi
-    target.lo = row.dst_lo
-    target.port = row.dst_port
-    target.protocol = row.protocol
+    target.hi, target.lo = row.dst_hi, row.dst_lo
+    target.port, target.protocol = row.dst_port, row.protocol
 
 
 @kernel
