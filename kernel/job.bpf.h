@@ -44,19 +44,20 @@ SUBPROGRAM struct subject *job_at(const struct subject_key *key, const struct su
 				  __u64 now)
 {
 	__u32 zero = 0;
-	struct new_subject *fresh = bpf_map_lookup_elem(&new_subject, &zero);
+	struct new_subject *fresh;
 	struct subject *job = bpf_map_lookup_elem(&subjects, key);
-	int is_left = job && job->job.kind && !is_job_of(job, subject) && is_quiet(job, now);
 
+	if (job && job->job.kind && (is_job_of(job, subject) || !is_quiet(job, now)))
+		return is_job_of(job, subject) ? job : NULL;
+	fresh = bpf_map_lookup_elem(&new_subject, &zero);
 	if (!fresh)
 		return NULL;
-	if (is_left && claim(key)) {
+	if (job && job->job.kind && claim(key)) {
 		bpf_map_delete_elem(&subjects, key);
 		release(key);
 	}
 	/* Another process may be first; then its entry is the one. */
-	if (!job || is_left)
-		bpf_map_update_elem(&subjects, key, fresh, BPF_NOEXIST);
+	bpf_map_update_elem(&subjects, key, fresh, BPF_NOEXIST);
 	job = bpf_map_lookup_elem(&subjects, key);
 	if (!job)
 		return NULL;
@@ -65,10 +66,7 @@ SUBPROGRAM struct subject *job_at(const struct subject_key *key, const struct su
 		job->state.kind = subject->state.kind;
 		job->job = subject->job;
 	}
-	if (!is_job_of(job, subject))
-		return NULL;
-	job->now_ns = now;
-	return job;
+	return is_job_of(job, subject) ? job : NULL;
 }
 
 /* Finds the subject of a process's job, or makes one, and its key. NULL: no room. */
@@ -84,7 +82,9 @@ static __always_inline struct subject *subject_of_job(struct subject_key *key,
 		key->pid = (name + try) % MAX_JOBS;
 		job = job_at(key, subject, now);
 	}
-	if (!job)
+	if (job)
+		job->now_ns = now;
+	else
 		count(LOST_PROCESS_MAP_FULL);
 	return job;
 }
@@ -175,8 +175,10 @@ GLOBAL_SUBPROGRAM int share_subject(__u64 whose, __u64 hi, __u64 lo, __u64 end, 
 		look(&job_key, job, now);
 	subject->shared_ns = now;
 	if (claim(&key)) {
-		enter_program(job, subject,
-			      fanout_share(&job->state, &subject->state, &subject->shared));
+		__u64 more = fanout_share(&job->state, &subject->state, &subject->shared);
+
+		if (more)
+			enter_program(job, subject, more);
 		subject->is_part = 1;
 		release(&key);
 	}
@@ -205,6 +207,8 @@ GLOBAL_SUBPROGRAM int withdraw_subject(__u64 whose, __u64 now)
 		return 0;
 	fanout_take_back(&job->state, &subject->state, &subject->from, &subject->shared);
 	leave_program(job, subject, subject->shared.attempts - subject->from.attempts);
+	/* Another thread may share once more, and be told of as well. */
+	subject->from = subject->shared;
 	subject->is_part = 0;
 	release(&job_key);
 	return 0;
