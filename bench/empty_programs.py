@@ -32,12 +32,13 @@ def programs(bpf: Libbpf, opened: Any) -> Iterator[tuple[Any, str, str]]:
         program = bpf.lib.bpf_object__next_program(opened, program)
 
 
-def is_hook(bpf: Libbpf, section: str) -> bool:
-    """Whether it is one that fires, and this kernel has it."""
+def is_hook(bpf: Libbpf, types: Any, section: str) -> bool:
+    """Whether it is one that fires, and this kernel has it. types: the kernel's."""
     kind, _, hook = section.partition("/")
     if kind != "tp_btf":
         return kind == "cgroup"
-    return bpf.lib.libbpf_find_vmlinux_btf_id(hook.encode(), bpf.lib.BPF_TRACE_RAW_TP) >= 0
+    tracepoint, wanted = f"btf_trace_{hook}".encode(), bpf.lib.BTF_KIND_TYPEDEF
+    return int(bpf.lib.btf__find_by_name_kind(types, tracepoint, wanted)) > 0
 
 
 def opened(bpf: Libbpf, path: Path) -> Any:
@@ -49,10 +50,13 @@ def opened(bpf: Libbpf, path: Path) -> Any:
 
 def main() -> None:
     bpf = Libbpf()
+    types = bpf.lib.btf__load_vmlinux_btf()
+    if types == bpf.ffi.NULL:
+        bpf.fail("read the kernel's types", bpf.ffi.errno)
     text = SOURCE + "".join(
         PROGRAM.format(name=name, section=section)
         for _, name, section in programs(bpf, opened(bpf, OBJECT))
-        if is_hook(bpf, section)
+        if is_hook(bpf, types, section)
     )
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder) / "empty.o"
