@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* Reading the sensor's rings in batches, and libbpf's messages kept for an error report. cffi reads
- * this file, so it includes nothing; whoever includes it includes <stddef.h> first. */
+/* Reading the sensor's rings in batches, libbpf's messages kept for an error report, and what libbpf
+ * leaves in memory. cffi reads this file, so it includes nothing; whoever includes it includes
+ * <stddef.h> first. */
 
 /* One ring and the caller's array that its events go to. size of a row is that of the whole event;
  * an event may be shorter, then the rest of its row is zero. */
@@ -29,3 +30,7 @@ int drain(struct ring_buffer *rings, struct drain_lane *lanes, size_t count, int
 void log_keep(void);
 void log_clear(void);
 const char *log_text(void);
+
+/* Gives freed memory back to the system. glibc keeps what large blocks left, and loading the programs
+ * leaves ten megabytes. */
+void memory_trim(void);

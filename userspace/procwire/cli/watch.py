@@ -156,6 +156,8 @@ def watch(
         live = Live(settings, sensor, captures, emit, site, history, record, workers)
         if record is not None:
             store.copy_to(record / FILE_NAME)
+        if sensor is not None:
+            sensor.trim_memory()
         keep_only(NEEDED_WHILE_WATCHING)
         signal.signal(signal.SIGINT, end)
         signal.signal(signal.SIGTERM, end)
