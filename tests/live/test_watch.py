@@ -69,18 +69,25 @@ def records(process: subprocess.Popen[str]) -> tuple[list[dict], str]:
     return [json.loads(line) for line in out.splitlines()], talk
 
 
+def completed(command: list[str]) -> int:
+    """Runs a command to its end; its pid, as others on this machine may run the same program."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        assert process.wait() == 0
+        return process.pid
+
+
 def test_a_connect_scan_is_one_episode_with_its_process(namespace: list[str]) -> None:
     scan = ["nmap", "-sT", "-Pn", "-n", "-T5", "-p", "1-20", "10.97.0.0/26"]
     user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
     watch = started([str(PROCWIRE), "watch"], "watching")
-    subprocess.run([*namespace, *user, *scan], check=True, stdout=subprocess.DEVNULL)
+    scanner = completed([*namespace, *user, *scan])
     told, talk = records(watch)
     assert watch.returncode == 1
     scans = [
         record
         for record in told
         if record["event_type"] == "alert"
-        and record["alert"]["context"].get("process", {}).get("comm") == "nmap"
+        and record["alert"]["context"].get("process", {}).get("pid") == scanner
     ]
     assert len({record["alert"]["metadata"]["episode"][0] for record in scans}) == 1
     assert len(scans) <= 5
@@ -198,16 +205,16 @@ def test_a_half_open_scan_and_a_loop_of_processes_name_who_did_it(namespace: lis
     scan = ["nmap", "-sS", "-Pn", "-n", "-p", "1-60", "10.97.0.1"]
     loop = "for i in $(seq 1 30); do (echo > /dev/tcp/10.97.0.$i/81); done 2> /dev/null; true"
     watch = started([str(PROCWIRE), "watch"], "watching")
-    subprocess.run([*namespace, *scan], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run([*namespace, "bash", "-c", loop], check=True)
-    subprocess.run([*namespace, "ping", "-c", "2", "-i", "0.2", "10.97.0.1"], check=True)
+    scanner = completed([*namespace, *scan])
+    shell = completed([*namespace, "bash", "-c", loop])
+    ping = completed([*namespace, "ping", "-c", "2", "-i", "0.2", "10.97.0.1"])
     told, _ = records(watch)
     contexts = [record["alert"]["context"] for record in told if record["event_type"] == "alert"]
-    by_name = {one["process"]["comm"]: one for one in contexts if one["process"]["pid"] > 0}
-    assert by_name["nmap"]["process"]["cmdline"] == " ".join(scan)
-    assert by_name["nmap"]["evidence"]["sent_through"] == "raw socket"
-    assert by_name["bash"]["evidence"]["by_children"] >= 20
-    assert "ping" not in by_name
+    by_pid = {one["process"]["pid"]: one for one in contexts}
+    assert by_pid[scanner]["process"]["cmdline"] == " ".join(scan)
+    assert by_pid[scanner]["evidence"]["sent_through"] == "raw socket"
+    assert by_pid[shell]["evidence"]["by_children"] >= 20
+    assert ping not in by_pid
 
 
 def ended(command: list[str]) -> subprocess.CompletedProcess[str]:
