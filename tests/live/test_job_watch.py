@@ -30,6 +30,8 @@ for k in range(20):
     turns, gives = os.pipe()
     workers.append(gives)
     if os.fork() == 0:
+        # Nobody but the first holds the other ends, so all end with it.
+        for gives in workers: os.close(gives)
         work(k, turns, says)
         os.read(turns, 1)
         os._exit(0)
