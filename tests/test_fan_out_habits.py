@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from procwire.alert import CLOSED, GROWN, RECEIVER, scan_alert
-from procwire.context import baseline
+from procwire.context import baseline, site
 from procwire.context.store import MEMORY, Store
 from procwire.detect.habits import APPROVED, DENIED, LEARNED, PENDING, Habit
 from procwire.detect.judges import Judges
@@ -78,6 +78,14 @@ def test_what_was_learned_is_kept_back_and_counted(run):
     again = Run(run.store)
     again.passes(3 * HOUR, HOUR // 60)
     assert not told(again, sweep(4 * HOUR)), "after a start, too"
+
+
+def test_episodes_that_are_kept_back_and_never_end_are_forgotten(run, monkeypatch):
+    monkeypatch.setattr(site, "_MOST_HABITUAL", 3)
+    scans = [sweep(LATER + n) for n in range(9)]
+    assert not any(told(run, scan) for scan in scans)
+    ends = [replace(scan, state=CLOSED) for scan in scans]
+    assert [told(run, end) for end in ends] == 6 * [True] + 3 * [False]
 
 
 @settings(max_examples=15)

@@ -27,6 +27,8 @@ from procwire.errors import ProcwireError
 
 # Alerts that wait for room on the disk to be part of the history.
 _MOST_UNSAVED = 10_000
+# More episodes than are open at a time. Of most no end is told, as they never grow.
+_MOST_HABITUAL = 1 << 16
 
 
 class Site:
@@ -50,8 +52,8 @@ class Site:
         self._history: list[tuning.Decided] = []
         self._in_force: dict[str, float] = {}
         self._observed = 0
-        # Open episodes of which nothing was told.
-        self._habitual: set[str] = set()
+        # The latest episodes of which nothing was told, oldest first.
+        self._habitual: dict[str, None] = {}
         self._counts = Counter(unsaved=0, unsaved_history=0, expired=0, habitual=0)
 
     def admit(self, alerts: list[Alert]) -> list[Alert]:
@@ -168,9 +170,11 @@ class Site:
             usual = [self._habits.is_usual(one, alert.time) for one in shown]
             is_usual = bool(usual) and all(usual)
         if is_usual and alert.state != CLOSED:
-            self._habitual.add(alert.episode)
+            self._habitual[alert.episode] = None
+            if len(self._habitual) > _MOST_HABITUAL:
+                del self._habitual[next(iter(self._habitual))]
         else:
-            self._habitual.discard(alert.episode)
+            self._habitual.pop(alert.episode, None)
         self._counts["habitual"] += is_usual
         return is_usual
 
