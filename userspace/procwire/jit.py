@@ -1,19 +1,10 @@
-"""The one way this project compiles: numba, cached beside the source, without the GIL.
-
-numba's cache looks only at the file of the function it compiles, not at the functions that one
-calls. So a module's cached kernels are dropped when it, or a module that it imports from, changed
-since they were compiled.
-"""
+"""The one way this project compiles: numba, cached beside the source, without the GIL."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
-import hashlib
-import json
 import os
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +15,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from procwire.indexing import index_from_front
+from procwire.kernel_cache import cached, drop_stale
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -31,63 +23,6 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _njit: Any = numba.njit
 _register: Any = register_jitable
 _config: Any = numba.config
-_PACKAGE = Path(__file__).parent
-_IMPORT = re.compile(r"^from (procwire[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
-
-
-def _closures() -> dict[str, str]:
-    """Module -> digest of its source and of those of all modules of this package it imports."""
-    texts = {
-        ".".join(path.relative_to(_PACKAGE.parent).with_suffix("").parts): path.read_text()
-        for path in _PACKAGE.rglob("*.py")
-    }
-    imports = {
-        module: {
-            name
-            for base, names in _IMPORT.findall(text)
-            for name in (base, *(f"{base}.{word}" for word in re.findall(r"\w+", names)))
-            # What checks and prints rules takes no part in their compilation.
-            if name in texts and not name.startswith("procwire.compiler")
-        }
-        for module, text in texts.items()
-    }
-    digests = {}
-    for module in texts:
-        reached, waiting = {module}, [module]
-        while waiting:
-            found = imports[waiting.pop()] - reached
-            reached |= found
-            waiting += found
-        digest = hashlib.sha256(numba.__version__.encode())
-        for name in sorted(reached):
-            digest.update(texts[name].encode())
-        digests[module] = digest.hexdigest()
-    return digests
-
-
-def _drop_stale_cache() -> None:
-    stamp = _PACKAGE / "__pycache__" / "kernels.json"
-    now = _closures()
-    try:
-        cached = json.loads(stamp.read_text())
-    except (OSError, ValueError):
-        cached = {}
-    stale = [module for module, digest in now.items() if cached.get(module) != digest]
-    if not stale:
-        return
-    try:
-        for module in stale:
-            source = _PACKAGE.parent.joinpath(*module.split("."))
-            for compiled in (source.parent / "__pycache__").glob(f"{source.name}.*.nb[ic]"):
-                compiled.unlink(missing_ok=True)
-        stamp.parent.mkdir(exist_ok=True)
-        stamp.write_text(json.dumps(now))
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise
-        # An installed package that this user may not write: its installer made the cache, from
-        # these sources.
-        return
 
 
 def kernel(function: Function, **options: Any) -> Function:
@@ -101,7 +36,7 @@ def kernel(function: Function, **options: Any) -> Function:
         return _interpreted(function)
     compile_: Any = functools.partial(_njit, nogil=True, _nrt=False, **options)
     try:
-        compiled = compile_(cache=True)(function)
+        compiled = cached(compile_(), function)
     except RuntimeError:
         # A user without a home, such as nobody, has nowhere to keep a cache.
         compiled = compile_()(function)
@@ -166,5 +101,5 @@ def fused(function: Function) -> Function:
     return part_of_kernels
 
 
-_drop_stale_cache()
+drop_stale()
 index_from_front()
