@@ -5,8 +5,10 @@ import mmap
 from pathlib import Path
 
 import numpy as np
-from procwire.detect.together import rows_together
+import pytest
+from procwire.detect.together import whole_lines, zeros_in_lines
 from procwire.memory import Reused, sparse_zeros, touch
+from procwire.prefetch import CACHE_LINE
 
 SIZE = 1 << 26
 
@@ -29,22 +31,19 @@ def test_a_sparse_table_is_zero_writable_and_small():
     assert fresh.sum(dtype=np.int64) == 16 and resident() - before < SIZE // 16
 
 
-def test_what_belongs_to_one_row_lies_together():
+@pytest.mark.parametrize("numbers", [1, 7, 8, 9])
+def test_rows_begin_with_a_line_and_their_fields_are_apart(numbers):
     pair = np.dtype([("one", "u8"), ("other", "u1")])
-    columns = {"first": ((), pair), "second": ((2, 3), np.uint16), "third": ((4,), np.int64)}
-    tables = rows_together(100, **columns)
-    shapes = {name: (table.shape, table.dtype) for name, table in tables.items()}
-    assert shapes == {
-        "first": ((100,), pair),
-        "second": ((100, 2, 3), np.dtype(np.uint16)),
-        "third": ((100, 4), np.dtype(np.int64)),
-    }
-    starts = [table[7:].ctypes.data for table in tables.values()]
-    assert starts == sorted(starts) and starts[-1] - starts[0] < 64
-    tables["second"][:] = np.arange(600).reshape(100, 2, 3)
-    tables["third"][:] = -1
-    assert not tables["first"]["one"].any() and not tables["first"]["other"].any()
-    assert (tables["second"].ravel() == np.arange(600)).all() and (tables["third"] == -1).all()
+    row = whole_lines([("first", "u8"), ("many", "u8", (numbers,)), ("pairs", pair, (2,))])
+    table = zeros_in_lines(100, row)
+    assert table.shape == (100,) and not table.view(np.uint8).any()
+    assert table.ctypes.data % CACHE_LINE == row.itemsize % CACHE_LINE == 0
+    size = 8 + 8 * numbers + 2 * pair.itemsize
+    assert size <= row.itemsize < size + CACHE_LINE
+    table["many"][:] = np.arange(100 * numbers).reshape(100, numbers)
+    table["pairs"]["other"][:] = 255
+    assert not table["first"].any() and not table["pairs"]["one"].any()
+    assert (table["many"].ravel() == np.arange(100 * numbers)).all()
 
 
 def test_touching_makes_resident_and_changes_nothing():

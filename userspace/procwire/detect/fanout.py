@@ -12,27 +12,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.detect.fanout_state import (
-    BUCKET,
-    BUCKETS,
-    COUNTERS,
-    FEW,
-    SUBJECT,
-    TARGET,
-    State,
-)
+from procwire.detect.fanout_state import COUNTERS, SKETCHES, SUBJECT, State
 from procwire.detect.row_hashes import row_hashes
-from procwire.detect.sketch import REGISTERS, SKETCH
-from procwire.detect.together import rows_together
+from procwire.detect.sketch import REGISTERS
+from procwire.detect.together import zeros_in_lines
 from procwire.detect.window import count_connections, final_reports
-from procwire.event import (
-    FANOUT_EVENT,
-    FANOUT_WINDOWS,
-    SAMPLE_TARGETS,
-    Attempt,
-    Measure,
-    Origin,
-)
+from procwire.event import FANOUT_EVENT, FANOUT_WINDOWS, Attempt, Origin
 from procwire.memory import sparse_zeros
 from procwire.settings.traffic import FanOutSettings
 
@@ -52,29 +37,20 @@ class FanOut:
         chosen = [(by_kind or {}).get(kind, settings) for kind in Attempt]
         count = len(chosen) * settings.subjects
         self._reports = np.zeros(0, FANOUT_EVENT)
-        together = rows_together(
-            count,
-            subjects=((), SUBJECT),
-            buckets=((BUCKETS,), BUCKET),
-            sketches=((BUCKETS, 2), SKETCH),
-            steps=((FANOUT_WINDOWS, len(Measure)), np.int64),
-            latest=((FEW, 2), np.uint64),
-            samples=((SAMPLE_TARGETS,), TARGET),
-        )
         self._state = State(
-            **together,
             names=sparse_zeros((count,), np.uint64),
             active=sparse_zeros((count,), np.int64),
             slots=sparse_zeros((count,), np.int32),
             used=np.zeros(1, np.int64),
-            told=np.zeros(count, np.bool_),
-            registers=sparse_zeros((count, BUCKETS, 2, REGISTERS), np.uint8),
+            subjects=zeros_in_lines(count, SUBJECT),
+            registers=sparse_zeros((count * SKETCHES * REGISTERS,), np.uint64),
             counters=np.zeros(len(COUNTERS), np.int64),
             windows=np.array(settings.windows_ns, np.int64),
             thresholds=np.array(
                 [[one.hosts, one.host_ports, one.failures, one.sequential_run] for one in chosen],
                 np.int64,
             ),
+            places=settings.subjects,
             origin=int(origin),
         )
 
@@ -103,7 +79,7 @@ class FanOut:
     def totals(self) -> NDArray[np.void]:
         """A last row of event.FANOUT_EVENT, measure 0, for each source of which something was
         reported: what its longest window holds now."""
-        reports = np.zeros(np.count_nonzero(self._state.told), FANOUT_EVENT)
+        reports = np.zeros(np.count_nonzero(self._state.subjects["told"]), FANOUT_EVENT)
         final_reports(self._state, reports)
         return reports
 

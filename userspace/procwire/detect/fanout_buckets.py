@@ -1,7 +1,9 @@
 """The buckets of fan-out windows as kernels: whose they are, when they begin, what they hold.
 
 Counts are the subject's totals, of which each bucket remembers what they were when it began. A
-sketch is begun by the first attempt of a bucket that is no longer remembered by itself.
+sketch is begun by the first attempt of a bucket that is no longer remembered by itself. What a
+bucket has seen, all that began before it have, too: a hash that raises no register of one raises
+none of older ones. The same register of all buckets is one number, a byte for each.
 """
 
 from __future__ import annotations
@@ -10,27 +12,34 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from procwire.detect.fanout_state import BUCKET, BUCKETS, FEW, PAIRS, SUBJECT, State
+from procwire.detect.fanout_state import (
+    BUCKETS,
+    FEW,
+    HOSTS,
+    PAIRS,
+    SKETCHES,
+    SUBJECT_LINES,
+    State,
+)
 from procwire.detect.row_hashes import home_of
-from procwire.detect.sketch import EMPTY_SUM, REGISTERS, SKETCH, estimate, observe, rank_of
+from procwire.detect.sketch import EMPTY_SUM, RANK_BITS, REGISTERS, estimate, rise
 from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS, Measure
 from procwire.jit import fused
-from procwire.prefetch import CACHE_LINE, lines_of, prefetch
+from procwire.prefetch import prefetch
 
 Record: TypeAlias = Any
 Slot: TypeAlias = int | np.int64
 
 _MEASURES = len(Measure)
+_STEPS = FANOUT_WINDOWS * _MEASURES
 _SAMPLES = SAMPLE_TARGETS
 _PROBES = 8
-_REGISTERS = np.uint64(REGISTERS)
-_REGISTER_LINES = lines_of(REGISTERS)
-_SUBJECT_LINES = lines_of(SUBJECT.itemsize)
-_BUCKET_LINES = lines_of(BUCKETS * BUCKET.itemsize)
-_STEP_LINES = lines_of(FANOUT_WINDOWS * len(Measure) * 8)
-_SKETCH_LINES = lines_of(BUCKETS * 2 * SKETCH.itemsize)
+_REGISTER_MASK = np.uint64(REGISTERS - 1)
+_RANK_MASK = (1 << RANK_BITS) - 1
+_BYTE_BITS, _BYTE = np.uint64(3), np.uint64(255)
 # No name is that of a free slot.
 _TAKEN = np.uint64(1)
+_NOWHERE = -1
 # No time lies in a window that begins then.
 _NEVER = -(2**62)
 
@@ -39,29 +48,40 @@ _NEVER = -(2**62)
 def slot_of(state: State, row: Record, source: np.uint64) -> Slot:
     """Slot of the row's source, of that hash, among those of its kind: its own, a new one, or that
     of the least recently active."""
-    count = len(state.names) // len(state.thresholds)
-    first = np.int64(row.kind) * count
-    place = best = first + home_of(source, count)
-    name = source | _TAKEN
+    first = np.int64(row.kind) * state.places
+    place, name = first + home_of(source, state.places), source | _TAKEN
     for _probe in range(_PROBES):
         if state.names[place] == name:
-            subject = state.subjects[state.slots[place]]
+            slot = np.int64(state.slots[place])
+            subject = state.subjects[slot]
             if subject.hi == row.src_hi and subject.lo == row.src_lo:
                 state.active[place] = row.time
-                return np.int64(state.slots[place])
+                return slot
+        place += 1
+        if place == first + state.places:
+            place = first
+    return _claimed(state, row, source)
+
+
+@fused
+def _claimed(state: State, row: Record, source: np.uint64) -> Slot:
+    """A slot for a source that has none."""
+    first = np.int64(row.kind) * state.places
+    place = best = first + home_of(source, state.places)
+    for _probe in range(_PROBES):
         if state.names[best] and (
             state.names[place] == 0 or state.active[place] < state.active[best]
         ):
             best = place
         place += 1
-        if place == first + count:
+        if place == first + state.places:
             place = first
     if state.names[best]:
         state.counters[3] += 1
     else:
         state.slots[best] = state.used[0]
         state.used[0] += 1
-    state.names[best] = name
+    state.names[best] = source | _TAKEN
     state.active[best] = row.time
     slot = np.int64(state.slots[best])
     _begin(state, slot, row)
@@ -71,28 +91,25 @@ def slot_of(state: State, row: Record, source: np.uint64) -> Slot:
 @fused
 def look_ahead(state: State, row: Record, hashed: Record) -> None:
     """Ask for what is kept of a row's source."""
-    count = len(state.names) // len(state.thresholds)
-    first = np.int64(row.kind) * count
-    place, name = first + home_of(hashed.source, count), hashed.source | _TAKEN
+    first = np.int64(row.kind) * state.places
+    place, name = first + home_of(hashed.source, state.places), hashed.source | _TAKEN
     for _probe in range(_PROBES):
         if state.names[place] == name:
             break
         place += 1
-        if place == first + count:
+        if place == first + state.places:
             place = first
     slot = np.int64(state.slots[place])
-    host = np.int64(hashed.host % _REGISTERS) // CACHE_LINE
-    target = np.int64(hashed.target % _REGISTERS) // CACHE_LINE
-    # Who fills the shortest window's sketches comes so often that they are near anyway.
-    for bucket in range(2, BUCKETS):
-        hosts = 2 * _REGISTER_LINES * bucket
-        prefetch(state.registers, slot, hosts + host, 1)
-        prefetch(state.registers, slot, hosts + _REGISTER_LINES + target, 1)
-    prefetch(state.subjects, slot, 0, _SUBJECT_LINES)
-    prefetch(state.buckets, slot, 0, _BUCKET_LINES)
-    prefetch(state.sketches, slot, 0, _SKETCH_LINES)
-    prefetch(state.steps, slot, 0, _STEP_LINES)
-    prefetch(state.samples, slot, 0, 1)
+    prefetch(state.subjects, slot, 0, SUBJECT_LINES)
+    host = np.int64(hashed.host & _REGISTER_MASK)
+    target = np.int64(hashed.target & _REGISTER_MASK)
+    prefetch(state.registers, _register(slot, HOSTS, host), 0, 1)
+    prefetch(state.registers, _register(slot, PAIRS, target), 0, 1)
+
+
+@fused
+def _register(slot: Slot, which: Slot, register: Slot) -> Slot:
+    return (slot * SKETCHES + which) * REGISTERS + register
 
 
 @fused
@@ -104,110 +121,133 @@ def _begin(state: State, slot: Slot, row: Record) -> None:
     subject.kind = row.kind
     subject.attempts = subject.established = subject.refused = subject.failures = 0
     subject.run = subject.sampled = 0
-    state.told[slot] = False
+    subject.told = 0
     subject.stride_hi = subject.stride_lo = 0
     subject.stride_port = 0
     # Its buckets are over at any time.
     subject.ends = _NEVER
-    state.steps[slot] = 0
     for bucket in range(BUCKETS):
-        state.buckets[slot, bucket].start = _NEVER
+        subject.starts[bucket] = _NEVER
+        subject.ages[bucket] = bucket
+    for step in range(_STEPS):
+        subject.steps[step] = 0
     for place in range(_SAMPLES):
-        sample = state.samples[slot, place]
+        sample = subject.samples[place]
         sample.hi = sample.lo = sample.port = sample.protocol = 0
 
 
 @fused
 def roll(state: State, slot: Slot, time: int) -> None:
-    """Begin each bucket anew whose grid cell is over."""
+    """Begin each bucket anew whose grid cell is over, and put those before the others in age."""
     subject = state.subjects[slot]
-    subject.begun, subject.ends = _NEVER, -_NEVER
-    oldest = youngest = 0
-    for bucket in range(BUCKETS):
-        record = state.buckets[slot, bucket]
+    subject.begun, subject.ends, subject.due = _NEVER, -_NEVER, 1
+    over, place = np.int64(0), BUCKETS
+    for age in range(BUCKETS):
+        bucket = np.int64(subject.ages[BUCKETS - 1 - age])
         length = state.windows[bucket // 2]
-        if not 0 <= time - record.start < length:
-            # Only now: such a division costs as much as entering an attempt.
-            record.start = time - (time + bucket % 2 * (length // 2)) % length
-            record.first = record.start
-            record.attempts = subject.attempts
-            record.established = subject.established
-            record.refused = subject.refused
-            record.failures = subject.failures
-            record.sequential_run = subject.least_run = 0
-        subject.begun = max(subject.begun, record.start)
-        subject.ends = min(subject.ends, record.start + length)
-        other = state.buckets[slot, oldest]
-        if record.attempts + record.failures < other.attempts + other.failures:
-            oldest = bucket
-        if record.attempts > state.buckets[slot, youngest].attempts:
-            youngest = bucket
-    subject.oldest, subject.youngest, subject.due = oldest, youngest, 1
+        if 0 <= time - subject.starts[bucket] < length:
+            place -= 1
+            subject.ages[place] = bucket
+        else:
+            over |= np.int64(1) << bucket
+            _turn_over(subject, bucket, time, length)
+        subject.begun = max(subject.begun, subject.starts[bucket])
+        subject.ends = min(subject.ends, subject.starts[bucket] + length)
+    for young in range(BUCKETS):
+        if over >> young & 1:
+            place -= 1
+            subject.ages[place] = young
 
 
 @fused
-def begin_sketches(state: State, slot: Slot, bucket: int) -> None:
+def _turn_over(subject: Record, bucket: Slot, time: int, length: int | np.int64) -> None:
+    # Only now: such a division costs as much as entering an attempt.
+    start = time - (time + bucket % 2 * (length // 2)) % length
+    subject.starts[bucket] = subject.first_times[bucket] = start
+    subject.attempts_before[bucket] = subject.attempts
+    subject.established_before[bucket] = subject.established
+    subject.refused_before[bucket] = subject.refused
+    subject.failures_before[bucket] = subject.failures
+    subject.sequential_run[bucket] = subject.least_run = 0
+
+
+@fused
+def begin_sketches(state: State, slot: Slot, bucket: Slot) -> None:
     """Enter the last FEW attempts, which are all that the bucket has."""
-    for which in range(2):
-        sketch = state.sketches[slot, bucket, which]
+    subject, others = state.subjects[slot], ~(_BYTE << (np.uint64(bucket) << _BYTE_BITS))
+    for which in range(SKETCHES):
+        sketch = subject.sketches[bucket * SKETCHES + which]
         sketch.weights = EMPTY_SUM
         sketch.zeros = REGISTERS
-        registers = state.registers[slot, bucket, which]
-        for register in range(REGISTERS):
-            registers[register] = 0
+        first = _register(slot, which, 0)
+        for register in range(first, first + REGISTERS):
+            state.registers[register] &= others
         for place in range(FEW):
-            observe(sketch, registers, state.latest[slot, place, which])
+            code = np.int64(subject.latest[which * FEW + place])
+            raises(state, slot, bucket * SKETCHES + which, code)
 
 
 @fused
-def would_raise(state: State, slot: Slot, attempts: int, pair: np.uint64) -> bool:
+def raises(state: State, slot: Slot, sketch: Slot, code: int | np.int64) -> bool:
+    """Enter a hash, as code_of() gives it, into one sketch of a bucket; whether that raised a
+    register."""
+    at = _register(slot, sketch % SKETCHES, code >> RANK_BITS)
+    shift, rank = np.uint64(sketch // SKETCHES) << _BYTE_BITS, code & _RANK_MASK
+    ranks = state.registers[at]
+    before = np.int64(ranks >> shift & _BYTE)
+    if rank <= before:
+        return False
+    state.registers[at] = ranks ^ np.uint64(before ^ rank) << shift
+    rise(state.subjects[slot].sketches[sketch], before, rank)
+    return True
+
+
+@fused
+def would_raise(subject: Record, attempts: int | np.int64, pair: int | np.int64) -> bool:
     """Whether a pair would raise a register in a bucket of so few attempts, had it sketches."""
-    newest = state.subjects[slot].attempts
-    register, least = pair % _REGISTERS, rank_of(pair)
+    newest, highest = subject.attempts + FEW - 1, pair | _RANK_MASK
     for one in range(attempts):
-        known = state.latest[slot, (newest - 1 - one) % FEW, PAIRS]
-        if known % _REGISTERS == register and rank_of(known) >= least:
+        if pair <= subject.latest[PAIRS * FEW + (newest - one) % FEW] <= highest:
             return False
     return True
 
 
 @fused
-def distinct(state: State, slot: Slot, bucket: int, which: int) -> int | np.int64:
+def distinct(subject: Record, bucket: Slot, which: int) -> int | np.int64:
     """Estimate of the distinct hosts or pairs of a bucket.
 
     That of FEW attempts, by linear counting, is the number of registers they would fill."""
-    newest = state.subjects[slot].attempts
-    attempts = newest - state.buckets[slot, bucket].attempts
+    attempts = subject.attempts - subject.attempts_before[bucket]
     if attempts > FEW:
-        return estimate(state.sketches[slot, bucket, which])
-    filled = 0
+        return estimate(subject.sketches[bucket * SKETCHES + which])
+    newest, filled = subject.attempts + FEW - 1, 0
     for one in range(attempts):
-        register = state.latest[slot, (newest - 1 - one) % FEW, which] % _REGISTERS
+        register = subject.latest[which * FEW + (newest - one) % FEW] >> RANK_BITS
         repeated = False
         for other in range(one):
-            known = state.latest[slot, (newest - 1 - other) % FEW, which]
-            repeated |= known % _REGISTERS == register
+            known = subject.latest[which * FEW + (newest - other) % FEW]
+            repeated |= known >> RANK_BITS == register
         filled += not repeated
     return np.int64(filled)
 
 
 @fused
-def is_quiet(state: State, slot: Slot, bucket: Slot, kind: Slot) -> bool:
+def is_quiet(state: State, subject: Record, bucket: Slot) -> bool:
     """Whether no figure of a bucket can have reached its threshold, distinct counts unseen."""
-    subject, record = state.subjects[slot], state.buckets[slot, bucket]
-    attempts = subject.attempts - record.attempts
+    attempts = subject.attempts - subject.attempts_before[bucket]
     if attempts > FEW:
         return False
-    bounds = (attempts, attempts, subject.failures - record.failures, record.sequential_run)
+    failures = subject.failures - subject.failures_before[bucket]
+    bounds = (attempts, attempts, failures, subject.sequential_run[bucket])
     quiet = True
     for measure in range(_MEASURES):
-        threshold = state.thresholds[kind, measure]
+        threshold = state.thresholds[subject.kind, measure]
         quiet &= threshold == 0 or bounds[measure] < threshold
     return quiet
 
 
 @fused
-def older(state: State, slot: Slot, window: int) -> int:
+def older(subject: Record, window: int) -> int:
     """The bucket of a window whose figures are reported."""
-    buckets, first = state.buckets[slot], 2 * window
-    return first if buckets[first].start < buckets[first + 1].start else first + 1
+    first = 2 * window
+    return first if subject.starts[first] < subject.starts[first + 1] else first + 1

@@ -25,21 +25,21 @@ def report(
 ) -> None:
     """Fill a row of event.FANOUT_EVENT; fields of processes stay 0."""
     event, subject = reports[at], state.subjects[slot]
-    record = state.buckets[slot, older(state, slot, crossing.window)]
+    bucket = older(subject, crossing.window)
     event.time_ns = time
     event.window_ns = state.windows[crossing.window]
-    event.window_start_ns = record.start
-    event.first_ns = record.first
+    event.window_start_ns = subject.starts[bucket]
+    event.first_ns = subject.first_times[bucket]
     event.kind = _FANOUT
     event.origin = state.origin
     event.attempt = subject.kind
     event.measure = crossing.measure
     event.threshold = min(crossing.threshold, _FIGURE_LIMIT)
-    event.attempts = min(subject.attempts - record.attempts, _FIGURE_LIMIT)
-    event.established = min(subject.established - record.established, _FIGURE_LIMIT)
-    event.refused = min(subject.refused - record.refused, _FIGURE_LIMIT)
-    event.failures = min(subject.failures - record.failures, _FIGURE_LIMIT)
-    event.sequential_run = min(record.sequential_run, _FIGURE_LIMIT)
+    event.attempts = min(subject.attempts - subject.attempts_before[bucket], _FIGURE_LIMIT)
+    event.established = min(subject.established - subject.established_before[bucket], _FIGURE_LIMIT)
+    event.refused = min(subject.refused - subject.refused_before[bucket], _FIGURE_LIMIT)
+    event.failures = min(subject.failures - subject.failures_before[bucket], _FIGURE_LIMIT)
+    event.sequential_run = min(subject.sequential_run[bucket], _FIGURE_LIMIT)
     event.hosts = min(crossing.hosts, _FIGURE_LIMIT)
     event.host_ports = min(crossing.host_ports, _FIGURE_LIMIT)
     event.samples = min(subject.sampled, _SAMPLES)
@@ -47,7 +47,7 @@ def report(
     _write_target(event.first, subject.first)
     _write_target(event.last, subject.last)
     for place in range(_SAMPLES):
-        _write_target(event.sample[place], state.samples[slot, place])
+        _write_target(event.sample[place], subject.samples[place])
 
 
 @fused
@@ -67,11 +67,10 @@ def _write_address(field: NDArray[np.uint8], halves: Record) -> None:
 
 
 @fused
-def final_figures(state: State, slot: Slot, window: int) -> Crossing:
+def final_figures(subject: Record, window: int) -> Crossing:
     """What a window holds, though nothing was crossed."""
-    bucket = older(state, slot, window)
-    hosts = distinct(state, slot, bucket, HOSTS)
-    pairs = distinct(state, slot, bucket, PAIRS)
+    bucket = older(subject, window)
+    hosts, pairs = distinct(subject, bucket, HOSTS), distinct(subject, bucket, PAIRS)
     return Crossing(window, _NOTHING_CROSSED, 0, hosts, pairs)
 
 
@@ -79,13 +78,13 @@ def final_figures(state: State, slot: Slot, window: int) -> Crossing:
 def turn(state: State, slot: Slot, time: int, reports: NDArray[np.void], at: int) -> int:
     """Write the last figures of each window of which something was reported and whose bucket is
     over: between two crossings its shape may have changed. The number of reports written."""
-    written = 0
+    subject, written = state.subjects[slot], 0
     for window in range(_WINDOWS):
-        bucket, length = older(state, slot, window), state.windows[window]
+        start, length = subject.starts[older(subject, window)], state.windows[window]
         reported = False
         for measure in range(_MEASURES):
-            reported |= state.steps[slot, window, measure] > 0
-        if reported and not 0 <= time - state.buckets[slot, bucket].start < length:
-            report(state, slot, time, reports, at + written, final_figures(state, slot, window))
+            reported |= subject.steps[window * _MEASURES + measure] > 0
+        if reported and not 0 <= time - start < length:
+            report(state, slot, time, reports, at + written, final_figures(subject, window))
             written += 1
     return written

@@ -1,7 +1,8 @@
-"""The memory of the fan-out windows: a slot per subject in every array.
+"""The memory of the fan-out windows: a row per subject, and its sketches' registers.
 
-Slots are given away one after the other, and a table says which is whose: subjects lie close
-together, and of memory that the kernel has to zero few pages are touched by few subjects.
+Rows are given away one after the other, and a table says which is whose: subjects lie close
+together, and of memory that the kernel has to zero few pages are touched by few subjects. A row
+begins with what every attempt looks at, and ends with what only reports do.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.event import FANOUT_WINDOWS
+from procwire.detect.sketch import SKETCH
+from procwire.detect.together import Field, whole_lines
+from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS, Measure
+from procwire.prefetch import lines_of
 
 COUNTERS = ("attempts", "ends", "reports", "evicted")
 """evicted: subjects forgotten with their counts because the table was full around them."""
@@ -20,79 +24,78 @@ BUCKETS = 2 * FANOUT_WINDOWS
 """Two of each window, one after the other."""
 HOSTS, PAIRS = 0, 1
 """Sketches of a bucket."""
+SKETCHES = 2
 FEW = 24
 """Attempts of a subject that are remembered one by one: a bucket of no more has no sketches yet."""
 
 TARGET = np.dtype([("hi", "u8"), ("lo", "u8"), ("port", "u2"), ("protocol", "u1")], align=True)
-SUBJECT = np.dtype(
-    [
-        ("hi", "u8"),
-        ("lo", "u8"),
-        ("begun", "i8"),
-        ("ends", "i8"),
-        ("attempts", "i8"),
-        ("established", "i8"),
-        ("refused", "i8"),
-        ("failures", "i8"),
-        ("run", "i8"),
-        ("least_run", "i8"),
-        ("stride_hi", "u8"),
-        ("stride_lo", "u8"),
-        ("stride_port", "i8"),
-        ("due", "u1"),
-        ("oldest", "u1"),
-        ("youngest", "u1"),
-        ("kind", "u1"),
-        ("sampled", "i8"),
-        ("last", TARGET),
-        ("first", TARGET),
-    ],
-    align=True,
+_BY_EVERY_ATTEMPT: tuple[Field, ...] = (
+    ("hi", "u8"),
+    ("lo", "u8"),
+    ("begun", "i8"),
+    ("ends", "i8"),
+    ("attempts", "i8"),
+    ("established", "i8"),
+    ("refused", "i8"),
+    ("failures", "i8"),
+    ("run", "i8"),
+    ("least_run", "i8"),
+    ("stride_hi", "u8"),
+    ("stride_lo", "u8"),
+    ("stride_port", "i8"),
+    ("kind", "u1"),
+    ("due", "u1"),
+    ("told", "u1"),
+    ("ages", "u1", (BUCKETS,)),
+    ("last", TARGET),
+    ("sampled", "i8"),
+    ("starts", "i8", (BUCKETS,)),
+    ("attempts_before", "i8", (BUCKETS,)),
+    ("failures_before", "i8", (BUCKETS,)),
+    ("sequential_run", "i8", (BUCKETS,)),
+    ("latest", "u2", (SKETCHES * FEW,)),
+    ("sketches", SKETCH, (BUCKETS * SKETCHES,)),
 )
-"""What its buckets share: totals; begun, ends: within these times no bucket is over; run: the
-current one; least_run: the least of what its buckets hold as longest run, 0 where one is empty;
-due: whether a figure rose since the last judgement; oldest, youngest: the buckets with the most and
-the fewest attempts; kind: of its attempts."""
-BUCKET = np.dtype(
-    [
-        ("start", "i8"),
-        ("first", "i8"),
-        ("attempts", "i8"),
-        ("established", "i8"),
-        ("refused", "i8"),
-        ("failures", "i8"),
-        ("sequential_run", "i8"),
-    ]
+_BY_REPORTS: tuple[Field, ...] = (
+    ("steps", "i8", (FANOUT_WINDOWS * len(Measure),)),
+    ("first_times", "i8", (BUCKETS,)),
+    ("established_before", "i8", (BUCKETS,)),
+    ("refused_before", "i8", (BUCKETS,)),
+    ("samples", TARGET, (SAMPLE_TARGETS,)),
+    ("first", TARGET),
 )
-"""first: the time of its first attempt; attempts to failures: the subject's totals when it
-began."""
+SUBJECT = whole_lines((*_BY_EVERY_ATTEMPT, *_BY_REPORTS))
+"""hi to failures, run, last, first: what its buckets share, totals and the current run; begun,
+ends: within these times no bucket is over; least_run: the least of what its buckets hold as longest
+run, 0 where one is empty; kind: of its attempts; due: whether a figure rose since the last
+judgement; told: whether one of `steps` is above 0; ages: its buckets, the youngest first; latest:
+hosts and then pairs of the last attempts, as code_of() gives them; steps: by window and measure,
+the figure at which it is told again, 0 before it was; samples: targets, of which `sampled` were
+written. By bucket: starts, times; attempts_before to refused_before, the subject's totals when it
+began; sequential_run, the longest; first_times, of the first attempts; sketches, of hosts and of
+pairs, not valid for a bucket of FEW attempts or less."""
+SUBJECT_LINES = lines_of(np.dtype(list(_BY_EVERY_ATTEMPT), align=True).itemsize)
+"""Of a subject, those that attempts look at."""
 
 
 class State(NamedTuple):
     """By place in the table: names[p], a hash of a subject, 0 where there is none; active[p], when
-    it was last; slots[p], its slot. used[0]: slots given away. Per slot s, window w, bucket b and
-    sketch k (hosts, pairs): subjects[s], buckets[s, b], steps[s, w, measure], the figure at which
-    it is told again, 0 before it was; told[s], whether one of these is above 0; sketches[s, b, k],
-    registers[s, b, k, 512], samples[s, 8], latest[s, FEW, k], the hashes of the last attempts.
-    counters as in COUNTERS; windows: lengths in ns; thresholds: by kind of attempts and measure;
-    origin: of the reports. Each kind has as many places, one kind's behind the other's. The
-    sketches of a bucket of FEW attempts or less are not valid."""
+    it was last; slots[p], its slot. used[0]: slots given away. subjects[s]: SUBJECT of each slot;
+    registers[s * 2 * 512 + k * 512 + r]: register r of its sketches of hosts (k = 0) or pairs, a
+    byte for each bucket. counters as in COUNTERS; windows: lengths in ns; thresholds: by kind of
+    attempts and measure; places: of each kind in the table, one kind's behind the other's; origin:
+    of the reports."""
 
     names: NDArray[np.uint64]
     active: NDArray[np.int64]
     slots: NDArray[np.int32]
     used: NDArray[np.int64]
     subjects: NDArray[np.void]
-    buckets: NDArray[np.void]
-    told: NDArray[np.bool_]
-    steps: NDArray[np.int64]
-    sketches: NDArray[np.void]
-    registers: NDArray[np.uint8]
-    samples: NDArray[np.void]
-    latest: NDArray[np.uint64]
+    registers: NDArray[np.uint64]
     counters: NDArray[np.int64]
     windows: NDArray[np.int64]
     thresholds: NDArray[np.int64]
+    places: int
     origin: int
 
 

@@ -12,16 +12,18 @@ from fractions import Fraction
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from procwire.jit import fused
 
 REGISTERS = 512
 """Of one sketch: a standard error of 1.04/sqrt(512), 4.6 %."""
 
+RANK_BITS = 6
+"""As many as a rank takes."""
+
 SKETCH = np.dtype([("weights", "u8"), ("zeros", "i8")])
-"""What is kept beside the registers: the sum of 2^(32 - min(rank, 32)) and how many
-are 0."""
+"""What is kept beside the registers: the sum of 2^(32 - min(rank, 32)) and how many are
+0."""
 
 # One element of a SKETCH array.
 Record: TypeAlias = Any
@@ -52,36 +54,25 @@ def estimate(sketch: Record) -> int | np.int64:
 
 
 @fused
-def _weight(rank: int) -> np.uint64:
+def _weight(rank: int | np.int64) -> np.uint64:
     return np.uint64(1) << np.uint64(32 - min(rank, 32))
 
 
 @fused
-def rank_of(item: np.uint64) -> int:
-    """One more than the zeros before the first bit of the rest."""
+def code_of(item: np.uint64) -> np.int64:
+    """All that a sketch knows of a hash: its register, and in the lowest RANK_BITS its rank, one
+    more than the zeros before the first bit of the rest."""
     rest, bits = item >> _REGISTER_BITS, 0
     # LLVM knows this loop and counts leading zeros by one instruction.
     while rest:
         rest >>= _ONE
         bits += 1
-    return _REST_BITS + 1 - bits
+    return np.int64(item & _REGISTER_MASK) << RANK_BITS | (_REST_BITS + 1 - bits)
 
 
 @fused
-def raises(registers: NDArray[np.uint8], item: np.uint64) -> bool:
-    """Whether observe() would raise a register."""
-    return bool(rank_of(item) > registers[np.int64(item & _REGISTER_MASK)])
-
-
-@fused
-def observe(sketch: Record, registers: NDArray[np.uint8], item: np.uint64) -> bool:
-    """Enter one hash; whether that raised a register."""
-    rank, register = rank_of(item), np.int64(item & _REGISTER_MASK)
-    before = registers[register]
-    if rank <= before:
-        return False
-    registers[register] = rank
+def rise(sketch: Record, before: int | np.int64, rank: int | np.int64) -> None:
+    """A register rises."""
     sketch.weights = sketch.weights - _weight(before) + _weight(rank)
     if before == 0:
         sketch.zeros -= 1
-    return True

@@ -1,33 +1,27 @@
-"""Tables of which what belongs to one row lies together."""
+"""Tables of which what belongs to one row lies together, and begins where a line of the cache does:
+whoever looks at it waits for one page and few lines."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from procwire.prefetch import CACHE_LINE
 
-
-def rows_together(
-    count: int, **columns: tuple[tuple[int, ...], DTypeLike]
-) -> dict[str, NDArray[Any]]:
-    """Several tables of zeros, (count, *shape) by (shape, dtype), of which what belongs to one row
-    lies together: whoever looks at it all waits for one page, not for many. Rows that are taken in
-    their order fill NumPy's huge pages, of which the kernel zeroes one for 1,500 small rows."""
-    kinds = {name: np.dtype((dtype, shape)) for name, (shape, dtype) in columns.items()}
-    ends = np.cumsum([-(-kind.itemsize // 8) * 8 for kind in kinds.values()])
-    size = -(-int(ends[-1]) // CACHE_LINE) * CACHE_LINE
-    memory = np.zeros((count, size), np.uint8)
-    starts = np.concatenate(([0], ends[:-1])).tolist()
-    return {
-        name: np.ndarray((count, *shape), dtype, memory, start, (size, *_steps(shape, dtype)))
-        for (name, (shape, dtype)), start in zip(columns.items(), starts, strict=True)
-    }
+Field = tuple[str, DTypeLike] | tuple[str, DTypeLike, tuple[int, ...]]
 
 
-def _steps(shape: tuple[int, ...], dtype: DTypeLike) -> tuple[int, ...]:
-    """Strides of an array without gaps."""
-    steps = np.cumprod([np.dtype(dtype).itemsize, *reversed(shape)])
-    return tuple(reversed(steps.tolist()[:-1]))
+def whole_lines(fields: Sequence[Field]) -> np.dtype[np.void]:
+    """A row of `fields`, as numpy.dtype takes them, each aligned, which ends where a line does."""
+    rest = -np.dtype(list(fields), align=True).itemsize % CACHE_LINE
+    return np.dtype([*fields, ("rest", np.uint8, (rest,))] if rest else list(fields), align=True)
+
+
+def zeros_in_lines(count: int, row: np.dtype[np.void]) -> NDArray[np.void]:
+    """Rows (count,) of zeros that begin with a line. Rows that are taken in their order fill
+    NumPy's huge pages, of which the kernel zeroes one for 1,500 small rows."""
+    memory = np.zeros(count * row.itemsize + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start : start + count * row.itemsize].view(row)

@@ -23,13 +23,14 @@ from procwire.detect.fanout_buckets import (
     is_quiet,
     look_ahead,
     older,
+    raises,
     roll,
     slot_of,
     would_raise,
 )
 from procwire.detect.fanout_report import final_figures, report, turn
-from procwire.detect.fanout_state import BUCKETS, FEW, HOSTS, PAIRS, Crossing, State
-from procwire.detect.sketch import observe, raises
+from procwire.detect.fanout_state import BUCKETS, FEW, HOSTS, PAIRS, SKETCHES, Crossing, State
+from procwire.detect.sketch import code_of
 from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS, Measure, Origin, Outcome
 from procwire.jit import fused, kernel
 from procwire.prefetch import AHEAD
@@ -72,61 +73,63 @@ def _point(target: Record, row: Record) -> None:
 
 
 @fused
-def _attempt(state: State, slot: Slot, row: Record, host: np.uint64, pair: np.uint64) -> None:
+def _attempt(state: State, slot: Slot, row: Record, hashed: Record) -> None:
     subject = state.subjects[slot]
     _follow(subject, row)
     if subject.run > subject.least_run:
-        _lengthen(state, slot, row.time)
+        _lengthen(subject, row.time)
+    host, pair = code_of(hashed.host), code_of(hashed.target)
     if _is_fresh(state, slot, host, pair):
-        _point(state.samples[slot, subject.sampled % _SAMPLES], row)
+        _point(subject.samples[subject.sampled % _SAMPLES], row)
         subject.sampled += 1
     if subject.attempts == 0:
         _point(subject.first, row)
     _point(subject.last, row)
-    state.latest[slot, subject.attempts % FEW, HOSTS] = host
-    state.latest[slot, subject.attempts % FEW, PAIRS] = pair
+    place = subject.attempts % FEW
+    subject.latest[HOSTS * FEW + place] = host
+    subject.latest[PAIRS * FEW + place] = pair
     subject.attempts += 1
 
 
 @fused
-def _lengthen(state: State, slot: Slot, time: int) -> None:
+def _lengthen(subject: Record, time: int) -> None:
     """Enter the subject's run into its buckets, and the time into those that are empty."""
-    subject = state.subjects[slot]
     subject.least_run = subject.run
     for bucket in range(BUCKETS):
-        record = state.buckets[slot, bucket]
-        if record.attempts == subject.attempts:
-            record.first = time
-        record.sequential_run = max(record.sequential_run, subject.run)
+        if subject.attempts_before[bucket] == subject.attempts:
+            subject.first_times[bucket] = time
+        subject.sequential_run[bucket] = max(subject.sequential_run[bucket], subject.run)
     subject.due = 1
 
 
 @fused
-def _is_fresh(state: State, slot: Slot, host: np.uint64, pair: np.uint64) -> bool:
-    """Enter the hashes of a target into the sketches; whether it is to be sampled: while a bucket
-    has few, and where the pair raised a register."""
+def _is_fresh(state: State, slot: Slot, host: int | np.int64, pair: int | np.int64) -> bool:
+    """Enter a target into the sketches; whether it is to be sampled: while a bucket has few, and
+    where the pair raised a register."""
     subject = state.subjects[slot]
-    youngest = np.int64(subject.youngest)
-    if subject.attempts - state.buckets[slot, youngest].attempts > FEW:
-        registers = state.registers[slot, youngest]
-        if not (raises(registers[HOSTS], host) or raises(registers[PAIRS], pair)):
-            return False
-    subject.due = 1
-    sampled = older(state, slot, _SAMPLED_WINDOW)
+    sampled = older(subject, _SAMPLED_WINDOW)
+    host_rises = pair_rises = True
     fresh = False
-    for bucket in range(BUCKETS):
-        before = subject.attempts - state.buckets[slot, bucket].attempts
-        raised = before < _SAMPLES
+    for age in range(BUCKETS):
+        bucket = np.int64(subject.ages[age])
+        before = subject.attempts - subject.attempts_before[bucket]
+        if before < FEW:
+            subject.due = 1
+            if bucket == sampled:
+                fresh = before < _SAMPLES or would_raise(subject, before, pair)
+            continue
         if before == FEW:
+            subject.due = 1
             begin_sketches(state, slot, bucket)
-        if before >= FEW:
-            sketches, registers = state.sketches[slot, bucket], state.registers[slot, bucket]
-            observe(sketches[HOSTS], registers[HOSTS], host)
-            raised = observe(sketches[PAIRS], registers[PAIRS], pair)
-        elif bucket == sampled and not raised:
-            raised = would_raise(state, slot, before, pair)
+        first = bucket * SKETCHES
+        host_rises = host_rises and raises(state, slot, first + HOSTS, host)
+        pair_rises = pair_rises and raises(state, slot, first + PAIRS, pair)
         if bucket == sampled:
-            fresh = raised
+            fresh = pair_rises
+        if host_rises or pair_rises:
+            subject.due = 1
+        elif before > FEW:
+            break
     return fresh
 
 
@@ -143,34 +146,37 @@ def _end(subject: Record, outcome: int) -> None:
 @fused
 def _judge(state: State, slot: Slot, row: Record, reports: NDArray[np.void], at: int) -> int:
     """Move every step; 1 if report `at` was written (the first crossing), else 0."""
-    subject, kind = state.subjects[slot], np.int64(row.kind)
+    subject = state.subjects[slot]
     if not subject.due:
         return 0
     subject.due = 0
-    if is_quiet(state, slot, np.int64(subject.oldest), kind):
-        if state.told[slot]:
-            state.told[slot] = False
-            state.steps[slot] = 0
+    if is_quiet(state, subject, np.int64(subject.ages[BUCKETS - 1])):
+        if subject.told:
+            subject.told = 0
+            for step in range(_WINDOWS * _MEASURES):
+                subject.steps[step] = 0
         return 0
-    written, told = 0, False
+    written, told = 0, 0
     for window in range(_WINDOWS):
-        bucket = older(state, slot, window)
-        if is_quiet(state, slot, bucket, kind):
-            state.steps[slot, window] = 0
+        bucket, steps = older(subject, window), window * _MEASURES
+        if is_quiet(state, subject, bucket):
+            if subject.told:
+                for measure in range(_MEASURES):
+                    subject.steps[steps + measure] = 0
             continue
-        record = state.buckets[slot, bucket]
-        hosts = distinct(state, slot, bucket, HOSTS)
-        pairs = distinct(state, slot, bucket, PAIRS)
-        figures = (hosts, pairs, subject.failures - record.failures, record.sequential_run)
+        hosts, pairs = distinct(subject, bucket, HOSTS), distinct(subject, bucket, PAIRS)
+        failures = subject.failures - subject.failures_before[bucket]
+        figures = (hosts, pairs, failures, subject.sequential_run[bucket])
         for measure in range(_MEASURES):
-            figure, threshold = figures[measure], state.thresholds[kind, measure]
+            figure, threshold = figures[measure], state.thresholds[subject.kind, measure]
             if threshold == 0:
                 continue
             if figure < threshold:
-                state.steps[slot, window, measure] = 0
+                if subject.told:
+                    subject.steps[steps + measure] = 0
                 continue
-            crossed = max(threshold, state.steps[slot, window, measure])
-            told = True
+            crossed = max(threshold, subject.steps[steps + measure])
+            told = 1
             if figure < crossed:
                 continue
             if written:
@@ -182,8 +188,8 @@ def _judge(state: State, slot: Slot, row: Record, reports: NDArray[np.void], at:
             written = 1
             while figure >= crossed:
                 crossed *= 10
-            state.steps[slot, window, measure] = crossed
-    state.told[slot] = told
+            subject.steps[steps + measure] = crossed
+    subject.told = told
     return written
 
 
@@ -206,12 +212,12 @@ def count_connections(
         slot = slot_of(state, row, hashes[i].source)
         subject = state.subjects[slot]
         if not subject.begun <= row.time < subject.ends:
-            if state.told[slot]:
+            if subject.told:
                 written += turn(state, slot, row.time, reports, written)
             roll(state, slot, row.time)
         ended = row.outcome != _PENDING and row.outcome != _SENT
         if row.origin != _WIRE or not ended:
-            _attempt(state, slot, row, hashes[i].host, hashes[i].target)
+            _attempt(state, slot, row, hashes[i])
             state.counters[0] += 1
             written += _judge(state, slot, row, reports, written)
         if ended:
@@ -228,7 +234,7 @@ def final_reports(state: State, reports: NDArray[np.void]) -> None:
     written = 0
     for place in range(len(state.names)):
         slot = np.int64(state.slots[place])
-        if state.names[place] and state.told[slot]:
-            crossing = final_figures(state, slot, _WINDOWS - 1)
+        if state.names[place] and state.subjects[slot].told:
+            crossing = final_figures(state.subjects[slot], _WINDOWS - 1)
             report(state, slot, state.active[place], reports, written, crossing)
             written += 1
