@@ -2,7 +2,8 @@
 in vain, in whatever order.
 
 Strategy: per source and network two bitmaps of 256 addresses, those that failed and those that
-answered, in an open-addressing table where the least recently touched gives way.
+answered, in an open-addressing table where the least recently touched gives way. What is kept of a
+network lies in two lines of the cache.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from procwire.detect.detector import SEQUENTIAL
 from procwire.detect.observation import Endpoint, Evidence, Observation
 from procwire.detect.row_hashes import HOST_BITS, home_of, row_hashes
+from procwire.detect.together import whole_lines, zeros_in_lines
 from procwire.event import Outcome
 from procwire.jit import fused, kernel
 from procwire.prefetch import AHEAD, lines_of, prefetch
@@ -25,7 +27,8 @@ from procwire.settings import Settings
 COUNTERS = ("evicted",)
 """Networks forgotten because the table was full around them."""
 
-_NETWORK = np.dtype(
+_WORDS = 4
+_NETWORK = whole_lines(
     [
         ("src_hi", "u8"),
         ("src_lo", "u8"),
@@ -33,22 +36,24 @@ _NETWORK = np.dtype(
         ("lo", "u8"),
         ("active", "i8"),
         ("first", "i8"),
-        ("failed", "i8"),
-        ("answered", "i8"),
-        ("told", "i8"),
+        ("failed", "u2"),
+        ("answered", "u2"),
+        ("told", "u2"),
         ("port", "u2"),
         ("protocol", "u1"),
         ("kind", "u1"),
         ("host", "u1"),
-    ],
-    align=True,
+        ("tried", "u8", (2 * _WORDS,)),
+    ]
 )
+"""tried: bitmaps, four words of what failed and four of what answered."""
 _NETWORK_LINES = lines_of(_NETWORK.itemsize)
 _PROBES = 8
 # No name is that of a free slot.
 _TAKEN = np.uint64(1)
 _GROWTH = 10
-_FAILED, _ANSWERED = 0, 1
+# The first words of the bitmaps.
+_FAILED, _ANSWERED = 0, _WORDS
 _HOST_MASK = np.uint64(255)
 _WORD_BITS = np.uint64(6)
 _BIT_MASK = np.uint64(63)
@@ -63,14 +68,12 @@ _Whole: TypeAlias = int | np.int64
 
 class _State(NamedTuple):
     """names: uint64 (n,), a hash of each network, 0 for a free slot; active: int64 (n,), when it
-    was last; networks: _NETWORK (n,); tried: uint64 (n, 2, 4), bitmaps of what failed and what
-    answered; counters: as in COUNTERS; limits: int64, memory in ns and hosts; shares: float64, by
-    Attempt, the least share that fails."""
+    was last; networks: _NETWORK (n,); counters: as in COUNTERS; limits: int64, memory in ns and
+    hosts; shares: float64, by Attempt, the least share that fails."""
 
     names: NDArray[np.uint64]
     active: NDArray[np.int64]
     networks: NDArray[np.void]
-    tried: NDArray[np.uint64]
     counters: NDArray[np.int64]
     limits: NDArray[np.int64]
     shares: NDArray[np.float64]
@@ -88,8 +91,7 @@ class Coverage:
         self._state = _State(
             names=np.zeros(chosen.networks, np.uint64),
             active=np.zeros(chosen.networks, np.int64),
-            networks=np.zeros(chosen.networks, _NETWORK),
-            tried=np.zeros((chosen.networks, 2, 4), np.uint64),
+            networks=zeros_in_lines(chosen.networks, _NETWORK),
             counters=np.zeros(len(COUNTERS), np.int64),
             limits=np.array([chosen.memory_ns, chosen.hosts], np.int64),
             shares=shares,
@@ -156,20 +158,35 @@ def _slot(state: _State, row: _Record, hashed: np.uint64) -> _Whole:
     """Slot of the row's source, network, of that hash, and kind: its own, a free one, or the least
     recent one."""
     low, name = row.dst_lo >> HOST_BITS, hashed | _TAKEN
+    slot = home_of(hashed, len(state.names))
+    for _probe in range(_PROBES):
+        if state.names[slot] == name:
+            network = state.networks[slot]
+            if (
+                network.lo == low
+                and network.hi == row.dst_hi
+                and network.src_lo == row.src_lo
+                and network.src_hi == row.src_hi
+                and network.kind == row.kind
+            ):
+                if row.time - state.active[slot] > state.limits[0]:
+                    _begin(network, row)
+                return slot
+        slot += 1
+        if slot == len(state.names):
+            slot = 0
+    best = _yielding(state, hashed)
+    state.counters[0] += state.names[best] != 0
+    state.names[best] = name
+    _begin(state.networks[best], row)
+    return best
+
+
+@fused
+def _yielding(state: _State, hashed: np.uint64) -> _Whole:
+    """The slot that a network without one takes: a free one, or the least recent one."""
     slot = best = home_of(hashed, len(state.names))
     for _probe in range(_PROBES):
-        network = state.networks[slot]
-        if (
-            state.names[slot] == name
-            and network.lo == low
-            and network.hi == row.dst_hi
-            and network.src_lo == row.src_lo
-            and network.src_hi == row.src_hi
-            and network.kind == row.kind
-        ):
-            if row.time - state.active[slot] > state.limits[0]:
-                _begin(state, slot, row)
-            return slot
         if state.names[best] and (
             state.names[slot] == 0 or state.active[slot] < state.active[best]
         ):
@@ -177,32 +194,27 @@ def _slot(state: _State, row: _Record, hashed: np.uint64) -> _Whole:
         slot += 1
         if slot == len(state.names):
             slot = 0
-    state.counters[0] += state.names[best] != 0
-    state.names[best] = name
-    _begin(state, best, row)
     return best
 
 
 @fused
 def _look_ahead(state: _State, hashed: np.uint64) -> None:
     """Ask for what is kept of a network, or of the one that will give way to it."""
-    slot = best = home_of(hashed, len(state.names))
+    slot, known = home_of(hashed, len(state.names)), False
     for _probe in range(_PROBES):
         if state.names[slot] == hashed | _TAKEN:
-            best = slot
+            known = True
             break
-        if state.active[slot] < state.active[best]:
-            best = slot
         slot += 1
         if slot == len(state.names):
             slot = 0
-    prefetch(state.networks, best, 0, _NETWORK_LINES)
-    prefetch(state.tried, best, 0, 1)
+    if not known:
+        slot = _yielding(state, hashed)
+    prefetch(state.networks, slot, 0, _NETWORK_LINES)
 
 
 @fused
-def _begin(state: _State, slot: _Whole, row: _Record) -> None:
-    network = state.networks[slot]
+def _begin(network: _Record, row: _Record) -> None:
     network.src_hi = row.src_hi
     network.src_lo = row.src_lo
     network.hi = row.dst_hi
@@ -210,17 +222,17 @@ def _begin(state: _State, slot: _Whole, row: _Record) -> None:
     network.kind = row.kind
     network.first = row.time
     network.failed = network.answered = network.told = 0
-    state.tried[slot] = 0
+    for word in range(_ANSWERED + _WORDS):
+        network.tried[word] = 0
 
 
 @fused
-def _is_new(state: _State, slot: _Whole, outcome: int, host: np.uint64) -> bool:
+def _is_new(network: _Record, bitmap: int, host: np.uint64) -> bool:
     """Whether the address had not ended like that before; from now on it has."""
-    word, bit = np.int64(host >> _WORD_BITS), np.uint64(1) << (host & _BIT_MASK)
-    if state.tried[slot, outcome, word] & bit:
-        return False
-    state.tried[slot, outcome, word] |= bit
-    return True
+    word, bit = bitmap + np.int64(host >> _WORD_BITS), np.uint64(1) << (host & _BIT_MASK)
+    tried = network.tried[word]
+    network.tried[word] = tried | bit
+    return bool(tried & bit == 0)
 
 
 @kernel
@@ -242,9 +254,9 @@ def _cover(
         network, host = state.networks[slot], row.dst_lo & _HOST_MASK
         network.active = state.active[slot] = row.time
         if row.outcome == _ESTABLISHED:
-            network.answered += _is_new(state, slot, _ANSWERED, host)
+            network.answered += _is_new(network, _ANSWERED, host)
             continue
-        if not _is_new(state, slot, _FAILED, host):
+        if not _is_new(network, _FAILED, host):
             continue
         network.failed += 1
         network.port = row.dst_port

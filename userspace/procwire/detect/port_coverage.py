@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from procwire.detect.detector import SLOW_PORTS
 from procwire.detect.observation import Endpoint, Evidence, Observation
 from procwire.detect.row_hashes import home_of, row_hashes
+from procwire.detect.together import whole_lines, zeros_in_lines
 from procwire.event import Origin, Outcome
 from procwire.jit import fused, kernel
-from procwire.prefetch import AHEAD, lines_of, prefetch
+from procwire.prefetch import AHEAD, CACHE_LINE, lines_of, prefetch
 from procwire.record import Attempt
 from procwire.settings import Settings
 
@@ -29,7 +30,7 @@ COUNTERS = ("evicted",)
 """Pairs forgotten because the table was full around them."""
 
 _WORDS = 16
-_PAIR = np.dtype(
+_PAIR = whole_lines(
     [
         ("src_hi", "u8"),
         ("src_lo", "u8"),
@@ -37,20 +38,25 @@ _PAIR = np.dtype(
         ("dst_lo", "u8"),
         ("active", "i8"),
         ("first", "i8"),
-        ("failed", "i8"),
-        ("answered", "i8"),
-        ("told", "i8"),
+        ("failed", "u2"),
+        ("answered", "u2"),
+        ("told", "u2"),
         ("port", "u2"),
         ("protocol", "u1"),
-    ],
-    align=True,
+        ("tried", "u8", (2 * _WORDS,)),
+    ]
 )
-_PAIR_LINES, _TRIED_LINES = lines_of(_PAIR.itemsize), lines_of(2 * _WORDS * 8)
+"""tried: bitmaps, words of what failed and as many of what answered."""
+_PAIR_LINES = lines_of(_PAIR.itemsize)
+# The bitmaps are the last of its lines.
+_WORDS_OF_LINE = CACHE_LINE // 8
+_FIRST_OF_BITMAPS = _PAIR_LINES - 2 * _WORDS // _WORDS_OF_LINE
 _PROBES = 8
 # No hash is that of a free slot.
 _TAKEN = np.uint64(1)
 _GROWTH = 10
-_FAILED, _ANSWERED = 0, 1
+# The first words of the bitmaps.
+_FAILED, _ANSWERED = 0, _WORDS
 _WORD_MASK = np.uint64(_WORDS - 1)
 _WORD_BITS = np.uint64(6)
 _BIT_MASK = np.uint64(63)
@@ -67,14 +73,12 @@ _Whole: TypeAlias = int | np.int64
 
 class _State(NamedTuple):
     """hashes: uint64 (n,), of each pair, 0 for a free slot; active: int64 (n,), when it was last;
-    pairs: _PAIR (n,); tried: uint64
-    (n, 2, 16), bitmaps of what failed and what answered; counters: as in COUNTERS; limits: int64,
-    memory in ns and ports; share: float64 (1,), the least that fails."""
+    pairs: _PAIR (n,); counters: as in COUNTERS; limits: int64, memory in ns and ports; share:
+    float64 (1,), the least that fails."""
 
     hashes: NDArray[np.uint64]
     active: NDArray[np.int64]
     pairs: NDArray[np.void]
-    tried: NDArray[np.uint64]
     counters: NDArray[np.int64]
     limits: NDArray[np.int64]
     share: NDArray[np.float64]
@@ -92,8 +96,7 @@ class PortCoverage:
         self._state = _State(
             hashes=np.zeros(chosen.pairs, np.uint64),
             active=np.zeros(chosen.pairs, np.int64),
-            pairs=np.zeros(chosen.pairs, _PAIR),
-            tried=np.zeros((chosen.pairs, 2, _WORDS), np.uint64),
+            pairs=zeros_in_lines(chosen.pairs, _PAIR),
             counters=np.zeros(len(COUNTERS), np.int64),
             limits=np.array([chosen.memory_ns, chosen.ports], np.int64),
             share=np.array([self._share]),
@@ -165,17 +168,17 @@ def _known(state: _State, name: np.uint64, row: _Record) -> _Whole:
     """Slot of the row's pair, -1 where it has none."""
     slot = home_of(name, len(state.pairs))
     for _probe in range(_PROBES):
-        pair = state.pairs[slot]
-        if (
-            state.hashes[slot] == name
-            and pair.dst_lo == row.dst_lo
-            and pair.src_lo == row.src_lo
-            and pair.dst_hi == row.dst_hi
-            and pair.src_hi == row.src_hi
-        ):
-            if row.time - state.active[slot] > state.limits[0]:
-                _begin(state, slot, row)
-            return slot
+        if state.hashes[slot] == name:
+            pair = state.pairs[slot]
+            if (
+                pair.dst_lo == row.dst_lo
+                and pair.src_lo == row.src_lo
+                and pair.dst_hi == row.dst_hi
+                and pair.src_hi == row.src_hi
+            ):
+                if row.time - state.active[slot] > state.limits[0]:
+                    _begin(pair, row)
+                return slot
         slot += 1
         if slot == len(state.pairs):
             slot = 0
@@ -184,61 +187,67 @@ def _known(state: _State, name: np.uint64, row: _Record) -> _Whole:
 
 @fused
 def _enter(state: _State, name: np.uint64, row: _Record) -> _Whole:
-    """A slot for the row's pair: a free one, or that of the least recently touched."""
-    pairs, hashes = state.pairs, state.hashes
-    slot = best = home_of(name, len(pairs))
-    for _probe in range(_PROBES):
-        if hashes[slot] == 0:
-            best = slot
-            break
-        if state.active[slot] < state.active[best]:
-            best = slot
-        slot += 1
-        if slot == len(pairs):
-            slot = 0
-    state.counters[0] += hashes[best] != 0
-    hashes[best] = name
-    _begin(state, best, row)
+    """A slot for the row's pair, made its own."""
+    best = _yielding(state, name)
+    state.counters[0] += state.hashes[best] != 0
+    state.hashes[best] = name
+    _begin(state.pairs[best], row)
     return best
 
 
 @fused
-def _look_ahead(state: _State, pair: np.uint64) -> None:
-    """Ask for what is kept of a pair, or of the one that will give way to it."""
-    slot = best = home_of(pair, len(state.pairs))
+def _yielding(state: _State, name: np.uint64) -> _Whole:
+    """The slot that a pair without one takes: a free one, or that of the least recently touched."""
+    slot = best = home_of(name, len(state.pairs))
     for _probe in range(_PROBES):
-        if state.hashes[slot] == pair | _TAKEN:
-            best = slot
-            break
+        if state.hashes[slot] == 0:
+            return slot
         if state.active[slot] < state.active[best]:
             best = slot
         slot += 1
         if slot == len(state.pairs):
             slot = 0
-    prefetch(state.pairs, best, 0, _PAIR_LINES)
-    prefetch(state.tried, best, 0, _TRIED_LINES)
+    return best
 
 
 @fused
-def _begin(state: _State, slot: _Whole, row: _Record) -> None:
-    pair = state.pairs[slot]
+def _look_ahead(state: _State, row: _Record, name: np.uint64) -> None:
+    """Ask for what is kept of a row's pair, or of the one that will give way to it."""
+    slot, known = home_of(name, len(state.pairs)), False
+    for _probe in range(_PROBES):
+        if state.hashes[slot] == name:
+            known = True
+            break
+        slot += 1
+        if slot == len(state.pairs):
+            slot = 0
+    if known:
+        word = np.int64(np.uint64(row.dst_port) >> _WORD_BITS & _WORD_MASK)
+        prefetch(state.pairs, slot, 0, 1)
+        prefetch(state.pairs, slot, _FIRST_OF_BITMAPS + word // _WORDS_OF_LINE, 1)
+    else:
+        prefetch(state.pairs, _yielding(state, name), 0, _PAIR_LINES)
+
+
+@fused
+def _begin(pair: _Record, row: _Record) -> None:
     pair.src_hi = row.src_hi
     pair.src_lo = row.src_lo
     pair.dst_hi = row.dst_hi
     pair.dst_lo = row.dst_lo
     pair.first = row.time
     pair.failed = pair.answered = pair.told = 0
-    state.tried[slot] = 0
+    for word in range(2 * _WORDS):
+        pair.tried[word] = 0
 
 
 @fused
-def _is_new(state: _State, slot: _Whole, outcome: int, port: np.uint64) -> bool:
+def _is_new(pair: _Record, bitmap: int, port: np.uint64) -> bool:
     """Whether the port had not ended like that before; from now on it has."""
-    word, bit = np.int64(port >> _WORD_BITS & _WORD_MASK), np.uint64(1) << (port & _BIT_MASK)
-    if state.tried[slot, outcome, word] & bit:
-        return False
-    state.tried[slot, outcome, word] |= bit
-    return True
+    word = bitmap + np.int64(port >> _WORD_BITS & _WORD_MASK)
+    tried, bit = pair.tried[word], np.uint64(1) << (port & _BIT_MASK)
+    pair.tried[word] = tried | bit
+    return bool(tried & bit == 0)
 
 
 @kernel
@@ -252,7 +261,7 @@ def _cover(
     written, count = 0, len(connections)
     for i in range(count):
         if i + AHEAD < count and connections[i + AHEAD].outcome != _ESTABLISHED:
-            _look_ahead(state, hashes[i + AHEAD].pair)
+            _look_ahead(state, connections[i + AHEAD], hashes[i + AHEAD].pair | _TAKEN)
         row = connections[i]
         if row.kind != _CONNECT or row.outcome in _WITHOUT_END:
             continue
@@ -268,9 +277,9 @@ def _cover(
         pair = state.pairs[slot]
         pair.active = state.active[slot] = row.time
         if answered:
-            pair.answered += _is_new(state, slot, _ANSWERED, np.uint64(row.dst_port))
+            pair.answered += _is_new(pair, _ANSWERED, np.uint64(row.dst_port))
             continue
-        if not _is_new(state, slot, _FAILED, np.uint64(row.dst_port)):
+        if not _is_new(pair, _FAILED, np.uint64(row.dst_port)):
             continue
         pair.failed += 1
         pair.port = row.dst_port
