@@ -155,9 +155,11 @@ def rule(
             silent_on=tuple(silent_on),
             predicate=predicate,
         )
+        place = f"{predicate.__code__.co_filename}:{predicate.__code__.co_firstlineno}: {id}"
+        _validate(made, place)
         if not subset.is_checked(predicate):
             subset.read(predicate)
-        _validate(made)
+            _try_examples(made, place)
         _RULES[sid] = made
         return predicate
 
@@ -205,9 +207,7 @@ def _expect(made: Rule | Observed, place: str, expectations: dict[str, bool]) ->
             raise BadRule(f"{place}: expected {expected}")
 
 
-def _validate(made: Rule) -> None:
-    code = made.predicate.__code__
-    place = f"{code.co_filename}:{code.co_firstlineno}: {made.id}"
+def _validate(made: Rule, place: str) -> None:
     names = {old.name for old in _RULES.values() if isinstance(old, Rule)}
     expectations = {
         "a function name of its own": made.name not in names,
@@ -218,6 +218,9 @@ def _validate(made: Rule) -> None:
         "needs of at least 0": made.needs >= 0,
     }
     _expect(made, place, _metadata(made) | expectations)
+
+
+def _try_examples(made: Rule, place: str) -> None:
     for wanted, texts in ((True, made.fires_on), (False, made.silent_on)):
         for text in texts:
             if fires(made, *example(text)) != wanted:
