@@ -157,6 +157,9 @@ PARTLY_NATIVE = {
     "ipv6.carries_icmpv4": ("ipv6.icmpv4",),
 }
 
+# Of these, what 8 shows to scripts all the same before it looks for flows.
+SEEN_EARLY = frozenset(("ipv6.carries_icmpv4",))
+
 # What only the decoder of 8 tells, in its order; 7 skips these rules.
 NATIVE_8 = {
     "arp.bad_sizes": ("arp.invalid_hardware_size", "arp.invalid_protocol_size"),

@@ -6,6 +6,9 @@ need no script. A script can only say yes or no: of a rule on a header it answer
 called. The many rules of a protocol's messages share one, the gate, which writes the sids that
 fired into a flow variable; a native rule per sid looks for its own there, and behind them all the
 variable is swept. What Suricata rejects before any script is found by its decoder events.
+
+Inline, Suricata 8 judges headers, and asks for blocked hosts, before it looks for a packet's flow:
+what is dropped there makes none, so a flood of forged packets fills no flow table.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from procwire.compiler.sights import (
     NATIVE_8,
     PARTLY_NATIVE,
     REJECTED,
+    SEEN_EARLY,
     STATE_EVENTS,
     STREAM_LAYERS,
     UNSCRIPTED,
@@ -43,6 +47,8 @@ RULES_FILE = "procwire.rules"
 SCRIPTS = "lua/procwire"  # from Suricata's rule directory
 SWEEP = f"{SCRIPTS}/sweep.lua"
 LAST = 255  # the priority of what runs behind all else
+BEFORE_FLOWS = ":pre_flow"  # behind the protocol of a rule
+SINCE_8, BEFORE_8 = "requires:version >= 8.0.0;", "requires:version < 8.0.0;"
 # The parts of scripts below lua/, in their order.
 WORDS, SURICATA, MESSAGE_STARTS, WALK = "words", "suricata", "messages", "walk"
 ONE_RULE, GATE, SWEEPS = "one_rule", "gate", "sweep"
@@ -140,8 +146,12 @@ def _rules_file(
             only = f" (version {min(VERSIONS)})" if signatures else ""
             lines.append(f"# {check.id}{only}: {shown.reason}")
         drops = drop and check.tier == "A"
+        if drops:
+            signatures = [early for text in signatures for early in _early(text)]
         filled = {
             "action": "drop" if drops else "alert",
+            "hook": "",
+            "unseen": "",
             # Of rules of one action, what sets a flow bit runs before what reads it; rules that
             # drop run before all others. So the gates come first.
             "gate": "flowbits:isset,procwire;" if drops == drop else "",
@@ -170,12 +180,13 @@ def _machinery(layers: dict[str, list[Rule]], drop: bool) -> list[str]:
     lines.append(sweep.format(action="alert", tail=tail))
     if drop:
         lines += [
-            _blocked(end, form, f"{keywords} sid:{sid};")
-            for form, keywords in (
-                ("", "requires:version < 8.0.0; gid:1;"),
+            _blocked(end, hook, form, f"{keywords} sid:{sid};")
+            for hook, form, keywords in (
+                ("", "", f"{BEFORE_8} gid:1;"),
                 (
+                    BEFORE_FLOWS,
                     ",format json,value_key ip,context_key process",
-                    "requires:version >= 8.0.0; gid:2;",
+                    f"{SINCE_8} gid:2;",
                 ),
             )
             for end, sid in (("src", BLOCKED_SID), ("dst", BLOCKED_PEER_SID))
@@ -183,32 +194,49 @@ def _machinery(layers: dict[str, list[Rule]], drop: bool) -> list[str]:
     return lines
 
 
-def _blocked(end: str, form: str, keywords: str) -> str:
+def _blocked(end: str, hook: str, form: str, keywords: str) -> str:
     """A rule that drops what a blocked host sends (src) or is sent (dst)."""
     return (
-        f'drop ip any any -> any any (msg:"procwire: blocked host"; ip.{end};'
+        f'drop ip{hook} any any -> any any (msg:"procwire: blocked host"; ip.{end};'
         f" dataset:isset,{BLOCKED},type ip{form}; {keywords} rev:1;)"
     )
 
 
 def _signatures(rule: Rule, layers: dict[str, list[Rule]]) -> list[str]:
-    """The Suricata rules that together show `rule`, with {action}, {tail} (the metadata) and
-    {gate} (what makes it run behind the gates) to be filled in."""
+    """The Suricata rules that together show `rule`, with {action}, {tail} (the metadata), {gate}
+    (what makes it run behind the gates), and {hook} (where it is asked) or {unseen} (where no
+    script sees it) to be filled in."""
     signatures = []
-    events = NATIVE.get(rule.id, ()) + PARTLY_NATIVE.get(rule.id, ())
     shown = any(expression(rule, version).way != "host" for version in VERSIONS)
     if shown and rule.id not in NATIVE and rule.id not in NATIVE_8:
         for layer in _seen_layers(rule):
             signatures += _of_layer(rule, layer, layers.get(layer, []))
-    for event in events:
-        signatures += _on_event(event)
+    for event in NATIVE.get(rule.id, ()) + PARTLY_NATIVE.get(rule.id, ()):
+        signatures += _on_event(event, hook="{unseen}" if rule.id in SEEN_EARLY else "{hook}")
     for event in NATIVE_8.get(rule.id, ()):
-        signatures += _on_event(event, "requires:version >= 8.0.0;")
+        signatures += _on_event(event, SINCE_8)
     return signatures
 
 
-def _on_event(event: str, keywords: str = "") -> list[str]:
-    return Selection("pkthdr", "any", f"decode-event:{event};").signatures(keywords)
+def _early(text: str) -> list[str]:
+    """The same for a rule that drops: one on headers, in 8, before it looks for the flow."""
+    if "{unseen}" in text:
+        return [_only(BEFORE_8, text)]
+    if "{hook}" not in text or SINCE_8 in text:
+        return [text.replace("{hook}", BEFORE_FLOWS)]
+    return [_only(BEFORE_8, text), _only(SINCE_8, text.replace("{hook}", BEFORE_FLOWS))]
+
+
+def _only(version: str, text: str) -> str:
+    return f"{text.removesuffix(')')} {version})"
+
+
+def _on_event(event: str, keywords: str = "", hook: str = "{hook}") -> list[str]:
+    return _hooked(Selection("pkthdr", "any", f"decode-event:{event};"), keywords, hook)
+
+
+def _hooked(packets: Selection, keywords: str, hook: str = "{hook}") -> list[str]:
+    return packets._replace(protocol=packets.protocol + hook).signatures(keywords)
 
 
 def _of_layer(rule: Rule, layer: str, rules: list[Rule]) -> list[str]:
@@ -216,12 +244,12 @@ def _of_layer(rule: Rule, layer: str, rules: list[Rule]) -> list[str]:
     if layer in HEADERS:
         protocol = HEADERS[layer].protocol
         shown = [
-            signature(protocol, *head[:2], words, "" if exact else script)
+            signature(f"{protocol}{{hook}}", *head[:2], words, "" if exact else script)
             for words, exact, head in natives(rule, layer)
         ]
-        return shown + (REJECTED[layer].signatures(script) if layer in REJECTED else [])
+        return shown + (_hooked(REJECTED[layer], script) if layer in REJECTED else [])
     if layer in REJECTED:
-        return REJECTED[layer].signatures(script)
+        return _hooked(REJECTED[layer], script)
     if not is_gated(layer, rules):
         return [text for chosen in MESSAGES[layer] for text in chosen.signatures(script)]
     # The variable is swept behind the packet, so no other reaches them.
