@@ -32,7 +32,7 @@ class Figures(msgspec.Struct, frozen=True):
 
     kind: Attempt
     attempts: int
-    networks: int
+    sampled: bytes
     hosts: int
     host_ports: int
     window_s: float
@@ -51,13 +51,13 @@ class Figures(msgspec.Struct, frozen=True):
         """The figures of rows of event.FANOUT_EVENT."""
         figures = []
         # All rows at once: a field of one row costs as much as a row.
-        told = zip(rows[_FIELDS].tolist(), _networks(rows), strict=True)
-        for (kind, begun, hosts, host_ports, window_ns, origin, *others), networks in told:
+        told = zip(rows[_FIELDS].tolist(), _sampled(rows), strict=True)
+        for (kind, begun, hosts, host_ports, window_ns, origin, *others), sampled in told:
             attempts = max(0, begun - others[-1])
             # Estimates err to both sides; there are never more targets than attempts.
             targets = min(hosts, attempts), min(host_ports, attempts)
             known = window_ns / 1e9, origin == Origin.RAW, origin == Origin.IMPORT
-            figures.append(cls(Attempt(kind), attempts, networks, *targets, *known, *others))
+            figures.append(cls(Attempt(kind), attempts, sampled, *targets, *known, *others))
         return figures
 
     @property
@@ -70,7 +70,11 @@ class Figures(msgspec.Struct, frozen=True):
         """Whether its hosts lie in networks of their own, as far as they are sampled; two may meet
         by chance. Who finds more of them than chance does has been told who they are: peers that
         others name are such hosts, and so many of them are gone that this alone is no scan."""
-        return self.networks >= SAMPLE_TARGETS - 1
+        starts = range(0, len(self.sampled), len(_NOBODY))
+        addresses = (self.sampled[at : at + len(_NOBODY)] for at in starts)
+        # A /16, or a /32 of IPv6: of different lengths, so that one is none of the other.
+        networks = {one[:14] if one.startswith(_MAPPED) else one[:4] for one in addresses}
+        return len(networks) >= SAMPLE_TARGETS - 1
 
     @property
     def is_untold(self) -> bool:
@@ -127,18 +131,12 @@ class Verdict:
 Judge = Callable[[Figures, Settings], Verdict | None]
 
 
-def _networks(rows: NDArray[np.void]) -> list[int]:
-    """How many networks the samples of each row of event.FANOUT_EVENT lie in."""
-    sampled = rows["sample"]["address"].tobytes()
-    room = len(sampled) // max(len(rows), 1)
-    counts = []
-    for place, samples in enumerate(rows["samples"].tolist()):
-        first = place * room
-        last = min(first + samples * len(_NOBODY), first + room)
-        addresses = (sampled[at : at + len(_NOBODY)] for at in range(first, last, len(_NOBODY)))
-        # Of different lengths, so that one of IPv4 is none of IPv6.
-        counts.append(len({one[:14] if one.startswith(_MAPPED) else one[:4] for one in addresses}))
-    return counts
+def _sampled(rows: NDArray[np.void]) -> list[bytes]:
+    """The addresses of the samples of each row of event.FANOUT_EVENT."""
+    addresses = rows["sample"]["address"].tobytes()
+    room = len(addresses) // max(len(rows), 1)
+    sizes = np.minimum(rows["samples"].astype(np.int64) * len(_NOBODY), room).tolist()
+    return [addresses[n * room : n * room + size] for n, size in enumerate(sizes)]
 
 
 def reaches(figure: float, threshold: float) -> bool:

@@ -19,7 +19,7 @@ from procwire.detect.neighbour_sweep import neighbour_sweep
 from procwire.detect.observation import Observation, ProcessId
 from procwire.detect.repeated import repeated_attempts
 from procwire.detect.sequential import sequential
-from procwire.detect.sightings import process_of
+from procwire.detect.sightings import is_known, process_of
 from procwire.detect.sweep import sweep
 from procwire.detect.udp_unreachable import udp_unreachable
 from procwire.record import Attempt
@@ -60,9 +60,10 @@ class Judges:
             return []
         found = []
         self._counts["judged"] += len(rows)
+        known = is_known(rows["process"]).tolist()
         for place, figures in enumerate(Figures.of(rows)):
             verdict = self._judge(figures)
-            if verdict is None and self._is_by_scanner(rows[place]):
+            if verdict is None and known[place] and self._is_by_scanner(rows[place]):
                 verdict = self._judge(replace(figures, by_scanner=True))
             if verdict is not None:
                 self._counts["scans"] += 1

@@ -31,11 +31,13 @@ def sweep(figures: Figures, settings: Settings) -> Verdict | None:
         and figures.ports_per_host >= limits.ports_per_host
     )
     detector = _KINDS.get((many_hosts, many_ports))
+    if detector is None or not figures.fails(min(limits.unanswered, limits.mostly_unanswered)):
+        return None
     # Datagrams are also sent to whom nobody expects to answer.
     expects = figures.kind is Attempt.CONNECT and not figures.is_scattered
     setting = "unanswered" if expects else "mostly_unanswered"
     least = limits.unanswered if expects else limits.mostly_unanswered
-    if detector is None or not figures.fails(least):
+    if not figures.fails(least):
         return None
     ordered = reaches(figures.sequential_run, wide.sequential_run)
     silent = figures.unanswered >= limits.mostly_unanswered
