@@ -1,5 +1,5 @@
-"""Scans that a program is known for at a site: told while they are learned, kept back afterwards,
-and only these."""
+"""Scans that a program is known for at a site: told while they are learned, as a scan or, where
+nobody knows who answered, as seen for the first time; kept back afterwards, and only these."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from procwire.alert import CLOSED, GROWN, RECEIVER, scan_alert
 from procwire.context import baseline, site
 from procwire.context.store import MEMORY, Store
+from procwire.detect.detector import FIRST_FAN_OUT, ICMP_SWEEP
 from procwire.detect.habits import APPROVED, DENIED, LEARNED, PENDING, Habit
 from procwire.detect.judges import Judges
 from procwire.detect.observation import Endpoint, Evidence, Job
@@ -31,15 +32,19 @@ def endpoint(text, port=None):
     return Endpoint(bytes(10) + b"\xff\xff" + bytes(map(int, text.split("."))), port)
 
 
-def sweep(time, hosts=60, process=PINGER, network="10.10.3", **named):
-    """An alert of echo requests to so many hosts in order, from 10.10.0.5."""
+def sweep(
+    time, hosts=60, process=PINGER, network="10.10.3", origin=Origin.RAW, scanners=(), **named
+):
+    """An alert of echo requests to so many hosts in order, from 10.10.0.5; on the wire it is seen
+    that none of them answered."""
     figures = {"attempts": hosts, "hosts": hosts, "host_ports": hosts, "sequential_run": hosts}
-    (scan,) = Judges().update(row(attempt=Attempt.ECHO, origin=Origin.RAW, **figures))
+    figures["failures"] = hosts * (origin != Origin.RAW)
+    (scan,) = Judges().update(row(attempt=Attempt.ECHO, origin=origin, **figures))
     targets = tuple(endpoint(f"{network}.{n}") for n in range(1, 9))
     ends = {"source": endpoint("10.10.0.5"), "destination": targets[-1], "targets": targets}
     known = (process, ()) if process is not None else None
-    named |= {"time": NOW + time, "episode": f"F-{time}"}
-    return replace(scan_alert(scan, known, ()), **ends | named)
+    named = {"time": NOW + time, "episode": f"F-{time}"} | named
+    return replace(scan_alert(scan, known, scanners), **ends | named)
 
 
 @pytest.fixture
@@ -48,8 +53,9 @@ def run():
     with Store(MEMORY) as store:
         run = Run(store)
         run.passes(0, HOUR // 2)
-        assert run.site.admit([sweep(HOUR // 4)]) != []
-        assert run.site.admit([sweep(HOUR // 3)]) != [], "told as long as it is learned"
+        (notice,) = run.site.admit([sweep(HOUR // 4)])
+        assert (notice.check, notice.severity) == (FIRST_FAN_OUT, FIRST_FAN_OUT.severity)
+        assert run.site.admit([sweep(HOUR // 3)]) == [], "once"
         run.passes(HOUR // 2, HOUR)
         yield run
 
@@ -58,10 +64,45 @@ def told(run, alert):
     return bool(run.site.admit([alert]))
 
 
+GRAVER = {
+    "nobody answered": {"origin": Origin.WIRE},
+    "an interpreter without a script": {
+        "process": changed(PINGER, exe=PYTHON, argv=("python3", "-c", "x"))
+    },
+    "a known scanner": {"scanners": ("fping",)},
+    "into another zone": {"network": "10.20.3"},
+}
+
+
+@pytest.mark.parametrize("graver", GRAVER.values(), ids=GRAVER)
+def test_what_more_is_known_of_is_told_as_a_scan_while_it_is_learned(graver):
+    with Store(MEMORY) as store:
+        run = Run(store)
+        run.passes(0, HOUR // 2)
+        for time in (HOUR // 4, HOUR // 3):
+            (alert,) = run.site.admit([sweep(time, **graver)])
+            assert (alert.check, alert.severity <= ICMP_SWEEP.severity) == (ICMP_SWEEP, True)
+
+
+def test_what_is_learned_is_told_again_when_there_is_ten_times_as_much_of_it():
+    """An episode goes on, and ends, as what it was told as at first."""
+    with Store(MEMORY) as store:
+        run = Run(store)
+        run.passes(0, HOUR // 2)
+        small = sweep(HOUR // 4)
+        states = [small, replace(sweep(HOUR // 4, hosts=99), state=GROWN)]
+        states += [replace(sweep(HOUR // 4, hosts=600), state=GROWN), replace(small, state=CLOSED)]
+        found = [[alert.check for alert in run.site.admit([state])] for state in states]
+        assert found == [[FIRST_FAN_OUT]] * 4
+        again = [sweep(HOUR // 3, hosts=n, episode=f"F-{n}") for n in (99, 600, 6000)]
+        found = [[alert.check for alert in run.site.admit([state])] for state in again]
+    assert found == [[], [], [FIRST_FAN_OUT]]
+
+
 def test_what_was_learned_is_kept_back_and_counted(run):
     assert not told(run, sweep(LATER))
     assert not told(run, sweep(LATER + 1, hosts=99, network="10.10.77"))
-    assert run.site.counters()["context.habitual"] == 2
+    assert run.site.counters()["context.habitual"] == 3
     run.site.save()
     (habit,) = [one for one in baseline.known(run.store) if one.habit.kind == "fan-out"]
     assert (habit.state, habit.count) == (LEARNED, 4)
@@ -96,13 +137,13 @@ def test_when_learning_ends_does_not_depend_on_batches(batch, after):
         run = Run(store)
         rows = [asks(0, after=n * STEP, dst_port=0, outcome=Outcome.REFUSED) for n in range(250)]
         run.sees(*rows[:20])
-        run.site.admit([sweep(19 * STEP)])
+        run.site.admit([sweep(19 * STEP, origin=Origin.WIRE)])
         found = []
         for start in range(20, len(rows), batch):
             run.sees(*rows[start : start + batch])
             for number in range(start, min(start + batch, len(rows))):
                 if number in (60 + after, 150):
-                    found.append(told(run, sweep(number * STEP)))
+                    found.append(told(run, sweep(number * STEP, origin=Origin.WIRE)))
     # An hour of half minutes is 120 of them; the first is learned, too.
     assert found == sorted([60 + after < 120, False], reverse=True)
 

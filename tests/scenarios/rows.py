@@ -17,7 +17,8 @@ class Scenario:
     to be named, empty for what has to raise nothing; every_s: event time that is put between two
     rounds, 0 for a run as it was; few: whether `make test` plays it; check: a check that has to be
     among what is told, empty for any; blind: packets are not captured; learned: the check as which
-    what only looks like an attack is told until the learning period is over."""
+    what only looks like an attack is told while it is learned; unlearned: the same where it comes
+    for the first time when learning is over."""
 
     name: str
     command: tuple[str, ...]
@@ -27,6 +28,7 @@ class Scenario:
     check: str = ""
     blind: bool = False
     learned: str = ""
+    unlearned: str = ""
 
 
 def program(name: str, *arguments: str) -> tuple[str, ...]:
@@ -61,6 +63,12 @@ ATTACKS = (
     Scenario("nmap -sT, a host's ports", nmap("-sT", "-Pn", "-p1-200", "10.97.1.1"), "nmap"),
     Scenario("nmap -sT, everybody answers", nmap("-sT", "-Pn", "-p80", FEW), "nmap"),
     Scenario("nmap -sn, everybody answers", nmap("-sn", "-PE", FEW), "nmap"),
+    Scenario(
+        "nmap -sn, everybody answers, no packets captured",
+        nmap("-sn", "-PE", FEW),
+        "nmap",
+        blind=True,
+    ),
     Scenario("nmap -sS, a network", nmap("-sS", "-Pn", "-p445", FEW), "nmap"),
     Scenario(
         "nmap -sS, a host's ports", nmap("-sS", "-Pn", "-p1-200", "10.97.1.1"), "nmap", few=True
@@ -196,11 +204,18 @@ BENIGN = (
     Scenario("monitoring poller, each minute", program("poller", "12"), every_s=60),
     # A script's habits are its own only where nothing stands before its name.
     Scenario(
+        "monitor that pings sixty hosts in order",
+        (sys.executable, PROGRAMS, "pinger", "60"),
+        learned="first_seen.fan_out",
+        unlearned="scan.icmp_sweep",
+    ),
+    Scenario(
         "monitor that pings sixty hosts in order, no packets captured",
         (sys.executable, PROGRAMS, "pinger", "60"),
         few=True,
         blind=True,
-        learned="scan.icmp_sweep",
+        learned="first_seen.fan_out",
+        unlearned="scan.icmp_sweep",
     ),
     Scenario("peer-to-peer, three in five peers gone", program("peers"), few=True),
     Scenario(

@@ -22,12 +22,17 @@ REGISTERS = b"\x03\x14" + bytes(20)
 
 
 class Files(SimpleHTTPRequestHandler):
-    """Says nothing of what it gives."""
+    """Says nothing of what it gives, nor of who does not wait for it."""
 
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *about: object) -> None:
         """Not a word."""
+
+    def handle(self) -> None:
+        """Until the caller is gone."""
+        with suppress(ConnectionError):
+            super().handle()
 
 
 class DualStack(ThreadingHTTPServer):

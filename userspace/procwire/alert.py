@@ -18,6 +18,7 @@ RAISED, GROWN, CLOSED = "raised", "grown", "closed"
 SENDER, RECEIVER = "sender", "receiver"
 SOURCE_PROVEN = "source_proven"
 """Evidence of a scan on the wire whose source is not forged."""
+_OF_PROCESS = SCANNER, PID = "known_scanner", "pid"
 
 # Crockford's base 32: no letter that reads like a digit.
 _DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -110,12 +111,12 @@ def scan_alert(
     process, ancestors = known if known is not None else (None, ())
     evidence, severity = scan.evidence, scan.severity
     if process is not None and process.program in scanners:
-        named = Evidence("known_scanner", process.exe, None, "sweep.known_scanners")
+        named = Evidence(SCANNER, process.exe, None, "sweep.known_scanners")
         evidence = (*evidence, named)
         # That it runs is no scan yet.
         severity = max(1, severity - (scan.attempts > 0))
     if process is None and scan.subject is not None:
-        evidence = (*evidence, Evidence("pid", scan.subject[1]))
+        evidence = (*evidence, Evidence(PID, scan.subject[1]))
     subject = scan.subject if scan.job is None else scan.job.name
     return Alert(
         episode=episode_id(scan.detector.sid, (subject, scan.source), scan.time),
@@ -134,6 +135,26 @@ def scan_alert(
         process=process,
         ancestors=tuple(ancestors),
         job=scan.job,
+    )
+
+
+def grown(before: Alert, scan: Observation, check: Check, says_more: bool) -> Alert:
+    """The alert of an episode after a further observation. check: what the episode is now;
+    says_more: whether the observation's evidence takes the place of what was told."""
+    of_process = (one for one in before.evidence if one.name in _OF_PROCESS)
+    return replace(
+        before,
+        state=GROWN,
+        check=check,
+        severity=min(before.severity, scan.severity),
+        time=scan.time,
+        first=min(before.first, scan.first),
+        last=max(before.last, scan.time),
+        count=max(before.count, scan.attempts),
+        destination=scan.last_target,
+        evidence=(*scan.evidence, *of_process) if says_more else before.evidence,
+        targets=scan.targets or before.targets,
+        job=scan.job or before.job,
     )
 
 

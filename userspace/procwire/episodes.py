@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from procwire.alert import CLOSED, GROWN, Alert, Check, finding_alert, named, scan_alert
+from procwire.alert import CLOSED, GROWN, Alert, Check, finding_alert, grown, named, scan_alert
 from procwire.detect.detector import BLOCK, HOST_SWEEP, Detector, wider
 from procwire.detect.hits import Found, Group, Hits, Kept, Shared, gather, groups, one_key
 from procwire.detect.observation import Observation
@@ -156,23 +156,11 @@ class Episodes:
         # What a lesser detector counts is in the wider one's figures already.
         tells = scan.detector.width >= min(known_as.width, HOST_SWEEP.width)
         grows = tells and scan.figure >= episode.figure
-        now = replace(
-            before,
-            state=GROWN,
-            check=check,
-            severity=min(before.severity, scan.severity),
-            time=scan.time,
-            first=min(before.first, scan.first),
-            last=max(before.last, scan.time),
-            count=max(before.count, scan.attempts),
-            destination=scan.last_target,
-            evidence=scan.evidence if grows or check is not known_as else before.evidence,
-            targets=scan.targets or before.targets,
-            job=scan.job or before.job,
-        )
+        says_more = grows or check is not known_as
+        now = grown(before, scan, check, says_more)
         episode.latest, episode.count, episode.last = now, now.count, now.last
         self._weigh(now)
-        if grows or check is not known_as:
+        if says_more:
             episode.figure = scan.figure
         graver = now.severity < before.severity or (check is BLOCK and known_as is not BLOCK)
         if graver or (grows and scan.figure >= _REACHED * episode.next_raise):

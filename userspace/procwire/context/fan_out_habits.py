@@ -4,22 +4,51 @@ A habit is narrow, so that nobody hides behind another's: the same executable or
 same user, seen by the same detector, into the same zone, no larger than to the next power of ten.
 What runs whatever it is told to (an interpreter without a script, a job of many programs), a known
 scanner, and a process that was only inferred have none.
+
+What is told while they are learned depends on what is known of the answers. Attempts that failed
+are a scan. Of echo requests by a raw socket the kernel says no more than that they were sent, which
+a monitor's are as well: they are told as what they are, once, as seen for the first time.
 """
 
 from __future__ import annotations
 
+from enum import Enum, auto
+
 from msgspec.structs import replace
 
-from procwire.alert import SENDER, Alert
+from procwire.alert import SCANNER, SENDER, Alert
 from procwire.context.inventory import Inventory
-from procwire.detect.detector import DETECTORS, KNOWN_SCANNER, NEW_PROCESS
-from procwire.detect.habits import FAN_OUT, LARGEST, SMALLEST, Habit
+from procwire.detect.detector import DETECTORS, ICMP_SWEEP, NEW_PROCESS
+from procwire.detect.figures import SENT_THROUGH
+from procwire.detect.habits import FAN_OUT, LARGEST, SMALLEST, Habit, Standing
 from procwire.detect.observation import Endpoint
 from procwire.record import Process, interpreter
 
 _SCANS = {one.id for one in DETECTORS if one.id.startswith("scan.")} | {NEW_PROCESS.id}
 _CERTAIN = ("kernel", "snapshot", "recorded")
-_SCANNER = KNOWN_SCANNER.id.partition(".")[2]
+
+
+class Telling(Enum):
+    """What becomes of a scan's alert: told as it is, told as what a program does for the first
+    time, or kept back."""
+
+    AS_IT_IS = auto()
+    AS_FIRST_SEEN = auto()
+    NOT = auto()
+
+
+def telling(alert: Alert, severity: int, standings: list[Standing]) -> Telling:
+    """severity: by what is known of the site; standings: of the habits that the alert shows."""
+    seen = set(standings)
+    if not seen or Standing.STRANGE in seen:
+        return Telling.AS_IT_IS
+    if seen == {Standing.USUAL}:
+        return Telling.NOT
+    # A zone crossed, or an asset that matters, makes it more than a habit.
+    is_untold = any(one.name == SENT_THROUGH for one in alert.evidence)
+    if alert.check is not ICMP_SWEEP or not is_untold or severity < alert.check.severity:
+        return Telling.AS_IT_IS
+    return Telling.AS_FIRST_SEEN if Standing.LEARNED_NOW in seen else Telling.NOT
 
 
 def fan_out_habits(alert: Alert, inventory: Inventory, home: Endpoint | None) -> list[Habit]:
@@ -54,7 +83,7 @@ def _may_have_habits(alert: Alert, process: Process) -> bool:
         return False
     if interpreter(process.exe) is not None and process.script is None:
         return False
-    scans = any(one.name == _SCANNER for one in alert.evidence)
+    scans = any(one.name == SCANNER for one in alert.evidence)
     return process.attribution in _CERTAIN and not scans
 
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from procwire.alert import CLOSED, Alert
 from procwire.context import baseline, tuning
 from procwire.context.allowlist import Allowlist, entries, note_suppressed
-from procwire.context.fan_out_habits import fan_out_habits
+from procwire.context.fan_out_habits import Telling, fan_out_habits, telling
 from procwire.context.inventory import Inventory, stored
 from procwire.context.program import Programs
 from procwire.context.store import Store
 from procwire.context.weight import weighed
+from procwire.detect.detector import FIRST_FAN_OUT
 from procwire.detect.habits import DENIED, Habits
 from procwire.detect.observation import Endpoint, Observation
 from procwire.detect.sightings import address_of
@@ -52,8 +54,8 @@ class Site:
         self._history: list[tuning.Decided] = []
         self._in_force: dict[str, float] = {}
         self._observed = 0
-        # The latest episodes of which nothing was told, oldest first.
-        self._habitual: dict[str, None] = {}
+        # The latest episodes that were not told as the scans that they are, oldest first.
+        self._habitual: dict[str, Telling] = {}
         self._counts = Counter(unsaved=0, unsaved_history=0, expired=0, habitual=0)
 
     def admit(self, alerts: list[Alert]) -> list[Alert]:
@@ -63,7 +65,12 @@ class Site:
         told = []
         for alert in alerts:
             known = weighed(alert, self.inventory, self._home, self._is_new(alert))
-            suppressed = self._is_suppressed(known) or self._is_habitual(alert)
+            suppressed = self._is_suppressed(known)
+            if not suppressed:
+                told_as = self._telling(alert, known.severity)
+                suppressed = told_as is Telling.NOT
+                if told_as is Telling.AS_FIRST_SEEN:
+                    known = replace(known, check=FIRST_FAN_OUT, severity=FIRST_FAN_OUT.severity)
             self._remember(known, suppressed)
             if not suppressed:
                 told.append(known)
@@ -158,25 +165,26 @@ class Site:
             return False
         return self._habits.is_pending(alert.process.identity)
 
-    def _is_habitual(self, alert: Alert) -> bool:
-        """Whether a scan is one of those that its program is known for here. Of an episode of which
-        nothing was told no end is told."""
+    def _telling(self, alert: Alert, severity: int) -> Telling:
+        """What becomes of an alert of a scan, by what its program is known for here; severity: as
+        weighed. An episode goes on and ends as it was told."""
         if self._habits is None:
-            return False
+            return Telling.AS_IT_IS
         if alert.state == CLOSED:
-            is_usual = alert.episode in self._habitual
+            told_as = self._habitual.pop(alert.episode, Telling.AS_IT_IS)
         else:
             shown = fan_out_habits(alert, self.inventory, self._home)
-            usual = [self._habits.is_usual(one, alert.time) for one in shown]
-            is_usual = bool(usual) and all(usual)
-        if is_usual and alert.state != CLOSED:
-            self._habitual[alert.episode] = None
+            standings = [self._habits.standing(one, alert.time) for one in shown]
+            told_as = telling(alert, severity, standings)
+            before = self._habitual.pop(alert.episode, told_as)
+            if told_as is Telling.NOT:
+                told_as = before
+            if told_as is not Telling.AS_IT_IS:
+                self._habitual[alert.episode] = told_as
             if len(self._habitual) > _MOST_HABITUAL:
                 del self._habitual[next(iter(self._habitual))]
-        else:
-            self._habitual.pop(alert.episode, None)
-        self._counts["habitual"] += is_usual
-        return is_usual
+        self._counts["habitual"] += told_as is Telling.NOT
+        return told_as
 
     def _read_allowlist(self) -> Allowlist:
         return Allowlist(entries(self._store) if self._store else (), self._programs.digest)

@@ -246,6 +246,14 @@ FIRST_FLOW = Detector(
     ("AN1949", "AN2050"),
     3,
 )
+FIRST_FAN_OUT = Detector(
+    "first_seen.fan_out",
+    9100938,
+    "A program asks many hosts in order for the first time, and nobody knows who answers",
+    "MITRE ATT&CK T1018; RFC 792",
+    ("AN1949", "AN1057", "AN1058", "AN2050"),
+    4,
+)
 
 DETECTORS = (
     HOST_SWEEP,
@@ -273,6 +281,7 @@ DETECTORS = (
     FIRST_SERVICE,
     FIRST_USE,
     FIRST_FLOW,
+    FIRST_FAN_OUT,
 )
 """Every detector, by sid."""
 

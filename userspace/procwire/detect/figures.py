@@ -16,6 +16,9 @@ from procwire.event import SAMPLE_TARGETS, Origin, Subject
 from procwire.record import Attempt
 from procwire.settings import Settings
 
+SENT_THROUGH = "sent_through"
+"""Evidence of attempts of which only that they were sent is known."""
+
 _NOBODY = bytes(16)
 _MAPPED = bytes(10) + b"\xff\xff"
 # In the order of Figures.
@@ -113,7 +116,7 @@ class Figures(msgspec.Struct, frozen=True):
     def outcomes(self) -> tuple[Evidence, ...]:
         """How the attempts ended, and whose they were, which every alert shows."""
         if self.raw:
-            return (*self.plain("attempts"), Evidence("sent_through", "raw socket"))
+            return (*self.plain("attempts"), Evidence(SENT_THROUGH, "raw socket"))
         others = [name for name in ("by_children", "unrouted") if getattr(self, name)]
         return self.plain("attempts", "established", "refused", "failures", *others)
 

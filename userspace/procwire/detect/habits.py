@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
 from typing import NamedTuple
 
 import msgspec
@@ -55,6 +56,11 @@ class Habit(msgspec.Struct, frozen=True):
     peer: str = ""
     user: str = ""
     targets: int = 0
+
+
+Standing = Enum("Standing", "USUAL LEARNED_NOW LEARNED_BEFORE STRANGE")
+"""Of a fan-out. USUAL: it, or a larger one, was approved, or was learned and learning is over;
+LEARNED_NOW, LEARNED_BEFORE: comes while it is learned, for the first time or again."""
 
 
 class DeniedContact(NamedTuple):
@@ -141,25 +147,26 @@ class Habits:
                 place = int(np.searchsorted(clock, began + learning_ns))
                 self._learned[group] = int(times[place]) if len(times) else _ALWAYS
 
-    def is_usual(self, habit: Habit, time: int) -> bool:
-        """Whether a fan-out was learned, or approved, or a larger one was. It is noted: while its
-        group is learned it is not usual yet, and afterwards what is new waits."""
+    def standing(self, habit: Habit, time: int) -> Standing:
+        """How usual a fan-out is, and it is noted: one that comes while its group is learned is
+        learned, what is new afterwards waits."""
         group = Group(habit.role, habit.zone)
-        larger = [habit]
-        while larger[-1].targets < LARGEST:
-            larger.append(msgspec.structs.replace(habit, targets=larger[-1].targets * 10))
-        columns = self._columns_of(larger)
+        sizes = (habit.targets * 10**n for n in range(len(str(LARGEST))))
+        larger = [msgspec.structs.replace(habit, targets=n) for n in sizes if n <= LARGEST]
+        known = self._keys.numbers(self._key(FAN_OUT, self._columns_of(larger))).tolist()
         otherwise = _NEVER if self.observed(group) < self._learning_ns else _ALWAYS
         learns = time < self._learned.get(group, otherwise)
-        known = self._keys.numbers(self._key(FAN_OUT, columns)).tolist()
         states = [STATES[self.states[number]] if number >= 0 else "" for number in known]
         covering = [n for n, state in enumerate(states) if state in (LEARNED, APPROVED)]
         place = covering[0] if covering and states[0] != DENIED else 0
-        one = self._columns_of(larger[place : place + 1])
-        _, is_new = self.see(FAN_OUT, one, np.array([time]))
+        _, is_new = self.see(FAN_OUT, self._columns_of([larger[place]]), np.array([time]))
         if is_new[0]:
             self.add(habit, LEARNED if learns else PENDING, time)
-        return not learns and states[place] in (LEARNED, APPROVED)
+        if states[place] == APPROVED or (states[place] == LEARNED and not learns):
+            return Standing.USUAL
+        if not learns or states[0] == DENIED:
+            return Standing.STRANGE
+        return Standing.LEARNED_BEFORE if states[place] == LEARNED else Standing.LEARNED_NOW
 
     def groups(self) -> dict[Group, int]:
         """How long each group was observed, ns."""
