@@ -17,6 +17,7 @@ from procwire.capture.fields import u16, u32
 from procwire.capture.rows import LENGTH_LIMIT, SNAP_LIMIT, Rows, allocate, batch_of
 from procwire.capture.source import Source
 from procwire.jit import kernel
+from procwire.prefetch import CACHE_LINE, prefetch
 
 FILE_HEADER = 24
 PACKET_HEADER = 16
@@ -31,6 +32,10 @@ MAGICS = {
 }
 # Kuznetzov's variant, whose packet headers are longer.
 MODIFIED_MAGICS = (bytes.fromhex("a1b2cd34"), bytes.fromhex("34cdb2a1"))
+
+# Where the next header lies is known only from the one before, so all that comes is asked for: so
+# many bytes ahead, and of one packet no more lines than Ethernet's largest has.
+_BYTES_AHEAD, _LINES_A_PACKET = 3000, 24
 
 _SOUND, _HEADER_CUT, _OVER_SNAP_LIMIT, _OVER_LENGTH_LIMIT, _PACKET_CUT = range(5)
 
@@ -93,6 +98,8 @@ def _index(
             return used, at, _OVER_LENGTH_LIMIT, length
         if captured > left - PACKET_HEADER:
             return used, at, _PACKET_CUT, captured - (left - PACKET_HEADER)
+        lines = (PACKET_HEADER + captured + CACHE_LINE - 1) // CACHE_LINE
+        prefetch(data, at + _BYTES_AHEAD, 0, min(lines, _LINES_A_PACKET))
         rows.start[used] = at + PACKET_HEADER
         rows.captured[used] = captured
         # Some writers leave the length on the wire 0; what was captured was there.
