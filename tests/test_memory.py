@@ -1,13 +1,15 @@
 """Sparse tables: zeros, writable, and resident only where they were touched. Touched ones: resident
-and as they were. Reused memory: never shown twice at a time."""
+and as they were. Reused memory: never shown twice at a time. Code that is given back: not resident,
+and there when it is called."""
 
 import mmap
 from pathlib import Path
 
 import numpy as np
 import pytest
+from llvmlite import binding
 from procwire.detect.together import whole_lines, zeros_in_lines
-from procwire.memory import Reused, sparse_zeros, touch
+from procwire.memory import Reused, give_back_code, sparse_zeros, touch
 from procwire.prefetch import CACHE_LINE
 
 SIZE = 1 << 26
@@ -67,3 +69,14 @@ def test_memory_is_reused_once_nothing_shows_it():
     again = memory.take(1010)
     assert (again.ctypes.data, again.size) == (address, 1010)
     assert memory.take(1 << 22).size == 1 << 22
+
+
+def test_code_that_is_given_back_takes_no_memory_and_still_runs():
+    def parse():
+        return str(binding.parse_assembly("define i32 @f() { ret i32 7 }"))
+
+    text, before = parse(), resident()
+    give_back_code("libllvmlite")
+    given_back = before - resident()
+    assert given_back > 1 << 20
+    assert parse() == text

@@ -3,14 +3,17 @@
 NumPy asks for huge pages for every large array. In a table whose slots are found by hash nearly
 each new one would then cost the zeroing of 2 MB, and soon all of the table is resident. And memory
 that is freed and asked for again comes back zeroed, which costs more than reading packets into it.
+Code that has done its work is given back, too.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import math
 import mmap
 import weakref
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,6 +45,19 @@ def touch(*arrays: NDArray[Any]) -> None:
     for array in arrays:
         pages = array.reshape(-1).view(np.uint8)[:: mmap.PAGESIZE]
         pages |= 0
+
+
+def give_back_code(library: str) -> None:
+    """Let go of the pages that hold the code of a shared library whose file's name begins so.
+    Whatever calls it again has them read again from the file."""
+    madvise = ctypes.CDLL(None, use_errno=True).madvise
+    madvise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        place, access, *_, name = line.split(maxsplit=5)
+        # Only what was never written comes back as it was. Advice that is refused costs memory.
+        if access == "r-xp" and Path(name).name.startswith(library):
+            start, end = (int(bound, 16) for bound in place.split("-"))
+            madvise(start, end - start, mmap.MADV_DONTNEED)
 
 
 class Reused:

@@ -17,6 +17,7 @@ from procwire.capture.pcap import PACKET_HEADER
 from procwire.context.site import Site
 from procwire.errors import InputDamaged
 from procwire.inputs import Input
+from procwire.memory import give_back_code
 from procwire.settings import Settings
 from procwire.telemetry.event import Event
 from procwire.telemetry.faults import Faults
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 BATCH = 10_000
 """Events of records that are analysed together."""
+_COMPILER = "libllvmlite"  # a fifth of all memory
 
 
 class Step(NamedTuple):
@@ -84,9 +86,14 @@ class Reading:
         from procwire.analysis import Analysis
         from procwire.pipeline import alerts_of
 
+        loads = self._packets is None
         self._packets = self._packets or Analysis(self._settings, self._site)
         batches = read_packets(found.source)
         for batch, alerts in alerts_of(self._packets, batches, self._workers):
+            if loads:
+                # By now all kernels are loaded.
+                give_back_code(_COMPILER)
+                loads = False
             size = int(batch.captured.sum(dtype=np.int64)) + PACKET_HEADER * len(batch.start)
             yield Step(size, len(batch.start), alerts)
 

@@ -26,7 +26,7 @@ from procwire.memory import Reused
 STANDARD_INPUT = Path("-")
 
 # With what a packet at its end leaves for the next, a few huge pages.
-_WINDOW = (4 << 20) - (256 << 10)
+_WINDOW = (8 << 20) - (256 << 10)
 BLOCK_LIMIT = 32 << 20
 """Bytes of the largest block that is waited for. No packet comes near it."""
 _PIECE = 1 << 20
