@@ -162,6 +162,7 @@ GLOBAL_SUBPROGRAM int share_subject(__u64 whose, __u64 hi, __u64 lo, __u64 end, 
 	struct subject *subject = bpf_map_lookup_elem(&subjects, &key);
 	struct subject_key job_key = {};
 	struct subject *job;
+	__u64 more;
 
 	if (!subject)
 		return 0;
@@ -174,14 +175,10 @@ GLOBAL_SUBPROGRAM int share_subject(__u64 whose, __u64 hi, __u64 lo, __u64 end, 
 	if (!(end & SHARES_COUNTS))
 		look(&job_key, job, now);
 	subject->shared_ns = now;
-	if (claim(&key)) {
-		__u64 more = fanout_share(&job->state, &subject->state, &subject->shared);
-
-		if (more)
-			enter_program(job, subject, more);
-		subject->is_part = 1;
-		release(&key);
-	}
+	more = fanout_share(&job->state, &subject->state, &subject->shared);
+	if (more && more < NEVER)
+		enter_program(job, subject, more);
+	subject->is_part = 1;
 	if (end & SHARES_TARGET) {
 		struct fanout_target target = {
 			.hi = hi, .lo = lo, .port = end & 0xffff, .protocol = end >> 16 & 0xff

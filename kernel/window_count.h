@@ -164,13 +164,16 @@ static __always_inline __u64 fanout_give(__u64 *to, __u64 *given, __u64 total)
 {
 	__u64 more = total - *given;
 
-	*given = total;
-	__sync_fetch_and_add(to, more);
+	if (more) {
+		__sync_fetch_and_add(given, more);
+		__sync_fetch_and_add(to, more);
+	}
 	return more;
 }
 
 /* Adds to a job what one of its processes has counted since it was last asked; returns how many
- * attempts. Only for who holds the process's claim. */
+ * attempts. If two threads of the process ask at the same moment both may give the same: then the next
+ * to ask gives so much less, a number below zero. A claim would cost more than all the rest. */
 static __always_inline __u64 fanout_share(struct fanout_state *job, const struct fanout_state *state,
 					  struct fanout_totals *given)
 {
