@@ -89,7 +89,7 @@ def run_round(watcher: Watcher, size: int, packets: int) -> None:
     with watcher.watching():
         send("bytes", size // 10)
         watcher.costs.append(send("bytes", size))
-        with watcher.counting(before):
+        with watcher.counting(before, watcher.hooks):
             send("packets", packets)
 
 

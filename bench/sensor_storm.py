@@ -1,7 +1,8 @@
 """What it costs a program that connects to be watched: by procwire with either loader, by bpftrace
 and by bcc, in one run.
 
-A storm of refused connects in a network namespace of its own, no destination twice. The rounds take
+A storm of refused connects in a network namespace of its own, no destination twice: by one
+process, and by processes that each end after a few, as a shell's loop makes them. The rounds take
 turns, so that a noisy machine is noisy for all.
 """
 
@@ -28,30 +29,42 @@ from watchers import (
 
 NAMESPACE = f"procwire-bench-{os.getpid()}"
 STORM = """
-import socket, sys, time
-count = int(sys.argv[1])
+import os, socket, sys, time
+count, each = map(int, sys.argv[1:])
 before = time.process_time()
-for number in range(count):
-    with socket.socket() as client:
-        client.connect_ex((f"127.1.{number >> 8 & 255}.{number & 255}", 9))
+for first in range(0, count, each):
+    child = os.fork() if each < count else 0
+    if child:
+        os.waitpid(child, 0)
+        continue
+    for number in range(first, first + each):
+        with socket.socket() as client:
+            client.connect_ex((f"127.1.{number >> 8 & 255}.{number & 255}", 9))
+    if each < count:
+        os._exit(0)
 print((time.process_time() - before) / count)
 """
+# As many as a process may have told one by one before it is only counted.
+SHORT_LIVED = 16
 
 
-def storm(connects: int) -> float:
-    """CPU seconds per connect of the program that connects."""
+def storm(connects: int, each: int) -> float:
+    """CPU seconds per connect of the program that connects; each: connects of one process."""
     command = ["ip", "netns", "exec", NAMESPACE, sys.executable, "-I", "-S", "-c", STORM]
-    ran = subprocess.run([*command, str(connects)], capture_output=True, text=True, check=True)
+    counts = [str(connects), str(each)]
+    ran = subprocess.run([*command, *counts], capture_output=True, text=True, check=True)
     return float(ran.stdout)
 
 
 def run_round(watcher: Watcher, connects: int) -> None:
     before = set(program_runs())
     with watcher.watching():
-        storm(connects // 10)
-        watcher.costs.append(storm(connects))
-        with watcher.counting(before):
-            storm(connects)
+        storm(connects // 10, connects // 10)
+        watcher.costs.append(storm(connects, connects))
+        with watcher.counting(before, watcher.hooks):
+            storm(connects, connects)
+        with watcher.counting(before, watcher.short_lived):
+            storm(connects, SHORT_LIVED)
 
 
 @contextmanager
@@ -81,12 +94,17 @@ def main(connects: int, rounds: int) -> None:
                 time.sleep(1)
     alone, statistic = median(contestants[0].costs), statistic_of(contestants)
     click.echo(f"{connects:,} refused connects, medians of {rounds} rounds\n")
-    click.echo("watched by          connect  added  in programs    start    idle  resident")
+    click.echo(f"short-lived: in programs of connects, by processes of {SHORT_LIVED} each\n")
+    click.echo(
+        "watched by          connect  added  in programs  short-lived    start    idle  resident"
+    )
     for watcher in contestants:
         each = median(watcher.costs)
         click.echo(
             f"{watcher.name:<18} {each * 1e6:5.1f} us {each / alone - 1:6.0%} "
-            f"{spent(watcher, statistic, connects) / 1e3:9.2f} us {watcher.start:6.1f} s "
+            f"{spent(watcher.hooks, statistic, connects) / 1e3:9.2f} us "
+            f"{spent(watcher.short_lived, statistic, connects) / 1e3:9.2f} us "
+            f"{watcher.start:6.1f} s "
             f"{watcher.idle if watcher.command else 0:7.2%} {watcher.resident:6.0f} MB"
         )
     for watcher in contestants[1:2]:

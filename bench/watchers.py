@@ -73,7 +73,8 @@ class Runs(NamedTuple):
 @dataclass
 class Watcher:
     """Who watches: nobody if the command is empty. costs: of the watched program, a figure for each
-    round; hooks: runs by program, of its cheapest round; start: seconds of CPU until ready; idle:
+    round; hooks: runs by program, of its cheapest round; short_lived: the same while processes
+    begin and end; start: seconds of CPU until ready; idle:
     share of a core while the machine does nothing but its own; resident: megabytes."""
 
     name: str
@@ -82,6 +83,7 @@ class Watcher:
     environment: dict[str, str] = field(default_factory=dict)
     costs: list[float] = field(default_factory=list)
     hooks: dict[str, Runs] = field(default_factory=dict)
+    short_lived: dict[str, Runs] = field(default_factory=dict)
     start: float = 0.0
     idle: float = 1.0
     resident: float = 0.0
@@ -114,8 +116,8 @@ class Watcher:
             process.communicate(timeout=60)
 
     @contextmanager
-    def counting(self, before: set[int]) -> Iterator[None]:
-        """Notes the runs of the programs that are its own: those that were not there before."""
+    def counting(self, before: set[int], hooks: dict[str, Runs]) -> Iterator[None]:
+        """Notes in hooks the runs of the programs that are its own, which were not there before."""
         statistics = ctypes.CDLL("libbpf.so.1").bpf_enable_stats(0)
         quiet = program_runs()
         yield
@@ -123,9 +125,9 @@ class Watcher:
         os.close(statistics)
         for number in (quiet.keys() & busy.keys()) - before:
             name, runs = busy[number]
-            known, more = self.hooks.get(name), runs - quiet[number][1]
+            known, more = hooks.get(name), runs - quiet[number][1]
             if more.times and (known is None or more.each < known.each):
-                self.hooks[name] = more
+                hooks[name] = more
 
 
 def cpu_seconds(pid: int) -> float:
@@ -201,13 +203,13 @@ def statistic_of(watched: list[Watcher]) -> Callable[[str], float]:
     return lambda name: each.get(name, mean)
 
 
-def spent(watcher: Watcher, statistic: Callable[[str], float], per: int) -> float:
-    """Nanoseconds in the watcher's programs per unit, without the statistic's own. per: units of a
-    round; what runs for few of them runs for the rest of the machine."""
+def spent(hooks: dict[str, Runs], statistic: Callable[[str], float], per: int) -> float:
+    """Nanoseconds in the programs per unit, without the statistic's own. per: units of a round;
+    what runs for few of them runs for the rest of the machine."""
     return (
         sum(
             runs.ns - runs.times * statistic(name)
-            for name, runs in watcher.hooks.items()
+            for name, runs in hooks.items()
             if runs.times >= per / 2
         )
         / per

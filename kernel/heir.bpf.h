@@ -42,16 +42,6 @@ SUBPROGRAM struct subject *inheriting(struct subject_key *key, struct task_struc
 	return heir;
 }
 
-static __always_inline void add_totals(struct fanout_totals *totals,
-				       const struct fanout_totals *more)
-{
-	totals->attempts += more->attempts;
-	totals->established += more->established;
-	totals->refused += more->refused;
-	totals->failures += more->failures;
-	totals->unrouted += more->unrouted;
-}
-
 static __always_inline void bequeath(const struct subject_key *key, const struct subject *subject,
 				     __u64 now)
 {

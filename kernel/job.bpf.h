@@ -20,24 +20,9 @@
 
 #include "subject.bpf.h"
 
-#define JOB_TRIES 4
-
 /* Beside the port and protocol of a target: there is one, or there is no attempt. */
 #define SHARES_TARGET (1ULL << 63)
 #define SHARES_COUNTS (1ULL << 62)
-
-static __always_inline int is_job_of(const struct subject *job, const struct subject *subject)
-{
-	return is_same_job(&job->job, &subject->job) && job->slot == subject->slot;
-}
-
-/* Who comes with an older time than the last one, as time is not read for each attempt, finds it
- * alive. */
-static __always_inline int is_quiet(const struct subject *subject, __u64 now)
-{
-	return now > subject->now_ns &&
-	       now - subject->now_ns > settings.window_ns[FANOUT_WINDOWS - 1];
-}
 
 /* The subject of the process's job at this place, made if the place is free. NULL: it is another's. */
 SUBPROGRAM struct subject *job_at(const struct subject_key *key, const struct subject *subject,
@@ -47,7 +32,7 @@ SUBPROGRAM struct subject *job_at(const struct subject_key *key, const struct su
 	struct new_subject *fresh;
 	struct subject *job = bpf_map_lookup_elem(&subjects, key);
 
-	if (job && job->job.kind && (is_job_of(job, subject) || !is_quiet(job, now)))
+	if (job && job->job.kind && (is_job_of(job, subject) || !is_quiet(job, &settings, now)))
 		return is_job_of(job, subject) ? job : NULL;
 	fresh = bpf_map_lookup_elem(&new_subject, &zero);
 	if (!fresh)
@@ -73,8 +58,7 @@ SUBPROGRAM struct subject *job_at(const struct subject_key *key, const struct su
 static __always_inline struct subject *subject_of_job(struct subject_key *key,
 						      const struct subject *subject, __u64 now)
 {
-	__u64 name = mix64(subject->job.number ^ subject->job.kind << 62 ^
-			   (__u64)subject->slot << 56);
+	__u64 name = name_of_job(subject);
 	struct subject *job = NULL;
 
 	key->slot = SLOT_JOB;
@@ -87,59 +71,6 @@ static __always_inline struct subject *subject_of_job(struct subject_key *key,
 	else
 		count(LOST_PROCESS_MAP_FULL);
 	return job;
-}
-
-/* Enters attempts under the program that made them. Where there are more programs than places, the one
- * with the fewest attempts is forgotten. */
-SUBPROGRAM int enter_program(struct subject *job, const struct subject *subject, __u64 attempts)
-{
-	struct job_program *place = &job->program[0];
-	int is_leading = 1;
-	int is_known = 0;
-
-	UNROLLED
-	for (int i = 0; i < JOB_PROGRAMS; i++) {
-		struct job_program *program = &job->program[i];
-
-		if (is_known)
-			break;
-		is_known = program->processes && is_same_name(program->comm, subject->owner.comm);
-		if (is_known || program->attempts < place->attempts)
-			place = program;
-	}
-	if (!is_known) {
-		__builtin_memcpy(place->comm, subject->owner.comm, sizeof(place->comm));
-		place->processes = 0;
-		place->attempts = 0;
-	}
-	place->process = subject->owner.process;
-	if (!subject->is_part || !place->processes)
-		place->processes++;
-	place->attempts += attempts;
-	UNROLLED
-	for (int i = 0; i < JOB_PROGRAMS; i++)
-		is_leading &= job->program[i].attempts <= place->attempts;
-	if (is_leading || !job->owner.process.pid)
-		job->owner = subject->owner;
-	return 0;
-}
-
-/* A process takes its attempts with it. */
-static __always_inline void leave_program(struct subject *job, const struct subject *subject,
-					  __u64 attempts)
-{
-	UNROLLED
-	for (int i = 0; i < JOB_PROGRAMS; i++) {
-		struct job_program *program = &job->program[i];
-
-		if (!program->processes || !is_same_name(program->comm, subject->owner.comm))
-			continue;
-		program->attempts -= lesser(attempts, program->attempts);
-		program->processes--;
-	}
-	/* Whoever leads now says so with its next attempt. */
-	if (is_same_name(job->owner.comm, subject->owner.comm))
-		job->owner.process.pid = 0;
 }
 
 /* A key as a number: the verifier of 5.10 gives no pointer to a global function. */

@@ -14,10 +14,10 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "subject.h"
 #include "write.h"
 
 #define MAX_SUBJECTS 8192
-#define MAX_JOBS 1024
 #define MAX_SKIPPED_PROGRAMS 1024
 #define MAX_SKIPPED_PROCESSES 65536
 
@@ -74,42 +74,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct process_event);
 } process_scratch SEC(".maps");
-
-/* What is counted apart of one process: its connects, its datagrams, and by kind (enum
- * attempt_kind) what it sends through raw sockets. */
-#define SLOT_CONNECT 0
-#define SLOT_DATAGRAM 1
-#define SLOT_RAW 2
-#define SLOTS (SLOT_RAW + ATTEMPT_KINDS)
-/* That of all jobs' subjects, whose pid is a place of MAX_JOBS. */
-#define SLOT_JOB SLOTS
-
-/* A pid is enough while its process lives: entries go with the process's last thread. */
-struct subject_key {
-	__u32 pid;
-	__u32 slot;
-};
-
-/* now_ns was the time when the tick began to be this one, of a job the time of its last attempt;
- * slot: what is counted; skipped: what the process tries is not counted, because of what it runs.
- * Of a process, job is that to which it adds what it counts, as long as it is not told of itself:
- * it did so last at shared_ns; is_part: the job has something of it, which is what was counted
- * between the totals `from` and `shared`. Of a job, owner is the last process of its leading program. */
-struct subject {
-	struct owner owner;
-	struct job job;
-	__u64 tick;
-	__u64 now_ns;
-	__u64 shared_ns;
-	__u32 slot;
-	__u32 skipped;
-	__u32 is_told;
-	__u32 is_part;
-	struct fanout_totals from;
-	struct fanout_totals shared;
-	struct job_program program[JOB_PROGRAMS];
-	struct fanout_state state;
-};
 
 /*
  * The fan-out of each process and job.

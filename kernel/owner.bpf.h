@@ -60,9 +60,4 @@ static __always_inline void job_of(struct job *job, struct task_struct *task)
 	}
 }
 
-static __always_inline int is_same_job(const struct job *one, const struct job *other)
-{
-	return one->number == other->number && one->kind == other->kind;
-}
-
 #endif

@@ -24,6 +24,8 @@ static inline __attribute__((always_inline)) u32 linear_count_of(u32 zeros)
 #include "bcc/types.h"
 #include "bcc/maps.h"
 #include "bcc/fanout.h"
+#include "bcc/job.h"
+#include "bcc/heir.h"
 #include "bcc/attempt.h"
 #include "bcc/connect.h"
 #include "bcc/outcome.h"

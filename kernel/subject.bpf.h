@@ -13,21 +13,6 @@
 #define PROCWIRE_SUBJECT_BPF_H
 
 #include "skip.bpf.h"
-#include "window_count.h"
-
-static __always_inline __u32 kind_of(__u32 slot)
-{
-	if (slot >= SLOT_RAW)
-		return slot - SLOT_RAW;
-	return slot == SLOT_DATAGRAM ? ATTEMPT_DATAGRAM : ATTEMPT_CONNECT;
-}
-
-static __always_inline __u32 origin_of(__u32 slot)
-{
-	if (slot >= SLOT_RAW)
-		return ORIGIN_RAW;
-	return slot == SLOT_DATAGRAM ? ORIGIN_SENDMSG : ORIGIN_CONNECT;
-}
 
 /* Whether it is for us to turn or report the subject; otherwise somebody else is about to. */
 static __always_inline int claim(const struct subject_key *key)
@@ -126,26 +111,17 @@ SUBPROGRAM void tell_totals(struct subject *subject, __u32 slot, __u64 now)
 		send_crossing(subject, slot, &crossing, now);
 }
 
-/* Nothing tells when a job ends: its totals are those of each longest window in which it was told of. */
-static __always_inline int is_over(const struct subject *job, __u64 now)
-{
-	return now - fanout_reported(&job->state, FANOUT_WINDOWS - 1)->start_ns >=
-	       settings.window_ns[FANOUT_WINDOWS - 1];
-}
-
 SUBPROGRAM void tell_crossing(const struct subject_key *key, struct subject *subject, __u64 crossed,
 			      __u64 now)
 {
-	struct fanout_crossing crossing;
-
 	if (!claim(key)) {
 		subject->state.look = LOOK_SURELY;
 		return;
 	}
-	fanout_cross(&subject->state, &settings, crossed, &crossing);
+	fanout_cross(&subject->state, &settings, crossed, &subject->crossing);
+	if (subject->crossing.measure)
+		send_crossing(subject, key->slot, &subject->crossing, now);
 	release(key);
-	if (crossing.measure)
-		send_crossing(subject, key->slot, &crossing, now);
 }
 
 /* Both of these are seldom called, and look the subject up again: with numbers alone for arguments
@@ -159,7 +135,7 @@ GLOBAL_SUBPROGRAM int turn_subject(__u32 pid, __u32 slot, __u64 now)
 		return 0;
 	if (slot != SLOT_JOB)
 		subject->skipped = is_skipped(pid);
-	else if (is_over(subject, now))
+	else if (is_over(subject, &settings, now))
 		tell_totals(subject, slot, now);
 	fanout_turn(&subject->state, &settings, now);
 	release(&key);

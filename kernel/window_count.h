@@ -159,6 +159,16 @@ static __always_inline void fanout_inherit(struct fanout_state *state,
 			fanout_reach_sampled(state, child, oldest + i, now);
 }
 
+static __always_inline void add_totals(struct fanout_totals *totals,
+				       const struct fanout_totals *more)
+{
+	totals->attempts += more->attempts;
+	totals->established += more->established;
+	totals->refused += more->refused;
+	totals->failures += more->failures;
+	totals->unrouted += more->unrouted;
+}
+
 /* What a part has counted more than was given of it already. */
 static __always_inline __u64 fanout_give(__u64 *to, __u64 *given, __u64 total)
 {

@@ -29,7 +29,7 @@ int on_attempt(void *context)
 	u32 zero = 0, detailed = 1;
 	struct work *work = works.lookup(&zero);
 	struct fanout_settings *known = settings.lookup(&zero);
-	struct subject_key key = { .kind = ATTEMPT_CONNECT };
+	struct subject_key key = { .slot = SLOT_CONNECT };
 	struct subject *subject;
 	struct pending *entry;
 	u64 now = bpf_ktime_get_boot_ns();
@@ -40,9 +40,7 @@ int on_attempt(void *context)
 	key.pid = work->pending.owner.process.pid;
 	subject = subject_of(&key, &work->pending.owner);
 	if (subject) {
-		turn(&key, subject, known, now);
-		fanout_attempt(&subject->state, &work->pending.target, now);
-		look(&key, subject, known, now);
+		count_attempt(&key, subject, &work->pending.target, known, now);
 		detailed = fanout_detail(&subject->state, known->detail_limit);
 	} else {
 		count(LOST_PROCESS_MAP_FULL);
@@ -63,7 +61,7 @@ int on_outcome(void *context)
 	u32 zero = 0;
 	struct work *work = works.lookup(&zero);
 	struct fanout_settings *known = settings.lookup(&zero);
-	struct subject_key key = { .kind = ATTEMPT_CONNECT };
+	struct subject_key key = { .slot = SLOT_CONNECT };
 	struct subject *subject;
 	u64 now = bpf_ktime_get_boot_ns();
 
@@ -77,6 +75,7 @@ int on_outcome(void *context)
 		turn(&key, subject, known, now);
 		fanout_outcome(&subject->state, work->outcome);
 		look(&key, subject, known, now);
+		share(subject, 0, 0, known, now);
 	}
 	if (work->pending.detailed)
 		send_connection(&work->pending, ORIGIN_CONNECT, work->outcome, work->error);

@@ -17,7 +17,7 @@ static __always_inline void begin(struct pending *pending, struct bpf_sock_addr 
 /* connect says nothing of a scan, name services connect to sort addresses; what is sent says. */
 static __always_inline void datagram_sent(struct pending *pending, u32 origin)
 {
-	struct subject_key key = { .pid = pending->owner.process.pid, .kind = ATTEMPT_DATAGRAM };
+	struct subject_key key = { .pid = pending->owner.process.pid, .slot = SLOT_DATAGRAM };
 	struct subject *subject = subject_of(&key, &pending->owner);
 	struct fanout_settings *known;
 	u64 now = pending->time_ns;
@@ -29,11 +29,10 @@ static __always_inline void datagram_sent(struct pending *pending, u32 origin)
 	if (origin == ORIGIN_SENDMSG)
 		count(COUNT_DATAGRAMS);
 	if (subject) {
-		turn(&key, subject, known, now);
-		if (origin == ORIGIN_SENDMSG) {
-			fanout_attempt(&subject->state, &pending->target, now);
-			look(&key, subject, known, now);
-		}
+		if (origin == ORIGIN_SENDMSG)
+			count_attempt(&key, subject, &pending->target, known, now);
+		else
+			turn(&key, subject, known, now);
 		if (!fanout_detail(&subject->state, known->detail_limit)) {
 			count(SKIPPED_CONNECTION_DETAIL);
 			return;

@@ -1,7 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Fan-out per process: as subject.bpf.h and heir.bpf.h, whose comments hold.
+ * Fan-out per process and job: making a subject, turning and reporting it, as subject.bpf.h, whose
+ * comments hold.
  */
+
+/* Of the current process: what a container or a service has to itself is not the root. */
+static __always_inline void see_job(struct known_process *process)
+{
+	u64 group = bpf_get_current_cgroup_id();
+
+	if (group == bpf_get_current_ancestor_cgroup_id(0)) {
+		process->job.kind = SUBJECT_SESSION;
+		process->job.number = process->session;
+	} else {
+		process->job.kind = SUBJECT_CGROUP;
+		process->job.number = group;
+	}
+}
 
 static __always_inline void describe_current(struct owner *owner)
 {
@@ -18,6 +33,7 @@ static __always_inline void describe_current(struct owner *owner)
 static __always_inline struct subject *subject_of(struct subject_key *key, struct owner *owner)
 {
 	struct subject *subject = subjects.lookup(key);
+	struct known_process *process;
 	struct subject *fresh;
 	u32 zero = 0;
 
@@ -31,13 +47,20 @@ static __always_inline struct subject *subject_of(struct subject_key *key, struc
 	subject = subjects.lookup(key);
 	if (!subject)
 		return 0;
-	subject->state.kind = key->kind;
+	subject->slot = key->slot;
+	subject->state.kind = kind_of(key->slot);
+	process = processes.lookup(&key->pid);
+	if (process) {
+		if (key->pid == bpf_get_current_pid_tgid() >> 32)
+			see_job(process);
+		subject->job = process->job;
+	}
 	subject->owner = *owner;
 	return subject;
 }
 
 /* Sends the crossing; where the ring is full, the next attempt may send it. */
-static __always_inline void send_crossing(struct subject *subject,
+static __always_inline void send_crossing(struct subject *subject, u32 slot,
 					  struct fanout_crossing *crossing, u64 now)
 {
 	struct fanout_event *event = fanout_ring.ringbuf_reserve(sizeof(struct fanout_event));
@@ -50,8 +73,11 @@ static __always_inline void send_crossing(struct subject *subject,
 		return;
 	}
 	event->time_ns = now;
-	write_fanout(event, &subject->owner, &subject->state, crossing,
-		     subject->state.kind == ATTEMPT_DATAGRAM ? ORIGIN_SENDMSG : ORIGIN_CONNECT);
+	write_fanout(event, &subject->owner, &subject->state, crossing, origin_of(subject->slot));
+	event->job = subject->job.number;
+	event->job_kind = subject->job.kind;
+	event->subject = slot == SLOT_JOB ? subject->job.kind : SUBJECT_PROCESS;
+	__builtin_memcpy(event->program, subject->program, sizeof(event->program));
 	fanout_ring.ringbuf_submit(event, 0);
 	count(COUNT_FANOUTS);
 }
@@ -60,11 +86,31 @@ static __always_inline void send_crossing(struct subject *subject,
 static __always_inline void turn(struct subject_key *key, struct subject *subject,
 				 struct fanout_settings *known, u64 now)
 {
+	struct fanout_crossing crossing;
 	u8 held = 1;
 
 	if (now < subject->state.turn_ns || claims.insert(key, &held))
 		return;
+	if (key->slot == SLOT_JOB && is_over(subject, known, now) &&
+	    fanout_final(&subject->state, known, &crossing))
+		send_crossing(subject, key->slot, &crossing, now);
 	fanout_turn(&subject->state, known, now);
+	claims.delete(key);
+}
+
+/* What has reached a threshold is told. */
+static __always_inline void tell_crossing(struct subject_key *key, struct subject *subject,
+					  struct fanout_settings *known, u64 crossed, u64 now)
+{
+	u8 held = 1;
+
+	if (claims.insert(key, &held)) {
+		subject->state.look = LOOK_SURELY;
+		return;
+	}
+	fanout_cross(&subject->state, known, crossed, &subject->crossing);
+	if (subject->crossing.measure)
+		send_crossing(subject, key->slot, &subject->crossing, now);
 	claims.delete(key);
 }
 
@@ -72,96 +118,19 @@ static __always_inline void turn(struct subject_key *key, struct subject *subjec
 static __always_inline void look(struct subject_key *key, struct subject *subject,
 				 struct fanout_settings *known, u64 now)
 {
-	struct fanout_crossing crossing;
 	u64 crossed;
-	u8 held = 1;
+	int is_told;
 
 	if (!fanout_is_due(&subject->state))
 		return;
 	/* First, so that what rises from here on is looked at again. */
 	subject->state.look = LOOK_NOT;
 	crossed = fanout_crossed(&subject->state);
-	if (!crossed)
-		return;
-	if (claims.insert(key, &held)) {
-		subject->state.look = LOOK_SURELY;
-		return;
-	}
-	fanout_cross(&subject->state, known, crossed, &crossing);
-	claims.delete(key);
-	if (crossing.measure)
-		send_crossing(subject, &crossing, now);
-}
-
-/* Leaves what was counted to the parent, if that is of the same session. */
-static __always_inline void bequeath(struct subject *subject, struct subject_key *key,
-				     struct fanout_settings *known, u64 now)
-{
-	struct known_process *process = processes.lookup(&key->pid);
-	struct subject_key heir_key = { .kind = key->kind };
-	struct known_process *parent;
-	struct owner owner = {};
-	struct subject *heir;
-
-	if (!process || !subject->state.totals.attempts)
-		return;
-	heir_key.pid = process->parent.pid;
-	parent = processes.lookup(&heir_key.pid);
-	if (!parent || heir_key.pid <= 1 || parent->session != process->session)
-		return;
-	owner.process = parent->key;
-	owner.uid = subject->owner.uid;
-	__builtin_memcpy(owner.comm, parent->comm, sizeof(owner.comm));
-	heir = subject_of(&heir_key, &owner);
-	if (!heir) {
-		count(LOST_PROCESS_MAP_FULL);
-		return;
-	}
-	turn(&heir_key, heir, known, now);
-	fanout_inherit(&heir->state, &subject->state, now);
-	look(&heir_key, heir, known, now);
-}
-
-/* A program that executes itself goes on with what it has counted. Of any other that ends, its
- * totals are sent if anything of it was reported before, or else left to the parent. */
-static __always_inline void end_subject(u32 pid, u32 kind, struct owner *successor, u64 now)
-{
-	struct subject_key key = { .pid = pid, .kind = kind };
-	struct subject *subject = subjects.lookup(&key);
-	struct fanout_crossing crossing;
-	struct fanout_settings *known;
-	u32 zero = 0;
-
-	known = settings.lookup(&zero);
-	if (!subject || !known)
-		return;
-	if (successor->process.pid && is_same_program(&subject->owner, successor)) {
-		subject->owner = *successor;
-		return;
-	}
-	turn(&key, subject, known, now);
-	if (!fanout_was_told(&subject->state))
-		bequeath(subject, &key, known, now);
-	else if (fanout_final(&subject->state, known, &crossing))
-		send_crossing(subject, &crossing, now);
-	subjects.delete(&key);
-}
-
-/* At an exit the process is forgotten last, since what it leaves goes to its parent. */
-int on_end(void *context)
-{
-	u32 pid = bpf_get_current_pid_tgid() >> 32;
-	u64 now = bpf_ktime_get_boot_ns();
-	struct known_process *process = processes.lookup(&pid);
-	struct owner successor = {};
-
-	if (!process)
-		return 0;
-	if (process->threads)
-		describe_current(&successor);
-	EACH_KIND(kind)
-		end_subject(pid, kind, &successor, now);
-	if (!process->threads)
-		processes.delete(&pid);
-	return 0;
+	if (crossed)
+		tell_crossing(key, subject, known, crossed, now);
+	is_told = fanout_was_told(&subject->state);
+	/* What it tried as long as it was told of itself is not its job's. */
+	if (subject->is_told && !is_told)
+		subject->from = subject->shared = subject->state.totals;
+	subject->is_told = is_told;
 }

@@ -45,8 +45,9 @@ BPF_F_TABLE("hash", u32, struct arguments, execs, MAX_EXECS, NO_PREALLOC);
 BPF_PERCPU_ARRAY(arguments_scratch, struct arguments_scratch, 1);
 BPF_PERCPU_ARRAY(process_scratch, struct process_event, 1);
 
-/* The fan-out of each process, and who turns or reports it just now; see maps.bpf.h. */
-BPF_F_TABLE("hash", struct subject_key, struct subject, subjects, MAX_SUBJECTS, NO_PREALLOC);
+/* The fan-out of each process and job, and who turns or reports it just now; see maps.bpf.h. */
+BPF_F_TABLE("hash", struct subject_key, struct subject, subjects, MAX_SUBJECTS + MAX_JOBS,
+	    NO_PREALLOC);
 BPF_PERCPU_ARRAY(new_subject, struct subject, 1);
 BPF_TABLE("hash", struct subject_key, u8, claims, MAX_CLAIMS);
 

@@ -54,6 +54,8 @@ int on_fork(struct tracepoint__task__task_newtask *args)
 	child.key.started_ns = now - now % CLOCK_TICK_NS;
 	child.key.pid = pid;
 	if (parent) {
+		see_job(parent);
+		child.job = parent->job;
 		child.key.exec_count = parent->key.exec_count;
 		child.parent = args->clone_flags & CLONE_PARENT ? parent->parent : parent->key;
 		child.session = parent->session;
@@ -133,13 +135,28 @@ int on_execveat_return(struct tracepoint__syscalls__sys_exit_execveat *args)
 	return exec_returned();
 }
 
+/* The slots that are seen are the first ones. */
+static __always_inline void end_slots(void *context)
+{
+	u32 zero = 0;
+	struct work *work = works.lookup(&zero);
+
+	if (!work)
+		return;
+	work->slot = SLOT_CONNECT;
+	counting.call(context, COUNT_END);
+}
+
 int on_setsid(struct tracepoint__syscalls__sys_exit_setsid *args)
 {
 	u32 pid = bpf_get_current_pid_tgid() >> 32;
 	struct known_process *process = processes.lookup(&pid);
 
-	if (process && args->ret > 0)
-		process->session = args->ret;
+	/* What the call returns is the number in the process's own namespace. */
+	if (process && args->ret > 0) {
+		process->session = pid;
+		see_job(process);
+	}
 	return 0;
 }
 
@@ -155,6 +172,7 @@ int on_exec(struct tracepoint__sched__sched_process_exec *args)
 	if (!process)
 		return 0;
 	process->key.exec_count++;
+	see_job(process);
 	bpf_get_current_comm(&process->comm, sizeof(process->comm));
 	event = process_event_of(process, EVENT_EXEC);
 	if (!event)
@@ -175,7 +193,7 @@ int on_exec(struct tracepoint__sched__sched_process_exec *args)
 	if (event->flags & EVENT_FLAG_ARGV_UNREADABLE)
 		count(LOST_ARGV_UNREADABLE);
 	send_process(event, size);
-	counting.call(args, COUNT_END);
+	end_slots(args);
 	return 0;
 }
 
@@ -194,6 +212,6 @@ int on_exit(struct tracepoint__sched__sched_process_exit *args)
 	event = process_event_of(process, EVENT_EXIT);
 	if (event)
 		send_process(event, 0);
-	counting.call(args, COUNT_END);
+	end_slots(args);
 	return 0;
 }

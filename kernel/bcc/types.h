@@ -8,17 +8,18 @@
 #define GLOBAL_SUBPROGRAM SUBPROGRAM
 #define UNROLLED _Pragma("clang loop unroll(full)")
 
-#include "window_count.h"
+#include "subject.h"
 #include "write.h"
 
 #define CLONE_PARENT 0x00008000
 #define CLONE_THREAD 0x00010000
 #define NO_LOGIN_UID 0xffffffff
 
-/* A process, its session, and how many of its threads run. */
+/* A process, its job as it was seen last, its session, and how many of its threads run. */
 struct known_process {
 	struct process_key key;
 	struct process_key parent;
+	struct job job;
 	__u32 threads;
 	__u32 session;
 	char comm[COMM_SIZE];
@@ -35,23 +36,6 @@ struct arguments {
 struct arguments_scratch {
 	struct arguments arguments;
 	char overrun[ARGV_SIZE];
-};
-
-/* What is counted apart of one process: enum attempt_kind, of which two are seen. */
-struct subject_key {
-	__u32 pid;
-	__u32 kind;
-};
-
-/* A loop that stays one, since its body is large. */
-#define EACH_KIND(kind)                                                                            \
-	_Pragma("clang loop unroll(disable)") for (__u32 kind = ATTEMPT_CONNECT;                   \
-						   kind <= ATTEMPT_DATAGRAM;                       \
-						   kind += ATTEMPT_DATAGRAM - ATTEMPT_CONNECT)
-
-struct subject {
-	struct owner owner;
-	struct fanout_state state;
 };
 
 /* An attempt whose outcome is not known yet. closed: its socket is, and the reason is missing;
@@ -78,10 +62,11 @@ enum counting_program {
 	COUNT_NOTHING = 3,
 };
 
-/* What they are to count. ends: the attempt ends with its beginning. */
+/* What they are to count. slot: of a process that ends, the next to go; ends: the attempt ends with its
+ * beginning. */
 struct work {
 	__u64 socket;
-	__u32 padding;
+	__u32 slot;
 	__u32 ends;
 	__u32 outcome;
 	__u32 error;

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from differences import differences
+from jobs import JOBS
 from procwire.errors import Unavailable
 from procwire.event import Attempt, Origin, Outcome
 from procwire.sensor import bcc_loader
@@ -87,6 +88,11 @@ def test_scenario(live: Sensing, scenario: Scenario) -> None:
     if scenario.hook in live.sensor.left_out:
         pytest.skip(f"{scenario.hook}: {live.sensor.left_out[scenario.hook]}")
     assert differences(live, replace(scenario, exit_code=0)) == []
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_the_job_is_told_of_and_no_process_of_it(live: Sensing, name: str) -> None:
+    JOBS[name](live)
 
 
 def test_a_killed_process_keeps_what_it_tried(live: Sensing) -> None:

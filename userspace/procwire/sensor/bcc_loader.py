@@ -12,24 +12,30 @@ import errno
 import json
 import math
 import os
-import re
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple, NoReturn, Self
+from typing import NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from procwire.errors import Unavailable
-from procwire.event import COMM_SIZE, FLOW_EVENT, PROCESS_EVENT, PROCESS_KEY, EventKind
+from procwire.event import (
+    COMM_SIZE,
+    FLOW_EVENT,
+    PROCESS_EVENT,
+    PROCESS_KEY,
+    EventKind,
+)
 from procwire.sensor.counters import Counter
 from procwire.sensor.coverage import BCC_GAPS
 from procwire.sensor.machine import cgroup2_root
 from procwire.sensor.proc import started_ns
 from procwire.sensor.programs import Libbpf, Loader
+from procwire.sensor.running import Running, running_processes
 
 SOURCES = Path(__file__).parent.parent / "sensor_bcc"
 PYTHON = Path("/usr/bin/python3")
@@ -56,6 +62,7 @@ _KNOWN_PROCESS = np.dtype(
     [
         ("key", PROCESS_KEY),
         ("parent", PROCESS_KEY),
+        ("job", [("number", "u8"), ("kind", "u8")]),
         ("threads", "u4"),
         ("session", "u4"),
         ("comm", f"S{COMM_SIZE}"),
@@ -66,8 +73,6 @@ _NOT_EXISTING = 1
 _COMPILE_SECONDS, _ASK_SECONDS = 120, 30
 _MOST_DESCRIPTORS = 64
 _LOG_SIZE, _LOG_LINES = 1 << 20, 12
-_STATUS = re.compile(rb"^(PPid|Uid|Gid|Threads):\s*(\d+)", re.MULTILINE)
-_STATUS_FIELDS = 4
 
 
 def version() -> str | None:
@@ -80,19 +85,6 @@ def version() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return said.stdout.strip() or None
-
-
-class _Running(NamedTuple):
-    """A process as /proc shows it; ppid: its parent."""
-
-    pid: int
-    started: int
-    comm: bytes
-    ppid: int
-    uid: int
-    gid: int
-    threads: int
-    session: int
 
 
 class BccPrograms:
@@ -130,7 +122,7 @@ class BccPrograms:
 
     def snapshot(self) -> NDArray[np.void]:
         """See Programs. /proc is walked, and keys are completed with the execs seen since."""
-        running = list(_running())
+        running = list(running_processes())
         keys = {process.pid: self._key_of(process) for process in running}
         rows = np.zeros(len(running), PROCESS_EVENT)
         for row, process in zip(rows, running, strict=True):
@@ -180,20 +172,21 @@ class BccPrograms:
 
     def _tell_of_processes(self) -> None:
         """Forks, execs and exits are followed already: what they say of a process counts."""
-        running = list(_running())
+        running = list(running_processes())
         keys = {process.pid: self._key_of(process) for process in running}
         for process in running:
             key = keys[process.pid]
             row = np.zeros(1, _KNOWN_PROCESS)
             row["key"], row["parent"] = key, keys.get(process.ppid, (0, 0, 0))
             row["threads"], row["session"] = process.threads, process.session
+            row["job"] = process.job
             row["comm"] = process.comm
             self._update("processes", process.pid, row, _NOT_EXISTING)
             if started_ns(process.pid) is None:
                 number = self._ffi.new("unsigned int *", process.pid)
                 self._lib.bpf_map_delete_elem(self._descriptors["processes"], number)
 
-    def _key_of(self, process: _Running) -> tuple[int, int, int]:
+    def _key_of(self, process: Running) -> tuple[int, int, int]:
         known = np.zeros(1, _KNOWN_PROCESS)
         if self._look_up("processes", process.pid, known):
             key = known["key"][0]
@@ -279,19 +272,3 @@ class _Child:
         said = os.pread(self._log, _LOG_SIZE, 0).decode(errors="replace")
         lines = said.splitlines()[-_LOG_LINES:]
         raise Unavailable(problem + "".join(f"\n  {line}" for line in lines), _REPORT)
-
-
-def _running() -> Iterator[_Running]:
-    """Every process in /proc that stays long enough to be read."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        pid = int(folder.name)
-        try:
-            status = dict(_STATUS.findall((folder / "status").read_bytes()))
-            comm = (folder / "comm").read_bytes().removesuffix(b"\n")
-            session = os.getsid(pid)
-        except OSError:
-            continue
-        started = started_ns(pid)
-        if started is not None and len(status) == _STATUS_FIELDS:
-            facts = {field.decode().lower(): int(number) for field, number in status.items()}
-            yield _Running(pid, started, comm, session=session, **facts)

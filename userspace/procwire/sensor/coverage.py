@@ -133,8 +133,6 @@ BCC_GAPS: tuple[str, ...] = (
     "the interpreter in the command line of a script",
     "raw sockets and connects that are older than itself",
     "whether a datagram socket with a peer sends to it, and refusals of datagrams",
-    "a container's sessions as one job",
-    "what the processes of a session or container try together",
     "programs to skip (fanout.skip_programs): they are counted",
     "whose a captured flow is, but for TCP connects",
 )

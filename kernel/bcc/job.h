@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The fan-out of a job, as job.bpf.h, whose comments hold.
+ */
+
+static __always_inline struct subject *job_at(struct subject_key *key, struct subject *subject,
+					      struct fanout_settings *known, u64 now)
+{
+	struct subject *job = subjects.lookup(key);
+	struct subject *fresh;
+	u32 zero = 0;
+	u8 held = 1;
+
+	if (job && job->job.kind && (is_job_of(job, subject) || !is_quiet(job, known, now)))
+		return is_job_of(job, subject) ? job : 0;
+	fresh = new_subject.lookup(&zero);
+	if (!fresh)
+		return 0;
+	if (job && job->job.kind && !claims.insert(key, &held)) {
+		subjects.delete(key);
+		claims.delete(key);
+	}
+	/* Another process may be first; then its entry is the one. */
+	subjects.insert(key, fresh);
+	job = subjects.lookup(key);
+	if (!job)
+		return 0;
+	if (!job->job.kind) {
+		job->slot = subject->slot;
+		job->state.kind = subject->state.kind;
+		job->job = subject->job;
+	}
+	return is_job_of(job, subject) ? job : 0;
+}
+
+/* Finds the subject of a process's job, or makes one, turns it, and gives its key. 0: the process has
+ * none, or there is no room. */
+static __always_inline struct subject *subject_of_job(struct subject_key *key,
+						      struct subject *subject,
+						      struct fanout_settings *known, u64 now)
+{
+	u64 name = name_of_job(subject);
+	struct subject *job = 0;
+
+	if (!subject->job.kind)
+		return 0;
+	key->slot = SLOT_JOB;
+	_Pragma("clang loop unroll(disable)") for (u32 try = 0; try < JOB_TRIES && !job; try++) {
+		key->pid = (name + try) % MAX_JOBS;
+		job = job_at(key, subject, known, now);
+	}
+	if (!job) {
+		count(LOST_PROCESS_MAP_FULL);
+		return 0;
+	}
+	job->now_ns = now;
+	turn(key, job, known, now);
+	return job;
+}
+
+/* Adds to the job what the process has counted since it last did. */
+static __always_inline void share_counts(struct subject *job, struct subject *subject)
+{
+	u64 more = fanout_share(&job->state, &subject->state, &subject->shared);
+
+	if (more && more < NEVER)
+		enter_program(job, subject, more);
+	subject->is_part = 1;
+}
+
+/* The job gives back what it had of a process that is told of itself. */
+static __always_inline void withdraw(struct subject_key *key, struct subject *job,
+				     struct subject *subject)
+{
+	u8 held = 1;
+
+	if (claims.insert(key, &held))
+		return;
+	fanout_take_back(&job->state, &subject->state, &subject->from, &subject->shared);
+	leave_program(job, subject, subject->shared.attempts - subject->from.attempts);
+	/* Another thread may share once more, and be told of as well. */
+	subject->from = subject->shared;
+	subject->is_part = 0;
+	claims.delete(key);
+}
+
+/* What the process has just counted is its job's, too, unless it is told of itself: then the job has
+ * nothing of it. target: of an attempt that begins, or 0; is_new: of it. */
+static __always_inline void share(struct subject *subject, struct fanout_target *target, int is_new,
+				  struct fanout_settings *known, u64 now)
+{
+	struct subject_key key = {};
+	struct subject *job;
+
+	if (subject->is_told && !subject->is_part)
+		return;
+	job = subject_of_job(&key, subject, known, now);
+	if (!job)
+		return;
+	if (subject->is_told) {
+		withdraw(&key, job, subject);
+		return;
+	}
+	if (target)
+		look(&key, job, known, now);
+	share_counts(job, subject);
+	if (is_new)
+		fanout_reach(&job->state, target, now);
+}
+
+/* Counts an attempt for its process and its job. */
+static __always_inline void count_attempt(struct subject_key *key, struct subject *subject,
+					  struct fanout_target *target,
+					  struct fanout_settings *known, u64 now)
+{
+	int is_new;
+
+	turn(key, subject, known, now);
+	is_new = fanout_attempt(&subject->state, target, now);
+	look(key, subject, known, now);
+	share(subject, target, is_new, known, now);
+}
