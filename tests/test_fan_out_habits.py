@@ -15,7 +15,7 @@ from procwire.context.store import MEMORY, Store
 from procwire.detect.detector import FIRST_FAN_OUT, ICMP_SWEEP
 from procwire.detect.habits import APPROVED, DENIED, LEARNED, PENDING, Habit
 from procwire.detect.judges import Judges
-from procwire.detect.observation import Endpoint, Evidence, Job
+from procwire.detect.observation import Endpoint, Job
 from procwire.event import Origin, Outcome, Subject
 from procwire.record import Attempt, Process
 from test_alert import row
@@ -32,9 +32,7 @@ def endpoint(text, port=None):
     return Endpoint(bytes(10) + b"\xff\xff" + bytes(map(int, text.split("."))), port)
 
 
-def sweep(
-    time, hosts=60, process=PINGER, network="10.10.3", origin=Origin.RAW, scanners=(), **named
-):
+def sweep(time, hosts=60, process=PINGER, network="10.10.3", origin=Origin.RAW, **named):
     """An alert of echo requests to so many hosts in order, from 10.10.0.5; on the wire it is seen
     that none of them answered."""
     figures = {"attempts": hosts, "hosts": hosts, "host_ports": hosts, "sequential_run": hosts}
@@ -44,7 +42,7 @@ def sweep(
     ends = {"source": endpoint("10.10.0.5"), "destination": targets[-1], "targets": targets}
     known = (process, ()) if process is not None else None
     named = {"time": NOW + time, "episode": f"F-{time}"} | named
-    return replace(scan_alert(scan, known, scanners), **ends | named)
+    return replace(scan_alert(scan, known, ()), **ends | named)
 
 
 @pytest.fixture
@@ -69,7 +67,7 @@ GRAVER = {
     "an interpreter without a script": {
         "process": changed(PINGER, exe=PYTHON, argv=("python3", "-c", "x"))
     },
-    "a known scanner": {"scanners": ("fping",)},
+    "a known scanner": {"process": changed(PINGER, exe="/usr/bin/nmap")},
     "into another zone": {"network": "10.20.3"},
 }
 
@@ -80,7 +78,7 @@ def test_what_more_is_known_of_is_told_as_a_scan_while_it_is_learned(graver):
         run = Run(store)
         run.passes(0, HOUR // 2)
         for time in (HOUR // 4, HOUR // 3):
-            (alert,) = run.site.admit([sweep(time, **graver)])
+            (alert,) = run.site.admit([sweep(time, **graver)], {"nmap"})
             assert (alert.check, alert.severity <= ICMP_SWEEP.severity) == (ICMP_SWEEP, True)
 
 
@@ -197,9 +195,8 @@ def test_an_episode_ends_as_it_was_told(run):
 
 
 def test_a_known_scanner_has_no_habits(run):
-    named = Evidence("known_scanner", "/usr/bin/fping", None, "sweep.known_scanners")
-    alert = sweep(LATER)
-    assert told(run, replace(alert, evidence=(*alert.evidence, named)))
+    assert run.site.admit([sweep(LATER, origin=Origin.WIRE)], {"fping"})
+    assert not told(run, sweep(LATER))
 
 
 def test_a_job_and_who_received_have_no_habits(run):

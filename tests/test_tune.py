@@ -195,8 +195,10 @@ def test_tune(run, tmp_path: Path) -> None:
     told = run("tune", "--per-week", "2", "--context", context).out
     assert "--set fanout.hosts=40  (now 25)" in told
     assert "->         40         2 alerts in 1.0 weeks" in told
+    assert "        below 25  not known" in told
     (one,) = json.loads(run("tune", "--json", "--context", context).out)
     assert (one["setting"], one["current"]) == ("fanout.hosts", 25)
+    assert one["unknown_below"] == 25
 
 
 def test_the_settings_that_decide_are_those_in_force() -> None:

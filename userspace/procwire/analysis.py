@@ -94,6 +94,7 @@ class Analysis:
         self._verifier = Verifier()
         self._stations = Stations()
         self._contacts = Contacts(contacts.capacity, contacts.timeout_ns, contacts.reply_ns)
+        self._scanners = settings.sweep.scanner_names
         self._observer = Observer(settings.flows)
         self._scans = Scans(settings)
         self._surroundings = Surroundings(settings, self._site.known)
@@ -157,7 +158,7 @@ class Analysis:
 
     def _admit(self, alerts: list[Alert]) -> list[Alert]:
         proven = [self._proven(alert) for alert in alerts]
-        return self._site.admit(self._attribute(proven, self._attempts))
+        return self._site.admit(self._attribute(proven, self._attempts), self._scanners)
 
     def _proven(self, alert: Alert) -> Alert:
         """The alert, of a scan with the evidence that its source is not forged, if there is."""

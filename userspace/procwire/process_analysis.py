@@ -50,7 +50,9 @@ class ProcessAnalysis:
         self._judges = Judges(settings, is_scanner)
         self._site = site
         self._surroundings = Surroundings(settings, site.known, lookup)
-        self._episodes = Episodes(settings, (), lookup, lambda alerts: site.admit(link(alerts)))
+        self._episodes = Episodes(
+            settings, (), lookup, lambda alerts: site.admit(link(alerts), scanners)
+        )
         self.last_time = 0
 
     def update(

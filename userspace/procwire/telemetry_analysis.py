@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,8 @@ class TelemetryAnalysis:
         self._settings, site = settings, site or Site()
         self._join = Join(settings)
         self._scans = Scans(settings, Origin.IMPORT)
-        self._episodes = Episodes(settings, (), self._join.processes.lookup, site.admit)
+        admit = partial(site.admit, scanners=settings.sweep.scanner_names)
+        self._episodes = Episodes(settings, (), self._join.processes.lookup, admit)
         self._surroundings = Surroundings(settings, site.known, self._join.processes.lookup)
         self.last_time = 0
 

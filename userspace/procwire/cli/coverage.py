@@ -63,7 +63,8 @@ def coverage(results: Path | None, as_json: bool) -> int:
 
 def analytic(one: Covered) -> None:
     """One analytic: a line of what it is and how much of it was seen, and what that rests on."""
-    click.echo(f"{one.id} ({one.technique}), {one.title}: {one.state}")
+    title = f"{one.id} ({one.technique}), {one.title}: {one.state}"
+    click.echo(textwrap.fill(title, columns(sys.stdout), subsequent_indent=INDENT))
     item(f"seen: {', '.join(one.sees) or 'nothing'}")
     if one.latency is not None:
         measured = one.latency

@@ -44,6 +44,11 @@ def tune(per_week: float, as_json: bool, context: Path) -> None:
                 f"   {mark} {_number(choice.threshold):>10}  {choice.alerts:>8,} alerts in"
                 f" {choice.weeks:.1f} weeks{high}"
             )
+        below = f"below {_number(one.unknown_below)}"
+        click.echo(f"      {below:>10}  not known: nothing is told below the threshold in force")
+    if proposals:
+        trial = f"--set {one.setting}={_number(max(1.0, one.unknown_below // 2))}"
+        click.echo(f"to know more, watch with lower ones for a week: {trial}", err=True)
     if not proposals:
         click.echo("no history yet; `procwire watch` writes it", err=True)
 

@@ -12,11 +12,12 @@ a monitor's are as well: they are told as what they are, once, as seen for the f
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import Enum, auto
 
 from msgspec.structs import replace
 
-from procwire.alert import SCANNER, SENDER, Alert
+from procwire.alert import SENDER, Alert
 from procwire.context.inventory import Inventory
 from procwire.detect.detector import DETECTORS, ICMP_SWEEP, NEW_PROCESS
 from procwire.detect.figures import SENT_THROUGH
@@ -51,13 +52,18 @@ def telling(alert: Alert, severity: int, standings: list[Standing]) -> Telling:
     return Telling.AS_FIRST_SEEN if Standing.LEARNED_NOW in seen else Telling.NOT
 
 
-def fan_out_habits(alert: Alert, inventory: Inventory, home: Endpoint | None) -> list[Habit]:
+def fan_out_habits(
+    alert: Alert, inventory: Inventory, home: Endpoint | None, scanners: Collection[str] = ()
+) -> list[Habit]:
     """The habits, one for each zone that the alert's targets lie in; none where it shows none.
 
-    home: an address of this host, for processes of which only the targets are known.
+    home: an address of this host, for processes of which only the targets are known; scanners:
+    names of scanning programs in lower case.
     """
     process, figure = alert.process, alert.evidence[0].value if alert.evidence else None
     if process is None or not isinstance(figure, int) or not _may_have_habits(alert, process):
+        return []
+    if process.program in scanners:
         return []
     source = alert.source or home
     size = SMALLEST
@@ -83,8 +89,7 @@ def _may_have_habits(alert: Alert, process: Process) -> bool:
         return False
     if interpreter(process.exe) is not None and process.script is None:
         return False
-    scans = any(one.name == SCANNER for one in alert.evidence)
-    return process.attribution in _CERTAIN and not scans
+    return process.attribution in _CERTAIN
 
 
 def _zone(end: Endpoint | None, inventory: Inventory) -> str:

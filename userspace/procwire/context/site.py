@@ -7,6 +7,7 @@ seconds in one transaction. A disk that is full costs the record of it, never an
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 import numpy as np
 from msgspec.structs import replace
@@ -58,8 +59,10 @@ class Site:
         self._habitual: dict[str, Telling] = {}
         self._counts = Counter(unsaved=0, unsaved_history=0, expired=0, habitual=0)
 
-    def admit(self, alerts: list[Alert]) -> list[Alert]:
-        """The alerts that are to be told, in their order, weighed by the inventory."""
+    def admit(self, alerts: list[Alert], scanners: Collection[str] = ()) -> list[Alert]:
+        """The alerts that are to be told, in their order, weighed by the inventory.
+
+        scanners: names of programs that are known for scanning, and have no habits."""
         if self._store is None:
             return alerts
         told = []
@@ -67,7 +70,7 @@ class Site:
             known = weighed(alert, self.inventory, self._home, self._is_new(alert))
             suppressed = self._is_suppressed(known)
             if not suppressed:
-                told_as = self._telling(alert, known.severity)
+                told_as = self._telling(alert, known.severity, scanners)
                 suppressed = told_as is Telling.NOT
                 if told_as is Telling.AS_FIRST_SEEN:
                     known = replace(known, check=FIRST_FAN_OUT, severity=FIRST_FAN_OUT.severity)
@@ -165,7 +168,7 @@ class Site:
             return False
         return self._habits.is_pending(alert.process.identity)
 
-    def _telling(self, alert: Alert, severity: int) -> Telling:
+    def _telling(self, alert: Alert, severity: int, scanners: Collection[str]) -> Telling:
         """What becomes of an alert of a scan, by what its program is known for here; severity: as
         weighed. An episode goes on and ends as it was told."""
         if self._habits is None:
@@ -173,7 +176,7 @@ class Site:
         if alert.state == CLOSED:
             told_as = self._habitual.pop(alert.episode, Telling.AS_IT_IS)
         else:
-            shown = fan_out_habits(alert, self.inventory, self._home)
+            shown = fan_out_habits(alert, self.inventory, self._home, scanners)
             standings = [self._habits.standing(one, alert.time) for one in shown]
             told_as = telling(alert, severity, standings)
             before = self._habitual.pop(alert.episode, told_as)

@@ -69,12 +69,14 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 class Proposal(msgspec.Struct, frozen=True):
-    """A setting. threshold: the one proposed; current: the last in force; choices: rising."""
+    """A setting. threshold: the one proposed; current: the last in force; choices: rising;
+    unknown_below: what stayed below it was told to nobody for long enough."""
 
     setting: str
     current: float
     threshold: float
     choices: tuple[Choice, ...]
+    unknown_below: float
 
 
 def decided(alert: Alert, suppressed: bool) -> Decided | None:
@@ -174,14 +176,14 @@ class _Known:
         self._begun, self._reached = _bounds(episodes)
         self._high_begun, self._high_reached = _bounds(high)
         self.lowest_high = min(self._high_reached, default=math.inf)
+        known = [one for one in self._observed if self._seen(one) >= _WEEK_NS]
+        self.least = min([current, *known])
 
     def choices(self) -> list[Choice]:
         """Rising. Between two figures every threshold raises the same alerts, so the figures, and
         what was in force, are all there is."""
-        known = [one for one in self._observed if self._seen(one) >= _WEEK_NS]
-        least = min([self.current, *known])
         candidates = {*self._observed, *self._reached}
-        return [self._choice(one) for one in sorted(candidates) if one >= least]
+        return [self._choice(one) for one in sorted(candidates) if one >= self.least]
 
     def _seen(self, threshold: float) -> int:
         """ns for which what reached that threshold was told."""
@@ -213,7 +215,7 @@ def _proposal(setting: str, known: _Known, per_week: float) -> Proposal:
     quiet = [one for one in harmless if one.alerts <= per_week * one.weeks]
     chosen = quiet[0] if quiet else harmless[-1]
     shown = _some(choices, chosen, known.current)
-    return Proposal(setting, known.current, chosen.threshold, shown)
+    return Proposal(setting, known.current, chosen.threshold, shown, known.least)
 
 
 def _some(choices: list[Choice], chosen: Choice, current: float) -> tuple[Choice, ...]:
