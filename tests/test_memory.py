@@ -1,16 +1,23 @@
 """Sparse tables: zeros, writable, and resident only where they were touched. Touched ones: resident
 and as they were. Reused memory: never shown twice at a time. Code that is given back: not resident,
-and there when it is called."""
+and there when it is called. What is loaded: no collection visits it, as it does all that comes
+later."""
 
+import gc
 import mmap
 from pathlib import Path
 
 import numpy as np
 import pytest
 from llvmlite import binding
+from procwire import examples
 from procwire.detect.together import whole_lines, zeros_in_lines
+from procwire.errors import InputDamaged
+from procwire.inputs import Inputs
 from procwire.memory import Reused, give_back_code, sparse_zeros, touch
 from procwire.prefetch import CACHE_LINE
+from procwire.reading import Reading
+from procwire.settings import Settings
 
 SIZE = 1 << 26
 
@@ -80,3 +87,18 @@ def test_code_that_is_given_back_takes_no_memory_and_still_runs():
     given_back = before - resident()
     assert given_back > 1 << 20
     assert parse() == text
+
+
+def test_reading_leaves_collections_on_whatever_comes_of_the_first_batch(tmp_path):
+    whole, damaged = tmp_path / "whole.pcap", tmp_path / "damaged.pcap"
+    whole.write_bytes(examples.capture([bytes(60)]))
+    damaged.write_bytes(examples.capture([bytes(60)])[:-70])
+    before = gc.get_freeze_count()
+    try:
+        with pytest.raises(InputDamaged):
+            list(Reading(Settings(), 1).steps(next(iter(Inputs(damaged)))))
+        assert gc.isenabled() and gc.get_freeze_count() == before
+        for step in Reading(Settings(), 1).steps(next(iter(Inputs(whole)))):
+            assert gc.isenabled() and gc.get_freeze_count() > before and step.units == 1
+    finally:
+        gc.unfreeze()

@@ -101,6 +101,7 @@ class Analysis:
         self._backscatter = Backscatter(settings, tuple(rule.id for rule in all_rules()))
         self._episodes = Episodes(settings, all_rules(), admit=self._admit)
         self._layers = LayerCounts()
+        self._checks = len(all_rules())
         self._skipped = np.zeros(len(SKIP_REASONS), np.int64)
         self.last_time = 0
         self._attempts = np.zeros(0, CONNECTION)
@@ -118,7 +119,7 @@ class Analysis:
         batch = judged.batch
         decoded, single = self._examiner.complete(batch, judged.examined)
         self._stations.weigh(batch, single)
-        counted = np.zeros(len(all_rules()), np.int64)
+        counted = np.zeros(self._checks, np.int64)
         summed = self._verifier.update(batch, decoded, judged.verified, counted)
         self._layers.update(decoded.spans)
         self._skipped += decoded.skipped

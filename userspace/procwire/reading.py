@@ -5,6 +5,7 @@ Analyses are made when the first input of their kind comes: who reads records al
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
@@ -87,15 +88,22 @@ class Reading:
         from procwire.pipeline import alerts_of
 
         loads = self._packets is None
-        self._packets = self._packets or Analysis(self._settings, self._site)
-        batches = read_packets(found.source)
-        for batch, alerts in alerts_of(self._packets, batches, self._workers):
-            if loads:
-                # By now all kernels are loaded.
-                give_back_code(_COMPILER)
-                loads = False
-            size = int(batch.captured.sum(dtype=np.int64)) + PACKET_HEADER * len(batch.start)
-            yield Step(size, len(batch.start), alerts)
+        if loads:
+            # What is loaded lasts as long as the process: no collection has to visit it.
+            gc.disable()
+        try:
+            self._packets = self._packets or Analysis(self._settings, self._site)
+            batches = read_packets(found.source)
+            for batch, alerts in alerts_of(self._packets, batches, self._workers):
+                if loads:
+                    gc.freeze()
+                    gc.enable()
+                    give_back_code(_COMPILER)
+                    loads = False
+                size = int(batch.captured.sum(dtype=np.int64)) + PACKET_HEADER * len(batch.start)
+                yield Step(size, len(batch.start), alerts)
+        finally:
+            gc.enable()
 
     def _of_records(self, found: Input, form: Format) -> Iterator[Step]:
         from procwire.telemetry_analysis import TelemetryAnalysis

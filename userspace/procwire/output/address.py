@@ -47,4 +47,4 @@ def ip_version(address: bytes) -> int:
 
 def protocol_name(number: int) -> str:
     """Suricata's name of an IP protocol, three digits for one without."""
-    return PROTOCOL_NAMES.get(number, f"{number:03d}")
+    return PROTOCOL_NAMES.get(number) or f"{number:03d}"
