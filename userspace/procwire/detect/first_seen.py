@@ -32,16 +32,15 @@ from procwire.detect.habits import (
     Habits,
     thing,
 )
-from procwire.detect.key_map import KeyMap, combined
+from procwire.detect.key_map import KeyMap
 from procwire.detect.observation import Evidence, Observation, ProcessId
 from procwire.detect.services import NAMES
 from procwire.detect.sightings import (
+    Fields,
     Sightings,
     from_somewhere,
-    is_known,
     observation,
     process_of,
-    subjects,
 )
 from procwire.event import Origin, Outcome
 from procwire.settings import Settings
@@ -101,15 +100,16 @@ class FirstSeen:
 
     def update(self, seen: Sightings) -> list[Observation]:
         """What is new, or was denied, in the order of the rows."""
-        rows = seen.rows
-        at = np.flatnonzero(from_somewhere(rows) & ~_is_loopback(rows))
+        columns = seen.columns
+        at = np.flatnonzero(from_somewhere(columns) & ~_is_loopback(columns))
         if not len(at):
             return []
-        clock = self._habits.advance(rows["time"][at])
+        times = columns["time"][at]
+        clock = self._habits.advance(times)
         group = self._group_of(seen, at, clock)
-        self._habits.learn(self._learning_ns, clock, rows["time"][at])
-        program = self._program_of_rows(rows, at)
-        carried = _is_carried(rows)[at]
+        self._habits.learn(self._learning_ns, clock, times)
+        program = self._program_of_rows(seen, at)
+        carried = _is_carried(columns)[at]
         crosses = seen.source_zone[at] != seen.zone[at]
         chosen = {
             PROGRAM: program > 0,
@@ -121,9 +121,9 @@ class FirstSeen:
         found: list[Observation] = []
         for kind, mask in chosen.items():
             places = np.flatnonzero(mask & (group >= 0))
-            columns = self._columns(seen, kind, at[places], group[places], program[places])
             shown = _Shown(seen, kind, at, places, clock, told)
-            found += self._judge(shown, columns)
+            shows = self._columns(seen, kind, at[places], group[places], program[places])
+            found += self._judge(shown, shows)
         return sorted(found, key=lambda one: one.time)
 
     def counters(self) -> dict[str, int]:
@@ -135,7 +135,7 @@ class FirstSeen:
         seen, kind, at, places, clock, told = shown
         if not len(places):
             return []
-        times = seen.rows["time"][at[places]]
+        times = seen.columns["time"][at[places]]
         numbers, is_new = self._habits.see(kind, columns, times)
         found = []
         for place in np.flatnonzero(is_new).tolist():
@@ -186,8 +186,8 @@ class FirstSeen:
         return Columns(
             group=group,
             program=nothing if kind == FLOW else program,
-            protocol=seen.rows["protocol"][at].astype(np.int64) if by_port else nothing,
-            port=_lasting_port(seen.rows["dst_port"][at]) if by_port else nothing,
+            protocol=seen.columns["protocol"][at].astype(np.int64) if by_port else nothing,
+            port=_lasting_port(seen.columns["dst_port"][at]) if by_port else nothing,
             service=seen.service[at].astype(np.int64) if kind == SERVICE else nothing,
             peer=peers[seen.zone[at]] if by_port else nothing,
         )
@@ -195,8 +195,8 @@ class FirstSeen:
     def _habit(self, seen: Sightings, kind: str, row: int) -> Habit:
         """The same of one row, in words."""
         one = np.array([row])
-        group = self._groups[int(self._sources.numbers(_source_keys(seen, one))[0])]
-        number = int(self._processes.numbers(subjects(seen.rows, one))[0])
+        group = self._groups[int(self._sources.numbers(seen.source[one])[0])]
+        number = int(self._processes.numbers(seen.subject[one])[0])
         by_port = kind in (USE, FLOW)
         return Habit(
             kind=kind,
@@ -217,7 +217,7 @@ class FirstSeen:
             self._sources.clear()
             self._groups.clear()
             self._group_numbers = np.zeros(0, np.int64)
-        numbers, is_new = self._sources.enter(_source_keys(seen, at))
+        numbers, is_new = self._sources.enter(seen.source[at])
         fresh = []
         for row, began in zip(at[is_new].tolist(), clock[is_new].tolist(), strict=True):
             hi, lo = int(seen.rows["src_hi"][row]), int(seen.rows["src_lo"][row])
@@ -227,20 +227,20 @@ class FirstSeen:
         self._group_numbers = np.concatenate((self._group_numbers, np.array(fresh, np.int64)))
         return np.where(numbers < 0, -1, self._group_numbers[numbers])
 
-    def _program_of_rows(self, rows: NDArray[np.void], at: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _program_of_rows(self, seen: Sightings, at: NDArray[np.int64]) -> NDArray[np.int64]:
         """The program of each row's process as Habits.word gives it, 0 where it is unknown."""
         words = np.zeros(len(at), np.int64)
-        places = np.flatnonzero(is_known(rows["process"])[at])
+        places = np.flatnonzero(seen.is_known[at])
         if not len(places):
             return words
         if len(self._processes) + len(places) > _LIMIT:
             self._processes.clear()
             self._programs.clear()
             self._program_words = np.zeros(0, np.int64)
-        numbers, is_new = self._processes.enter(subjects(rows, at[places]))
+        numbers, is_new = self._processes.enter(seen.subject[at[places]])
         fresh = []
         for row in at[places[is_new]].tolist():
-            key = process_of(rows[row])
+            key = process_of(seen.rows[row])
             self._programs.append((self._program_of(key) if key is not None else None) or "")
             fresh.append(self._habits.word(self._programs[-1]))
         self._program_words = np.concatenate((self._program_words, np.array(fresh, np.int64)))
@@ -262,11 +262,7 @@ def _group(habit: Habit) -> Group:
     return Group(habit.role, habit.zone)
 
 
-def _source_keys(seen: Sightings, at: NDArray[np.int64]) -> NDArray[np.uint64]:
-    return combined(seen.rows["src_hi"][at], seen.rows["src_lo"][at])
-
-
-def _is_loopback(rows: NDArray[np.void]) -> NDArray[np.bool_]:
+def _is_loopback(rows: Fields) -> NDArray[np.bool_]:
     """Which rows stay on the machine: 127.0.0.0/8 and ::1."""
     lo = rows["dst_lo"]
     local = (lo >> _LOOPBACK_SHIFT == _MAPPED_LOOPBACK) | (lo == 1)
@@ -275,7 +271,7 @@ def _is_loopback(rows: NDArray[np.void]) -> NDArray[np.bool_]:
     return stays
 
 
-def _is_carried(rows: NDArray[np.void]) -> NDArray[np.bool_]:
+def _is_carried(rows: Fields) -> NDArray[np.bool_]:
     """Which rows are data that passed: what is refused is no habit of anybody."""
     outcome = rows["outcome"]
     sent = (outcome == Outcome.SENT) & (rows["origin"] != Origin.WIRE)

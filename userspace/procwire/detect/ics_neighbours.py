@@ -31,13 +31,15 @@ class IcsNeighbours:
     def update(self, seen: Sightings) -> list[Observation]:
         """Who asked for too many."""
         rows = seen.rows
-        asked = np.flatnonzero((rows["kind"] == Attempt.NEIGHBOUR) & seen.zones.is_ics[seen.zone])
+        asked = np.flatnonzero(
+            (seen.columns["kind"] == Attempt.NEIGHBOUR) & seen.zones.is_ics[seen.zone]
+        )
         if not len(asked):
             return []
-        answered = rows["outcome"][asked] == Outcome.ESTABLISHED
+        answered = seen.columns["outcome"][asked] == Outcome.ESTABLISHED
         trusted = np.logical_or.accumulate(answered) | self._sees_replies
         self._sees_replies = bool(trusted[-1])
-        at = asked[trusted & (rows["outcome"][asked] == Outcome.TIMED_OUT)]
+        at = asked[trusted & (seen.columns["outcome"][asked] == Outcome.TIMED_OUT)]
         if not len(at):
             return []
         limit = self._settings.neighbours

@@ -1,8 +1,9 @@
 """A set of 64-bit keys that numbers its members, in NumPy alone: a million of them take 25 MB.
 
 Strategy: open addressing over whole batches at once. Each round looks at one slot for every key
-that is still open, and half of the slots stay free, so rounds are few. Where a key lies depends on
-a secret of the process (Dietzfelbinger et al. 1997): nobody can choose keys that crowd together.
+that is still open, further on each time, and half of the slots stay free, so rounds are few. Where
+a key lies depends on a secret of the process (Dietzfelbinger et al. 1997): nobody can choose keys
+that crowd together.
 """
 
 from __future__ import annotations
@@ -53,16 +54,18 @@ class KeyMap:
 
     def numbers(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
         """The number of each key (n,), -1 for one that is not in it."""
-        slots = self._homes(keys)
-        found: NDArray[np.int64] = self._numbers[slots].astype(np.int64)
-        open_ = np.flatnonzero((found != _FREE) & (self._keys[slots] != keys))
+        slots, step = self._homes(keys), 0
+        # A free slot's number is that of a key which is not in it. The fastest mode: no slot lies
+        # outside.
+        open_ = np.flatnonzero(self._keys.take(slots, mode="wrap") != keys)
         while len(open_):
-            slots[open_] = (slots[open_] + 1) & self._mask
-            at = slots[open_]
-            held = self._numbers[at]
-            found[open_] = held
-            open_ = open_[(held != _FREE) & (self._keys[at] != keys[open_])]
-        return found
+            at, step = slots[open_], step + 1
+            taken = self._numbers[at] != _FREE
+            open_ = open_[taken]
+            at = (at[taken] + step) & self._mask
+            slots[open_] = at
+            open_ = open_[self._keys[at] != keys[open_]]
+        return self._numbers.take(slots, mode="wrap").astype(np.int64)
 
     def enter(self, keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The number of each key (n,), entered where it was not, and whether it was new; of equal
@@ -91,7 +94,7 @@ class KeyMap:
         self._mask, self._drop = np.int64((1 << bits) - 1), np.uint64(64 - bits)
 
     def _homes(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-        return ((keys * self._factor) >> self._drop).astype(np.int64)
+        return ((keys * self._factor) >> self._drop).view(np.int64)
 
     def _grow(self, count: int) -> None:
         """Room for `count` keys in half of the slots."""
@@ -108,13 +111,14 @@ class KeyMap:
         wanted = keys[rows]
         slots = self._homes(wanted)
         # Of several writes to one slot the last stays.
-        open_ = np.arange(len(rows))[::-1]
+        open_, step = np.arange(len(rows))[::-1], 0
         while len(open_):
+            step += 1
             free = open_[self._numbers[slots[open_]] == _FREE]
             self._numbers[slots[free]] = _CLAIM - rows[free]
             self._keys[slots[free]] = wanted[free]
             open_ = open_[self._keys[slots[open_]] != wanted[open_]]
-            slots[open_] = (slots[open_] + 1) & self._mask
+            slots[open_] = (slots[open_] + step) & self._mask
         return slots
 
 

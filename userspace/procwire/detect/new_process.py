@@ -16,10 +16,8 @@ from procwire.detect.observation import Evidence, Observation, ProcessId
 from procwire.detect.sightings import (
     Sightings,
     from_somewhere,
-    is_known,
     observation,
     process_of,
-    subjects,
 )
 from procwire.event import Origin, Outcome
 from procwire.settings import Settings
@@ -47,15 +45,15 @@ class NewProcess:
     def update(self, seen: Sightings) -> list[Observation]:
         """Which new processes failed to reach too many hosts."""
         rows = seen.rows
-        at = np.flatnonzero(is_known(rows["process"]))
+        at = np.flatnonzero(seen.is_known)
         if not len(at):
             return []
-        age = rows["time"][at] - self._begun_of(rows, at)
+        age = seen.columns["time"][at] - self._begun_of(seen, at)
         at = at[(age >= 0) & (age <= self._settings.age_ns)]
-        outcome = rows["outcome"][at]
+        outcome = seen.columns["outcome"][at]
         answered = at[outcome == Outcome.ESTABLISHED]
         failed = at[_IS_FAILED[outcome]]
-        failed = failed[~_is_unrouted(rows, failed)]
+        failed = failed[~_is_unrouted(seen, failed)]
         found = []
         attempts = seen.attempts(failed)
         for one in self._failed.update(attempts, self._settings.hosts):
@@ -74,14 +72,14 @@ class NewProcess:
         """overflow: attempts that were not counted for want of room."""
         return self._failed.counters()
 
-    def _begun_of(self, rows: NDArray[np.void], at: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _begun_of(self, seen: Sightings, at: NDArray[np.int64]) -> NDArray[np.int64]:
         """When the process of each row began, ns since the epoch."""
         if len(self._processes) + len(at) > _LIMIT:
             self._processes.clear()
             self._begun = np.full(0, _UNKNOWN)
-        numbers, is_new = self._processes.enter(subjects(rows, at))
+        numbers, is_new = self._processes.enter(seen.subject[at])
         if is_new.any():
-            asked = (process_of(rows[row]) for row in at[is_new].tolist())
+            asked = (process_of(seen.rows[row]) for row in at[is_new].tolist())
             begun = [self._started(key) for key in asked if key is not None]
             fresh = [_UNKNOWN if time is None else time for time in begun]
             self._begun = np.concatenate((self._begun, np.array(fresh, np.int64)))
@@ -102,9 +100,9 @@ class NewProcess:
         return observation(NEW_PROCESS, row, reached, evidence)
 
 
-def _is_unrouted(rows: NDArray[np.void], at: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _is_unrouted(seen: Sightings, at: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which of the rows `at` tell of connects that sent nothing for want of a route."""
-    failed = rows["outcome"][at] == Outcome.UNREACHABLE
-    unrouted: NDArray[np.bool_] = failed & (rows["origin"][at] == Origin.CONNECT)
-    unrouted[unrouted] = ~from_somewhere(rows[at[unrouted]])
+    failed = seen.columns["outcome"][at] == Outcome.UNREACHABLE
+    unrouted: NDArray[np.bool_] = failed & (seen.columns["origin"][at] == Origin.CONNECT)
+    unrouted[unrouted] = ~from_somewhere(seen.rows[at[unrouted]])
     return unrouted

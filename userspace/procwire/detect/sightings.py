@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,19 @@ _ADDRESS = np.uint64(0xFFFFFFFF)
 _HAS_SERVICE = np.isin(list(Attempt), _WITH_SERVICE)
 
 
+class Fields(dict[str, NDArray[Any]]):
+    """Fields of rows by name, each copied when it is first asked for: who looks at a field of rows
+    waits for as many lines of memory as there are rows."""
+
+    def __init__(self, rows: NDArray[np.void]) -> None:
+        super().__init__()
+        self._rows = rows
+
+    def __missing__(self, name: str) -> NDArray[Any]:
+        column = self[name] = np.ascontiguousarray(self._rows[name])
+        return column
+
+
 @dataclass(frozen=True)
 class Sightings:
     """rows: record.CONNECTION (n,), in event time; zones: of the site. Columns (n,) are found when
@@ -34,49 +48,62 @@ class Sightings:
     zones: Zones
 
     @cached_property
+    def columns(self) -> Fields:
+        """The rows field by field."""
+        return Fields(self.rows)
+
+    @cached_property
+    def is_known(self) -> NDArray[np.bool_]:
+        """Whether the process is known."""
+        return is_known(self.rows["process"])
+
+    @cached_property
+    def source(self) -> NDArray[np.uint64]:
+        """A key for each source address."""
+        return combined(self.columns["src_hi"], self.columns["src_lo"])
+
+    @cached_property
+    def subject(self) -> NDArray[np.uint64]:
+        """A key for who made each row: the process, or the source address."""
+        if not self.is_known.any():
+            return self.source
+        process = self.rows["process"]
+        key = combined(process["started_ns"], process["pid"], process["exec_count"])
+        return key if self.is_known.all() else np.where(self.is_known, key, self.source)
+
+    @cached_property
     def is_attempt(self) -> NDArray[np.bool_]:
         """False for a row that only tells how an earlier attempt ended."""
-        outcome = self.rows["outcome"]
+        outcome = self.columns["outcome"]
         ended = (outcome != Outcome.PENDING) & (outcome != Outcome.SENT)
-        wanted: NDArray[np.bool_] = (self.rows["origin"] != Origin.WIRE) | ~ended
+        wanted: NDArray[np.bool_] = (self.columns["origin"] != Origin.WIRE) | ~ended
         return wanted
 
     @cached_property
     def source_zone(self) -> NDArray[np.uint16]:
         """Numbers of the sources' zones."""
-        return self.zones.of(self.rows["src_hi"], self.rows["src_lo"])
+        return self.zones.of(self.columns["src_hi"], self.columns["src_lo"])
 
     @cached_property
     def zone(self) -> NDArray[np.uint16]:
         """Numbers of the destinations' zones."""
-        return self.zones.of(self.rows["dst_hi"], self.rows["dst_lo"])
+        return self.zones.of(self.columns["dst_hi"], self.columns["dst_lo"])
 
     @cached_property
     def service(self) -> NDArray[np.uint8]:
         """Indices into services.NAMES, 0 where the kind of attempt has none."""
-        service = services(self.rows["protocol"], self.rows["dst_port"])
-        service *= _HAS_SERVICE[self.rows["kind"]]
+        service = services(self.columns["protocol"], self.columns["dst_port"])
+        service *= _HAS_SERVICE[self.columns["kind"]]
         return service
 
     def attempts(self, at: NDArray[np.int64], *more: NDArray[np.unsignedinteger]) -> Attempts:
         """The rows `at` as Distinct counts them, hosts as targets; `more`: columns (n,) that tell
         apart what one subject does."""
-        rows = self.rows
-        hi, lo = rows["dst_hi"][at], rows["dst_lo"][at]
-        subject = combined(subjects(rows, at), *(column[at] for column in more))
+        columns = self.columns
+        hi, lo = columns["dst_hi"][at], columns["dst_lo"][at]
+        subject = combined(self.subject[at], *(column[at] for column in more))
         target = combined(hi, lo)
-        return Attempts(rows["time"][at], subject, target, hi, lo, rows["dst_port"][at])
-
-
-def subjects(rows: NDArray[np.void], at: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """A key for who made each of the rows `at`: the process, or the source address."""
-    # Columns first: rows are an order of magnitude slower to pick.
-    process = rows["process"]
-    parts = (process[name][at] for name in ("started_ns", "pid", "exec_count"))
-    key = combined(*parts)
-    unknown = np.flatnonzero(~is_known(process)[at])
-    key[unknown] = combined(rows["src_hi"][at[unknown]], rows["src_lo"][at[unknown]])
-    return key
+        return Attempts(columns["time"][at], subject, target, hi, lo, columns["dst_port"][at])
 
 
 def observation(
@@ -109,7 +136,7 @@ def is_known(process: NDArray[np.void] | np.void) -> NDArray[np.bool_]:
     return known
 
 
-def from_somewhere(rows: NDArray[np.void]) -> NDArray[np.bool_]:
+def from_somewhere(rows: NDArray[np.void] | Fields) -> NDArray[np.bool_]:
     """Which rows name a source: a connect that failed at once has none."""
     named: NDArray[np.bool_] = (rows["src_hi"] != 0) | (rows["src_lo"] & _ADDRESS != 0)
     return named
