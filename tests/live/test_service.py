@@ -77,6 +77,11 @@ def service_of_the_unit() -> configparser.SectionProxy:
     return unit["Service"]
 
 
+def test_no_file_is_wanted_before_its_folder_is_made() -> None:
+    """systemd opens standard output before LogsDirectory=: a first start would fail."""
+    assert ":" not in service_of_the_unit().get("StandardOutput", "journal")
+
+
 @needs_root
 @pytest.mark.live
 def test_the_capabilities_of_the_unit_are_enough_on_files_that_nobody_may_write() -> None:
