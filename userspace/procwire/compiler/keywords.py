@@ -93,6 +93,10 @@ _OUTER_VERSION = Field("outer", 0, 1, 4, 4)
 _NETWORKS: dict[Values, str] = {((4, 4),): "ipv4.hdr", ((6, 6),): "ipv6.hdr"}
 # Whether the two addresses of an IPv4 header are the same.
 _SAME_ADDRESSES = Field("p", 12, 4, 0, 1, twin=16)
+# Where a header says how many words of 32 bits it has: offset, size, shift, width.
+_WORDS = {"ipv4.hdr": (0, 1, 0, 4), "tcp.hdr": (12, 1, 4, 4)}
+# Headers that are searched, and how many bytes tell enough: single ones are in every second.
+_LEAST = {"tcp.hdr": 2, "udp.hdr": 2, "ipv6.hdr": 1}
 _FLAGS, _FLAG_LETTERS = ("p", 13, 1), "FSRPAU"
 _TIME_TO_LIVE = ("p", 8, 1)
 
@@ -161,6 +165,10 @@ def _native(case: Case, header: Header, rule: Rule) -> Native:
         if own:
             words.append(own)
             continue
+        cheaper = _of_buffer(field, values, header) if field.span == "p" else ""
+        if cheaper:
+            tests[header.buffer].append(cheaper)
+            continue
         tested, wholly = _tests(field, values, header.common)
         tests[header.buffer if field.span == "p" else outer].append(tested)
         exact = exact and wholly and (field.span == "p" or outer != "")
@@ -180,6 +188,18 @@ def _own_keyword(field: Field, values: Values, header: Header) -> str:
         return f"flags:+{flags};" if len(flags) == field.width else ""
     if header.buffer == "ipv4.hdr" and field[:3] == _TIME_TO_LIVE and values == ((wanted, wanted),):
         return f"ttl:{wanted}; prefilter;"
+    return ""
+
+
+def _of_buffer(field: Field, values: Values, header: Header) -> str:
+    """What says of the header's buffer what a test of the field's bytes would: that it goes on
+    behind its shortest, or a text for which one search does for all rules."""
+    low, high = values[0]
+    if field[1:5] == _WORDS.get(header.buffer) and values == ((low, field.all[0][1]),):
+        return f"isdataat:{4 * low - 4};"
+    whole = field.width == 8 * field.size and field.twin is None
+    if whole and values == ((low, low),) and field.size >= _LEAST.get(header.buffer, 5):
+        return searched(low, field.size, field.offset)
     return ""
 
 
@@ -205,6 +225,12 @@ def _tests(field: Field, values: Values, common: dict[Field, tuple[int, ...]]) -
 
 def _between(values: Values) -> list[tuple[int, int]]:
     return [(one[1] + 1, two[0] - 1) for one, two in zip(values, values[1:], strict=False)]
+
+
+def searched(number: int, size: int, offset: int) -> str:
+    """The keywords for a number of `size` bytes at an offset of the buffer."""
+    digits = number.to_bytes(size, "big").hex(" ")
+    return f'content:"|{digits}|"; offset:{offset}; depth:{size};'
 
 
 def _byte_test(field: Field, operator: str, number: int) -> str:

@@ -9,7 +9,7 @@ import functools
 from typing import NamedTuple
 
 from procwire.compiler import keywords
-from procwire.compiler.keywords import HEADERS, Native
+from procwire.compiler.keywords import HEADERS, Native, searched
 from procwire.rule import Observed, Rule
 
 VERSIONS = (7, 8)
@@ -31,23 +31,22 @@ class Selection(NamedTuple):
             ends = f"any {self.ports}"
             return [signature(self.protocol, ends, ends, self.keywords, condition)]
         ports = f"[{','.join(map(str, self.either))}]"
-        others = [(self.protocol, ports, "")]
-        if not scripted:
-            # Suricata sorts rules by the port of the server's end, and tries those that leave it
-            # open with every packet, but for those that one search of the header finds.
-            others = [
-                (transport, str(port), f'{transport}.hdr; content:"|{pair}|"; startswith;')
-                for transport in ("tcp", "udp")
-                if self.protocol in (transport, "ip")
-                for port in self.either
-                for pair in [f"{port >> 8:02x} {port & 255:02x}"]
+        if scripted:
+            return [
+                signature(self.protocol, "any any", f"any {ports}", condition),
+                signature(self.protocol, f"any {ports}", f"any !{ports}", condition),
             ]
+        # Suricata sorts rules by the port of the server's end, and tries those that leave it open
+        # with every packet, but for those that one search of the header finds.
         return [
-            signature(self.protocol, "any any", f"any {ports}", condition),
-            *(
-                signature(protocol, f"any {port}", f"any !{ports}", search, condition)
-                for protocol, port, search in others
-            ),
+            signature(transport, source, destination, f"{transport}.hdr; {search}", condition)
+            for transport in ("tcp", "udp")
+            if self.protocol in (transport, "ip")
+            for port in self.either
+            for source, destination, search in (
+                ("any any", f"any {port}", searched(port, 2, 2)),
+                (f"any {port}", f"any !{ports}", searched(port, 2, 0)),
+            )
         ]
 
 

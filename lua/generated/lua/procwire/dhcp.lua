@@ -323,6 +323,8 @@ local VARIABLE, NONE = "procwire", "-"
 
 local packet_of, has_flow, calling_sid, recall, remember
 if _VERSION == "Lua 5.1" then
+  -- A script keeps some 300 kB, and each round of the collector visits them all.
+  collectgarbage("setpause", 400)
   packet_of = function(args) return args["packet"] end
   has_flow = function() return SCFlowTuple() ~= nil end
   calling_sid = function() return (SCRuleIds()) end
@@ -510,10 +512,10 @@ local function examine(layer, p, outer)
   end
 end
 
--- What is known by its first bytes; where a port's layer has none, by the port and those.
-local function examine_segment(p)
-  local layer, words = layer_of_ports(p, OVER_TCP), byte(p, 13)
-  local payload = sub(p, (words - words % 16) / 4 + 1)
+-- What is known by its first bytes; where a port's layer has none, by the port and those. p: the
+-- transport header alone, as rules on messages ask for its ports: a copy of all costs as much as they.
+local function examine_segment(p, payload)
+  local layer = layer_of_ports(p, OVER_TCP)
   local known = (not layer or layer == "smtp") and layer_of_start(payload)
   if known then
     if RULES[known] then examine(known, payload, p) end
@@ -521,34 +523,37 @@ local function examine_segment(p)
   end
   if not RULES[layer] then return end
   local start = BEGINS[layer](payload)
-  if start then examine(layer, sub(payload, start + 1), p) end
+  if not start then return end
+  if start > 0 then payload = sub(payload, start + 1) end
+  examine(layer, payload, p)
 end
 
-local function examine_datagram(p)
-  local layer, size = layer_of_ports(p, OVER_UDP), u16(p, 4)
-  if size == 0 then size = #p end
-  if RULES[layer] and size > 8 then examine(layer, sub(p, 9, size), p) end
+local function examine_datagram(p, payload)
+  local layer, size = layer_of_ports(p, OVER_UDP), u16(p, 4) - 8
+  if size >= 0 and size < #payload then payload = sub(payload, 1, size) end
+  if RULES[layer] and #payload > 0 then examine(layer, payload, p) end
 end
 
--- Each tells whether the transport header at the start of `p` is intact.
-local function tcp_intact(p)
-  if #p < 20 then return false end
-  local words = byte(p, 13)
+-- Each returns the size of the transport header at offset `start` of the frame, nil if it is broken.
+local function tcp_header(frame, start, finish)
+  if finish - start < 20 then return nil end
+  local words = byte(frame, start + 13)
   local header = (words - words % 16) / 4
-  return header >= 20 and header <= #p
+  if header >= 20 and header <= finish - start then return header end
 end
 
-local function udp_intact(p)
-  local size = u16(p, 4)
-  return #p >= 8 and (size == 0 or (size >= 8 and size <= #p))
+local function udp_header(frame, start, finish)
+  if finish - start < 8 then return nil end
+  local size = u16(frame, start + 4)
+  if size == 0 or (size >= 8 and size <= finish - start) then return 8 end
 end
 
-local function icmp_intact(p) return #p >= 8 end
+local function icmp_header(_, start, finish) return finish - start >= 8 and 8 or nil end
 
-local TCP = { layer = "tcp", broken = "tcp_malformed", intact = tcp_intact, inside = examine_segment }
-local UDP = { layer = "udp", broken = "udp_malformed", intact = udp_intact, inside = examine_datagram }
-local ICMP_4 = { layer = "icmp4", broken = "icmp4_malformed", intact = icmp_intact }
-local ICMP_6 = { layer = "icmp6", broken = "icmp6_malformed", intact = icmp_intact }
+local TCP = { layer = "tcp", broken = "tcp_malformed", header = tcp_header, inside = examine_segment }
+local UDP = { layer = "udp", broken = "udp_malformed", header = udp_header, inside = examine_datagram }
+local ICMP_4 = { layer = "icmp4", broken = "icmp4_malformed", header = icmp_header }
+local ICMP_6 = { layer = "icmp6", broken = "icmp6_malformed", header = icmp_header }
 local TRANSPORTS = {
   [4] = { [1] = ICMP_4, [6] = TCP, [17] = UDP },
   [6] = { [58] = ICMP_6, [6] = TCP, [17] = UDP },
@@ -558,11 +563,13 @@ local TRANSPORTS = {
 local function examine_transport(version, protocol, frame, at, start, finish)
   local transport = TRANSPORTS[version][protocol]
   if not transport then return end
-  local p = sub(frame, start + 1, finish)
-  local intact = transport.intact(p)
-  local layer = intact and transport.layer or transport.broken
-  if RULES[layer] then examine(layer, p, sub(frame, at + 1)) end
-  if intact and OF_MESSAGES and transport.inside then transport.inside(p) end
+  local header = transport.header(frame, start, finish)
+  local layer = header and transport.layer or transport.broken
+  if RULES[layer] then examine(layer, sub(frame, start + 1, finish), sub(frame, at + 1)) end
+  if header and OF_MESSAGES and transport.inside then
+    local behind = start + header
+    transport.inside(sub(frame, start + 1, behind), sub(frame, behind + 1, finish))
+  end
 end
 
 -- The sizes of header and packet of the intact IPv4 header at offset `at`, or nil.

@@ -8,6 +8,8 @@ local VARIABLE, NONE = "procwire", "-"
 
 local packet_of, has_flow, calling_sid, recall, remember
 if _VERSION == "Lua 5.1" then
+  -- A script keeps some 300 kB, and each round of the collector visits them all.
+  collectgarbage("setpause", 400)
   packet_of = function(args) return args["packet"] end
   has_flow = function() return SCFlowTuple() ~= nil end
   calling_sid = function() return (SCRuleIds()) end
