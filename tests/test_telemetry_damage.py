@@ -38,6 +38,15 @@ def test_malformed_lines_are_counted_named_and_left_out(tmp_path: Path, form: st
         faults.check()
 
 
+def test_a_flow_without_a_protocol_is_malformed(tmp_path: Path) -> None:
+    good = WRITERS["eve"](FEW)
+    path = written(tmp_path, good + b'{"event_type": "flow", "timestamp": "never"}\n')
+    faults = Faults(str(path))
+    events(path, faults)
+    with pytest.raises(RecordsDamaged, match="found no proto"):
+        faults.check()
+
+
 @pytest.mark.parametrize("form", WRITERS)
 @settings(max_examples=40)
 @given(data=st.data())

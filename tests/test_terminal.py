@@ -175,7 +175,8 @@ def test_the_summary_tells_of_how_many_flows_the_process_is_known() -> None:
 
 
 def test_nothing_found_is_said() -> None:
-    lines = summary("a.pcap", {"packets": 1}, CHECKS, 100).splitlines()
+    lines = summary("a.pcap", {"packets": 1, "bytes": 60}, CHECKS, 100).splitlines()
+    assert lines[1].split(maxsplit=1)[1] == "1 packet, 60 bytes on the wire"
     assert [line.split() for line in lines[2:]] == [["findings", "nothing"], ["lost", "nothing"]]
 
 

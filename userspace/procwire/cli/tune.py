@@ -40,8 +40,9 @@ def tune(per_week: float, as_json: bool, context: Path) -> None:
         for choice in one.choices:
             mark = "->" if choice.threshold == one.threshold else "  "
             high = f", {choice.high:,} of them high" if choice.high else ""
+            alerts = "alert " if choice.alerts == 1 else "alerts"
             click.echo(
-                f"   {mark} {_number(choice.threshold):>10}  {choice.alerts:>8,} alerts in"
+                f"   {mark} {_number(choice.threshold):>10}  {choice.alerts:>8,} {alerts} in"
                 f" {choice.weeks:.1f} weeks{high}"
             )
         below = f"below {_number(one.unknown_below)}"

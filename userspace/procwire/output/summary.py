@@ -67,7 +67,11 @@ def summary(
     ]
     layers = sorted(_named(counters, _LAYER).items(), key=lambda layer: -layer[1])
     facts = {
-        "seen": [f"{counters[name]:,} {unit}" for name, unit in _SEEN.items() if name in counters],
+        "seen": [
+            f"{counters[name]:,} {_in_number(unit, counters[name])}"
+            for name, unit in _SEEN.items()
+            if name in counters
+        ],
         "protocols": [f"{name} {count:,}" for name, count in layers],
         "attributed": _attributed(counters),
         "findings": _by_severity(found),
@@ -85,6 +89,11 @@ def summary(
         if label == "findings":
             lines += [_row(one, width, colour) for one in sorted(found, key=_rank)]
     return "\n".join(lines)
+
+
+def _in_number(unit: str, count: int) -> str:
+    """The unit in singular where there is one: its first noun ends in the first s."""
+    return unit.replace("s", "", 1) if count == 1 else unit
 
 
 def _named(counters: Mapping[str, int], prefix: str) -> dict[str, int]:

@@ -58,6 +58,8 @@ def read_eve(lines: Lines) -> Iterator[Attempted]:
 
 
 def _attempted(record: _Record) -> Attempted | None:
+    if not record.proto:
+        raise ValueError("found no proto, expected one in a flow")
     protocol = PROTOCOLS.get(record.proto.lower(), 0)
     flow = record.flow or _Flow()
     if protocol in _ICMP_ECHO and record.icmp_type == _ICMP_ECHO[protocol]:
