@@ -32,7 +32,7 @@ class FanOutSettings(Section):
         Field(description="attempts in unbroken order that make a scan, or a graver one; 0 = off"),
     ] = 20
     subjects: Annotated[
-        Capacity, Field(description="source addresses counted at a time, 8 kB each")
+        Capacity, Field(description="source addresses counted at a time, 9 kB each")
     ] = 6144
     detail_limit: Annotated[
         Threshold, Field(description="connection events of one process per longest window")
