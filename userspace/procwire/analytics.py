@@ -57,8 +57,6 @@ _CONNECTS = Input(
         "why a connect sent no packet",
         "firewalls",
         "probes by processes that leave their session",
-        "a container's sessions as one job",
-        "what the processes of a session or container try together",
         "programs to skip (fanout.skip_programs): they are counted",
         "raw sockets and connects that are older than itself",
     ),
