@@ -23,13 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.errors import Unavailable
-from procwire.event import (
-    COMM_SIZE,
-    FLOW_EVENT,
-    PROCESS_EVENT,
-    PROCESS_KEY,
-    EventKind,
-)
+from procwire.event import COMM_SIZE, FLOW_EVENT, PROCESS_EVENT, PROCESS_KEY, EventKind
 from procwire.sensor.counters import Counter
 from procwire.sensor.coverage import BCC_GAPS
 from procwire.sensor.machine import cgroup2_root
