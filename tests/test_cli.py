@@ -114,6 +114,7 @@ def test_damage_in_one_file_leaves_the_others_alone(run, broken: Path, tmp_path:
         (["read", "--set", "fanout.hosts=many", "x"], "fanout.hosts"),
         (["read", "no-such-file"], "no-such-file"),
         (["rules", "show", "tcp.bad_hlne"], "nearest is tcp.bad_hlen"),
+        (["rules", "show", "tcp.opt_len_bad"], "nearest is tcp.opt_malformed"),
         (["watch", "-i", "no-such-if"], "no interface no-such-if"),
     ],
 )
@@ -207,6 +208,7 @@ def test_streams_that_are_closed_are_nobody_s(closed: str, broken: Path, tmp_pat
 def test_text_for_people(run, broken: Path) -> None:
     ran = run("read", "--format", "text", broken)
     assert "RFC 9293 3.5 · packet" in ran.out
+    assert " protocol 59  IPv6 routing header of type 0" in ran.out
     assert "not decoded " in ran.talk
     assert f"{len(BROKEN)} packets" in ran.talk
     assert "\x1b" not in ran.out

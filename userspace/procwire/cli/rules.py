@@ -116,6 +116,7 @@ def _find(name: str) -> Rule | Observed | Detector:
     checks = (*all_rules(), *DETECTORS)
     known = {check.id: check for check in checks} | {str(check.sid): check for check in checks}
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+        of_protocol = [each for each in known if each.startswith(name.partition(".")[0] + ".")]
+        near = difflib.get_close_matches(name, of_protocol or known, n=1, cutoff=0)[0]
         raise UsageError(f"no check is called {name}; the nearest is {near}")
     return known[name]

@@ -9,7 +9,7 @@ import click
 
 from procwire.alert import Alert
 from procwire.detect.observation import Endpoint
-from procwire.output.address import address_text, protocol_name
+from procwire.output.address import PROTOCOL_NAMES, address_text
 from procwire.output.eve import ICMP
 from procwire.output.printable import printable
 from procwire.output.timestamp import timestamp
@@ -74,7 +74,7 @@ def _scan(alert: Alert) -> tuple[str, ...]:
         return verdict, _ancestry(alert), _DECIDE[str(figures["state"])]
     verdict = f"{_who(alert)} {does} {figures.get(name, alert.count)} {things}"
     if name == "hosts" and alert.destination is not None and alert.destination.port is not None:
-        verdict += f", last on {protocol_name(alert.protocol).lower()}/{alert.destination.port}"
+        verdict += f", last on {_protocol(alert.protocol)}/{alert.destination.port}"
     elif name == "host_ports" and figures.get("hosts") == 1 and alert.destination is not None:
         verdict += f" of {address_text(alert.destination.address)}"
     return f"{verdict} in {_span(alert)}", _ancestry(alert), _reasons(alert)
@@ -84,7 +84,7 @@ def _finding(alert: Alert) -> tuple[str, ...]:
     peers = "many sources"
     if alert.source is not None and alert.destination is not None:
         peers = " -> ".join(_peer(end, alert.protocol) for end in (alert.source, alert.destination))
-    protocol = f" {protocol_name(alert.protocol).lower()}" if alert.protocol else ""
+    protocol = f" {_protocol(alert.protocol)}" if alert.protocol else ""
     unit = "byte" if alert.size == 1 else "bytes"
     place = f"packet {alert.packet}, offset {alert.offset}, {alert.size} {unit}"
     many = f" · {alert.count} findings in {_span(alert)}" if alert.count > 1 else ""
@@ -155,6 +155,10 @@ def _span(alert: Alert) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+
+
+def _protocol(number: int) -> str:
+    return PROTOCOL_NAMES.get(number, f"protocol {number}").lower()
 
 
 def _peer(peer: Endpoint, protocol: int) -> str:
