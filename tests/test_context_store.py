@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,9 +64,17 @@ def test_a_file_that_others_may_read_is_closed_to_them(path: Path) -> None:
 def test_a_link_is_not_followed(path: Path, tmp_path: Path) -> None:
     path.parent.mkdir()
     path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(Unavailable):
+    with pytest.raises(UsageError, match="symbolic link; name the file"):
         Store(path)
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_left_alone(path: Path, make: Callable[[Path], None]) -> None:
+    path.parent.mkdir()
+    make(path)
+    with pytest.raises(UsageError, match="no regular file; name another"):
+        Store(path)
 
 
 def test_one_writes_while_another_reads(path: Path) -> None:
@@ -159,6 +169,43 @@ def test_a_damaged_file_is_moved_aside_with_a_word(path: Path) -> None:
         assert kept.read_bytes().startswith(b"no database")
         assert str(kept) in said[-1]
         assert "learning starts again" in said[-1]
+
+
+def test_an_empty_file_is_no_context_that_knows_nothing(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+    said: list[str] = []
+    for _ in range(2):
+        Store(path, tell=said.append).close()
+    assert said == [f"{path}: empty; learning starts again without allowlist and inventory"]
+
+
+DAMAGES = {
+    "lacks habits.count": "DROP TABLE habits",
+    "lacks observed.zone": "ALTER TABLE observed RENAME COLUMN zone TO zome",
+    "'10.0.x/8' is no source": INSERT.replace("exe,", "source,").replace("?", "'10.0.x/8'"),
+    "'icz' is no kind of zones": "INSERT INTO zones VALUES ('plant', 'icz')",
+}
+
+
+@pytest.mark.parametrize("problem", DAMAGES)
+def test_tables_that_cannot_be_ours_are_moved_aside(path: Path, problem: str) -> None:
+    with Store(path) as store:
+        store.rows(DAMAGES[problem])
+    said: list[str] = []
+    with Store(path, tell=said.append) as store:
+        assert programs(store) == []
+    assert problem in said[0]
+    assert path.with_name("context.db.damaged-1").exists()
+
+
+def test_a_text_that_no_longer_is_that_of_its_index_is_damage(path: Path) -> None:
+    with Store(path) as store, store.writing() as connection:
+        connection.execute("INSERT INTO zones VALUES ('plant', 'ics')")
+    path.write_bytes(path.read_bytes().replace(b"plant", b"plaXt", 1))
+    said: list[str] = []
+    Store(path, tell=said.append).close()
+    assert "kept as" in said[0]
 
 
 @pytest.mark.parametrize("content", [b"root:x:0:0", b"no database at all" * 100])
@@ -301,5 +348,5 @@ def test_wherever_it_is_cut_it_is_read_or_moved_aside(
     said: list[str] = []
     with Store(path, tell=said.append) as store:
         kept = programs(store)
-    assert bool(said) == (0 < size < len(whole))
+    assert bool(said) == (size < len(whole))
     assert kept == (["/bin/a"] if size >= len(whole) else [])

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from procwire.context.contents import faults
 from procwire.context.schema import MIGRATIONS
 from procwire.errors import InputDamaged, ProcwireError, Unavailable, UsageError
 
@@ -61,13 +62,17 @@ class Store:
         self, path: Path, read_only: bool = False, tell: Callable[[str], None] = lambda line: None
     ) -> None:
         self.path, self.read_only = path, read_only
+        self._was_empty = False
         try:
             self._connection = self._opened()
         except InputDamaged as damage:
             if read_only or not _may_be_ours(path):
                 raise
-            tell(f"{damage}; kept as {_move_aside(path)}, learning starts again")
+            kept = _move_aside(path)
+            tell(f"{damage}; kept as {kept}, learning starts again without allowlist and inventory")
             self._connection = self._opened()
+        if self._was_empty:
+            tell(f"{path}: empty; learning starts again without allowlist and inventory")
         self._version = self._data_version()
 
     def __enter__(self) -> Self:
@@ -135,7 +140,7 @@ class Store:
                 # Python would begin transactions by itself, but not for every statement.
                 connection.isolation_level = None
                 connection.text_factory = lambda text: text.decode(errors="replace")
-                if connection.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]:
+                if connection.execute("PRAGMA integrity_check(1)").fetchall() != [("ok",)]:
                     raise sqlite3.DatabaseError("its pages contradict each other")
                 self._check_owner(connection)
                 if not self.read_only:
@@ -144,6 +149,8 @@ class Store:
                     # A power cut may cost the last seconds, never the file.
                     connection.execute("PRAGMA synchronous = NORMAL")
                     _migrate(connection)
+                for problem in faults(connection, MIGRATIONS):
+                    raise sqlite3.DatabaseError(problem)
             except BaseException:
                 connection.close()
                 raise
@@ -155,6 +162,11 @@ class Store:
                 raise UsageError(f"{self.path}: no such file; `procwire watch` makes one")
             return
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.path.is_symlink():
+            raise UsageError(f"{self.path}: a symbolic link; name the file that it leads to")
+        if self.path.exists() and not self.path.is_file():
+            raise UsageError(f"{self.path}: no regular file; name another one")
+        self._was_empty = self.path.exists() and not self.path.stat().st_size
         # Made here, so that it is private from its first byte on; SQLite's companions follow it.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, MODE))
         size = self.path.stat().st_size
