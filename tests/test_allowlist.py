@@ -155,12 +155,16 @@ def test_a_full_disk_costs_the_count_and_not_the_alert(alert: Alert, tmp_path: P
     with Store(tmp_path / "context.db") as store:
         add(store, wish(exe="/tmp/x8", reason="r" * 400), CHECKS, NOW)
         add(store, wish(user="33"), CHECKS, NOW)
-        site = Site(store)
+        said: list[str] = []
+        site = Site(store, said.append)
         stranger = replace(alert, process=None)
         store.rows("PRAGMA query_only = 1")
         assert site.admit([alert, stranger]) == [stranger]
         site.save()
-        assert site.counters()["context.unsaved"] == 1
+        site.save()
+        assert site.counters()["context.unsaved"] == 2
+        (line,) = said
+        assert line.endswith("what is learned is written then")
         store.rows("PRAGMA query_only = 0")
         site.save()
         assert [one.suppressed for one in entries(store)] == [0, 1]

@@ -24,6 +24,7 @@ from procwire.output.address import mapped
 from procwire.past_owners import Flow, History
 from procwire.record import Process
 from procwire.sensor.loader import no_events
+from test_results import room
 
 START, SECOND = 1_790_000_000_000_000_000, 1_000_000_000
 NAMESPACE, OTHER_NAMESPACE = 4026531840, 4026532000
@@ -225,6 +226,43 @@ def test_each_file_tells_what_is_still_held(
     path.unlink()
     older(path).rename(path)
     assert held(path, call(500)) == (10, "inferred", "receiver")
+
+
+def test_a_full_disk_costs_whole_lines_and_the_rest_is_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_writer.time, "time_ns", lambda: START)
+    said: list[str] = []
+    writer = HistoryWriter(path, known, NAMESPACE, tell=said.append)
+    writer.networks([ip_network("10.0.0.1/32")], {}, START)
+    with room(path.stat().st_size + 10):
+        for port in (80, 81):
+            written(writer, Event(1, LISTENS, ANYWHERE, port=port))
+    written(writer, Event(2, LISTENS, ANYWHERE, port=82))
+    assert writer.counters()["history.unwritten"] == 4
+    assert [held(path, call(5, port=port)) is not None for port in (80, 81, 82)] == [
+        False,
+        False,
+        True,
+    ]
+    assert said == [f"{path}: File too large; the history lacks what finds no room"]
+
+
+def test_a_file_that_cannot_make_room_for_the_next_ends_no_watch(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_writer.time, "time_ns", lambda: START)
+    said: list[str] = []
+    writer = HistoryWriter(path, known, NAMESPACE, largest=1, tell=said.append)
+    writer.networks([ip_network("10.0.0.1/32")], {}, START)
+    older(path).unlink()
+    older(path).mkdir()
+    written(writer, Event(1, LISTENS, ANYWHERE, port=80))
+    written(writer, Event(2, LISTENS, ANYWHERE, port=81))
+    older(path).rmdir()
+    written(writer, Event(3, LISTENS, ANYWHERE, port=82))
+    assert [held(path, call(5, port=port)) is not None for port in (80, 81, 82)] == [True] * 3
+    assert len(said) == 1
 
 
 def test_what_is_held_is_bounded(

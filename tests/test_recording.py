@@ -33,6 +33,7 @@ from procwire.sensor.processes import ProcessTable
 from procwire.settings import Settings
 from procwire.translations import TRANSLATION
 from test_alert import SCANNER_PROCESS as PROCESS
+from test_results import room
 
 HOME = 4026531833
 ME, NETWORK = "10.0.0.1", [ip_network("10.0.0.1/32")]
@@ -226,7 +227,8 @@ def test_what_no_run_was_given_is_damage(kept, frame, problem):
 
 def test_a_full_disk_ends_the_record_and_not_the_run(tmp_path):
     capture = SimpleNamespace(interface="eth0", link=ETHERNET)
-    recorder = Recorder(tmp_path / "one", Settings(), HOME, [capture])
+    said: list[str] = []
+    recorder = Recorder(tmp_path / "one", Settings(), HOME, [capture], said.append)
     full = os.open("/dev/full", os.O_WRONLY)
     os.dup2(full, recorder._turns.fileno())
     os.close(full)
@@ -236,6 +238,25 @@ def test_a_full_disk_ends_the_record_and_not_the_run(tmp_path):
     recorder.close()
     assert recorder.counters()["record.stopped"] == 1
     assert recorder.stopped == "No space left on device"
+    assert said == [f"{tmp_path / 'one'}: {recorder.stopped}; the record ends, the watch goes on"]
+
+
+def test_a_record_that_ends_at_once_can_be_read(tmp_path):
+    folder, capture = tmp_path / "one", SimpleNamespace(interface="eth0", link=ETHERNET)
+    recorder = Recorder(folder, Settings(), HOME, [capture])
+    with room((folder / TURNS).stat().st_size):
+        recorder.packets(0, BATCH)
+        recorder.close()
+    assert recorder.stopped == "File too large"
+    replay = Replay(folder, None, lambda alerts, source: None, Site())
+    replay.run()
+    assert replay.interfaces == ["eth0"]
+
+
+def test_where_there_is_no_room_at_all_that_is_told_at_the_start(tmp_path):
+    capture = SimpleNamespace(interface="eth0", link=ETHERNET)
+    with room(1), pytest.raises(UsageError, match="cannot record into .*: File too large"):
+        Recorder(tmp_path / "one", Settings(), HOME, [capture])
 
 
 def test_networks_are_read_back_and_what_is_none_is_left_out(tmp_path):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +24,7 @@ from procwire.history import HOME, Claim, Described, Exit, Hold, Line, Local, St
 from procwire.output.address import address_text
 from procwire.output.community_id import community_id
 from procwire.output.eve import encode, process_fields
+from procwire.output.lines import Lines
 from procwire.record import Lookup
 from procwire.sensor.loader import SensorEvents
 from procwire.sensor.processes import key_of
@@ -38,15 +39,21 @@ _MOST_WRITTEN = 1024
 
 class HistoryWriter:
     """Appends to the history at `path`. known: asked for processes; namespace: inode number of the
-    sensor's network namespace.
+    sensor's network namespace; tell: called with one line when the disk is full.
 
     Raises Unavailable where the file may not be written.
     """
 
     def __init__(
-        self, path: Path, known: Lookup, namespace: int, largest: int = LARGEST_FILE
+        self,
+        path: Path,
+        known: Lookup,
+        namespace: int,
+        largest: int = LARGEST_FILE,
+        tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._path, self._known, self._largest = path, known, largest
+        self._tell, self._is_told = tell, False
         self._namespace = namespace
         self._described: set[ProcessId] = set()
         # Those of the file before: their ends are told as well.
@@ -59,8 +66,7 @@ class HistoryWriter:
         self._counts = Counter(flows=0, ends=0, unknown_process=0, overflow=0, unwritten=0)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = self._open()
-            self._append([Start(time.time_ns())])
+            self._file = self._open([Start(time.time_ns())])
         except OSError as problem:
             raise Unavailable(
                 f"{path}: {problem.strerror}", "name another file with --history"
@@ -195,17 +201,31 @@ class HistoryWriter:
         if not lines:
             return
         try:
-            self._file.write(_written(lines))
-            if self._file.tell() >= self._largest:
-                self._file.close()
+            if self._file.closed:
+                self._file = self._open()
+            Lines(self._file).append(_written(lines))
+        except OSError as problem:
+            self._failed(problem, len(lines))
+            return
+        if self._file.tell() >= self._largest:
+            self._file.close()
+            try:
                 self._path.replace(older(self._path))
                 self._file = self._open()
-        except OSError:
-            # A full disk: alerts go on without the history.
-            self._counts["unwritten"] += len(lines)
+            except OSError as problem:
+                self._failed(problem, 0)
 
-    def _open(self) -> BinaryIO:
-        """The file, with all that is held."""
+    def _failed(self, problem: OSError, lost: int) -> None:
+        """A full disk: alerts go on without the history."""
+        self._counts["unwritten"] += lost
+        # Nobody can rely on what was not written.
+        self._before, self._described = self._described, set()
+        if not self._is_told:
+            self._is_told = True
+            self._tell(f"{self._path}: {problem.strerror}; the history lacks what finds no room")
+
+    def _open(self, first: Iterable[Line] = ()) -> BinaryIO:
+        """The file, with `first` and all that is held."""
         self._before, self._described = self._described, set()
         self._written.clear()
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
@@ -213,11 +233,15 @@ class HistoryWriter:
         if os.fstat(opened.fileno()).st_mode & 0o777 != MODE:
             os.fchmod(opened.fileno(), MODE)
         self._local = {where: local for where, local in self._local.items() if local.networks}
-        lines: list[Line] = [*self._local.values()]
+        lines: list[Line] = [*first, *self._local.values()]
         for holds in self._held.values():
             for hold, described in holds:
                 lines += [*self._news(described), hold]
-        opened.write(_written(lines))
+        try:
+            Lines(opened).append(_written(lines))
+        except OSError:
+            opened.close()
+            raise
         return opened
 
 

@@ -72,7 +72,7 @@ class Live:
 
     emit: called with the alerts of a batch and where they were seen; site: what is known of the
     site, asked about each alert; history: where to write who held which flow, if anywhere; workers:
-    as of pipeline.alerts_of.
+    as of pipeline.alerts_of; say: called with one line when a disk is full.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class Live:
         history: Path | None = None,
         record: Path | None = None,
         workers: int = 1,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._sensor, self._captures, self._site = sensor, captures, site
         self._emit, self._told = emit, 0
@@ -95,11 +96,11 @@ class Live:
         self._joined = Joined(settings, interfaces, namespace, self._processes, self._tell, site)
         self._recorder: Recorder | None = None
         if record is not None:
-            self._recorder = Recorder(record, settings, namespace, captures)
+            self._recorder = Recorder(record, settings, namespace, captures, say)
             self._processes.changes = []
         self._history: HistoryWriter | None = None
         if history is not None:
-            self._history = HistoryWriter(history, self._joined.known, namespace)
+            self._history = HistoryWriter(history, self._joined.known, namespace, tell=say)
         self._saved = self._located = self._looked = time.monotonic()
         self._in_force = in_force(settings)
         self._apart_s = _APART_S if captures else _EVENTS_APART_S

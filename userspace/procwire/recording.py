@@ -12,8 +12,8 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -104,8 +104,8 @@ Frame = Start | Turn | Networks | Packets | Translated
 class Recorder:
     """Writes a record into `folder`, which must not hold anything. It is the owner's alone.
 
-    A disk that is full ends the record, never the run: `stopped` says why, empty while it goes on.
-    Raises UsageError where the folder cannot be used.
+    A disk that is full ends the record, never the run: `stopped` says why, empty while it goes on,
+    and `tell` is called with one line. Raises UsageError where the folder cannot be used.
     """
 
     def __init__(
@@ -114,8 +114,10 @@ class Recorder:
         settings: Settings,
         namespace: int,
         captures: Sequence[LiveCapture],
+        tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.stopped = ""
+        self._folder, self._tell = folder, tell
         self.size = 0
         self._idle = 0
         self._cleanup = ExitStack()
@@ -124,21 +126,26 @@ class Recorder:
             if any(folder.iterdir()):
                 raise UsageError(f"{folder} is not empty: give a folder of its own to the record")
             self._turns = self._open(folder / TURNS)
-            self._turns.write(MAGIC)
-            self._packets = []
+            interfaces = [capture.interface for capture in captures]
+            start = Start(ABI_VERSION, namespace, interfaces, settings.model_dump_json())
+            self._turns.write(MAGIC + _framed(start))
+            self._packets, files = [], []
             if captures:
                 # Compiled code, which a run without packets does without.
                 from procwire.capture.writer import CaptureWriter
 
+                files = [self._open(packets_file(folder, n)) for n in range(len(captures))]
                 self._packets = [
-                    CaptureWriter(self._open(packets_file(folder, number)), one.interface, one.link)
-                    for number, one in enumerate(captures)
+                    CaptureWriter(file, one.interface, one.link)
+                    for file, one in zip(files, captures, strict=True)
                 ]
+            # Whatever fits, the record has a beginning; a disk that is full already is told now.
+            for file in (self._turns, *files):
+                file.flush()
         except OSError as error:
-            self._cleanup.close()
+            with suppress(OSError):
+                self._cleanup.close()
             raise UsageError(f"cannot record into {folder}: {error.strerror}") from error
-        interfaces = [capture.interface for capture in captures]
-        self._write(Start(ABI_VERSION, namespace, interfaces, settings.model_dump_json()))
 
     def close(self) -> None:
         """The end of the run."""
@@ -146,7 +153,7 @@ class Recorder:
         try:
             self._cleanup.close()
         except OSError as error:
-            self.stopped = self.stopped or str(error.strerror)
+            self._stop(error)
 
     def events(self, events: SensorEvents, changes: list[Change], now: int, told: bool) -> None:
         """What the kernel told, and what became of the table of processes with it. told: whether
@@ -180,7 +187,7 @@ class Recorder:
         try:
             self.size += self._packets[interface].write(batch)
         except OSError as error:
-            self.stopped = str(error.strerror)
+            self._stop(error)
         self._write(Packets(interface, len(batch.time)))
 
     def counters(self) -> dict[str, int]:
@@ -200,16 +207,25 @@ class Recorder:
     def _write(self, frame: Frame) -> None:
         if self.stopped:
             return
-        content = msgspec.msgpack.encode(frame)
         try:
-            self.size += self._turns.write(LENGTH.pack(len(content)) + content)
+            self.size += self._turns.write(_framed(frame))
         except OSError as error:
+            self._stop(error)
+
+    def _stop(self, error: OSError) -> None:
+        if not self.stopped:
             self.stopped = str(error.strerror)
+            self._tell(f"{self._folder}: {self.stopped}; the record ends, the watch goes on")
 
 
 def packets_file(folder: Path, interface: int) -> Path:
     """Where the packets of an interface lie, by its number."""
     return folder / f"packets-{interface}.pcapng"
+
+
+def _framed(frame: Frame) -> bytes:
+    content = msgspec.msgpack.encode(frame)
+    return LENGTH.pack(len(content)) + content
 
 
 def _texts(networks: Iterable[Network]) -> list[str]:

@@ -129,7 +129,7 @@ def watch(
             click.echo("procwire: packets only; no process will be named", err=True)
         results = stack.enter_context(Results(output, form, fail_on, lasting=True))
         store = stack.enter_context(context_to_watch(context))
-        site = Site(store)
+        site = Site(store, _tell)
         tell_learning(store, settings.baseline.learning_s)
         blocker = None
         if suricata is not None:
@@ -153,7 +153,7 @@ def watch(
                 blocker.keep(time.monotonic())
             return bool(ended_by)
 
-        live = Live(settings, sensor, captures, emit, site, history, record, workers)
+        live = Live(settings, sensor, captures, emit, site, history, record, workers, _tell)
         if record is not None:
             store.copy_to(record / FILE_NAME)
         if sensor is not None:

@@ -7,7 +7,7 @@ seconds in one transaction. A disk that is full costs the record of it, never an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import numpy as np
 from msgspec.structs import replace
@@ -36,12 +36,16 @@ _MOST_HABITUAL = 1 << 16
 
 class Site:
     """The context of one run. store: where it lies, None for a site of which nothing is known.
+    tell: called with one line when it cannot be written.
 
     What save() is not called for is not kept: a replay asks and leaves no trace.
     """
 
-    def __init__(self, store: Store | None = None) -> None:
+    def __init__(
+        self, store: Store | None = None, tell: Callable[[str], None] = lambda line: None
+    ) -> None:
         self._store = store
+        self._tell, self._is_told = tell, False
         self.inventory = stored(store) if store else Inventory()
         self._habits = Habits() if store else None
         if store is not None and self._habits is not None:
@@ -129,8 +133,11 @@ class Site:
                 self._allowlist = self._read_allowlist()
                 if self._habits is not None:
                     baseline.restore(self._store, self._habits)
-        except ProcwireError:
+        except ProcwireError as problem:
             self._counts["unsaved"] += 1
+            if not self._is_told:
+                self._is_told = True
+                self._tell(f"{problem}; what is learned is written then")
 
     def counters(self, learning_ns: int = 0) -> dict[str, int]:
         """As context.NAME: suppressed, alerts that allowlist entries kept back, and by_entry.N how

@@ -138,7 +138,16 @@ BCC_GAPS: tuple[str, ...] = (
 )
 """What libbpf's programs see and those for bcc do not, for people."""
 
-LOSSES = ("lost", "dropped", "evicted", "overflow", "unsaved", "malformed")
+LOSSES = (
+    "lost",
+    "dropped",
+    "evicted",
+    "overflow",
+    "unsaved",
+    "unwritten",
+    "stopped",
+    "malformed",
+)
 ON_PURPOSE = ("skipped",)
 """Words in the names of counters: what a run did not see, and what it left out on purpose."""
 
@@ -176,6 +185,8 @@ _MEANINGS = {
     "context.habitual": "alerts of scans kept back, for which their programs are known here",
     "context.expired": "alerts told because the allowlist entry that expects them has expired",
     "context.unsaved": "writes of the context that failed",
+    "record.stopped": "the record ends before the run: it could not be written",
+    "history.unwritten": "lines of the history that could not be written",
     "records.malformed": "records that could not be read",
     "records.out_of_time": "records that counted at another time than their own",
     "*.overflow": "not counted for want of room",
