@@ -10,7 +10,8 @@ import msgspec
 from procwire.cli.context import DAY_S, context_option, opened, owner_option
 from procwire.context import baseline as kept
 from procwire.context.moments import written
-from procwire.detect.habits import APPROVED, DENIED, PENDING, STATES, thing
+from procwire.detect.habits import APPROVED, DENIED, PENDING, STATES
+from procwire.detect.shown import thing
 from procwire.output.printable import printable
 
 

@@ -48,6 +48,7 @@ def restore(store: Store, habits: Habits) -> None:
 
 def keep(store: Store, habits: Habits) -> None:
     """Write what changed. What was decided meanwhile stays decided."""
+    habits.settle()
     numbers = np.flatnonzero(habits.dirty).tolist()
     rows = [
         (

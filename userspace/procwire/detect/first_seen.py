@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from procwire.detect.detector import FIRST_FLOW, FIRST_PROGRAM, FIRST_SERVICE, FIRST_USE, Detector
 from procwire.detect.distinct import Reached
 from procwire.detect.habits import (
+    APPROVED,
     DENIED,
     FLOW,
     LEARNED,
@@ -30,19 +31,13 @@ from procwire.detect.habits import (
     Group,
     Habit,
     Habits,
-    thing,
 )
 from procwire.detect.key_map import KeyMap
 from procwire.detect.observation import Evidence, Observation, ProcessId
 from procwire.detect.services import NAMES
-from procwire.detect.sightings import (
-    Fields,
-    Sightings,
-    from_somewhere,
-    observation,
-    process_of,
-)
-from procwire.event import Origin, Outcome
+from procwire.detect.shown import is_between_stations, is_carried, keys, lasting_port, thing
+from procwire.detect.sightings import Sightings, observation, process_of
+from procwire.detect.tally import NONE
 from procwire.settings import Settings
 
 ProgramOf = Callable[[ProcessId], str | None]
@@ -58,27 +53,26 @@ _DETECTORS: dict[str, Detector] = {
     USE: FIRST_USE,
     FLOW: FIRST_FLOW,
 }
+_KINDS = list(_DETECTORS)
+# By state, whether there is nothing to tell.
+_IS_SETTLED = np.isin(STATES, (LEARNED, APPROVED))
 _LIMIT = 1 << 18
-# Linux hands these out to clients and to services without a port of their own (ip-sysctl).
-_FIRST_DYNAMIC_PORT = 32768
-_MAPPED_LOOPBACK = np.uint64(0xFFFF7F)
-_LOOPBACK_SHIFT = np.uint64(24)
 _DENIED_SEVERITY = 2
 _REPEAT_NS = 60_000_000_000
 _MOST_REPEATED = 1 << 14
 
 
 class _Shown(NamedTuple):
-    """Rows of one kind of habit. at: rows of `seen` that are looked at, and by them clock, the time
-    of observation, and told, whether something about the row was told or waits; places: those
-    among them that show this kind."""
+    """Rows that are looked at. at: those of `seen`, and by them clock, the time of observation;
+    told, whether something about the row was told or waits; habits: int32 (n, kinds), the numbers
+    of what it shows; settled: whether nothing of that is to be told, now or again."""
 
     seen: Sightings
-    kind: str
     at: NDArray[np.int64]
-    places: NDArray[np.int64]
     clock: NDArray[np.int64]
     told: NDArray[np.bool_]
+    habits: NDArray[np.int32]
+    settled: NDArray[np.bool_]
 
 
 class FirstSeen:
@@ -95,21 +89,28 @@ class FirstSeen:
         self._program_words = np.zeros(0, np.int64)
         self._group_numbers = np.zeros(0, np.int64)
         self._told_at: dict[object, int] = {}
+        self._tally = habits.tally(len(_DETECTORS))
         nothing = np.zeros(0, np.int64)
         habits.learn(self._learning_ns, nothing, nothing)
 
     def update(self, seen: Sightings) -> list[Observation]:
         """What is new, or was denied, in the order of the rows."""
         columns = seen.columns
-        at = np.flatnonzero(from_somewhere(columns) & ~_is_loopback(columns))
+        at = np.flatnonzero(is_between_stations(columns))
         if not len(at):
             return []
         times = columns["time"][at]
-        clock = self._habits.advance(times)
-        group = self._group_of(seen, at, clock)
+        clock = self._habits.time.advance(times)
+        carried = is_carried(columns)
+        shown_keys = keys(seen, carried)[at]
+        unusual = self._tally.count(shown_keys, times)
+        at = at[unusual]
+        group = self._group_of(seen, at, clock[unusual])
         self._habits.learn(self._learning_ns, clock, times)
+        if not len(at):
+            return []
         program = self._program_of_rows(seen, at)
-        carried = _is_carried(columns)[at]
+        carried = carried[at]
         crosses = seen.source_zone[at] != seen.zone[at]
         chosen = {
             PROGRAM: program > 0,
@@ -117,22 +118,32 @@ class FirstSeen:
             USE: (program > 0) & carried,
             FLOW: carried & crosses & bool(len(seen.zones)),
         }
-        told = np.zeros(len(at), bool)
+        shown = _Shown(
+            seen=seen,
+            at=at,
+            clock=clock[unusual],
+            told=np.zeros(len(at), bool),
+            habits=np.full((len(at), len(chosen)), NONE, np.int32),
+            settled=group >= 0,
+        )
         found: list[Observation] = []
         for kind, mask in chosen.items():
             places = np.flatnonzero(mask & (group >= 0))
-            shown = _Shown(seen, kind, at, places, clock, told)
             shows = self._columns(seen, kind, at[places], group[places], program[places])
-            found += self._judge(shown, shows)
+            found += self._judge(shown, kind, places, shows)
+        settled = np.flatnonzero(shown.settled)
+        self._tally.note(shown_keys[unusual[settled]], shown.habits[settled])
         return sorted(found, key=lambda one: one.time)
 
     def counters(self) -> dict[str, int]:
         """unknown: processes and sources that were not told apart for want of room."""
         return {"overflow": self._processes.overflow + self._sources.overflow}
 
-    def _judge(self, shown: _Shown, columns: Columns) -> list[Observation]:
-        """Enter what rows show, and tell what is new or denied."""
-        seen, kind, at, places, clock, told = shown
+    def _judge(
+        self, shown: _Shown, kind: str, places: NDArray[np.int64], columns: Columns
+    ) -> list[Observation]:
+        """Enter what the rows at `places` show of one kind, and tell what is new or denied."""
+        seen, at, clock, told = shown.seen, shown.at, shown.clock, shown.told
         if not len(places):
             return []
         times = seen.columns["time"][at[places]]
@@ -156,6 +167,8 @@ class FirstSeen:
             reached = int(seen.rows["dst_hi"][row]), int(seen.rows["dst_lo"][row])
             if self._is_due((self._habits.habits[number].program, *reached), time):
                 self._habits.note_denied(number, self._observation(seen, row, number, DENIED))
+        shown.habits[places, _KINDS.index(kind)] = numbers
+        shown.settled[places] &= known & _IS_SETTLED[states]
         if kind != FLOW:
             waits = (states == STATES.index(PENDING)) | (states == STATES.index(DENIED))
             told[places[waits]] = True
@@ -187,7 +200,7 @@ class FirstSeen:
             group=group,
             program=nothing if kind == FLOW else program,
             protocol=seen.columns["protocol"][at].astype(np.int64) if by_port else nothing,
-            port=_lasting_port(seen.columns["dst_port"][at]) if by_port else nothing,
+            port=lasting_port(seen.columns["dst_port"][at]) if by_port else nothing,
             service=seen.service[at].astype(np.int64) if kind == SERVICE else nothing,
             peer=peers[seen.zone[at]] if by_port else nothing,
         )
@@ -204,7 +217,7 @@ class FirstSeen:
             zone=group.zone,
             program="" if kind == FLOW else self._programs[number],
             protocol=int(seen.rows["protocol"][row]) if by_port else 0,
-            port=int(_lasting_port(seen.rows["dst_port"][one])[0]) if by_port else 0,
+            port=int(lasting_port(seen.rows["dst_port"][one])[0]) if by_port else 0,
             service=NAMES[seen.service[row]] if kind == SERVICE else "",
             peer=seen.zones.names[seen.zone[row]] if by_port else "",
         )
@@ -260,25 +273,3 @@ class FirstSeen:
 
 def _group(habit: Habit) -> Group:
     return Group(habit.role, habit.zone)
-
-
-def _is_loopback(rows: Fields) -> NDArray[np.bool_]:
-    """Which rows stay on the machine: 127.0.0.0/8 and ::1."""
-    lo = rows["dst_lo"]
-    local = (lo >> _LOOPBACK_SHIFT == _MAPPED_LOOPBACK) | (lo == 1)
-    mine = (rows["src_hi"] == rows["dst_hi"]) & (rows["src_lo"] == lo)
-    stays: NDArray[np.bool_] = ((rows["dst_hi"] == 0) & local) | mine
-    return stays
-
-
-def _is_carried(rows: Fields) -> NDArray[np.bool_]:
-    """Which rows are data that passed: what is refused is no habit of anybody."""
-    outcome = rows["outcome"]
-    sent = (outcome == Outcome.SENT) & (rows["origin"] != Origin.WIRE)
-    carried: NDArray[np.bool_] = (outcome == Outcome.ESTABLISHED) | sent
-    return carried
-
-
-def _lasting_port(ports: NDArray[np.uint16]) -> NDArray[np.int64]:
-    """Ports that belong to a service, 0 for those that are handed out for a time."""
-    return np.where(ports < _FIRST_DYNAMIC_PORT, ports, 0).astype(np.int64)

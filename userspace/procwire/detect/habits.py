@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.detect.detector import DETECTORS
-from procwire.detect.distinct import LATENESS
 from procwire.detect.key_map import KeyMap, combined
 from procwire.detect.observation import Observation
+from procwire.detect.observed_time import ObservedTime
 from procwire.detect.services import NAMES
+from procwire.detect.tally import Tally
 
 LEARNED, PENDING, APPROVED, DENIED = STATES = ("learned", "pending", "approved", "denied")
 PROGRAM, USE, SERVICE, FLOW, FAN_OUT = KINDS = ("program", "use", "service", "flow", "fan-out")
@@ -35,8 +36,6 @@ _ALWAYS, _NEVER = -(2**62), 2**62
 _SERVICES = {name: number for number, name in enumerate(NAMES)} | {
     one.id: number for number, one in enumerate(DETECTORS)
 }
-# A clock that jumps, or a sensor that was off, observed nothing meanwhile.
-_LONGEST_STEP = 60_000_000_000
 
 
 class Habit(msgspec.Struct, frozen=True):
@@ -91,11 +90,13 @@ class Columns(msgspec.Struct, frozen=True):
 
 class Habits:
     """Every habit that is known. states, counts, last: by a habit's number, its state as an index
-    into STATES, how often it was seen, and when at last, ns since the epoch; first: when at first;
-    dirty: whether it changed since it was kept."""
+    into STATES, how often it was seen, and when at last, ns since the epoch, both as settle() left
+    them; first: when at first; dirty: whether it changed since it was kept; time: of
+    observation."""
 
     def __init__(self) -> None:
         self._keys = KeyMap(MOST)
+        self._tallies: list[Tally] = []
         self._words: dict[str, int] = {"": 0}
         self.habits: list[Habit] = []
         self.first: list[int] = []
@@ -106,13 +107,12 @@ class Habits:
         self._denied: deque[DeniedContact] = deque(maxlen=MOST_CONTACTS)
         self._noted = self._lost = 0
         self._pending_programs: set[str] = set()
-        # Time of observation so far, and where on it each group began.
-        self._clock = 0
+        self.time = ObservedTime()
+        # Where on it each group began.
         self._began: dict[Group, int] = {}
         # The event time from which on a group is learned.
         self._learned: dict[Group, int] = {}
         self._learning_ns = 0
-        self._latest: int | None = None
 
     def word(self, text: str) -> int:
         """A number of its own for each text; 0, that of no text, for more than can be habits."""
@@ -120,21 +120,9 @@ class Habits:
             return self._words.get(text, 0)
         return self._words.setdefault(text, len(self._words))
 
-    def advance(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Event time moves on to each of `times` (n,), ns since the epoch; the time of observation
-        at each. What comes late adds nothing; a clock that was set is followed."""
-        latest = int(times[0]) if self._latest is None else self._latest
-        reached = np.maximum.accumulate(np.maximum(times, latest))
-        followed = np.where(reached - times <= LATENESS, reached, times)
-        steps = np.diff(followed, prepend=latest)
-        self._latest = int(followed[-1])
-        clock = self._clock + np.cumsum(np.clip(steps, 0, _LONGEST_STEP))
-        self._clock = int(clock[-1])
-        return clock
-
     def observed(self, group: Group, clock: int | None = None) -> int:
         """How long a group was observed, ns, by that time of observation, or by now."""
-        return (self._clock if clock is None else clock) - self._began[group]
+        return (self.time.now if clock is None else clock) - self._began[group]
 
     def learn(
         self, learning_ns: int, clock: NDArray[np.int64], times: NDArray[np.int64]
@@ -143,7 +131,7 @@ class Habits:
         `clock` (n,), which are those of `times` (n,); without times those that were before."""
         self._learning_ns = learning_ns
         for group, began in self._began.items():
-            if group not in self._learned and self._clock - began >= learning_ns:
+            if group not in self._learned and self.time.now - began >= learning_ns:
                 place = int(np.searchsorted(clock, began + learning_ns))
                 self._learned[group] = int(times[place]) if len(times) else _ALWAYS
 
@@ -185,10 +173,29 @@ class Habits:
             self.last = np.concatenate((self.last, np.zeros(fresh, np.int64)))
             self.dirty = np.concatenate((self.dirty, np.zeros(fresh, bool)))
         known = np.flatnonzero(numbers >= 0)
-        np.add.at(self.counts, numbers[known], 1)
-        np.maximum.at(self.last, numbers[known], times[known])
-        self.dirty[numbers[known]] = True
+        self.count(numbers[known], times[known])
         return numbers, is_new
+
+    def count(
+        self,
+        numbers: NDArray[np.signedinteger],
+        times: NDArray[np.int64],
+        often: NDArray[np.int64] | int = 1,
+    ) -> None:
+        """Habits by number were seen, at last at these times, so often."""
+        np.add.at(self.counts, numbers, often)
+        np.maximum.at(self.last, numbers, times)
+        self.dirty[numbers] = True
+
+    def tally(self, kinds: int) -> Tally:
+        """A count of what is seen again and again, `kinds` habits at a time, for one who sees."""
+        self._tallies.append(Tally(self, kinds))
+        return self._tallies[-1]
+
+    def settle(self) -> None:
+        """Bring `counts`, `last` and `dirty` up to what was seen."""
+        for tally in self._tallies:
+            tally.settle()
 
     def add(self, habit: Habit, state: str, first: int) -> None:
         """Tell what the next new number is."""
@@ -200,6 +207,8 @@ class Habits:
         """Take over habits that were kept: state, count, first and last time. One that is known
         already keeps the larger count."""
         listed = list(rows)
+        for tally in self._tallies:
+            tally.forget()
         for kind in KINDS:
             kept = [row for row in listed if row[0].kind == kind]
             if not kept:
@@ -220,7 +229,7 @@ class Habits:
     def restore_observed(self, observed: Mapping[Group, int]) -> None:
         """Take over how long groups were observed."""
         for group, time in observed.items():
-            self._began[group] = min(self._clock - time, self._began.get(group, self._clock))
+            self._began[group] = min(self.time.now - time, self._began.get(group, self.time.now))
 
     def note_denied(self, number: int, seen: Observation) -> None:
         """A denied habit was seen again."""
@@ -258,7 +267,7 @@ class Habits:
 
     def group(self, group: Group, clock: int | None = None) -> int:
         """The number of a group, which is observed from that time of observation on, or now."""
-        self._began.setdefault(group, self._clock if clock is None else clock)
+        self._began.setdefault(group, self.time.now if clock is None else clock)
         return self.word(f"{group.role}\0{group.zone}")
 
     def _key(self, kind: str, columns: Columns) -> NDArray[np.uint64]:
@@ -282,19 +291,3 @@ class Habits:
             for habit in habits
         ]
         return Columns(*np.array(numbers, np.int64).T)
-
-
-def thing(habit: Habit) -> str:
-    """A habit for people."""
-    where = f"{habit.role} in zone {habit.zone}" if habit.role else f"zone {habit.zone}"
-    names = {6: "tcp", 17: "udp"}
-    protocol = names.get(habit.protocol, f"protocol {habit.protocol}")
-    asked = f"{protocol}/{habit.port}" if habit.port else f"{protocol}, any port"
-    return {
-        PROGRAM: f"{habit.program} in {where}",
-        SERVICE: f"{habit.program} speaks {habit.service} in {where}",
-        USE: f"{habit.program} asks zone {habit.peer} for {asked} in {where}",
-        FAN_OUT: f"{habit.program} as {habit.user} tries up to {habit.targets:,} targets of zone"
-        f" {habit.peer} ({habit.service}) in {where}",
-        FLOW: f"zone {habit.zone} asks zone {habit.peer} for {asked}",
-    }[habit.kind]

@@ -76,3 +76,9 @@ IS_ENTERPRISE = np.isin(NAMES, ENTERPRISE)
 def services(protocol: NDArray[np.uint8], port: NDArray[np.uint16]) -> NDArray[np.uint8]:
     """The number of each service (n,), an index into NAMES."""
     return _NUMBERS[_PROTOCOL_PLACES[protocol], port]
+
+
+def has_name(port: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Which ports (n,) are a service's of any protocol."""
+    named: NDArray[np.bool_] = np.any(_NUMBERS[:, port], axis=0)
+    return named

@@ -23,7 +23,8 @@ from procwire.record import Attempt
 _WITH_SERVICE = (Attempt.CONNECT, Attempt.DATAGRAM)
 # All of an IPv4 address, and enough of an IPv6 one.
 _ADDRESS = np.uint64(0xFFFFFFFF)
-_HAS_SERVICE = np.isin(list(Attempt), _WITH_SERVICE)
+HAS_SERVICE = np.isin(list(Attempt), _WITH_SERVICE).astype(np.uint64)
+"""By kind of attempt, 1 where the destination has a port that names a service."""
 
 
 class Fields(dict[str, NDArray[Any]]):
@@ -93,7 +94,7 @@ class Sightings:
     def service(self) -> NDArray[np.uint8]:
         """Indices into services.NAMES, 0 where the kind of attempt has none."""
         service = services(self.columns["protocol"], self.columns["dst_port"])
-        service *= _HAS_SERVICE[self.columns["kind"]]
+        service[HAS_SERVICE[self.columns["kind"]] == 0] = 0
         return service
 
     def attempts(self, at: NDArray[np.int64], *more: NDArray[np.unsignedinteger]) -> Attempts:

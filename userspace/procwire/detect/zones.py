@@ -56,6 +56,8 @@ class Zones:
 
     def of(self, hi: NDArray[np.uint64], lo: NDArray[np.uint64]) -> NDArray[np.uint16]:
         """The number of the zone of each address, given as big-endian halves (n,)."""
+        if len(self) == 0:
+            return np.zeros(len(hi), np.uint16)
         ipv4 = (hi == 0) & (lo >> _IPV4_BITS == _MAPPED_HALF)
         host = lo & np.uint64(0xFFFFFFFF)
         places = np.searchsorted(self._ipv4_starts, host, "right") - 1
