@@ -89,14 +89,23 @@ def test_code_that_is_given_back_takes_no_memory_and_still_runs():
     assert parse() == text
 
 
-def test_reading_leaves_collections_on_whatever_comes_of_the_first_batch(tmp_path, monkeypatch):
+@pytest.mark.parametrize("collects", [True, False])
+def test_reading_leaves_collections_as_they_were_whatever_comes_of_the_first_batch(
+    tmp_path, monkeypatch, collects
+):
     whole, damaged = tmp_path / "whole.pcap", tmp_path / "damaged.pcap"
     whole.write_bytes(examples.capture([bytes(60)]))
     damaged.write_bytes(examples.capture([bytes(60)])[:-70])
     frozen = []
     monkeypatch.setattr(gc, "freeze", lambda: frozen.append(gc.isenabled()))
-    with pytest.raises(InputDamaged):
-        list(Reading(Settings(), 1).steps(next(iter(Inputs(damaged)))))
-    assert gc.isenabled() and not frozen
-    for step in Reading(Settings(), 1).steps(next(iter(Inputs(whole)))):
-        assert gc.isenabled() and frozen == [False] and step.units == 1
+    if not collects:
+        gc.disable()
+    try:
+        with pytest.raises(InputDamaged):
+            list(Reading(Settings(), 1).steps(next(iter(Inputs(damaged)))))
+        assert gc.isenabled() == collects and not frozen
+        for step in Reading(Settings(), 1).steps(next(iter(Inputs(whole)))):
+            assert gc.isenabled() == collects and frozen == [False] and step.units == 1
+        assert gc.isenabled() == collects
+    finally:
+        gc.enable()

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import time
+from itertools import product
 from mmap import PAGESIZE
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from procwire.event import EventKind, Measure
 from procwire.sensor.libbpf_loader import LibbpfPrograms
 from procwire.sensor.loader import Sensor
@@ -123,6 +126,12 @@ def test_what_had_no_room_is_counted(
 def test_a_report_that_had_no_room_is_sent_by_a_later_attempt(
     live: Sensing, sizes: dict[str, int]
 ) -> None:
+    measures = (Measure.HOSTS, Measure.HOST_PORTS, Measure.FAILURES)
+    every = set(product(SETTINGS.window_ns, measures))
+
+    def told(rows: NDArray[np.void]) -> set[tuple[int, int]]:
+        return set(zip(rows["window_ns"].tolist(), rows["measure"].tolist(), strict=True))
+
     sizes["fanout_ring"] = PAGESIZE
     with Sensor(SETTINGS) as sensor:
         seen = Sensing(sensor, live.namespace)
@@ -132,9 +141,10 @@ def test_a_report_that_had_no_room_is_sent_by_a_later_attempt(
             while not sensor.counters()["lost_fanout_ring_full"] and time.monotonic() < deadline:
                 time.sleep(POLL_MS / 1000)
             assert sensor.counters()["lost_fanout_ring_full"] > 0
-            seen.wait("fanout", running.pid, lambda rows: len(rows) > 0)
+            rows = seen.wait("fanout", running.pid, lambda rows: len(rows) > 0)
+            assert not every <= told(rows)
             running.communicate("\n", timeout=60)
-        rows = seen.wait("fanout", running.pid, lambda rows: 0 in rows["measure"])
-        ended = seen.rows("process", running.pid)["kind"]
-    assert EventKind.EXIT in ended
-    assert {Measure.HOSTS, Measure.HOST_PORTS, Measure.FAILURES} <= set(rows["measure"].tolist())
+        rows = seen.wait("fanout", running.pid, lambda rows: every <= told(rows))
+        assert every <= told(rows)
+        rows = seen.wait("process", running.pid, lambda rows: EventKind.EXIT in rows["kind"])
+        assert EventKind.EXIT in rows["kind"]

@@ -87,7 +87,7 @@ class Reading:
         from procwire.analysis import Analysis
         from procwire.pipeline import alerts_of
 
-        loads = self._packets is None
+        loads, collects = self._packets is None, gc.isenabled()
         if loads:
             # What is loaded lasts as long as the process: no collection has to visit it.
             gc.disable()
@@ -97,13 +97,15 @@ class Reading:
             for batch, alerts in alerts_of(self._packets, batches, self._workers):
                 if loads:
                     gc.freeze()
-                    gc.enable()
+                    if collects:
+                        gc.enable()
                     give_back_code(_COMPILER)
                     loads = False
                 size = int(batch.captured.sum(dtype=np.int64)) + PACKET_HEADER * len(batch.start)
                 yield Step(size, len(batch.start), alerts)
         finally:
-            gc.enable()
+            if loads and collects:
+                gc.enable()
 
     def _of_records(self, found: Input, form: Format) -> Iterator[Step]:
         from procwire.telemetry_analysis import TelemetryAnalysis

@@ -7,6 +7,7 @@ global state. Everything that back ends, tests and documentation need is read fr
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,6 +61,11 @@ class Rule:
     def source(self) -> subset.Source:
         """The predicate as back ends read it. Raises subset.NotInSubset."""
         return subset.read(self.predicate)
+
+    @cached_property
+    def least_arguments(self) -> dict[ast.expr, int]:
+        """The least that each number may be which the predicate gives to a word."""
+        return subset.least_arguments(self.source, self.predicate.__globals__)
 
     @property
     def name(self) -> str:

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from procwire.compiler.subset import least_arguments
 from procwire.rule import Rule
 from procwire.words import folded, span
 
@@ -44,7 +43,6 @@ def needed_text(rule: Rule) -> bytes | None:
 def _compared(rule: Rule, nodes: list[ast.AST]) -> Iterator[tuple[str, int, bytes]]:
     """The texts that the rule looks for at places that are not fixed: word, number, text."""
     texts = _texts(Path(rule.source.file).parent)
-    least = least_arguments(rule.source, rule.predicate.__globals__)
     for node in nodes:
         match node:
             case ast.Compare(
@@ -56,7 +54,7 @@ def _compared(rule: Rule, nodes: list[ast.AST]) -> Iterator[tuple[str, int, byte
                 if word == "folded" and number in texts:
                     yield word, number, texts[number]
                 # Beyond the span are zeros, so only a text that ends in none lies in it.
-                if word == "u16" and number and number % 256 and least[offset] >= 0:
+                if word == "u16" and number and number % 256 and rule.least_arguments[offset] >= 0:
                     yield word, number, number.to_bytes(2, "big").lower()
 
 

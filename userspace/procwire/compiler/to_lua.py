@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 
-from procwire.compiler.subset import least_arguments
 from procwire.rule import Rule
 
 INDENT = "  "
@@ -43,13 +42,12 @@ def lua_string(text: bytes) -> str:
 
 
 def _assigned(function: ast.FunctionDef) -> set[str]:
-    def stored(node: ast.AST) -> set[str]:
-        names = {leaf.id for leaf in ast.walk(node) if isinstance(leaf, ast.Name)}
-        return names if isinstance(getattr(node, "ctx", None), ast.Store) else set()
-
+    """The names that it assigns, but for the counters of its loops."""
     nodes = list(ast.walk(function))
-    counters = [stored(node.target) for node in nodes if isinstance(node, ast.For)]
-    return set().union(*map(stored, nodes)) - set().union(*counters)
+    loops = [node.target for node in nodes if isinstance(node, ast.For)]
+    counters = {target.id for target in loops if isinstance(target, ast.Name)}
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    return {name.id for name in names if isinstance(name.ctx, ast.Store)} - counters
 
 
 def _name(name: str) -> str:
@@ -59,7 +57,6 @@ def _name(name: str) -> str:
 class _Printer:
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
-        self.least = least_arguments(rule.source, rule.predicate.__globals__)
         self.known: dict[str, str] = {}  # a word's call -> the local name that has its value
 
     def refuse(self, node: ast.AST) -> str:
@@ -164,13 +161,13 @@ class _Printer:
                 return f"({self.byte_at(span, offset)} * 256 + {self.byte_at(span, offset + 1)})"
             # Offsets below that count from a string's end.
             case ast.Call(func=ast.Name(id="u8"), args=[ast.Name(id=span), offset]) if (
-                self.least[offset] >= 0
+                self.rule.least_arguments[offset] >= 0
             ):
                 return f"(byte({span}, {self.value(offset)} + 1) or 0)"
             case ast.Call(func=ast.Name(id="length" | "captured"), args=[ast.Name(id=span)]):
                 return f"#{span}"
             case ast.Call(func=ast.Name(id="find"), args=[ast.Name(id=span), offset, wanted]) if (
-                self.least[offset] >= 0
+                self.rule.least_arguments[offset] >= 0
             ):
                 sought = f'"\\{self.constant(wanted)}"'
                 start = f"{self.value(offset)} + 1"
