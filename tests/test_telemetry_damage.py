@@ -38,6 +38,31 @@ def test_malformed_lines_are_counted_named_and_left_out(tmp_path: Path, form: st
         faults.check()
 
 
+# A reader of JSON goes down with it as deep as it nests, and Python's stack is bounded.
+NESTED = b'{"message": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n"
+
+
+@pytest.mark.parametrize("place", [0, 2])
+@pytest.mark.parametrize("form", WRITERS)
+def test_a_line_that_nests_without_end_is_malformed(tmp_path: Path, form: str, place: int) -> None:
+    good = WRITERS[form](FEW).splitlines(keepends=True)
+    is_json = place and good[place].startswith(b"{")
+    wrong = NESTED[:-2] + b", " + good[place][1:] if is_json else NESTED
+    path = written(tmp_path, b"".join([*good[:place], wrong, *good[place:]]))
+    faults = Faults(str(path))
+    assert events(path, faults) == events(written(tmp_path, b"".join(good), "good"))
+    assert faults.malformed == 1
+
+
+@pytest.mark.parametrize("form", ["audit", "sysmon_linux", "xml"])
+def test_a_collected_message_that_is_no_utf8_is_malformed(tmp_path: Path, form: str) -> None:
+    path = written(tmp_path, b'{"message": "\xff"}\n' + WRITERS[form](FEW))
+    faults = Faults(str(path))
+    assert len(events(path, faults)) >= len(FEW)
+    with pytest.raises(RecordsDamaged, match="line 1: .*can't decode byte 0xff"):
+        faults.check()
+
+
 def test_a_flow_without_a_protocol_is_malformed(tmp_path: Path) -> None:
     good = WRITERS["eve"](FEW)
     path = written(tmp_path, good + b'{"event_type": "flow", "timestamp": "never"}\n')

@@ -49,7 +49,7 @@ def last_statistics(path: Path) -> Statistics:
             if _MARK in line:
                 try:
                     record = msgspec.json.decode(line, type=_Record)
-                except msgspec.DecodeError:
+                except (ValueError, RecursionError):
                     continue
                 return Statistics(record.timestamp, record.metadata.flowints)
     except OSError as error:

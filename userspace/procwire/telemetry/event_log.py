@@ -10,8 +10,6 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO
 
-import msgspec
-
 from procwire.capture.source import Source
 from procwire.errors import InputDamaged, Unavailable
 from procwire.telemetry.event import Event
@@ -54,7 +52,7 @@ def _events(records: Iterator[dict[str, str]], faults: Faults) -> Iterator[Event
             event = entry and interpret(entry)
         except StopIteration:
             return
-        except (RuntimeError, OSError, ValueError, msgspec.MsgspecError) as problem:
+        except (RuntimeError, OSError, ValueError, RecursionError) as problem:
             faults.add(f"record {place}", str(problem))
             continue
         if event is not None:

@@ -97,7 +97,7 @@ def _of_text(line: bytes) -> Format | None:
 def _of_json(line: bytes) -> Format | None:
     try:
         record = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
-    except msgspec.MsgspecError:
+    except (ValueError, RecursionError):
         return None
     found = next((one for keys, one in _JSON if all(key in record for key in keys)), None)
     # A collector's record is known by the message that it carries.

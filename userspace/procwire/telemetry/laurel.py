@@ -67,7 +67,7 @@ def read_laurel(lines: Lines) -> Iterator[Event]:
         try:
             record = _RECORD.decode(line)
             event = interpret(_audited(record, record.call)) if record.call else None
-        except (ValueError, msgspec.MsgspecError) as problem:
+        except (ValueError, RecursionError) as problem:
             lines.malformed(place, str(problem))
             continue
         if event is not None:

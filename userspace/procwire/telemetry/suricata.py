@@ -50,7 +50,7 @@ def read_eve(lines: Lines) -> Iterator[Attempted]:
         try:
             record = _RECORD.decode(line)
             event = _attempted(record) if record.event_type == "flow" else None
-        except (ValueError, msgspec.MsgspecError) as problem:
+        except (ValueError, RecursionError) as problem:
             lines.malformed(place, str(problem))
             continue
         if event is not None:

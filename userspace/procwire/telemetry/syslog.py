@@ -33,7 +33,7 @@ def message_in(line: bytes) -> str:
     """The message in a collector's record, "" where there is none."""
     try:
         record = _COLLECTED.decode(line)
-    except msgspec.MsgspecError:
+    except (ValueError, RecursionError):
         return ""
     return record.syslog_message or record.message or ""
 
@@ -48,7 +48,7 @@ def messages(lines: Lines) -> Iterator[tuple[int, str, str]]:
             continue
         try:
             record = _COLLECTED.decode(line)
-        except msgspec.MsgspecError as problem:
+        except (ValueError, RecursionError) as problem:
             lines.malformed(place, str(problem))
             continue
         message = record.syslog_message or record.message

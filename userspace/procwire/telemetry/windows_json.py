@@ -135,7 +135,7 @@ def _read(lines: Lines, entry: object) -> Iterator[Event]:
         try:
             found = entry(line)
             event = found and interpret(found)
-        except (ValueError, msgspec.MsgspecError) as problem:
+        except (ValueError, RecursionError) as problem:
             lines.malformed(place, str(problem))
             continue
         if event is not None:
@@ -224,7 +224,7 @@ def _from_ecs(data: Data, record: _Beat) -> None:
 
 
 def structured(line: bytes | str) -> Entry | None:
-    """An event in the log's own structure. Raises ValueError or MsgspecError where it is none."""
+    """An event in the log's own structure. Raises ValueError or RecursionError where it is none."""
     logged = _LOG.decode(line).event
     system = logged.system
     event_id = system.event_id

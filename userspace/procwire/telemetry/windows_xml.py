@@ -31,7 +31,7 @@ def read_xml(lines: Lines) -> Iterator[Event]:
         try:
             entry = _entry(text, host)
             event = entry and interpret(entry)
-        except (ValueError, msgspec.MsgspecError) as problem:
+        except (ValueError, RecursionError) as problem:
             lines.malformed(place, str(problem))
             continue
         if event is not None:

@@ -205,7 +205,7 @@ def read_json(lines: Lines) -> Iterator[Attempted]:
             if not _is_conn(record):
                 continue
             event = interpret(_of_json(record))
-        except (ValueError, msgspec.MsgspecError) as problem:
+        except (ValueError, RecursionError) as problem:
             lines.malformed(place, str(problem))
             continue
         if event is not None:
