@@ -124,6 +124,12 @@ def test_what_is_no_time_is_refused(text: object) -> None:
         moment(text)
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.9", "1823-01-01"])
+def test_a_time_that_no_count_of_nanoseconds_holds_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a time between 1824 and 2115"):
+        moment(text)
+
+
 @pytest.mark.parametrize("text", ["", "x", "9" * 30, "1e9", "1.x"])
 def test_what_is_no_epoch_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):

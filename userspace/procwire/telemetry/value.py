@@ -66,9 +66,10 @@ def moment(text: object) -> int:
         digits = rest[: len(rest) - len(zone)]
         if dot and not digits:
             raise ValueError
-        return _seconds(whole + zone) * _NANOSECONDS + int(digits[:9].ljust(9, "0"))
+        time = _seconds(whole + zone) * _NANOSECONDS + int(digits[:9].ljust(9, "0"))
     except (ValueError, OverflowError):
         raise ValueError(f"found {shown(text)}, expected a date and time") from None
+    return _within(time, text)
 
 
 def epoch(text: str) -> int:
