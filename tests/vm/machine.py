@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 QEMU = "qemu-system-x86_64"
 BUSYBOX = Path("/bin/busybox")
@@ -38,6 +39,7 @@ FIXED_OPTIONS = (
     *("-nodefaults", "-no-user-config", "-display", "none", "-monitor", "none", "-no-reboot"),
 )
 SOCKET_POLLS, SOCKET_POLL_S = 500, 0.02
+END_POLL_S = 0.1
 CONSOLE_TAIL = 3000
 
 
@@ -66,9 +68,10 @@ def unavailable() -> str | None:
     return None
 
 
-def run(kernel: Path, command: str, seconds: float) -> Ran:
+def run(kernel: Path, command: str, seconds: float, no_more: Event) -> Ran:
     """Boot the kernel in the folder `kernel`, which packaging/kernel.py made, and run the shell
-    command as root with the host's files. The guest is killed after `seconds`."""
+    command as root with the host's files. The guest is killed after `seconds`, or when nobody wants
+    it any more."""
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         (work / "initrd").write_bytes(archive(initial_files(kernel, command)))
@@ -81,10 +84,11 @@ def run(kernel: Path, command: str, seconds: float) -> Ran:
                 + ["-append", KERNEL_PARAMETERS],
                 stdin=subprocess.DEVNULL,
             )
+            deadline = time.monotonic() + seconds
             try:
-                guest.wait(timeout=seconds)
-            except subprocess.TimeoutExpired:
-                pass
+                while guest.poll() is None and time.monotonic() < deadline:
+                    if no_more.wait(END_POLL_S):
+                        break
             finally:
                 guest.kill()
                 guest.wait()
