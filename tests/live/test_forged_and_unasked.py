@@ -38,6 +38,10 @@ from two_hosts import (
 
 TOOLS = ("arping", "hping3", "nmap", "nping", "ping", "tcpdump")
 MISSING = [tool for tool in TOOLS if shutil.which(tool) is None]
+if "arping" not in MISSING:
+    # That of iputils has the name and other options.
+    version = subprocess.run(["arping", "-V"], capture_output=True, check=False).stdout
+    MISSING += ["Thomas Habets' arping"] if b"iputils" in version else []
 pytestmark = [
     pytest.mark.live,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make network namespaces"),
@@ -63,10 +67,10 @@ for _ in $(seq {ENOUGH}); do
 done
 """
 
-# Where the machine is busy, nping's timer sometimes ends it before it has sent; it says so.
+# Where the machine is busy, a tool's timer sometimes ends it before it has sent; it says so.
 UNTIL_SENT = """
 for _ in 1 2 3 4 5; do
-    "$0" "$@" | grep -q "packets sent: 1 " && exit
+    "$@" | grep -q "$0" && exit
 done
 """
 
@@ -78,7 +82,9 @@ def hping3(*arguments: str) -> Command:
 
 
 def arping(*arguments: str) -> Command:
-    return ("arping", "-q", "-i", WIRE, "-c", "1", "-w", "0.1", *arguments)
+    told = "1 packets transmitted"
+    options = ("-i", WIRE, "-c", "1", "-w", "0.1")
+    return ("sh", "-c", UNTIL_SENT, told, "arping", *options, *arguments)
 
 
 def nmap(*arguments: str) -> Command:
@@ -94,7 +100,8 @@ def unasked(port: int) -> Command:
     payload = ordinary.answer(port, ordinary.question(port, 999))
     client = str(ordinary.DHCP_CLIENT) if port == ordinary.DHCP else CLIENT_PORT
     return (
-        *("sh", "-c", UNTIL_SENT, "nping", "-N", "-c", "1", "--udp", "-g", str(port)),
+        *("sh", "-c", UNTIL_SENT, "packets sent: 1 ", "nping", "-N", "-c", "1", "--udp"),
+        *("-g", str(port)),
         *("-p", client, "--data", payload.hex(), FAR_4),
     )
 
