@@ -167,6 +167,8 @@ def decode_transport(packet: Packet, start: int, end: int, own: int) -> None:
         packet.fields["seq"] = int.from_bytes(header[4:8], "big")
         packet.fields["ack"] = int.from_bytes(header[8:12], "big")
         packet.fields["tcp_flags"] = header[13]
+    if layer in (ICMP4, ICMP6):
+        packet.fields["seq"] = int.from_bytes(header[4:8], "big")
     if layer == UDP and (size := int.from_bytes(header[4:6], "big")):
         if not 8 <= size <= end - start:
             packet.spans[span][0] += MALFORMED

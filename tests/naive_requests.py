@@ -25,7 +25,12 @@ def conversations(packet):
     if TCP in packet and 502 in (packet[TCP].sport, packet[TCP].dport):
         return list(_modbus(packet))
     found = conversation(packet)
-    return [found] if found is not None else []
+    if found is None:
+        return []
+    check, question, answer = found
+    if check == "ntp.unsolicited" and not answer and packet[NTPHeader].orig:
+        return [found, (check, (*question[:2], str(packet[NTPHeader].recv)), False)]
+    return [found]
 
 
 def _modbus(packet):

@@ -122,7 +122,9 @@ def test_a_simple_packet_is_cut_by_its_interfaces_snap_length(write) -> None:
 
 def test_only_packets_below_the_snap_length_were_cut_by_something_else(write) -> None:
     frames = [Frame(b"a" * 60, START, 1500), Frame(b"a" * 96, START, 1500), Frame(b"a" * 60)]
-    for snap, cut in ((96, [True, False, False]), (60, [False] * 3), (0, [True, True, False])):
+    rounded = [(62, [False] * 3), (63, [True, False, False])]
+    exact = [(96, [True, False, False]), (60, [False] * 3), (0, [True, True, False])]
+    for snap, cut in exact + rounded:
         (batch,) = read_capture(write(pcap(frames, snap=snap)))
         assert batch.cut.tolist() == cut
         blocks = [enhanced(frame.data, 0, wire=frame.wire) for frame in frames]

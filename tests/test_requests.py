@@ -14,12 +14,13 @@ from procwire.capture.batch import ETHERNET, PacketBatch
 from procwire.decode.frame import decode
 from procwire.decode.observations import OBSERVATIONS
 from procwire.decode.request_table import CAPACITY
+from procwire.examine import Examiner, examine
 from procwire.observe import Observer
 from procwire.rules import all_rules
 from procwire.settings.traffic import FlowSettings
 from scapy.layers.dhcp import BOOTP
 from scapy.layers.dns import DNS, DNSQR
-from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
 from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.layers.ntp import NTPHeader
@@ -107,6 +108,9 @@ MORE = [
     answers(dns(6, True), 53, 5000),
     answers(dns(5, True), 53, 5001),
     answers(NTPHeader(mode=4, orig=78), 123, 5000),
+    asks(NTPHeader(mode=3, orig=50, recv=79, sent=80), 5000, 123),
+    asks(NTPHeader(mode=3, orig=0, recv=81, sent=82), 5000, 123),
+    *(answers(NTPHeader(mode=4, orig=stamp), 123, 5000) for stamp in (79, 80, 81, 82)),
     answers(BOOTP(op=2, xid=5), 67, 68),
     modbus(3, 1, 2),
     modbus(3, 2, 4, answer=True),
@@ -165,6 +169,16 @@ def test_it_is_evidence_once_questions_of_its_kind_were_seen_for_a_while(check):
     late = 200
     assert unasked(fresh(), [*pairs, (late, answer)]) == [(17, check, True)]
     assert unasked(fresh(), [*pairs[2:], (late, answer)]) == [(15, check, False)]
+
+
+def test_an_echo_request_in_fragments_is_a_question():
+    request = IP(src=CLIENT, dst=SERVER) / ICMP(type=8, id=9, seq=3) / bytes(2000)
+    fragments = [bytes(FRAME / piece) for piece in fragment(request, 1280)]
+    packets = batch(list(enumerate([*fragments, echo(0, SERVER, CLIENT, 3)])))
+    examined = Examiner().complete(packets, examine(packets))
+    observer = fresh()
+    assert observer.update(packets, examined.decoded).size == 0
+    assert observer.counters()["requests"] == observer.counters()["answers"] == 1
 
 
 def test_an_address_claimed_in_turn_is_evidence_and_a_change_is_not():

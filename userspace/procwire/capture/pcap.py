@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from procwire.capture import link
 from procwire.capture.batch import PacketBatch
 from procwire.capture.fields import u16, u32
-from procwire.capture.rows import LENGTH_LIMIT, SNAP_LIMIT, Rows, allocate, batch_of
+from procwire.capture.rows import LENGTH_LIMIT, RING_ROUNDING, SNAP_LIMIT, Rows, allocate, batch_of
 from procwire.capture.source import Source
 from procwire.jit import kernel
 from procwire.prefetch import CACHE_LINE, prefetch
@@ -104,7 +104,7 @@ def _index(
         rows.captured[used] = captured
         # Some writers leave the length on the wire 0; what was captured was there.
         rows.length[used] = max(captured, length)
-        rows.cut[used] = captured < min(length, snap)
+        rows.cut[used] = captured < min(length, snap - RING_ROUNDING)
         rows.time[used] = u32(data, at, big) * 1_000_000_000 + u32(data, at + 4, big) * tick
         used += 1
         at += PACKET_HEADER + captured

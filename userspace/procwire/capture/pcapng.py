@@ -15,7 +15,7 @@ from procwire.capture import link
 from procwire.capture.batch import PacketBatch
 from procwire.capture.fields import u16, u32
 from procwire.capture.interfaces import SECONDS_LIMIT, Section, new_section, read_interface
-from procwire.capture.rows import LENGTH_LIMIT, SNAP_LIMIT, Rows, allocate, batch_of
+from procwire.capture.rows import LENGTH_LIMIT, RING_ROUNDING, SNAP_LIMIT, Rows, allocate, batch_of
 from procwire.capture.source import BLOCK_LIMIT, Source
 from procwire.errors import InputDamaged
 from procwire.jit import fused, kernel
@@ -223,7 +223,7 @@ def _index_packet(
     rows.start[row] = at + 28
     rows.captured[row] = captured
     rows.length[row] = max(captured, length)
-    rows.cut[row] = captured < min(length, section.snap[interface])
+    rows.cut[row] = captured < min(length, section.snap[interface] - RING_ROUNDING)
     rows.time[row] = seconds * 1_000_000_000 + _nanoseconds(ticks % units, units)
     rows.link[row] = section.link[interface]
     return _SOUND, 0

@@ -11,6 +11,8 @@ from procwire.capture.batch import PacketBatch
 
 # libpcap's MAXIMUM_SNAPLEN: no capture tool writes larger packets, whatever the file header says.
 SNAP_LIMIT = 262144
+# libpcap asks for rings (TPACKET_V2) whose frames may lack 2 bytes of the snap length.
+RING_ROUNDING = 2
 LENGTH_LIMIT = 2**31 - 1
 
 

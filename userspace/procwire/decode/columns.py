@@ -23,7 +23,7 @@ class Packets(NamedTuple):
     ICMP4, ICMP6, SCTP, IGMP where that header is present and intact, else 0; tcp_flags: uint8; ttl:
     uint8; fragment: uint8, 1 for any fragment of a larger datagram (examine.py gives the one that
     completes it the datagram's row); payload: int32, bytes of transport payload on the wire; seq,
-    ack: uint32.
+    ack: uint32 (ICMP: seq is what follows the checksum, of an echo its identifier and number).
     """
 
     network: NDArray[np.uint8]

@@ -97,7 +97,8 @@ def _on_dns(state: State, source: Source, row: int, columns: FlowColumns) -> Non
 
 @fused
 def _on_ntp(state: State, source: Source, row: int, columns: FlowColumns) -> None:
-    """RFC 5905 section 8: a server returns the client's transmit timestamp as its origin timestamp.
+    """RFC 5905 section 8: a server returns the client's transmit timestamp as its origin timestamp,
+    or, where the client named an earlier answer, its receive timestamp (RFC 9769 section 2).
     Monitoring messages have the mode in the same place and a bit for the answer."""
     p = layer_of(source, row)
     if p.captured < _UDP_HEADER + 4:
@@ -105,6 +106,8 @@ def _on_ntp(state: State, source: Source, row: int, columns: FlowColumns) -> Non
     mode = u8(p, _UDP_HEADER) & 7
     if mode == _NTP_CLIENT and p.captured >= _UDP_HEADER + 48:
         ask(state, pair_of(NTP, source, row, True, u64(p, _UDP_HEADER + 40)))
+        if u64(p, _UDP_HEADER + 24) != 0:
+            ask(state, pair_of(NTP, source, row, True, u64(p, _UDP_HEADER + 32)))
     elif mode == _NTP_SERVER and p.captured >= _UDP_HEADER + 48:
         asked = pair_of(NTP, source, row, False, u64(p, _UDP_HEADER + 24))
         check(state, NTP, asked, row, columns)

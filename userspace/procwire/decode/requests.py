@@ -161,14 +161,12 @@ def _on_binding(
 @fused
 def _on_icmp4(state: State, source: Source, row: int, columns: FlowColumns) -> None:
     """RFC 1122 3.2.2.6. A ping to a broadcast address is answered from others, so the question is
-    who asks and with which number."""
-    packets, p = source.packets, layer_of(source, row)
-    if p.captured < 8:
-        return
-    number = np.uint64(u32(p, 4))
-    if u8(p, 0) == _ECHO_REQUEST:
+    who asks and with which number. The columns know it of a request in fragments, too."""
+    packets = source.packets
+    number = np.uint64(packets.seq[row])
+    if packets.src_port[row] == _ECHO_REQUEST:
         ask(state, name_of(ECHO, packets.src_lo[row], number, NOBODY))
-    elif u8(p, 0) == _ECHO_REPLY:
+    elif packets.src_port[row] == _ECHO_REPLY:
         check(state, ECHO, name_of(ECHO, packets.dst_lo[row], number, NOBODY), row, columns)
 
 

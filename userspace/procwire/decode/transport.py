@@ -174,4 +174,5 @@ def _decode_icmp(
         return SNAPPED
     packets.transport[row] = output.spans.layer[span]
     packets.payload[row] = message.length - header
+    packets.seq[row] = u32(data, message.start + 4, True)
     return NOT_SKIPPED
