@@ -102,7 +102,7 @@ def procwire_reading(
         src_port=row.src_port,
         dst_port=row.dst_port,
         flags=row.tcp_flags,
-        seq=row.seq,
+        seq=row.seq if name == "tcp" else 0,
         ack=row.ack,
         payload=row.payload if name in ("tcp", "udp") else 0,
     )
