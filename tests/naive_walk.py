@@ -1,5 +1,5 @@
 """Twins of detect/random_walk.py, coverage.py, port_coverage.py and service_sweep.py: dictionaries
-and sets, and no bounds but the 32 hosts that a sweep remembers."""
+and sets, and no bounds but those of a table and the 32 hosts that a sweep remembers."""
 
 from __future__ import annotations
 
@@ -46,43 +46,30 @@ def network_of(address):
     return address >> 96 or address >> 16
 
 
-def coverage(rows, hosts=16, share=0.5):
-    """rows: (source, destination, outcome). Yields (source, network, failed, answered)."""
-    failed, answered, told = defaultdict(set), defaultdict(set), defaultdict(int)
-    for source, destination, outcome in rows:
-        if outcome in ENDLESS:
-            continue
-        key = (source, destination >> 8)
-        if outcome == Outcome.ESTABLISHED:
-            answered[key].add(destination)
-            continue
-        fresh = destination not in failed[key]
-        failed[key].add(destination)
-        counts = len(failed[key]), len(answered[key])
-        if fresh and counts[0] >= max(hosts, 10 * told[key]) and counts[0] >= share * sum(counts):
-            told[key] = counts[0]
-            yield *key, *counts
+def covered(rows, slots, memory, least, share=0.5, begins_failing=False):
+    """Coverage of networks, or of ports, in a table of NaiveSlots.
 
-
-def port_coverage(rows, ports=16, share=0.5):
-    """rows: (source, destination, port, outcome). Yields (source, destination, failed, answered).
-
-    Nothing of a pair counts before its first failure."""
-    failed, answered, told = defaultdict(set), defaultdict(set), defaultdict(int)
-    for source, destination, port, outcome in rows:
-        key = (source, destination)
-        if outcome in ENDLESS:
+    rows: (time, key, hash, target, whether it answered). Yields (time, key, failed, answered,
+    since when) of each key that is a scan. begins_failing: nothing of a key counts before its first
+    failure."""
+    kept = {}
+    for time, key, hashed, target, answers in rows:
+        if begins_failing and answers and key not in kept:
             continue
-        if outcome == Outcome.ESTABLISHED:
-            if failed[key]:
-                answered[key].add(port)
+        forgotten = key in kept and time - slots.last(key) > memory
+        kept.pop(slots.touch(hashed, key, time), None)
+        if forgotten or key not in kept:
+            kept[key] = {"failed": set(), "answered": set(), "told": 0, "first": time}
+        held = kept[key]
+        held["first"] = min(held["first"], time)
+        fresh = target not in held["failed"]
+        held["answered" if answers else "failed"].add(target)
+        failed, answered = len(held["failed"]), len(held["answered"])
+        if answers or not fresh or failed < max(least, 10 * held["told"]):
             continue
-        fresh = port not in failed[key]
-        failed[key].add(port)
-        counts = len(failed[key]), len(answered[key])
-        if fresh and counts[0] >= max(ports, 10 * told[key]) and counts[0] >= share * sum(counts):
-            told[key] = counts[0]
-            yield *key, *counts
+        if failed >= share * (failed + answered):
+            held["told"] = failed
+            yield time, key, failed, answered, held["first"]
 
 
 def service_sweep(rows, services, window=60 * 10**9, together=10 * 10**9, several=3):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_fanout import NaiveFanOut, estimate, host_hash, pair_hash
+from naive_slots import NaiveSlots
 from procwire.detect.fanout import FanOut
 from procwire.detect.row_hashes import row_hashes
 from procwire.event import FANOUT_EVENT, EventKind, Measure, Origin, Outcome
@@ -168,19 +169,28 @@ def test_the_estimate_is_close_to_the_truth(count):
     assert abs(estimate(hashes) - count) <= max(1, 4 * 0.046 * count)
 
 
+DAY = 86_400 * SECOND
 STEP = st.tuples(
-    st.sampled_from([0, 1, SECOND // 2, SECOND, 7 * SECOND]),
-    st.sampled_from([SCANNER, SCANNER + 1]),
-    st.sampled_from(["next", "back", "port", "again", "far", "edge"]),
+    # Clocks that are set jump, by less than a window or by more.
+    st.sampled_from([*[0, 1, SECOND // 2, SECOND] * 3, 7 * SECOND, -1, -4 * SECOND, DAY, -DAY]),
+    st.sampled_from([SCANNER, SCANNER, SCANNER + 1, *range(SCANNER + 2, SCANNER + 14)]),
+    st.sampled_from(["next", "back", "port", "again", "far", "edge", "ends"]),
     st.sampled_from([Outcome.PENDING] * 6 + list(Outcome)),
 )
 
 
-@settings(max_examples=40)
-@given(st.lists(STEP, min_size=30, max_size=120), st.integers(1, 120))
-def test_equals_its_twin_wherever_batches_end(steps, batch):
+@settings(max_examples=60)
+@given(
+    st.lists(STEP, min_size=30, max_size=120), st.integers(1, 120), st.sampled_from([9, 14, 6144])
+)
+def test_equals_its_twin_wherever_batches_end(steps, batch, subjects):
     limits = FanOutSettings(
-        windows_s=(2.0, 9.0, 31.0), hosts=4, host_ports=6, failures=3, sequential_run=4
+        windows_s=(2.0, 9.0, 31.0),
+        hosts=4,
+        host_ports=6,
+        failures=3,
+        sequential_run=4,
+        subjects=subjects,
     )
     move = {"next": (1, 0), "back": (-1, 0), "port": (0, 1), "again": (0, 0), "far": (977, 13)}
     time, here, rows = START, (NETWORK, 80), []
@@ -188,12 +198,15 @@ def test_equals_its_twin_wherever_batches_end(steps, batch):
         time += gap
         if kind == "edge":
             here = (V6_EDGE, 443)
+        elif kind == "ends":
+            here = (here[0], 65_535 if here[1] == 0 else 0)
         else:
-            here = (here[0] + move[kind][0], here[1] + move[kind][1])
+            here = (here[0] + move[kind][0], (here[1] + move[kind][1]) % 65_536)
         rows.append(connection(time, here[0], here[1], outcome, source))
-    twin = NaiveFanOut(limits.windows_ns, (4, 6, 3, 4))
+    twin, slots = NaiveFanOut(limits.windows_ns, (4, 6, 3, 4)), NaiveSlots(subjects)
     expected = []
     for time, source, host, port, outcome in rows:
+        twin.subjects.pop(slots.touch(host_hash(source), source, time), None)
         if outcome in (Outcome.PENDING, Outcome.SENT):
             report = twin.attempt(time, source, host, port)
         else:
@@ -212,3 +225,4 @@ def test_equals_its_twin_wherever_batches_end(steps, batch):
         assert abs(report["hosts"] - hosts) <= 3 + hosts // 5
         assert abs(report["host_ports"] - pairs) <= 3 + pairs // 5
     assert [as_twin(event) for event in events] == expected
+    assert detector.counters()["evicted"] == slots.given_way

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from procwire.detect.detector import SEQUENTIAL
 from procwire.detect.observation import Endpoint, Evidence, Observation
 from procwire.detect.row_hashes import HOST_BITS, home_of, row_hashes
+from procwire.detect.slots import PROBES, TAKEN, after, named, yielding
 from procwire.detect.together import whole_lines, zeros_in_lines
 from procwire.event import Outcome
 from procwire.jit import fused, kernel
@@ -48,9 +49,6 @@ _NETWORK = whole_lines(
 )
 """tried: bitmaps, four words of what failed and four of what answered."""
 _NETWORK_LINES = lines_of(_NETWORK.itemsize)
-_PROBES = 8
-# No name is that of a free slot.
-_TAKEN = np.uint64(1)
 _GROWTH = 10
 # The first words of the bitmaps.
 _FAILED, _ANSWERED = 0, _WORDS
@@ -154,12 +152,11 @@ class Coverage:
 
 
 @fused
-def _slot(state: _State, row: _Record, hashed: np.uint64) -> _Whole:
-    """Slot of the row's source, network, of that hash, and kind: its own, a free one, or the least
+def _slot(state: _State, row: _Record, name: np.uint64) -> _Whole:
+    """Slot of the row's source, network, of that name, and kind: its own, a free one, or the least
     recent one."""
-    low, name = row.dst_lo >> HOST_BITS, hashed | _TAKEN
-    slot = home_of(hashed, len(state.names))
-    for _probe in range(_PROBES):
+    low, slot = row.dst_lo >> HOST_BITS, home_of(name, len(state.names))
+    for _probe in range(PROBES):
         if state.names[slot] == name:
             network = state.networks[slot]
             if (
@@ -172,10 +169,8 @@ def _slot(state: _State, row: _Record, hashed: np.uint64) -> _Whole:
                 if row.time - state.active[slot] > state.limits[0]:
                     _begin(network, row)
                 return slot
-        slot += 1
-        if slot == len(state.names):
-            slot = 0
-    best = _yielding(state, hashed)
+        slot = after(state.names, slot)
+    best = yielding(state.names, state.active, name)
     state.counters[0] += state.names[best] != 0
     state.names[best] = name
     _begin(state.networks[best], row)
@@ -183,33 +178,11 @@ def _slot(state: _State, row: _Record, hashed: np.uint64) -> _Whole:
 
 
 @fused
-def _yielding(state: _State, hashed: np.uint64) -> _Whole:
-    """The slot that a network without one takes: a free one, or the least recent one."""
-    slot = best = home_of(hashed, len(state.names))
-    for _probe in range(_PROBES):
-        if state.names[best] and (
-            state.names[slot] == 0 or state.active[slot] < state.active[best]
-        ):
-            best = slot
-        slot += 1
-        if slot == len(state.names):
-            slot = 0
-    return best
-
-
-@fused
-def _look_ahead(state: _State, hashed: np.uint64) -> None:
+def _look_ahead(state: _State, name: np.uint64) -> None:
     """Ask for what is kept of a network, or of the one that will give way to it."""
-    slot, known = home_of(hashed, len(state.names)), False
-    for _probe in range(_PROBES):
-        if state.names[slot] == hashed | _TAKEN:
-            known = True
-            break
-        slot += 1
-        if slot == len(state.names):
-            slot = 0
-    if not known:
-        slot = _yielding(state, hashed)
+    slot = named(state.names, name)
+    if slot < 0:
+        slot = yielding(state.names, state.active, name)
     prefetch(state.networks, slot, 0, _NETWORK_LINES)
 
 
@@ -246,13 +219,15 @@ def _cover(
     written, count = 0, len(connections)
     for i in range(count):
         if i + AHEAD < count:
-            _look_ahead(state, hashes[i + AHEAD].network)
+            _look_ahead(state, hashes[i + AHEAD].network | TAKEN)
         row = connections[i]
         if row.kind not in (_CONNECT, _DATAGRAM) or row.outcome in _WITHOUT_END:
             continue
-        slot = _slot(state, row, hashes[i].network)
+        slot = _slot(state, row, hashes[i].network | TAKEN)
         network, host = state.networks[slot], row.dst_lo & _HOST_MASK
         network.active = state.active[slot] = row.time
+        # A clock may have been set back.
+        network.first = min(network.first, row.time)
         if row.outcome == _ESTABLISHED:
             network.answered += _is_new(network, _ANSWERED, host)
             continue

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.detect.fanout_state import COUNTERS, SKETCHES, SUBJECT, State
+from procwire.detect.fanout_state import COUNTERS, FEW, SKETCHES, SUBJECT, State
 from procwire.detect.row_hashes import row_hashes
 from procwire.detect.sketch import REGISTERS
 from procwire.detect.together import zeros_in_lines
@@ -37,19 +37,22 @@ class FanOut:
         chosen = [(by_kind or {}).get(kind, settings) for kind in Attempt]
         count = len(chosen) * settings.subjects
         self._reports = np.zeros(0, FANOUT_EVENT)
+        targets = [[size for size in (one.hosts, one.host_ports) if size] for one in chosen]
         self._state = State(
             names=sparse_zeros((count,), np.uint64),
             active=sparse_zeros((count,), np.int64),
             slots=sparse_zeros((count,), np.int32),
-            used=np.zeros(1, np.int64),
+            used=np.zeros(2, np.int64),
             subjects=zeros_in_lines(count, SUBJECT),
-            registers=sparse_zeros((count * SKETCHES * REGISTERS,), np.uint64),
+            blocks=np.zeros(count, np.int32),
+            registers=np.zeros((count + 1) * SKETCHES * REGISTERS, np.uint64),
             counters=np.zeros(len(COUNTERS), np.int64),
             windows=np.array(settings.windows_ns, np.int64),
             thresholds=np.array(
                 [[one.hosts, one.host_ports, one.failures, one.sequential_run] for one in chosen],
                 np.int64,
             ),
+            least=np.array([min(sizes, default=FEW + 1) for sizes in targets], np.int64),
             places=settings.subjects,
             origin=int(origin),
         )

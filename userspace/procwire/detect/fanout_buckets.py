@@ -19,6 +19,7 @@ from procwire.detect.fanout_state import (
     PAIRS,
     SKETCHES,
     SUBJECT_LINES,
+    TOTALS,
     State,
 )
 from procwire.detect.row_hashes import home_of
@@ -36,6 +37,8 @@ _SAMPLES = SAMPLE_TARGETS
 _PROBES = 8
 _REGISTER_MASK = np.uint64(REGISTERS - 1)
 _RANK_MASK = (1 << RANK_BITS) - 1
+# A byte holds a rank and, above it, a generation.
+_GENERATION_MASK = (1 << 8 - RANK_BITS) - 1
 _BYTE_BITS, _BYTE = np.uint64(3), np.uint64(255)
 # No name is that of a free slot.
 _TAKEN = np.uint64(1)
@@ -101,15 +104,18 @@ def look_ahead(state: State, row: Record, hashed: Record) -> None:
             place = first
     slot = np.int64(state.slots[place])
     prefetch(state.subjects, slot, 0, SUBJECT_LINES)
+    block = np.int64(state.blocks[slot])
+    if block == 0:
+        return
     host = np.int64(hashed.host & _REGISTER_MASK)
     target = np.int64(hashed.target & _REGISTER_MASK)
-    prefetch(state.registers, _register(slot, HOSTS, host), 0, 1)
-    prefetch(state.registers, _register(slot, PAIRS, target), 0, 1)
+    prefetch(state.registers, _register(block, HOSTS, host), 0, 1)
+    prefetch(state.registers, _register(block, PAIRS, target), 0, 1)
 
 
 @fused
-def _register(slot: Slot, which: Slot, register: Slot) -> Slot:
-    return (slot * SKETCHES + which) * REGISTERS + register
+def _register(block: Slot, which: Slot, register: Slot) -> Slot:
+    return (block * SKETCHES + which) * REGISTERS + register
 
 
 @fused
@@ -157,31 +163,51 @@ def roll(state: State, slot: Slot, time: int) -> None:
         if over >> young & 1:
             place -= 1
             subject.ages[place] = young
+    judged = 0
+    for window in range(FANOUT_WINDOWS):
+        judged |= 1 << older(subject, window)
+    subject.judged = judged
 
 
 @fused
 def _turn_over(subject: Record, bucket: Slot, time: int, length: int | np.int64) -> None:
     # Only now: such a division costs as much as entering an attempt.
     start = time - (time + bucket % 2 * (length // 2)) % length
-    subject.starts[bucket] = subject.first_times[bucket] = start
-    subject.attempts_before[bucket] = subject.attempts
-    subject.established_before[bucket] = subject.established
-    subject.refused_before[bucket] = subject.refused
-    subject.failures_before[bucket] = subject.failures
-    subject.sequential_run[bucket] = subject.least_run = 0
+    held = subject.buckets[bucket]
+    subject.starts[bucket] = held.first_time = start
+    held.attempts_before = subject.attempts & TOTALS
+    held.established_before = subject.established & TOTALS
+    held.refused_before = subject.refused & TOTALS
+    held.failures_before = subject.failures & TOTALS
+    held.sequential_run = subject.least_run = 0
+
+
+@fused
+def since(total: int | np.int64, before: np.uint32) -> int | np.int64:
+    """What a total has grown by, less than 2^32, since its lowest 32 bits were `before`."""
+    return (total - np.int64(before)) & TOTALS
 
 
 @fused
 def begin_sketches(state: State, slot: Slot, bucket: Slot) -> None:
-    """Enter the last FEW attempts, which are all that the bucket has."""
-    subject, others = state.subjects[slot], ~(_BYTE << (np.uint64(bucket) << _BYTE_BITS))
+    """Enter the last FEW attempts, which are all that the bucket has.
+
+    Its registers become those of the next generation, and are emptied when all have been."""
+    subject = state.subjects[slot]
+    if state.blocks[slot] == 0:
+        state.used[1] += 1
+        state.blocks[slot] = state.used[1]
+    generation = subject.generations[bucket] + 1 & _GENERATION_MASK
+    subject.generations[bucket] = generation
+    if generation == 0:
+        others = ~(_BYTE << (np.uint64(bucket) << _BYTE_BITS))
+        first = _register(state.blocks[slot], HOSTS, 0)
+        for register in range(first, first + SKETCHES * REGISTERS):
+            state.registers[register] &= others
     for which in range(SKETCHES):
         sketch = subject.sketches[bucket * SKETCHES + which]
         sketch.weights = EMPTY_SUM
         sketch.zeros = REGISTERS
-        first = _register(slot, which, 0)
-        for register in range(first, first + REGISTERS):
-            state.registers[register] &= others
         for place in range(FEW):
             code = np.int64(subject.latest[which * FEW + place])
             raises(state, slot, bucket * SKETCHES + which, code)
@@ -191,14 +217,16 @@ def begin_sketches(state: State, slot: Slot, bucket: Slot) -> None:
 def raises(state: State, slot: Slot, sketch: Slot, code: int | np.int64) -> bool:
     """Enter a hash, as code_of() gives it, into one sketch of a bucket; whether that raised a
     register."""
-    at = _register(slot, sketch % SKETCHES, code >> RANK_BITS)
-    shift, rank = np.uint64(sketch // SKETCHES) << _BYTE_BITS, code & _RANK_MASK
-    ranks = state.registers[at]
-    before = np.int64(ranks >> shift & _BYTE)
+    subject, bucket = state.subjects[slot], sketch // SKETCHES
+    at = _register(np.int64(state.blocks[slot]), sketch % SKETCHES, code >> RANK_BITS)
+    shift, rank = np.uint64(bucket) << _BYTE_BITS, code & _RANK_MASK
+    ranks, generation = state.registers[at], np.int64(subject.generations[bucket])
+    byte = np.int64(ranks >> shift & _BYTE)
+    before = byte & _RANK_MASK if byte >> RANK_BITS == generation else 0
     if rank <= before:
         return False
-    state.registers[at] = ranks ^ np.uint64(before ^ rank) << shift
-    rise(state.subjects[slot].sketches[sketch], before, rank)
+    state.registers[at] = ranks ^ np.uint64(byte ^ (generation << RANK_BITS | rank)) << shift
+    rise(subject.sketches[sketch], before, rank)
     return True
 
 
@@ -217,7 +245,7 @@ def distinct(subject: Record, bucket: Slot, which: int) -> int | np.int64:
     """Estimate of the distinct hosts or pairs of a bucket.
 
     That of FEW attempts, by linear counting, is the number of registers they would fill."""
-    attempts = subject.attempts - subject.attempts_before[bucket]
+    attempts = since(subject.attempts, subject.buckets[bucket].attempts_before)
     if attempts > FEW:
         return estimate(subject.sketches[bucket * SKETCHES + which])
     newest, filled = subject.attempts + FEW - 1, 0
@@ -234,11 +262,11 @@ def distinct(subject: Record, bucket: Slot, which: int) -> int | np.int64:
 @fused
 def is_quiet(state: State, subject: Record, bucket: Slot) -> bool:
     """Whether no figure of a bucket can have reached its threshold, distinct counts unseen."""
-    attempts = subject.attempts - subject.attempts_before[bucket]
+    attempts = since(subject.attempts, subject.buckets[bucket].attempts_before)
     if attempts > FEW:
         return False
-    failures = subject.failures - subject.failures_before[bucket]
-    bounds = (attempts, attempts, failures, subject.sequential_run[bucket])
+    failures = since(subject.failures, subject.buckets[bucket].failures_before)
+    bounds = (attempts, attempts, failures, np.int64(subject.buckets[bucket].sequential_run))
     quiet = True
     for measure in range(_MEASURES):
         threshold = state.thresholds[subject.kind, measure]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.detect.fanout_buckets import Record, Slot, distinct, older
+from procwire.detect.fanout_buckets import Record, Slot, distinct, older, since
 from procwire.detect.fanout_state import HOSTS, PAIRS, Crossing, State
 from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS, EventKind, Measure
 from procwire.jit import fused
@@ -29,17 +29,18 @@ def report(
     event.time_ns = time
     event.window_ns = state.windows[crossing.window]
     event.window_start_ns = subject.starts[bucket]
-    event.first_ns = subject.first_times[bucket]
+    event.first_ns = subject.buckets[bucket].first_time
     event.kind = _FANOUT
     event.origin = state.origin
     event.attempt = subject.kind
     event.measure = crossing.measure
     event.threshold = min(crossing.threshold, _FIGURE_LIMIT)
-    event.attempts = min(subject.attempts - subject.attempts_before[bucket], _FIGURE_LIMIT)
-    event.established = min(subject.established - subject.established_before[bucket], _FIGURE_LIMIT)
-    event.refused = min(subject.refused - subject.refused_before[bucket], _FIGURE_LIMIT)
-    event.failures = min(subject.failures - subject.failures_before[bucket], _FIGURE_LIMIT)
-    event.sequential_run = min(subject.sequential_run[bucket], _FIGURE_LIMIT)
+    held = subject.buckets[bucket]
+    event.attempts = since(subject.attempts, held.attempts_before)
+    event.established = since(subject.established, held.established_before)
+    event.refused = since(subject.refused, held.refused_before)
+    event.failures = since(subject.failures, held.failures_before)
+    event.sequential_run = held.sequential_run
     event.hosts = min(crossing.hosts, _FIGURE_LIMIT)
     event.host_ports = min(crossing.host_ports, _FIGURE_LIMIT)
     event.samples = min(subject.sampled, _SAMPLES)

@@ -27,8 +27,23 @@ HOSTS, PAIRS = 0, 1
 SKETCHES = 2
 FEW = 24
 """Attempts of a subject that are remembered one by one: a bucket of no more has no sketches yet."""
+TOTALS = 2**32 - 1
+"""The bits of a total that a bucket remembers."""
 
 TARGET = np.dtype([("hi", "u8"), ("lo", "u8"), ("port", "u2"), ("protocol", "u1")], align=True)
+BUCKET = np.dtype(
+    [
+        ("first_time", "i8"),
+        ("attempts_before", "u4"),
+        ("established_before", "u4"),
+        ("refused_before", "u4"),
+        ("failures_before", "u4"),
+        ("sequential_run", "u4"),
+    ],
+    align=True,
+)
+"""first_time: of the first attempt; attempts_before to failures_before: the lowest 32 bits of the
+subject's totals when it began; sequential_run: the longest."""
 _BY_EVERY_ATTEMPT: tuple[Field, ...] = (
     ("hi", "u8"),
     ("lo", "u8"),
@@ -38,6 +53,7 @@ _BY_EVERY_ATTEMPT: tuple[Field, ...] = (
     ("established", "i8"),
     ("refused", "i8"),
     ("failures", "i8"),
+    ("failures_due", "i8"),
     ("run", "i8"),
     ("least_run", "i8"),
     ("stride_hi", "u8"),
@@ -46,55 +62,56 @@ _BY_EVERY_ATTEMPT: tuple[Field, ...] = (
     ("kind", "u1"),
     ("due", "u1"),
     ("told", "u1"),
+    ("judged", "u1"),
     ("ages", "u1", (BUCKETS,)),
+    ("generations", "u1", (BUCKETS,)),
     ("last", TARGET),
     ("sampled", "i8"),
     ("starts", "i8", (BUCKETS,)),
-    ("attempts_before", "i8", (BUCKETS,)),
-    ("failures_before", "i8", (BUCKETS,)),
-    ("sequential_run", "i8", (BUCKETS,)),
+    ("buckets", BUCKET, (BUCKETS,)),
     ("latest", "u2", (SKETCHES * FEW,)),
     ("sketches", SKETCH, (BUCKETS * SKETCHES,)),
 )
 _BY_REPORTS: tuple[Field, ...] = (
     ("steps", "i8", (FANOUT_WINDOWS * len(Measure),)),
-    ("first_times", "i8", (BUCKETS,)),
-    ("established_before", "i8", (BUCKETS,)),
-    ("refused_before", "i8", (BUCKETS,)),
     ("samples", TARGET, (SAMPLE_TARGETS,)),
     ("first", TARGET),
 )
 SUBJECT = whole_lines((*_BY_EVERY_ATTEMPT, *_BY_REPORTS))
 """hi to failures, run, last, first: what its buckets share, totals and the current run; begun,
 ends: within these times no bucket is over; least_run: the least of what its buckets hold as longest
-run, 0 where one is empty; kind: of its attempts; due: whether a figure rose since the last
-judgement; told: whether one of `steps` is above 0; ages: its buckets, the youngest first; latest:
-hosts and then pairs of the last attempts, as code_of() gives them; steps: by window and measure,
-the figure at which it is told again, 0 before it was; samples: targets, of which `sampled` were
-written. By bucket: starts, times; attempts_before to refused_before, the subject's totals when it
-began; sequential_run, the longest; first_times, of the first attempts; sketches, of hosts and of
-pairs, not valid for a bucket of FEW attempts or less."""
+run, 0 where one is empty; failures_due: at how many failures they are as many as is told; kind: of
+its attempts; due: whether a figure that is judged rose since it was; told: whether one of `steps`
+is above 0; judged: a bit for each bucket whose figures are; ages: its buckets, the youngest first;
+generations: by bucket, which of its registers' values are its own, and not left from before;
+latest: hosts and then pairs of the last attempts, as code_of() gives them; steps: by window and
+measure, the figure at which it is told again, 0 before it was; samples: targets, of which `sampled`
+were written. By bucket: starts, times; sketches, of hosts and of pairs, not valid for a bucket of
+FEW attempts or less."""
 SUBJECT_LINES = lines_of(np.dtype(list(_BY_EVERY_ATTEMPT), align=True).itemsize)
 """Of a subject, those that attempts look at."""
 
 
 class State(NamedTuple):
     """By place in the table: names[p], a hash of a subject, 0 where there is none; active[p], when
-    it was last; slots[p], its slot. used[0]: slots given away. subjects[s]: SUBJECT of each slot;
-    registers[s * 2 * 512 + k * 512 + r]: register r of its sketches of hosts (k = 0) or pairs, a
-    byte for each bucket. counters as in COUNTERS; windows: lengths in ns; thresholds: by kind of
-    attempts and measure; places: of each kind in the table, one kind's behind the other's; origin:
-    of the reports."""
+    it was last; slots[p], its slot. used: slots and blocks given away. subjects[s]: SUBJECT of each
+    slot; blocks[s]: its block of registers, 0 before its first sketch. registers[b * 2 * 512 + k *
+    512 + r]: register r of a block's sketches of hosts (k = 0) or pairs, a byte for each bucket, a
+    generation above a rank. counters as in COUNTERS; windows: lengths in ns; thresholds: by kind of
+    attempts and measure; least: by kind, of how many targets is told at the earliest; places: of
+    each kind in the table, one kind's behind the other's; origin: of the reports."""
 
     names: NDArray[np.uint64]
     active: NDArray[np.int64]
     slots: NDArray[np.int32]
     used: NDArray[np.int64]
     subjects: NDArray[np.void]
+    blocks: NDArray[np.int32]
     registers: NDArray[np.uint64]
     counters: NDArray[np.int64]
     windows: NDArray[np.int64]
     thresholds: NDArray[np.int64]
+    least: NDArray[np.int64]
     places: int
     origin: int
 

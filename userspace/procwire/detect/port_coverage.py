@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from procwire.detect.detector import SLOW_PORTS
 from procwire.detect.observation import Endpoint, Evidence, Observation
 from procwire.detect.row_hashes import home_of, row_hashes
+from procwire.detect.slots import PROBES, TAKEN, after, named, yielding
 from procwire.detect.together import whole_lines, zeros_in_lines
 from procwire.event import Origin, Outcome
 from procwire.jit import fused, kernel
@@ -51,9 +52,6 @@ _PAIR_LINES = lines_of(_PAIR.itemsize)
 # The bitmaps are the last of its lines.
 _WORDS_OF_LINE = CACHE_LINE // 8
 _FIRST_OF_BITMAPS = _PAIR_LINES - 2 * _WORDS // _WORDS_OF_LINE
-_PROBES = 8
-# No hash is that of a free slot.
-_TAKEN = np.uint64(1)
 _GROWTH = 10
 # The first words of the bitmaps.
 _FAILED, _ANSWERED = 0, _WORDS
@@ -166,8 +164,8 @@ def _address(pair: np.void, side: str) -> bytes:
 @fused
 def _known(state: _State, name: np.uint64, row: _Record) -> _Whole:
     """Slot of the row's pair, -1 where it has none."""
-    slot = home_of(name, len(state.pairs))
-    for _probe in range(_PROBES):
+    slot = home_of(name, len(state.hashes))
+    for _probe in range(PROBES):
         if state.hashes[slot] == name:
             pair = state.pairs[slot]
             if (
@@ -179,16 +177,14 @@ def _known(state: _State, name: np.uint64, row: _Record) -> _Whole:
                 if row.time - state.active[slot] > state.limits[0]:
                     _begin(pair, row)
                 return slot
-        slot += 1
-        if slot == len(state.pairs):
-            slot = 0
+        slot = after(state.hashes, slot)
     return -1
 
 
 @fused
 def _enter(state: _State, name: np.uint64, row: _Record) -> _Whole:
     """A slot for the row's pair, made its own."""
-    best = _yielding(state, name)
+    best = yielding(state.hashes, state.active, name)
     state.counters[0] += state.hashes[best] != 0
     state.hashes[best] = name
     _begin(state.pairs[best], row)
@@ -196,37 +192,15 @@ def _enter(state: _State, name: np.uint64, row: _Record) -> _Whole:
 
 
 @fused
-def _yielding(state: _State, name: np.uint64) -> _Whole:
-    """The slot that a pair without one takes: a free one, or that of the least recently touched."""
-    slot = best = home_of(name, len(state.pairs))
-    for _probe in range(_PROBES):
-        if state.hashes[slot] == 0:
-            return slot
-        if state.active[slot] < state.active[best]:
-            best = slot
-        slot += 1
-        if slot == len(state.pairs):
-            slot = 0
-    return best
-
-
-@fused
 def _look_ahead(state: _State, row: _Record, name: np.uint64) -> None:
     """Ask for what is kept of a row's pair, or of the one that will give way to it."""
-    slot, known = home_of(name, len(state.pairs)), False
-    for _probe in range(_PROBES):
-        if state.hashes[slot] == name:
-            known = True
-            break
-        slot += 1
-        if slot == len(state.pairs):
-            slot = 0
-    if known:
-        word = np.int64(np.uint64(row.dst_port) >> _WORD_BITS & _WORD_MASK)
-        prefetch(state.pairs, slot, 0, 1)
-        prefetch(state.pairs, slot, _FIRST_OF_BITMAPS + word // _WORDS_OF_LINE, 1)
-    else:
-        prefetch(state.pairs, _yielding(state, name), 0, _PAIR_LINES)
+    slot = named(state.hashes, name)
+    if slot < 0:
+        prefetch(state.pairs, yielding(state.hashes, state.active, name), 0, _PAIR_LINES)
+        return
+    word = np.int64(np.uint64(row.dst_port) >> _WORD_BITS & _WORD_MASK)
+    prefetch(state.pairs, slot, 0, 1)
+    prefetch(state.pairs, slot, _FIRST_OF_BITMAPS + word // _WORDS_OF_LINE, 1)
 
 
 @fused
@@ -261,13 +235,13 @@ def _cover(
     written, count = 0, len(connections)
     for i in range(count):
         if i + AHEAD < count and connections[i + AHEAD].outcome != _ESTABLISHED:
-            _look_ahead(state, connections[i + AHEAD], hashes[i + AHEAD].pair | _TAKEN)
+            _look_ahead(state, connections[i + AHEAD], hashes[i + AHEAD].pair | TAKEN)
         row = connections[i]
         if row.kind != _CONNECT or row.outcome in _WITHOUT_END:
             continue
         if row.outcome == _SENT and (row.origin != _IMPORT or row.dst_port >= _SYSTEM_PORTS):
             continue
-        name = hashes[i].pair | _TAKEN
+        name = hashes[i].pair | TAKEN
         slot = _known(state, name, row)
         answered = row.outcome == _ESTABLISHED
         if slot < 0:
@@ -276,6 +250,8 @@ def _cover(
             slot = _enter(state, name, row)
         pair = state.pairs[slot]
         pair.active = state.active[slot] = row.time
+        # A clock may have been set back.
+        pair.first = min(pair.first, row.time)
         if answered:
             pair.answered += _is_new(pair, _ANSWERED, np.uint64(row.dst_port))
             continue

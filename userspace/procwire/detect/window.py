@@ -25,11 +25,21 @@ from procwire.detect.fanout_buckets import (
     older,
     raises,
     roll,
+    since,
     slot_of,
     would_raise,
 )
 from procwire.detect.fanout_report import final_figures, report, turn
-from procwire.detect.fanout_state import BUCKETS, FEW, HOSTS, PAIRS, SKETCHES, Crossing, State
+from procwire.detect.fanout_state import (
+    BUCKETS,
+    FEW,
+    HOSTS,
+    PAIRS,
+    SKETCHES,
+    TOTALS,
+    Crossing,
+    State,
+)
 from procwire.detect.sketch import code_of
 from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS, Measure, Origin, Outcome
 from procwire.jit import fused, kernel
@@ -38,6 +48,9 @@ from procwire.prefetch import AHEAD
 _WINDOWS = FANOUT_WINDOWS
 _MEASURES = len(Measure)
 _FIRST_MEASURE = int(Measure.HOSTS)
+_FAILURES = int(Measure.FAILURES) - _FIRST_MEASURE
+# As many failures as never come.
+_NEVER = 2**62
 _SAMPLES = SAMPLE_TARGETS
 _SAMPLED_WINDOW = 1
 
@@ -95,10 +108,11 @@ def _attempt(state: State, slot: Slot, row: Record, hashed: Record) -> None:
 def _lengthen(subject: Record, time: int) -> None:
     """Enter the subject's run into its buckets, and the time into those that are empty."""
     subject.least_run = subject.run
-    for bucket in range(BUCKETS):
-        if subject.attempts_before[bucket] == subject.attempts:
-            subject.first_times[bucket] = time
-        subject.sequential_run[bucket] = max(subject.sequential_run[bucket], subject.run)
+    for place in range(BUCKETS):
+        bucket = subject.buckets[place]
+        if since(subject.attempts, bucket.attempts_before) == 0:
+            bucket.first_time = time
+        bucket.sequential_run = min(max(np.int64(bucket.sequential_run), subject.run), TOTALS)
     subject.due = 1
 
 
@@ -107,19 +121,21 @@ def _is_fresh(state: State, slot: Slot, host: int | np.int64, pair: int | np.int
     """Enter a target into the sketches; whether it is to be sampled: while a bucket has few, and
     where the pair raised a register."""
     subject = state.subjects[slot]
-    sampled = older(subject, _SAMPLED_WINDOW)
+    sampled, least = older(subject, _SAMPLED_WINDOW), state.least[subject.kind]
     host_rises = pair_rises = True
     fresh = False
     for age in range(BUCKETS):
         bucket = np.int64(subject.ages[age])
-        before = subject.attempts - subject.attempts_before[bucket]
+        before = since(subject.attempts, subject.buckets[bucket].attempts_before)
+        is_judged = subject.judged >> bucket & 1
         if before < FEW:
-            subject.due = 1
+            if before + 1 >= least:
+                subject.due |= is_judged
             if bucket == sampled:
-                fresh = before < _SAMPLES or would_raise(subject, before, pair)
+                fresh = bool(before < _SAMPLES) or would_raise(subject, before, pair)
             continue
         if before == FEW:
-            subject.due = 1
+            subject.due |= is_judged
             begin_sketches(state, slot, bucket)
         first = bucket * SKETCHES
         host_rises = host_rises and raises(state, slot, first + HOSTS, host)
@@ -127,7 +143,7 @@ def _is_fresh(state: State, slot: Slot, host: int | np.int64, pair: int | np.int
         if bucket == sampled:
             fresh = pair_rises
         if host_rises or pair_rises:
-            subject.due = 1
+            subject.due |= is_judged
         elif before > FEW:
             break
     return fresh
@@ -140,7 +156,23 @@ def _end(subject: Record, outcome: int) -> None:
     elif outcome != _ABORTED:
         subject.failures += 1
         subject.refused += outcome == _REFUSED
-        subject.due = 1
+        if subject.failures >= subject.failures_due:
+            subject.due = 1
+
+
+@fused
+def _failures_due(state: State, subject: Record) -> int | np.int64:
+    """How many failures in all make those of a window as many as is told next."""
+    threshold, due = state.thresholds[subject.kind, _FAILURES], np.int64(_NEVER)
+    if threshold == 0:
+        return due
+    for window in range(_WINDOWS):
+        bucket, told_at = subject.buckets[older(subject, window)], threshold
+        if subject.told:
+            told_at = max(threshold, subject.steps[window * _MEASURES + _FAILURES])
+        held = since(subject.failures, bucket.failures_before)
+        due = min(due, subject.failures - held + told_at)
+    return due
 
 
 @fused
@@ -155,6 +187,7 @@ def _judge(state: State, slot: Slot, row: Record, reports: NDArray[np.void], at:
             subject.told = 0
             for step in range(_WINDOWS * _MEASURES):
                 subject.steps[step] = 0
+        subject.failures_due = _failures_due(state, subject)
         return 0
     written, told = 0, 0
     for window in range(_WINDOWS):
@@ -165,8 +198,8 @@ def _judge(state: State, slot: Slot, row: Record, reports: NDArray[np.void], at:
                     subject.steps[steps + measure] = 0
             continue
         hosts, pairs = distinct(subject, bucket, HOSTS), distinct(subject, bucket, PAIRS)
-        failures = subject.failures - subject.failures_before[bucket]
-        figures = (hosts, pairs, failures, subject.sequential_run[bucket])
+        failures = since(subject.failures, subject.buckets[bucket].failures_before)
+        figures = (hosts, pairs, failures, np.int64(subject.buckets[bucket].sequential_run))
         for measure in range(_MEASURES):
             figure, threshold = figures[measure], state.thresholds[subject.kind, measure]
             if threshold == 0:
@@ -190,6 +223,7 @@ def _judge(state: State, slot: Slot, row: Record, reports: NDArray[np.void], at:
                 crossed *= 10
             subject.steps[steps + measure] = crossed
     subject.told = told
+    subject.failures_due = _failures_due(state, subject)
     return written
 
 
