@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * Copies events from the rings into the caller's arrays, row by row, without Python in between.
- * libbpf takes a sample as read even when the callback refuses it, so a row is stored first and the
- * reading stopped afterwards.
+ * Copies events from the rings into the caller's arrays without Python in between: first as they are,
+ * one behind the other, then into rows as long as the longest of them, since most command lines are
+ * short and one may have 4 KB. libbpf takes a sample as read even when the callback refuses it, so an
+ * event is stored first and the reading stopped afterwards.
  */
 #define _GNU_SOURCE
 #include <bpf/libbpf.h>
@@ -16,17 +17,39 @@
 
 #include "drain.h"
 
+static size_t padded(size_t size)
+{
+	return (size + sizeof(size) - 1) & -sizeof(size);
+}
+
 static int store(void *context, void *data, size_t size)
 {
 	struct drain_lane *lane = context;
-	char *row = lane->rows + lane->count * lane->row_size;
+	char *entry = lane->memory + lane->used;
 
-	if (size > lane->row_size)
-		size = lane->row_size;
-	memcpy(row, data, size);
-	memset(row + size, 0, lane->row_size - size);
+	if (size > lane->largest)
+		size = lane->largest;
+	memcpy(entry, &size, sizeof(size));
+	memcpy(entry + sizeof(size), data, size);
+	lane->used += sizeof(size) + padded(size);
 	lane->count++;
-	return lane->count < lane->capacity ? 0 : -ENOBUFS;
+	if (size > lane->longest)
+		lane->longest = size;
+	return lane->used + sizeof(size) + padded(lane->largest) <= lane->room ? 0 : -ENOBUFS;
+}
+
+void drain_rows(const struct drain_lane *lane, char *rows, size_t row_size)
+{
+	const char *entry = lane->memory;
+
+	for (size_t i = 0; i < lane->count; i++, rows += row_size) {
+		size_t size;
+
+		memcpy(&size, entry, sizeof(size));
+		memcpy(rows, entry + sizeof(size), size);
+		memset(rows + size, 0, row_size - size);
+		entry += sizeof(size) + padded(size);
+	}
 }
 
 struct ring_buffer *drain_open(struct drain_lane *lanes, size_t count)
@@ -68,7 +91,7 @@ int drain(struct ring_buffer *rings, struct drain_lane *lanes, size_t count, int
 
 	*full = 0;
 	for (size_t i = 0; i < count; i++)
-		lanes[i].count = 0;
+		lanes[i].used = lanes[i].count = lanes[i].longest = 0;
 	if (timeout_ms != 0 &&
 	    epoll_wait(ring_buffer__epoll_fd(rings), &ready, 1, timeout_ms) < 0)
 		return -errno;

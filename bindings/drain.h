@@ -3,13 +3,16 @@
  * leaves in memory. cffi reads this file, so it includes nothing; whoever includes it includes
  * <stddef.h> first. */
 
-/* One ring and the caller's array that its events go to. size of a row is that of the whole event;
- * an event may be shorter, then the rest of its row is zero. */
+/* One ring and the caller's memory that its events go to, each behind its size and none larger than
+ * `largest`: `room` bytes, of which the last drain used the first ones, for `count` events, the
+ * longest of which has `longest` bytes. */
 struct drain_lane {
-	char *rows;
-	size_t row_size;
-	size_t capacity;
+	char *memory;
+	size_t room;
+	size_t largest;
+	size_t used;
 	size_t count;
+	size_t longest;
 	int map;
 };
 
@@ -26,11 +29,15 @@ int drain_wake_by(struct ring_buffer *rings, int descriptor);
 int drain(struct ring_buffer *rings, struct drain_lane *lanes, size_t count, int timeout_ms,
 	  int *full);
 
+/* Writes the lane's events into `count` rows of row_size bytes, which is `longest` at the least; what
+ * an event does not fill of its row is zero. */
+void drain_rows(const struct drain_lane *lane, char *rows, size_t row_size);
+
 /* libbpf writes to stderr unless told otherwise; these keep the last of its messages instead. */
 void log_keep(void);
 void log_clear(void);
 const char *log_text(void);
 
-/* Gives freed memory back to the system. glibc keeps what large blocks left, and loading the programs
+/* Gives freed memory back to the system: glibc keeps what large blocks left, and loading the programs
  * leaves ten megabytes. */
 void memory_trim(void);

@@ -5,6 +5,8 @@ later."""
 
 import gc
 import mmap
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +89,30 @@ def test_code_that_is_given_back_takes_no_memory_and_still_runs():
     given_back = before - resident()
     assert given_back > 1 << 20
     assert parse() == text
+
+
+_KEEPS_LITTLE = """
+from procwire.memory import keep_little
+from pathlib import Path
+import mmap
+import numpy as np
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+keep_little()
+np.ones(8 << 20, np.uint8)
+before = resident()
+blocks = [np.ones(1 << 20, np.uint8) for _ in range(16)]
+last = np.ones(1 << 10, np.uint8)
+most = resident()
+del blocks
+print(most - before, most - resident())
+"""
+
+
+def test_memory_that_was_freed_is_given_back_whatever_came_before():
+    ran = subprocess.run([sys.executable, "-c", _KEEPS_LITTLE], capture_output=True, check=True)
+    taken, given_back = map(int, ran.stdout.split())
+    assert taken >= 16 << 20 and given_back >= 15 << 20
 
 
 @pytest.mark.parametrize("collects", [True, False])

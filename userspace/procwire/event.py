@@ -6,6 +6,7 @@ Nothing is written down twice: offsets, sizes and values are what the C compiler
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,8 @@ def _struct_type(name: str) -> np.dtype[np.void]:
 
 PROCESS_KEY = _struct_type("struct process_key")
 PROCESS_EVENT = _struct_type("struct process_event")
+PROCESS_HEADER: int = ffi.offsetof("struct process_event", "argv")
+"""Where a process event's arguments begin, which are its end."""
 SOCKET_EVENT = _struct_type("struct socket_event")
 CONNECTION_EVENT = _struct_type("struct connection_event")
 FLOW_EVENT = _struct_type("struct flow_event")
@@ -142,3 +145,23 @@ TARGET = _struct_type("struct target")
 JOB_PROGRAM = _struct_type("struct job_program")
 FANOUT_EVENT = _struct_type("struct fanout_event")
 FANOUT_SETTINGS = _struct_type("struct fanout_settings")
+
+_ARGV_STEP = 64
+
+
+@lru_cache(maxsize=ARGV_SIZE // _ARGV_STEP)
+def _cut_process_event(steps: int) -> np.dtype[np.void]:
+    room = min(steps * _ARGV_STEP, ARGV_SIZE)
+    fields = {name: field[:2] for name, field in (PROCESS_EVENT.fields or {}).items()}
+    fields["argv"] = (np.dtype(f"S{room}"), PROCESS_HEADER)
+    formats, offsets = zip(*fields.values(), strict=True)
+    size = PROCESS_HEADER + room
+    return np.dtype(
+        {"names": list(fields), "formats": formats, "offsets": offsets, "itemsize": size}
+    )
+
+
+def cut_process_event(longest: int) -> np.dtype[np.void]:
+    """PROCESS_EVENT with no more room for argv than events of up to `longest` bytes need: few
+    command lines have four kilobytes."""
+    return _cut_process_event(max(1, -(-(longest - PROCESS_HEADER) // _ARGV_STEP)))

@@ -20,6 +20,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 _HUGE_PAGE = 2 << 20
+# malloc.h, mallopt(3). A block that is larger is a mapping of its own, as glibc has it at first.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGE_BLOCK = 128 << 10
 
 
 def sparse_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
@@ -47,15 +50,27 @@ def touch(*arrays: NDArray[Any]) -> None:
         pages |= 0
 
 
-def give_back_code(library: str) -> None:
-    """Let go of the pages that hold the code of a shared library whose file's name begins so.
+def keep_little() -> None:
+    """From now on glibc gives back what is freed. It would keep as much as the largest block that
+    ever was, since it takes for usual what has happened once; tables that grow leave ten megabytes
+    of holes. Blocks that come and go cost more for it."""
+    libc = ctypes.CDLL(None)
+    # Another C library has no such settings.
+    with contextlib.suppress(AttributeError):
+        for setting in _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD:
+            libc.mallopt(setting, _LARGE_BLOCK)
+
+
+def give_back_code(library: str = "") -> None:
+    """Let go of the pages that hold the code of all shared libraries whose file's name begins so.
     Whatever calls it again has them read again from the file."""
     madvise = ctypes.CDLL(None, use_errno=True).madvise
     madvise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
     for line in Path("/proc/self/maps").read_text().splitlines():
         place, access, *_, name = line.split(maxsplit=5)
         # Only what was never written comes back as it was. Advice that is refused costs memory.
-        if access == "r-xp" and Path(name).name.startswith(library):
+        # Code that was made at run time is in no file.
+        if access == "r-xp" and name.startswith("/") and Path(name).name.startswith(library):
             start, end = (int(bound, 16) for bound in place.split("-"))
             madvise(start, end - start, mmap.MADV_DONTNEED)
 

@@ -70,7 +70,7 @@ _INSTALLED = ("/bin/", "/nix/store/", "/opt/", "/snap/", "/usr/")
 _NO_FILES = ("/dev/", "/proc/")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Process:
     """One execution of a program.
 

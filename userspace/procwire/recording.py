@@ -28,7 +28,7 @@ from procwire.event import (
     CONNECTION_EVENT,
     FANOUT_EVENT,
     FLOW_EVENT,
-    PROCESS_EVENT,
+    PROCESS_HEADER,
     SOCKET_EVENT,
 )
 from procwire.flow_owners import Network
@@ -44,7 +44,6 @@ TURNS = "turns"
 MAGIC = b"procwire record 1\n"
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
 LENGTH = struct.Struct("<I")
-_ARGUMENTS = PROCESS_EVENT.fields["argv"][1] if PROCESS_EVENT.fields else 0
 ROWS = {
     "socket": SOCKET_EVENT,
     "connection": CONNECTION_EVENT,
@@ -164,7 +163,8 @@ class Recorder:
             return
         self._catch_up()
         rows = {name: getattr(events, name).tobytes() for name in ROWS}
-        process = [row.tobytes()[: _ARGUMENTS + int(row["argv_size"])] for row in events.process]
+        ends = (PROCESS_HEADER + events.process["argv_size"]).tolist()
+        process = [row.tobytes()[:end] for row, end in zip(events.process, ends, strict=True)]
         noted = json.dumps(changes, default=asdict).encode()
         self._write(Turn(now=now, changes=noted, process=process, **rows))
 

@@ -22,6 +22,7 @@ from procwire.context.store import FILE_NAME
 from procwire.errors import INTERRUPTED, Unavailable, UsageError
 from procwire.history import default_history
 from procwire.live import Live, sensor_settings
+from procwire.memory import give_back_code, keep_little
 from procwire.output import eve
 from procwire.output.eve import Source
 from procwire.output.printable import printable
@@ -113,6 +114,8 @@ def watch(
             if sys.stderr.isatty():
                 click.echo("procwire: preparing kernels (the first time, a minute)", err=True)
             warm_up()
+        else:
+            keep_little()
         for interface in interfaces:
             captures.append(LiveCapture(interface, " ".join(expression), workers))
             stack.callback(captures[-1].close)
@@ -158,6 +161,8 @@ def watch(
             store.copy_to(record / FILE_NAME)
         if sensor is not None:
             sensor.trim_memory()
+            # A tenth of what starting ran is run again.
+            give_back_code()
         keep_only(NEEDED_WHILE_WATCHING)
         signal.signal(signal.SIGINT, end)
         signal.signal(signal.SIGTERM, end)

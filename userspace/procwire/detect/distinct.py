@@ -205,5 +205,8 @@ def _with_room(rows: NDArray[Any], count: int) -> NDArray[Any]:
 
 def _is_step(counts: NDArray[np.int64], threshold: int) -> NDArray[np.bool_]:
     """Which counts are the threshold or a power of ten times it."""
-    steps = [threshold * 10**power for power in range(10)] if threshold else []
-    return np.isin(counts, steps)
+    is_step = np.zeros(len(counts), bool)
+    # np.isin would do, but loads masked arrays, three megabytes that nobody else needs.
+    for power in range(10 if threshold else 0):
+        is_step |= counts == threshold * 10**power
+    return is_step

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.errors import Unavailable
-from procwire.event import ABI_VERSION, FLOW_EVENT, PROCESS_EVENT
+from procwire.event import ABI_VERSION, FLOW_EVENT, PROCESS_EVENT, PROCESS_HEADER
 from procwire.sensor.counters import Counter
 from procwire.sensor.machine import BTF, cgroup2_root
 from procwire.sensor.programs import Libbpf, Loader
@@ -41,7 +41,6 @@ _WHY = {errno.ENOENT: "this kernel does not have it"}
 # Where no packets keep the reader, it comes ten times a second. A ring's pages are mapped twice and
 # count as resident.
 _WITHOUT_FLOWS = {"flow_ring": PAGESIZE, "process_ring": 1 << 20}
-_SNAPSHOT_ROW = PROCESS_EVENT.fields["argv"][1] if PROCESS_EVENT.fields else 0
 
 
 def require_object() -> None:
@@ -105,10 +104,10 @@ class LibbpfPrograms:
     def snapshot(self) -> NDArray[np.void]:
         """See Programs. The kernel's own task list is walked."""
         data = self._read_walk("walk_processes")
-        rows = np.zeros(len(data) // _SNAPSHOT_ROW, PROCESS_EVENT)
+        rows = np.zeros(len(data) // PROCESS_HEADER, PROCESS_EVENT)
         raw = rows.view(np.uint8).reshape(len(rows), PROCESS_EVENT.itemsize)
-        headers = np.frombuffer(data, np.uint8, len(rows) * _SNAPSHOT_ROW)
-        raw[:, :_SNAPSHOT_ROW] = headers.reshape(len(rows), _SNAPSHOT_ROW)
+        headers = np.frombuffer(data, np.uint8, len(rows) * PROCESS_HEADER)
+        raw[:, :PROCESS_HEADER] = headers.reshape(len(rows), PROCESS_HEADER)
         return rows
 
     def find_files(self) -> NDArray[np.void]:

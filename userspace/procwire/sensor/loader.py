@@ -7,7 +7,6 @@ hook that attaches and never fires looks like a quiet machine.
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -27,7 +26,9 @@ from procwire.event import (
     FLOW_EVENT,
     PROCESS_EVENT,
     SOCKET_EVENT,
+    cut_process_event,
 )
+from procwire.memory import sparse_zeros
 from procwire.sensor.counters import Counter
 from procwire.sensor.libbpf_loader import LibbpfPrograms
 from procwire.sensor.machine import BTF, boot_epoch_ns, missing_capabilities
@@ -35,14 +36,14 @@ from procwire.sensor.programs import Libbpf, Loader, Programs
 from procwire.sensor.selftest import loopback_connection
 
 # A process event must be read no later than the events that name the process: its ring is read
-# last, and each array holds more than its ring can, so that none stops the reading early. Rows that
-# stay unused cost no memory.
+# last, and each lane has more bytes than its ring, so that none stops the reading early. What stays
+# unused costs no memory.
 _LANES = (
-    ("fanout_ring", FANOUT_EVENT, 1024),
-    ("connection_ring", CONNECTION_EVENT, 6144),
-    ("socket_ring", SOCKET_EVENT, 1024),
-    ("flow_ring", FLOW_EVENT, 12288),
-    ("process_ring", PROCESS_EVENT, 6144),
+    ("fanout_ring", FANOUT_EVENT, 512 << 10),
+    ("connection_ring", CONNECTION_EVENT, 1 << 20),
+    ("socket_ring", SOCKET_EVENT, 128 << 10),
+    ("flow_ring", FLOW_EVENT, 2 << 20),
+    ("process_ring", PROCESS_EVENT, 4 << 20),
 )
 _TEST_POLL_MS = 100
 _U32_LIMIT = 2**32
@@ -176,8 +177,9 @@ class Sensor:
     def poll(self, timeout_ms: int) -> SensorEvents:
         """Waits up to timeout_ms for events and returns those there are, possibly none.
 
-        The arrays are the caller's: (n,) PROCESS_EVENT, SOCKET_EVENT, CONNECTION_EVENT,
-        FANOUT_EVENT and FLOW_EVENT. A batch is bounded; poll again for the rest.
+        The arrays are the caller's: (n,) PROCESS_EVENT, with argv cut to what the longest one
+        needs, SOCKET_EVENT, CONNECTION_EVENT, FANOUT_EVENT and FLOW_EVENT. A batch is bounded; poll
+        again for the rest.
         """
         if self._waiting:
             return self._waiting.pop(0)
@@ -229,13 +231,13 @@ class Sensor:
                 )
 
     def _open_rings(self) -> None:
-        self._rows = [_untouched(capacity, dtype) for _, dtype, capacity in _LANES]
+        self._memory = [sparse_zeros((size,), np.uint8) for _, _, size in _LANES]
         self._lanes = self._ffi.new("struct drain_lane[]", len(_LANES))
-        for lane, rows, (name, dtype, capacity) in zip(
-            self._lanes, self._rows, _LANES, strict=True
+        for lane, memory, (name, dtype, size) in zip(
+            self._lanes, self._memory, _LANES, strict=True
         ):
-            lane.rows = self._ffi.cast("char *", rows.ctypes.data)
-            lane.row_size, lane.capacity = dtype.itemsize, capacity
+            lane.memory = self._ffi.cast("char *", memory.ctypes.data)
+            lane.room, lane.largest = size, dtype.itemsize
             lane.map = self._programs.ring(name)
         self._rings = self._lib.drain_open(self._lanes, len(_LANES))
         if self._rings == self._ffi.NULL:
@@ -248,19 +250,22 @@ class Sensor:
         if stored < 0 and stored != -errno.EINTR:
             self._bpf.fail("read the rings", -stored)
         fanout, connection, socket, flow, process = (
-            rows[: lane.count].copy() for rows, lane in zip(self._rows, self._lanes, strict=True)
+            self._rows(place, dtype) for place, (_, dtype, _) in enumerate(_LANES)
         )
         return _in_epoch(SensorEvents(process, socket, connection, fanout, flow))
+
+    def _rows(self, place: int, dtype: np.dtype[np.void]) -> NDArray[np.void]:
+        """What the last drain left in a lane."""
+        lane = self._ffi.addressof(self._lanes, place)
+        if dtype is PROCESS_EVENT:
+            dtype = cut_process_event(lane.longest)
+        rows = np.empty(lane.count, dtype)
+        self._lib.drain_rows(lane, self._ffi.cast("char *", rows.ctypes.data), rows.itemsize)
+        return rows
 
     def _test(self) -> list[SensorEvents]:
         """Everything read until the self-test's own connection arrived, for the first polls."""
         return loopback_connection(lambda: self._drain(_TEST_POLL_MS), self.counters)
-
-
-def _untouched(capacity: int, dtype: np.dtype[np.void]) -> NDArray[np.void]:
-    """Rows that cost no memory before they are used. NumPy's own large arrays ask for huge pages,
-    of which the first event would take 2 MB."""
-    return np.frombuffer(mmap.mmap(-1, capacity * dtype.itemsize), dtype)
 
 
 def _in_epoch(events: SensorEvents) -> SensorEvents:

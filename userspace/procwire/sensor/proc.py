@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from sys import intern
 
 from procwire.sensor.cgroups import container_of
 
@@ -65,16 +66,16 @@ def split_argv(raw: bytes) -> tuple[str, ...]:
     if not raw:
         return ()
     parts = raw.removesuffix(b"\0").split(b"\0")
-    return tuple(part.decode(errors="replace") for part in parts)
+    return tuple(intern(part.decode(errors="replace")) for part in parts)
 
 
 def _link(path: Path) -> str | None:
     try:
-        return str(path.readlink())
+        return intern(str(path.readlink()))
     except OSError:
         return None
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str | None:
     found = pattern.search(text)
-    return found.group(1) if found else None
+    return intern(found.group(1)) if found else None

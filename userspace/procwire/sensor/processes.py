@@ -2,6 +2,7 @@
 
 A fork inherits its parent's record, an exec replaces the record under a new key, an exit retires
 it. Retired records are kept for as long as there is room, because outcomes and alerts come later.
+Equal texts and keys are kept once: thousands of processes that come and go differ in little.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
+from sys import intern
 from typing import Any
 
 import numpy as np
@@ -140,18 +142,23 @@ class ProcessTable:
         cgroup = self._cgroups.path_of(int(row["cgroup"])) if row["cgroup"] else None
         return Process(
             key=key,
-            parent=key_of(row["parent"]),
+            parent=self._same(key_of(row["parent"])),
             started=key[0] + self._boot,
             uid=int(row["uid"]),
             user=user_name(int(row["uid"])),
-            exe=row["exe"].decode(errors="replace"),
+            exe=intern(row["exe"].decode(errors="replace")),
             argv=split_argv(row["argv"].ljust(int(row["argv_size"]), b"\0")),
-            comm=row["comm"].decode(errors="replace"),
+            comm=intern(row["comm"].decode(errors="replace")),
             cwd=None,
             cgroup=cgroup,
             container=container_of(cgroup or ""),
             attribution="kernel",
         )
+
+    def _same(self, key: Key) -> Key:
+        """The key, by the object that the table has of it."""
+        found = self._found(key)
+        return key if found is None else found.key
 
     def _found(self, key: Key) -> Process | None:
         """As get(), which keeps what is asked for from being forgotten."""
