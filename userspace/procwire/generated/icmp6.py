@@ -9,7 +9,6 @@ RULES = (
     "icmp6.mld_hlim",
     "icmp6.nd_hlim",
     "icmp6.nd_opt_bad",
-    "icmp6.nd_fragmented",
 )
 
 icmp6_type_or_code_unassigned = fused(icmp6.icmp6_type_or_code_unassigned)
@@ -17,7 +16,6 @@ icmp6_error_quotes_no_packet = fused(icmp6.icmp6_error_quotes_no_packet)
 icmp6_listener_hop_limit = fused(icmp6.icmp6_listener_hop_limit)
 icmp6_neighbour_hop_limit = fused(icmp6.icmp6_neighbour_hop_limit)
 icmp6_neighbour_option_malformed = fused(icmp6.icmp6_neighbour_option_malformed)
-icmp6_neighbour_fragmented = fused(icmp6.icmp6_neighbour_fragmented)
 
 
 @kernel
@@ -36,6 +34,4 @@ def verdict(p, outer):
         hits |= 8
     if icmp6_neighbour_option_malformed(p):
         hits |= 16
-    if icmp6_neighbour_fragmented(p, outer):
-        hits |= 32
     return hits

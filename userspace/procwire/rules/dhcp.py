@@ -32,6 +32,7 @@ DISCOVER = f"{BOOTP} 63825363 3501 01"
         BOOTP[:-2],
         DISCOVER,
         f"{DISCOVER} 3704 0103",
+        f"{DISCOVER} 0c",
         f"{DISCOVER} 3203 c00002 ff",
         f"{DISCOVER} 0603 c00002 ff",
         f"{BOOTP} 63825363 3501 00 ff",
@@ -63,7 +64,7 @@ def dhcp_message_malformed(p):
         if at >= length(p):
             return True
         if at + 2 > captured(p):
-            break
+            return captured(p) == length(p) and u8(p, at) != PAD and u8(p, at) != END
         code = u8(p, at)
         size = u8(p, at + 1)
         if code == END:

@@ -6,7 +6,7 @@ begins with a message.
 from procwire.rule import rule
 from procwire.words import captured, find, find_before, folded, span, token_end, u8, u16, u32
 
-TAB, LF, VT, FF, CR, SP, SLASH, DOT, ZERO, NINE = 9, 10, 11, 12, 13, 32, 47, 46, 48, 57
+TAB, LF, VT, FF, CR, SP, SLASH, DOT, ZERO, NINE, COLON = 9, 10, 11, 12, 13, 32, 47, 46, 48, 57, 58
 # http, http-alt and their usual neighbours.
 PORTS = (80, 8000, 8008, 8080, 8081, 8888)
 CAPITALS = 0x48545450  # "HTTP"
@@ -14,8 +14,7 @@ SPACES = (SP, TAB, VT, FF)
 MOST_SPACES = 8
 STATUS_ENDS = (*SPACES, CR, LF)  # many servers leave out the space where no reason follows
 NAME, SLASHED = folded(span(b"http"), 0, 4), folded(span(b"http/"), 0, 5)
-AFTER_NAME, NUMBER_1 = folded(span(b"/1."), 0, 3), folded(span(b"1."), 0, 2)
-VERSION_1 = folded(span(b"http/1."), 0, 7)
+VERSION_1, VERSION_09 = folded(span(b"http/1."), 0, 7), folded(span(b"http/0.9"), 0, 8)
 
 
 def text(message: str) -> str:
@@ -49,6 +48,8 @@ OTHER_PORT = "c000 0bb8 |"
         f"{OTHER_PORT} {text('GET  / HTTP/1.1|Host: a||')}",
         f"{OTHER_PORT} {text('GET /a b HTTP/1.1|Host: a||')}",
         f"{OTHER_PORT} {text('GET / http/1.1|Host: a||')}",
+        f"{OTHER_PORT} {text('GET / HTTP/1.x|Host: a||')}",
+        f"{OTHER_PORT} {text('GET /' + chr(0) + ' HTTP/1.1|Host: a||')}",
         f"{OTHER_PORT} {text(chr(9).join(('GET /a', 'b HTTP/1.1|Host: a||')))}",
     ],
     silent_on=[
@@ -81,6 +82,8 @@ def http_request_line_wrong(p, outer):
     tabs = find_before(p, 0, end, TAB) < end or find_before(p, 0, end, VT) < end
     if tabs or find_before(p, 0, end, FF) < end or find_before(p, 0, end, CR) < end:
         return True
+    if find_before(p, 0, end, 0) < end or not ZERO <= u8(p, end - 1) <= NINE:
+        return True
     return u32(p, target_end + 1) != CAPITALS
 
 
@@ -104,6 +107,9 @@ def http_request_line_wrong(p, outer):
         text("HTTP/01.1 200 ok|Connection: close||"),
         text("Http/1.1 200 ok|Connection: close||"),
         text("HTTP/1.1 000 ok|Connection: close||"),
+        text("HTTP 1.1 200 ok|Connection: close||"),
+        text("HTTP/0.1 200 ok|Connection: close||"),
+        text("HTTP/x 200 ok|Connection: close||"),
     ],
     silent_on=[
         RESPONSE,
@@ -115,6 +121,7 @@ def http_request_line_wrong(p, outer):
         text("HTTP/0.9 200 ok|Connection: close||"),
         text("HTTP is a protocol of the web|"),
         text("http://example.com/1.1 200|"),
+        text("http://1.example/1.1 200|"),
         text("HTTP/1.1 20"),
     ],
 )
@@ -123,10 +130,13 @@ def http_status_line_wrong(p):
     for a space (RFC 9112 section 4), and leading zeros for nothing."""
     if folded(p, 0, 4) != NAME or captured(p) < 13:
         return False
-    if folded(p, 0, 5) != SLASHED or not ZERO < u8(p, 5) <= NINE:
+    if folded(p, 0, 5) != SLASHED:
+        # What has a version all the same, such as "HTTP 1.1" and "HTTPS/1.0", and is no URL.
         for at in range(4, 8):
-            if folded(p, at, 3) == AFTER_NAME or u8(p, 4) == SLASH and folded(p, at, 2) == NUMBER_1:
-                return True
+            if ZERO <= u8(p, at) <= NINE and u8(p, at + 1) == DOT:
+                return u8(p, 4) != COLON
+        return False
+    if folded(p, 0, 8) == VERSION_09:
         return False
     if u32(p, 0) != CAPITALS or folded(p, 0, 7) != VERSION_1 or u8(p, 8) not in SPACES:
         return True

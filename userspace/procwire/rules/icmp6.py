@@ -2,8 +2,10 @@
 sees the message from its type on; `outer` is the IPv6 header."""
 
 from procwire.rule import rule
-from procwire.words import bits, captured, extension, length, u8
+from procwire.rules.ipv6_extension import AUTHENTICATION, FRAGMENT
+from procwire.words import EXTENSIONS, bits, captured, length, u8, u16
 
+ICMP6 = 58
 NEIGHBOUR_DISCOVERY = (133, 134, 135, 136, 137)
 LISTENER_DISCOVERY = (130, 131, 132, 143)
 IP_255 = "6000 0000 0018 3aff" + " fe80 0000 0000 0000 0000 0000 0000 0001" * 2
@@ -153,14 +155,38 @@ def icmp6_neighbour_option_malformed(p):
     id="icmp6.nd_fragmented",
     sid=9100607,
     title="Neighbour discovery behind a fragment header",
+    layers=("ipv6",),
     reference="RFC 6980 section 5",
-    needs=8,
+    needs=49,
     at=(40, 8),
-    at_outer=True,
     severity=2,
-    fires_on=[f"{IP_FRAGMENT} | {SOLICITATION}"],
-    silent_on=[f"{IP_255} | {SOLICITATION}", f"{IP_FRAGMENT} | 8000 0000 0000 0000"],
+    fires_on=[
+        f"{IP_FRAGMENT} {SOLICITATION}",
+        f"{IP_FRAGMENT.replace('0000 0000 0001', '0001 0000 0001')} {SOLICITATION}",
+    ],
+    silent_on=[
+        f"{IP_255} {SOLICITATION}",
+        f"{IP_FRAGMENT} 8000 0000 0000 0000",
+        f"{IP_FRAGMENT.replace('0000 0000 0001', '0008 0000 0001')} {SOLICITATION}",
+    ],
 )
-def icmp6_neighbour_fragmented(p, outer):
-    """Nodes ignore it; fragments once carried it past router advertisement guards."""
-    return u8(p, 0) in NEIGHBOUR_DISCOVERY and extension(outer, 44) > 0
+def icmp6_neighbour_fragmented(p):
+    """Nodes ignore it; fragments once carried it past router advertisement guards. The first one
+    tells what it is; nobody has to put them together."""
+    kind = u8(p, 6)
+    offset = 40
+    fragmented = False
+    for _step in range(16):
+        if kind not in EXTENSIONS or offset + 8 > captured(p):
+            break
+        size = 8 + u8(p, offset + 1) * 8
+        if kind == AUTHENTICATION:
+            size = 8 + u8(p, offset + 1) * 4
+        if kind == FRAGMENT:
+            size = 8
+            if bits(u16(p, offset + 2), 3, 13) != 0:
+                return False
+            fragmented = True
+        kind = u8(p, offset)
+        offset += size
+    return fragmented and kind == ICMP6 and u8(p, offset) in NEIGHBOUR_DISCOVERY

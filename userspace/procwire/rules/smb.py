@@ -25,7 +25,7 @@ UNCOUNTED = (0x2E, 0x2F)
 HEADER_2, COMMAND_2, FLAGS_2, NEXT_2 = 64, 12, 16, 20
 ALIGNED = 8
 NEGOTIATE, SESSION_SETUP, TREE_CONNECT, CREATE, WRITE = 0, 1, 3, 5, 9
-CHANNEL, SMALLEST_READ = 32, 36  # how a write's data comes, and where that ends
+CHANNEL = 32  # how a write's data comes
 RESPONSE = 65536
 ERROR = 9
 
@@ -116,6 +116,8 @@ DIALECTS = f"2400 0200 {'00' * 32} 0202 1002"
         message(part_2(WRITE, WRITE_REQUEST + "00" * 64)),
         message(part_2(NEGOTIATE, DIALECTS.replace("0200", "0000", 1))),
         message(part_2(NEGOTIATE, DIALECTS.replace("0200", "0300", 1))),
+        message(part_2(TREE_CONNECT, "0900 0000 4800 0a00 6100")),
+        message(part_2(8, "3100 0000")),
         message("fd534d42" + "11" * 40),
         message("fc534d42" + "11" * 4),
     ],
@@ -134,6 +136,7 @@ DIALECTS = f"2400 0200 {'00' * 32} 0202 1002"
         message(part_2(WRITE, WRITE_REQUEST)),
         message(part_2(WRITE, WRITE_REQUEST + "00" * 4)),
         message(part_2(NEGOTIATE, DIALECTS)),
+        message(part_2(TREE_CONNECT, "0900 0000 4800 0200 6100")),
         "00000400 " + part_2(WRITE, WRITE_REQUEST.replace("04000000", "90030000")),
         message("fd534d42" + "11" * 80),
         message("41" * 64),
@@ -206,7 +209,8 @@ def smb_structure_wrong(p):
                     return True
                 command = u16_little(p, part + COMMAND_2)
                 direction = u8(p, part + FLAGS_2) % 2 * RESPONSE
-                if command * 2 * RESPONSE + direction + u16_little(p, body) not in BODIES:
+                fixed = u16_little(p, body)
+                if command * 2 * RESPONSE + direction + fixed not in BODIES:
                     return True
                 following = u32_little(p, part + NEXT_2)
                 part_end = end
@@ -214,7 +218,10 @@ def smb_structure_wrong(p):
                     part_end = part + following
                     if following % ALIGNED != 0 or part_end + HEADER_2 > end:
                         return True
-                if direction == 0 and body + SMALLEST_READ <= captured(p):
+                # An odd size stands for a variable part, which may be empty.
+                if body + fixed - fixed % 2 > part_end:
+                    return True
+                if direction == 0 and body + fixed - fixed % 2 <= captured(p):
                     field = 0
                     if command == SESSION_SETUP:
                         field = 12

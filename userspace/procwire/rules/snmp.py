@@ -1,12 +1,14 @@
 """SNMP (RFC 1157, RFC 3416, RFC 3412) in BER. A rule sees the datagram's payload."""
 
 from procwire.rule import rule
-from procwire.words import ber_end, ber_value, captured, length, u8, u16
+from procwire.words import ber_end, ber_value, bits, captured, length, u8, u16
 
 INTEGER, OCTETS, OBJECT, SEQUENCE, ADDRESS, TICKS = 2, 4, 6, 0x30, 0x40, 0x43
 VERSION_1, VERSION_2C, VERSION_3 = 0, 1, 3
 FIRST_PDU, TRAP_1, LAST_PDU = 0xA0, 0xA4, 0xA8
 INTEGER_OF_ONE_BYTE = 0x0201
+PRIVACY_ALONE = 2
+MODELS = (3, 4)  # by user (RFC 3414), by transport (RFC 5591)
 MOST_BINDINGS = 128
 
 GET = (
@@ -27,11 +29,15 @@ VERSION_3_REPORT = (
 @rule(
     id="snmp.malformed",
     sid=9101101,
-    title="SNMP message whose elements do not fit together, or of an unknown version",
+    title="SNMP message whose elements do not fit together, or of an unknown version or model",
     reference="RFC 1157 section 4; RFC 3416 section 3; RFC 3412 section 6; RFC 3417 section 8",
     needs=5,
     at=(0, 32),
-    suricata=("app.snmp.malformed_data", "app.snmp.version_mismatch"),
+    suricata=(
+        "app.snmp.malformed_data",
+        "app.snmp.version_mismatch",
+        "app.snmp.unknown_security_model",
+    ),
     fires_on=[
         GET.replace("3029", "302a", 1),
         GET.replace("3029", "3080", 1),
@@ -46,6 +52,8 @@ VERSION_3_REPORT = (
         GET.replace("0608", "0609", 1),
         TRAP.replace("4004", "0404", 1),
         VERSION_3_REPORT.replace("0401 04", "0402 04", 1),
+        VERSION_3_REPORT.replace("0401 04", "0401 06", 1),
+        VERSION_3_REPORT.replace("0401 04 0201 03", "0401 04 0201 63", 1),
         "3003 0201 00",
     ],
     silent_on=[
@@ -90,6 +98,10 @@ def snmp_message_malformed(p):
             return True
         model = ber_end(p, flags)
         if u8(p, model) != INTEGER or ber_end(p, model) != after_header:
+            return True
+        # Privacy needs authentication; of the models below 256 two are for this version.
+        known = u16(p, model) != INTEGER_OF_ONE_BYTE or u8(p, model + 2) in MODELS
+        if bits(u8(p, flags + 2), 0, 2) == PRIVACY_ALONE or not known:
             return True
         message = ber_end(p, after_header)
         if u8(p, after_header) != OCTETS or message == 0 or ber_end(p, message) != end:

@@ -63,19 +63,27 @@ def tcp_data_offset_wrong(p):
         SYN_SEGMENT.replace("5002", "6002") + " 0101 0102",
         SYN_SEGMENT.replace("5002", "6002") + " 0101 0805",
         SYN_SEGMENT.replace("5002", "6002") + " 1301 0000",
+        SYN_SEGMENT.replace("5002", "6002") + " 1304 0000",
+        SYN_SEGMENT.replace("5002", "6002") + " 1c03 0000",
+        SYN_SEGMENT.replace("5002", "6002") + " 1d03 0000",
+        SYN_SEGMENT.replace("5002", "6002") + " 2204 abcd",
+        SYN_SEGMENT.replace("5002", "7002") + " 2207 abcd abcd abcd",
         SYN_SEGMENT.replace("5002", "2002"),
     ],
     silent_on=[
         SYN_SEGMENT.replace("5002", "6002") + " 0204 05b4",
         SYN_SEGMENT.replace("5002", "8002") + " 0101 080a 0000 0001 0000 0000",
         SYN_SEGMENT.replace("5002", "6002") + " 0000 ffff",
+        SYN_SEGMENT.replace("5002", "7002") + " 2202 1c04 8001 0101",
+        SYN_SEGMENT.replace("5002", "7002") + " 2206 abcd abcd 0101",
+        SYN_SEGMENT.replace("5002", "6002") + " 1d04 0102",
         SYN_SEGMENT.replace("5002", "7002") + " 0204 05b4",
     ],
 )
 def tcp_option_malformed(p):
-    """An option's length counts its kind and length bytes and stays inside the header; the common
-    options have one length each, selective acknowledgements 8 bytes a block. A data offset below 5
-    leaves the options fewer bytes than none."""
+    """An option's length counts its kind and length bytes and stays inside the header; most options
+    have one length each, selective acknowledgements 8 bytes a block, a fast open cookie 4 to 16 in
+    pairs. A data offset below 5 leaves the options fewer bytes than none."""
     end = bits(u8(p, 12), 4, 4) * 4
     if end < 20:
         return True
@@ -104,6 +112,10 @@ def tcp_option_malformed(p):
             if kind == 5 and (size < 10 or size % 8 != 2):
                 return True
             if kind == 8 and size != 10:
+                return True
+            if kind == 19 and size != 18 or kind == 28 and size != 4 or kind == 29 and size < 4:
+                return True
+            if kind == 34 and size != 2 and (size % 2 == 1 or size < 6 or size > 18):
                 return True
         offset += size
     return False

@@ -20,7 +20,8 @@ CLIENT_HELLO, SERVER_HELLO, CERTIFICATE = 1, 2, 11
 HELLOS = (CLIENT_HELLO, SERVER_HELLO)
 # What servers send in the clear behind it: RFC 5246 7.4, RFC 5077, RFC 6066, RFC 4680.
 AFTER_SERVER_HELLO = (4, CERTIFICATE, 12, 13, 14, 22, 23)
-MOST_MESSAGES = 8
+MOST_MESSAGES, MOST_EXTENSIONS = 8, 64
+SMALLEST_HELLO = 47  # version, random, empty session, suite and compression of a server
 SESSION_ID, LONGEST_SESSION_ID = 43, 32
 SSL_2 = 0x8000  # set in the length of a header of two bytes
 SSL_2_SERVER_HELLO, SSL_2_HELLO, SSL_2_VERSION = 4, 13, 0x0002
@@ -130,10 +131,13 @@ def tls_record_impossible(p, outer):
         f"{SERVER} 16 0303 0009 0b 000005 000009 0000",
         "16 0303 0009 0b 000005 000009 0000",
         "16 0303 0009 0b 000004 000002 0000",
+        f"16 0301 0035 01 000031 0303 {RANDOM} 00 0002 1301 01 00 0006 0000 0003 0000",
+        f"16 0301 0026 01 000022 0303 {RANDOM}",
     ],
     silent_on=[
         CLIENT,
         SERVER,
+        f"16 0301 0035 01 000031 0303 {RANDOM} 00 0002 1301 01 00 0006 0000 0002 0000",
         "16 0303 0009 0b 000005 000002 0000",
         "16 0303 0009 0b 000006 000003 0000",
         f"16 0301 0031 01 00002d 0303 {RANDOM} 00 0002 1301 01 00 0002 0000",
@@ -159,6 +163,8 @@ def tls_handshake_inconsistent(p):
         return fills and end != chain_end
     if u8(p, 5) not in HELLOS:
         return False
+    if u8(p, 6) == 0 and end <= record_end and end < SMALLEST_HELLO:
+        return True
     if u8(p, 6) != 0 or u8(p, 9) != MAJOR or u8(p, 10) > LAST_MINOR or end > record_end:
         return False
     if u8(p, SESSION_ID) > LONGEST_SESSION_ID:
@@ -180,6 +186,13 @@ def tls_handshake_inconsistent(p):
         return at > end
     if at > end or at < end and at + 2 <= captured(p) and at + 2 + u16(p, at) != end:
         return True
+    at += 2
+    for _extension in range(MOST_EXTENSIONS):
+        if at >= end or at + 4 > captured(p):
+            break
+        at += 4 + u16(p, at + 2)
+        if at > end:
+            return True
     if u8(p, 5) == CLIENT_HELLO:
         return False
     at = end

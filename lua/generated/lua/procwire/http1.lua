@@ -384,6 +384,9 @@ local function http_request_line_wrong(p, outer)
   if (tabs or (find_before(p, 0, end_, 12) < end_) or (find_before(p, 0, end_, 13) < end_)) then
     do return true end
   end
+  if ((find_before(p, 0, end_, 0) < end_) or (not (48 <= u8(p, (end_ - 1)) and u8(p, (end_ - 1)) <= 57))) then
+    do return true end
+  end
   do return (u32(p, (target_end + 1)) ~= 1213486160) end
 end
 RULES.http1[#RULES.http1 + 1] = { 9101301, http_request_line_wrong }
@@ -398,13 +401,16 @@ local function http_status_line_wrong(p, outer)
   if ((folded(p, 0, 4) ~= 1773049280) or (#p < 13)) then
     do return false end
   end
-  if ((folded(p, 0, 5) ~= 407131843) or (not (48 < byte(p, 6) and byte(p, 6) <= 57))) then
+  if (folded(p, 0, 5) ~= 407131843) then
     local p_u8_4 = byte(p, 5)
     for at = 4, 7, 1 do
-      if ((folded(p, at, 3) == 3116942) or ((p_u8_4 == 47) and (folded(p, at, 2) == 12639))) then
-        do return true end
+      if ((48 <= (byte(p, at + 1) or 0) and (byte(p, at + 1) or 0) <= 57) and ((byte(p, (at + 1) + 1) or 0) == 46)) then
+        do return (p_u8_4 ~= 58) end
       end
     end
+    do return false end
+  end
+  if (folded(p, 0, 8) == 754141491) then
     do return false end
   end
   if ((u32(p, 0) ~= 1213486160) or (folded(p, 0, 7) ~= 2008366859) or (http_status_line_wrong_SPACES[byte(p, 9)] == nil)) then

@@ -435,16 +435,6 @@ end
 ANSWERS[9100606] = icmp6_neighbour_option_malformed
 end
 
-do
--- icmp6.nd_fragmented: Neighbour discovery behind a fragment header (RFC 6980 section 5)
-local icmp6_neighbour_fragmented_NEIGHBOUR_DISCOVERY = { [133] = true, [134] = true, [135] = true, [136] = true, [137] = true }
-local function icmp6_neighbour_fragmented(p, outer)
-  if #p < 8 then return false end
-  do return ((icmp6_neighbour_fragmented_NEIGHBOUR_DISCOVERY[byte(p, 1)] == true) and (extension(outer, 44) > 0)) end
-end
-ANSWERS[9100607] = icmp6_neighbour_fragmented
-end
-
 -- Which layer's message a datagram or a segment begins with, as procwire/decode finds it: by ports, or
 -- by its first bytes.
 local OVER_UDP = {

@@ -602,6 +602,39 @@ end
 ANSWERS[9100212] = ipv6_carries_icmpv4
 end
 
+do
+-- icmp6.nd_fragmented: Neighbour discovery behind a fragment header (RFC 6980 section 5)
+local icmp6_neighbour_fragmented_EXTENSIONS = { [0] = true, [43] = true, [44] = true, [51] = true, [60] = true, [135] = true, [139] = true, [140] = true }
+local icmp6_neighbour_fragmented_NEIGHBOUR_DISCOVERY = { [133] = true, [134] = true, [135] = true, [136] = true, [137] = true }
+local function icmp6_neighbour_fragmented(p, outer)
+  local fragmented, kind, offset, size
+  if #p < 49 then return false end
+  kind = byte(p, 7)
+  offset = 40
+  fragmented = false
+  for _step = 0, 15, 1 do
+    if ((icmp6_neighbour_fragmented_EXTENSIONS[kind] == nil) or ((offset + 8) > #p)) then
+      do break end
+    end
+    size = (8 + ((byte(p, (offset + 1) + 1) or 0) * 8))
+    if (kind == 51) then
+      size = (8 + ((byte(p, (offset + 1) + 1) or 0) * 4))
+    end
+    if (kind == 44) then
+      size = 8
+      if (bits(u16(p, (offset + 2)), 3, 13) ~= 0) then
+        do return false end
+      end
+      fragmented = true
+    end
+    kind = (byte(p, offset + 1) or 0)
+    offset = offset + size
+  end
+  do return (fragmented and (kind == 58) and (icmp6_neighbour_fragmented_NEIGHBOUR_DISCOVERY[(byte(p, offset + 1) or 0)] == true)) end
+end
+ANSWERS[9100607] = icmp6_neighbour_fragmented
+end
+
 -- Which layer's message a datagram or a segment begins with, as procwire/decode finds it: by ports, or
 -- by its first bytes.
 local OVER_UDP = {

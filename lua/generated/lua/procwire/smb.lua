@@ -362,7 +362,7 @@ local smb_structure_wrong_BODIES = { [36] = true, [131097] = true, [262148] = tr
 local smb_structure_wrong_CHAINED = { [36] = true, [45] = true, [46] = true, [47] = true, [115] = true, [116] = true, [117] = true, [162] = true }
 local smb_structure_wrong_UNCOUNTED = { [46] = true, [47] = true }
 local function smb_structure_wrong(p, outer)
-  local at, body, command, count, data, dialect, dialect_end, direction, end_, field, following, name_end, part, part_end, place, protocol, replies, sent, size, start, total
+  local at, body, command, count, data, dialect, dialect_end, direction, end_, field, fixed, following, name_end, part, part_end, place, protocol, replies, sent, size, start, total
   if #p < 8 then return false end
   at = 0
   for _message = 0, 15, 1 do
@@ -449,7 +449,8 @@ local function smb_structure_wrong(p, outer)
           end
           command = u16_little(p, (part + 12))
           direction = (((byte(p, (part + 16) + 1) or 0) % 2) * 65536)
-          if (smb_structure_wrong_BODIES[((((command * 2) * 65536) + direction) + u16_little(p, body))] == nil) then
+          fixed = u16_little(p, body)
+          if (smb_structure_wrong_BODIES[((((command * 2) * 65536) + direction) + fixed)] == nil) then
             do return true end
           end
           following = u32_little(p, (part + 20))
@@ -460,7 +461,10 @@ local function smb_structure_wrong(p, outer)
               do return true end
             end
           end
-          if ((direction == 0) and ((body + 36) <= #p)) then
+          if (((body + fixed) - (fixed % 2)) > part_end) then
+            do return true end
+          end
+          if ((direction == 0) and (((body + fixed) - (fixed % 2)) <= #p)) then
             field = 0
             if (command == 1) then
               field = 12

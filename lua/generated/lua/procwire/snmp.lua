@@ -357,9 +357,10 @@ local RULES, ANSWERS = { snmp = {} }, {}
 local OF_MESSAGES = true
 
 do
--- snmp.malformed: SNMP message whose elements do not fit together, or of an unknown version (RFC 1157 section 4; RFC 3416 section 3; RFC 3412 section 6; RFC 3417 section 8)
+-- snmp.malformed: SNMP message whose elements do not fit together, or of an unknown version or model (RFC 1157 section 4; RFC 3416 section 3; RFC 3412 section 6; RFC 3417 section 8)
+local snmp_message_malformed_MODELS = { [3] = true, [4] = true }
 local function snmp_message_malformed(p, outer)
-  local after, after_header, at, at_pdu, end_, flags, header, kind, message, model, name, value, version, wanted
+  local after, after_header, at, at_pdu, end_, flags, header, kind, known, message, model, name, value, version, wanted
   if #p < 5 then return false end
   if (byte(p, 1) ~= 48) then
     do return false end
@@ -398,6 +399,10 @@ local function snmp_message_malformed(p, outer)
     end
     model = ber_end(p, flags)
     if (((byte(p, model + 1) or 0) ~= 2) or (ber_end(p, model) ~= after_header)) then
+      do return true end
+    end
+    known = ((u16(p, model) ~= 513) or (snmp_message_malformed_MODELS[(byte(p, (model + 2) + 1) or 0)] == true))
+    if ((((byte(p, (flags + 2) + 1) or 0) % 4) == 2) or (not known)) then
       do return true end
     end
     message = ber_end(p, after_header)

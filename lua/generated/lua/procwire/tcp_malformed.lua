@@ -420,6 +420,12 @@ local function tcp_option_malformed(p, outer)
       if ((kind == 8) and (size ~= 10)) then
         do return true end
       end
+      if (((kind == 19) and (size ~= 18)) or ((kind == 28) and (size ~= 4)) or ((kind == 29) and (size < 4))) then
+        do return true end
+      end
+      if ((kind == 34) and (size ~= 2) and (((size % 2) == 1) or (size < 6) or (size > 18))) then
+        do return true end
+      end
     end
     offset = offset + size
   end

@@ -422,6 +422,9 @@ local function tls_handshake_inconsistent(p, outer)
   if (tls_handshake_inconsistent_HELLOS[byte(p, 6)] == nil) then
     do return false end
   end
+  if ((byte(p, 7) == 0) and (end_ <= record_end) and (end_ < 47)) then
+    do return true end
+  end
   if ((byte(p, 7) ~= 0) or (byte(p, 10) ~= 3) or (byte(p, 11) > 4) or (end_ > record_end)) then
     do return false end
   end
@@ -450,6 +453,16 @@ local function tls_handshake_inconsistent(p, outer)
   end
   if ((at > end_) or ((at < end_) and ((at + 2) <= #p) and (((at + 2) + u16(p, at)) ~= end_))) then
     do return true end
+  end
+  at = at + 2
+  for _extension = 0, 63, 1 do
+    if ((at >= end_) or ((at + 4) > #p)) then
+      do break end
+    end
+    at = at + (4 + u16(p, (at + 2)))
+    if (at > end_) then
+      do return true end
+    end
   end
   if (byte(p, 6) == 1) then
     do return false end
