@@ -113,9 +113,15 @@ stock_kernels() {
     done
 }
 
+fetched() {
+    [[ $kind == demo || $kind == vm ]] || suricatas
+    stock_kernels
+}
+
 system_packages
+# What is fetched waits for others and what is compiled does not. Nothing outlives the set-up.
+fetched &
+trap wait EXIT
 environment
 project
 [[ $kind == vm ]] || kernels
-[[ $kind == demo || $kind == vm ]] || suricatas
-stock_kernels
