@@ -39,7 +39,9 @@ def _modbus(packet):
     messages = bytes(packet[TCP].payload)
     while messages:
         size = 6 + int.from_bytes(messages[4:6], "big")
-        asked = messages[:2], messages[6], messages[7] % 128
+        if answer and len(messages) < 8:
+            return
+        asked = messages[:2], *((messages[6], messages[7] % 128) if len(messages) > 7 else ())
         ends = (there, here) if answer else (here, there)
         yield "modbus.unsolicited_response", (*ends, *asked), answer
         messages = messages[size:]
@@ -98,7 +100,10 @@ def unsolicited(packets, warm_up):
             key = check, question
             if not answer:
                 asked[key] = time
-            elif key not in asked or time - asked[key] >= WITHIN:
+                continue
+            # A Modbus request whose header came by itself is known by its transaction.
+            keys = [key, (check, question[:3])] if check.startswith("modbus") else [key]
+            if all(time - asked.get(one, -WITHIN) >= WITHIN for one in keys):
                 broken.add(check)
         if ARP in packet and packet[ARP].psrc != "0.0.0.0":
             address, holder = packet[ARP].psrc, packet[ARP].hwsrc

@@ -70,6 +70,15 @@ def modbus(function, *transactions, answer=False):
     return bytes(FRAME / IP(src=src, dst=dst) / segment)
 
 
+# Its unit, function and data follow in another segment.
+HEADER_ALONE = bytes(
+    FRAME
+    / IP(src=CLIENT, dst=SERVER)
+    / TCP(sport=5000, dport=502, flags="PA")
+    / struct.pack(">HHH", 5, 0, 6)
+)
+
+
 def dns(number, answer):
     return DNS(id=number, qr=int(answer), qd=DNSQR(qname="example.org"))
 
@@ -116,6 +125,8 @@ MORE = [
     modbus(3, 2, 4, answer=True),
     modbus(0x83, 1, answer=True),
     modbus(6, 1, answer=True),
+    HEADER_ALONE,
+    modbus(3, 5, answer=True),
     bytes(FRAME / IP(src=SERVER, dst="255.255.255.255") / UDP(sport=161, dport=9) / b"c"),
 ]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from procwire.decode.datagram_requests import pair_of
-from procwire.decode.request_table import MODBUS, State, ask, check, layer_of
+from procwire.decode.request_table import MODBUS, State, ask, check, is_asked, layer_of
 from procwire.decode.source import FlowColumns, Source
 from procwire.jit import fused
 from procwire.words import u8, u16
@@ -17,6 +17,8 @@ _PORT = 502
 _HEADER, _COUNTED_FROM, _FEWEST, _MOST = 8, 6, 2, 254
 _MOST_MESSAGES = 16
 _FUNCTION = 0x7F  # the highest bit tells an exception
+# Unit and function of a request whose header came by itself; no message has both so.
+_ANY = 0xFFFF
 
 
 @fused
@@ -30,13 +32,17 @@ def on_modbus(state: State, source: Source, row: int, columns: FlowColumns) -> N
     at = p.length - int(packets.payload[row])
     for _message in range(_MOST_MESSAGES):
         counted = u16(p, at + 4)
-        if at + _HEADER > p.captured or u16(p, at + 2) != 0 or not _FEWEST <= counted <= _MOST:
+        left = p.captured - at
+        if left < _COUNTED_FROM or u16(p, at + 2) != 0 or not _FEWEST <= counted <= _MOST:
             return
-        # Transaction, unit, function.
-        what = u16(p, at) << 16 | u8(p, at + 6) << 8 | u8(p, at + 7) & _FUNCTION
-        name = pair_of(MODBUS, source, row, asks, np.uint64(what))
+        transaction = u16(p, at) << 16
+        name = pair_of(MODBUS, source, row, asks, np.uint64(transaction | _ANY))
+        whole = left >= _HEADER
+        if whole and (asks or not is_asked(state, name)):
+            what = transaction | u8(p, at + 6) << 8 | u8(p, at + 7) & _FUNCTION
+            name = pair_of(MODBUS, source, row, asks, np.uint64(what))
         if asks:
             ask(state, name)
-        else:
+        elif whole:
             check(state, MODBUS, name, row, columns)
         at += _COUNTED_FROM + counted

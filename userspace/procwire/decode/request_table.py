@@ -105,6 +105,13 @@ def ask(state: State, name: np.uint64) -> None:
 
 
 @fused
+def is_asked(state: State, name: np.uint64) -> bool:
+    """Whether a question was put lately enough to be answered now."""
+    entry = state.questions[slot_of(state.questions, name)]
+    return bool(entry.name == name and state.figures[CLOCK] - entry.time < ANSWER_WITHIN_NS)
+
+
+@fused
 def is_warm(state: State) -> bool:
     """Whether the warm-up is over."""
     figures = state.figures
@@ -116,8 +123,7 @@ def check(state: State, kind: int, name: np.uint64, row: int, columns: FlowColum
     """Note it in the columns if packet `row` answers the question `name`, which nobody put."""
     figures = state.figures
     figures[ANSWERS] += 1
-    entry = state.questions[slot_of(state.questions, name)]
-    if entry.name == name and figures[CLOCK] - entry.time < ANSWER_WITHIN_NS:
+    if is_asked(state, name):
         figures[ASKED_FROM + kind] += 1
         return
     figures[UNASKED_ANSWERS] += 1

@@ -117,16 +117,29 @@ def icmp6_neighbour_hop_limit(p, outer):
 @rule(
     id="icmp6.nd_opt_bad",
     sid=9100606,
-    title="Neighbour discovery option of length 0 or beyond the message",
+    title="Neighbour discovery that ends before its options, or an option of length 0 or beyond it",
     reference="RFC 4861 4.6, 6.1, 7.1",
     needs=8,
     at=(8, 8),
-    zeek=("zero_length_ICMPv6_ND_option", "truncated_ICMPv6_ND_options"),
-    fires_on=[f"{SOLICITATION} 0100 0200 0000 0001", f"{SOLICITATION} 0102 0200 0000 0001"],
+    zeek=(
+        "zero_length_ICMPv6_ND_option",
+        "truncated_ICMPv6_ND_options",
+        "icmp6_ns_bad_opt_offset",
+        "icmp6_na_bad_opt_offset",
+        "icmp6_ra_bad_opt_offset",
+        "icmp6_redirect_bad_opt_offset",
+    ),
+    fires_on=[
+        f"{SOLICITATION} 0100 0200 0000 0001",
+        f"{SOLICITATION} 0102 0200 0000 0001",
+        SOLICITATION[:-5],
+        "8600 0000 4000 0708 0000 0000",
+    ],
     silent_on=[f"{SOLICITATION} 0101 0200 0000 0001", SOLICITATION, "8500 0000 0000 0000"],
 )
 def icmp6_neighbour_option_malformed(p):
-    """An option's length counts 8-byte units and is never 0; the receiver discards the packet."""
+    """Options follow the addresses that the message has; an option's length counts 8-byte units and
+    is never 0. The receiver discards the packet."""
     kind = u8(p, 0)
     if kind not in NEIGHBOUR_DISCOVERY:
         return False
@@ -137,6 +150,8 @@ def icmp6_neighbour_option_malformed(p):
         offset = 16
     if kind == 137:
         offset = 40
+    if offset > length(p):
+        return True
     for _step in range(64):
         if offset >= length(p):
             break

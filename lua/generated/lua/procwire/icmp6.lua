@@ -395,7 +395,7 @@ ANSWERS[9100603] = icmp6_error_quotes_no_packet
 end
 
 do
--- icmp6.nd_opt_bad: Neighbour discovery option of length 0 or beyond the message (RFC 4861 4.6, 6.1, 7.1)
+-- icmp6.nd_opt_bad: Neighbour discovery that ends before its options, or an option of length 0 or beyond it (RFC 4861 4.6, 6.1, 7.1)
 local icmp6_neighbour_option_malformed_NEIGHBOUR_DISCOVERY = { [133] = true, [134] = true, [135] = true, [136] = true, [137] = true }
 local function icmp6_neighbour_option_malformed(p, outer)
   local kind, offset, size
@@ -413,6 +413,9 @@ local function icmp6_neighbour_option_malformed(p, outer)
   end
   if (kind == 137) then
     offset = 40
+  end
+  if (offset > #p) then
+    do return true end
   end
   for _step = 0, 63, 1 do
     if (offset >= #p) then
