@@ -94,7 +94,7 @@ def main(connects: int, rounds: int) -> None:
                 time.sleep(1)
     alone, statistic = median(contestants[0].costs), statistic_of(contestants)
     click.echo(f"{connects:,} refused connects, medians of {rounds} rounds\n")
-    click.echo(f"short-lived: in programs of connects, by processes of {SHORT_LIVED} each\n")
+    click.echo(f"short-lived: in programs, by processes of {SHORT_LIVED} each\n")
     click.echo(
         "watched by          connect  added  in programs  short-lived    start    idle  resident"
     )
@@ -103,13 +103,16 @@ def main(connects: int, rounds: int) -> None:
         click.echo(
             f"{watcher.name:<18} {each * 1e6:5.1f} us {each / alone - 1:6.0%} "
             f"{spent(watcher.hooks, statistic, connects) / 1e3:9.2f} us "
-            f"{spent(watcher.short_lived, statistic, connects) / 1e3:9.2f} us "
+            f"{spent(watcher.short_lived, statistic, connects, SHORT_LIVED) / 1e3:9.2f} us "
             f"{watcher.start:6.1f} s "
             f"{watcher.idle if watcher.command else 0:7.2%} {watcher.resident:6.0f} MB"
         )
     for watcher in contestants[1:2]:
         click.echo(f"\nprograms of {watcher.name}")
-        click.echo("\n".join(hooks_table(watcher, statistic, connects, "connect")))
+        click.echo("\n".join(hooks_table(watcher.hooks, statistic, connects, "connect")))
+        click.echo("while processes begin and end, these programs' part in it, too")
+        table = hooks_table(watcher.short_lived, statistic, connects, "connect", SHORT_LIVED)
+        click.echo("\n".join(table))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class Runs(NamedTuple):
 class Watcher:
     """Who watches: nobody if the command is empty. costs: of the watched program, a figure for each
     round; hooks: runs by program, of its cheapest round; short_lived: the same while processes
-    begin and end; start: seconds of CPU until ready; idle:
+    begin and end; bulk: the same of a transfer; start: seconds of CPU until ready; idle:
     share of a core while the machine does nothing but its own; resident: megabytes."""
 
     name: str
@@ -84,6 +84,7 @@ class Watcher:
     costs: list[float] = field(default_factory=list)
     hooks: dict[str, Runs] = field(default_factory=dict)
     short_lived: dict[str, Runs] = field(default_factory=dict)
+    bulk: dict[str, Runs] = field(default_factory=dict)
     start: float = 0.0
     idle: float = 1.0
     resident: float = 0.0
@@ -203,27 +204,34 @@ def statistic_of(watched: list[Watcher]) -> Callable[[str], float]:
     return lambda name: each.get(name, mean)
 
 
-def spent(hooks: dict[str, Runs], statistic: Callable[[str], float], per: int) -> float:
+def spent(
+    hooks: dict[str, Runs], statistic: Callable[[str], float], per: int, each: int = 1
+) -> float:
     """Nanoseconds in the programs per unit, without the statistic's own. per: units of a round;
-    what runs for few of them runs for the rest of the machine."""
+    each: units for which a program has to run once: what runs for fewer runs for the rest of the
+    machine."""
     return (
         sum(
             runs.ns - runs.times * statistic(name)
             for name, runs in hooks.items()
-            if runs.times >= per / 2
+            if runs.times >= per / each / 2
         )
         / per
     )
 
 
 def hooks_table(
-    watcher: Watcher, statistic: Callable[[str], float], per: int, unit: str
+    hooks: dict[str, Runs],
+    statistic: Callable[[str], float],
+    per: int,
+    unit: str,
+    each: int = 1,
 ) -> list[str]:
-    """What each of the watcher's programs took, a line each. per: units of a round."""
-    rows = sorted(watcher.hooks.items(), key=lambda hook: -hook[1].ns)
+    """What each program took, a line each. per, each: as of spent()."""
+    rows = sorted(hooks.items(), key=lambda hook: -hook[1].ns)
     return [
         f"  {name:<16} {runs.times / per:8.3f} runs per {unit}, {runs.each:5.0f} ns each, "
         f"{statistic(name):4.0f} of them the statistic's"
         for name, runs in rows
-        if runs.times >= per / 2
+        if runs.times >= per / each / 2
     ]

@@ -3,6 +3,8 @@ counting: what enters, how often, and what a process takes back that is told of 
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -179,3 +181,46 @@ def test_what_was_told_of_by_itself_for_long_does_not_make_a_job(window):
     figures = job.figures(0)
     assert figures.attempts == 3
     assert figures.hosts <= 3
+
+
+COUNTS = ("attempts", "established", "refused", "failures", "unrouted")
+
+
+def counts_of(totals):
+    return {name: getattr(totals, name) for name in COUNTS}
+
+
+def test_what_two_threads_give_at_the_same_instant_is_given_back_by_the_next(window):
+    job = Job(window, 1)
+    (process,), (shared,) = job.processes, job.shared
+    job.tries(SECOND, 0, NETWORK, 80)
+    before = counts_of(shared)
+    process.attempt(SECOND, NETWORK + 1, 80)
+    process.end(SECOND, Outcome.REFUSED)
+    # The other thread has read what was given before this one gives.
+    late = job.ffi.new("struct fanout_totals *", before)
+    for known in (shared, late):
+        job.lib.probe_share(job.state, job.settings, process.state, known, job.ffi.NULL, SECOND)
+    for name in COUNTS:
+        more = getattr(late, name) - before[name]
+        setattr(shared, name, getattr(shared, name) + more)
+    assert job.state.totals.attempts == process.state.totals.attempts + 1
+    assert job.state.totals.refused == process.state.totals.refused + 1
+    job.share(SECOND, 0)
+    assert counts_of(job.state.totals) == counts_of(process.state.totals) == counts_of(shared)
+
+
+def test_threads_that_share_all_the_time_lose_and_double_nothing(window):
+    job, each, threads = Job(window, 1), 200_000, 3
+    (process,), (shared,) = job.processes, job.shared
+    with ThreadPoolExecutor(threads) as pool:
+        # Calls of C let go of the interpreter's lock.
+        whose = (job.state, process.state, shared, each)
+        for running in [pool.submit(job.lib.probe_attempts_shared, *whose) for _ in range(threads)]:
+            running.result()
+    job.share(SECOND, 0)
+    wanted = dict.fromkeys(COUNTS, 0) | dict.fromkeys(
+        ("attempts", "refused", "failures"), threads * each
+    )
+    assert counts_of(process.state.totals) == wanted
+    assert counts_of(job.state.totals) == counts_of(shared) == wanted

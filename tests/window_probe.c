@@ -88,6 +88,17 @@ void probe_share(struct fanout_state *job, const struct fanout_settings *setting
 		fanout_reach(job, target, now);
 }
 
+void probe_attempts_shared(struct fanout_state *job, struct fanout_state *state,
+			   struct fanout_totals *shared, __u32 count)
+{
+	for (__u32 i = 0; i < count; i++) {
+		__sync_fetch_and_add(&state->totals.attempts, 1);
+		fanout_share(job, state, shared);
+		fanout_outcome(state, OUTCOME_REFUSED);
+		fanout_share(job, state, shared);
+	}
+}
+
 void probe_take_back(struct fanout_state *job, const struct fanout_settings *settings,
 		     const struct fanout_state *state, const struct fanout_totals *from,
 		     const struct fanout_totals *shared, __u64 now)

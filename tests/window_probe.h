@@ -10,6 +10,9 @@ void probe_look(struct fanout_state *state, const struct fanout_settings *settin
 void probe_share(struct fanout_state *job, const struct fanout_settings *settings,
 		 const struct fanout_state *state, struct fanout_totals *shared,
 		 const struct fanout_target *target, __u64 now);
+/* Refused attempts, each shared at once, as one of a process's threads makes them. */
+void probe_attempts_shared(struct fanout_state *job, struct fanout_state *state,
+			   struct fanout_totals *shared, __u32 count);
 void probe_take_back(struct fanout_state *job, const struct fanout_settings *settings,
 		     const struct fanout_state *state, const struct fanout_totals *from,
 		     const struct fanout_totals *shared, __u64 now);
