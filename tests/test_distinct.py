@@ -1,0 +1,83 @@
+"""What detectors count with: numbers of keys and distinct targets, each against its plain twin."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from naive_distinct import NaiveDistinct
+from procwire.detect.distinct import Attempts, Distinct
+from procwire.detect.key_map import KeyMap, combined
+
+SECOND = 1_000_000_000
+NOW = 1_790_000_000 * SECOND
+
+
+# Keys that share slots and repeat, among others.
+@given(
+    batches=st.lists(st.lists(st.integers(0, 50) | st.integers(0, 2**64 - 1), max_size=40)),
+    limit=st.integers(1, 60),
+)
+def test_a_key_map_numbers_keys_as_a_dict_does(batches: list[list[int]], limit: int) -> None:
+    known: dict[int, int] = {}
+    keys, overflow = KeyMap(limit), 0
+    for batch in batches:
+        expected, fresh = [], []
+        for key in batch:
+            fresh.append(key not in known and len(known) < limit)
+            if fresh[-1]:
+                known[key] = len(known)
+            overflow += key not in known
+            expected.append(known.get(key, -1))
+        numbers, is_new = keys.enter(np.array(batch, np.uint64))
+        assert (numbers.tolist(), is_new.tolist()) == (expected, fresh)
+    assert (len(keys), keys.overflow) == (len(known), overflow)
+    asked = np.array([*known, 2**63 + 1], np.uint64)
+    assert keys.numbers(asked)[:-1].tolist() == list(known.values())
+
+
+def test_a_key_map_grows_and_forgets() -> None:
+    keys = KeyMap(1 << 20)
+    many = combined(np.arange(30_000))
+    assert len(np.unique(many)) == len(many)
+    for part in np.split(many, 30):
+        keys.enter(part)
+    assert keys.numbers(many).tolist() == list(range(30_000))
+    keys.clear()
+    assert (len(keys), keys.numbers(many[:5]).tolist()) == (0, [-1] * 5)
+
+
+ATTEMPTS = st.lists(
+    st.tuples(
+        st.sampled_from([0, 0, 0, 1, 7, 20, 61, 86_400, -86_400, -30]),
+        st.integers(0, 2),
+        st.integers(0, 12),
+    ),
+    max_size=60,
+)
+
+
+@given(attempts=ATTEMPTS, cut=st.integers(1, 20), threshold=st.integers(0, 4))
+def test_distinct_targets_are_those_of_plain_sets(
+    attempts: list[tuple[int, int, int]], cut: int, threshold: int
+) -> None:
+    window = 60 * SECOND
+    times = np.cumsum([step for step, _, _ in attempts], dtype=np.int64) * SECOND + NOW
+    subjects = np.array([subject for _, subject, _ in attempts], np.uint64)
+    targets = np.array([target for _, _, target in attempts], np.uint64)
+    naive, expected = NaiveDistinct(window), []
+    for row, (time, subject, target) in enumerate(zip(times, subjects, targets, strict=True)):
+        count, is_new = naive.attempt(int(time), int(subject), int(target))
+        if is_new and threshold and count in [threshold * 10**n for n in range(3)]:
+            expected.append((row, count))
+    distinct, found = Distinct(window, 1000), []
+    port = np.zeros(len(times), np.uint16)
+    for start in range(0, len(times), cut):
+        rows = slice(start, start + cut)
+        part = Attempts(
+            times[rows], subjects[rows], targets[rows], targets[rows], targets[rows], port[rows]
+        )
+        reached = distinct.update(part, threshold)
+        assert all(len(one.sample) == min(one.targets, 8) for one in reached)
+        found += [(start + one.row, one.targets) for one in reached]
+    assert found == expected
