@@ -211,7 +211,7 @@ def test_what_two_threads_give_at_the_same_instant_is_given_back_by_the_next(win
 
 
 def test_threads_that_share_all_the_time_lose_and_double_nothing(window):
-    job, each, threads = Job(window, 1), 200_000, 3
+    job, each, threads = Job(window, 1), 2_000_000, 3
     (process,), (shared,) = job.processes, job.shared
     with ThreadPoolExecutor(threads) as pool:
         # Calls of C let go of the interpreter's lock.
