@@ -50,6 +50,8 @@ class NewProcess:
             return []
         age = seen.columns["time"][at] - self._begun_of(seen, at)
         at = at[(age >= 0) & (age <= self._settings.age_ns)]
+        if not len(at):
+            return []
         outcome = seen.columns["outcome"][at]
         answered = at[outcome == Outcome.ESTABLISHED]
         failed = at[_IS_FAILED[outcome]]

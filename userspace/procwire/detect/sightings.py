@@ -17,7 +17,7 @@ from procwire.detect.observation import Endpoint, Evidence, Observation, Process
 from procwire.detect.services import services
 from procwire.detect.zones import Zones
 from procwire.event import Origin, Outcome
-from procwire.record import Attempt
+from procwire.record import CONNECTION, Attempt
 
 # Kinds whose destination has a port that names a service.
 _WITH_SERVICE = (Attempt.CONNECT, Attempt.DATAGRAM)
@@ -27,17 +27,39 @@ HAS_SERVICE = np.isin(list(Attempt), _WITH_SERVICE).astype(np.uint64)
 """By kind of attempt, 1 where the destination has a port that names a service."""
 
 
+_FIELDS = CONNECTION.fields or {}
+_WORD = 8
+
+
 class Fields(dict[str, NDArray[Any]]):
-    """Fields of rows by name, each copied when it is first asked for: who looks at a field of rows
-    waits for as many lines of memory as there are rows."""
+    """Fields of record.CONNECTION rows (n,) by name, copied when they are first asked for, with
+    those beside them in 8 bytes: who looks at a field of rows waits for as many lines of memory as
+    there are rows."""
 
     def __init__(self, rows: NDArray[np.void]) -> None:
         super().__init__()
-        self._rows = rows
+        words = np.ascontiguousarray(rows).view(np.uint64)
+        self._rows = words.reshape(len(rows), CONNECTION.itemsize // _WORD)
+        self._words: dict[int, NDArray[np.uint64]] = {}
 
     def __missing__(self, name: str) -> NDArray[Any]:
-        column = self[name] = np.ascontiguousarray(self._rows[name])
+        kind, offset = _FIELDS[name][:2]
+        place, step = offset % _WORD // kind.itemsize, _WORD // kind.itemsize
+        parts = self._word(offset).view(kind)[place::step]
+        column = self[name] = np.ascontiguousarray(parts)
         return column
+
+    def process(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """When each row's process began, and its pid and exec count in one."""
+        offset = _FIELDS["process"][1]
+        return self._word(offset), self._word(offset + _WORD)
+
+    def _word(self, offset: int) -> NDArray[np.uint64]:
+        """The 8 bytes around an offset of each row."""
+        place = offset // _WORD
+        if place not in self._words:
+            self._words[place] = np.ascontiguousarray(self._rows[:, place])
+        return self._words[place]
 
 
 @dataclass(frozen=True)
@@ -56,7 +78,9 @@ class Sightings:
     @cached_property
     def is_known(self) -> NDArray[np.bool_]:
         """Whether the process is known."""
-        return is_known(self.rows["process"])
+        _, numbers = self.columns.process()
+        known: NDArray[np.bool_] = numbers != 0
+        return known
 
     @cached_property
     def source(self) -> NDArray[np.uint64]:
@@ -68,8 +92,7 @@ class Sightings:
         """A key for who made each row: the process, or the source address."""
         if not self.is_known.any():
             return self.source
-        process = self.rows["process"]
-        key = combined(process["started_ns"], process["pid"], process["exec_count"])
+        key = combined(*self.columns.process())
         return key if self.is_known.all() else np.where(self.is_known, key, self.source)
 
     @cached_property
