@@ -3,6 +3,7 @@ ends and the service that was asked for, found once for all of them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,7 +28,7 @@ HAS_SERVICE = np.isin(list(Attempt), _WITH_SERVICE).astype(np.uint64)
 """By kind of attempt, 1 where the destination has a port that names a service."""
 
 
-_FIELDS = CONNECTION.fields or {}
+_FIELDS: Mapping[str, Any] = CONNECTION.fields or {}
 _WORD = 8
 
 

@@ -40,7 +40,7 @@ from procwire.detect.fanout_state import (
     Crossing,
     State,
 )
-from procwire.detect.sketch import code_of
+from procwire.detect.sketch import code_of, estimate
 from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS, Measure, Origin, Outcome
 from procwire.jit import fused, kernel
 from procwire.prefetch import AHEAD
@@ -135,18 +135,32 @@ def _is_fresh(state: State, slot: Slot, host: int | np.int64, pair: int | np.int
                 fresh = bool(before < _SAMPLES) or would_raise(subject, before, pair)
             continue
         if before == FEW:
-            subject.due |= is_judged
             begin_sketches(state, slot, bucket)
         first = bucket * SKETCHES
         host_rises = host_rises and raises(state, slot, first + HOSTS, host)
         pair_rises = pair_rises and raises(state, slot, first + PAIRS, pair)
         if bucket == sampled:
             fresh = pair_rises
-        if host_rises or pair_rises:
-            subject.due |= is_judged
-        elif before > FEW:
+        if is_judged:
+            if host_rises or before == FEW:
+                subject.due |= _is_told(state, subject, bucket, HOSTS)
+            if pair_rises or before == FEW:
+                subject.due |= _is_told(state, subject, bucket, PAIRS)
+        if not (host_rises or pair_rises) and before > FEW:
             break
     return fresh
+
+
+@fused
+def _is_told(state: State, subject: Record, bucket: Slot, which: int) -> bool:
+    """Whether a sketch of a bucket that is judged holds as many as is told next, or, as estimates
+    err, fewer than were told."""
+    threshold = state.thresholds[subject.kind, which]
+    if threshold == 0:
+        return False
+    figure = estimate(subject.sketches[bucket * SKETCHES + which])
+    step = subject.steps[bucket // 2 * _MEASURES + which] if subject.told else 0
+    return bool(figure >= max(threshold, step) or (step > 0 and figure < threshold))
 
 
 @fused
