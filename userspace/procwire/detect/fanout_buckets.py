@@ -137,9 +137,15 @@ def _begin(state: State, slot: Slot, row: Record) -> None:
         subject.ages[bucket] = bucket
     for step in range(_STEPS):
         subject.steps[step] = 0
+    _point_nowhere(subject.first)
+    _point_nowhere(subject.last)
     for place in range(_SAMPLES):
-        sample = subject.samples[place]
-        sample.hi = sample.lo = sample.port = sample.protocol = 0
+        _point_nowhere(subject.samples[place])
+
+
+@fused
+def _point_nowhere(target: Record) -> None:
+    target.hi = target.lo = target.port = target.protocol = 0
 
 
 @fused
