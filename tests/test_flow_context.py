@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from procwire.decode.flow import Flows
 from procwire.decode.tcp_segment import ACK, FIN, RST, SYN
 from test_flow import PSH, SECOND, ask, handshake, names, reply, update
+
+DAY = 86_400 * SECOND
 
 
 def connections(count, time, step):
@@ -67,3 +70,17 @@ def test_a_repeated_answer_is_evidence_of_nothing():
     other = reply(SYN | ACK, 600, 101, port=1019, time=77 * SECOND)
     assert trusted([*warm, again]) == []
     assert trusted([*warm, other]) == ["syn_in_established"]
+
+
+@pytest.mark.parametrize("step", [DAY, -DAY])
+def test_a_clock_that_is_set_makes_no_stray_of_what_goes_on(step):
+    warm = connections(20, 2 * DAY, 4 * SECOND)
+    after = 2 * DAY + 80 * SECOND + step
+    strays = [ask(FIN, 5, time=after, port=port) for port in range(2000, 2009)]
+    assert trusted([*warm, *strays]) == []
+    # Nor does a single packet of another time.
+    back = late(strays, after - step)
+    assert trusted([*warm, strays[0], *back[1:]]) == []
+    # What the capture shows since then counts again.
+    again = connections(20, after, 4 * SECOND)
+    assert trusted([*warm, *again, *late(strays, after + 77 * SECOND)]) == ["fin_no_session"]

@@ -69,6 +69,12 @@ CLOCKS: dict[str, Callable[[Times], Times]] = {
     "is set back by an hour": lambda times: (
         times - np.where(np.arange(times.size) < times.size // 2, 0, 3600 * 10**9)
     ),
+    "is set forward by a day": lambda times: (
+        times + np.where(np.arange(times.size) < times.size // 2, 0, 86400 * 10**9)
+    ),
+    "shows another day once": lambda times: (
+        times + np.where(np.arange(times.size) == times.size // 9, 86400 * 10**9, 0)
+    ),
 }
 
 

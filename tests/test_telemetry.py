@@ -120,6 +120,16 @@ def test_two_recorders_of_one_host_tell_each_thing_once(tmp_path: Path) -> None:
     assert alert.process.user == "EXAMPLE\\eve"
 
 
+@pytest.mark.parametrize("form", ["flat", "audit", "security"])
+@pytest.mark.parametrize("step", [86400, -86400])
+def test_a_clock_that_is_set_makes_no_program_new(tmp_path: Path, form: str, step: int) -> None:
+    """One that asks three servers for their shares in turn, every half minute, for an hour."""
+    asked = [
+        (1.0 + 30 * i + step * (i >= 60), 700, f"10.0.0.{1 + i % 3}", 445, True) for i in range(120)
+    ]
+    assert raised(written(tmp_path, WRITERS[form](asked))) == []
+
+
 def test_each_machine_has_its_own_clock(tmp_path: Path) -> None:
     """One is an hour ahead; their records come in turn."""
     wide = [(90 + i / 10, 700, f"10.0.1.{1 + i * i % 251}", 3389, False) for i in range(60)]

@@ -29,7 +29,7 @@ from procwire.decode.flow_table import (
     place,
     proof_of,
 )
-from procwire.decode.health import CLOCK, LAST_EVICTION, Health, health, on_time
+from procwire.decode.health import CLOCK, LAST_EVICTION, NEVER, Health, health, on_time
 from procwire.decode.message_spans import (
     MessageSpans,
     Reading,
@@ -130,7 +130,8 @@ def _follow(
     for row in range(first, source.times.size):
         if not has_room(reading.spans):
             return row
-        on_time(state.figures, int(source.times[row]))
+        if on_time(state.figures, int(source.times[row])):
+            state.figures[LAST_EVICTION] = NEVER
         transport = packets.transport[row]
         if transport == layers.ICMP4:
             if quotes_unknown_flow(table, source, row):

@@ -16,7 +16,7 @@ from procwire.decode.mix import mix_address
 from procwire.jit import fused
 
 # Slots of the figures, an int64 array.
-(STARTED, WARM_UP, CLOCK, TWO_SIDED, ONE_SIDED, SEGMENTS, LOST, LAST_EVICTION) = range(8)
+(STARTED, CLOCK, WARM_UP, TWO_SIDED, ONE_SIDED, SEGMENTS, LOST, LAST_EVICTION) = range(8)
 FIGURES = 8
 
 _ENOUGH_CONNECTIONS = 8
@@ -27,6 +27,8 @@ _SEGMENTS_SAMPLE = 1 << 16
 _TWO_SIDED_PER_ONE_SIDED = 9
 _SEGMENTS_PER_LOST = 100
 NEVER = np.iinfo(np.int64).min
+# As long as any flow is remembered.
+_SILENCE = 3_600_000_000_000
 
 STRAY_SOURCES = 4096
 STRAY = np.dtype([("source", "u8"), ("since", "i8"), ("flows", "i8")])
@@ -51,12 +53,18 @@ def health(warm_up_ns: int) -> Health:
 
 
 @fused
-def on_time(figures: NDArray[np.int64], time: int) -> None:
-    """Note the time of a packet, ns since the epoch."""
-    if figures[STARTED] == NEVER:
+def on_time(figures: NDArray[np.int64], time: int) -> bool:
+    """Note the time of a packet, ns since the epoch, in the slots STARTED and CLOCK; whether the
+    capture begins with it. After a long silence it begins anew, as where a clock was set: what came
+    before is forgotten or of another time, and vouches for nothing."""
+    clock = figures[CLOCK]
+    if clock == NEVER or time - clock > _SILENCE or clock - time > _SILENCE:
         figures[STARTED] = time
-    if time > figures[CLOCK]:
         figures[CLOCK] = time
+        return True
+    if time > clock:
+        figures[CLOCK] = time
+    return False
 
 
 @fused
@@ -103,7 +111,7 @@ def several_strays(health: Health, high: np.uint64, low: np.uint64) -> bool:
     source = mix_address(high, low)
     entry = health.strays[np.int64(source & np.uint64(STRAY_SOURCES - 1))]
     now = health.figures[CLOCK]
-    if entry.source != source or now - entry.since > _STRAY_WINDOW:
+    if entry.source != source or abs(now - entry.since) > _STRAY_WINDOW:
         entry.source = source
         entry.since = now
         entry.flows = 0

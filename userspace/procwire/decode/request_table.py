@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.decode.columns import span_at
+from procwire.decode.health import CLOCK, STARTED, WARM_UP
 from procwire.decode.mix import mix64, mix_address
 from procwire.decode.observations import (
     ARP_UNSOLICITED_REPLY,
@@ -52,10 +53,10 @@ _UNASKED = (
 BINDING, ROUTER = len(KINDS), len(KINDS) + 1
 """Names of what is no question: who holds an address, who is a router."""
 
-# Slots of the figures, an int64 array; answers that were asked for, by kind, follow.
-STARTED, CLOCK, WARM_UP, FORGOTTEN, REQUESTS, ANSWERS, UNASKED_ANSWERS = range(7)
+# Slots of the figures, an int64 array, behind those that health.py has as well; answers that were
+# asked for, by kind, follow.
+FORGOTTEN, REQUESTS, ANSWERS, UNASKED_ANSWERS = range(3, 7)
 ASKED_FROM = 7
-NEVER = np.iinfo(np.int64).min
 _ENOUGH = 8
 HALF = np.uint64(32)
 NOBODY = np.uint64(0)

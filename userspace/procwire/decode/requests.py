@@ -11,6 +11,7 @@ import numpy as np
 
 from procwire import layers
 from procwire.decode.datagram_requests import on_datagram
+from procwire.decode.health import CLOCK, NEVER, STARTED, WARM_UP, on_time
 from procwire.decode.modbus_requests import on_modbus
 from procwire.decode.observations import (
     ARP_IP_MAC_FLIP,
@@ -23,20 +24,16 @@ from procwire.decode.request_table import (
     ASKED_FROM,
     BINDING,
     CAPACITY,
-    CLOCK,
     ECHO,
     FORGOTTEN,
     HALF,
     KINDS,
     MEMORY,
     NEIGHBOUR,
-    NEVER,
     NOBODY,
     REQUESTS,
     ROUTER,
-    STARTED,
     UNASKED_ANSWERS,
-    WARM_UP,
     State,
     ask,
     check,
@@ -96,10 +93,7 @@ def _answer(state: State, source: Source, columns: FlowColumns) -> None:
     packets, figures = source.packets, state.figures
     for row in range(source.times.size):
         time = int(source.times[row])
-        if figures[STARTED] == NEVER:
-            figures[STARTED] = time
-        if time > figures[CLOCK]:
-            figures[CLOCK] = time
+        on_time(figures, time)
         transport = packets.transport[row]
         if transport == layers.TCP:
             on_modbus(state, source, row, columns)

@@ -19,7 +19,7 @@ from procwire.event import Origin, Outcome
 from procwire.record import CONNECTION, program_name
 from procwire.settings import Settings
 from procwire.telemetry.asked import Asked, Peer, is_kernel
-from procwire.telemetry.clock import Clock
+from procwire.telemetry.clock import HELD, Clock
 from procwire.telemetry.event import Attempted, Ended, Event, Resolved, Started
 from procwire.telemetry.processes import Execution, Processes
 
@@ -213,7 +213,9 @@ class Join:
             return 0
         program = program_name(behind.actor.exe)
         strange = behind.unfamiliar or program in self._scanners
-        if behind.known and strange and attempt.time - behind.actor.started <= self._new_ns:
+        age = attempt.time - behind.actor.started
+        # A clock that was set back makes nobody new again.
+        if behind.known and strange and -HELD <= age <= self._new_ns:
             return self._few
         if behind is not attempt.entry and program in _SCRIPT_HOSTS:
             return self._few
