@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import io
+import os
 import struct
+import threading
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -181,5 +182,27 @@ def test_what_is_compressed_or_piped_in_reads_as_the_file_does(
     for compressed in packed:
         assert read(write(compressed)) == wanted
     for piped in (content, *packed):
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(piped)))
-        assert read(Path("-")) == wanted
+        with write(piped).open() as file:
+            monkeypatch.setattr("sys.stdin", file)
+            assert read(Path("-")) == wanted
+
+
+@pytest.mark.parametrize("content", [pcap(FRAMES), NG + enhanced(b"efgh", 2, number=1)])
+def test_what_a_pipe_holds_is_handed_on_while_its_writer_is_silent(
+    write, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    wanted = [len(batch.start) for batch in read_capture(write(content))]
+    ours, theirs = os.pipe()
+    ends = threading.Timer(60, os.close, (theirs,))
+    with os.fdopen(ours) as piped:
+        monkeypatch.setattr("sys.stdin", piped)
+        # Half of a packet is left to come.
+        os.write(theirs, content[:-8])
+        ends.start()
+        batches = read_capture(Path("-"))
+        first = len(next(batches).start)
+        assert ends.is_alive(), "nothing was handed on before the pipe was closed"
+        ends.cancel()
+        os.write(theirs, content[-8:])
+        os.close(theirs)
+        assert [first, sum(len(batch.start) for batch in batches)] == [sum(wanted) - 1, 1]

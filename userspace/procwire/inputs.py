@@ -11,7 +11,7 @@ from typing import IO, NamedTuple, cast
 from procwire.capture.open import is_capture
 from procwire.capture.source import STANDARD_INPUT, ZIP, Source, open_source, stream_source
 from procwire.errors import InputDamaged
-from procwire.telemetry.formats import Format, recognise
+from procwire.telemetry.formats import LOOKED_AT, Format, recognise
 
 _MAGIC_SIZE = 4
 _EXPECTED = (
@@ -84,5 +84,8 @@ def _member(name: str, stream: IO[bytes]) -> Source:
 def _recognised(source: Source) -> Input | None:
     if is_capture(source.data[:_MAGIC_SIZE].tobytes()):
         return Input(source, None)
+    # What comes by and by may begin with half a line.
+    while source.data.size < LOOKED_AT and source.advance():
+        pass
     found = recognise(source)
     return None if found is None else Input(source, found)

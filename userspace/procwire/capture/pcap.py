@@ -53,6 +53,8 @@ def read_pcap(source: Source, batch_size: int) -> Iterator[PacketBatch]:
 
     Yields batches of at most `batch_size` packets; raises InputDamaged after the last sound one.
     """
+    while source.data.size < FILE_HEADER and source.advance():
+        pass
     data = source.data
     if data.size < FILE_HEADER:
         problem = f"found a file of {data.size} bytes, expected a file header of {FILE_HEADER}"

@@ -10,12 +10,14 @@ import gzip
 import importlib
 import io
 import mmap
+import select
 import stat
 import sys
+import time
 import zipfile
 import zlib
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +29,8 @@ STANDARD_INPUT = Path("-")
 
 # With what a packet at its end leaves for the next, a few huge pages.
 _WINDOW = (8 << 20) - (256 << 10)
+# What comes through a pipe is handed on after so long, even if it fills no window.
+_PATIENCE_S = 0.2
 BLOCK_LIMIT = 32 << 20
 """Bytes of the largest block that is waited for. No packet comes near it."""
 _PIECE = 1 << 20
@@ -38,14 +42,19 @@ _MAGIC_SIZE = 4
 
 class Source:
     """data: uint8 (bytes,), the window; at: how far into it the reader has come; base: the offset
-    of the window in the (unpacked) input; path: the input as the user named it.
+    of the window in the (unpacked) input; path: the input as the user named it. stream: what
+    follows `data`; pipe: the descriptor that it reads, and may wait for.
     """
 
     def __init__(
-        self, path: str, data: NDArray[np.uint8], stream: io.BufferedIOBase | None = None
+        self,
+        path: str,
+        data: NDArray[np.uint8],
+        stream: io.BufferedIOBase | None = None,
+        pipe: int | None = None,
     ) -> None:
         self.path, self.data, self.at, self.base = path, data, 0, 0
-        self._stream = stream
+        self._stream, self._pipe = stream, pipe
         self._memory = Reused()
         self._damage: InputDamaged | None = None
 
@@ -61,8 +70,12 @@ class Source:
         filled = start + left.size
         window = self._memory.take(filled + _WINDOW)
         window[start:filled] = left
+        deadline = None
         while filled < window.size and (read := self._read(window[filled : filled + _PIECE])):
             filled += read
+            deadline = deadline or time.monotonic() + _PATIENCE_S
+            if not self._comes_by(deadline):
+                break
         if filled == start + left.size:
             self._stream = None
             return False
@@ -82,6 +95,13 @@ class Source:
             self._damage = InputDamaged(self.path, end, problem)
             return 0
 
+    def _comes_by(self, deadline: float) -> bool:
+        """Whether there is more to read, or the end, before that time of the monotonic clock."""
+        if self._pipe is None:
+            return True
+        left = max(0.0, deadline - time.monotonic())
+        return bool(select.select((self._pipe,), (), (), left)[0])
+
     def damaged(self, at: int, problem: str) -> InputDamaged:
         """The fault `at` bytes into the window; if the input could not be unpacked any further,
         that is the fault."""
@@ -97,8 +117,9 @@ def open_source(path: Path) -> Source:
     """The source of a file, compressed or not, or of STANDARD_INPUT. Raises UsageError where it
     cannot be opened, Unavailable where the package that unpacks it is missing."""
     if path == STANDARD_INPUT:
-        head = sys.stdin.buffer.read(_MAGIC_SIZE)
-        return _streamed(path, io.BufferedReader(_Rejoined(head, sys.stdin.buffer)), head)
+        piped = cast(io.BufferedReader, sys.stdin.buffer)
+        head = piped.read(_MAGIC_SIZE)
+        return _streamed(path, io.BufferedReader(_Rejoined(head, piped)), head, piped.fileno())
     try:
         # Opening a pipe would wait for its writer.
         if not stat.S_ISREG(path.stat().st_mode):
@@ -120,18 +141,21 @@ def plain_size(path: Path) -> int | None:
     return None if packed else path.stat().st_size
 
 
-def _streamed(path: Path, file: io.BufferedIOBase, head: bytes) -> Source:
-    stream: io.BufferedIOBase = file
+def _streamed(
+    path: Path, file: io.BufferedIOBase, head: bytes, pipe: int | None = None
+) -> Source:
+    # What unpacks holds back what it has read, so nobody can say whether it will have to wait.
     if head.startswith(_GZIP):
-        stream = gzip.GzipFile(fileobj=file)
-    elif head == _ZSTD:
-        stream = _open_zstd(file)
-    return stream_source(str(path), stream)
+        return stream_source(str(path), gzip.GzipFile(fileobj=file))
+    if head == _ZSTD:
+        return stream_source(str(path), _open_zstd(file))
+    return stream_source(str(path), file, pipe)
 
 
-def stream_source(name: str, stream: io.BufferedIOBase) -> Source:
-    """The source of what a stream yields, which is taken as it is. name: as the user would."""
-    source = Source(name, np.empty(0, np.uint8), stream)
+def stream_source(name: str, stream: io.BufferedIOBase, pipe: int | None = None) -> Source:
+    """The source of what a stream yields, which is taken as it is. name: as the user would; pipe:
+    as of Source."""
+    source = Source(name, np.empty(0, np.uint8), stream, pipe)
     source.advance()
     return source
 
@@ -160,14 +184,14 @@ def _unpacking_errors() -> tuple[type[Exception], ...]:
 class _Rejoined(io.RawIOBase):
     """A stream of which the first bytes have been read."""
 
-    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+    def __init__(self, head: bytes, rest: io.BufferedReader) -> None:
         self._head, self._rest = head, rest
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        piece = self._head or self._rest.read(len(buffer))
+        piece = self._head or self._rest.read1(len(buffer))
         self._head = piece[len(buffer) :]
         piece = piece[: len(buffer)]
         buffer[: len(piece)] = piece

@@ -26,7 +26,8 @@ from procwire.telemetry.syslog import message_in
 Reader = Callable[[Source, Faults], Iterator[Event]]
 LineReader = Callable[[Lines], Iterator[Event]]
 
-_LOOKED_AT = 1 << 18
+LOOKED_AT = 1 << 18
+"""Bytes of an input, at most, by which its format is told."""
 _LINES = 200
 
 
@@ -77,10 +78,10 @@ _JSON: tuple[tuple[tuple[str, ...], Format], ...] = (
 
 def recognise(source: Source) -> Format | None:
     """The format of an input's records, None for what is none that is known."""
-    head = source.data[:_LOOKED_AT].tobytes()
+    head = source.data[:LOOKED_AT].tobytes()
     if head.startswith(event_log.MAGIC):
         return EVENT_LOG
-    looked_at = Source(source.path, source.data[:_LOOKED_AT])
+    looked_at = Source(source.path, source.data[:LOOKED_AT])
     for number, line in Lines(looked_at, Faults(source.path)):
         if number > _LINES:
             break
