@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import threading
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -44,6 +46,20 @@ def test_workers_change_nothing_in_the_recordings(corpus):
         wanted = run(corpus / "traffic" / name, 1, 65536)
         for workers in (2, 4):
             assert run(corpus / "traffic" / name, workers, 64) == wanted
+
+
+def test_an_analysis_ends_with_its_last_user(capture):
+    analysis = Analysis(Settings())
+    for batch in read_capture(capture, 100):
+        analysis.packets(batch)
+    analysis.finish()
+    known = weakref.ref(analysis)
+    gc.disable()
+    try:
+        del analysis
+        assert known() is None
+    finally:
+        gc.enable()
 
 
 def test_damage_comes_behind_the_alerts_before_it(capture, tmp_path):

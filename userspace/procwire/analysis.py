@@ -6,7 +6,7 @@ came. What the kernel counts ends in process_analysis.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -28,8 +28,9 @@ from procwire.detect.observation import Evidence, Observation
 from procwire.detect.scans import Scans
 from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Episodes
+from procwire.evaluate import in_packet_order
 from procwire.examine import Examined, Examiner, examine
-from procwire.observe import Observer, in_packet_order
+from procwire.observe import Observer
 from procwire.record import CONNECTION
 from procwire.rules import all_rules
 from procwire.settings import Settings
@@ -75,6 +76,32 @@ def judge(batch: PacketBatch) -> Judged:
     return Judged(batch, examined, verify(batch, examined.decoded))
 
 
+class _Admission:
+    """What is asked about alerts before they are told. attempts: record.CONNECTION (n,), those of
+    the same batch. It does not know the analysis, which thus ends with its last user."""
+
+    def __init__(
+        self, site: Site, attribute: Attribute, scanners: Collection[str], observer: Observer
+    ) -> None:
+        self._site, self._attribute = site, attribute
+        self._scanners, self._observer = scanners, observer
+        self.attempts = np.zeros(0, CONNECTION)
+
+    def admit(self, alerts: list[Alert]) -> list[Alert]:
+        proven = [self._proven(alert) for alert in alerts]
+        return self._site.admit(self._attribute(proven, self.attempts), self._scanners)
+
+    def _proven(self, alert: Alert) -> Alert:
+        """The alert, of a scan with the evidence that its source is not forged, if there is."""
+        source = alert.source
+        if alert.packet is not None or source is None:
+            return alert
+        if not self._observer.completed_handshake(source.address, alert.time):
+            return alert
+        proof = Evidence(SOURCE_PROVEN, "completed a handshake")
+        return replace(alert, evidence=(*alert.evidence, proof))
+
+
 class Analysis:
     """Detectors and episodes of one run. last_time: event time reached, ns since the epoch.
 
@@ -88,23 +115,23 @@ class Analysis:
         site: Site | None = None,
         attribute: Attribute = lambda alerts, contacts: alerts,
     ) -> None:
-        self._site, self._attribute = site or Site(), attribute
+        self._site = site or Site()
         contacts = settings.contacts
         self._examiner = Examiner()
         self._verifier = Verifier()
         self._stations = Stations()
         self._contacts = Contacts(contacts.capacity, contacts.timeout_ns, contacts.reply_ns)
-        self._scanners = settings.sweep.scanner_names
         self._observer = Observer(settings.flows)
         self._scans = Scans(settings)
         self._surroundings = Surroundings(settings, self._site.known)
         self._backscatter = Backscatter(settings, tuple(rule.id for rule in all_rules()))
-        self._episodes = Episodes(settings, all_rules(), admit=self._admit)
+        scanners = settings.sweep.scanner_names
+        self._admission = _Admission(self._site, attribute, scanners, self._observer)
+        self._episodes = Episodes(settings, all_rules(), admit=self._admission.admit)
         self._layers = LayerCounts()
         self._checks = len(all_rules())
         self._skipped = np.zeros(len(SKIP_REASONS), np.int64)
         self.last_time = 0
-        self._attempts = np.zeros(0, CONNECTION)
         self._counts = {"packets": 0, "bytes": 0, "findings": 0}
 
     def packets(self, batch: PacketBatch) -> list[Alert]:
@@ -134,8 +161,8 @@ class Analysis:
         self._counts["bytes"] += int(batch.length.sum(dtype=np.int64))
         findings = in_packet_order(*tracked.findings, self._observer.update(batch, decoded))
         self._counts["findings"] += len(findings) + int(counted.sum())
-        self._attempts = tracked.attempts
-        scans = tracked.scans + self._surroundings.update(self._attempts)
+        self._admission.attempts = tracked.attempts
+        scans = tracked.scans + self._surroundings.update(tracked.attempts)
         self.last_time = max(self.last_time, int(batch.time.max()))
         hits = Hits(findings, decoded.packets, batch.time, counted)
         scans += self._backscatter.update(hits)
@@ -148,28 +175,14 @@ class Analysis:
 
     def finish(self) -> list[Alert]:
         """The end of the input: what is still unanswered has failed, and totals are told."""
-        self._attempts = self._contacts.flush()
-        scans = self._scans.update(self._attempts) + self._surroundings.update(self._attempts)
+        attempts = self._admission.attempts = self._contacts.flush()
+        scans = self._scans.update(attempts) + self._surroundings.update(attempts)
         scans += self._scans.totals(self.last_time)
         hits = self._observer.finish()
         self._counts["findings"] += len(hits.findings)
         scans += self._backscatter.totals()
         alerts = self._episodes.update(self.last_time, scans, hits)
         return alerts + self._episodes.close()
-
-    def _admit(self, alerts: list[Alert]) -> list[Alert]:
-        proven = [self._proven(alert) for alert in alerts]
-        return self._site.admit(self._attribute(proven, self._attempts), self._scanners)
-
-    def _proven(self, alert: Alert) -> Alert:
-        """The alert, of a scan with the evidence that its source is not forged, if there is."""
-        source = alert.source
-        if alert.packet is not None or source is None:
-            return alert
-        if not self._observer.completed_handshake(source.address, alert.time):
-            return alert
-        proof = Evidence(SOURCE_PROVEN, "completed a handshake")
-        return replace(alert, evidence=(*alert.evidence, proof))
 
     def counters(self) -> dict[str, int]:
         """What was seen, skipped and dropped, by part and name."""

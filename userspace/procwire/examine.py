@@ -17,7 +17,7 @@ from procwire.decode.columns import Decoded, Spans
 from procwire.decode.defrag import Defragmenter, Reassembled
 from procwire.decode.frame import decode
 from procwire.decode.framing import header_size
-from procwire.evaluate import evaluate
+from procwire.evaluate import evaluate, in_packet_order
 from procwire.jit import kernel
 from procwire.record import FINDING
 from procwire.rules import fragments, index_of
@@ -59,12 +59,12 @@ class Examiner:
         reassembled = self._defragmenter.update(batch, decoded)
         if reassembled is None:
             return examined
-        parts = [findings, _overlap_findings(reassembled, decoded)]
+        parts = [_overlap_findings(reassembled, decoded)]
         if reassembled.rows.size:
             parts.append(_examine_datagrams(reassembled, decoded))
-        joined = np.concatenate(parts)
-        joined["packet"] = joined["row"] + batch.first
-        return Examined(decoded, joined[np.argsort(joined["row"], kind="stable")])
+        for part in parts:
+            part["packet"] = part["row"] + batch.first
+        return Examined(decoded, in_packet_order(findings, *parts))
 
     def counters(self) -> dict[str, int]:
         """What became of fragments; see defrag.COUNTERS."""

@@ -18,7 +18,7 @@ from procwire.decode.observations import OBSERVATIONS
 from procwire.decode.requests import Requests
 from procwire.decode.source import NO_SPAN, FlowColumns, Source, blank_columns, source
 from procwire.detect.hits import Hits
-from procwire.evaluate import Extents, judge
+from procwire.evaluate import Extents, in_packet_order, judge
 from procwire.jit import kernel
 from procwire.record import FINDING
 from procwire.rules import all_rules
@@ -101,17 +101,6 @@ def _judge_copies(spans: MessageSpans) -> NDArray[np.void]:
     findings = judge(spans.kept_read, joined, (copies["start"].copy(), copies["length"].copy()))
     findings["row"] = copies["row"][findings["row"]]
     return findings
-
-
-def in_packet_order(*parts: NDArray[np.void]) -> NDArray[np.void]:
-    """Findings of several sources in one FINDING array, those of one packet in the order given."""
-    filled = [part for part in parts if len(part)]
-    if len(filled) < 2:
-        return filled[0] if filled else np.empty(0, FINDING)
-    # As rows of bytes: NumPy copies structures field by field.
-    bytes_of = np.dtype((np.void, FINDING.itemsize))
-    joined = np.concatenate([part.view(bytes_of) for part in filled])
-    return joined.take(np.argsort(joined.view(FINDING)["row"], kind="stable")).view(FINDING)
 
 
 @kernel
