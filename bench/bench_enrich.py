@@ -6,11 +6,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from procwire.enrich import Enricher
 from procwire.event import FlowRole
-from procwire.history import Claim, Described, Hold, Local
 from procwire.output.timestamp import timestamp
-from procwire.past_owners import History
+from procwire.owners.enrich import Enricher
+from procwire.owners.history import Claim, Described, Hold, Local
+from procwire.owners.past_owners import History
 from pytest_benchmark.fixture import BenchmarkFixture
 
 FLOWS, RECORDS = 100_000, 20_000

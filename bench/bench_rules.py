@@ -12,7 +12,7 @@ from procwire.capture.batch import ETHERNET, PacketBatch
 from procwire.capture.open import read_capture
 from procwire.decode.columns import Decoded
 from procwire.decode.frame import decode
-from procwire.evaluate import evaluate
+from procwire.judging.evaluate import evaluate
 from procwire.rules import packet_rules
 
 PACKETS = 200_000

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from procwire.inputs import Inputs
-from procwire.reading import Reading
+from procwire.runs.inputs import Inputs
+from procwire.runs.reading import Reading
 from procwire.settings import Settings
 from procwire.telemetry.faults import Faults
 from pytest_benchmark.fixture import BenchmarkFixture

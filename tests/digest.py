@@ -13,9 +13,9 @@ from random import Random
 import msgspec
 from frames import frame
 from procwire import examples
-from procwire.analysis import Analysis
 from procwire.output.eve import Source, record
 from procwire.rules import packet_rules
+from procwire.runs.analysis import Analysis
 from procwire.settings import Settings
 from test_hostile_packets import Judge, batch_of
 

@@ -25,13 +25,13 @@ with atheris.instrument_imports(include=["procwire"]):
     stream_table.DIRECTIONS = 64
 
     from procwire import examples
-    from procwire.analysis import Analysis
     from procwire.capture.batch import PacketBatch
     from procwire.capture.open import read_capture
     from procwire.errors import InputDamaged
     from procwire.output.eve import Source, encode, record
     from procwire.output.text import text
     from procwire.rules import packet_rules
+    from procwire.runs.analysis import Analysis
     from procwire.settings import Settings
 
 import numba

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from procwire.alert import Alert
 from procwire.errors import InputDamaged
-from procwire.inputs import Inputs
-from procwire.reading import Reading
+from procwire.runs.inputs import Inputs
+from procwire.runs.reading import Reading
 from procwire.settings import Settings
 from procwire.telemetry.event import Event
 from procwire.telemetry.faults import Faults

@@ -9,7 +9,7 @@ from conversations import (
     Conversations,
 )
 from procwire.alert import Alert
-from procwire.analysis import Analysis
+from procwire.runs.analysis import Analysis
 from procwire.settings import Settings
 
 IPV4, IPV6 = 4, 6

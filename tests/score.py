@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from procwire.alert import Alert
-from procwire.analysis import Analysis
 from procwire.capture.open import read_capture
 from procwire.catalogue import catalogue
 from procwire.errors import InputDamaged
 from procwire.output.eve import Source, record
+from procwire.runs.analysis import Analysis
 from procwire.settings import Settings
 
 SHARED = Path(__file__).parent.parent.parent / "shared"

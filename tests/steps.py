@@ -17,8 +17,8 @@ from typing import Any
 import numba
 import procwire
 from digest import SETTINGS
-from procwire.analysis import Analysis
 from procwire.capture.batch import IPV4, IPV6
+from procwire.runs.analysis import Analysis
 from test_hostile_packets import batch_of
 
 HOME = str(Path(procwire.__file__).parent)

@@ -16,7 +16,7 @@ from procwire.context.site import Site
 from procwire.context.store import MEMORY, Store
 from procwire.detect.detector import DETECTORS
 from procwire.detect.judges import Judges
-from procwire.latency import Latency as Measured
+from procwire.runs.latency import Latency as Measured
 from procwire.sensor.coverage import (
     BCC_GAPS,
     BLIND_SPOTS,

@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_checksum import RIGHT, UNCHECKED, WRONG, Sources, verdict
 from procwire import examples, layers
-from procwire.analysis import Analysis
 from procwire.capture.batch import PacketBatch
 from procwire.capture.open import read_capture
-from procwire.checksums import Verifier
 from procwire.decode.checksum import Checksums, verify
 from procwire.decode.columns import Decoded
 from procwire.decode.frame import decode
+from procwire.judging.checksums import Verifier
 from procwire.output.eve import Source, record
 from procwire.rules import all_rules
+from procwire.runs.analysis import Analysis
 from procwire.settings import Settings
 from test_decode import batch_of
 from test_tunnels import TUNNELS

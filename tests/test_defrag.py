@@ -14,7 +14,7 @@ from procwire.capture.batch import RAW, PacketBatch
 from procwire.decode import defrag
 from procwire.decode.defrag import TIMEOUT_NS, Defragmenter
 from procwire.decode.frame import decode
-from procwire.examine import Examined, Examiner, examine
+from procwire.judging.examine import Examined, Examiner, examine
 from procwire.rules import all_rules
 from procwire.warm import warm_up
 

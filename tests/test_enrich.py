@@ -16,16 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from procwire.cli.main import procwire
 from procwire.detect.observation import Endpoint
-from procwire.enrich import Enricher, Settling
 from procwire.errors import InputDamaged
 from procwire.event import CONNECTION_EVENT, FLOW_EVENT, FlowRole, Origin
-from procwire.following import Following
-from procwire.history import older
-from procwire.history_writer import HistoryWriter
 from procwire.output.community_id import community_id
 from procwire.output.timestamp import timestamp
-from procwire.past_owners import History
+from procwire.owners.enrich import Enricher, Settling
+from procwire.owners.history import older
+from procwire.owners.history_writer import HistoryWriter
+from procwire.owners.past_owners import History
 from procwire.record import Process
+from procwire.runs.following import Following
 from procwire.sensor.loader import SensorEvents, no_events
 
 SCHEMA = Path(__file__).parent.parent.parent / "shared" / "facts" / "eve-schema-8.json"

@@ -13,7 +13,7 @@ from procwire.capture.open import read_capture
 from procwire.decode.columns import Decoded
 from procwire.decode.frame import decode
 from procwire.errors import InputDamaged
-from procwire.evaluate import evaluate
+from procwire.judging.evaluate import evaluate
 from procwire.layers import LAYER_NAMES
 from procwire.rule import example, fires
 from procwire.rules import all_rules, packet_rules, rules_of

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive_flow import follow
 from procwire import examples, layers
-from procwire.analysis import Analysis
 from procwire.decode.columns import Packets, Spans
 from procwire.decode.flow import Flows
 from procwire.decode.observations import OBSERVATIONS
 from procwire.decode.source import NO_FLOW, NO_SPAN, Source, blank_columns
 from procwire.decode.tcp_segment import ACK, FIN, RST, SYN
 from procwire.errors import UsageError
+from procwire.runs.analysis import Analysis
 from procwire.settings import Settings
 from test_decode import batch_of
 

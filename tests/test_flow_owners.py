@@ -18,9 +18,9 @@ from procwire.event import (
     FlowRole,
     Outcome,
 )
-from procwire.flow_counts import ASKED, FlowCounts
-from procwire.flow_keys import keys_of_contacts
-from procwire.flow_owners import INFERRED, KERNEL, SNAPSHOT, SURENESS, FlowOwners
+from procwire.owners.flow_counts import ASKED, FlowCounts
+from procwire.owners.flow_keys import keys_of_contacts
+from procwire.owners.flow_owners import INFERRED, KERNEL, SNAPSHOT, SURENESS, FlowOwners
 from procwire.record import CONNECTION, Attempt
 
 HOME, ELSEWHERE = 4026531833, 4026532000

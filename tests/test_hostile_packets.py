@@ -18,8 +18,8 @@ from procwire.capture.batch import PacketBatch
 from procwire.capture.open import read_capture
 from procwire.decode.contacts import Contacts
 from procwire.errors import InputDamaged
-from procwire.examine import Examiner, examine
-from procwire.observe import Observer
+from procwire.judging.examine import Examiner, examine
+from procwire.judging.observe import Observer
 from procwire.settings import Settings
 
 # Every offset of the headers and of what begins a message; in each LONG_ONES-th packet, every one.

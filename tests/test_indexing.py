@@ -8,11 +8,11 @@ import sys
 import numba
 import numpy as np
 import pytest
-from procwire.jit import kernel
+from procwire.compiled.jit import kernel
 
 PAIR = np.dtype([("one", "u1"), ("other", "i8")])
 BELOW_ZERO = """
-import numba, numpy, procwire.jit
+import numba, numpy, procwire.compiled.jit
 print(numba.njit(lambda table, at: table[at])(numpy.arange(9), -1))
 """
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from procwire import kernel_cache
+from procwire.compiled import kernel_cache
 
 MODULE = """
-from procwire.jit import kernel
+from procwire.compiled.jit import kernel
 
 @kernel
 def doubled(number):

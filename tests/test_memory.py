@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from llvmlite import binding
 from procwire import examples
+from procwire.compiled.memory import Reused, give_back_code, sparse_zeros, touch
+from procwire.compiled.prefetch import CACHE_LINE
 from procwire.detect.together import whole_lines, zeros_in_lines
 from procwire.errors import InputDamaged
-from procwire.inputs import Inputs
-from procwire.memory import Reused, give_back_code, sparse_zeros, touch
-from procwire.prefetch import CACHE_LINE
-from procwire.reading import Reading
+from procwire.runs.inputs import Inputs
+from procwire.runs.reading import Reading
 from procwire.settings import Settings
 
 SIZE = 1 << 26
@@ -92,7 +92,7 @@ def test_code_that_is_given_back_takes_no_memory_and_still_runs():
 
 
 _KEEPS_LITTLE = """
-from procwire.memory import keep_little
+from procwire.compiled.memory import keep_little
 from pathlib import Path
 import mmap
 import numpy as np

@@ -14,7 +14,7 @@ from procwire.decode.frame import decode
 from procwire.decode.framing import HEADER_SIZES, begins_message
 from procwire.decode.framing import frame as frame_of
 from procwire.decode.stream_table import DIRECTIONS, MESSAGES, PIECES, SURE
-from procwire.observe import Observer
+from procwire.judging.observe import Observer
 from procwire.output.summary import summary
 from procwire.rules import all_rules
 from procwire.settings.traffic import FlowSettings

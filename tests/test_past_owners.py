@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from procwire import history_writer
 from procwire.detect.observation import Endpoint
 from procwire.event import (
     FLAG_ANY_ADDRESS,
@@ -18,10 +17,11 @@ from procwire.event import (
     EventKind,
     FlowRole,
 )
-from procwire.history import older
-from procwire.history_writer import HistoryWriter
 from procwire.output.address import mapped
-from procwire.past_owners import Flow, History
+from procwire.owners import history_writer
+from procwire.owners.history import older
+from procwire.owners.history_writer import HistoryWriter
+from procwire.owners.past_owners import Flow, History
 from procwire.record import Process
 from procwire.sensor.loader import no_events
 from test_results import room

@@ -9,12 +9,13 @@ import weakref
 from types import SimpleNamespace
 
 import pytest
-from procwire import examples, pipeline
-from procwire.analysis import Analysis
+from procwire import examples
 from procwire.capture.open import read_capture
 from procwire.errors import InputDamaged
-from procwire.pipeline import alerts_of
 from procwire.rules import packet_rules
+from procwire.runs import pipeline
+from procwire.runs.analysis import Analysis
+from procwire.runs.pipeline import alerts_of
 from procwire.settings import Settings
 
 

@@ -23,15 +23,15 @@ from procwire.context.site import Site
 from procwire.decode.frame import decode
 from procwire.errors import InputDamaged, UsageError
 from procwire.event import FANOUT_EVENT, FLOW_EVENT, PROCESS_EVENT, EventKind, FlowRole
-from procwire.joined import Joined
 from procwire.output import eve
-from procwire.recorded import Recording, networks_of
-from procwire.recording import LENGTH, ROWS, TURNS, Packets, Recorder, Turn
-from procwire.replay import Replay
+from procwire.owners.translations import TRANSLATION
+from procwire.runs.joined import Joined
+from procwire.runs.recorded import Recording, networks_of
+from procwire.runs.recording import LENGTH, ROWS, TURNS, Packets, Recorder, Turn
+from procwire.runs.replay import Replay
 from procwire.sensor.loader import no_events
 from procwire.sensor.processes import ProcessTable
 from procwire.settings import Settings
-from procwire.translations import TRANSLATION
 from test_alert import SCANNER_PROCESS as PROCESS
 from test_results import room
 

@@ -14,8 +14,8 @@ from procwire.capture.batch import ETHERNET, PacketBatch
 from procwire.decode.frame import decode
 from procwire.decode.observations import OBSERVATIONS
 from procwire.decode.request_table import CAPACITY
-from procwire.examine import Examiner, examine
-from procwire.observe import Observer
+from procwire.judging.examine import Examiner, examine
+from procwire.judging.observe import Observer
 from procwire.rules import all_rules
 from procwire.settings.traffic import FlowSettings
 from scapy.layers.dhcp import BOOTP

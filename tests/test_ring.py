@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_ring import KernelRing
 from procwire import examples
-from procwire.analysis import Analysis
 from procwire.capture import ring
 from procwire.capture.batch import ETHERNET, PacketBatch
 from procwire.capture.ring import Rings
-from procwire.pipeline import alerts_of
 from procwire.rules import packet_rules
+from procwire.runs.analysis import Analysis
+from procwire.runs.pipeline import alerts_of
 from procwire.settings import Settings
 
 START = 1_800_000_000 * 10**9

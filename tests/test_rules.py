@@ -10,7 +10,7 @@ import lupa.luajit21
 import pytest
 from procwire.compiler.build import artefacts
 from procwire.compiler.to_lua import lua_functions
-from procwire.evaluate import compiled_verdict
+from procwire.judging.evaluate import compiled_verdict
 from procwire.rule import BadRule, Observed, Rule, example, fires, observed, rule
 from procwire.rules import all_rules, index_of, packet_rules
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive_spoken import contradiction
 from procwire.capture.batch import ETHERNET, PacketBatch
-from procwire.examine import Examiner, examine
 from procwire.examples import IPV4_TEMPLATE, LINK, PROTOCOLS, ipv4
-from procwire.observe import Observer
+from procwire.judging.examine import Examiner, examine
+from procwire.judging.observe import Observer
 from procwire.rules import all_rules
 from procwire.settings.traffic import FlowSettings
 

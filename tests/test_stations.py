@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from procwire.analysis import Analysis
-from procwire.examine import examine
+from procwire.judging.examine import examine
+from procwire.judging.stations import REMEMBERED, Stations
 from procwire.output.eve import Source, record
+from procwire.runs.analysis import Analysis
 from procwire.settings import Settings
-from procwire.stations import REMEMBERED, Stations
 from test_decode import batch_of
 
 

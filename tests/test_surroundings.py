@@ -20,8 +20,8 @@ from procwire.detect.surroundings import Known, Surroundings
 from procwire.detect.zones import UNKNOWN, Zone, Zones
 from procwire.episodes import Episodes
 from procwire.event import CONNECTION_EVENT, Origin, Outcome
-from procwire.process_analysis import connection_rows
 from procwire.record import CONNECTION, Attempt
+from procwire.runs.process_analysis import connection_rows
 from test_alert import SCANNER_PROCESS
 
 SECOND = 1_000_000_000

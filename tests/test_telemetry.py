@@ -12,7 +12,7 @@ import pytest
 import records
 from commands import ENDS
 from procwire.event import Outcome
-from procwire.inputs import Inputs
+from procwire.runs.inputs import Inputs
 from procwire.telemetry.event import Attempted, Resolved, Started
 from procwire.telemetry.faults import Faults
 from procwire.telemetry.value import address, local_moment, moment
@@ -197,7 +197,7 @@ def test_batches_end_anywhere(tmp_path: Path, form: str, size: int, monkeypatch)
     wide = [(90 + i * 31 % 100 / 10, 700, f"10.0.1.{1 + i}", 3389, False) for i in range(99)]
     path = written(tmp_path, WRITERS[form](wide))
     whole = read(path)[0]
-    monkeypatch.setattr("procwire.reading.BATCH", size)
+    monkeypatch.setattr("procwire.runs.reading.BATCH", size)
     assert read(path)[0] == whole
     assert whole != []
 

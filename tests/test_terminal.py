@@ -23,9 +23,9 @@ from procwire.decode.frame import decode
 from procwire.decode.framing import header_size
 from procwire.decode.layer_counts import LayerCounts
 from procwire.detect.detector import DETECTORS
-from procwire.evaluate import evaluate
+from procwire.judging.evaluate import evaluate
+from procwire.judging.observe import Observer
 from procwire.layers import LAYER_NUMBERS
-from procwire.observe import Observer
 from procwire.output.rule_page import marked, page
 from procwire.output.summary import summary
 from procwire.rules import all_rules, packet_rules

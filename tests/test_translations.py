@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from procwire.detect.observation import Endpoint
 from procwire.event import FLOW_EVENT, FlowRole
-from procwire.flow_keys import key_of
-from procwire.flow_owners import FlowOwners
 from procwire.output.address import mapped
+from procwire.owners.flow_keys import key_of
+from procwire.owners.flow_owners import FlowOwners
+from procwire.owners.translations import TRANSLATION, Translations
 from procwire.sensor.conntrack import translations
-from procwire.translations import TRANSLATION, Translations
 
 HERE, CONTAINER = 11, 12
 INSIDE, HOST, FAR = "172.30.0.2", "192.0.2.1", "198.51.100.7"

@@ -8,7 +8,7 @@ import pytest
 from procwire import layers
 from procwire.decode.columns import Decoded
 from procwire.decode.frame import SKIP_REASONS, decode
-from procwire.examine import examine
+from procwire.judging.examine import examine
 from procwire.rules import all_rules
 from test_decode import ETHERNET_IPV4, TCP, batch_of, decode_one, ipv4, row
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from procwire import words
-from procwire.byte_search import first_of
-from procwire.jit import kernel
+from procwire.compiled.byte_search import first_of
+from procwire.compiled.jit import kernel
 from procwire.words import span
 
 ROOT = Path(__file__).parent.parent

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import ordinary
 import pytest
-from procwire.analysis import Analysis
 from procwire.capture.open import read_capture
 from procwire.output.eve import Source, record
+from procwire.runs.analysis import Analysis
 from procwire.settings import Settings
 from two_hosts import (
     FAR,

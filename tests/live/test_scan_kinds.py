@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from procwire.analysis import Analysis
 from procwire.capture.open import read_capture
+from procwire.runs.analysis import Analysis
 from procwire.settings import Settings
 from two_hosts import FAR, FAR_4, NEAR, captured, ip, run, server, two_hosts
 

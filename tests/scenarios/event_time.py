@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from procwire.capture.batch import ETHERNET
 from procwire.capture.open import read_capture
 from procwire.record import Process
-from procwire.recorded import Recording, networks_of
-from procwire.recording import Networks, Packets, Recorder, Turn, packets_file
-from procwire.replay import _Queue
+from procwire.runs.recorded import Recording, networks_of
+from procwire.runs.recording import Networks, Packets, Recorder, Turn, packets_file
+from procwire.runs.replay import _Queue
 from procwire.sensor.loader import SensorEvents
 from procwire.settings import Settings
 from recount import recounted

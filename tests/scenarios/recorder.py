@@ -16,7 +16,7 @@ from pathlib import Path
 from procwire.capture.live import LiveCapture
 from procwire.context.site import Site
 from procwire.errors import Unavailable
-from procwire.live import Live, sensor_settings
+from procwire.runs.live import Live, sensor_settings
 from procwire.sensor.loader import Sensor
 from procwire.settings import Settings
 from procwire.warm import warm_up

@@ -11,11 +11,11 @@ from procwire.context.inventory import Inventory, ZoneEntry, replace_all
 from procwire.context.site import Site
 from procwire.context.store import Store
 from procwire.event import CONNECTION_EVENT, FlowRole, Origin, Outcome
-from procwire.joined import Joined
 from procwire.output.eve import Source
-from procwire.recorded import Recording
-from procwire.recording import Turn
-from procwire.replay import Replay
+from procwire.runs.joined import Joined
+from procwire.runs.recorded import Recording
+from procwire.runs.recording import Turn
+from procwire.runs.replay import Replay
 from procwire.sensor.loader import no_events
 from procwire.sensor.processes import ProcessTable
 from procwire.settings import Settings

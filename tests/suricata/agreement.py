@@ -18,7 +18,7 @@ from procwire.compiler.sights import HIDING, NATIVE, NATIVE_8, expression
 from procwire.decode.columns import Decoded
 from procwire.decode.frame import decode
 from procwire.errors import InputDamaged
-from procwire.evaluate import evaluate
+from procwire.judging.evaluate import evaluate
 from procwire.rules import all_rules, packet_rules
 from procwire.words import EXTENSIONS
 

@@ -15,7 +15,7 @@ from procwire import layers
 from procwire.capture.batch import ETHERNET, PacketBatch
 from procwire.compiler.to_suricata import SCRIPTS, SWEEP, is_gated, scripted_layers
 from procwire.decode.frame import decode
-from procwire.evaluate import evaluate
+from procwire.judging.evaluate import evaluate
 from procwire.rules import all_rules
 
 ROOT = Path(__file__).parent.parent.parent

@@ -160,8 +160,8 @@ def told_by_record(folder: Path, episode: str) -> list[Told]:
     Recording does."""
     from procwire.context.site import Site
     from procwire.context.store import FILE_NAME, Store
-    from procwire.recording import packets_file
-    from procwire.replay import Replay
+    from procwire.runs.recording import packets_file
+    from procwire.runs.replay import Replay
 
     lines: list[bytes] = []
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from procwire import examples
-from procwire.analysis import Analysis
 from procwire.capture.batch import ETHERNET, PacketBatch
 from procwire.capture.open import read_capture
 from procwire.capture.ring import index_packets
 from procwire.capture.rows import allocate
 from procwire.capture.writer import CaptureWriter
 from procwire.decode.flow import Flows
+from procwire.runs.analysis import Analysis
 from procwire.settings import Settings
 
 _IPV4_LINK = examples.LINK + bytes.fromhex("0800")

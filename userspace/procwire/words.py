@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from procwire.byte_search import first_of
-from procwire.jit import fused
+from procwire.compiled.byte_search import first_of
+from procwire.compiled.jit import fused
 
 # Hop-by-hop, routing, fragment, authentication, destination options, mobility, HIP, shim6: the
 # headers that IANA lists as extension headers and whose length can be read.

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.jit import fused
+from procwire.compiled.jit import fused
 
 
 @fused

@@ -16,8 +16,8 @@ from procwire.capture.batch import PacketBatch
 from procwire.capture.fields import u16, u32
 from procwire.capture.rows import LENGTH_LIMIT, RING_ROUNDING, SNAP_LIMIT, Rows, allocate, batch_of
 from procwire.capture.source import Source
-from procwire.jit import kernel
-from procwire.prefetch import CACHE_LINE, prefetch
+from procwire.compiled.jit import kernel
+from procwire.compiled.prefetch import CACHE_LINE, prefetch
 
 FILE_HEADER = 24
 PACKET_HEADER = 16

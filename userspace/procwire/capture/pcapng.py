@@ -17,8 +17,8 @@ from procwire.capture.fields import u16, u32
 from procwire.capture.interfaces import SECONDS_LIMIT, Section, new_section, read_interface
 from procwire.capture.rows import LENGTH_LIMIT, RING_ROUNDING, SNAP_LIMIT, Rows, allocate, batch_of
 from procwire.capture.source import BLOCK_LIMIT, Source
+from procwire.compiled.jit import fused, kernel
 from procwire.errors import InputDamaged
-from procwire.jit import fused, kernel
 
 MAGIC = bytes.fromhex("0a0d0d0a")
 

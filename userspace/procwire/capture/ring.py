@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from procwire.capture.batch import PacketBatch
 from procwire.capture.fields import u16, u32
 from procwire.capture.rows import Rows, allocate, batch_of
-from procwire.jit import kernel
+from procwire.compiled.jit import kernel
 
 # A block is handed over when its time is up, full or not: there are as many as last for three
 # seconds, so that a stall loses nothing while few packets come. Each has room for any packet.

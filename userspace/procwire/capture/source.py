@@ -22,8 +22,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.memory import Reused
 from procwire.errors import InputDamaged, Unavailable, UsageError
-from procwire.memory import Reused
 
 STANDARD_INPUT = Path("-")
 

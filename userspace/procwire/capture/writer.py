@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.capture.batch import PacketBatch
-from procwire.jit import kernel
+from procwire.compiled.jit import kernel
 
 _OVERHEAD = 32
 _ENHANCED_PACKET = 6

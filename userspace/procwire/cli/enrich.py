@@ -15,11 +15,11 @@ from typing import BinaryIO
 import click
 
 from procwire.cli.results import private_file
-from procwire.enrich import Enricher, Settling
 from procwire.errors import InputDamaged, UsageError
-from procwire.following import BLOCK, LONGEST_LINE, Following
-from procwire.history import default_history
-from procwire.past_owners import History
+from procwire.owners.enrich import Enricher, Settling
+from procwire.owners.history import default_history
+from procwire.owners.past_owners import History
+from procwire.runs.following import BLOCK, LONGEST_LINE, Following
 
 POLL_S = 0.2
 

@@ -17,11 +17,11 @@ from procwire.config import load
 from procwire.context.site import Site
 from procwire.context.store import FILE_NAME, Store
 from procwire.errors import InputDamaged
-from procwire.inputs import Input, Inputs
 from procwire.output.eve import Source
 from procwire.output.printable import printable
-from procwire.reading import Reading
-from procwire.replay import Replay
+from procwire.runs.inputs import Input, Inputs
+from procwire.runs.reading import Reading
+from procwire.runs.replay import Replay
 
 
 @click.command()

@@ -58,7 +58,7 @@ def test(rule_ids: tuple[str, ...]) -> int:
 
     Example: procwire rules test udp.len_mismatch
     """
-    from procwire.evaluate import disagreements
+    from procwire.judging.evaluate import disagreements
 
     chosen = tuple(_find_rule(name) for name in rule_ids) or packet_rules()
     found = disagreements(chosen)

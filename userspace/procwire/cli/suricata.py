@@ -17,9 +17,9 @@ import msgspec
 from procwire.cli.context import context_option, context_to_watch
 from procwire.config import load
 from procwire.errors import INTERRUPTED, UsageError
-from procwire.following import Following
 from procwire.output.printable import printable
 from procwire.output.timestamp import nanoseconds
+from procwire.runs.following import Following
 from procwire.settings.section import NANOSECONDS
 from procwire.suricata import install as installation
 from procwire.suricata import ruleset

@@ -16,17 +16,17 @@ from procwire.alert import Alert
 from procwire.cli.context import beside, context_option, context_to_watch, tell_learning
 from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summary
 from procwire.cli.workers import workers_option
+from procwire.compiled.memory import give_back_code, keep_little
 from procwire.config import load
 from procwire.context.site import Site
 from procwire.context.store import FILE_NAME
 from procwire.errors import INTERRUPTED, Unavailable, UsageError
-from procwire.history import default_history
-from procwire.live import Live, sensor_settings
-from procwire.memory import give_back_code, keep_little
 from procwire.output import eve
 from procwire.output.eve import Source
 from procwire.output.printable import printable
+from procwire.owners.history import default_history
 from procwire.privilege import NEEDED_WHILE_WATCHING, keep_only
+from procwire.runs.live import Live, sensor_settings
 from procwire.sensor.loader import Sensor
 from procwire.sensor.programs import Loader
 from procwire.suricata.block import Blocker

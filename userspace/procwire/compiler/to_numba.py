@@ -59,7 +59,7 @@ def _layer(name: str, rules: list[Rule]) -> str:
     lines = [
         f'"""{HEADLINE}: the rules of the {name} layer."""',
         "",
-        f"from procwire.jit import {', '.join(sorted({*ways.values(), 'kernel'}))}",
+        f"from procwire.compiled.jit import {', '.join(sorted({*ways.values(), 'kernel'}))}",
         f"from procwire.rules import {', '.join(files)}",
         "",
         "RULES = (",
@@ -98,12 +98,12 @@ def _dispatch(layers: dict[int, str]) -> str:
     lines = [
         f'"""{HEADLINE}: which layer\'s rules a span meets."""',
         "",
+        "from procwire.compiled.jit import kernel",
+        "from procwire.compiled.prefetch import SPANS_AHEAD, prefetch",
         "from procwire.decode.columns import span_at",
         "from procwire.generated import (",
         *[f"    {name}," for name in sorted(layers.values())],
         ")",
-        "from procwire.jit import kernel",
-        "from procwire.prefetch import SPANS_AHEAD, prefetch",
         "",
         "LAYERS = {",
         *[f"    {number}: {name}.RULES," for number, name in layers.items()],

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from procwire import layers
 from procwire.capture.fields import u16, u32
+from procwire.compiled.jit import fused
 from procwire.decode.output import Extent, Output, after, emit
-from procwire.jit import fused
 from procwire.words import Span
 from procwire.words import u8 as w8
 from procwire.words import u16 as w16

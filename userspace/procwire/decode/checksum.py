@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from procwire import layers
 from procwire.capture.batch import PacketBatch
 from procwire.capture.fields import u8, u16, u32
+from procwire.compiled.jit import fused, kernel
 from procwire.decode.columns import Decoded, Spans
 from procwire.decode.mix import mix64, mix_address
-from procwire.jit import fused, kernel
 
 NAMES = {
     layers.IPV4: "ipv4",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.jit import fused
+from procwire.compiled.jit import fused
 from procwire.words import Span
 
 

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.jit import fused, kernel
+from procwire.compiled.prefetch import AHEAD, prefetch
 from procwire.decode.columns import Packets
 from procwire.decode.mix import GOLDEN, mix64
 from procwire.event import Origin, Outcome
-from procwire.jit import fused, kernel
-from procwire.prefetch import AHEAD, prefetch
 from procwire.record import Attempt
 
 COUNTERS = (

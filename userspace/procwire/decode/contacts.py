@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from procwire import layers
 from procwire.capture.batch import PacketBatch
+from procwire.compiled.jit import fused, kernel
+from procwire.compiled.memory import touch
 from procwire.decode.columns import Decoded, Packets
 from procwire.decode.contact_table import (
     CLOCK,
@@ -52,8 +54,6 @@ from procwire.decode.messages import (
 from procwire.decode.of_note import hash_flows, next_of_note
 from procwire.errors import UsageError
 from procwire.event import Outcome
-from procwire.jit import fused, kernel
-from procwire.memory import touch
 from procwire.record import CONNECTION, Attempt
 
 __all__ = ["COUNTERS", "Contacts"]

@@ -6,6 +6,7 @@ what flows show of it, then asks it.
 
 from __future__ import annotations
 
+from procwire.compiled.jit import fused
 from procwire.decode.flow_table import (
     COUNTED,
     ESTABLISHED,
@@ -34,7 +35,6 @@ from procwire.decode.observations import (
     UNSOLICITED_ERROR,
 )
 from procwire.decode.source import FlowColumns, Source
-from procwire.jit import fused
 
 _STRAYS = RST_NO_SESSION | FIN_NO_SESSION | DATA_NO_SESSION
 _NEEDS_MEMORY = _STRAYS | SYNACK_UNSOLICITED | UNSOLICITED_ERROR

@@ -8,6 +8,7 @@ the work is linear however the stream is cut. A longer message is judged by what
 from __future__ import annotations
 
 from procwire import layers
+from procwire.compiled.jit import called, fused
 from procwire.decode.application import layer_of_start
 from procwire.decode.flow_table import Record
 from procwire.decode.framing import begins_message, frame, header_size, seals
@@ -38,7 +39,6 @@ from procwire.decode.stream_table import (
     drop_part,
     room_at,
 )
-from procwire.jit import called, fused
 from procwire.words import Span
 
 _LINES = (layers.SMTP, layers.SSH)

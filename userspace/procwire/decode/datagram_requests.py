@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from procwire.compiled.jit import fused
 from procwire.decode.mix import mix_address
 from procwire.decode.request_table import (
     DATAGRAM,
@@ -22,7 +23,6 @@ from procwire.decode.request_table import (
     u64,
 )
 from procwire.decode.source import FlowColumns, Source
-from procwire.jit import fused
 from procwire.words import u8, u16, u32
 
 # Ports whose server answers and never begins. Not among them: protocols whose answers come from

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from procwire import layers
 from procwire.capture.fields import u8
+from procwire.compiled.jit import fused
+from procwire.compiled.memory import sparse_zeros
 from procwire.decode.fragment import (
     HEADER_ROOM,
     LARGEST_DATAGRAM,
@@ -22,8 +24,6 @@ from procwire.decode.fragment import (
     name_next_header,
 )
 from procwire.decode.mix import mix64, mix_address
-from procwire.jit import fused
-from procwire.memory import sparse_zeros
 
 COUNTERS = (
     "fragments",

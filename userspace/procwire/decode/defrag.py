@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from procwire import layers
 from procwire.capture import batch as links
 from procwire.capture.batch import PacketBatch
+from procwire.compiled.jit import fused, kernel
 from procwire.decode.columns import Decoded, Packets, Spans
 from procwire.decode.datagram_table import (
     CONTESTED,
@@ -51,7 +52,6 @@ from procwire.decode.fragment import (
     write_ipv6_length,
 )
 from procwire.errors import UsageError
-from procwire.jit import fused, kernel
 
 __all__ = ["COUNTERS", "TIMEOUT_NS", "Defragmenter", "Reassembled"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from procwire.compiled.jit import called, fused
 from procwire.decode.flow_table import Record
 from procwire.decode.stream_table import (
     HELD,
@@ -16,7 +17,6 @@ from procwire.decode.stream_table import (
     take_piece,
 )
 from procwire.decode.tcp_segment import apart
-from procwire.jit import called, fused
 from procwire.words import Span
 
 MOST_PIECES = 64

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.capture.fields import u8, u16, u32
+from procwire.compiled.jit import fused
 from procwire.decode.link import ETHERTYPE_IPV4, ETHERTYPE_IPV6, NO_ETHERTYPE, ppp_ethertype
 from procwire.decode.output import Extent, after, first
-from procwire.jit import fused
 
 CUT, PSEUDOWIRE = -1, -2
 

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire import layers
+from procwire.compiled.jit import fused, kernel
+from procwire.compiled.memory import touch
 from procwire.decode.context import weigh
 from procwire.decode.flow_table import (
     BEGUN,
@@ -50,8 +52,6 @@ from procwire.decode.tcp_header import segment_of
 from procwire.decode.tcp_segment import RST
 from procwire.decode.tcp_state import on_segment, opening_state
 from procwire.errors import UsageError
-from procwire.jit import fused, kernel
-from procwire.memory import touch
 
 COUNTERS = ("flows", "midstream", "timed_out", "evicted", "two_sided", "one_sided")
 """flows: begun; midstream: those TCP flows whose beginning was not seen; timed_out: found idle for

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.jit import fused
 from procwire.decode.columns import Packets
 from procwire.decode.mix import mix64, mix_address
-from procwire.jit import fused
 
 Record: TypeAlias = Any
 """One element of a structured array: mypy cannot see the fields that numba reads as attributes."""

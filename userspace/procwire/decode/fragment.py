@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.capture.fields import u8, u16, u32
+from procwire.compiled.jit import fused
 from procwire.decode.network import EXTENSION_LIMIT
-from procwire.jit import fused
 
 LARGEST_DATAGRAM = 65535
 UNIT = 8

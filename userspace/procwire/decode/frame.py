@@ -14,6 +14,8 @@ from procwire import layers
 from procwire.capture import batch as links
 from procwire.capture.batch import PacketBatch
 from procwire.capture.fields import u8, u16
+from procwire.compiled.jit import fused, kernel
+from procwire.compiled.prefetch import AHEAD, lines_of, prefetch
 from procwire.decode.columns import Decoded, Spans, blank_packets, forget
 from procwire.decode.encapsulation import CUT, PSEUDOWIRE, unwrap_llc, unwrap_mpls, unwrap_pppoe
 from procwire.decode.link import (
@@ -45,8 +47,6 @@ from procwire.decode.output import (
     emit,
     first,
 )
-from procwire.jit import fused, kernel
-from procwire.prefetch import AHEAD, lines_of, prefetch
 
 __all__ = ["SKIP_REASONS", "decode"]
 

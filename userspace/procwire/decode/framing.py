@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from procwire import layers
+from procwire.compiled.jit import fused
 from procwire.decode.application import begins_http
 from procwire.decode.stream_table import MESSAGE_ROOM, SEALED, SURE
-from procwire.jit import fused
 from procwire.words import Span, u8, u16, u32
 
 _DNS_PREFIX, _DNS_HEADER = 2, 12

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.jit import fused
 from procwire.decode.mix import mix_address
-from procwire.jit import fused
 
 # Slots of the figures, an int64 array.
 (STARTED, CLOCK, WARM_UP, TWO_SIDED, ONE_SIDED, SEGMENTS, LOST, LAST_EVICTION) = range(8)

@@ -4,6 +4,7 @@ the trailers behind them."""
 from __future__ import annotations
 
 from procwire import layers
+from procwire.compiled.jit import called, fused
 from procwire.decode.flow_table import Record
 from procwire.decode.framing import begins_message, header_size
 from procwire.decode.http_framing import (
@@ -43,7 +44,6 @@ from procwire.decode.stream_table import (
     drop_part,
     room_at,
 )
-from procwire.jit import called, fused
 from procwire.words import Span, u8
 
 CHUNK_LINE_ROOM = 256

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from procwire.compiled.jit import fused
 from procwire.decode.stream_table import UNTIL_CLOSE
-from procwire.jit import fused
 from procwire.words import Span, find, find_before, folded, span, u8, u32
 
 LF, CR, SP, TAB, COLON = 10, 13, 32, 9, 58

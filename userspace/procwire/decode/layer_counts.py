@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.jit import kernel
 from procwire.decode.columns import Spans
-from procwire.jit import kernel
 from procwire.layers import LAYER_NAMES
 
 LAYERS = max(LAYER_NAMES) + 1

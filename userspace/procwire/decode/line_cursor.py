@@ -8,6 +8,7 @@ or STARTTLS: behind 354 comes the text of a mail up to its lone dot, behind 220 
 from __future__ import annotations
 
 from procwire import layers
+from procwire.compiled.jit import called, fused
 from procwire.decode.application import is_mail_verb
 from procwire.decode.flow_table import Record
 from procwire.decode.message_parts import NO_MESSAGE, elsewhere, keep
@@ -29,7 +30,6 @@ from procwire.decode.stream_table import (
     drop_part,
     room_at,
 )
-from procwire.jit import called, fused
 from procwire.words import Span, find_before, folded, span, u8, u16, u32
 
 _LF, _CR, _SPACE, _MINUS, _DOT, _ZERO, _NINE = 10, 13, 32, 45, 46, 48, 57

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from procwire.capture import batch as links
 from procwire.capture.fields import u8, u16, u32
+from procwire.compiled.jit import fused
 from procwire.decode.output import Extent
-from procwire.jit import fused
 
 ETHERTYPE_IPV4, ETHERTYPE_ARP, ETHERTYPE_IPV6 = 0x0800, 0x0806, 0x86DD
 ETHERTYPE_PPPOE, ETHERTYPES_MPLS = 0x8864, (0x8847, 0x8848)

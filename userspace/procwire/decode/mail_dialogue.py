@@ -7,8 +7,8 @@ sent as commands is not judged: chunks (BDAT), dialogues of AUTH, lines that spa
 
 from __future__ import annotations
 
+from procwire.compiled.jit import fused
 from procwire.decode.flow_table import Record
-from procwire.jit import fused
 from procwire.layers import SMTP
 from procwire.words import Span, find, folded, span, token_end, u8, u16
 

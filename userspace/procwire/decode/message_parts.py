@@ -3,10 +3,10 @@ is judged has come."""
 
 from __future__ import annotations
 
+from procwire.compiled.jit import fused
 from procwire.decode.flow_table import Record
 from procwire.decode.message_spans import NO_LAYER, Found
 from procwire.decode.stream_table import OVERFLOWING, Streams, copy_bytes, room_at, take_room
-from procwire.jit import fused
 from procwire.words import Span
 
 NO_MESSAGE = -1

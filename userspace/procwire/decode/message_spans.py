@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire import layers
+from procwire.compiled.jit import fused
 from procwire.decode.columns import Spans
 from procwire.decode.stream_table import (
     GOES_ON,
@@ -21,7 +22,6 @@ from procwire.decode.stream_table import (
     copy_bytes,
     read_only,
 )
-from procwire.jit import fused
 from procwire.words import Span
 
 _ROWS = 1 << 17

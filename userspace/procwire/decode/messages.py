@@ -12,10 +12,10 @@ from procwire import layers
 from procwire.capture import batch as links
 from procwire.capture.batch import PacketBatch
 from procwire.capture.fields import u8, u16, u32
+from procwire.compiled.jit import fused
 from procwire.decode.columns import Decoded, Packets, Spans
 from procwire.decode.contact_table import Record
 from procwire.event import Outcome
-from procwire.jit import fused
 from procwire.record import Attempt
 
 NOTHING = -1

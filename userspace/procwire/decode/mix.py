@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from procwire.jit import fused
+from procwire.compiled.jit import fused
 
 # 2^64 divided by the golden ratio: keeps a zero input from mixing to zero.
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from procwire.compiled.jit import fused
 from procwire.decode.datagram_requests import pair_of
 from procwire.decode.request_table import MODBUS, State, ask, check, is_asked, layer_of
 from procwire.decode.source import FlowColumns, Source
-from procwire.jit import fused
 from procwire.words import u8, u16
 
 _PORT = 502

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from procwire import layers
 from procwire.capture.fields import u8, u16, u32
+from procwire.compiled.jit import fused
 from procwire.decode.output import (
     FRAGMENT,
     NOT_SKIPPED,
@@ -22,7 +23,6 @@ from procwire.decode.output import (
     malformed,
 )
 from procwire.decode.transport import decode_transport
-from procwire.jit import fused
 
 _ARP_FIXED = 8
 _IPV4_HEADER = 20

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from procwire import layers
 from procwire.capture.batch import PacketBatch
+from procwire.compiled.jit import called, fused, kernel
+from procwire.compiled.prefetch import AHEAD
 from procwire.decode.columns import Packets
 from procwire.decode.contact_table import (
     CLOCK,
@@ -22,8 +24,6 @@ from procwire.decode.contact_table import (
     is_settled,
     look_ahead,
 )
-from procwire.jit import called, fused, kernel
-from procwire.prefetch import AHEAD
 
 _TCP, _UDP = layers.TCP, layers.UDP
 _PROTOCOL_TCP, _PROTOCOL_UDP = 6, 17

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.jit import fused
 from procwire.decode.columns import Packets, Spans
-from procwire.jit import fused
 from procwire.layers import MALFORMED
 
 SKIP_REASONS = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from procwire import layers
+from procwire.compiled.jit import fused, kernel
 from procwire.decode.columns import span_at
 from procwire.decode.early_segments import Piece
 from procwire.decode.flow_table import FROM_SYN, SENT_SYN, FlowTable
@@ -26,7 +27,6 @@ from procwire.decode.stream_table import (
     place_for,
 )
 from procwire.decode.tcp_segment import FIN, RST, SYN, apart
-from procwire.jit import fused, kernel
 from procwire.words import Span
 
 _MAPPED = np.uint64(0xFFFF)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from procwire import layers
+from procwire.compiled.jit import fused
 from procwire.decode.columns import span_at
 from procwire.decode.flow_table import FlowTable, Path, find, key_of
 from procwire.decode.source import Source
 from procwire.decode.tunnel import TUNNEL_PORTS
-from procwire.jit import fused
 from procwire.words import u8, u16, u32
 
 # RFC 792: the messages that quote the packet they are about.

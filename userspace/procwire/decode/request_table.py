@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.jit import fused
 from procwire.decode.columns import span_at
 from procwire.decode.health import CLOCK, STARTED, WARM_UP
 from procwire.decode.mix import mix64, mix_address
@@ -25,7 +26,6 @@ from procwire.decode.observations import (
     UNSOLICITED_NTP,
 )
 from procwire.decode.source import FlowColumns, Source
-from procwire.jit import fused
 from procwire.words import Span, u32
 
 CAPACITY = 1 << 16

@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from procwire import layers
+from procwire.compiled.jit import fused, kernel
+from procwire.compiled.memory import touch
 from procwire.decode.datagram_requests import on_datagram
 from procwire.decode.health import CLOCK, NEVER, STARTED, WARM_UP, on_time
 from procwire.decode.modbus_requests import on_modbus
@@ -44,8 +46,6 @@ from procwire.decode.request_table import (
     u64,
 )
 from procwire.decode.source import FlowColumns, Source
-from procwire.jit import fused, kernel
-from procwire.memory import touch
 from procwire.words import Span, u8, u16, u32
 
 _ARP_REQUEST, _ARP_REPLY = 1, 2

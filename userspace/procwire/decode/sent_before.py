@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from procwire.compiled.jit import fused
 from procwire.decode.stream_table import WINDOW, Streams, copy_bytes
 from procwire.decode.tcp_segment import apart
-from procwire.jit import fused
 from procwire.words import Span
 
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from procwire import layers
 from procwire.capture.batch import PacketBatch
+from procwire.compiled.jit import kernel
 from procwire.decode.columns import Decoded, Packets, Spans, blank_packets
 from procwire.decode.stream_table import DIRECTIONS
-from procwire.jit import kernel
 
 NO_FLOW = -1
 NO_SPAN = -1

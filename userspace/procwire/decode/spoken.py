@@ -9,6 +9,7 @@ evidence, except where the peer says what is due: to a server of SSH the client'
 
 from __future__ import annotations
 
+from procwire.compiled.jit import fused
 from procwire.decode.columns import span_at
 from procwire.decode.flow_table import (
     MISMATCH_TOLD,
@@ -36,7 +37,6 @@ from procwire.decode.observations import (
     RETRANSMIT,
 )
 from procwire.decode.source import FlowColumns, Source
-from procwire.jit import fused
 from procwire.layers import HTTP1, SMB, SMTP, SSH, TLS
 from procwire.words import Span, folded, span, token_end, u8, u32
 

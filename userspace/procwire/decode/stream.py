@@ -9,6 +9,7 @@ much.
 
 from __future__ import annotations
 
+from procwire.compiled.jit import called, fused
 from procwire.decode.cursor import cut_short, deliver, finish
 from procwire.decode.early_segments import Piece, gives_up, hold, is_acknowledged
 from procwire.decode.flow_table import Record
@@ -28,7 +29,6 @@ from procwire.decode.stream_table import (
     piece_at,
 )
 from procwire.decode.tcp_segment import apart
-from procwire.jit import called, fused
 from procwire.words import Span
 
 

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.jit import fused
+from procwire.compiled.memory import sparse_zeros
 from procwire.decode.flow_table import Record
 from procwire.decode.mix import mix64
-from procwire.jit import fused
-from procwire.memory import sparse_zeros
 
 WINDOW = 2048
 """Bytes remembered of each direction, to compare with what is sent again."""

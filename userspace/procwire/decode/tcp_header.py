@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from procwire.compiled.jit import fused
 from procwire.decode.columns import span_at
 from procwire.decode.source import Source
 from procwire.decode.tcp_segment import SYN, Segment
-from procwire.jit import fused
 from procwire.words import Span, u8, u16
 
 _OPTION_WINDOW_SCALE, _OPTION_FAST_OPEN, _OPTION_EXPERIMENT = 3, 34, 254

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from procwire.compiled.jit import fused
 from procwire.decode.flow_table import FAST_OPEN, SENT_FIN, SENT_SYN, FlowTable, Record
 from procwire.decode.observations import (
     BAD_WINDOW,
@@ -14,7 +15,6 @@ from procwire.decode.observations import (
     OUT_OF_WINDOW,
     RETRANSMIT,
 )
-from procwire.jit import fused
 
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 

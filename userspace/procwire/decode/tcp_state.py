@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from procwire.compiled.jit import fused
 from procwire.decode.flow_table import (
     CLOSED,
     CLOSING,
@@ -57,7 +58,6 @@ from procwire.decode.tcp_segment import (
     apart,
     is_misplaced,
 )
-from procwire.jit import fused
 
 
 @fused

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from procwire import layers
 from procwire.capture import batch as links
 from procwire.capture.fields import u8, u16, u32
+from procwire.compiled.jit import fused
 from procwire.decode.application import decode_datagram_payload, decode_segment_payload
 from procwire.decode.output import (
     NOT_SKIPPED,
@@ -23,7 +24,6 @@ from procwire.decode.output import (
     malformed,
 )
 from procwire.decode.tunnel import decode_gre, enter_udp_tunnel
-from procwire.jit import fused
 
 _PROTOCOL_ICMP4, _PROTOCOL_TCP, _PROTOCOL_UDP, _PROTOCOL_ICMP6 = 1, 6, 17, 58
 _PROTOCOL_IGMP, _PROTOCOL_SCTP = 2, 132

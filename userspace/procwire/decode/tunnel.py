@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from procwire import layers
 from procwire.capture import batch as links
 from procwire.capture.fields import u8, u16, u32
+from procwire.compiled.jit import fused
 from procwire.decode.output import (
     NOT_SKIPPED,
     SNAPPED,
@@ -23,7 +24,6 @@ from procwire.decode.output import (
     carry,
     emit,
 )
-from procwire.jit import fused
 
 _ETHERTYPE_IPV4, _ETHERTYPE_IPV6, _ETHERTYPE_ETHERNET, _ETHERTYPE_PPP = (
     0x0800,

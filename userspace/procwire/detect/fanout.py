@@ -12,13 +12,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.memory import sparse_zeros
 from procwire.detect.fanout_state import COUNTERS, FEW, SKETCHES, SUBJECT, State
 from procwire.detect.row_hashes import row_hashes
 from procwire.detect.sketch import REGISTERS
 from procwire.detect.together import zeros_in_lines
 from procwire.detect.window import count_connections, final_reports
 from procwire.event import FANOUT_EVENT, FANOUT_WINDOWS, Attempt, Origin
-from procwire.memory import sparse_zeros
 from procwire.settings.traffic import FanOutSettings
 
 

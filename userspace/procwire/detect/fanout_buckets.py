@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from procwire.compiled.jit import fused
+from procwire.compiled.prefetch import prefetch
 from procwire.detect.fanout_state import (
     BUCKETS,
     FEW,
@@ -25,8 +27,6 @@ from procwire.detect.fanout_state import (
 from procwire.detect.row_hashes import home_of
 from procwire.detect.sketch import EMPTY_SUM, RANK_BITS, REGISTERS, estimate, rise
 from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS, Measure
-from procwire.jit import fused
-from procwire.prefetch import prefetch
 
 Record: TypeAlias = Any
 Slot: TypeAlias = int | np.int64

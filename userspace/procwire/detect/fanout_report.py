@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.jit import fused
 from procwire.detect.fanout_buckets import Record, Slot, distinct, older, since
 from procwire.detect.fanout_state import HOSTS, PAIRS, Crossing, State
 from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS, EventKind, Measure
-from procwire.jit import fused
 
 _WINDOWS = FANOUT_WINDOWS
 _MEASURES = len(Measure)

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.prefetch import lines_of
 from procwire.detect.sketch import SKETCH
 from procwire.detect.together import Field, whole_lines
 from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS, Measure
-from procwire.prefetch import lines_of
 
 COUNTERS = ("attempts", "ends", "reports", "evicted")
 """evicted: subjects forgotten with their counts because the table was full around them."""

@@ -16,14 +16,14 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.jit import fused, kernel
+from procwire.compiled.prefetch import AHEAD, CACHE_LINE, lines_of, prefetch
 from procwire.detect.detector import SLOW_PORTS
 from procwire.detect.observation import Endpoint, Evidence, Observation
 from procwire.detect.row_hashes import home_of, row_hashes
 from procwire.detect.slots import PROBES, TAKEN, after, named, yielding
 from procwire.detect.together import whole_lines, zeros_in_lines
 from procwire.event import Origin, Outcome
-from procwire.jit import fused, kernel
-from procwire.prefetch import AHEAD, CACHE_LINE, lines_of, prefetch
 from procwire.record import Attempt
 from procwire.settings import Settings
 

@@ -23,13 +23,13 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.jit import fused, kernel
+from procwire.compiled.prefetch import AHEAD, lines_of, prefetch
 from procwire.detect.detector import SLOW_WALK
 from procwire.detect.fanout_state import TARGET
 from procwire.detect.observation import Endpoint, Evidence, Observation
 from procwire.detect.row_hashes import home_of, row_hashes
 from procwire.event import SAMPLE_TARGETS, Outcome
-from procwire.jit import fused, kernel
-from procwire.prefetch import AHEAD, lines_of, prefetch
 from procwire.record import Attempt
 from procwire.settings import Settings
 

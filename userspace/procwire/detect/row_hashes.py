@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.jit import fused, kernel
 from procwire.decode.mix import GOLDEN, mix64, mix_address
-from procwire.jit import fused, kernel
 
 ROW_HASH = np.dtype([(name, "u8") for name in ("source", "host", "target", "pair", "network")])
 """Of the source, of the destination without and with its port, of source and destination, and of

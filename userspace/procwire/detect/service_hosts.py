@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.jit import fused, kernel
+from procwire.compiled.prefetch import AHEAD, lines_of, prefetch
 from procwire.detect.row_hashes import home_of
 from procwire.event import SAMPLE_TARGETS, Origin, Outcome
-from procwire.jit import fused, kernel
-from procwire.prefetch import AHEAD, lines_of, prefetch
 from procwire.record import Attempt
 
 COUNTERS = ("evicted",)

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from procwire.jit import fused
+from procwire.compiled.jit import fused
 
 REGISTERS = 512
 """Of one sketch: a standard error of 1.04/sqrt(512), 4.6 %."""

@@ -8,8 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.jit import fused
 from procwire.detect.row_hashes import home_of
-from procwire.jit import fused
 
 PROBES = 8
 TAKEN = np.uint64(1)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from procwire.prefetch import CACHE_LINE
+from procwire.compiled.prefetch import CACHE_LINE
 
 Field = tuple[str, DTypeLike] | tuple[str, DTypeLike, tuple[int, ...]]
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.jit import fused, kernel
+from procwire.compiled.prefetch import AHEAD
 from procwire.detect.fanout_buckets import (
     Record,
     Slot,
@@ -42,8 +44,6 @@ from procwire.detect.fanout_state import (
 )
 from procwire.detect.sketch import code_of, estimate
 from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS, Measure, Origin, Outcome
-from procwire.jit import fused, kernel
-from procwire.prefetch import AHEAD
 
 _WINDOWS = FANOUT_WINDOWS
 _MEASURES = len(Measure)

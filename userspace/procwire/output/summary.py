@@ -10,10 +10,10 @@ from typing import NamedTuple
 import click
 
 from procwire.alert import Check
-from procwire.flow_counts import SIDES, UNASKED
-from procwire.flow_owners import NONE
 from procwire.output.printable import printable
 from procwire.output.text import SEVERITIES
+from procwire.owners.flow_counts import SIDES, UNASKED
+from procwire.owners.flow_owners import NONE
 from procwire.sensor.coverage import LOSSES, ON_PURPOSE, counting
 
 # Counters of what was seen -> unit.

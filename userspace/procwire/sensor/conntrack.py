@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.capture.filter import attach
-from procwire.flow_keys import key_of
 from procwire.output.address import mapped
-from procwire.translations import TRANSLATION
+from procwire.owners.flow_keys import key_of
+from procwire.owners.translations import TRANSLATION
 
 _NETLINK_NETFILTER, _GROUP_NEW = 12, 1 << 0
 _SO_RCVBUFFORCE = 33

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from procwire import jit
+from procwire.compiled import jit
 from procwire.errors import Unavailable
 from procwire.event import ABI_VERSION
 from procwire.sensor import bcc_loader

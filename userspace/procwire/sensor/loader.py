@@ -17,6 +17,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.memory import sparse_zeros
 from procwire.errors import Unavailable, UsageError
 from procwire.event import (
     CONNECTION_EVENT,
@@ -28,7 +29,6 @@ from procwire.event import (
     SOCKET_EVENT,
     cut_process_event,
 )
-from procwire.memory import sparse_zeros
 from procwire.sensor.counters import Counter
 from procwire.sensor.libbpf_loader import LibbpfPrograms
 from procwire.sensor.machine import BTF, boot_epoch_ns, missing_capabilities

@@ -16,20 +16,20 @@ from numpy.typing import NDArray
 
 from procwire.alert import Alert
 from procwire.context.site import Site
-from procwire.correlate import Correlator
 from procwire.detect.observation import ProcessId
-from procwire.flow_owners import CAPACITY, FlowOwners, Network
 from procwire.output.eve import Source
-from procwire.process_analysis import ProcessAnalysis
+from procwire.owners.correlate import Correlator
+from procwire.owners.flow_owners import CAPACITY, FlowOwners, Network
 from procwire.record import Process
+from procwire.runs.process_analysis import ProcessAnalysis
 from procwire.sensor.loader import SensorEvents
 from procwire.sensor.processes import ProcessTable
 from procwire.sensor.sources import Sources
 from procwire.settings import Settings
 
 if TYPE_CHECKING:
-    from procwire.analysis import Analysis
     from procwire.capture.batch import PacketBatch
+    from procwire.runs.analysis import Analysis
 
 Emit = Callable[[Iterable[Alert], Source], None]
 
@@ -63,7 +63,7 @@ class Joined:
         self._wires: list[Analysis] = []
         if interfaces:
             # Loads numba and all compiled code, which is more than the rest takes.
-            from procwire.analysis import Analysis
+            from procwire.runs.analysis import Analysis
 
             # One each, as for files: what an alert rests on was seen in one place.
             self._wires = [
@@ -103,7 +103,7 @@ class Joined:
     ) -> Iterator[PacketBatch]:
         """Take packets of an interface, by its place among those given: each batch once its alerts
         are told. workers: as of pipeline.alerts_of; it changes nothing in the alerts."""
-        from procwire.pipeline import alerts_of
+        from procwire.runs.pipeline import alerts_of
 
         for batch, alerts in alerts_of(self._wires[interface], batches, workers):
             self._emit(alerts, self._sources[interface])

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from procwire.detect.observation import Endpoint
 from procwire.event import Outcome
-from procwire.flow_keys import ends_of, hashes, keys_of_contacts
-from procwire.flow_owners import NONE, SURENESS, FlowOwners
+from procwire.owners.flow_keys import ends_of, hashes, keys_of_contacts
+from procwire.owners.flow_owners import NONE, SURENESS, FlowOwners
 from procwire.record import Attempt
 
 UNASKED = "unasked"

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from procwire import layers
 from procwire.capture.batch import PacketBatch
+from procwire.compiled.jit import kernel
 from procwire.decode.columns import Decoded, Spans
 from procwire.decode.defrag import Defragmenter, Reassembled
 from procwire.decode.frame import decode
 from procwire.decode.framing import header_size
-from procwire.evaluate import evaluate, in_packet_order
-from procwire.jit import kernel
+from procwire.judging.evaluate import evaluate, in_packet_order
 from procwire.record import FINDING
 from procwire.rules import fragments, index_of
 

@@ -17,13 +17,23 @@ from numpy.typing import NDArray
 
 from procwire.errors import InputDamaged, UsageError
 from procwire.event import ABI_VERSION, PROCESS_EVENT, Subject
-from procwire.flow_owners import Network
+from procwire.owners.flow_owners import Network
+from procwire.owners.translations import TRANSLATION
 from procwire.record import Attempt
-from procwire.recording import LENGTH, MAGIC, ROWS, TURNS, Frame, Packets, Start, Translated, Turn
+from procwire.runs.recording import (
+    LENGTH,
+    MAGIC,
+    ROWS,
+    TURNS,
+    Frame,
+    Packets,
+    Start,
+    Translated,
+    Turn,
+)
 from procwire.sensor.loader import SensorEvents
 from procwire.sensor.processes import Change
 from procwire.settings import Settings
-from procwire.translations import TRANSLATION
 
 # A turn's rows come from rings of a few megabytes.
 _FRAME_LIMIT = 1 << 28

@@ -8,9 +8,9 @@ from pathlib import Path
 from procwire.capture.batch import PacketBatch
 from procwire.capture.open import read_capture
 from procwire.context.site import Site
-from procwire.joined import Emit, Joined
-from procwire.recorded import Recording, networks_of
-from procwire.recording import Networks, Packets, Translated, Turn, packets_file
+from procwire.runs.joined import Emit, Joined
+from procwire.runs.recorded import Recording, networks_of
+from procwire.runs.recording import Networks, Packets, Translated, Turn, packets_file
 from procwire.sensor.processes import ProcessTable
 from procwire.settings import Settings
 

@@ -18,10 +18,10 @@ import msgspec
 from procwire.alert import RECEIVER, SENDER
 from procwire.detect.observation import Endpoint, ProcessId
 from procwire.event import FlowRole
-from procwire.flow_owners import INFERRED, KERNEL, SNAPSHOT
-from procwire.following import Following
-from procwire.history import Claim, Described, Exit, Hold, Line, Local, Start, older
 from procwire.output.address import address_text
+from procwire.owners.flow_owners import INFERRED, KERNEL, SNAPSHOT
+from procwire.owners.history import Claim, Described, Exit, Hold, Line, Local, Start, older
+from procwire.runs.following import Following
 
 # Claims of one flow, and on one end, that are remembered: who held it lately.
 _DEEPEST = 64

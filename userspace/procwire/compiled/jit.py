@@ -14,8 +14,8 @@ import numba
 import numpy as np
 from numba.extending import register_jitable
 
-from procwire.indexing import index_from_front
-from procwire.kernel_cache import cached, drop_stale
+from procwire.compiled.indexing import index_from_front
+from procwire.compiled.kernel_cache import cached, drop_stale
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.capture.batch import PacketBatch
+from procwire.compiled.jit import kernel
 from procwire.decode.columns import Decoded
 from procwire.decode.flow import Flows
 from procwire.decode.message_spans import MessageSpans, used_spans
@@ -18,8 +19,7 @@ from procwire.decode.observations import OBSERVATIONS
 from procwire.decode.requests import Requests
 from procwire.decode.source import NO_SPAN, FlowColumns, Source, blank_columns, source
 from procwire.detect.hits import Hits
-from procwire.evaluate import Extents, in_packet_order, judge
-from procwire.jit import kernel
+from procwire.judging.evaluate import Extents, in_packet_order, judge
 from procwire.record import FINDING
 from procwire.rules import all_rules
 from procwire.settings.traffic import FlowSettings

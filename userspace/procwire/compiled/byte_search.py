@@ -10,7 +10,7 @@ import numba
 from llvmlite import ir
 from numba.extending import intrinsic, overload
 
-from procwire.jit import fused
+from procwire.compiled.jit import fused
 
 _BLOCK = 32
 

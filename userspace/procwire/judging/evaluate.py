@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.capture.batch import PacketBatch
+from procwire.compiled.jit import kernel
 from procwire.decode.columns import Decoded, Spans
 from procwire.errors import UsageError
 from procwire.generated import dispatch
-from procwire.jit import kernel
 from procwire.layers import LAYER_NAMES
 from procwire.record import FINDING
 from procwire.rule import Observed, Rule, example, fires

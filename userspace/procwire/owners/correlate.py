@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from procwire.alert import CLOSED, RECEIVER, SENDER, Alert
 from procwire.detect.observation import ProcessId
-from procwire.flow_counts import FlowCounts, endpoint
-from procwire.flow_owners import INFERRED, KERNEL, NONE, SNAPSHOT, FlowOwners, Owner
+from procwire.owners.flow_counts import FlowCounts, endpoint
+from procwire.owners.flow_owners import INFERRED, KERNEL, NONE, SNAPSHOT, FlowOwners, Owner
 from procwire.record import Lookup
 
 _REMEMBERED = 4096

@@ -26,7 +26,8 @@ from procwire.event import (
     FlowRole,
     Origin,
 )
-from procwire.flow_keys import (
+from procwire.output.address import mapped, packed
+from procwire.owners.flow_keys import (
     WITHOUT_PORTS,
     WORDS,
     hashes,
@@ -34,8 +35,7 @@ from procwire.flow_keys import (
     key_of,
     keys_of_events,
 )
-from procwire.output.address import mapped, packed
-from procwire.translations import Translations
+from procwire.owners.translations import Translations
 
 KERNEL, SNAPSHOT, INFERRED, NONE = "kernel", "snapshot", "inferred", "none"
 SURENESS = (KERNEL, SNAPSHOT, INFERRED)

@@ -31,7 +31,7 @@ from procwire.event import (
     PROCESS_HEADER,
     SOCKET_EVENT,
 )
-from procwire.flow_owners import Network
+from procwire.owners.flow_owners import Network
 from procwire.sensor.loader import SensorEvents
 from procwire.sensor.processes import Change
 from procwire.settings import Settings

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from procwire.alert import Alert, scan_alert
 from procwire.context.site import Site
 from procwire.context.tuning import in_force
-from procwire.flow_owners import Network
-from procwire.history_writer import HistoryWriter
-from procwire.joined import Emit, Joined
-from procwire.latency import Latency
 from procwire.output.eve import Source
-from procwire.recording import Recorder
+from procwire.owners.flow_owners import Network
+from procwire.owners.history_writer import HistoryWriter
+from procwire.runs.joined import Emit, Joined
+from procwire.runs.latency import Latency
+from procwire.runs.recording import Recorder
 from procwire.sensor.conntrack import Conntrack
 from procwire.sensor.coverage import circumstances
 from procwire.sensor.loader import Sensor, SensorSettings

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from procwire.alert import SOURCE_PROVEN, Alert
 from procwire.capture.batch import PacketBatch
-from procwire.checksums import Verifier
 from procwire.context.site import Site
 from procwire.decode.checksum import Verified, verify
 from procwire.decode.columns import Decoded
@@ -28,13 +27,14 @@ from procwire.detect.observation import Evidence, Observation
 from procwire.detect.scans import Scans
 from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Episodes
-from procwire.evaluate import in_packet_order
-from procwire.examine import Examined, Examiner, examine
-from procwire.observe import Observer
+from procwire.judging.checksums import Verifier
+from procwire.judging.evaluate import in_packet_order
+from procwire.judging.examine import Examined, Examiner, examine
+from procwire.judging.observe import Observer
+from procwire.judging.stations import Stations
 from procwire.record import CONNECTION
 from procwire.rules import all_rules
 from procwire.settings import Settings
-from procwire.stations import Stations
 
 # Checks of tier C that a part counts by itself.
 _COUNTED_BY_PARTS = {

@@ -19,12 +19,12 @@ import numpy as np
 from procwire.detect.observation import Endpoint, ProcessId
 from procwire.errors import Unavailable
 from procwire.event import FLAG_ANY_ADDRESS, FLAG_OLDER, EventKind, FlowRole, Origin
-from procwire.flow_owners import Network
-from procwire.history import HOME, Claim, Described, Exit, Hold, Line, Local, Start, older
 from procwire.output.address import address_text
 from procwire.output.community_id import community_id
 from procwire.output.eve import encode, process_fields
 from procwire.output.lines import Lines
+from procwire.owners.flow_owners import Network
+from procwire.owners.history import HOME, Claim, Described, Exit, Hold, Line, Local, Start, older
 from procwire.record import Lookup
 from procwire.sensor.loader import SensorEvents
 from procwire.sensor.processes import key_of

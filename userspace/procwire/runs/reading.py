@@ -15,18 +15,18 @@ import numpy as np
 from procwire.alert import Alert
 from procwire.capture.open import read_packets
 from procwire.capture.pcap import PACKET_HEADER
+from procwire.compiled.memory import give_back_code
 from procwire.context.site import Site
 from procwire.errors import InputDamaged
-from procwire.inputs import Input
-from procwire.memory import give_back_code
+from procwire.runs.inputs import Input
 from procwire.settings import Settings
 from procwire.telemetry.event import Event
 from procwire.telemetry.faults import Faults
 from procwire.telemetry.formats import Format
 
 if TYPE_CHECKING:
-    from procwire.analysis import Analysis
-    from procwire.telemetry_analysis import TelemetryAnalysis
+    from procwire.runs.analysis import Analysis
+    from procwire.runs.telemetry_analysis import TelemetryAnalysis
 
 BATCH = 10_000
 """Events of records that are analysed together."""
@@ -84,8 +84,8 @@ class Reading:
 
     def _of_packets(self, found: Input) -> Iterator[Step]:
         # Loads the rules and all compiled code.
-        from procwire.analysis import Analysis
-        from procwire.pipeline import alerts_of
+        from procwire.runs.analysis import Analysis
+        from procwire.runs.pipeline import alerts_of
 
         loads, collects = self._packets is None, gc.isenabled()
         if loads:
@@ -108,7 +108,7 @@ class Reading:
                 gc.enable()
 
     def _of_records(self, found: Input, form: Format) -> Iterator[Step]:
-        from procwire.telemetry_analysis import TelemetryAnalysis
+        from procwire.runs.telemetry_analysis import TelemetryAnalysis
 
         self._records = self._records or TelemetryAnalysis(self._settings, self._site)
         source, faults = found.source, Faults(found.source.path)

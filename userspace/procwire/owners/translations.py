@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.detect.observation import Endpoint
-from procwire.flow_keys import WORDS, key_of
+from procwire.owners.flow_keys import WORDS, key_of
 
 CAPACITY = 1 << 16
 """Translations remembered, some 500 bytes each."""

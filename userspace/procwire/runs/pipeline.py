@@ -17,8 +17,8 @@ from concurrent.futures import Future
 from typing import NamedTuple
 
 from procwire.alert import Alert
-from procwire.analysis import Analysis, Tracked, judge
 from procwire.capture.batch import PacketBatch
+from procwire.runs.analysis import Analysis, Tracked, judge
 
 # Batches, besides one a thread, that may wait to be concluded.
 _AHEAD = 1

@@ -1,0 +1,1 @@
+"""How functions become kernels: the compiler, its cache, memory, and what all of them use."""

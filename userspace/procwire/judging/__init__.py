@@ -1,0 +1,1 @@
+"""From decoded packets to findings: of each by itself, of checksums, and of several."""

@@ -1,0 +1,1 @@
+"""One run from input to alerts: live, from captures and records, or again from a recording."""
