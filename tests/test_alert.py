@@ -89,7 +89,7 @@ def hits(packets, rules):
     findings["row"] = np.arange(len(packets))
     findings["packet"] = findings["row"] + 1
     findings["rule"] = rules
-    return Hits(findings, made, times, np.zeros(1, np.int64))
+    return Hits(findings, made, times, np.maximum.accumulate(times), np.zeros(1, np.int64))
 
 
 def brief(alerts):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import itertools
+import struct
 import threading
 import weakref
+from random import Random
 from types import SimpleNamespace
 
 import pytest
@@ -47,6 +49,22 @@ def test_workers_change_nothing_in_the_recordings(corpus):
         wanted = run(corpus / "traffic" / name, 1, 65536)
         for workers in (2, 4):
             assert run(corpus / "traffic" / name, workers, 64) == wanted
+
+
+@pytest.mark.parametrize("spread", [5, 90, 1000, 100_000])
+def test_batches_change_nothing_where_clocks_go_back(tmp_path, spread):
+    data = bytearray(examples.capture(3 * examples.frames(packet_rules())))
+    path, at, chance = tmp_path / "back.pcap", 24, Random(spread)
+    while at < len(data):
+        second, _, size, _ = struct.unpack_from("<IIII", data, at)
+        struct.pack_into("<I", data, at, second + chance.randrange(spread))
+        at += 16 + size
+    path.write_bytes(data)
+    wanted = run(path, 1, 65536)
+    times = [alert.time for alert in wanted[0]]
+    assert times != sorted(times)
+    for size in (1, 7, 100):
+        assert run(path, 1, size) == wanted
 
 
 def test_an_analysis_ends_with_its_last_user(capture):

@@ -3,7 +3,7 @@
 An episode is raised at once, again when it turns graver and at each tenfold growth, and closed with
 its totals after a quiet time or at the end. What is only counted is tallied in NumPy, the rest is
 grouped, and alerts are made once per group. Alerts come in order of event time and do not depend
-on where batches end.
+on where batches end: a packet whose time lies before that of others counts when it comes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ _REACHED = 0.9
 class _Episode(msgspec.Struct, gc=False):
     """latest: its state when it was raised, grew or was last observed; count, last: as in Alert,
     up to date; told: the count last told; figure: the largest seen; next_raise: the figure at which
-    it is told again; due: when it closes, as queued; raised: when it began."""
+    it is told again; seen: event time reached when it last had news; due: when it closes, as
+    queued; raised: when it began."""
 
     key: Key
     latest: Alert
@@ -46,13 +47,19 @@ class _Episode(msgspec.Struct, gc=False):
     told: int
     figure: int
     next_raise: int
+    seen: int
     due: int = 0
     raised: int = 0
 
 
-def _turn(alert: Alert) -> tuple[int, bool, int, int, str]:
+_Told = tuple[int, Alert]
+"""An alert behind the event time reached when it is told."""
+
+
+def _turn(told: _Told) -> tuple[int, bool, int, int, str]:
     """Order of alerts: by time, ends before beginnings, then as the packets came."""
-    return alert.time, alert.state != CLOSED, alert.packet or 0, alert.check.sid, alert.episode
+    time, alert = told
+    return time, alert.state != CLOSED, alert.packet or 0, alert.check.sid, alert.episode
 
 
 class Episodes:
@@ -91,7 +98,7 @@ class Episodes:
 
         now: event time at the end of the batch, ns; episodes that are quiet by then are closed.
         """
-        alerts: list[Alert] = []
+        alerts: list[_Told] = []
         for scan in observations:
             self._observe(scan, alerts)
         if hits is not None:
@@ -105,7 +112,7 @@ class Episodes:
 
     def close(self) -> list[Alert]:
         """The end of the run: the totals of every open episode."""
-        alerts: list[Alert] = []
+        alerts: list[_Told] = []
         for episode in list(self._open.values()):
             self._close(episode, self._clock, alerts)
         self._due.clear()
@@ -120,12 +127,12 @@ class Episodes:
         named = {f"rule.{rule.id}": n for rule, n in tallied if n}
         return dict(self._counts) | named | self._graver
 
-    def _sorted(self, alerts: list[Alert]) -> list[Alert]:
-        told = self._admit(sorted(alerts, key=_turn))
+    def _sorted(self, alerts: list[_Told]) -> list[Alert]:
+        told = self._admit([alert for _, alert in sorted(alerts, key=_turn)])
         self._counts["alerts"] += len(told)
         return told
 
-    def _observe(self, scan: Observation, alerts: list[Alert]) -> None:
+    def _observe(self, scan: Observation, alerts: list[_Told]) -> None:
         if scan.job is not None:
             scan = with_fields(scan, job=named(scan.job, self._lookup))
         whose = scan.subject or scan.source if scan.job is None else scan.job.name
@@ -142,7 +149,7 @@ class Episodes:
             is_new = episode is None
             if episode is None:
                 self._counts[f"rule.{scan.detector.id}"] += 1
-                episode = self._begin(key, alert, scan.figure, alerts)
+                episode = self._begin(key, alert, scan.figure, alert.time, alerts)
             if scan.job is not None:
                 self._jobs.enter(key, episode)
             if is_new:
@@ -158,13 +165,14 @@ class Episodes:
         grows = tells and scan.figure >= episode.figure
         says_more = grows or check is not known_as
         now = grown(before, scan, check, says_more)
-        episode.latest, episode.count, episode.last = now, now.count, now.last
+        episode.latest, episode.count = now, now.count
+        episode.last = episode.seen = now.last
         self._weigh(now)
         if says_more:
             episode.figure = scan.figure
         graver = now.severity < before.severity or (check is BLOCK and known_as is not BLOCK)
         if graver or (grows and scan.figure >= _REACHED * episode.next_raise):
-            alerts.append(now)
+            alerts.append((now.time, now))
             episode.told = now.count
             # Reports come late, so the steps are those of the figure that was told first.
             step = 10 * episode.figure if graver else episode.next_raise
@@ -172,7 +180,7 @@ class Episodes:
                 step *= 10
             episode.next_raise = step
 
-    def _fold(self, hits: Hits, alerts: list[Alert]) -> None:
+    def _fold(self, hits: Hits, alerts: list[_Told]) -> None:
         """Findings are counted by rule; but for those of tier C they extend episodes, group by
         group."""
         self._tally += hits.counted
@@ -201,7 +209,7 @@ class Episodes:
         """Whether findings of a key may begin an episode of their own."""
         return self._of_rule[key[0]] < self._settings.per_rule
 
-    def _extend(self, group: Group, kept: Kept, first: Found | None, alerts: list[Alert]) -> None:
+    def _extend(self, group: Group, kept: Kept, first: Found | None, alerts: list[_Told]) -> None:
         """Enter the findings of a group. first: the first of them, where it is at hand."""
         key = group.key
         rule, shared = self._rules[key[0]], len(key) == 2
@@ -209,11 +217,12 @@ class Episodes:
         before = 0 if episode is None else episode.count
         if episode is None:
             first = first or kept.found(group.places[:1])[0]
-            episode = self._begin(key, finding_alert(rule, first, shared), 1, alerts)
+            raised = finding_alert(rule, first, shared)
+            episode = self._begin(key, raised, 1, group.time, alerts)
         total = before + len(group.places)
         while episode.next_raise <= total:
-            place = episode.next_raise - before - 1
-            grown = kept.found(group.places[place : place + 1])[0]
+            place = group.places[episode.next_raise - before - 1]
+            grown = kept.found([place])[0]
             episode.latest = replace(
                 finding_alert(rule, grown, shared),
                 episode=episode.latest.episode,
@@ -221,34 +230,38 @@ class Episodes:
                 first=episode.latest.first,
                 count=episode.next_raise,
             )
-            episode.last = grown.time
             episode.told = episode.next_raise
             episode.next_raise *= 10
-            alerts.append(episode.latest)
+            alerts.append((kept.reached[place], episode.latest))
         episode.count, episode.last = total, max(episode.last, group.last)
+        episode.seen = max(episode.seen, group.seen)
 
-    def _current(self, key: Key, time: int, alerts: list[Alert]) -> _Episode | None:
+    def _current(self, key: Key, time: int, alerts: list[_Told]) -> _Episode | None:
         """The open episode of `key`; one that was quiet for too long by `time` is closed first."""
         episode = self._open.get(key)
-        if episode is None or time - episode.last < self._settings.quiet_ns:
+        if episode is None or time - episode.seen < self._settings.quiet_ns:
             return episode
-        self._close(episode, episode.last + self._settings.quiet_ns, alerts)
+        self._close(episode, episode.seen + self._settings.quiet_ns, alerts)
         return None
 
-    def _begin(self, key: Key, alert: Alert, figure: int, alerts: list[Alert]) -> _Episode:
+    def _begin(
+        self, key: Key, alert: Alert, figure: int, time: int, alerts: list[_Told]
+    ) -> _Episode:
         while len(self._open) >= self._settings.open:
             oldest = self._next_due()
             if oldest is not None:
                 self._counts["evicted"] += 1
-                self._close(oldest, max(self._clock, oldest.last), alerts)
-        episode = _Episode(key, alert, alert.count, alert.last, alert.count, figure, 10 * figure)
+                self._close(oldest, max(self._clock, oldest.seen), alerts)
+        count, last = alert.count, alert.last
+        seen = max(time, last)
+        episode = _Episode(key, alert, count, last, count, figure, 10 * figure, seen)
         self._open[key] = episode
         episode.raised = alert.time
         self._weigh(alert)
         self._of_rule[key[0]] += 1
         self._counts["opened"] += 1
         self._push(episode)
-        alerts.append(alert)
+        alerts.append((time, alert))
         return episode
 
     def _weigh(self, alert: Alert) -> None:
@@ -258,7 +271,7 @@ class Episodes:
             self._graver[name] = min(alert.severity, self._graver.get(name, alert.severity))
 
     def _push(self, episode: _Episode) -> None:
-        episode.due = episode.last + self._settings.quiet_ns
+        episode.due = episode.seen + self._settings.quiet_ns
         self._pushed += 1
         heapq.heappush(self._due, (episode.due, self._pushed, episode.key))
 
@@ -268,12 +281,12 @@ class Episodes:
         episode = self._open.get(key)
         if episode is None or episode.due != due:
             return None
-        if episode.last + self._settings.quiet_ns > due:
+        if episode.seen + self._settings.quiet_ns > due:
             self._push(episode)
             return None
         return episode
 
-    def _close(self, episode: _Episode, time: int, alerts: list[Alert]) -> None:
+    def _close(self, episode: _Episode, time: int, alerts: list[_Told]) -> None:
         """Forget the episode; its totals are told where they are more than was told before."""
         del self._open[episode.key]
         self._jobs.leave(episode)
@@ -282,4 +295,4 @@ class Episodes:
             totals = replace(
                 episode.latest, state=CLOSED, time=time, count=episode.count, last=episode.last
             )
-            alerts.append(totals)
+            alerts.append((time, totals))

@@ -23,12 +23,14 @@ class Hits(NamedTuple):
     """The findings of one batch and the packets they lie in.
 
     findings: record.FINDING (n,), in packet order; times: int64, ns since the epoch, one for each
-    row of packets; counted: int64, by rule, further findings, of tier C, that have no row.
+    row of packets; reached: the same, the event time reached with each, which never goes back;
+    counted: int64, by rule, further findings, of tier C, that have no row.
     """
 
     findings: NDArray[np.void]
     packets: Packets
     times: NDArray[np.int64]
+    reached: NDArray[np.int64]
     counted: NDArray[np.int64]
 
 
@@ -86,12 +88,13 @@ Shared = tuple[int, ...]
 
 class Kept(NamedTuple):
     """The findings of a batch that are not only counted. at: int64 (n,), their rows in the batch's;
-    keys: what each shares with its group; times: of each, ns since the epoch."""
+    keys: what each shares with its group; times, reached: of each, as in Hits."""
 
     hits: Hits
     at: NDArray[np.int64]
     keys: list[Shared]
     times: list[int]
+    reached: list[int]
 
     def found(self, places: list[int]) -> list[Found]:
         """Those rows in Python's types, all at once: one number at a time costs a hundredfold."""
@@ -104,11 +107,12 @@ class Kept(NamedTuple):
 
 
 class Group(msgspec.Struct, gc=False):
-    """Findings of one key without a pause. time, last: times of the first and of the latest;
-    places: their rows in Kept, ascending."""
+    """Findings of one key without a pause. time, seen: event time reached with the first and the
+    last; last: the latest time of them; places: their rows in Kept, ascending."""
 
     key: Shared
     time: int
+    seen: int
     last: int
     places: list[int]
 
@@ -126,29 +130,31 @@ def gather(hits: Hits, counted: NDArray[np.bool_], tally: NDArray[np.int64]) -> 
     addresses = packets.src_hi, packets.src_lo, packets.dst_hi, packets.dst_lo
     shared += (column[rows] for column in addresses)
     keys = list(zip(*(column.tolist() for column in shared), strict=True))
-    return Kept(hits, at, keys, hits.times[rows].tolist())
+    return Kept(hits, at, keys, hits.times[rows].tolist(), hits.reached[rows].tolist())
 
 
 def groups(kept: Kept, pause: int) -> list[Group]:
     """The groups in order of their first findings, ended by a pause of so many ns."""
-    return _groups(zip(kept.keys, range(len(kept.keys)), strict=True), kept.times, pause)
+    return _groups(zip(kept.keys, range(len(kept.keys)), strict=True), kept, pause)
 
 
 def one_key(kept: Kept, key: Shared, places: list[int], pause: int) -> list[Group]:
     """The same of those rows that `places` lists: they share a key by decree."""
-    return _groups(((key, place) for place in places), kept.times, pause)
+    return _groups(((key, place) for place in places), kept, pause)
 
 
-def _groups(findings: Iterable[tuple[Shared, int]], times: list[int], pause: int) -> list[Group]:
+def _groups(findings: Iterable[tuple[Shared, int]], kept: Kept, pause: int) -> list[Group]:
     """findings: each one's key and row."""
     found: list[Group] = []
     latest: dict[Shared, Group] = {}
+    times, reached = kept.times, kept.reached
     for key, place in findings:
-        time, group = times[place], latest.get(key)
-        if group is None or time - times[group.places[-1]] >= pause:
-            group = latest[key] = Group(key, time, time, [])
+        time, now, group = times[place], reached[place], latest.get(key)
+        if group is None or now - group.seen >= pause:
+            group = latest[key] = Group(key, now, now, time, [])
             found.append(group)
         group.places.append(place)
+        group.seen = now
         if time > group.last:
             group.last = time
     return found

@@ -71,7 +71,7 @@ class Observer:
         findings = in_packet_order(*parts)
         findings["packet"] = ended.number[findings["row"]]
         nothing = np.zeros(len(all_rules()), np.int64)
-        return Hits(findings, ended.packets, ended.time, nothing)
+        return Hits(findings, ended.packets, ended.time, ended.time, nothing)
 
     def completed_handshake(self, address: bytes, time: int) -> bool:
         """As of Flows."""

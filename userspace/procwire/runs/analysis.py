@@ -163,8 +163,9 @@ class Analysis:
         self._counts["findings"] += len(findings) + int(counted.sum())
         self._admission.attempts = tracked.attempts
         scans = tracked.scans + self._surroundings.update(tracked.attempts)
-        self.last_time = max(self.last_time, int(batch.time.max()))
-        hits = Hits(findings, decoded.packets, batch.time, counted)
+        reached = np.maximum.accumulate(np.maximum(batch.time, self.last_time))
+        self.last_time = int(reached[-1])
+        hits = Hits(findings, decoded.packets, batch.time, reached, counted)
         scans += self._backscatter.update(hits)
         return self._episodes.update(self.last_time, scans, hits)
 
