@@ -11,7 +11,6 @@ from procwire.words import Span, find, find_before, folded, span, u8, u32
 LF, CR, SP, TAB, COLON = 10, 13, 32, 9, 58
 _ZERO, _NINE = 48, 57
 _MOST_FIELDS, _MOST_SPACES, _MOST_DIGITS = 100, 16, 15
-_HTTP = 0x48545450
 _SLASHED = folded(span(b"http/"), 0, 5)
 _VERSION_1 = folded(span(b"http/1."), 0, 7)
 _CONTENT_LENGTH = folded(span(b"content-length"), 0, 14)
