@@ -12,7 +12,7 @@ from procwire.event import PROCESS_EVENT, EventKind
 from procwire.sensor import cgroups
 from procwire.sensor.cgroups import CgroupPaths
 from procwire.sensor.machine import cgroup2_mount
-from procwire.sensor.proc import read_facts, split_argv, started_ns
+from procwire.sensor.proc import kept_once, read_facts, split_argv, started_ns
 from procwire.sensor.processes import ProcessTable
 from procwire.sensor.snapshot import processes_before
 
@@ -59,6 +59,18 @@ def test_ended_processes_are_bounded_and_evictions_counted():
     assert table.evicted == 6
     assert table.get(key(7)) is None
     assert table.get(key(8)) is not None
+
+
+def test_equal_texts_are_kept_once_and_not_for_ever():
+    known = table_of(
+        *(event(EventKind.EXEC, pid, 1, argv=b"ls\0--all\0", exe=b"/bin/ls") for pid in (7, 8))
+    )
+    one, other = known.get(key(7, 1)), known.get(key(8, 1))
+    assert one.exe is other.exe
+    assert [part is same for part, same in zip(one.argv, other.argv, strict=True)] == [True, True]
+    for number in range(3 * kept_once.cache_info().maxsize):
+        kept_once(f"{number}")
+    assert kept_once.cache_info().currsize == kept_once.cache_info().maxsize
 
 
 def test_what_is_asked_for_is_kept_longest():

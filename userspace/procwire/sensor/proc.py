@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from sys import intern
 
 from procwire.sensor.cgroups import container_of
 
@@ -61,21 +61,28 @@ def read_facts(started: int, pid: int, root: Path = Path("/proc")) -> ProcFacts 
     return facts if started_ns(pid, root) == started else None
 
 
+@lru_cache(maxsize=1024)
+def kept_once(text: str) -> str:
+    """The text, as the object that an equal one had not long ago. sys.intern would do but for
+    Python 3.12, which never forgets what is interned."""
+    return text
+
+
 def split_argv(raw: bytes) -> tuple[str, ...]:
     """The arguments of a NUL-separated vector; undecodable bytes replaced."""
     if not raw:
         return ()
     parts = raw.removesuffix(b"\0").split(b"\0")
-    return tuple(intern(part.decode(errors="replace")) for part in parts)
+    return tuple(kept_once(part.decode(errors="replace")) for part in parts)
 
 
 def _link(path: Path) -> str | None:
     try:
-        return intern(str(path.readlink()))
+        return kept_once(str(path.readlink()))
     except OSError:
         return None
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str | None:
     found = pattern.search(text)
-    return intern(found.group(1)) if found else None
+    return kept_once(found.group(1)) if found else None

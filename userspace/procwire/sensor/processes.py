@@ -12,7 +12,6 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
-from sys import intern
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from procwire.event import EventKind
 from procwire.record import Process
 from procwire.sensor.cgroups import CgroupPaths, container_of
 from procwire.sensor.machine import boot_epoch_ns
-from procwire.sensor.proc import ProcFacts, read_facts, split_argv
+from procwire.sensor.proc import ProcFacts, kept_once, read_facts, split_argv
 
 Key = tuple[int, int, int]
 Change = Process | Key
@@ -146,9 +145,9 @@ class ProcessTable:
             started=key[0] + self._boot,
             uid=int(row["uid"]),
             user=user_name(int(row["uid"])),
-            exe=intern(row["exe"].decode(errors="replace")),
+            exe=kept_once(row["exe"].decode(errors="replace")),
             argv=split_argv(row["argv"].ljust(int(row["argv_size"]), b"\0")),
-            comm=intern(row["comm"].decode(errors="replace")),
+            comm=kept_once(row["comm"].decode(errors="replace")),
             cwd=None,
             cgroup=cgroup,
             container=container_of(cgroup or ""),
