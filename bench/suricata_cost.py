@@ -19,6 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import click
 from captures import ethernet_capture
 
 ROOT = Path(__file__).parent.parent
@@ -27,7 +28,7 @@ sys.path.insert(0, str(ROOT / "tests" / "suricata"))
 import real_suricata  # noqa: E402
 from inline_site import CLIENT, SERVER, SERVER_ADDRESS, Inline, site, within  # noqa: E402
 
-PACKETS, ROUNDS = 300_000, 7
+PACKETS = 300_000
 WANTED = {"7": 2.5, "8": 3.5}
 PINGS, STREAM_S = 2000, 3
 
@@ -95,10 +96,10 @@ def processor_seconds(program: Path, directory: Path, packets: int) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def of_a_packet(program: Path, folder: Path) -> tuple[float, float]:
+def of_a_packet(program: Path, folder: Path, rounds: int) -> tuple[float, float]:
     """Processor time of one packet in ns, without rules and with them."""
     least = {}
-    for turn in range(ROUNDS):
+    for turn in range(rounds):
         for with_rules in (False, True):
             directory = folder / str(with_rules)
             if turn == 0:
@@ -132,8 +133,10 @@ def of_a_wire(version: str, directory: Path, with_rules: bool) -> tuple[float, f
     return middle, late, rate
 
 
-def main() -> None:
-    """Print both tables."""
+@click.command()
+@click.option("--rounds", default=7, show_default=True, help="Of these the least counts.")
+def main(rounds: int) -> None:
+    """Compare what a packet costs Suricata, and takes in a wire, without rules and with them."""
     print(f"{'':26}{'ns/packet':>12}{'times':>8}  (wanted)")
     for version in real_suricata.VERSIONS:
         program = ROOT / ".cache" / f"suricata{version}" / "suricata"
@@ -141,7 +144,7 @@ def main() -> None:
             print(f"Suricata {version}: missing; packaging/suricata.sh {version} {program.parent}")
             continue
         with tempfile.TemporaryDirectory() as folder:
-            none, all_of_them = of_a_packet(program, Path(folder))
+            none, all_of_them = of_a_packet(program, Path(folder), rounds)
         print(f"Suricata {version}, no rules      {none:12.0f}")
         times = f"{all_of_them / none:8.2f}  ({WANTED[version]})"
         print(f"Suricata {version}, procwire's    {all_of_them:12.0f}{times}")

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from procwire.output.timestamp import timestamp
@@ -109,8 +109,12 @@ class Server:
             flow_record(protocol, (CALLER, port), (HERE, own)) for protocol, own, _, port in callers
         ]
 
-    def end(self) -> None:
-        self.process.communicate("\n", timeout=WAIT_S)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
 
     def _say(self) -> list[Any]:
         assert self.process.stdout is not None
@@ -119,10 +123,8 @@ class Server:
 
 
 def test_names_the_client(tmp_path: Path) -> None:
-    server = Server()
-    with watching(tmp_path):
+    with watching(tmp_path), Server() as server:
         (*_, record) = server.called()
-        server.end()
     (process,) = processes(tmp_path, [record | {"src_ip": HERE}])
     assert "sendto" in process["cmdline"]
     assert process["role"] == "sender"
@@ -131,12 +133,8 @@ def test_names_the_client(tmp_path: Path) -> None:
 
 def test_names_the_server(tmp_path: Path) -> None:
     """One older than the sensor, and one that it saw begin."""
-    before = Server()
-    with watching(tmp_path):
-        after = Server()
+    with Server() as before, watching(tmp_path), Server() as after:
         records = [*before.called(), *after.called()]
-        before.end()
-        after.end()
     strangers = [one | {"dest_ip": "10.94.1.7"} for one in records]
     found = [
         (one.get("pid"), one.get("attribution"), one.get("role"))
