@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from procwire.detect.judges import Judges
 from procwire.event import FANOUT_EVENT, Origin
 from procwire.record import Attempt
@@ -66,3 +68,30 @@ def test_rows_of_the_kernel_are_judged_in_order_of_time():
     rows["attempt"] = Attempt.NULL, Attempt.CONNECT
     rows["origin"], rows["attempts"], rows["hosts"], rows["host_ports"] = Origin.RAW, 60, 1, 60
     assert [seen.kind for seen in Judges().update(rows)] == [Attempt.NULL, Attempt.CONNECT]
+
+
+FIGURES = st.fixed_dictionaries(
+    {
+        "attempt": st.sampled_from(list(Attempt)),
+        "origin": st.sampled_from([Origin.WIRE, Origin.IMPORT, Origin.RAW, Origin.CONNECT]),
+        "unrouted": st.sampled_from([0, 0, 30]),
+        **dict.fromkeys(
+            ("attempts", "established", "failures", "refused", "hosts", "host_ports"),
+            st.sampled_from([0, 1, 30, 60, 200]),
+        ),
+        "sequential_run": st.sampled_from([0, 20, 200]),
+    }
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(FIGURES, min_size=1, max_size=8))
+def test_what_is_not_worth_asking_of_is_no_scan(drawn):
+    rows = np.zeros(len(drawn), FANOUT_EVENT)
+    rows["time_ns"], rows["window_ns"] = START + np.arange(len(drawn)), SECOND
+    for row, figures in zip(rows, drawn, strict=True):
+        for name, value in figures.items():
+            row[name] = value
+    one_by_one = Judges()
+    one_by_one._worth_asking = lambda rows: rows
+    assert Judges().update(rows) == one_by_one.update(rows)

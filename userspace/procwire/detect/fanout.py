@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.compiled.memory import sparse_zeros
-from procwire.detect.fanout_state import COUNTERS, FEW, SKETCHES, SUBJECT, State
+from procwire.detect.fanout_state import BUCKETS, COUNTERS, FEW, NEVER, SKETCHES, SUBJECT, State
 from procwire.detect.row_hashes import row_hashes
 from procwire.detect.sketch import REGISTERS
 from procwire.detect.together import zeros_in_lines
@@ -46,6 +46,7 @@ class FanOut:
             subjects=zeros_in_lines(count, SUBJECT),
             blocks=np.zeros(count, np.int32),
             registers=np.zeros((count + 1) * SKETCHES * REGISTERS, np.uint64),
+            cells=np.full(BUCKETS, NEVER),
             counters=np.zeros(len(COUNTERS), np.int64),
             windows=np.array(settings.windows_ns, np.int64),
             thresholds=np.array(

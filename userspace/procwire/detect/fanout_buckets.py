@@ -18,6 +18,7 @@ from procwire.detect.fanout_state import (
     BUCKETS,
     FEW,
     HOSTS,
+    NEVER,
     PAIRS,
     SKETCHES,
     SUBJECT_LINES,
@@ -43,8 +44,6 @@ _BYTE_BITS, _BYTE = np.uint64(3), np.uint64(255)
 # No name is that of a free slot.
 _TAKEN = np.uint64(1)
 _NOWHERE = -1
-# No time lies in a window that begins then.
-_NEVER = -(2**62)
 
 
 @fused
@@ -131,9 +130,9 @@ def _begin(state: State, slot: Slot, row: Record) -> None:
     subject.stride_hi = subject.stride_lo = 0
     subject.stride_port = 0
     # Its buckets are over at any time.
-    subject.ends = _NEVER
+    subject.ends = NEVER
     for bucket in range(BUCKETS):
-        subject.starts[bucket] = _NEVER
+        subject.starts[bucket] = NEVER
         subject.ages[bucket] = bucket
     for step in range(_STEPS):
         subject.steps[step] = 0
@@ -152,7 +151,7 @@ def _point_nowhere(target: Record) -> None:
 def roll(state: State, slot: Slot, time: int) -> None:
     """Begin each bucket anew whose grid cell is over, and put those before the others in age."""
     subject = state.subjects[slot]
-    subject.begun, subject.ends, subject.due = _NEVER, -_NEVER, 1
+    subject.begun, subject.ends, subject.due = NEVER, -NEVER, 1
     over, place = np.int64(0), BUCKETS
     for age in range(BUCKETS):
         bucket = np.int64(subject.ages[BUCKETS - 1 - age])
@@ -162,7 +161,7 @@ def roll(state: State, slot: Slot, time: int) -> None:
             subject.ages[place] = bucket
         else:
             over |= np.int64(1) << bucket
-            _turn_over(subject, bucket, time, length)
+            _turn_over(subject, bucket, _start_of(state, bucket, time))
         subject.begun = max(subject.begun, subject.starts[bucket])
         subject.ends = min(subject.ends, subject.starts[bucket] + length)
     for young in range(BUCKETS):
@@ -176,9 +175,18 @@ def roll(state: State, slot: Slot, time: int) -> None:
 
 
 @fused
-def _turn_over(subject: Record, bucket: Slot, time: int, length: int | np.int64) -> None:
-    # Only now: such a division costs as much as entering an attempt.
-    start = time - (time + bucket % 2 * (length // 2)) % length
+def _start_of(state: State, bucket: Slot, time: int) -> int | np.int64:
+    """When the bucket's cell of the grid began, which is the same for all subjects: the division
+    costs as much as entering an attempt."""
+    length, start = state.windows[bucket // 2], np.int64(state.cells[bucket])
+    if not 0 <= time - start < length:
+        start = time - (time + bucket % 2 * (length // 2)) % length
+        state.cells[bucket] = start
+    return start
+
+
+@fused
+def _turn_over(subject: Record, bucket: Slot, start: int | np.int64) -> None:
     held = subject.buckets[bucket]
     subject.starts[bucket] = held.first_time = start
     held.attempts_before = subject.attempts & TOTALS

@@ -27,6 +27,8 @@ HOSTS, PAIRS = 0, 1
 SKETCHES = 2
 FEW = 24
 """Attempts of a subject that are remembered one by one: a bucket of no more has no sketches yet."""
+NEVER = -(2**62)
+"""No time lies in a window that begins then."""
 TOTALS = 2**32 - 1
 """The bits of a total that a bucket remembers."""
 
@@ -97,9 +99,10 @@ class State(NamedTuple):
     it was last; slots[p], its slot. used: slots and blocks given away. subjects[s]: SUBJECT of each
     slot; blocks[s]: its block of registers, 0 before its first sketch. registers[b * 2 * 512 + k *
     512 + r]: register r of a block's sketches of hosts (k = 0) or pairs, a byte for each bucket, a
-    generation above a rank. counters as in COUNTERS; windows: lengths in ns; thresholds: by kind of
-    attempts and measure; least: by kind, of how many targets is told at the earliest; places: of
-    each kind in the table, one kind's behind the other's; origin: of the reports."""
+    generation above a rank. cells: by bucket, when the latest cell of its grid began. counters as
+    in COUNTERS; windows: lengths in ns; thresholds: by kind of attempts and measure; least: by
+    kind, of how many targets is told at the earliest; places: of each kind in the table, one kind's
+    behind the other's; origin: of the reports."""
 
     names: NDArray[np.uint64]
     active: NDArray[np.int64]
@@ -108,6 +111,7 @@ class State(NamedTuple):
     subjects: NDArray[np.void]
     blocks: NDArray[np.int32]
     registers: NDArray[np.uint64]
+    cells: NDArray[np.int64]
     counters: NDArray[np.int64]
     windows: NDArray[np.int64]
     thresholds: NDArray[np.int64]

@@ -22,19 +22,21 @@ SENT_THROUGH = "sent_through"
 _NOBODY = bytes(16)
 _MAPPED = bytes(10) + b"\xff\xff"
 # In the order of Figures.
-_FIELDS = ["attempt", "attempts", "hosts", "host_ports", "window_ns", "origin", "established"]
+_FIELDS = ["attempt", "hosts", "host_ports", "window_ns", "origin", "established"]
 _FIELDS += ["refused", "failures", "sequential_run", "by_children", "unrouted"]
 
 
 class Figures(msgspec.Struct, frozen=True):
     """One window of one subject. Counts as in event.FANOUT_EVENT, but attempts are those for which
-    there was a way: of the others, unrouted, no packet left. window_s in seconds; raw: packets
-    of raw sockets, of whose answers the kernel tells nothing; imported: other tools' records, of
-    which some tell no failures; networks: of the sampled targets, a /16 or a /32 of IPv6 each;
-    by_scanner: made by a program known for scanning."""
+    there was a way: of the others, unrouted, no packet left. unanswered, is_untold: as the
+    functions of that name say; sampled: addresses of targets, 16 bytes each; window_s in seconds;
+    raw: packets of raw sockets, of whose answers the kernel tells nothing; imported: other tools'
+    records, of which some tell no failures; by_scanner: made by a program known for scanning."""
 
     kind: Attempt
     attempts: int
+    unanswered: float
+    is_untold: bool
     sampled: bytes
     hosts: int
     host_ports: int
@@ -54,13 +56,15 @@ class Figures(msgspec.Struct, frozen=True):
         """The figures of rows of event.FANOUT_EVENT."""
         figures = []
         # All rows at once: a field of one row costs as much as a row.
-        told = zip(rows[_FIELDS].tolist(), _sampled(rows), strict=True)
-        for (kind, begun, hosts, host_ports, window_ns, origin, *others), sampled in told:
-            attempts = max(0, begun - others[-1])
+        shares, untold = unanswered(rows).tolist(), is_untold(rows).tolist()
+        columns = attempts_of(rows).tolist(), shares, untold, _sampled(rows), rows[_FIELDS].tolist()
+        for attempts, share, is_silent, sampled, row in zip(*columns, strict=True):
+            kind, hosts, host_ports, window_ns, origin, *others = row
             # Estimates err to both sides; there are never more targets than attempts.
             targets = min(hosts, attempts), min(host_ports, attempts)
             known = window_ns / 1e9, origin == Origin.RAW, origin == Origin.IMPORT
-            figures.append(cls(Attempt(kind), attempts, sampled, *targets, *known, *others))
+            counted = attempts, share, is_silent, sampled
+            figures.append(cls(Attempt(kind), *counted, *targets, *known, *others))
         return figures
 
     @property
@@ -78,31 +82,6 @@ class Figures(msgspec.Struct, frozen=True):
         # A /16, or a /32 of IPv6: of different lengths, so that one is none of the other.
         networks = {one[:14] if one.startswith(_MAPPED) else one[:4] for one in addresses}
         return len(networks) >= SAMPLE_TARGETS - 1
-
-    @property
-    def is_untold(self) -> bool:
-        """Whether of most attempts no record says how they ended."""
-        return self.imported and 2 * (self.established + self.failures) < self.attempts
-
-    @property
-    def unanswered(self) -> float:
-        """Share of attempts that came to nothing.
-
-        While fewer have ended than are pending, a connection pending counts as one of them: a
-        silent target never says more. The other kinds are asked in bulk before the first reply can
-        come, and nothing is known of them till then. A raw socket is not how one asks whoever
-        answers: what it sends has come to nothing. Imported records say what has
-        failed, and what they do not tell has not."""
-        if self.raw:
-            return 1.0
-        if self.imported:
-            return self.failures / max(self.attempts, 1)
-        ended = self.established + self.failures
-        if ended and 2 * ended >= self.attempts:
-            return self.failures / ended
-        if self.kind is not Attempt.CONNECT:
-            return 0.0
-        return max(0.0, 1 - self.established / max(self.attempts, 1))
 
     def fails(self, least: float) -> bool:
         """Whether so great a share came to nothing as makes a scan. What is known for scanning
@@ -132,6 +111,44 @@ class Verdict:
 
 
 Judge = Callable[[Figures, Settings], Verdict | None]
+
+
+def attempts_of(rows: NDArray[np.void]) -> NDArray[np.int64]:
+    """Of each row of event.FANOUT_EVENT (n,), the attempts for which there was a way."""
+    found: NDArray[np.int64] = np.maximum(rows["attempts"].astype(np.int64) - rows["unrouted"], 0)
+    return found
+
+
+def unanswered(rows: NDArray[np.void]) -> NDArray[np.float64]:
+    """Share of the attempts of each row of event.FANOUT_EVENT (n,) that came to nothing.
+
+    While fewer have ended than are pending, a connection pending counts as one of them: a silent
+    target never says more. The other kinds are asked in bulk before the first reply can come, and
+    nothing is known of them till then. A raw socket is not how one asks whoever answers: what it
+    sends has come to nothing. Imported records say what has failed, and what they do not tell has
+    not."""
+    attempts, ended = attempts_of(rows), _ended(rows)
+    established, failures, some = rows["established"], rows["failures"], np.maximum(attempts, 1)
+    pending = np.maximum(1 - established / some, 0)
+    pending[rows["attempt"] != Attempt.CONNECT] = 0
+    most_ended = (ended > 0) & (2 * ended >= attempts)
+    share = np.where(most_ended, failures / np.maximum(ended, 1), pending)
+    share = np.where(rows["origin"] == Origin.IMPORT, failures / some, share)
+    share[rows["origin"] == Origin.RAW] = 1
+    return share
+
+
+def is_untold(rows: NDArray[np.void]) -> NDArray[np.bool_]:
+    """Whether of most attempts of each row of event.FANOUT_EVENT (n,) no record says how they
+    ended."""
+    imported = rows["origin"] == Origin.IMPORT
+    untold: NDArray[np.bool_] = imported & (2 * _ended(rows) < attempts_of(rows))
+    return untold
+
+
+def _ended(rows: NDArray[np.void]) -> NDArray[np.int64]:
+    ended: NDArray[np.int64] = rows["established"].astype(np.int64) + rows["failures"]
+    return ended
 
 
 def _sampled(rows: NDArray[np.void]) -> list[bytes]:

@@ -12,7 +12,14 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from procwire.detect.figures import Figures, Judge, Verdict, observation
+from procwire.detect.figures import (
+    Figures,
+    Judge,
+    Verdict,
+    is_untold,
+    observation,
+    unanswered,
+)
 from procwire.detect.flag_probes import DETECTORS_BY_KIND, flag_probes
 from procwire.detect.icmp_sweep import icmp_sweep
 from procwire.detect.neighbour_sweep import neighbour_sweep
@@ -48,6 +55,8 @@ class Judges:
         self, settings: Settings | None = None, is_scanner: IsScanner = lambda key: False
     ) -> None:
         self._settings, self._is_scanner = settings or Settings(), is_scanner
+        sweeps, datagrams = self._settings.sweep, self._settings.datagrams
+        self._least = min(sweeps.unanswered, sweeps.mostly_unanswered, datagrams.unanswered)
         self._counts = {"judged": 0, "scans": 0}
 
     def update(self, rows: NDArray[np.void]) -> list[Observation]:
@@ -56,10 +65,11 @@ class Judges:
         rows: event.FANOUT_EVENT (n,), times in ns since the epoch (rows of the kernel are in ns
         since boot and have to be shifted first).
         """
+        self._counts["judged"] += len(rows)
+        rows = self._worth_asking(rows) if len(rows) else rows
         if not len(rows):
             return []
         found = []
-        self._counts["judged"] += len(rows)
         known = is_known(rows["process"]).tolist()
         for place, figures in enumerate(Figures.of(rows)):
             verdict = self._judge(figures)
@@ -73,6 +83,16 @@ class Judges:
     def counters(self) -> dict[str, int]:
         """judged: rows seen; scans: called a scan."""
         return dict(self._counts)
+
+    def _worth_asking(self, rows: NDArray[np.void]) -> NDArray[np.void]:
+        """Rows without those of which all detectors say no, as too many were answered: a busy host
+        has windows that are told whenever they turn."""
+        wanted = unanswered(rows) >= self._least
+        wanted |= is_untold(rows) | is_known(rows["process"])
+        if wanted.all():
+            return rows
+        # NumPy takes 50 us to copy rows of so many fields, however few they are.
+        return rows.view(f"V{rows.dtype.itemsize}")[wanted].view(rows.dtype)
 
     def _is_by_scanner(self, row: np.void) -> bool:
         key = process_of(row)

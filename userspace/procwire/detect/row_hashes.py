@@ -31,10 +31,10 @@ def _hash(connections: NDArray[np.void], hashes: NDArray[np.void]) -> None:
         hashed.source = mix_address(row.src_hi, row.src_lo)
         hashed.host = mix_address(row.dst_hi, row.dst_lo)
         hashed.target = mix64(hashed.host ^ (np.uint64(row.dst_port) + GOLDEN))
-        # A sum, in which hosts that ask themselves are as different as others.
-        hashed.pair = mix64(hashed.source + (hashed.host ^ GOLDEN))
-        network = mix_address(row.dst_hi, row.dst_lo >> HOST_BITS)
-        hashed.network = mix64(hashed.source + (network ^ GOLDEN))
+        # Sums, in which hosts that ask themselves are as different as others. What is mixed stays
+        # so, whatever is added.
+        hashed.pair = hashed.source + (hashed.host ^ GOLDEN)
+        hashed.network = hashed.source + (mix_address(row.dst_hi, row.dst_lo >> HOST_BITS) ^ GOLDEN)
 
 
 @fused

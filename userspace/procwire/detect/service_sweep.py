@@ -17,7 +17,6 @@ from procwire.detect.row_hashes import row_hashes
 from procwire.detect.service_hosts import (
     COUNTERS,
     HOST,
-    HOSTS,
     NAMES,
     REPORT,
     SERVICES,
@@ -25,6 +24,7 @@ from procwire.detect.service_hosts import (
     State,
     follow,
 )
+from procwire.detect.together import zeros_in_lines
 from procwire.event import SAMPLE_TARGETS
 from procwire.record import Attempt
 from procwire.settings import Settings
@@ -42,8 +42,7 @@ class ServiceSweep:
         for port, name in SERVICES.items():
             services[port] = 1 << NAMES.index(name)
         self._state = State(
-            sources=np.zeros(chosen.sources, SOURCE),
-            hosts=np.zeros((chosen.sources, HOSTS), HOST),
+            sources=zeros_in_lines(chosen.sources, SOURCE),
             services=services,
             counters=np.zeros(len(COUNTERS), np.int64),
             limits=np.array([chosen.together_ns, chosen.window_ns, chosen.hosts], np.int64),
@@ -78,18 +77,17 @@ class ServiceSweep:
         return dict(zip(COUNTERS, self._state.counters.tolist(), strict=True))
 
     def _observation(self, report: np.void, samples: NDArray[np.void]) -> Observation:
-        source, hosts = report["source"], int(report["hosts"])
-        tried = int(report["services"])
+        hosts, tried = int(report["hosts"]), int(report["services"])
+        time, first = int(report["time"]), int(report["first"])
         names = [name for place, name in enumerate(NAMES) if tried >> place & 1]
-        targets = tuple(
-            Endpoint(_address(one), int(one["port"])) for one in samples if one["services"]
-        )
+        told = samples[: int(report["samples"])]
+        targets = tuple(Endpoint(_address(one), int(one["port"])) for one in told)
         return Observation(
             detector=SERVICE_SWEEP,
-            time=int(report["time"]),
-            first=int(source["first"]),
+            time=time,
+            first=first,
             subject=None,
-            source=Endpoint(_address(source)),
+            source=Endpoint(_address(report)),
             protocol=int(report["protocol"]),
             kind=Attempt.CONNECT,
             figure=hosts,
@@ -98,7 +96,7 @@ class ServiceSweep:
             evidence=(
                 Evidence("hosts", hosts, int(report["threshold"]), "service_sweep.hosts"),
                 Evidence("services", ", ".join(names)),
-                Evidence("duration_s", (int(report["time"]) - int(source["first"])) / 1e9),
+                Evidence("duration_s", (time - first) / 1e9),
             ),
             last_target=targets[-1],
             targets=targets,
