@@ -8,30 +8,35 @@ LATENESS = 600_000_000_000
 
 
 class NaiveDistinct:
-    """Two sets of (subject, target), each for two halves of a window."""
+    """Two sets of (subject, target): of the half of a window that is now with the one before it,
+    and of that half alone, which takes the other's place where it is as large as half the limit."""
 
-    def __init__(self, window: int) -> None:
-        self.half = window // 2
-        self.began: dict[int, dict[int, list[int]]] = {0: {}, 1: {}}
-        self.cell = {0: None, 1: None}
-        self.latest = None
+    def __init__(self, window: int, limit: int) -> None:
+        self.half, self.room = window // 2, limit // 2
+        self.older: dict[int, list[int]] = {}
+        self.younger: dict[int, list[int]] = {}
+        self.cell = self.latest = None
+        self.evicted = 0
 
     def attempt(self, time: int, subject: int, target: int) -> tuple[int, bool]:
-        """The subject's distinct targets in the older bucket, and whether this one is new there."""
+        """The subject's distinct targets of late, and whether this one is new among them."""
         self.latest = time if self.latest is None else max(time, self.latest)
         if self.latest - time <= LATENESS:
             time = self.latest
-        cell = time // self.half
-        for start in (cell - 1, cell):
-            if self.cell[start % 2] != start:
-                self.cell[start % 2] = start
-                self.began[start % 2] = {}
-        for start in (cell, cell - 1):
-            targets = self.began[start % 2].setdefault(subject, [])
-            is_new = target not in targets
-            if is_new:
-                targets.append(target)
-        return len(targets), is_new
+        before, self.cell = self.cell, time // self.half
+        if before is not None and self.cell == before + 1:
+            self.older, self.younger = self.younger, {}
+        elif self.cell != before:
+            self.older, self.younger = {}, {}
+        is_full = sum(map(len, self.younger.values())) == self.room
+        if is_full and target not in self.younger.get(subject, ()):
+            self.evicted += len(self.older.keys() - self.younger.keys())
+            self.older, self.younger = self.younger, {}
+        is_new = target not in self.older.setdefault(subject, [])
+        for began in (self.older, self.younger):
+            if target not in began.setdefault(subject, []):
+                began[subject].append(target)
+        return len(self.older[subject]), is_new
 
 
 def naive_zone(

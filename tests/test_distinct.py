@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from naive_distinct import NaiveDistinct
-from procwire.detect.distinct import Attempts, Distinct
+from procwire.detect.distinct import LIMIT, Attempts, Distinct
 from procwire.detect.key_map import KeyMap, combined
 
 SECOND = 1_000_000_000
@@ -57,20 +59,26 @@ ATTEMPTS = st.lists(
 )
 
 
-@given(attempts=ATTEMPTS, cut=st.integers(1, 20), threshold=st.integers(0, 4))
+# Most limits are too low for what comes.
+@given(
+    attempts=ATTEMPTS,
+    cut=st.integers(1, 20),
+    threshold=st.integers(0, 4),
+    limit=st.integers(2, 50),
+)
 def test_distinct_targets_are_those_of_plain_sets(
-    attempts: list[tuple[int, int, int]], cut: int, threshold: int
+    attempts: list[tuple[int, int, int]], cut: int, threshold: int, limit: int
 ) -> None:
     window = 60 * SECOND
     times = np.cumsum([step for step, _, _ in attempts], dtype=np.int64) * SECOND + NOW
     subjects = np.array([subject for _, subject, _ in attempts], np.uint64)
     targets = np.array([target for _, _, target in attempts], np.uint64)
-    naive, expected = NaiveDistinct(window), []
+    naive, expected = NaiveDistinct(window, limit), []
     for row, (time, subject, target) in enumerate(zip(times, subjects, targets, strict=True)):
         count, is_new = naive.attempt(int(time), int(subject), int(target))
         if is_new and threshold and count in [threshold * 10**n for n in range(3)]:
             expected.append((row, count))
-    distinct, found = Distinct(window, 1000), []
+    distinct, found = Distinct(window, limit), []
     port = np.zeros(len(times), np.uint16)
     for start in range(0, len(times), cut):
         rows = slice(start, start + cut)
@@ -81,3 +89,19 @@ def test_distinct_targets_are_those_of_plain_sets(
         assert all(len(one.sample) == min(one.targets, 8) for one in reached)
         found += [(start + one.row, one.targets) for one in reached]
     assert found == expected
+    assert distinct.counters() == {"evicted": naive.evicted}
+
+
+def test_what_is_held_is_bounded_however_many_come() -> None:
+    """A flood of short-lived processes of one target each: nothing takes more memory."""
+    distinct, size = Distinct(60 * SECOND), 5_000
+    tracemalloc.start()
+    for start in range(0, 60 * size, size):
+        keys = np.arange(start, start + size, dtype=np.uint64)
+        times = np.full(size, NOW)
+        distinct.update(Attempts(times, keys, keys, keys, keys, keys.astype(np.uint16)), 8)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 6_000_000
+    held = 60 * size - distinct.counters()["evicted"]
+    assert LIMIT // 2 <= held <= LIMIT

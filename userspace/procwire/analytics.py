@@ -49,7 +49,7 @@ _CONNECTS = Input(
         "kernel.skipped_other_family",
         "kernel.skipped_connection_detail",
         "kernel.skipped_program",
-        "new_process.overflow",
+        "new_process.evicted",
     ),
     spots=(
         "targets behind a proxy or a tunnel",

@@ -2,7 +2,8 @@
 
 Strategy: the windows of detect/window.py. Two buckets of the window's length lie half a window
 apart on a fixed grid, figures are those of the older one, and so they cover half to a whole window.
-Counts are exact; a bucket that is full counts no more targets, and says so.
+Counts are exact. When the younger one holds half of what there is room for, the older one is given
+up before its time, so that what comes counts; who is forgotten with it is counted.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ SAMPLES = 8
 _SUBJECT = np.dtype([("first", "i8"), ("targets", "i4"), ("latest", "i4")])
 _TARGET = np.dtype([("hi", "u8"), ("lo", "u8"), ("previous", "i4"), ("port", "u2")])
 _NOBODY = -1
-_BUCKETS = 2
 _NEVER = -(2**62)
 # TCP gives up on a connection after 127 s by default (tcp_syn_retries, ip-sysctl).
 LATENESS = 600_000_000_000
+LIMIT = 1 << 14
+"""Targets of all subjects that are held at a time: 1.5 MB, 2.5 if each subject has one."""
 
 
 class Attempts(NamedTuple):
@@ -51,32 +53,49 @@ class Reached(NamedTuple):
 
 
 class Distinct:
-    """Counts over a sliding window. limit: targets of all subjects that a bucket holds."""
+    """Counts over a sliding window. limit: targets of all subjects that are held."""
 
-    def __init__(self, window_ns: int, limit: int) -> None:
-        self._buckets = tuple(_Bucket(limit) for _ in range(_BUCKETS))
-        self._window, self._latest = window_ns, _NEVER
+    def __init__(self, window_ns: int, limit: int = LIMIT) -> None:
+        self._older, self._younger = _Bucket(limit), _Bucket(limit)
+        self._half, self._cell = window_ns // 2, _NEVER
+        self._latest, self._evicted = _NEVER, 0
 
     def update(self, attempts: Attempts, threshold: int) -> list[Reached]:
         """Enter attempts in the order of their time; who reaches `threshold` distinct targets with
         one of them, or a further tenfold, in the order of the rows."""
         reached: list[Reached] = []
-        half = self._window // _BUCKETS
-        cells = self._followed(attempts.time) // half
+        cells = self._followed(attempts.time) // self._half
         turns = np.flatnonzero(np.diff(cells)) + 1
         for start, end in zip([0, *turns], [*turns, len(cells)], strict=True):
             if start == end:
                 continue
-            cell = int(cells[start])
-            part = Attempts._make(column[start:end] for column in attempts)
-            # In each half of a window the one that is not younger than half a window is told.
-            older, younger = self._buckets[(cell + 1) % 2], self._buckets[cell % 2]
-            older.turn((cell - 1) * half)
-            younger.turn(cell * half)
-            younger.enter(part, 0)
-            found = older.enter(part, threshold)
-            reached += [one._replace(row=one.row + int(start)) for one in found]
+            self._turn(int(cells[start]))
+            while start < end:
+                part = Attempts._make(column[start:end] for column in attempts)
+                fitting = self._younger.fitting(part)
+                part = Attempts._make(column[:fitting] for column in part)
+                self._younger.enter(part, 0)
+                found = self._older.enter(part, threshold)
+                reached += [one._replace(row=one.row + int(start)) for one in found]
+                start += fitting
+                if start < end:
+                    self._evicted += len(self._older) - len(self._younger)
+                    self._swap()
         return reached
+
+    def _turn(self, cell: int) -> None:
+        """To the cell of the grid, half a window each."""
+        if cell == self._cell:
+            return
+        self._swap()
+        if cell != self._cell + 1:
+            self._swap()
+        self._cell = cell
+
+    def _swap(self) -> None:
+        """The younger becomes the older, which began before it and so has all that it has."""
+        self._older, self._younger = self._younger, self._older
+        self._younger.clear()
 
     def _followed(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
         """The times at which attempts count. What comes late counts at the latest time: the kernel
@@ -89,39 +108,47 @@ class Distinct:
 
     def targets(self, subject: np.uint64) -> int:
         """How many targets one subject has in the window of the latest attempt."""
-        return max(bucket.targets(subject) for bucket in self._buckets)
+        return self._older.targets(subject)
 
     def counters(self) -> dict[str, int]:
-        """overflow: attempts that found a bucket full."""
-        return {"overflow": max(bucket.overflow for bucket in self._buckets)}
+        """evicted: subjects of which everything was forgotten for want of room."""
+        return {"evicted": self._evicted}
 
 
 class _Bucket:
+    """limit: targets of all subjects, when it is the older one; as the younger it takes half."""
+
     def __init__(self, limit: int) -> None:
+        self._room = limit // 2
         self._targets, self._subjects = KeyMap(limit), KeyMap(limit)
-        self._start = _NEVER
-        self._clear()
+        self._empty()
 
-    @property
-    def overflow(self) -> int:
-        return self._targets.overflow
+    def __len__(self) -> int:
+        return len(self._subjects)
 
-    def turn(self, start: int) -> None:
-        """Begin anew, unless it began at `start`."""
-        if self._start == start:
-            return
-        self._start = start
+    def clear(self) -> None:
+        """Begin anew."""
         if len(self._subjects):
             self._targets.clear()
             self._subjects.clear()
-            self._clear()
+            self._empty()
 
     def targets(self, subject: np.uint64) -> int:
         """How many targets a subject has."""
         (number,) = self._subjects.numbers(np.array([subject]))
         return int(self._counts["targets"][number]) if number >= 0 else 0
 
-    def _clear(self) -> None:
+    def fitting(self, part: Attempts) -> int:
+        """How many of the attempts, from the first on, the younger bucket has room for."""
+        room = self._room - len(self._targets)
+        if len(part.target) <= room:
+            return len(part.target)
+        keys = combined(part.subject, part.target)
+        missing = np.flatnonzero(self._targets.numbers(keys) < 0)
+        _, first = np.unique(keys[missing], return_index=True)
+        return int(missing[np.sort(first)[room]]) if len(first) > room else len(keys)
+
+    def _empty(self) -> None:
         self._counts = np.zeros(0, _SUBJECT)
         self._seen = np.zeros(0, _TARGET)
         self._attempts = np.zeros(0, np.int64)
@@ -134,7 +161,7 @@ class _Bucket:
         self._seen = _with_room(self._seen, len(self._targets))
         self._attempts = _with_room(self._attempts, len(self._subjects))
         self._counts["first"][subjects[began]] = part.time[began]
-        rows = np.flatnonzero(fresh & (subjects >= 0))
+        rows = np.flatnonzero(fresh)
         ranks = self._follow(part, rows, subjects[rows], targets[rows])
         told = np.flatnonzero(_is_step(ranks, threshold))
         reached = [
@@ -142,7 +169,7 @@ class _Bucket:
             for i in told
         ]
         # An array of its own: adding to a field of rows takes twenty times as long.
-        np.add.at(self._attempts, subjects[subjects >= 0], 1)
+        np.add.at(self._attempts, subjects, 1)
         return reached
 
     def _follow(

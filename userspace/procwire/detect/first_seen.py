@@ -56,7 +56,7 @@ _DETECTORS: dict[str, Detector] = {
 _KINDS = list(_DETECTORS)
 # By state, whether there is nothing to tell.
 _IS_SETTLED = np.isin(STATES, (LEARNED, APPROVED))
-_LIMIT = 1 << 18
+_LIMIT, _MOST_PROCESSES = 1 << 18, 1 << 15
 _DENIED_SEVERITY = 2
 _REPEAT_NS = 60_000_000_000
 _MOST_REPEATED = 1 << 14
@@ -83,7 +83,7 @@ class FirstSeen:
     ) -> None:
         self._learning_ns = settings.baseline.learning_ns
         self._habits, self._program_of, self._role_of = habits, program_of, role_of
-        self._processes, self._sources = KeyMap(_LIMIT), KeyMap(_LIMIT)
+        self._processes, self._sources = KeyMap(_MOST_PROCESSES), KeyMap(_LIMIT)
         self._programs: list[str] = []
         self._groups: list[Group] = []
         self._program_words = np.zeros(0, np.int64)
@@ -246,7 +246,7 @@ class FirstSeen:
         places = np.flatnonzero(seen.is_known[at])
         if not len(places):
             return words
-        if len(self._processes) + len(places) > _LIMIT:
+        if len(self._processes) + len(places) > _MOST_PROCESSES:
             self._processes.clear()
             self._programs.clear()
             self._program_words = np.zeros(0, np.int64)

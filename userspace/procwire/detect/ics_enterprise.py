@@ -12,15 +12,13 @@ from procwire.detect.services import IS_ENTERPRISE, NAMES
 from procwire.detect.sightings import Sightings, observation
 from procwire.settings import Settings
 
-_LIMIT = 1 << 18
-
 
 class IcsEnterprise:
     """Counts by source and service the hosts of control zones that it asks."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings.ics
-        self._hosts = Distinct(settings.ics.window_ns, _LIMIT)
+        self._hosts = Distinct(settings.ics.window_ns)
 
     def update(self, seen: Sightings) -> list[Observation]:
         """Who asked for one service on too many hosts."""
@@ -32,7 +30,7 @@ class IcsEnterprise:
         return [self._observation(seen, int(at[one.row]), one) for one in reached]
 
     def counters(self) -> dict[str, int]:
-        """overflow: attempts that were not counted for want of room."""
+        """evicted: sources of which everything was forgotten for want of room."""
         return self._hosts.counters()
 
     def _observation(self, seen: Sightings, row: int, reached: Reached) -> Observation:

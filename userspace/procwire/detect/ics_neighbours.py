@@ -17,15 +17,13 @@ from procwire.event import Outcome
 from procwire.record import Attempt
 from procwire.settings import Settings
 
-_LIMIT = 1 << 18
-
 
 class IcsNeighbours:
     """Counts by source the addresses of control zones for which nobody answered."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings.ics
-        self._missing = Distinct(settings.ics.window_ns, _LIMIT)
+        self._missing = Distinct(settings.ics.window_ns)
         self._sees_replies = False
 
     def update(self, seen: Sightings) -> list[Observation]:
@@ -59,5 +57,5 @@ class IcsNeighbours:
         ]
 
     def counters(self) -> dict[str, int]:
-        """overflow: attempts that were not counted for want of room."""
+        """evicted: sources of which everything was forgotten for want of room."""
         return self._missing.counters()

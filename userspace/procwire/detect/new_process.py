@@ -25,7 +25,7 @@ from procwire.settings import Settings
 Started = Callable[[ProcessId], int | None]
 """A process key -> when it began, ns since the epoch; None where that is unknown."""
 
-_LIMIT = 1 << 18
+_MOST_PROCESSES = 1 << 15
 _UNKNOWN = -(2**62)
 _IS_FAILED = np.zeros(len(Outcome), bool)
 _IS_FAILED[[Outcome.REFUSED, Outcome.TIMED_OUT, Outcome.UNREACHABLE, Outcome.DENIED]] = True
@@ -38,8 +38,8 @@ class NewProcess:
         self._settings, self._least = settings.new_process, settings.sweep.mostly_unanswered
         self._started = started
         window = settings.new_process.age_ns * 2
-        self._failed, self._answered = Distinct(window, _LIMIT), Distinct(window, _LIMIT)
-        self._processes = KeyMap(_LIMIT)
+        self._failed, self._answered = Distinct(window), Distinct(window)
+        self._processes = KeyMap(_MOST_PROCESSES)
         self._begun = np.full(0, _UNKNOWN)
 
     def update(self, seen: Sightings) -> list[Observation]:
@@ -71,12 +71,12 @@ class NewProcess:
         return found
 
     def counters(self) -> dict[str, int]:
-        """overflow: attempts that were not counted for want of room."""
+        """evicted: processes of which everything was forgotten for want of room."""
         return self._failed.counters()
 
     def _begun_of(self, seen: Sightings, at: NDArray[np.int64]) -> NDArray[np.int64]:
         """When the process of each row began, ns since the epoch."""
-        if len(self._processes) + len(at) > _LIMIT:
+        if len(self._processes) + len(at) > _MOST_PROCESSES:
             self._processes.clear()
             self._begun = np.full(0, _UNKNOWN)
         numbers, is_new = self._processes.enter(seen.subject[at])

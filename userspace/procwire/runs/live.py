@@ -249,6 +249,9 @@ class Live:
     def _save(self, now: float) -> None:
         self._site.observed(self._in_force, round((now - self._saved) * NANOSECONDS))
         self._site.save()
+        if self._sensor is not None and not self._captures:
+            # A flood of events leaves holes of megabytes.
+            self._sensor.trim_memory()
         self._saved = now
 
     def _locate(self) -> None:

@@ -17,7 +17,7 @@ from procwire.detect.observation import Endpoint
 from procwire.event import PROCESS_KEY, FlowRole
 from procwire.sensor.loader import SensorEvents
 
-REMEMBERED = 4096
+REMEMBERED = 1024
 _UNKNOWN = bytes(16), bytes(10) + b"\xff\xff" + bytes(4)
 
 
