@@ -11,12 +11,15 @@ from random import Random
 from types import SimpleNamespace
 
 import pytest
+from conversations import ACK, NOBODY_ANSWERS, SECOND, START, Conversations
 from procwire import examples
+from procwire.alert import CLOSED, GROWN, RAISED
 from procwire.capture.open import read_capture
 from procwire.errors import InputDamaged
 from procwire.rules import packet_rules
 from procwire.runs import pipeline
 from procwire.runs.analysis import Analysis
+from procwire.runs.parts import Parts, rows_of
 from procwire.runs.pipeline import alerts_of
 from procwire.settings import Settings
 
@@ -65,6 +68,41 @@ def test_batches_change_nothing_where_clocks_go_back(tmp_path, spread):
     assert times != sorted(times)
     for size in (1, 7, 100):
         assert run(path, 1, size) == wanted
+
+
+@pytest.mark.parametrize("size", [100, 500, 65536])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_packet_of_another_day_ends_a_scan_once(size, workers):
+    """While the clock seemed to be a day ahead, every batch would begin the scan anew."""
+    scan = Conversations()
+    for number in range(1000):
+        target = f"10.20.{number // 250}.{number % 250 + 1}"
+        scan.connect(number / 20, "10.0.0.9", target, 445, NOBODY_ANSWERS)
+    whole = scan.batch()
+    whole.time[700] += 86400 * SECOND
+    batches = [rows_of(whole, at, at + size) for at in range(0, len(whole.time), size)]
+    analysis = Analysis(Settings())
+    told = [alert for _, alerts in alerts_of(analysis, batches, workers) for alert in alerts]
+    told += analysis.finish()
+    assert [alert.state for alert in told] == [RAISED, GROWN, CLOSED, RAISED, GROWN, CLOSED]
+    assert len({alert.episode for alert in told}) == 2
+
+
+def test_parts_end_where_the_clock_is_set_back():
+    """By more than an attempt waits; what comes a little late is part of the same."""
+    talk = Conversations()
+    for at in (0, 9, 8, 100, 3, 4, 2, 200, 199, 5):
+        talk.segment(at, ("10.0.0.1", 1, "10.0.0.2", 2), ACK)
+    batch = talk.batch()
+    batch.time[:] = [START + at * SECOND for at in (0, 9, 8, 100, 3, 4, 2, 200, 199, 5)]
+    for size in (1, 4, 10):
+        parts, found = Parts(10 * SECOND), []
+        for at in range(0, 10, size):
+            for part in parts.of(rows_of(batch, at, at + size)):
+                found += [(number, part.first) for number in part.time.tolist()]
+        assert [time for time, _ in found] == batch.time.tolist()
+        firsts = {first for _, first in found}
+        assert firsts == {1, 5, 10} | set(range(1, 11, size))
 
 
 def test_an_analysis_ends_with_its_last_user(capture):
@@ -134,7 +172,8 @@ def test_who_fails_gives_nobody_its_turn_before_it_has_one(monkeypatch):
         return SimpleNamespace(batch=number)
 
     monkeypatch.setattr(pipeline, "judge", judge)
-    analysis = SimpleNamespace(track=track, conclude=lambda one: [])
+    parts, conclude = (lambda one: [one]), (lambda one: [])
+    analysis = SimpleNamespace(parts=parts, track=track, conclude=conclude)
     pairs = pipeline.alerts_of(analysis, iter((1, 2, 3)), 4)
     assert next(pairs) == (1, [])
     assert tracked[0] == 1

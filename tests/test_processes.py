@@ -82,6 +82,18 @@ def test_what_is_asked_for_is_kept_longest():
     assert table.get(key(3)) is None
 
 
+def test_who_asks_beside_the_run_leaves_no_trace():
+    events = [event(EventKind.FORK, pid, parent=(pid - 1, 0)) for pid in range(2, 7)]
+    events += [event(EventKind.EXIT, pid) for pid in range(2, 6)]
+    for keep, forgotten in ((False, 2), (True, 5)):
+        table = table_of(*events, ended_limit=4)
+        table.get(key(2), keep=keep)
+        assert len(table.ancestry(key(4), keep=keep)) == 2
+        table.apply(event(EventKind.EXIT, 6))
+        ended = range(2, 7)
+        assert [pid for pid in ended if table.get(key(pid), keep=False) is None] == [forgotten]
+
+
 def test_lost_exits_cannot_fill_the_table():
     table = table_of(
         *[event(EventKind.FORK, pid) for pid in range(2, 50)], running_limit=8, ended_limit=8

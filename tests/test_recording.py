@@ -160,6 +160,31 @@ def test_alerts_name_the_processes_that_the_record_holds(tmp_path):
     assert not any("process" in line for line in others)
 
 
+@pytest.mark.parametrize(("times", "kept"), [((5, 90, 7), [90, 7]), ((5, 7, 7), [7])])
+def test_of_turns_without_events_the_latest_and_the_last_are_kept(tmp_path, times, kept):
+    """The clock may be set back while nothing happens; what it was before has ended episodes."""
+    recorder = Recorder(tmp_path / "one", Settings(), HOME, [])
+    for now in times:
+        recorder.events(no_events(), [], now, told=False)
+    recorder.close()
+    assert [frame.now for frame in Recording(tmp_path / "one").frames()] == kept
+
+
+def test_packets_of_a_record_come_in_the_batches_that_they_were(tmp_path):
+    live(tmp_path / "one", [50, 90])
+    replay = Replay(tmp_path / "one", None, Told(), Site(), batch_size=7)
+    sizes, packets = [], replay.joined.packets
+
+    def noted(interface, batches, workers):
+        for batch in packets(interface, batches, workers):
+            sizes.append((batch.first, len(batch.time)))
+            yield batch
+
+    replay.joined.packets = noted
+    replay.run()
+    assert sizes == [(1, 50), (51, 40), (91, len(BATCH.time) - 90)]
+
+
 def test_the_record_is_its_owner_s_alone_and_has_a_folder_to_itself(tmp_path):
     live(tmp_path / "one", [])
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "one").iterdir()}

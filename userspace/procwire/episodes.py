@@ -96,14 +96,15 @@ class Episodes:
     ) -> list[Alert]:
         """The alerts of one batch, in order of time.
 
-        now: event time at the end of the batch, ns; episodes that are quiet by then are closed.
+        now: event time at the end of the batch, ns; episodes that are quiet by then are closed. It
+        goes back where a clock was set back.
         """
         alerts: list[_Told] = []
         for scan in observations:
             self._observe(scan, alerts)
         if hits is not None:
             self._fold(hits, alerts)
-        self._clock = max(self._clock, now)
+        self._clock = now
         while self._due and self._due[0][0] <= self._clock:
             episode = self._next_due()
             if episode is not None:
@@ -166,7 +167,8 @@ class Episodes:
         says_more = grows or check is not known_as
         now = grown(before, scan, check, says_more)
         episode.latest, episode.count = now, now.count
-        episode.last = episode.seen = now.last
+        episode.last = now.last
+        self._hear(episode, scan.time)
         self._weigh(now)
         if says_more:
             episode.figure = scan.figure
@@ -234,7 +236,7 @@ class Episodes:
             episode.next_raise *= 10
             alerts.append((kept.reached[place], episode.latest))
         episode.count, episode.last = total, max(episode.last, group.last)
-        episode.seen = max(episode.seen, group.seen)
+        self._hear(episode, group.seen)
 
     def _current(self, key: Key, time: int, alerts: list[_Told]) -> _Episode | None:
         """The open episode of `key`; one that was quiet for too long by `time` is closed first."""
@@ -269,6 +271,14 @@ class Episodes:
         if alert.severity < alert.check.severity:
             name = f"severity.{alert.check.id}"
             self._graver[name] = min(alert.severity, self._graver.get(name, alert.severity))
+
+    def _hear(self, episode: _Episode, time: int) -> None:
+        """There is news of the episode, which postpones its end. Where the clock was set back it
+        ends earlier than it would have."""
+        is_earlier = time < episode.seen
+        episode.seen = time
+        if is_earlier:
+            self._push(episode)
 
     def _push(self, episode: _Episode) -> None:
         episode.due = episode.seen + self._settings.quiet_ns

@@ -6,7 +6,7 @@ came. What the kernel counts ends in process_analysis.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +34,7 @@ from procwire.judging.observe import Observer
 from procwire.judging.stations import Stations
 from procwire.record import CONNECTION
 from procwire.rules import all_rules
+from procwire.runs.parts import Parts, reached_with
 from procwire.settings import Settings
 
 # Checks of tier C that a part counts by itself.
@@ -70,8 +71,8 @@ class Tracked(NamedTuple):
 
 
 def judge(batch: PacketBatch) -> Judged:
-    """The first part of Analysis.packets(), for batches that are not empty. It remembers nothing:
-    any number may run at a time, in any order."""
+    """The first step of Analysis.packets(), for each of Analysis.parts(). It remembers nothing: any
+    number may run at a time, in any order."""
     examined = examine(batch)
     return Judged(batch, examined, verify(batch, examined.decoded))
 
@@ -117,6 +118,8 @@ class Analysis:
     ) -> None:
         self._site = site or Site()
         contacts = settings.contacts
+        self._parts = Parts(contacts.timeout_ns)
+        self._patience = contacts.timeout_ns
         self._examiner = Examiner()
         self._verifier = Verifier()
         self._stations = Stations()
@@ -131,17 +134,20 @@ class Analysis:
         self._layers = LayerCounts()
         self._checks = len(all_rules())
         self._skipped = np.zeros(len(SKIP_REASONS), np.int64)
-        self.last_time = 0
+        self.last_time = self._clock = 0
         self._counts = {"packets": 0, "bytes": 0, "findings": 0}
 
     def packets(self, batch: PacketBatch) -> list[Alert]:
         """The alerts that a batch of packets raises."""
-        if not len(batch.start):
-            return []
-        return self.conclude(self.track(judge(batch)))
+        return [one for part in self.parts(batch) for one in self.conclude(self.track(judge(part)))]
+
+    def parts(self, batch: PacketBatch) -> Iterator[PacketBatch]:
+        """The parts of a batch that are judged, tracked and concluded each by itself. None is
+        empty; batches are given in order."""
+        return self._parts.of(batch)
 
     def track(self, judged: Judged) -> Tracked:
-        """The second part, in the order of the packets: fragments, checksums and attempts. It may
+        """The second step, in the order of the packets: fragments, checksums and attempts. It may
         run beside conclude() of earlier batches, with which it shares nothing."""
         batch = judged.batch
         decoded, single = self._examiner.complete(batch, judged.examined)
@@ -155,7 +161,7 @@ class Analysis:
         return Tracked(batch, decoded, (single, summed), counted, attempts, scans)
 
     def conclude(self, tracked: Tracked) -> list[Alert]:
-        """The third part, in the same order: conversations, and what all that means together."""
+        """The third step, in the same order: conversations, and what all that means together."""
         batch, decoded, counted = tracked.batch, tracked.decoded, tracked.counted
         self._counts["packets"] += len(batch.start)
         self._counts["bytes"] += int(batch.length.sum(dtype=np.int64))
@@ -163,11 +169,14 @@ class Analysis:
         self._counts["findings"] += len(findings) + int(counted.sum())
         self._admission.attempts = tracked.attempts
         scans = tracked.scans + self._surroundings.update(tracked.attempts)
-        reached = np.maximum.accumulate(np.maximum(batch.time, self.last_time))
-        self.last_time = int(reached[-1])
+        if batch.time[0] < self._clock - self._patience:
+            self._clock = int(batch.time[0])
+        reached = reached_with(batch.time, self._clock)
+        self._clock = int(reached[-1])
+        self.last_time = max(self.last_time, self._clock)
         hits = Hits(findings, decoded.packets, batch.time, reached, counted)
         scans += self._backscatter.update(hits)
-        return self._episodes.update(self.last_time, scans, hits)
+        return self._episodes.update(self._clock, scans, hits)
 
     def touch(self) -> None:
         """See memory.touch: of the tables that hold what packets begin."""

@@ -133,7 +133,7 @@ class Joined:
     def _analyses(self) -> list[ProcessAnalysis | Analysis]:
         return [self._kernel, *self._wires]
 
-    def known(self, key: ProcessId) -> tuple[Process, list[Process]] | None:
-        """The process of a key and its ancestors, parent first."""
-        process = self._processes.get(key)
-        return None if process is None else (process, self._processes.ancestry(key))
+    def known(self, key: ProcessId, keep: bool = True) -> tuple[Process, list[Process]] | None:
+        """The process of a key and its ancestors, parent first; keep: as of ProcessTable.get()."""
+        process = self._processes.get(key, keep)
+        return None if process is None else (process, self._processes.ancestry(key, keep))

@@ -10,6 +10,7 @@ import select
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,7 +101,8 @@ class Live:
             self._processes.changes = []
         self._history: HistoryWriter | None = None
         if history is not None:
-            self._history = HistoryWriter(history, self._joined.known, namespace, tell=say)
+            known = partial(self._joined.known, keep=False)
+            self._history = HistoryWriter(history, known, namespace, tell=say)
         self._saved = self._located = self._looked = time.monotonic()
         self._in_force = in_force(settings)
         self._apart_s = _APART_S if captures else _EVENTS_APART_S
@@ -173,7 +175,7 @@ class Live:
         """What denied programs have reached since this was last asked, each as the alert that it is
         part of would tell it."""
         return [
-            scan_alert(seen, self._joined.known(seen.subject), ())
+            scan_alert(seen, self._joined.known(seen.subject, keep=False), ())
             for seen in self._site.denied_contacts()
             if seen.subject is not None
         ]

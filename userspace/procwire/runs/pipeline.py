@@ -41,15 +41,20 @@ def alerts_of(
     trackers = _Trackers(analysis, batches, workers - 1)
     try:
         while (one := trackers.next()) is not None:
-            yield one.batch, analysis.conclude(one)
+            batch, parts = one
+            yield batch, [alert for part in parts for alert in analysis.conclude(part)]
     finally:
         trackers.end()
+
+
+_Parts = tuple[PacketBatch, list[Tracked]]
+"""A batch, and its parts in order."""
 
 
 class _Place(NamedTuple):
     """Of one batch: what it becomes; when all before it were tracked; when it was."""
 
-    tracked: Future[Tracked | None]
+    tracked: Future[_Parts | None]
     turn: threading.Event
     done: threading.Event
 
@@ -69,7 +74,7 @@ class _Trackers:
         for thread in self._threads:
             thread.start()
 
-    def next(self) -> Tracked | None:
+    def next(self) -> _Parts | None:
         """The next batch once it is tracked; None after the last."""
         tracked = self._read.get().tracked.result()
         self._room.release()
@@ -95,6 +100,7 @@ class _Trackers:
                 self._read.put(place)
                 try:
                     batch = next(self._batches, None)
+                    parts = [] if batch is None else list(self._analysis.parts(batch))
                 except BaseException as problem:
                     self._ended = True
                     place.tracked.set_exception(problem)
@@ -102,14 +108,15 @@ class _Trackers:
                 if batch is None:
                     self._ended = True
             try:
-                place.tracked.set_result(None if batch is None else self._track(batch, place.turn))
+                tracked = None if batch is None else (batch, self._track(parts, place.turn))
+                place.tracked.set_result(tracked)
             except BaseException as problem:
                 place.tracked.set_exception(problem)
                 # Those before may still be tracked, which later ones must not be meanwhile.
                 place.turn.wait()
             place.done.set()
 
-    def _track(self, batch: PacketBatch, turn: threading.Event) -> Tracked:
-        judged = judge(batch)
+    def _track(self, parts: list[PacketBatch], turn: threading.Event) -> list[Tracked]:
+        judged = list(map(judge, parts))
         turn.wait()
-        return self._analysis.track(judged)
+        return list(map(self._analysis.track, judged))

@@ -118,7 +118,7 @@ class Recorder:
         self.stopped = ""
         self._folder, self._tell = folder, tell
         self.size = 0
-        self._idle = 0
+        self._idle: tuple[int, ...] = ()
         self._cleanup = ExitStack()
         try:
             folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
@@ -158,8 +158,9 @@ class Recorder:
         """What the kernel told, and what became of the table of processes with it. told: whether
         it raised alerts."""
         if not told and not changes and not any(len(rows) for rows in events):
-            # Of turns in which nothing happens the last is enough: it moves the clock.
-            self._idle = now
+            # Of turns in which nothing happens two are enough, as they only move the clock: the
+            # latest, and the last where the clock was set back meanwhile.
+            self._idle = max((*self._idle[:1], now)), now
             return
         self._catch_up()
         rows = {name: getattr(events, name).tobytes() for name in ROWS}
@@ -195,10 +196,10 @@ class Recorder:
         return {"record.bytes": self.size, "record.stopped": int(bool(self.stopped))}
 
     def _catch_up(self) -> None:
-        if self._idle:
-            empty = dict.fromkeys(ROWS, b"")
-            self._write(Turn(now=self._idle, changes=b"[]", process=[], **empty))
-            self._idle = 0
+        empty = dict.fromkeys(ROWS, b"")
+        for now in dict.fromkeys(self._idle):
+            self._write(Turn(now=now, changes=b"[]", process=[], **empty))
+        self._idle = ()
 
     def _open(self, path: Path) -> BinaryIO:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)

@@ -9,6 +9,7 @@ from procwire.capture.batch import PacketBatch
 from procwire.capture.open import read_capture
 from procwire.context.site import Site
 from procwire.runs.joined import Emit, Joined
+from procwire.runs.parts import joined, rows_of
 from procwire.runs.recorded import Recording, networks_of
 from procwire.runs.recording import Networks, Packets, Translated, Turn, packets_file
 from procwire.sensor.processes import ProcessTable
@@ -17,7 +18,7 @@ from procwire.settings import Settings
 
 class Replay:
     """A run from a record in `folder`. settings: None for those of the live run; workers,
-    batch_size: processor cores, and packets analysed at a time, which change nothing in the alerts.
+    batch_size: processor cores, and packets read at a time, which change nothing in the alerts.
 
     emit, site: as for a live run. Raises as Recording does.
     """
@@ -78,25 +79,16 @@ class _Queue:
         self._rest: PacketBatch | None = None
 
     def take(self, count: int) -> Iterator[PacketBatch]:
-        """The next `count` packets, or as many as there are."""
+        """The next `count` packets, or as many as there are, as the one batch that they were: what
+        comes together is told together, in order of time."""
+        taken: list[PacketBatch] = []
         while count > 0:
             batch = self._rest or next(self._batches, None)
             if batch is None:
-                return
-            taken, self._rest = _slice(batch, 0, count), None
-            if len(batch.time) > count:
-                self._rest = _slice(batch, count, len(batch.time))
-            yield taken
-            count -= len(taken.time)
-
-
-def _slice(batch: PacketBatch, start: int, end: int) -> PacketBatch:
-    return batch._replace(
-        start=batch.start[start:end],
-        captured=batch.captured[start:end],
-        length=batch.length[start:end],
-        time=batch.time[start:end],
-        link=batch.link[start:end],
-        cut=batch.cut[start:end],
-        first=batch.first + start,
-    )
+                break
+            size = len(batch.time)
+            taken.append(rows_of(batch, 0, min(size, count)))
+            self._rest = rows_of(batch, count, size) if size > count else None
+            count -= size
+        if taken:
+            yield joined(taken)

@@ -87,30 +87,33 @@ class ProcessTable:
                     self._run(self._described(key, row))
                 self._end(key)
 
-    def get(self, key: Key) -> Process | None:
+    def get(self, key: Key, keep: bool = True) -> Process | None:
         """The process of that key, running or ended lately; None if it was never seen or is
-        forgotten."""
+        forgotten. keep: one that has ended is forgotten later for it. Who asks beside the run
+        leaves that as it is, so that a replay, where nobody does, forgets the same."""
         process = self._running.get(key)
         if process is None and key in self._ended:
-            self._ended.move_to_end(key)
+            if keep:
+                self._ended.move_to_end(key)
             process = self._ended[key]
         return process
 
-    def ancestry(self, key: Key) -> list[Process]:
-        """Parent, grandparent and so on, as far as known.
+    def ancestry(self, key: Key, keep: bool = True) -> list[Process]:
+        """Parent, grandparent and so on, as far as known; keep: as of get().
 
         A parent that has executed another program since the fork and whose earlier record is
         forgotten is represented by what it runs now.
         """
         lineage: list[Process] = []
         visited = {key[:2]}
-        process = self.get(key)
+        process = self.get(key, keep)
         while process is not None and len(lineage) < _GENERATIONS:
             parent = process.parent
             if parent[:2] in visited:
                 break
             visited.add(parent[:2])
-            process = self.get(parent) or self.get(self._latest.get(parent[:2], parent))
+            now_runs = self._latest.get(parent[:2], parent)
+            process = self.get(parent, keep) or self.get(now_runs, keep)
             if process is not None:
                 lineage.append(process)
         return lineage
@@ -156,16 +159,12 @@ class ProcessTable:
 
     def _same(self, key: Key) -> Key:
         """The key, by the object that the table has of it."""
-        found = self._found(key)
+        found = self.get(key, keep=False)
         return key if found is None else found.key
-
-    def _found(self, key: Key) -> Process | None:
-        """As get(), which keeps what is asked for from being forgotten."""
-        return self._running.get(key) or self._ended.get(key)
 
     def _forked(self, key: Key, row: Any) -> Process:
         process = self._described(key, row)
-        parent = self._found(process.parent)
+        parent = self.get(process.parent, keep=False)
         if parent is None:
             return process
         child = replace(process, exe=parent.exe, argv=parent.argv, cwd=parent.cwd)
@@ -177,7 +176,7 @@ class ProcessTable:
         if facts is not None and _same_program(facts, row):
             running = replace(process, exe=facts.exe or process.exe, cwd=facts.cwd)
             return _placed(running, facts.cgroup, facts.container)
-        forked = self._found(before)
+        forked = self.get(before, keep=False)
         if forked is None:
             return process
         return _placed(replace(process, cwd=forked.cwd), forked.cgroup, forked.container)
