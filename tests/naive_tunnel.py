@@ -102,9 +102,7 @@ def enter_teredo(packet: Packet, start: int, end: int) -> None:
     header = rest()[:40]
     if len(header) < 40 or header[0] >> 4 != 6:
         return
-    known = any(
-        header[at : at + 2] == b"\xfe\x80" or header[at : at + 4] == b"\x20\x01\0\0"
-        for at in (8, 24)
-    )
-    if known and int.from_bytes(header[4:6], "big") == end - start - 40:
+    fills = int.from_bytes(header[4:6], "big") == end - start - 40
+    local = any(header[at : at + 2] == b"\xfe\x80" for at in (8, 24))
+    if local and fills or b"\x20\x01\0\0" in (header[8:12], header[24:28]):
         raise Inner(229, start, end)

@@ -26,6 +26,8 @@ ACK, SYN = 0x18, 0x02
 HTTP = 5000, 80
 BAD_LINE = b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /x HTTP/1.1\r\nHost: a\r\n"
+CHUNKS = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+ANSWERED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 COUNTED = [one for one in HEADER_SIZES if one[0] not in (layers.HTTP1, layers.SMTP, layers.SSH)]
 NAME = b"\3www\7example\3org\0"
 
@@ -63,6 +65,26 @@ CONVERSATIONS = {
             POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nX\r\n",
         ],
         {"http.request_line_bad": 2, "http.chunk_bad": 1},
+    ),
+    "chunks of requests": (
+        HTTP,
+        [
+            CHUNKS + b"5\r\nhello\r\n5 ;a=\"b\"\r\nhello\r\n0\r\nA: b\r\n\r\n",
+            CHUNKS + b"0x0\r\n\r\n",
+            CHUNKS + b"5\nhello\r\n 5\r\nhello\n0\r\n\r\n",
+            CHUNKS + b"5\r\nhello\r\n\r\n0\r\n\r\n",
+            BAD_LINE,
+        ],
+        {"http.chunk_bad": 5, "http.request_line_bad": 1},
+    ),
+    "chunks of responses": (
+        HTTP[::-1],
+        [
+            ANSWERED + b"0x0\r\n\r\n",
+            ANSWERED + b"5\nhello\r\n 5\r\nhello\n0\r\n\r\n",
+            ANSWERED + b"\"5\r\n",
+        ],
+        {"http.chunk_bad": 1},
     ),
     "dns": (
         (5000, 53),

@@ -14,7 +14,7 @@ from test_decode import ETHERNET_IPV4, TCP, batch_of, decode_one, ipv4, row
 
 INNER = ipv4(TCP)
 ETHERNET_INNER = ETHERNET_IPV4 + INNER
-TEREDO_CLIENT = bytes.fromhex("20010000") + bytes(12)
+TEREDO_CLIENT, LINK_LOCAL = bytes.fromhex("20010000") + bytes(12), b"\xfe\x80" + bytes(14)
 
 
 def udp(port: int, payload: bytes) -> bytes:
@@ -39,6 +39,7 @@ TUNNELS = {
     "VXLAN": ETHERNET_IPV4 + udp(4789, b"\x08" + bytes(7) + ETHERNET_INNER),
     "Geneve": ETHERNET_IPV4 + udp(6081, b"\1\0\x65\x58" + bytes(8) + ETHERNET_INNER),
     "Teredo": ETHERNET_IPV4 + udp(3544, ipv6(TCP, 6, TEREDO_CLIENT)),
+    "Teredo with a trailer": ETHERNET_IPV4 + udp(3544, ipv6(TCP, 6, TEREDO_CLIENT) + b"\1\2ab"),
     "PPPoE": bytes(12) + b"\x88\x64\x11\0\0\1" + struct.pack(">HH", 42, 0x21) + INNER + bytes(4),
     "MPLS": bytes(12) + b"\x88\x47" + label(16, False) + label(17, True) + INNER,
     "pseudowire": bytes(12) + b"\x88\x47" + label(16, True) + bytes(4) + ETHERNET_INNER,
@@ -55,7 +56,7 @@ def test_columns_and_last_span_are_those_of_the_inner_packet(name: str) -> None:
     columns = row(decoded)
     assert (columns["transport"], columns["dst_port"]) == (layers.TCP, 445)
     assert columns["payload"] == 0
-    inner_source = 0 if name == "Teredo" else 0xFFFF_0A00_0005
+    inner_source = 0 if name.startswith("Teredo") else 0xFFFF_0A00_0005
     assert columns["src_lo"] == inner_source
 
 
@@ -66,7 +67,8 @@ def test_columns_and_last_span_are_those_of_the_inner_packet(name: str) -> None:
         udp(4790, b"\x08" + bytes(7) + ETHERNET_INNER),
         udp(6081, b"\x41\0\x65\x58" + bytes(8) + ETHERNET_INNER),
         udp(3544, ipv6(TCP, 6)),
-        udp(3544, ipv6(TCP, 6, TEREDO_CLIENT) + b"more"),
+        udp(3544, ipv6(TCP, 6, LINK_LOCAL) + b"more"),
+        udp(3544, b"\x40" + ipv6(TCP, 6, TEREDO_CLIENT)[1:]),
     ],
 )
 def test_a_port_alone_makes_no_tunnel(ordinary: bytes) -> None:
@@ -98,6 +100,13 @@ def test_tunnels_in_tunnels_are_followed_three_deep_and_deeper_ones_counted() ->
     deeper = nested(4)
     assert row(deeper)["transport"] == 0
     assert deeper.skipped[SKIP_REASONS.index("too many layers")] == 1
+
+
+def test_a_teredo_packet_longer_than_its_datagram_is_a_broken_one() -> None:
+    frame = ETHERNET_IPV4 + udp(3544, ipv6(TCP + b"gone", 6, TEREDO_CLIENT)[:-4])
+    _, findings = examine(batch_of([(frame, len(frame), 1)]))
+    names = {all_rules()[finding["rule"]].id for finding in findings}
+    assert names == {"ipv6.truncated", "tun.inner_ip_bad"}
 
 
 def test_a_broken_inner_header_is_found_and_leaves_the_outer_columns() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from random import Random
 
@@ -22,7 +23,7 @@ LUA_WORDS = (ROOT / "lua" / "words.lua").read_text()
 OVER_OFFSETS = ("name_end", "name_walk", "name_fault", "ber_value", "ber_end", "token_end")
 OTHERS = (
     *("header_sums", "dns_entries", "dns_entry_end", "crc_dnp", "find", "find_before", "folded"),
-    "option",
+    *("option", "upper_header"),
 )
 RUNTIMES = {"luajit": lupa.luajit21.LuaRuntime, "lua54": lupa.lua54.LuaRuntime}
 
@@ -79,6 +80,7 @@ def test_lua_agrees_with_python_on_any_bytes(seed: int) -> None:
     for loaded in LUA.values():
         assert loaded["dns_entries"](data) == words.dns_entries(p)
         assert loaded["header_sums"](data) == words.header_sums(p)
+        assert loaded["upper_header"](data) == words.upper_header(p)
         for kind in (source.randrange(256), *data[20:24]):
             end = source.randrange(70)
             assert loaded["option"](data, end, kind) == words.option(p, end, kind)
@@ -94,6 +96,18 @@ def test_lua_agrees_with_python_on_any_bytes(seed: int) -> None:
             assert loaded["find"](data, offset, value) == words.find(p, offset, value)
             expected = words.find_before(p, offset, other, value)
             assert loaded["find_before"](data, offset, other, value) == expected
+
+
+@pytest.mark.parametrize("first", (0, 8))
+def test_where_the_upper_layer_begins(first: int) -> None:
+    chain = [0, 44, 51, 60, 58]  # an authentication header of 24 bytes, a fragment header
+    pieces = [bytes(8), struct.pack(">BBHI", 0, 0, first | 1, 1), b"\0\4" + bytes(22), bytes(8)]
+    body = b"".join(bytes([kind]) + rest[1:] for kind, rest in zip(chain[1:], pieces, strict=True))
+    packet = bytes(6) + bytes([chain[0]]) + bytes(33) + body
+    expected = {0: (40 + len(body)) * 256 + 58, 8: 0}[first]
+    for data, found in ((packet, expected), (packet[:47], 40 * 256), (packet[:40], 40 * 256)):
+        assert words.upper_header(span(data)) == found
+        assert all(loaded["upper_header"](data) == found for loaded in LUA.values())
 
 
 @kernel

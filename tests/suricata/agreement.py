@@ -28,6 +28,7 @@ FRAGMENT, AUTHENTICATION, NO_NEXT_HEADER = 44, 51, 59
 RULES = {rule.sid: rule for rule in packet_rules()}
 SIZED_OPTIONS = {25, 130, 134, 136}  # quick start, security, commercial security, stream id
 DECODING_ORDER = [*HIDING, *NATIVE, *NATIVE_8]  # what ends decoding early comes first
+WHOLE_ARP = 28  # bytes, below which it looks at no size
 LAST_ARP_OPERATION = 10  # that Suricata knows: InARP and what came before
 
 
@@ -157,6 +158,7 @@ def _other_arp(batch: PacketBatch, decoded: Decoded) -> list[int]:
         row
         for row, data in _headers(batch, decoded, layers.ARP)
         if data[:4] != bytes.fromhex("0001 0800")
+        or (len(data) < WHOLE_ARP and data[4:6] != bytes.fromhex("0604"))
         or int.from_bytes(data[6:8], "big") > LAST_ARP_OPERATION
     ]
 
@@ -177,5 +179,6 @@ REASONS: dict[str, Callable[[PacketBatch, Decoded], Rows | list[int]]] = {
     "a packet that does not fit its PPPoE session, whose length Suricata ignores": _short_sessions,
     "an MPLS label that no stack ends with, behind which Suricata does not look": _reserved_labels,
     "a loopback device's headers, which Suricata shows to no rule": _on_loopback,
-    "ARP of other networks than Ethernet and IPv4, or of operations it does not know": _other_arp,
+    "ARP of other networks than Ethernet and IPv4, of their sizes and cut, too, or of operations it"
+    " does not know": _other_arp,
 }

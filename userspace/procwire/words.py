@@ -165,6 +165,28 @@ def extension(p: Span, wanted: int) -> int:
 
 
 @fused
+def upper_header(p: Span) -> int:
+    """Where the chain of extension headers of the IPv6 packet `p` ends, times 256, plus the number
+    of what follows there: of the upper layer, or of an extension header that was not captured. 0
+    in a fragment that is not the first, which has no upper-layer header."""
+    kind = u8(p, 6)
+    offset = 40
+    for _step in range(MOST_EXTENSIONS):
+        if kind not in EXTENSIONS or offset + 8 > p.captured:
+            break
+        size = 8 + u8(p, offset + 1) * 8
+        if kind == 51:
+            size = 8 + u8(p, offset + 1) * 4
+        if kind == 44:
+            size = 8
+            if u16(p, offset + 2) >= 8:
+                return 0
+        kind = u8(p, offset)
+        offset += size
+    return offset * 256 + kind
+
+
+@fused
 def name_end(p: Span, offset: int) -> int:
     """Where the domain name at `offset` ends (RFC 1035 3.1, 4.1.4): behind its root label or its
     pointer; 0 if it holds a reserved label type or runs out of the captured bytes."""

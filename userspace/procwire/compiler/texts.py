@@ -24,8 +24,9 @@ _COMPARISONS = {
     ast.Gt: int.__gt__,
     ast.GtE: int.__ge__,
 }
-# A message lies in a datagram or a segment, so a test for that has one answer.
-_IN_PACKET = ast.dump(ast.parse("length(outer) > 0", mode="eval").body)
+# A message lies in a datagram or a segment, so a test for less than its header has one answer.
+_OUTER = ast.dump(ast.parse("length(outer)", mode="eval").body)
+_LEAST_HEADER = 8
 
 
 def needed_text(rule: Rule) -> bytes | None:
@@ -147,15 +148,15 @@ class _Walk:
                     return int(decides)
                 return None if None in known else int(not decides)
             case ast.Compare(left=left, ops=[operator], comparators=[right]):
-                return self.comparison(node, left, operator, right, scope)
+                return self.comparison(left, operator, right, scope)
         return None
 
     def comparison(
-        self, node: ast.expr, left: ast.expr, operator: ast.cmpop, right: ast.expr, scope: Scope
+        self, left: ast.expr, operator: ast.cmpop, right: ast.expr, scope: Scope
     ) -> int | None:
-        if ast.dump(node) == _IN_PACKET:
-            return 1
         one, other = self.value(left, scope), self.value(right, scope)
+        if ast.dump(left) == _OUTER and isinstance(operator, ast.Gt) and other is not None:
+            return 1 if other < _LEAST_HEADER else None
         match left:
             case ast.Call(func=ast.Name(id=self.word)) if other == self.number:
                 return {ast.Eq: 0, ast.NotEq: 1}.get(type(operator))

@@ -37,6 +37,7 @@ WORDS: dict[str, Word] = {
     "header_sums": Word(("span",), "bool"),
     "option": Word(("span", "int", "int"), LARGEST_PACKET),
     "extension": Word(("span", "int"), LARGEST_PACKET),
+    "upper_header": Word(("span",), LARGEST_PACKET * 256 + 255),
     "filled": Word(("span", "int", "int", "int"), "bool", constant=(2, 3)),
     "name_end": Word(("span", "int"), LARGEST_PACKET),
     "name_walk": Word(("span", "int"), 8 * MOST_LABELS + 4),

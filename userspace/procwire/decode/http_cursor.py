@@ -23,6 +23,7 @@ from procwire.decode.http_framing import (
     body_of_response,
     chunk_size,
     chunk_size_of_any,
+    has_line_ends,
     is_interim,
     is_response,
     method_of,
@@ -37,6 +38,7 @@ from procwire.decode.stream_table import (
     MESSAGE_ROOM,
     OUT_OF_SYNC,
     OVERFLOWING,
+    REQUESTS,
     SURE,
     TRAILER,
     UNDECIDED,
@@ -112,7 +114,9 @@ def tell_lines(memory: Streams, spans: MessageSpans, found: Found) -> None:
         _tell_chunk(memory, spans, elsewhere(found), part)
     else:
         _tell_head(memory, spans, elsewhere(found), part)
+    follows = stream.line
     drop_part(memory, stream)
+    stream.line = follows
 
 
 @fused
@@ -135,10 +139,11 @@ def _tell_head(memory: Streams, spans: MessageSpans, found: Found, head: Span) -
     stream = memory.streams[found.place]
     tell(memory, spans, found, layers.HTTP1, int(stream.marks), head)
     stream.line = IN_LINE
-    stream.marks |= SURE | GOES_ON
+    stream.marks = (int(stream.marks) & ~REQUESTS) | SURE | GOES_ON
     if is_response(head):
         body = body_of_response(head, _answers(memory, found, head))
     else:
+        stream.marks |= REQUESTS
         body = body_of_request(head)
         if stream.requests < _MOST_REQUESTS:
             stream.asked |= method_of(head) << (2 * int(stream.requests))
@@ -174,13 +179,14 @@ def _expect_body(stream: Record, body: Body) -> None:
 
 @called
 def _tell_chunk(memory: Streams, spans: MessageSpans, found: Found, line: Span) -> None:
-    """Find the next chunk; tell of a line that says more than a size, or other than that."""
+    """Find the next chunk; tell of a line that says more than a size, or other than that, and of a
+    request's that does not begin and end as it has to."""
     stream = memory.streams[found.place]
     stream.line = IN_LINE
     size = chunk_size(line)
-    if size < 0:
+    if size < 0 or (stream.marks & REQUESTS and not has_line_ends(line)):
         tell(memory, spans, found, layers.HTTP1_CHUNK, int(stream.marks), line)
-        size = chunk_size_of_any(line)
+        size = chunk_size_of_any(line) if size < 0 else size
     if size == 0:
         stream.phase = TRAILER
         stream.line = AFTER_LF

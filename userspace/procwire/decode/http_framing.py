@@ -189,6 +189,14 @@ def chunk_size(line: Span) -> int:
 
 
 @fused
+def has_line_ends(line: Span) -> bool:
+    """Whether a chunk's line ends with CR LF, and begins with nothing else than these."""
+    first = u8(line, 0)
+    begun = (first != LF and first != CR) or (first == CR and u8(line, 1) == LF)
+    return begun and line.captured > 2 and u8(line, line.captured - 2) == CR
+
+
+@fused
 def chunk_size_of_any(line: Span) -> int:
     """The size of a chunk whose line may have blanks and extensions, -1 if it has none."""
     at, size, digits = 0, 0, 0

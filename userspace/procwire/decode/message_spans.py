@@ -18,6 +18,7 @@ from procwire.decode.stream_table import (
     GOES_ON,
     MESSAGE_ROOM,
     OVERFLOWING,
+    REQUESTS,
     Streams,
     copy_bytes,
     read_only,
@@ -28,7 +29,7 @@ _ROWS = 1 << 17
 _COPIES = 1 << 20
 # What one packet can deliver: itself, and all that one direction holds.
 _ROOM_FOR_A_PACKET = 1 << 18
-_PORTS, _TCP_HEADER = 4, 20
+_PORT, _PORTS, _TCP_HEADER = 2, 4, 20
 NO_LAYER = 0
 
 MESSAGE_SPAN = np.dtype(
@@ -121,6 +122,8 @@ def tell(
     elif found.header >= 0:
         header = message.start - found.header
         outer = Span(message.data, found.header, header, header)
+        if layer == layers.HTTP1_CHUNK:
+            outer = Span(message.data, found.header + _PORT, _PORT, _PORT)
         _add(spans.here, at, found.row, NO_LAYER, outer)
         _add(spans.here, at + 1, found.row, layer, message)
         spans.here[at + 1].outer = _outer(layer, marks, at)
@@ -143,7 +146,10 @@ def _tell_copy(
     kept[start + 2], kept[start + 3] = found.destination >> 8, found.destination & 255
     copy_bytes(message.data, message.start, kept, first, size)
     number = at // 2
-    _add(spans.joined, at, number, NO_LAYER, Span(message.data, start, _PORTS, _TCP_HEADER))
+    outer = Span(message.data, start, _PORTS, _TCP_HEADER)
+    if layer == layers.HTTP1_CHUNK:
+        outer = Span(message.data, start + _PORT, _PORT, _PORT)
+    _add(spans.joined, at, number, NO_LAYER, outer)
     _add(spans.joined, at + 1, number, layer, Span(message.data, first, size, message.length))
     spans.joined[at + 1].outer = _outer(layer, marks, at)
     copy = spans.copies[number]
@@ -157,8 +163,9 @@ def _tell_copy(
 @fused
 def _outer(layer: int, marks: int, header: int) -> int:
     """What belongs to something told before is told from a beginning by having no header around
-    it."""
-    part = layer == layers.HTTP1_CHUNK or (layer == layers.TLS and marks & GOES_ON != 0)
+    it; a chunk of a request's has the port that it goes to."""
+    part = layer == layers.TLS and marks & GOES_ON != 0
+    part |= layer == layers.HTTP1_CHUNK and marks & REQUESTS == 0
     return -1 if part else header
 
 

@@ -112,7 +112,9 @@ def enter_udp_tunnel(data: NDArray[np.uint8], datagram: Extent, output: Output) 
 
 @fused
 def _enter_teredo(data: NDArray[np.uint8], payload: Extent, output: Output) -> int:
-    """The packet must be IPv6, fill the datagram and come from, or go to, a Teredo client."""
+    """The packet must be IPv6, and come from, or go to, a Teredo client. A link-local address alone
+    proves too little: then it must fill the datagram, too. Otherwise its length may be wrong, or
+    less than what comes: there are trailers behind it (RFC 6081 section 4)."""
     if payload.captured >= 4 and u16(data, payload.start, True) == _TEREDO_AUTHENTICATION:
         names = u8(data, payload.start + 2) + u8(data, payload.start + 3)
         payload = after(payload, min(_TEREDO_AUTHENTICATION_SIZE + names, payload.length))
@@ -120,10 +122,9 @@ def _enter_teredo(data: NDArray[np.uint8], payload: Extent, output: Output) -> i
         payload = after(payload, min(_TEREDO_ORIGIN_SIZE, payload.length))
     if payload.captured < _IPV6_HEADER or u8(data, payload.start) >> 4 != 6:
         return NOT_SKIPPED
-    if u16(data, payload.start + 4, True) != payload.length - _IPV6_HEADER:
-        return NOT_SKIPPED
+    fills = u16(data, payload.start + 4, True) == payload.length - _IPV6_HEADER
     for address in (payload.start + 8, payload.start + 24):
-        local = u16(data, address, True) == _LINK_LOCAL
+        local = fills and u16(data, address, True) == _LINK_LOCAL
         if local or u32(data, address, True) == _TEREDO_PREFIX:
             return carry(output, links.IPV6, payload)
     return NOT_SKIPPED

@@ -9,6 +9,7 @@ RULES = (
     "icmp6.mld_hlim",
     "icmp6.nd_hlim",
     "icmp6.nd_opt_bad",
+    "icmp6.mld_bad",
 )
 
 icmp6_type_or_code_unassigned = fused(icmp6.icmp6_type_or_code_unassigned)
@@ -16,6 +17,7 @@ icmp6_error_quotes_no_packet = fused(icmp6.icmp6_error_quotes_no_packet)
 icmp6_listener_hop_limit = fused(icmp6.icmp6_listener_hop_limit)
 icmp6_neighbour_hop_limit = fused(icmp6.icmp6_neighbour_hop_limit)
 icmp6_neighbour_option_malformed = fused(icmp6.icmp6_neighbour_option_malformed)
+icmp6_listener_message_cut = fused(icmp6.icmp6_listener_message_cut)
 
 
 @kernel
@@ -34,4 +36,6 @@ def verdict(p, outer):
         hits |= 8
     if icmp6_neighbour_option_malformed(p):
         hits |= 16
+    if icmp6_listener_message_cut(p):
+        hits |= 32
     return hits

@@ -4,6 +4,8 @@ from procwire.rule import rule
 from procwire.words import bits, captured, filled, length, u8, u16, u32
 
 ETHERNET_HARDWARE = (1, 6)
+LAST_HARDWARE, EXPERIMENTS = 39, (256, 257)
+SMALLEST_ETHERTYPE = 0x0600
 FRAME = "ffff ffff ffff 0200 0000 0001 0806"
 WHO_HAS = "0001 0800 0604 0001 0200 0000 0001 c000 0201 0000 0000 0000 c000 0202"
 
@@ -27,21 +29,42 @@ def arp_cut(p):
 @rule(
     id="arp.bad_sizes",
     sid=9100052,
-    title="ARP address size does not fit its address type",
-    reference="RFC 826, Packet format",
+    title="ARP address type is none, or its size does not fit it",
+    reference="RFC 826, Packet format; RFC 5494 section 3; IANA, ARP parameters, Hardware Types",
     needs=8,
     at=(0, 6),
-    suricata=("decoder.arp.invalid_hardware_size", "decoder.arp.invalid_protocol_size"),
+    suricata=(
+        "decoder.arp.invalid_hardware_size",
+        "decoder.arp.invalid_protocol_size",
+        "decoder.arp.unsupported_hardware",
+        "decoder.arp.unsupported_protocol",
+    ),
     zeek=("bad_arp",),
     fires_on=[
         "0001 0800 0704 0001" + " 0000" * 11,
         "0001 0800 0610 0001" + " 0000" * 22,
+        "0000" + WHO_HAS[4:],
+        "00c8" + WHO_HAS[4:],
+        "ffff" + WHO_HAS[4:],
+        WHO_HAS.replace("0800", "0004", 1),
     ],
-    silent_on=[WHO_HAS, "0018 0800 0804 0001" + " 0000" * 12],
+    silent_on=[
+        WHO_HAS,
+        "0018 0800 0804 0001" + " 0000" * 12,
+        "0006" + WHO_HAS[4:],
+        "0101" + WHO_HAS[4:],
+        WHO_HAS.replace("0800", "88b5", 1),
+    ],
 )
 def arp_sizes_contradict_types(p):
-    """An Ethernet address has six bytes and an IPv4 address four."""
-    hardware_wrong = u16(p, 0) in ETHERNET_HARDWARE and u8(p, 4) != 6
+    """An Ethernet address has six bytes and an IPv4 address four. Hardware types are assigned from
+    1 to 39 and for two experiments, protocols are those of Ethernet."""
+    hardware = u16(p, 0)
+    if hardware == 0 or hardware > LAST_HARDWARE and hardware not in EXPERIMENTS:
+        return True
+    if u16(p, 2) < SMALLEST_ETHERTYPE:
+        return True
+    hardware_wrong = hardware in ETHERNET_HARDWARE and u8(p, 4) != 6
     protocol_wrong = u16(p, 2) == 0x0800 and u8(p, 5) != 4
     return hardware_wrong or protocol_wrong
 

@@ -1,6 +1,7 @@
 """The chunks of HTTP/1 bodies (RFC 9112 section 7.1). The rule sees the head of a message, and then
-the lines with the sizes of its chunks, one at a time and without an enclosing header; in Suricata
-it sees the segment that begins with a message, as far as that goes.
+the lines with the sizes of its chunks, one at a time. Of these `outer` is the port that a request
+goes to, and nothing in a response. In Suricata it sees the segment that begins with a message, as
+far as that goes.
 """
 
 from procwire.rule import rule
@@ -16,6 +17,7 @@ from procwire.rules.http1_body import (
     NINE,
     SLASHED,
     SP,
+    SPACES,
     TAB,
     TRANSFER_ENCODING,
     VERSION_1,
@@ -27,6 +29,9 @@ QUOTE = 34
 LINE_ENDS = (CR, LF)
 BEFORE_VALUE = (SP, TAB, CR, COLON)
 BEFORE_SIZE = (SP, TAB, CR, LF, 11, 12)
+CHUNK_OF_REQUEST = 2  # bytes of `outer`
+SEMICOLON = 59
+BEHIND_SIZE = (CR, SEMICOLON)
 MOST_CHUNKS = 64
 MOST_QUOTES = 16
 
@@ -34,6 +39,11 @@ MOST_QUOTES = 16
 def in_chunks(body: str, field: str = "Transfer-Encoding: chunked") -> str:
     """A response whose `field` says that `body` comes in chunks, as an example."""
     return f"{OTHER_PORT} {text(f'HTTP/1.1 200 OK|{field}||{body}')}"
+
+
+def sent_in_chunks(body: str) -> str:
+    """A request with such a body."""
+    return f"{OTHER_PORT} {text(f'POST / HTTP/1.1|Host: a|Transfer-Encoding: chunked||{body}')}"
 
 
 @rule(
@@ -56,6 +66,13 @@ def in_chunks(body: str, field: str = "Transfer-Encoding: chunked") -> str:
         in_chunks("hello", "Server: a\rTransfer-Encoding: chunked"),
         in_chunks("hello", "Transfer-Encoding: chunked\r "),
         in_chunks("hello", "Server: a|\r\tTransfer-Encoding: chunked"),
+        sent_in_chunks("0x5|hello|0||"),
+        sent_in_chunks(" 5|hello|0||"),
+        sent_in_chunks("5\nhello|0||"),
+        sent_in_chunks("5|hello\n0||"),
+        sent_in_chunks("5;a=b\nhello|0||"),
+        sent_in_chunks("5;a\rb|hello|0||"),
+        sent_in_chunks("5,5|hello|0||"),
     ],
     silent_on=[
         f"{OTHER_PORT} {REQUEST}",
@@ -65,19 +82,29 @@ def in_chunks(body: str, field: str = "Transfer-Encoding: chunked") -> str:
         in_chunks('5;a="b"|hello|0||'),
         in_chunks("hello", "X-Transfer-Encoding: chunked"),
         in_chunks(" 5|hello|0x||"),
+        in_chunks("5\nhello\n0\n\n"),
+        sent_in_chunks("5|hello|0||"),
+        sent_in_chunks('5 ;a="b;c" ; d|hello|0||'),
+        sent_in_chunks("5  |hello|0|A: b||"),
+        sent_in_chunks("5|hello\r"),
+        sent_in_chunks("fffffffff0|hello"),
         in_chunks("FFf|hello"),
         in_chunks("ffffffffff"),
         in_chunks(""),
     ],
 )
 def http_chunk_wrong(p, outer):
-    """A size is hexadecimal, and that many bytes behind its line comes the next one. Blanks before
-    it, and whatever follows its digits but a quotation left open, are let pass. The body is chunked
-    for whoever finds the field, also folded, behind a bare CR or with blanks before its colon.
-    Without an enclosing header, the span begins where a size has to be."""
+    """A size is hexadecimal, and that many bytes behind its line comes the next one. In a response
+    blanks before it, lines that end with a bare LF, and whatever follows its digits but a quotation
+    left open, are let pass. Of a request that would be what two servers read differently, and
+    smuggle another one by: only blanks and extensions may follow the digits. The body is chunked
+    for whoever finds the field, also folded, behind a bare CR or with blanks before its colon."""
     end = find(p, 0, LF)
     request = folded(p, end - 9, 7) == VERSION_1 or folded(p, end - 8, 7) == VERSION_1
-    message = length(outer) > 0
+    message = length(outer) > CHUNK_OF_REQUEST
+    strict = request
+    if not message:
+        strict = length(outer) == CHUNK_OF_REQUEST
     if message and (end == captured(p) or not request and folded(p, 0, 5) != SLASHED):
         return False
     at = end + 1
@@ -115,10 +142,14 @@ def http_chunk_wrong(p, outer):
     for _chunk in range(MOST_CHUNKS):
         if chunked == 0 or at >= captured(p):
             break
+        behind = at
         for _blank in range(MOST_SPACES):
             if u8(p, at) not in BEFORE_SIZE:
                 break
             at += 1
+        crlf = u8(p, behind) == CR and u8(p, behind + 1) == LF and at == behind + 2
+        if strict and at != behind and not crlf and at < captured(p):
+            return True
         size = 0
         digits = 0
         for _digit in range(9):
@@ -136,6 +167,14 @@ def http_chunk_wrong(p, outer):
         end = find(p, at, LF)
         if digits == 0 and at < captured(p):
             return True
+        if strict and digits < 9 and end < captured(p):
+            behind = at + digits
+            for _blank in range(MOST_SPACES):
+                if u8(p, behind) not in SPACES:
+                    break
+                behind += 1
+            if u8(p, behind) not in BEHIND_SIZE or find_before(p, behind, end, CR) != end - 1:
+                return True
         quotes = 0
         quote = end
         if u8(p, at + digits) not in LINE_ENDS:

@@ -14,8 +14,8 @@ LINE_ENDS = (CR, LF)
 NAME_MARKS = (33, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 59, 61, 95, 126)
 MOST_FIELDS = 100
 MOST_SPACES = 16
-MOST_NAME = 256
-MOST_DIGITS = 6
+MOST_NAME, MOST_LABEL = 256, 63  # RFC 1035 2.3.4
+MOST_DIGITS, LAST_PORT = 6, 65535
 VERSION_1 = folded(span(b"http/1."), 0, 7)
 SCHEME = folded(span(b" http://"), 0, 8)
 HOST = folded(span(b"host"), 0, 4)
@@ -25,7 +25,7 @@ HOST = folded(span(b"host"), 0, 4)
     id="http.host_bad",
     sid=9101303,
     title="HTTP request without exactly one valid Host field, or with another host than its target",
-    reference="RFC 9112 3.2, 3.2.2; RFC 3986 3.2.2",
+    reference="RFC 9112 3.2, 3.2.2; RFC 3986 3.2.2, 3.2.3; RFC 1035 2.3.4",
     layers=("http1",),
     needs=16,
     at=(0, 32),
@@ -41,8 +41,11 @@ HOST = folded(span(b"host"), 0, 4)
         text("GET / HTTP/1.1|Host: a/b||"),
         text("GET / HTTP/1.0|Host: a@b||"),
         text("GET / HTTP/1.1|Host: a:80x||"),
+        text("GET / HTTP/1.1|Host: a:65536||"),
         text("GET / HTTP/1.1|Host: a b||"),
         text("GET / HTTP/1.1|Host: a..example||"),
+        text(f"GET / HTTP/1.1|Host: {64 * 'a'}.example||"),
+        text(f"GET / HTTP/1.1|Host: a.{64 * 'b'}||"),
         text("GET http://a.example/ HTTP/1.1|Host: b.example||"),
     ],
     silent_on=[
@@ -52,6 +55,9 @@ HOST = folded(span(b"host"), 0, 4)
         text("GET / HTTP/1.1|User-Agent: a|"),
         text("GET / HTTP/1.1|Host:||"),
         text("GET / HTTP/1.1|Host: my_host.example:8080 ||"),
+        text("GET / HTTP/1.1|Host: a:65535||"),
+        text(f"GET / HTTP/1.1|Host: {63 * 'a'}.{63 * 'b'}.example||"),
+        text("GET / HTTP/1.1|Host: a:||"),
         text("GET / HTTP/1.1|Host: [2001:db8::1]:80||"),
         text("GET http://user:word@a.example HTTP/1.1|Host: a.example||"),
         text("GET http://A.example:80/ HTTP/1.1|Host: a.example||"),
@@ -91,21 +97,30 @@ def http_host_wrong(p):
     after = start
     if u8(p, start) == LITERAL:
         after = find(p, start, LITERAL_END) + 1
+    label = after
     for _byte in range(MOST_NAME):
         value = u8(p, after)
-        if value == DOT and (after == start or u8(p, after - 1) == DOT):
-            return True
+        if value == DOT:
+            if after == start or u8(p, after - 1) == DOT or after - label > MOST_LABEL:
+                return True
+            label = after + 1
         letter = 65 <= value <= 90 or 97 <= value <= 122 or ZERO <= value <= NINE
         if not letter and value not in NAME_MARKS:
             break
         after += 1
+    if after - label > MOST_LABEL:
+        return True
     size = after - start
     if u8(p, after) == COLON:
         after += 1
+        port = 0
         for _digit in range(MOST_DIGITS):
             if not ZERO <= u8(p, after) <= NINE:
                 break
+            port = port * 10 + u8(p, after) - ZERO
             after += 1
+        if port > LAST_PORT:
+            return True
     for _space in range(MOST_SPACES):
         if u8(p, after) not in SPACES:
             break

@@ -2,18 +2,21 @@
 sees the message from its type on; `outer` is the IPv6 header."""
 
 from procwire.rule import rule
-from procwire.rules.ipv6_extension import AUTHENTICATION, FRAGMENT
-from procwire.words import EXTENSIONS, bits, captured, length, u8, u16
+from procwire.rules.ipv6_extension import FRAGMENT
+from procwire.words import bits, captured, extension, length, u8, u16, upper_header
 
 ICMP6 = 58
 NEIGHBOUR_DISCOVERY = (133, 134, 135, 136, 137)
+LISTENER_QUERY, LISTENER_REPORT_2 = 130, 143
 LISTENER_DISCOVERY = (130, 131, 132, 143)
+MOST_RECORDS = 128
 IP_255 = "6000 0000 0018 3aff" + " fe80 0000 0000 0000 0000 0000 0000 0001" * 2
 IP_64 = IP_255.replace("3aff", "3a40")
 IP_1 = IP_255.replace("3aff", "3a01")
 IP_FRAGMENT = IP_255.replace("3aff", "2cff") + " 3a00 0000 0000 0001"
 SOLICITATION = "8700 0000 0000 0000 fe80 0000 0000 0000 0000 0000 0000 0001"
 QUERY = "8200 0000 0000 0000 ff02 0000 0000 0000 0000 0000 0000 0001"
+RECORD = "0400 0000 ff02 0000 0000 0000 0000 0000 0000 00fb"
 
 
 @rule(
@@ -95,6 +98,59 @@ def icmp6_error_quotes_no_packet(p):
 def icmp6_listener_hop_limit(p, outer):
     """Listener discovery stays on its link; a higher hop limit means it came from elsewhere."""
     return u8(p, 0) in LISTENER_DISCOVERY and captured(outer) >= 40 and u8(outer, 7) != 1
+
+
+@rule(
+    id="icmp6.mld_bad",
+    sid=9100608,
+    title="Multicast listener message shorter than its form, or than the records it announces",
+    reference="RFC 2710 section 3; RFC 3810 5.1, 5.2, 8.1",
+    needs=8,
+    at=(0, 28),
+    zeek=(
+        "truncated_ICMPv6_MLDv1",
+        "truncated_ICMPv6_MLDv2",
+        "truncated_ICMPv6_MLDv2_record",
+    ),
+    fires_on=[
+        QUERY[:-5],
+        f"{QUERY} 027d",
+        f"{QUERY} 027d 0001",
+        QUERY.replace("8200", "8300")[:-5],
+        f"8f00 0000 0000 0002 {RECORD}",
+        "8f00 0000 0000 0001 0400 0000",
+        f"8f00 0000 0000 0001 {RECORD.replace('0400 0000', '0400 0001')}",
+        f"8f00 0000 0000 0001 {RECORD.replace('0400 0000', '0401 0000')}",
+    ],
+    silent_on=[
+        QUERY,
+        f"{QUERY} 027d 0000",
+        f"{QUERY} 027d 0001 fe80 0000 0000 0000 0000 0000 0000 0001",
+        QUERY.replace("8200", "8400"),
+        f"8f00 0000 0000 0002 {RECORD} {RECORD}",
+        f"8f00 0000 0000 0001 {RECORD} 0000",
+        "8f00 0000 0000 0000",
+        "8000 0000 0000 0000",
+    ],
+)
+def icmp6_listener_message_cut(p):
+    """Routers and switches that snoop on group membership parse these in the kernel; 24 bytes are
+    the first version's query, 28 and more the second's, and what lies between is neither."""
+    kind = u8(p, 0)
+    if kind not in LISTENER_DISCOVERY:
+        return False
+    if kind != LISTENER_REPORT_2:
+        if kind != LISTENER_QUERY or length(p) <= 24:
+            return length(p) < 24
+        return length(p) < 28 or captured(p) >= 28 and length(p) < 28 + 16 * u16(p, 26)
+    offset = 8
+    for record in range(MOST_RECORDS):
+        if record >= u16(p, 6) or offset + 4 > captured(p):
+            break
+        offset += 20 + u8(p, offset + 1) * 4 + u16(p, offset + 2) * 16
+        if offset > length(p):
+            return True
+    return length(p) < 8 + 20 * u16(p, 6)
 
 
 @rule(
@@ -188,20 +244,7 @@ def icmp6_neighbour_option_malformed(p):
 def icmp6_neighbour_fragmented(p):
     """Nodes ignore it; fragments once carried it past router advertisement guards. The first one
     tells what it is; nobody has to put them together."""
-    kind = u8(p, 6)
-    offset = 40
-    fragmented = False
-    for _step in range(16):
-        if kind not in EXTENSIONS or offset + 8 > captured(p):
-            break
-        size = 8 + u8(p, offset + 1) * 8
-        if kind == AUTHENTICATION:
-            size = 8 + u8(p, offset + 1) * 4
-        if kind == FRAGMENT:
-            size = 8
-            if bits(u16(p, offset + 2), 3, 13) != 0:
-                return False
-            fragmented = True
-        kind = u8(p, offset)
-        offset += size
-    return fragmented and kind == ICMP6 and u8(p, offset) in NEIGHBOUR_DISCOVERY
+    if extension(p, FRAGMENT) == 0:
+        return False
+    upper = upper_header(p)
+    return bits(upper, 0, 8) == ICMP6 and u8(p, bits(upper, 8, 20)) in NEIGHBOUR_DISCOVERY

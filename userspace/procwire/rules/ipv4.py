@@ -5,6 +5,7 @@ from procwire.rule import rule
 from procwire.words import bits, captured, filled, header_sums, length, u8, u16, u32
 
 EXPERIMENTS = (253, 254)
+ECHO_HEADER, UDP, ECHO_PORT = 0x45, 17, 3785  # bidirectional forwarding detection
 LOOPBACK_HEADERS = (4, 16, 20)  # bytes, where a capture of the device has no Ethernet headers
 ADDRESSES = "c000 0201 c633 6401"
 HEADER = f"4500 0014 0001 0000 40fd 0000 {ADDRESSES}"
@@ -160,19 +161,27 @@ def ipv4_source_is_martian(p):
     needs=20,
     at=(12, 8),
     severity=2,
-    fires_on=[f"0200 0000 0002 0200 0000 0001 0800 | {HEADER.replace('c633 6401', 'c000 0201')}"],
+    fires_on=[
+        f"0200 0000 0002 0200 0000 0001 0800 | {HEADER.replace('c633 6401', 'c000 0201')}",
+        "4500 0020 0001 0000 4011 0000 c000 0201 c000 0201 c000 0ec9 000c 0000 0000 0000",
+        "4500 0020 0001 0000 fe11 0000 c000 0201 c000 0201 c000 0035 000c 0000 0000 0000",
+    ],
     silent_on=[
         HEADER,
         HEADER.replace("c000 0201 c633 6401", "7f00 0001 7f00 0001"),
         f"0000 0000 0000 0000 0000 0000 0800 | {HEADER.replace('c633 6401', 'c000 0201')}",
+        "4500 0020 0001 0000 fe11 0000 c000 0201 c000 0201 c000 0ec9 000c 0000 0000 0000",
     ],
 )
 def ipv4_land(p, outer):
-    """A host that answers itself loops. Its own traffic over the loopback device, whose frames
-    carry zero addresses or none, is the lawful case."""
+    """A host that answers itself loops. Lawful is its own traffic over the loopback device, whose
+    frames carry zero addresses or none, and what it has a neighbour send back to see whether the
+    link is alive (RFC 5881 section 4)."""
     if captured(outer) >= 12 and filled(outer, 0, 12, 0):
         return False
     if captured(outer) in LOOPBACK_HEADERS:
+        return False
+    if u8(p, 0) == ECHO_HEADER and u8(p, 9) == UDP and u16(p, 22) == ECHO_PORT and u8(p, 8) >= 254:
         return False
     return u32(p, 12) == u32(p, 16) and u8(p, 12) != 127 and u32(p, 12) != 0
 

@@ -1,11 +1,10 @@
 """Fragments of IPv6 packets, each judged alone (RFC 8200 4.5). A rule sees the bytes from the IP
-header on and walks the chain as in ipv6_extension.py; what several fragments show together is in
-fragments.py.
+header on; what several fragments show together is in fragments.py.
 """
 
 from procwire.rule import rule
-from procwire.rules.ipv6_extension import ADDRESSES, AUTHENTICATION, FRAGMENT, PAD_8
-from procwire.words import EXTENSIONS, bits, captured, extension, u8, u16
+from procwire.rules.ipv6_extension import ADDRESSES, FRAGMENT, PAD_8
+from procwire.words import EXTENSIONS, bits, extension, u16, upper_header
 
 EIGHT_BYTES = (17, 58)  # UDP and ICMPv6: the header is 8 bytes
 
@@ -97,25 +96,15 @@ def ipv6_fragment_beyond_largest_packet(p):
 )
 def ipv6_first_fragment_without_header(p):
     """The first fragment holds the whole header chain, or filters could not judge the packet."""
-    end = 40 + u16(p, 4)
-    kind = u8(p, 6)
-    offset = 40
-    first_fragment = False
-    for _step in range(16):
-        if kind not in EXTENSIONS or offset + 8 > captured(p):
-            break
-        size = 8 + u8(p, offset + 1) * 8
-        if kind == AUTHENTICATION:
-            size = 8 + u8(p, offset + 1) * 4
-        if kind == FRAGMENT:
-            size = 8
-            if bits(u16(p, offset + 2), 3, 13) != 0 or bits(u16(p, offset + 2), 0, 1) == 0:
-                return False
-            first_fragment = True
-        kind = u8(p, offset)
-        offset += size
-    if not first_fragment:
+    fragment = extension(p, FRAGMENT)
+    if fragment == 0 or bits(u16(p, fragment + 2), 0, 1) == 0:
         return False
+    upper = upper_header(p)
+    if upper == 0:
+        return False
+    kind = bits(upper, 0, 8)
+    offset = bits(upper, 8, 20)
+    end = 40 + u16(p, 4)
     if kind in EXTENSIONS:
         return offset + 8 > end
     return (kind == 6 and offset + 20 > end) or (kind in EIGHT_BYTES and offset + 8 > end)

@@ -17,6 +17,12 @@ EXCEPTION_CODES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 11)
 READS = (1, 2, 3, 4)
 SINGLE_WRITES = (5, 6)
 MULTIPLE_WRITES = (15, 16)
+# Requests without data, and answers that begin with a count of their bytes.
+BARE = (7, 11, 12, 17)
+COUNTED_ANSWERS = (1, 2, 3, 4, 12, 17, 20, 23)
+STATUS, DIAGNOSTICS, EVENT_COUNTER, READ_FILE, WRITE_FILE = 7, 8, 11, 20, 21
+MASK_WRITE, READ_WRITE, FIFO, ENCAPSULATED = 22, 23, 24, 43
+READ_IDENTIFICATION = 14
 
 REQUEST = "c000 01f6 | "
 RESPONSE = "01f6 c000 | "
@@ -56,8 +62,26 @@ def modbus_protocol_unknown(p):
         f"{REQUEST} 0001 0000 0005 11 03 006b 0003",
         f"{RESPONSE} 0001 0000 0008 11 03 06 022b 0000 0064",
         f"{REQUEST} 0001 0000 0006 11 10 0001 0002 04 000a 0102",
+        f"{REQUEST} 0001 0000 0006 11 10 0001 0002",
+        f"{REQUEST} 0001 0000 0002 11 14",
+        f"{RESPONSE} 0001 0000 0002 11 03",
         f"{REQUEST} 0001 0000 0007 11 06 0001 0003 00",
         f"{RESPONSE} 0001 0000 0004 11 83 02 00",
+        f"{REQUEST} 0001 0000 0003 11 07 00",
+        f"{RESPONSE} 0001 0000 0002 11 07",
+        f"{RESPONSE} 0001 0000 0005 11 0b ffff 01",
+        f"{REQUEST} 0001 0000 0004 11 08 0000",
+        f"{RESPONSE} 0001 0000 0008 11 08 000a 0000 0000",
+        f"{RESPONSE} 0001 0000 0005 11 11 03 01ff",
+        f"{REQUEST} 0001 0000 000a 11 14 08 06 0004 0001 0002",
+        f"{REQUEST} 0001 0000 000a 11 15 06 06 0004 0007 0001",
+        f"{RESPONSE} 0001 0000 0007 11 16 0004 00f2 00",
+        f"{REQUEST} 0001 0000 000e 11 17 0003 0006 000e 0001 04 00ff 00",
+        f"{RESPONSE} 0001 0000 0006 11 17 04 00fe 00",
+        f"{REQUEST} 0001 0000 0005 11 18 04de 00",
+        f"{RESPONSE} 0001 0000 0007 11 18 0006 0001 01",
+        f"{REQUEST} 0001 0000 0004 11 2b 0e 01",
+        f"{RESPONSE} 0001 0000 0006 11 2b 0e 01 01 00",
     ],
     silent_on=[
         f"{REQUEST} {READ}",
@@ -66,6 +90,21 @@ def modbus_protocol_unknown(p):
         f"{RESPONSE} 0001 0000 0006 11 10 0001 0002",
         f"{RESPONSE} 0001 0000 0003 11 83 02",
         f"{REQUEST} 0001 0000 0002 11 07",
+        f"{RESPONSE} 0001 0000 0003 11 07 6d",
+        f"{REQUEST} 0001 0000 0008 11 08 0000 a537 a537",
+        f"{RESPONSE} 0001 0000 0006 11 08 000a 0000",
+        f"{RESPONSE} 0001 0000 0006 11 0b ffff 0108",
+        f"{RESPONSE} 0001 0000 0005 11 11 02 01ff",
+        f"{REQUEST} 0001 0000 000a 11 14 07 06 0004 0001 0002",
+        f"{REQUEST} 0001 0000 000c 11 15 09 06 0004 0007 0001 06af",
+        f"{REQUEST} 0001 0000 0008 11 16 0004 00f2 0025",
+        f"{REQUEST} 0001 0000 000d 11 17 0003 0006 000e 0001 02 00ff",
+        f"{RESPONSE} 0001 0000 0007 11 17 04 00fe 0acd",
+        f"{REQUEST} 0001 0000 0004 11 18 04de",
+        f"{RESPONSE} 0001 0000 0008 11 18 0004 0001 01b8",
+        f"{REQUEST} 0001 0000 0005 11 2b 0e 01 00",
+        f"{RESPONSE} 0001 0000 000d 11 2b 0e 01 01 00 00 01 00 03 616263",
+        f"{REQUEST} 0001 0000 0005 11 2b 0d 01 00",
         f"{REQUEST} 0001 0000 00fe 11 5a 0002",
         f"{REQUEST} 4745 0000 6020 2f20 4854 5450",
         f"{REQUEST} 0000 0000 0000 0000 0000",
@@ -83,13 +122,33 @@ def modbus_length_wrong(p, outer):
         return size != 6
     if function >= EXCEPTION and u16(outer, 0) == PORT:
         return size != 3
+    # The answer repeats the request, in one word unless it is only sent back (6.8).
+    if function == DIAGNOSTICS:
+        return size < 6 or 0 < u16(p, 8) <= 20 and size != 6
+    if function == MASK_WRITE:
+        return size != 8
+    if function == WRITE_FILE:
+        return size < 3 or length(p) > 8 and size != 3 + u8(p, 8)
+    identification = function == ENCAPSULATED and u8(p, 8) == READ_IDENTIFICATION
     if u16(outer, 2) == PORT:
         if function in READS:
             return size != 6
-        return function in MULTIPLE_WRITES and length(p) > 12 and size != 7 + u8(p, 12)
-    if function in READS:
-        return length(p) > 8 and size != 3 + u8(p, 8)
-    return function in MULTIPLE_WRITES and size != 6
+        if function in MULTIPLE_WRITES:
+            return size < 8 or length(p) > 12 and size != 7 + u8(p, 12)
+        if function in BARE:
+            return size != 2
+        if function == READ_FILE:
+            return size < 3 or length(p) > 8 and size != 3 + u8(p, 8)
+        if function == READ_WRITE:
+            return size < 12 or length(p) > 16 and size != 11 + u8(p, 16)
+        return function == FIFO and size != 4 or identification and size != 5
+    if function in COUNTED_ANSWERS:
+        return size < 3 or length(p) > 8 and size != 3 + u8(p, 8)
+    if function in MULTIPLE_WRITES or function == EVENT_COUNTER:
+        return size != 6
+    if function == FIFO:
+        return size < 6 or length(p) > 9 and size != 4 + u16(p, 8)
+    return function == STATUS and size != 3 or identification and size < 8
 
 
 @rule(

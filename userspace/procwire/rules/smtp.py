@@ -12,8 +12,8 @@ LF, CR, SPACE, MINUS, ZERO, TWO, FIVE, NINE, LAST_PRINTABLE = 10, 13, 32, 45, 48
 # smtp, submissions, submission; and what providers offer where 25 is blocked.
 PORTS = (25, 465, 587, 2525)
 LONGEST_REPLY = 512
-# 4.5.3.1.4 grants 512 bytes, and extensions to MAIL and RCPT add to that.
-LONGEST_COMMAND = 2048
+# 4.5.3.1.4. Extensions to MAIL and RCPT add to it, such as RFC 3461 and RFC 4954.
+LONGEST_COMMAND, LONGEST_EXTENDED = 512, 2048
 MOST_LINES = 32
 AFTER_CODE = (SPACE, MINUS, CR)
 PRINTABLE_START = 8  # bytes; what is encrypted hardly ever has as many
@@ -65,7 +65,9 @@ REPLY = "0019 c000 | "
         f"{COMMAND} {text('EHLO a')} 0a",
         f"{COMMAND} {text('MAIL FROM:<a@b>')} 0d {text('RCPT TO:<c@d>|')}",
         f"{COMMAND} {text('HELO a')} 00 0d0a",
-        f"{COMMAND} {text(f'HELO {2100 * chr(97)}|')}",
+        f"{COMMAND} {text(f'HELO {506 * chr(97)}|')}",
+        f"{COMMAND} {text(f'EHLO {508 * chr(97)}')}",
+        f"{COMMAND} {text(f'MAIL FROM:<{2100 * chr(97)}>|')}",
         f"{COMMAND} {text('BDAT|')}",
         f"{COMMAND} {text('BDAT LAST|')}",
         f"{COMMAND} {text('BDAT 1234 FIRST|')}",
@@ -85,6 +87,8 @@ REPLY = "0019 c000 | "
         f"{COMMAND} {text('BDAT 1000 LAST|')} 00 0a",
         f"{COMMAND} {text('bdat 0|')}",
         f"{COMMAND} {text(f'AUTH PLAIN {3000 * chr(97)}|')}",
+        f"{COMMAND} {text(f'HELO {505 * chr(97)}|')}",
+        f"{COMMAND} {text(f'RCPT TO:<a@b> ORCPT=rfc822;{600 * chr(97)}|')}",
         f"{COMMAND} {text('DATA to be told of')} 0a",
         f"{REPLY} {text('220 mail.example.com ESMTP|')}",
         f"{REPLY} {text('250-mail.example.com|250-SIZE 10240000|250 CHUNKING|')}",
@@ -134,7 +138,10 @@ def smtp_line_wrong(p, outer):
             return False
         verb = folded(p, at, 4)
         end = find(p, at, LF)
-        if verb != AUTH and end - at >= LONGEST_COMMAND:
+        longest = LONGEST_COMMAND
+        if not command:
+            longest = LONGEST_EXTENDED
+        if verb != AUTH and end - at >= longest:
             return True
         if end == captured(p):
             return False

@@ -116,6 +116,22 @@ local function extension(p, wanted)
   return 0
 end
 
+local function upper_header(p)
+  local kind, offset, size = u8(p, 6), 40, 0
+  for _ = 1, MOST_EXTENSIONS do
+    if not EXTENSIONS[kind] or offset + 8 > #p then break end
+    size = 8 + u8(p, offset + 1) * 8
+    if kind == 51 then size = 8 + u8(p, offset + 1) * 4 end
+    if kind == 44 then
+      size = 8
+      if u16(p, offset + 2) >= 8 then return 0 end
+    end
+    kind = u8(p, offset)
+    offset = offset + size
+  end
+  return offset * 256 + kind
+end
+
 local MOST_LABELS = 256
 
 local function read_name_end(p, offset)
@@ -517,11 +533,18 @@ RULES.dns[#RULES.dns + 1] = { 9100806, dns_counts_impossible }
 end
 
 do
--- dns.rr_length: DNS record whose length does not fit its type (RFC 1035 3.2.1, 3.3, 3.4.1; RFC 3596 2.2; RFC 2782; RFC 8659 4.1)
+-- dns.rr_length: DNS record whose length does not fit its type (RFC 1035 3.2.1, 3.3; RFC 2782; RFC 3403 4.1; RFC 3596 2.2; RFC 4034; RFC 8659)
+local dns_record_length_wrong_ASSOCIATIONS = { [52] = true, [53] = true }
+local dns_record_length_wrong_AT_LEAST_FIVE = { [43] = true, [48] = true, [59] = true, [60] = true, [256] = true }
+local dns_record_length_wrong_BINDINGS = { [64] = true, [65] = true }
+local dns_record_length_wrong_DIGESTS = { [43] = true, [59] = true }
 local dns_record_length_wrong_NAMES = { [2] = true, [5] = true, [12] = true, [39] = true }
 local dns_record_length_wrong_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = true, [6] = true }
+local dns_record_length_wrong_PREFERRED = { [15] = true, [18] = true, [21] = true, [36] = true }
+local dns_record_length_wrong_WITH_NAMES = { [46] = true, [47] = true, [64] = true, [65] = true }
+local dns_record_length_wrong_WITH_TYPES = { [47] = true, [50] = true }
 local function dns_record_length_wrong(p, outer)
-  local entries, kind, offset, opcode, owner_end, size, start
+  local block, digest, entries, kind, offset, opcode, owner_end, size, start, strings
   if #p < 23 then return false end
   opcode = bits(byte(p, 3), 3, 4)
   if ((dns_record_length_wrong_OPCODES[opcode] == nil) or (opcode == 5) or (#p < #p)) then
@@ -552,7 +575,7 @@ local function dns_record_length_wrong(p, outer)
     if ((dns_record_length_wrong_NAMES[kind] == true) and (name_end(p, start) ~= offset)) then
       do return true end
     end
-    if ((kind == 15) and ((size < 3) or (name_end(p, (start + 2)) ~= offset))) then
+    if ((dns_record_length_wrong_PREFERRED[kind] == true) and ((size < 3) or (name_end(p, (start + 2)) ~= offset))) then
       do return true end
     end
     if ((kind == 33) and ((size < 7) or (name_end(p, (start + 6)) ~= offset))) then
@@ -573,6 +596,88 @@ local function dns_record_length_wrong(p, outer)
           do break end
         end
         start = start + (1 + (byte(p, start + 1) or 0))
+      end
+      if (start > offset) then
+        do return true end
+      end
+    end
+    if ((kind >= 13) and (kind ~= 28)) then
+      strings = 0
+      if (kind == 13) then
+        strings = 2
+      end
+      if (kind == 35) then
+        strings = 3
+        start = start + 4
+      end
+      if (kind == 50) then
+        strings = 2
+        start = start + 4
+      end
+      for part = 0, 2, 1 do
+        if (part < strings) then
+          start = start + (1 + (byte(p, start + 1) or 0))
+        end
+      end
+      if ((kind == 13) and (start ~= offset)) then
+        do return true end
+      end
+      if ((kind == 35) and (name_end(p, start) ~= offset)) then
+        do return true end
+      end
+      if ((kind == 29) and (size ~= 16)) then
+        do return true end
+      end
+      if ((kind == 51) and (size ~= (5 + (byte(p, (start + 4) + 1) or 0)))) then
+        do return true end
+      end
+      if (((dns_record_length_wrong_AT_LEAST_FIVE[kind] == true) and (size < 5)) or ((dns_record_length_wrong_ASSOCIATIONS[kind] == true) and (size < 4))) then
+        do return true end
+      end
+      if (dns_record_length_wrong_DIGESTS[kind] == true) then
+        digest = (byte(p, (start + 3) + 1) or 0)
+        if (((digest == 1) and (size ~= 24)) or ((digest == 2) and (size ~= 36))) then
+          do return true end
+        end
+        if ((digest == 4) and (size ~= 52)) then
+          do return true end
+        end
+      end
+      if (kind == 44) then
+        digest = (byte(p, (start + 1) + 1) or 0)
+        if (((digest == 1) and (size ~= 22)) or ((digest == 2) and (size ~= 34))) then
+          do return true end
+        end
+      end
+      if (dns_record_length_wrong_WITH_NAMES[kind] == true) then
+        if (kind == 46) then
+          start = start + 18
+        end
+        if (dns_record_length_wrong_BINDINGS[kind] == true) then
+          start = start + 2
+        end
+        start = name_end(p, start)
+        if ((start == 0) or (start > offset) or ((kind == 46) and (start == offset))) then
+          do return true end
+        end
+      end
+      for _part = 0, 31, 1 do
+        if (start >= offset) then
+          do break end
+        end
+        if (dns_record_length_wrong_WITH_TYPES[kind] == true) then
+          block = (byte(p, (start + 1) + 1) or 0)
+          if ((block == 0) or (block > 32)) then
+            do return true end
+          end
+          start = start + (2 + block)
+        else
+          if (dns_record_length_wrong_BINDINGS[kind] == true) then
+            start = start + (4 + u16(p, (start + 2)))
+          else
+            do break end
+          end
+        end
       end
       if (start > offset) then
         do return true end

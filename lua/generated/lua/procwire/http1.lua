@@ -116,6 +116,22 @@ local function extension(p, wanted)
   return 0
 end
 
+local function upper_header(p)
+  local kind, offset, size = u8(p, 6), 40, 0
+  for _ = 1, MOST_EXTENSIONS do
+    if not EXTENSIONS[kind] or offset + 8 > #p then break end
+    size = 8 + u8(p, offset + 1) * 8
+    if kind == 51 then size = 8 + u8(p, offset + 1) * 4 end
+    if kind == 44 then
+      size = 8
+      if u16(p, offset + 2) >= 8 then return 0 end
+    end
+    kind = u8(p, offset)
+    offset = offset + size
+  end
+  return offset * 256 + kind
+end
+
 local MOST_LABELS = 256
 
 local function read_name_end(p, offset)
@@ -443,12 +459,12 @@ RULES.http1[#RULES.http1 + 1] = { 9101302, http_status_line_wrong }
 end
 
 do
--- http.host_bad: HTTP request without exactly one valid Host field, or with another host than its target (RFC 9112 3.2, 3.2.2; RFC 3986 3.2.2)
+-- http.host_bad: HTTP request without exactly one valid Host field, or with another host than its target (RFC 9112 3.2, 3.2.2; RFC 3986 3.2.2, 3.2.3; RFC 1035 2.3.4)
 local http_host_wrong_LINE_ENDS = { [13] = true, [10] = true }
 local http_host_wrong_NAME_MARKS = { [33] = true, [36] = true, [37] = true, [38] = true, [39] = true, [40] = true, [41] = true, [42] = true, [43] = true, [44] = true, [45] = true, [46] = true, [59] = true, [61] = true, [95] = true, [126] = true }
 local http_host_wrong_SPACES = { [32] = true, [9] = true }
 local function http_host_wrong(p, outer)
-  local after, at, authority, end_, hosts, letter, size, slash, start, target, user_end, value, version_end
+  local after, at, authority, end_, hosts, label, letter, port, size, slash, start, target, user_end, value, version_end
   if #p < 16 then return false end
   end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
   version_end = end_
@@ -491,10 +507,14 @@ local function http_host_wrong(p, outer)
   if ((byte(p, start + 1) or 0) == 91) then
     after = (((seek(p, "\93", start + 1, true) or #p + 1) - 1) + 1)
   end
+  label = after
   for _byte = 0, 255, 1 do
     value = (byte(p, after + 1) or 0)
-    if ((value == 46) and ((after == start) or (u8(p, (after - 1)) == 46))) then
-      do return true end
+    if (value == 46) then
+      if ((after == start) or (u8(p, (after - 1)) == 46) or ((after - label) > 63)) then
+        do return true end
+      end
+      label = (after + 1)
     end
     letter = ((65 <= value and value <= 90) or (97 <= value and value <= 122) or (48 <= value and value <= 57))
     if ((not letter) and (http_host_wrong_NAME_MARKS[value] == nil)) then
@@ -502,14 +522,22 @@ local function http_host_wrong(p, outer)
     end
     after = after + 1
   end
+  if ((after - label) > 63) then
+    do return true end
+  end
   size = (after - start)
   if ((byte(p, after + 1) or 0) == 58) then
     after = after + 1
+    port = 0
     for _digit = 0, 5, 1 do
       if (not (48 <= (byte(p, after + 1) or 0) and (byte(p, after + 1) or 0) <= 57)) then
         do break end
       end
+      port = (((port * 10) + (byte(p, after + 1) or 0)) - 48)
       after = after + 1
+    end
+    if (port > 65535) then
+      do return true end
     end
   end
   for _space = 0, 15, 1 do
@@ -804,14 +832,20 @@ do
 -- http.chunk_bad: HTTP chunk without a size, or whose size does not lead to the next one (RFC 9112 7.1)
 local http_chunk_wrong_BEFORE_SIZE = { [32] = true, [9] = true, [13] = true, [10] = true, [11] = true, [12] = true }
 local http_chunk_wrong_BEFORE_VALUE = { [32] = true, [9] = true, [13] = true, [58] = true }
+local http_chunk_wrong_BEHIND_SIZE = { [13] = true, [59] = true }
 local http_chunk_wrong_BLANKS = { [32] = true, [9] = true, [13] = true }
 local http_chunk_wrong_LINE_ENDS = { [13] = true, [10] = true }
+local http_chunk_wrong_SPACES = { [32] = true, [9] = true }
 local function http_chunk_wrong(p, outer)
-  local at, bare, chunked, digits, end_, message, quote, quotes, request, size, start, value
+  local at, bare, behind, chunked, crlf, digits, end_, message, quote, quotes, request, size, start, strict, value
   if #p < 1 then return false end
   end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
   request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
-  message = (#outer > 0)
+  message = (#outer > 2)
+  strict = request
+  if (not message) then
+    strict = (#outer == 2)
+  end
   if (message and ((end_ == #p) or ((not request) and (folded(p, 0, 5) ~= 407131843)))) then
     do return false end
   end
@@ -864,11 +898,16 @@ local function http_chunk_wrong(p, outer)
     if ((chunked == 0) or (at >= #p)) then
       do break end
     end
+    behind = at
     for _blank = 0, 15, 1 do
       if (http_chunk_wrong_BEFORE_SIZE[u8(p, at)] == nil) then
         do break end
       end
       at = at + 1
+    end
+    crlf = ((u8(p, behind) == 13) and (u8(p, (behind + 1)) == 10) and (at == (behind + 2)))
+    if (strict and (at ~= behind) and (not crlf) and (at < #p)) then
+      do return true end
     end
     size = 0
     digits = 0
@@ -893,6 +932,18 @@ local function http_chunk_wrong(p, outer)
     end_ = find(p, at, 10)
     if ((digits == 0) and (at < #p)) then
       do return true end
+    end
+    if (strict and (digits < 9) and (end_ < #p)) then
+      behind = (at + digits)
+      for _blank = 0, 15, 1 do
+        if (http_chunk_wrong_SPACES[u8(p, behind)] == nil) then
+          do break end
+        end
+        behind = behind + 1
+      end
+      if ((http_chunk_wrong_BEHIND_SIZE[u8(p, behind)] == nil) or (find_before(p, behind, end_, 13) ~= (end_ - 1))) then
+        do return true end
+      end
     end
     quotes = 0
     quote = end_

@@ -116,6 +116,22 @@ local function extension(p, wanted)
   return 0
 end
 
+local function upper_header(p)
+  local kind, offset, size = u8(p, 6), 40, 0
+  for _ = 1, MOST_EXTENSIONS do
+    if not EXTENSIONS[kind] or offset + 8 > #p then break end
+    size = 8 + u8(p, offset + 1) * 8
+    if kind == 51 then size = 8 + u8(p, offset + 1) * 4 end
+    if kind == 44 then
+      size = 8
+      if u16(p, offset + 2) >= 8 then return 0 end
+    end
+    kind = u8(p, offset)
+    offset = offset + size
+  end
+  return offset * 256 + kind
+end
+
 local MOST_LABELS = 256
 
 local function read_name_end(p, offset)

@@ -116,6 +116,22 @@ local function extension(p, wanted)
   return 0
 end
 
+local function upper_header(p)
+  local kind, offset, size = u8(p, 6), 40, 0
+  for _ = 1, MOST_EXTENSIONS do
+    if not EXTENSIONS[kind] or offset + 8 > #p then break end
+    size = 8 + u8(p, offset + 1) * 8
+    if kind == 51 then size = 8 + u8(p, offset + 1) * 4 end
+    if kind == 44 then
+      size = 8
+      if u16(p, offset + 2) >= 8 then return 0 end
+    end
+    kind = u8(p, offset)
+    offset = offset + size
+  end
+  return offset * 256 + kind
+end
+
 local MOST_LABELS = 256
 
 local function read_name_end(p, offset)
@@ -436,6 +452,38 @@ local function icmp6_neighbour_option_malformed(p, outer)
   do return false end
 end
 ANSWERS[9100606] = icmp6_neighbour_option_malformed
+end
+
+do
+-- icmp6.mld_bad: Multicast listener message shorter than its form, or than the records it announces (RFC 2710 section 3; RFC 3810 5.1, 5.2, 8.1)
+local icmp6_listener_message_cut_LISTENER_DISCOVERY = { [130] = true, [131] = true, [132] = true, [143] = true }
+local function icmp6_listener_message_cut(p, outer)
+  local kind, offset
+  if #p < 8 then return false end
+  kind = byte(p, 1)
+  if (icmp6_listener_message_cut_LISTENER_DISCOVERY[kind] == nil) then
+    do return false end
+  end
+  if (kind ~= 143) then
+    if ((kind ~= 130) or (#p <= 24)) then
+      do return (#p < 24) end
+    end
+    do return ((#p < 28) or ((#p >= 28) and (#p < (28 + (16 * ((byte(p, 27) or 0) * 256 + (byte(p, 28) or 0))))))) end
+  end
+  offset = 8
+  local p_u16_6 = (byte(p, 7) * 256 + byte(p, 8))
+  for record = 0, 127, 1 do
+    if ((record >= p_u16_6) or ((offset + 4) > #p)) then
+      do break end
+    end
+    offset = offset + ((20 + ((byte(p, (offset + 1) + 1) or 0) * 4)) + (u16(p, (offset + 2)) * 16))
+    if (offset > #p) then
+      do return true end
+    end
+  end
+  do return (#p < (8 + (20 * (byte(p, 7) * 256 + byte(p, 8))))) end
+end
+ANSWERS[9100608] = icmp6_listener_message_cut
 end
 
 -- Which layer's message a datagram or a segment begins with, as procwire/decode finds it: by ports, or

@@ -116,6 +116,22 @@ local function extension(p, wanted)
   return 0
 end
 
+local function upper_header(p)
+  local kind, offset, size = u8(p, 6), 40, 0
+  for _ = 1, MOST_EXTENSIONS do
+    if not EXTENSIONS[kind] or offset + 8 > #p then break end
+    size = 8 + u8(p, offset + 1) * 8
+    if kind == 51 then size = 8 + u8(p, offset + 1) * 4 end
+    if kind == 44 then
+      size = 8
+      if u16(p, offset + 2) >= 8 then return 0 end
+    end
+    kind = u8(p, offset)
+    offset = offset + size
+  end
+  return offset * 256 + kind
+end
+
 local MOST_LABELS = 256
 
 local function read_name_end(p, offset)
@@ -481,6 +497,9 @@ local function ipv4_land(p, outer)
     do return false end
   end
   if (ipv4_land_LOOPBACK_HEADERS[#outer] == true) then
+    do return false end
+  end
+  if ((byte(p, 1) == 69) and (byte(p, 10) == 17) and (((byte(p, 23) or 0) * 256 + (byte(p, 24) or 0)) == 3785) and (byte(p, 9) >= 254)) then
     do return false end
   end
   do return ((u32(p, 12) == u32(p, 16)) and (byte(p, 13) ~= 127) and (u32(p, 12) ~= 0)) end

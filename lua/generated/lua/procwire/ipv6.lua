@@ -116,6 +116,22 @@ local function extension(p, wanted)
   return 0
 end
 
+local function upper_header(p)
+  local kind, offset, size = u8(p, 6), 40, 0
+  for _ = 1, MOST_EXTENSIONS do
+    if not EXTENSIONS[kind] or offset + 8 > #p then break end
+    size = 8 + u8(p, offset + 1) * 8
+    if kind == 51 then size = 8 + u8(p, offset + 1) * 4 end
+    if kind == 44 then
+      size = 8
+      if u16(p, offset + 2) >= 8 then return 0 end
+    end
+    kind = u8(p, offset)
+    offset = offset + size
+  end
+  return offset * 256 + kind
+end
+
 local MOST_LABELS = 256
 
 local function read_name_end(p, offset)
@@ -537,33 +553,19 @@ do
 local ipv6_first_fragment_without_header_EIGHT_BYTES = { [17] = true, [58] = true }
 local ipv6_first_fragment_without_header_EXTENSIONS = { [0] = true, [43] = true, [44] = true, [51] = true, [60] = true, [135] = true, [139] = true, [140] = true }
 local function ipv6_first_fragment_without_header(p, outer)
-  local end_, first_fragment, kind, offset, size
+  local end_, fragment, kind, offset, upper
   if #p < 48 then return false end
-  end_ = (40 + (byte(p, 5) * 256 + byte(p, 6)))
-  kind = byte(p, 7)
-  offset = 40
-  first_fragment = false
-  for _step = 0, 15, 1 do
-    if ((ipv6_first_fragment_without_header_EXTENSIONS[kind] == nil) or ((offset + 8) > #p)) then
-      do break end
-    end
-    size = (8 + ((byte(p, (offset + 1) + 1) or 0) * 8))
-    if (kind == 51) then
-      size = (8 + ((byte(p, (offset + 1) + 1) or 0) * 4))
-    end
-    if (kind == 44) then
-      size = 8
-      if ((bits(u16(p, (offset + 2)), 3, 13) ~= 0) or ((u16(p, (offset + 2)) % 2) == 0)) then
-        do return false end
-      end
-      first_fragment = true
-    end
-    kind = (byte(p, offset + 1) or 0)
-    offset = offset + size
-  end
-  if (not first_fragment) then
+  fragment = extension(p, 44)
+  if ((fragment == 0) or ((u16(p, (fragment + 2)) % 2) == 0)) then
     do return false end
   end
+  upper = upper_header(p)
+  if (upper == 0) then
+    do return false end
+  end
+  kind = (upper % 256)
+  offset = ((upper - upper % 256) / 256 % 1048576)
+  end_ = (40 + (byte(p, 5) * 256 + byte(p, 6)))
   if (ipv6_first_fragment_without_header_EXTENSIONS[kind] == true) then
     do return ((offset + 8) > end_) end
   end
@@ -604,33 +606,15 @@ end
 
 do
 -- icmp6.nd_fragmented: Neighbour discovery behind a fragment header (RFC 6980 section 5)
-local icmp6_neighbour_fragmented_EXTENSIONS = { [0] = true, [43] = true, [44] = true, [51] = true, [60] = true, [135] = true, [139] = true, [140] = true }
 local icmp6_neighbour_fragmented_NEIGHBOUR_DISCOVERY = { [133] = true, [134] = true, [135] = true, [136] = true, [137] = true }
 local function icmp6_neighbour_fragmented(p, outer)
-  local fragmented, kind, offset, size
+  local upper
   if #p < 49 then return false end
-  kind = byte(p, 7)
-  offset = 40
-  fragmented = false
-  for _step = 0, 15, 1 do
-    if ((icmp6_neighbour_fragmented_EXTENSIONS[kind] == nil) or ((offset + 8) > #p)) then
-      do break end
-    end
-    size = (8 + ((byte(p, (offset + 1) + 1) or 0) * 8))
-    if (kind == 51) then
-      size = (8 + ((byte(p, (offset + 1) + 1) or 0) * 4))
-    end
-    if (kind == 44) then
-      size = 8
-      if (bits(u16(p, (offset + 2)), 3, 13) ~= 0) then
-        do return false end
-      end
-      fragmented = true
-    end
-    kind = (byte(p, offset + 1) or 0)
-    offset = offset + size
+  if (extension(p, 44) == 0) then
+    do return false end
   end
-  do return (fragmented and (kind == 58) and (icmp6_neighbour_fragmented_NEIGHBOUR_DISCOVERY[(byte(p, offset + 1) or 0)] == true)) end
+  upper = upper_header(p)
+  do return (((upper % 256) == 58) and (icmp6_neighbour_fragmented_NEIGHBOUR_DISCOVERY[(byte(p, ((upper - upper % 256) / 256 % 1048576) + 1) or 0)] == true)) end
 end
 ANSWERS[9100607] = icmp6_neighbour_fragmented
 end

@@ -116,6 +116,22 @@ local function extension(p, wanted)
   return 0
 end
 
+local function upper_header(p)
+  local kind, offset, size = u8(p, 6), 40, 0
+  for _ = 1, MOST_EXTENSIONS do
+    if not EXTENSIONS[kind] or offset + 8 > #p then break end
+    size = 8 + u8(p, offset + 1) * 8
+    if kind == 51 then size = 8 + u8(p, offset + 1) * 4 end
+    if kind == 44 then
+      size = 8
+      if u16(p, offset + 2) >= 8 then return 0 end
+    end
+    kind = u8(p, offset)
+    offset = offset + size
+  end
+  return offset * 256 + kind
+end
+
 local MOST_LABELS = 256
 
 local function read_name_end(p, offset)
@@ -370,11 +386,13 @@ end
 
 do
 -- modbus.bad_length: Modbus message whose length fits neither the protocol nor its function (Modbus application protocol V1.1b3 4.1, section 6; Modbus messaging V1.0b 3.1.3)
+local modbus_length_wrong_BARE = { [7] = true, [11] = true, [12] = true, [17] = true }
+local modbus_length_wrong_COUNTED_ANSWERS = { [1] = true, [2] = true, [3] = true, [4] = true, [12] = true, [17] = true, [20] = true, [23] = true }
 local modbus_length_wrong_MULTIPLE_WRITES = { [15] = true, [16] = true }
 local modbus_length_wrong_READS = { [1] = true, [2] = true, [3] = true, [4] = true }
 local modbus_length_wrong_SINGLE_WRITES = { [5] = true, [6] = true }
 local function modbus_length_wrong(p, outer)
-  local function_, size
+  local function_, identification, size
   if #p < 8 then return false end
   if ((byte(p, 3) * 256 + byte(p, 4)) ~= 0) then
     do return false end
@@ -390,16 +408,44 @@ local function modbus_length_wrong(p, outer)
   if ((function_ >= 128) and (((byte(outer, 1) or 0) * 256 + (byte(outer, 2) or 0)) == 502)) then
     do return (size ~= 3) end
   end
+  if (function_ == 8) then
+    do return ((size < 6) or ((0 < ((byte(p, 9) or 0) * 256 + (byte(p, 10) or 0)) and ((byte(p, 9) or 0) * 256 + (byte(p, 10) or 0)) <= 20) and (size ~= 6))) end
+  end
+  if (function_ == 22) then
+    do return (size ~= 8) end
+  end
+  if (function_ == 21) then
+    do return ((size < 3) or ((#p > 8) and (size ~= (3 + (byte(p, 9) or 0))))) end
+  end
+  identification = ((function_ == 43) and ((byte(p, 9) or 0) == 14))
   if (((byte(outer, 3) or 0) * 256 + (byte(outer, 4) or 0)) == 502) then
     if (modbus_length_wrong_READS[function_] == true) then
       do return (size ~= 6) end
     end
-    do return ((modbus_length_wrong_MULTIPLE_WRITES[function_] == true) and (#p > 12) and (size ~= (7 + (byte(p, 13) or 0)))) end
+    if (modbus_length_wrong_MULTIPLE_WRITES[function_] == true) then
+      do return ((size < 8) or ((#p > 12) and (size ~= (7 + (byte(p, 13) or 0))))) end
+    end
+    if (modbus_length_wrong_BARE[function_] == true) then
+      do return (size ~= 2) end
+    end
+    if (function_ == 20) then
+      do return ((size < 3) or ((#p > 8) and (size ~= (3 + (byte(p, 9) or 0))))) end
+    end
+    if (function_ == 23) then
+      do return ((size < 12) or ((#p > 16) and (size ~= (11 + (byte(p, 17) or 0))))) end
+    end
+    do return (((function_ == 24) and (size ~= 4)) or (identification and (size ~= 5))) end
   end
-  if (modbus_length_wrong_READS[function_] == true) then
-    do return ((#p > 8) and (size ~= (3 + (byte(p, 9) or 0)))) end
+  if (modbus_length_wrong_COUNTED_ANSWERS[function_] == true) then
+    do return ((size < 3) or ((#p > 8) and (size ~= (3 + (byte(p, 9) or 0))))) end
   end
-  do return ((modbus_length_wrong_MULTIPLE_WRITES[function_] == true) and (size ~= 6)) end
+  if ((modbus_length_wrong_MULTIPLE_WRITES[function_] == true) or (function_ == 11)) then
+    do return (size ~= 6) end
+  end
+  if (function_ == 24) then
+    do return ((size < 6) or ((#p > 9) and (size ~= (4 + ((byte(p, 9) or 0) * 256 + (byte(p, 10) or 0)))))) end
+  end
+  do return (((function_ == 7) and (size ~= 3)) or (identification and (size < 8))) end
 end
 RULES.modbus[#RULES.modbus + 1] = { 9101152, modbus_length_wrong }
 end

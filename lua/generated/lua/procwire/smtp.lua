@@ -116,6 +116,22 @@ local function extension(p, wanted)
   return 0
 end
 
+local function upper_header(p)
+  local kind, offset, size = u8(p, 6), 40, 0
+  for _ = 1, MOST_EXTENSIONS do
+    if not EXTENSIONS[kind] or offset + 8 > #p then break end
+    size = 8 + u8(p, offset + 1) * 8
+    if kind == 51 then size = 8 + u8(p, offset + 1) * 4 end
+    if kind == 44 then
+      size = 8
+      if u16(p, offset + 2) >= 8 then return 0 end
+    end
+    kind = u8(p, offset)
+    offset = offset + size
+  end
+  return offset * 256 + kind
+end
+
 local MOST_LABELS = 256
 
 local function read_name_end(p, offset)
@@ -365,7 +381,7 @@ local smtp_line_wrong_WITHOUT_ARGUMENT = { [1962081906] = true, [1962081903] = t
 local smtp_line_wrong_WITH_ARGUMENT = { [398742] = true, [151984284] = true, [2099066263] = true, [1876749442] = true, [1876749423] = true, [1148411672] = true }
 local smtp_line_wrong_WITH_PATH = { [926267705] = true, [2022771091] = true }
 local function smtp_line_wrong(p, outer)
-  local at, code, command, continued, digits, end_, start, verb
+  local at, code, command, continued, digits, end_, longest, start, verb
   if #p < 4 then return false end
   at = 0
   if (48 <= byte(p, 1) and byte(p, 1) <= 57) then
@@ -416,7 +432,11 @@ local function smtp_line_wrong(p, outer)
     end
     verb = folded(p, at, 4)
     end_ = ((seek(p, "\10", at + 1, true) or #p + 1) - 1)
-    if ((verb ~= 1654293170) and ((end_ - at) >= 2048)) then
+    longest = 512
+    if (not command) then
+      longest = 2048
+    end
+    if ((verb ~= 1654293170) and ((end_ - at) >= longest)) then
       do return true end
     end
     if (end_ == #p) then
