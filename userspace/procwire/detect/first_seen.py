@@ -36,7 +36,7 @@ from procwire.detect.key_map import KeyMap
 from procwire.detect.observation import Evidence, Observation, ProcessId
 from procwire.detect.services import NAMES
 from procwire.detect.shown import is_between_stations, is_carried, keys, lasting_port, thing
-from procwire.detect.sightings import Sightings, observation, process_of
+from procwire.detect.sightings import Sightings, observation, process_of, taken
 from procwire.detect.tally import NONE
 from procwire.settings import Settings
 
@@ -99,10 +99,9 @@ class FirstSeen:
         at = np.flatnonzero(is_between_stations(columns))
         if not len(at):
             return []
-        times = columns["time"][at]
+        times = taken(columns["time"], at)
         clock = self._habits.time.advance(times)
-        carried = is_carried(columns)
-        shown_keys = keys(seen, carried)[at]
+        shown_keys = taken(keys(seen), at)
         unusual = self._tally.count(shown_keys, times)
         at = at[unusual]
         group = self._group_of(seen, at, clock[unusual])
@@ -110,7 +109,7 @@ class FirstSeen:
         if not len(at):
             return []
         program = self._program_of_rows(seen, at)
-        carried = carried[at]
+        carried = is_carried(columns)[at]
         crosses = seen.source_zone[at] != seen.zone[at]
         chosen = {
             PROGRAM: program > 0,

@@ -24,13 +24,18 @@ _SHIFT = np.uint64(32)
 
 def combined(*parts: NDArray[np.unsignedinteger] | NDArray[np.signedinteger]) -> NDArray[np.uint64]:
     """One key (n,) of several columns (n,) of integers: the same for the same columns in order."""
-    key = np.zeros(len(parts[0]), np.uint64)
-    for part in parts:
-        key ^= part.astype(np.uint64)
-        key += _GOLDEN
-        key *= _FACTOR
-        key ^= key >> _SHIFT
+    key = parts[0].astype(np.uint64)
+    key += _GOLDEN
+    for part in parts[1:]:
+        _mix(key)
+        key ^= part.astype(np.uint64, copy=False)
+    _mix(key)
     return key
+
+
+def _mix(key: NDArray[np.uint64]) -> None:
+    key *= _FACTOR
+    key ^= key >> _SHIFT
 
 
 class KeyMap:

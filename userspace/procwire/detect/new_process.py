@@ -18,6 +18,7 @@ from procwire.detect.sightings import (
     from_somewhere,
     observation,
     process_of,
+    taken,
 )
 from procwire.event import Origin, Outcome
 from procwire.settings import Settings
@@ -40,7 +41,8 @@ class NewProcess:
         window = settings.new_process.age_ns * 2
         self._failed, self._answered = Distinct(window), Distinct(window)
         self._processes = KeyMap(_MOST_PROCESSES)
-        self._begun = np.full(0, _UNKNOWN)
+        # By number, and last, for those without one, _UNKNOWN.
+        self._begun = np.full(1, _UNKNOWN)
 
     def update(self, seen: Sightings) -> list[Observation]:
         """Which new processes failed to reach too many hosts."""
@@ -48,8 +50,9 @@ class NewProcess:
         at = np.flatnonzero(seen.is_known)
         if not len(at):
             return []
-        age = seen.columns["time"][at] - self._begun_of(seen, at)
-        at = at[(age >= 0) & (age <= self._settings.age_ns)]
+        age = taken(seen.columns["time"], at) - self._begun_of(seen, at)
+        # One below 0 is more than any as an unsigned number.
+        at = at[age.view(np.uint64) <= self._settings.age_ns]
         if not len(at):
             return []
         outcome = seen.columns["outcome"][at]
@@ -78,14 +81,14 @@ class NewProcess:
         """When the process of each row began, ns since the epoch."""
         if len(self._processes) + len(at) > _MOST_PROCESSES:
             self._processes.clear()
-            self._begun = np.full(0, _UNKNOWN)
-        numbers, is_new = self._processes.enter(seen.subject[at])
+            self._begun = np.full(1, _UNKNOWN)
+        numbers, is_new = self._processes.enter(taken(seen.subject, at))
         if is_new.any():
             asked = (process_of(seen.rows[row]) for row in at[is_new].tolist())
             begun = [self._started(key) for key in asked if key is not None]
             fresh = [_UNKNOWN if time is None else time for time in begun]
-            self._begun = np.concatenate((self._begun, np.array(fresh, np.int64)))
-        return np.where(numbers < 0, _UNKNOWN, self._begun[numbers])
+            self._begun = np.concatenate((self._begun[:-1], np.array([*fresh, _UNKNOWN])))
+        return self._begun.take(numbers, mode="wrap")
 
     def _observation(self, row: np.void, reached: Reached, answered: int) -> Observation:
         failed, limit = reached.targets, self._settings.hosts

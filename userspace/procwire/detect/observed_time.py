@@ -23,8 +23,9 @@ class ObservedTime:
         """Event time moves on to each of `times` (n,), ns since the epoch; the time of observation
         at each. What comes late adds nothing; a clock that was set is followed."""
         latest = int(times[0]) if self._latest is None else self._latest
-        steps = np.diff(times, prepend=latest)
-        if steps.min() >= 0 and steps.max() <= _LONGEST_STEP:
+        # A step back is longer than any as an unsigned number.
+        longest = int((times[1:] - times[:-1]).view(np.uint64).max(initial=0))
+        if 0 <= times[0] - latest <= _LONGEST_STEP and longest <= _LONGEST_STEP:
             clock = times + (self.now - latest)
             self._latest = int(times[-1])
         else:

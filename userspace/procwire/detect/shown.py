@@ -8,17 +8,16 @@ from numpy.typing import NDArray
 from procwire.detect.habits import FAN_OUT, FLOW, PROGRAM, SERVICE, USE, Habit
 from procwire.detect.key_map import combined
 from procwire.detect.services import has_name
-from procwire.detect.sightings import HAS_SERVICE, Fields, Sightings, from_somewhere
+from procwire.detect.sightings import OF_PORT, Fields, Sightings, from_somewhere
 from procwire.event import Origin, Outcome
 
 # Linux hands these out to clients and to services without a port of their own (ip-sysctl).
 _FIRST_DYNAMIC_PORT = 32768
 _MAPPED_LOOPBACK = np.uint64(0xFFFF7F)
 _LOOPBACK_SHIFT = np.uint64(24)
-# Ports of which each may show a habit of its own, 0 for all others.
-_PORT_CLASSES = np.arange(1 << 16, dtype=np.uint64)
-_PORT_CLASSES[_FIRST_DYNAMIC_PORT:][~has_name(np.arange(_FIRST_DYNAMIC_PORT, 1 << 16))] = 0
-_ONE, _SHIFT, _ZONE_SHIFT = np.uint64(1), np.uint64(8), np.uint64(16)
+# Ports that show the same habits as all such ports.
+_IS_ANY = ~has_name(np.arange(1 << 16))
+_IS_ANY[:_FIRST_DYNAMIC_PORT] = False
 
 
 def is_between_stations(rows: Fields) -> NDArray[np.bool_]:
@@ -43,14 +42,19 @@ def lasting_port(ports: NDArray[np.uint16]) -> NDArray[np.int64]:
     return np.where(ports < _FIRST_DYNAMIC_PORT, ports, 0).astype(np.int64)
 
 
-def keys(seen: Sightings, carried: NDArray[np.bool_]) -> NDArray[np.uint64]:
+def keys(seen: Sightings) -> NDArray[np.uint64]:
     """A key (n,) of all that decides which habits a row shows: whose it is, where from, and what
-    for. carried: is_carried() of the rows."""
-    columns = seen.columns
-    asked = _PORT_CLASSES[columns["dst_port"]]
-    asked = asked << _SHIFT | columns["protocol"]
-    asked = asked << _SHIFT | HAS_SERVICE[columns["kind"]] << _ONE | carried
-    return combined(seen.subject, seen.source, asked << _ZONE_SHIFT | seen.zone)
+    for."""
+    columns, asked = seen.columns, seen.columns.asked()
+    ports = columns["dst_port"]
+    if ports.max() >= _FIRST_DYNAMIC_PORT:
+        asked[_IS_ANY[ports]] &= ~OF_PORT
+    parts: list[NDArray[np.unsignedinteger]] = [seen.subject, asked]
+    if seen.subject is not seen.source:
+        parts += [columns["src_hi"], columns["src_lo"]]
+    if len(seen.zones):
+        parts.append(seen.zone)
+    return combined(*parts)
 
 
 def thing(habit: Habit) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,26 @@ HAS_SERVICE = np.isin(list(Attempt), _WITH_SERVICE).astype(np.uint64)
 """By kind of attempt, 1 where the destination has a port that names a service."""
 
 
+Scalar = TypeVar("Scalar", bound=np.generic)
 _FIELDS: Mapping[str, Any] = CONNECTION.fields or {}
 _WORD = 8
+
+
+def _masks(*names: str) -> NDArray[np.uint64]:
+    """A row of CONNECTION, as words of 8 bytes, of which only the fields `names` have bits."""
+    ones = np.full(1, np.uint64(2**64 - 1))
+    row = np.zeros(1, CONNECTION)
+    for name in names:
+        row[name] = ones.view(CONNECTION[name])[0]
+    return row.view(np.uint64)
+
+
+_ASKED = _FIELDS["dst_port"][1] // _WORD
+_OF_ASKED = _masks("dst_port", "protocol", "origin", "outcome", "family")[_ASKED]
+# It takes the place that the source's port has in its word.
+_OF_KIND = _masks("kind")[_FIELDS["kind"][1] // _WORD]
+OF_PORT = _masks("dst_port")[_ASKED]
+"""Of Fields.asked(), the bits of the port."""
 
 
 class Fields(dict[str, NDArray[Any]]):
@@ -49,6 +67,17 @@ class Fields(dict[str, NDArray[Any]]):
         parts = self._word(offset).view(kind)[place::step]
         column = self[name] = np.ascontiguousarray(parts)
         return column
+
+    def asked(self) -> NDArray[np.uint64]:
+        """What each row asks for and what came of it: destination port, protocol, origin, outcome,
+        family and kind in one number."""
+        asked: NDArray[np.uint64] = self.word("dst_port") & _OF_ASKED
+        asked |= self.word("kind") & _OF_KIND
+        return asked
+
+    def word(self, name: str) -> NDArray[np.uint64]:
+        """The 8 bytes of each row in which a field lies."""
+        return self._word(_FIELDS[name][1])
 
     def process(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         """When each row's process began, and its pid and exec count in one."""
@@ -159,6 +188,11 @@ def is_known(process: NDArray[np.void] | np.void) -> NDArray[np.bool_]:
     """Which process keys are those of a process. Recorders may not know its pid."""
     known: NDArray[np.bool_] = (process["pid"] != 0) | (process["exec_count"] != 0)
     return known
+
+
+def taken(column: NDArray[Scalar], at: NDArray[np.int64]) -> NDArray[Scalar]:
+    """column[at] of places that are in order and come once each."""
+    return column if len(at) == len(column) else column[at]
 
 
 def from_somewhere(rows: NDArray[np.void] | Fields) -> NDArray[np.bool_]:
