@@ -37,6 +37,7 @@ def read_packets(source: Source, batch_size: int = 65536) -> Iterator[PacketBatc
     if head in pcap.MODIFIED_MAGICS:
         problem = "found the modified pcap format (magic a1b2cd34), expected pcap or pcapng"
         raise source.damaged(0, f"{problem}; convert it: editcap {source.path} capture.pcapng")
+    source.map_file()
     if head in pcap.MAGICS:
         batches = pcap.read_pcap(source, batch_size)
     elif head == pcapng.MAGIC:

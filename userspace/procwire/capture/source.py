@@ -1,7 +1,7 @@
 """The bytes of one input as readers see them: a window of some megabytes that lies in memory.
 
-Files are read, too, rather than mapped: a header here and there of a mapped file is a cache miss
-each, while what was just copied lies in the processor's caches for every stage that follows.
+What follows is read into the next window; captures that are files are mapped instead where that is
+safe (mapped.py).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.capture.mapped import Mapped
 from procwire.compiled.memory import Reused
 from procwire.errors import InputDamaged, Unavailable, UsageError
 
@@ -29,6 +30,8 @@ STANDARD_INPUT = Path("-")
 
 # With what a packet at its end leaves for the next, a few huge pages.
 _WINDOW = (8 << 20) - (256 << 10)
+# What is only shown need not lie in the caches beside what is made of it.
+_SHOWN = 16 << 20
 # What comes through a pipe is handed on after so long, even if it fills no window.
 _PATIENCE_S = 0.2
 BLOCK_LIMIT = 32 << 20
@@ -56,7 +59,14 @@ class Source:
         self.path, self.data, self.at, self.base = path, data, 0, 0
         self._stream, self._pipe = stream, pipe
         self._memory = Reused()
+        self._mapped: Mapped | None = None
         self._damage: InputDamaged | None = None
+
+    def map_file(self) -> None:
+        """Have the windows to come show the input without a copy, if it is a file that can be
+        leased until it is read."""
+        if isinstance(self._stream, io.BufferedReader) and self._pipe is None:
+            self._mapped = Mapped(self._stream)
 
     def advance(self) -> bool:
         """Drop what the reader has used and append what follows; False where nothing does."""
@@ -64,6 +74,8 @@ class Source:
         left = self.data[self.at :]
         if ended or left.size > BLOCK_LIMIT:
             return False
+        if self._mapped is not None and self._show(left.size):
+            return True
         # A new window: batches may still show the one before. The kernel copies whole pages faster
         # to where pages begin.
         start = -left.size % mmap.PAGESIZE
@@ -82,6 +94,19 @@ class Source:
         self.base += self.at
         self.data, self.at = window[start:filled], 0
         self.data.flags.writeable = False
+        return True
+
+    def _show(self, left: int) -> bool:
+        """Append what follows the last `left` bytes of the window by mapping both; False where that
+        cannot be, and they are to be read."""
+        assert self._mapped is not None and self._stream is not None
+        window = self._mapped.window(self.base + self.at, left + _SHOWN)
+        if window is None or window.size <= left:
+            self._mapped = None
+            self._stream.seek(self.base + self.data.size)
+            return False
+        self.base += self.at
+        self.data, self.at = window, 0
         return True
 
     def _read(self, piece: NDArray[np.uint8]) -> int:
