@@ -23,6 +23,7 @@ from procwire.sensor import bcc_loader
 from procwire.sensor.loader import Sensor
 from procwire.sensor.programs import Loader
 from scenarios import CONNECT, SCENARIOS, Scenario
+from senders import SEND_TO_PEERS, python
 from sensing import SETTINGS, Sensing, namespace
 from test_sensor import (
     test_a_storm_is_counted_to_the_last_attempt,
@@ -31,6 +32,7 @@ from test_sensor import (
     test_what_ran_before_is_known_by_the_same_key,
     wait_for_syn,
 )
+from ways import WAYS, Way, holds
 
 __all__ = [
     "test_a_storm_is_counted_to_the_last_attempt",
@@ -55,6 +57,10 @@ NOT_SEEN = (
     "a peer that refuses datagrams",
 )
 SEEN = [scenario for scenario in SCENARIOS if scenario.name not in NOT_SEEN]
+# What leaves through raw sockets passes none of its hooks; peers are told of one by one, as nobody
+# knows what is sent to them.
+TO_PEERS = "datagrams to peers"
+WAYS_SEEN = [way for way in WAYS if way.origin != Origin.RAW and way.name != TO_PEERS]
 HIDE_BTF = 'mount -t tmpfs none /sys/kernel/btf && exec "$@"'
 HOLD_SENSOR = """
 import re, sys
@@ -88,6 +94,20 @@ def test_scenario(live: Sensing, scenario: Scenario) -> None:
     if scenario.hook in live.sensor.left_out:
         pytest.skip(f"{scenario.hook}: {live.sensor.left_out[scenario.hook]}")
     assert differences(live, replace(scenario, exit_code=0)) == []
+
+
+@pytest.mark.parametrize("way", WAYS_SEEN, ids=lambda way: way.name)
+def test_who_tried_how_often_and_by_what(live: Sensing, way: Way) -> None:
+    if shutil.which(way.command[0]) is None:
+        pytest.skip(f"{way.command[0]} is not installed (apt-get install {way.command[0]})")
+    holds(live, way)
+
+
+def test_peers_of_datagram_sockets_are_told_of_and_not_counted(live: Sensing) -> None:
+    pid, _ = live.run(*python(SEND_TO_PEERS))
+    tried = live.connections(pid, 40)
+    assert tried == [(f"10.99.0.{number}", 7002, Outcome.SENT) for number in range(1, 41)]
+    assert len(live.rows("fanout", pid)) == 0
 
 
 @pytest.mark.parametrize("name", JOBS)

@@ -77,6 +77,7 @@ def test_firewall_rules_are_a_refusal_an_unreachable_host_and_a_timeout(live: Se
         ("10.99.0.1", 7103, Outcome.UNREACHABLE),
         ("10.99.0.1", 7104, Outcome.TIMED_OUT),
     ]
+    is_whole(live, live.rows("connection", pid)[0], python(CONNECTS_TO_PORTS))
 
 
 def test_a_cgroup_program_that_forbids_is_told_apart_from_no_route(
@@ -104,6 +105,8 @@ def test_a_cgroup_program_that_forbids_is_told_apart_from_no_route(
         pinned.unlink(missing_ok=True)
     found = live.connections(pid, 40)
     assert found == [(f"10.99.0.{n}", 7002, Outcome.DENIED) for n in range(1, 41)]
+    inside = f"/{live.namespace}"
+    is_whole(live, live.rows("connection", pid)[0], python(CONNECTS), cgroup=inside)
 
 
 def test_a_container_is_named_by_its_cgroup(live: Sensing) -> None:
@@ -127,6 +130,8 @@ def test_a_container_is_named_by_its_cgroup(live: Sensing) -> None:
     assert process.cgroup == f"/{name}"
     assert process.container == CONTAINER
     assert told["net_namespace"] != live.namespace_id
+    assert (process.uid, process.user, process.attribution) == (0, "root", "kernel")
+    assert live.table.ancestry(process.key)[0].key[1] == pid
 
 
 def test_a_process_that_ends_after_one_connect_is_known_in_full(live: Sensing) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from identity import process_of
-from procwire.event import FLAG_UNSEEN_PACKETS, EventKind, Origin, Outcome
+from identity import is_whole, process_of
+from procwire.event import FLAG_UNSEEN_PACKETS, EventKind, FlowRole, Origin, Outcome
 from procwire.sensor.loader import Sensor, SensorSettings
 from senders import ACCEPTS, OLDER_SOCKETS, PACKET, python
 from sensing import SETTINGS, Sensing
@@ -60,14 +60,20 @@ def test_io_uring(live: Sensing, uring: str, where: str) -> None:
 def test_ping_of_one_host_is_an_echo_and_no_fan_out(live: Sensing) -> None:
     if shutil.which("ping") is None:
         pytest.skip("ping is not installed (apt-get install iputils-ping)")
-    pid, _ = live.run("ping", "-c", "3", "-i", "0.2", "10.99.0.1")
-    live.wait("process", pid, lambda rows: EventKind.EXIT in rows["kind"])
+    command = ("ping", "-c", "3", "-i", "0.2", "10.99.0.1")
+    pid, _ = live.run(*command)
+    rows = live.wait("process", pid, lambda rows: EventKind.EXIT in rows["kind"])
+    is_whole(live, rows[rows["kind"] == EventKind.EXEC][-1], command)
     assert len(live.rows("fanout", pid)) == 0
 
 
-def test_who_accepts_tries_nobody(live: Sensing) -> None:
-    pid, _ = live.run(*python(ACCEPTS))
-    live.wait("process", pid, lambda rows: EventKind.EXIT in rows["kind"])
+def test_who_listens_is_known_and_tries_nobody(live: Sensing) -> None:
+    command = python(ACCEPTS)
+    pid, _ = live.run(*command)
+    rows = live.wait("process", pid, lambda rows: EventKind.EXIT in rows["kind"])
+    is_whole(live, rows[rows["kind"] == EventKind.EXEC][-1], command)
+    flows = live.rows("flow", pid)
+    assert 7009 in flows["source_port"][flows["role"] == FlowRole.LISTENS]
     rows = live.rows("fanout", pid)
     # The child asked one host and port: what it leaves to its parent is its own.
     assert np.all(rows["attempts"] == rows["by_children"])
@@ -121,8 +127,9 @@ for n in range({STORM}):
         told = len(rows) + len(storm.rows("connection", pid))
     made = {name: after[name] - before[name] for name in after}
     totals = rows[rows["measure"] == 0][-1]
+    # Losses are those of all programs on the machine.
     missed = made["lost_process_map_full"] + made["lost_connection_map_full"]
-    assert int(totals["attempts"]) + missed == STORM
-    assert int(totals["refused"]) + missed == STORM
+    for name in ("attempts", "refused"):
+        assert STORM - missed <= int(totals[name]) <= STORM
     assert made["count_attempts"] >= STORM
     assert told < 100
