@@ -28,7 +28,7 @@ def random_walk(rows, benign=0.8, scanner=0.2, error=0.01, hosts=5):
         if not success:
             networks = [network_of(one) for one in failures[source][-8:]]
             if network_of(destination) not in networks:
-                ratio = 0.95 / 0.7
+                ratio = 0.98 / 0.9
             failures[source].append(destination)
         walks[source] = min(edge, max(-edge, walks[source] + math.log(ratio)))
         ended[source][success] += 1

@@ -219,6 +219,18 @@ def test_a_new_process_that_is_mostly_answered_is_none() -> None:
         assert len(seen(failed + answers(9))) == 1, "what is answered later changes nothing"
 
 
+def test_a_new_process_that_dials_peers_of_which_most_are_gone() -> None:
+    def dials(count: int, outcome: Outcome, network: int) -> list[dict[str, object]]:
+        rows = tried(count, outcome, dst_port=6881)
+        return [row | {"dst": f"{network}.{at}.7.7"} for at, row in enumerate(rows)]
+
+    failed = dials(80, Outcome.TIMED_OUT, 11)
+    assert observed(dials(5, Outcome.ESTABLISHED, 9) + failed, begun=NOW) == []
+    (seen,) = observed(failed, begun=NOW)
+    assert (seen.detector, seen.figure) == (NEW_PROCESS, 80)
+    assert seen.evidence[-1].setting == "random_walk.scattered_benign_success"
+
+
 @given(cut=st.integers(1, 30))
 def test_observations_do_not_depend_on_batches(cut: int) -> None:
     rows = looks_for(plant(30)) + tried(20, Outcome.REFUSED) + [asks(250, Outcome.ESTABLISHED)]

@@ -257,11 +257,12 @@ def pinger(count: str) -> None:
     ping(hosts("10.97.21.0/24", int(count)), 1)
 
 
-def peers() -> None:
-    """Dials two hundred peers, anywhere, that others have named; three in five are gone by now."""
+def peers(gone: str) -> None:
+    """Dials two hundred peers, anywhere, that others have named; so many in ten are gone by now."""
     chance = random.Random(5)
+    found = 10 - int(gone)
     for number in range(200):
-        network = "11" if number % 5 in (1, 3) else "9"
+        network = "11" if number * found % 10 < found else "9"
         host = ".".join([network, *(str(chance.randrange(1, 255)) for _ in range(3))])
         if number % 20 == 0:
             begin_round()

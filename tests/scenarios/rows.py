@@ -219,7 +219,8 @@ BENIGN = (
         learned="first_seen.fan_out",
         unlearned="scan.icmp_sweep",
     ),
-    Scenario("peer-to-peer, three in five peers gone", program("peers"), few=True),
+    Scenario("peer-to-peer, six in ten peers gone", program("peers", "6")),
+    Scenario("peer-to-peer, nine in ten peers gone", program("peers", "9"), few=True),
     Scenario(
         "backups of eight hosts by ssh",
         (

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from procwire.detect.detector import Detector
 from procwire.detect.observation import Endpoint, Evidence, Job, JobProgram, Observation, ProcessId
-from procwire.event import SAMPLE_TARGETS, Origin, Subject
+from procwire.detect.scattered import are_scattered
+from procwire.event import Origin, Subject
 from procwire.record import Attempt
 from procwire.settings import Settings
 
@@ -20,7 +21,6 @@ SENT_THROUGH = "sent_through"
 """Evidence of attempts of which only that they were sent is known."""
 
 _NOBODY = bytes(16)
-_MAPPED = bytes(10) + b"\xff\xff"
 # In the order of Figures.
 _FIELDS = ["attempt", "hosts", "host_ports", "window_ns", "origin", "established"]
 _FIELDS += ["refused", "failures", "sequential_run", "by_children", "unrouted"]
@@ -74,14 +74,9 @@ class Figures(msgspec.Struct, frozen=True):
 
     @property
     def is_scattered(self) -> bool:
-        """Whether its hosts lie in networks of their own, as far as they are sampled; two may meet
-        by chance. Who finds more of them than chance does has been told who they are: peers that
-        others name are such hosts, and so many of them are gone that this alone is no scan."""
+        """Whether its hosts lie in networks of their own, as far as they are sampled."""
         starts = range(0, len(self.sampled), len(_NOBODY))
-        addresses = (self.sampled[at : at + len(_NOBODY)] for at in starts)
-        # A /16, or a /32 of IPv6: of different lengths, so that one is none of the other.
-        networks = {one[:14] if one.startswith(_MAPPED) else one[:4] for one in addresses}
-        return len(networks) >= SAMPLE_TARGETS - 1
+        return are_scattered(self.sampled[at : at + len(_NOBODY)] for at in starts)
 
     def fails(self, least: float) -> bool:
         """Whether so great a share came to nothing as makes a scan. What is known for scanning

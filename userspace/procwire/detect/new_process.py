@@ -13,8 +13,10 @@ from procwire.detect.detector import NEW_PROCESS
 from procwire.detect.distinct import Distinct, Reached
 from procwire.detect.key_map import KeyMap
 from procwire.detect.observation import Evidence, Observation, ProcessId
+from procwire.detect.scattered import SETTING, are_scattered, least_unanswered
 from procwire.detect.sightings import (
     Sightings,
+    address_of,
     from_somewhere,
     observation,
     process_of,
@@ -36,8 +38,7 @@ class NewProcess:
     """Counts by new process the hosts that it fails to reach. started: asked once per process."""
 
     def __init__(self, settings: Settings, started: Started) -> None:
-        self._settings, self._least = settings.new_process, settings.sweep.mostly_unanswered
-        self._started = started
+        self._settings, self._started = settings, started
         window = settings.new_process.age_ns * 2
         self._failed, self._answered = Distinct(window), Distinct(window)
         self._processes = KeyMap(_MOST_PROCESSES)
@@ -52,7 +53,7 @@ class NewProcess:
             return []
         age = taken(seen.columns["time"], at) - self._begun_of(seen, at)
         # One below 0 is more than any as an unsigned number.
-        at = at[age.view(np.uint64) <= self._settings.age_ns]
+        at = at[age.view(np.uint64) <= self._settings.new_process.age_ns]
         if not len(at):
             return []
         outcome = seen.columns["outcome"][at]
@@ -61,15 +62,17 @@ class NewProcess:
         failed = failed[~_is_unrouted(seen, failed)]
         found = []
         attempts = seen.attempts(failed)
-        for one in self._failed.update(attempts, self._settings.hosts):
+        for one in self._failed.update(attempts, self._settings.new_process.hosts):
             row = failed[one.row]
             # As it was then, wherever the batch ends.
             earlier = np.searchsorted(answered, row)
             self._answered.update(seen.attempts(answered[:earlier]), 0)
             answered = answered[earlier:]
             known = self._answered.targets(attempts.subject[one.row])
-            if one.targets >= self._least * (one.targets + known):
-                found.append(self._observation(rows[row], one, known))
+            least, setting = self._least_unanswered(one, known)
+            if one.targets >= least * (one.targets + known):
+                share = round(one.targets / (one.targets + known), 3), least, setting
+                found.append(self._observation(rows[row], one, known, share))
         self._answered.update(seen.attempts(answered), 0)
         return found
 
@@ -90,17 +93,22 @@ class NewProcess:
             self._begun = np.concatenate((self._begun[:-1], np.array([*fresh, _UNKNOWN])))
         return self._begun.take(numbers, mode="wrap")
 
-    def _observation(self, row: np.void, reached: Reached, answered: int) -> Observation:
-        failed, limit = reached.targets, self._settings.hosts
+    def _least_unanswered(self, failed: Reached, answered: int) -> tuple[float, str]:
+        """Which share has to come to nothing, and the setting that says so."""
+        limits = self._settings
+        if are_scattered(address_of(hi, lo) for hi, lo, _ in failed.sample):
+            least = least_unanswered(failed.targets + answered, limits.random_walk)
+            return max(round(least, 3), limits.sweep.mostly_unanswered), SETTING
+        return limits.sweep.mostly_unanswered, "sweep.mostly_unanswered"
+
+    def _observation(
+        self, row: np.void, reached: Reached, answered: int, share: tuple[float, float, str]
+    ) -> Observation:
+        failed, limit = reached.targets, self._settings.new_process.hosts
         evidence = (
             Evidence("failed_hosts", failed, limit, "new_process.hosts"),
             Evidence("answering_hosts", answered),
-            Evidence(
-                "unanswered",
-                round(failed / (failed + answered), 3),
-                self._least,
-                "sweep.mostly_unanswered",
-            ),
+            Evidence("unanswered", *share),
         )
         return observation(NEW_PROCESS, row, reached, evidence)
 

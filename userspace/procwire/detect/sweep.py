@@ -2,7 +2,7 @@
 
 Counts alone fail both ways (a browser or peer-to-peer client reaches 25 hosts in a second), so the
 share of attempts that were not answered decides; order and near-total silence raise the severity.
-Hosts that lie in networks of their own are a sweep if next to none of them answers.
+Hosts that lie in networks of their own are a sweep if fewer answer than scattered.py says of peers.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from procwire.detect.detector import BLOCK, HOST_SWEEP, PORT_VERTICAL, Detector
 from procwire.detect.figures import Figures, Verdict, reaches, share
 from procwire.detect.observation import Evidence
+from procwire.detect.scattered import SETTING, least_unanswered
 from procwire.record import Attempt
 from procwire.settings import Settings
 
@@ -33,10 +34,7 @@ def sweep(figures: Figures, settings: Settings) -> Verdict | None:
     detector = _KINDS.get((many_hosts, many_ports))
     if detector is None or not figures.fails(min(limits.unanswered, limits.mostly_unanswered)):
         return None
-    # Datagrams are also sent to whom nobody expects to answer.
-    expects = figures.kind is Attempt.CONNECT and not figures.is_scattered
-    setting = "unanswered" if expects else "mostly_unanswered"
-    least = limits.unanswered if expects else limits.mostly_unanswered
+    least, setting = _least_unanswered(figures, detector, settings)
     if not figures.fails(least):
         return None
     ordered = reaches(figures.sequential_run, wide.sequential_run)
@@ -48,7 +46,7 @@ def sweep(figures: Figures, settings: Settings) -> Verdict | None:
         (
             *_width(figures, detector, settings),
             *figures.plain("window_s"),
-            share(figures, least, f"sweep.{setting}"),
+            share(figures, least, setting),
             Evidence(
                 "sequential_run",
                 figures.sequential_run,
@@ -58,6 +56,21 @@ def sweep(figures: Figures, settings: Settings) -> Verdict | None:
             *figures.outcomes(),
         ),
     )
+
+
+def _least_unanswered(
+    figures: Figures, detector: Detector, settings: Settings
+) -> tuple[float, str]:
+    """Which share has to come to nothing, and the setting that says so."""
+    limits = settings.sweep
+    # Nobody tries many ports of a peer.
+    if detector is HOST_SWEEP and figures.is_scattered:
+        least = least_unanswered(figures.hosts, settings.random_walk)
+        return max(round(least, 3), limits.mostly_unanswered), SETTING
+    # Datagrams are also sent to whom nobody expects to answer.
+    if figures.kind is Attempt.CONNECT:
+        return limits.unanswered, "sweep.unanswered"
+    return limits.mostly_unanswered, "sweep.mostly_unanswered"
 
 
 def _width(figures: Figures, detector: Detector, settings: Settings) -> tuple[Evidence, ...]:

@@ -109,9 +109,9 @@ class RandomWalkSettings(Section):
             gt=0,
             lt=1,
             description="share of a benign host's first contacts that succeed, of hosts that each "
-            "lie in a network of their own (/16, /32)",
+            "lie in a network of their own (/16, /32), as peers do",
         ),
-    ] = 0.3
+    ] = 0.1
     scattered_scanner_success: Annotated[
         float,
         Field(
@@ -119,7 +119,7 @@ class RandomWalkSettings(Section):
             lt=1,
             description="share of a scanner's first contacts with such hosts that succeed",
         ),
-    ] = 0.05
+    ] = 0.02
     false_alarm: Annotated[
         Probability, Field(description="accepted probability of calling a benign host a scanner")
     ] = 0.01
