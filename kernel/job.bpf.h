@@ -24,15 +24,16 @@
 #define SHARES_TARGET (1ULL << 63)
 #define SHARES_COUNTS (1ULL << 62)
 
-/* The subject of the process's job at this place, made if the place is free. NULL: it is another's. */
-SUBPROGRAM struct subject *job_at(const struct subject_key *key, const struct subject *subject,
-				  __u64 now)
+/* The subject of the process's job, made at this place if that is free. NULL: it is another's, or there
+ * is no memory, which is_full tells apart. */
+SUBPROGRAM struct subject *make_job(const struct subject_key *key, const struct subject *subject,
+				    __u64 now, __u32 *is_full)
 {
 	__u32 zero = 0;
 	struct new_subject *fresh;
 	struct subject *job = bpf_map_lookup_elem(&subjects, key);
 
-	if (job && job->job.kind && (is_job_of(job, subject) || !is_quiet(job, &settings, now)))
+	if (job && job->job.kind && !is_quiet(job, &settings, now))
 		return is_job_of(job, subject) ? job : NULL;
 	fresh = bpf_map_lookup_elem(&new_subject, &zero);
 	if (!fresh)
@@ -44,8 +45,10 @@ SUBPROGRAM struct subject *job_at(const struct subject_key *key, const struct su
 	/* Another process may be first; then its entry is the one. */
 	bpf_map_update_elem(&subjects, key, fresh, BPF_NOEXIST);
 	job = bpf_map_lookup_elem(&subjects, key);
-	if (!job)
+	if (!job) {
+		*is_full = 1;
 		return NULL;
+	}
 	if (!job->job.kind) {
 		job->slot = subject->slot;
 		job->state.kind = subject->state.kind;
@@ -54,17 +57,25 @@ SUBPROGRAM struct subject *job_at(const struct subject_key *key, const struct su
 	return is_job_of(job, subject) ? job : NULL;
 }
 
-/* Finds the subject of a process's job, or makes one, and its key. NULL: no room. */
+/* Finds the subject of a process's job, or makes one, and its key. NULL: no room. It is looked for at
+ * all places before one is taken: that of a job gone quiet may come before its own. */
 static __always_inline struct subject *subject_of_job(struct subject_key *key,
 						      const struct subject *subject, __u64 now)
 {
 	__u64 name = name_of_job(subject);
 	struct subject *job = NULL;
+	__u32 is_full = 0;
 
 	key->slot = SLOT_JOB;
 	for (__u32 try = 0; try < JOB_TRIES && !job; try++) {
 		key->pid = (name + try) % MAX_JOBS;
-		job = job_at(key, subject, now);
+		job = bpf_map_lookup_elem(&subjects, key);
+		if (job && !is_job_of(job, subject))
+			job = NULL;
+	}
+	for (__u32 try = 0; try < JOB_TRIES && !job && !is_full; try++) {
+		key->pid = (name + try) % MAX_JOBS;
+		job = make_job(key, subject, now, &is_full);
 	}
 	if (job)
 		job->now_ns = now;

@@ -3,15 +3,16 @@
  * The fan-out of a job, as job.bpf.h, whose comments hold.
  */
 
-static __always_inline struct subject *job_at(struct subject_key *key, struct subject *subject,
-					      struct fanout_settings *known, u64 now)
+static __always_inline struct subject *make_job(struct subject_key *key, struct subject *subject,
+						struct fanout_settings *known, u64 now,
+						u32 *is_full)
 {
 	struct subject *job = subjects.lookup(key);
 	struct subject *fresh;
 	u32 zero = 0;
 	u8 held = 1;
 
-	if (job && job->job.kind && (is_job_of(job, subject) || !is_quiet(job, known, now)))
+	if (job && job->job.kind && !is_quiet(job, known, now))
 		return is_job_of(job, subject) ? job : 0;
 	fresh = new_subject.lookup(&zero);
 	if (!fresh)
@@ -23,8 +24,10 @@ static __always_inline struct subject *job_at(struct subject_key *key, struct su
 	/* Another process may be first; then its entry is the one. */
 	subjects.insert(key, fresh);
 	job = subjects.lookup(key);
-	if (!job)
+	if (!job) {
+		*is_full = 1;
 		return 0;
+	}
 	if (!job->job.kind) {
 		job->slot = subject->slot;
 		job->state.kind = subject->state.kind;
@@ -41,13 +44,21 @@ static __always_inline struct subject *subject_of_job(struct subject_key *key,
 {
 	u64 name = name_of_job(subject);
 	struct subject *job = 0;
+	u32 is_full = 0;
 
 	if (!subject->job.kind)
 		return 0;
 	key->slot = SLOT_JOB;
 	_Pragma("clang loop unroll(disable)") for (u32 try = 0; try < JOB_TRIES && !job; try++) {
 		key->pid = (name + try) % MAX_JOBS;
-		job = job_at(key, subject, known, now);
+		job = subjects.lookup(key);
+		if (job && !is_job_of(job, subject))
+			job = 0;
+	}
+	_Pragma("clang loop unroll(disable)") for (u32 try = 0;
+						   try < JOB_TRIES && !job && !is_full; try++) {
+		key->pid = (name + try) % MAX_JOBS;
+		job = make_job(key, subject, known, now, &is_full);
 	}
 	if (!job) {
 		count(LOST_PROCESS_MAP_FULL);

@@ -14,13 +14,13 @@ from senders import ORPHANS, STARTED_FROM_OUTSIDE, WORKERS, python
 from sensing import YEAR, Sensing, cgroup
 
 
-def told(live: Sensing, kind: Subject, number: int) -> np.void:
-    """What was told of the job in the shortest window when its hosts were enough."""
+def told(live: Sensing, kind: Subject, number: int, window: int = YEAR) -> np.void:
+    """What was told of the job in the window, the shortest one, when its hosts were enough."""
 
     def of_job() -> NDArray[np.void]:
         rows = live.all("fanout")
         of_job = (rows["subject"] == kind) & (rows["job"] == number)
-        return rows[of_job & (rows["window_ns"] == YEAR) & (rows["measure"] == Measure.HOSTS)]
+        return rows[of_job & (rows["window_ns"] == window) & (rows["measure"] == Measure.HOSTS)]
 
     rows = live.until(of_job, lambda rows: len(rows) > 0)
     assert len(rows) == 1

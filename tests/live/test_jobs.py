@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
-from jobs import JOBS
-from sensing import Sensing
+from jobs import JOBS, told
+from procwire.event import Subject
+from procwire.sensor.loader import Sensor, SensorSettings
+from senders import STARTED_FROM_OUTSIDE, python
+from sensing import Sensing, cgroup
 
 pytestmark = [
     pytest.mark.live,
@@ -17,3 +23,50 @@ pytestmark = [
 @pytest.mark.parametrize("name", JOBS)
 def test_the_job_is_told_of_and_no_process_of_it(live: Sensing, name: str) -> None:
     JOBS[name](live)
+
+
+SECOND = 1_000_000_000
+# Of MAX_JOBS of subject.h; a job lies where its name hashes to, or at one of the next places.
+PLACES = 1024
+
+
+def place_of(group: Path) -> int:
+    """Where the connects of a cgroup's job would lie: mix64 of its number and kind."""
+    whole = 2**64 - 1
+    name = group.stat().st_ino ^ Subject.CGROUP << 62 & whole
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        name = (name ^ name >> shift) * factor & whole
+    return (name ^ name >> 31) % PLACES
+
+
+def test_a_job_is_one_when_another_at_its_first_place_goes_quiet(live: Sensing) -> None:
+    """Two jobs whose names hash to one place: the second lies at the next one, and what it counted
+    there still counts once the first could be replaced."""
+    window = 10 * SECOND
+    settings = SensorSettings(
+        window_ns=(window // 2, window // 2, window), failures=0, sequential_run=0
+    )
+    with ExitStack() as stack:
+        taken: dict[int, Path] = {}
+        for number in range(500):
+            group = stack.enter_context(cgroup(f"{live.namespace}-{number}"))
+            first = taken.setdefault(place_of(group), group)
+            if first != group:
+                break
+        else:
+            raise AssertionError("no two of 500 names share a place")
+        sensor = stack.enter_context(Sensor(settings))
+        jobs = Sensing(sensor, live.namespace)
+        jobs.run(*python(STARTED_FROM_OUTSIDE, "9"), cgroup=first)
+        quiet = time.monotonic() + window / SECOND
+        while time.monotonic() < quiet - 1.5:
+            jobs.poll()
+        # Sixteen hosts before, sixteen after: twenty-five are told.
+        for part in (0, 1):
+            jobs.run(*python(STARTED_FROM_OUTSIDE, str(part)), cgroup=group)
+        while time.monotonic() < quiet + 0.5:
+            jobs.poll()
+        for part in (2, 3):
+            jobs.run(*python(STARTED_FROM_OUTSIDE, str(part)), cgroup=group)
+        row = told(jobs, Subject.CGROUP, group.stat().st_ino, window)
+    assert 22 <= row["attempts"] <= 28
