@@ -54,9 +54,9 @@ def covered(rows, slots, memory, least, share=0.5, begins_failing=False):
     failure."""
     kept = {}
     for time, key, hashed, target, answers in rows:
-        if begins_failing and answers and key not in kept:
-            continue
         forgotten = key in kept and time - slots.last(key) > memory
+        if begins_failing and answers and (key not in kept or forgotten):
+            continue
         kept.pop(slots.touch(hashed, key, time), None)
         if forgotten or key not in kept:
             kept[key] = {"failed": set(), "answered": set(), "told": 0, "first": time}

@@ -147,6 +147,17 @@ def test_port_coverage_equals_its_twin_in_crowds_and_when_clocks_jump(steps, bat
     assert detector.counters() == {"evicted": slots.given_way}
 
 
+def test_what_answers_before_the_first_failure_counts_for_no_pair():
+    """Nor does it where an earlier failure is forgotten."""
+    day = 25 * 3600 * SECOND
+    answered = [connection(START + day + i, NETWORK, i, FOUND) for i in range(20)]
+    failed = [connection(START + day + i, NETWORK, 100 + i, LOST) for i in range(20, 36)]
+    earlier = [connection(START, NETWORK, 99, LOST)]
+    for rows in (answered + failed, earlier + answered + failed):
+        (scan,) = told(PortCoverage(), table(rows), 100)
+        assert (scan.figure, scan.attempts, scan.first) == (16, 16, START + day + 20)
+
+
 def test_coverage_is_told_again_at_tenfold():
     rows = table([connection(START + i, NETWORK + i % 256, outcome=LOST) for i in range(600)])
     assert [scan.figure for scan in told(Coverage(), rows, 100)] == [16, 160]

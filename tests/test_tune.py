@@ -201,6 +201,15 @@ def test_tune(run, tmp_path: Path) -> None:
     assert one["unknown_below"] == 25
 
 
+def test_names_of_settings_are_printed_as_text(run, tmp_path: Path) -> None:
+    context = tmp_path / "context.db"
+    with Store(context) as store:
+        keep(store, [episode(n, 30 + n, setting="fanout.\x1b[2Jhosts\u202e") for n in range(3)])
+    told = run("tune", "--context", context)
+    assert "--set fanout.\\x1b[2Jhosts\\u202e=" in told.out
+    assert "\x1b" not in told.out + told.talk
+
+
 def test_the_settings_that_decide_are_those_in_force() -> None:
     thresholds = tuning.in_force(load(overrides=["ics.hosts=0", "fanout.hosts=40"]))
     assert set(LEADING) - set(thresholds) == {"ics.hosts"}

@@ -9,6 +9,7 @@ import msgspec
 
 from procwire.cli.context import context_option, opened
 from procwire.context.tuning import propose
+from procwire.output.printable import printable
 
 
 @click.command()
@@ -36,7 +37,8 @@ def tune(per_week: float, as_json: bool, context: Path) -> None:
         return
     for one in proposals:
         now = "as it is" if one.threshold == one.current else f"now {_number(one.current)}"
-        click.echo(f"--set {one.setting}={_number(one.threshold)}  ({now})")
+        setting = printable(one.setting)
+        click.echo(f"--set {setting}={_number(one.threshold)}  ({now})")
         for choice in one.choices:
             mark = "->" if choice.threshold == one.threshold else "  "
             high = f", {choice.high:,} of them high" if choice.high else ""
@@ -48,7 +50,7 @@ def tune(per_week: float, as_json: bool, context: Path) -> None:
         below = f"below {_number(one.unknown_below)}"
         click.echo(f"      {below:>10}  not known: nothing is told below the threshold in force")
     if proposals:
-        trial = f"--set {one.setting}={_number(max(1.0, one.unknown_below // 2))}"
+        trial = f"--set {setting}={_number(max(1.0, one.unknown_below // 2))}"
         click.echo(f"to know more, watch with lower ones for a week: {trial}", err=True)
     if not proposals:
         click.echo("no history yet; `procwire watch` writes it", err=True)

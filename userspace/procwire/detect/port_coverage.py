@@ -2,10 +2,11 @@
 
 Strategy: per pair of source and destination two bitmaps of hashed ports, those that failed and
 those that answered, in an open-addressing table where the least recently touched gives way. A pair
-is entered by its first failure; whether one is there is asked of an array of hashes, eight to a
-line of the cache. Ports that share a bit count once, so figures are never too high. Where an
-imported record does not tell what became of an attempt, one of a system port (RFC 6335 6) counts as
-failed: data connections, of which there may be as many, use others.
+is entered by its first failure, and anew by the first after its memory; whether one is there is
+asked of an array of hashes, eight to a line of the cache. Ports that share a bit count once, so
+figures are never too high. Where an imported record does not tell what became of an attempt, one of
+a system port (RFC 6335 6) counts as failed: data connections, of which there may be as many, use
+others.
 """
 
 from __future__ import annotations
@@ -174,8 +175,6 @@ def _known(state: _State, name: np.uint64, row: _Record) -> _Whole:
                 and pair.dst_hi == row.dst_hi
                 and pair.src_hi == row.src_hi
             ):
-                if row.time - state.active[slot] > state.limits[0]:
-                    _begin(pair, row)
                 return slot
         slot = after(state.hashes, slot)
     return -1
@@ -244,11 +243,14 @@ def _cover(
         name = hashes[i].pair | TAKEN
         slot = _known(state, name, row)
         answered = row.outcome == _ESTABLISHED
+        is_over = slot >= 0 and row.time - state.active[slot] > state.limits[0]
+        if answered and (slot < 0 or is_over):
+            continue
         if slot < 0:
-            if answered:
-                continue
             slot = _enter(state, name, row)
         pair = state.pairs[slot]
+        if is_over:
+            _begin(pair, row)
         pair.active = state.active[slot] = row.time
         # A clock may have been set back.
         pair.first = min(pair.first, row.time)
