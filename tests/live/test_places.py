@@ -1,5 +1,5 @@
-"""Where the process is that tries others, and what befalls it: containers, firewalls, proxies, an
-end that comes at once, a pid that was another's."""
+"""Where the process is that tries others, and what befalls it: what places.py has for every kernel;
+firewalls, proxies and a cgroup's programs, which need what not every machine has."""
 
 from __future__ import annotations
 
@@ -12,15 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from identity import is_whole, process_of
-from procwire.event import EventKind, Outcome
-from senders import (
-    ASKS_A_PROXY,
-    CONNECTS,
-    ONE_PID_TWICE,
-    PROCESS_PER_PROBE,
-    SESSION_PER_PROBE,
-    python,
-)
+from places import PLACES
+from procwire.event import Outcome
+from senders import ASKS_A_PROXY, CONNECTS, python
 from sensing import Sensing, cgroup
 
 pytestmark = [
@@ -28,7 +22,6 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root to load eBPF programs"),
 ]
 
-CONTAINER = f"{os.getpid():064x}"
 # Each port's fate.
 FIREWALL = """
 table inet procwire {
@@ -57,11 +50,9 @@ def need(program: str, package: str) -> None:
         pytest.skip(f"{program} is not installed (apt-get install {package})")
 
 
-def totals(live: Sensing, pid: int) -> np.void:
-    rows = live.wait("fanout", pid, lambda rows: 0 in rows["measure"])
-    assert 0 in rows["measure"], "no totals"
-    last: np.void = rows[rows["measure"] == 0][-1]
-    return last
+@pytest.mark.parametrize("name", PLACES)
+def test_it_is_known_there(live: Sensing, name: str) -> None:
+    PLACES[name](live)
 
 
 def test_firewall_rules_are_a_refusal_an_unreachable_host_and_a_timeout(live: Sensing) -> None:
@@ -107,62 +98,6 @@ def test_a_cgroup_program_that_forbids_is_told_apart_from_no_route(
     assert found == [(f"10.99.0.{n}", 7002, Outcome.DENIED) for n in range(1, 41)]
     inside = f"/{live.namespace}"
     is_whole(live, live.rows("connection", pid)[0], python(CONNECTS), cgroup=inside)
-
-
-def test_a_container_is_named_by_its_cgroup(live: Sensing) -> None:
-    """A cgroup named as runtimes name theirs, with namespaces for pids, mounts and the network."""
-    name = f"docker-{CONTAINER}.scope"
-    inside = ("unshare", "--pid", "--fork", "--mount-proc", "--net")
-    probes = PROCESS_PER_PROBE.replace("10.99.0", "127.0.0")
-    sweep = ("bash", "-c", f"ip link set lo up; {probes}")
-    with cgroup(name) as group:
-        pid, _ = live.run(*inside, *sweep, cgroup=group)
-        live.wait("process", pid, lambda rows: EventKind.EXIT in rows["kind"])
-    forked = np.concatenate([batch.process for batch in live.seen])
-    children = forked[(forked["parent"]["pid"] == pid) & (forked["kind"] == EventKind.EXEC)]
-    shell = children[[row["argv"].startswith(b"bash") for row in children]]
-    assert len(shell) == 1
-    assert shell["namespace_pid"][0] == 1
-    told = totals(live, int(shell["process"]["pid"][0]))
-    process = process_of(live, told)
-    assert (told["attempts"], told["by_children"]) == (40, 40)
-    assert process.argv == sweep
-    assert process.cgroup == f"/{name}"
-    assert process.container == CONTAINER
-    assert told["net_namespace"] != live.namespace_id
-    assert (process.uid, process.user, process.attribution) == (0, "root", "kernel")
-    assert live.table.ancestry(process.key)[0].key[1] == pid
-
-
-def test_a_process_that_ends_after_one_connect_is_known_in_full(live: Sensing) -> None:
-    command = ("bash", "-c", "exec 2> /dev/null; echo > /dev/tcp/10.99.0.1/7002")
-    pid, _ = live.run(*command)
-    assert live.connections(pid, 1) == [("10.99.0.1", 7002, Outcome.REFUSED)]
-    is_whole(live, live.rows("connection", pid)[0], command)
-
-
-def test_a_pid_that_is_used_again_is_another_process(live: Sensing) -> None:
-    parent, said = live.run(*python(ONE_PID_TWICE))
-    pid = int(said)
-    enough = lambda rows: (rows["measure"] == 0).sum() == 2  # noqa: E731
-    rows = live.wait("fanout", pid, enough)
-    last = rows[rows["measure"] == 0]
-    assert last["attempts"].tolist() == [40, 50]
-    assert last["process"]["started_ns"][0] < last["process"]["started_ns"][1]
-    for row in last:
-        process = process_of(live, row)
-        assert process.argv == python(ONE_PID_TWICE)
-        assert live.table.ancestry(process.key)[0].key[1] == parent
-
-
-def test_a_session_for_each_probe_is_added_up_in_a_container(live: Sensing) -> None:
-    """Outside of one it is a blind spot: there, any two sessions are different jobs."""
-    command = ("bash", "-c", SESSION_PER_PROBE)
-    with cgroup(live.namespace) as group:
-        pid, _ = live.run(*command, cgroup=group)
-        told = totals(live, pid)
-    assert (told["attempts"], told["by_children"]) == (40, 40)
-    is_whole(live, told, command, cgroup=f"/{live.namespace}")
 
 
 def test_behind_a_proxy_the_client_asks_the_proxy_and_the_proxy_the_targets(

@@ -129,7 +129,6 @@ WAYS = (
         Origin.RAW,
         hosts=1,
         tool=True,
-        stock=False,
     ),
     Way(
         "nmap -sn",
@@ -139,7 +138,6 @@ WAYS = (
         Origin.RAW,
         hosts=62,
         tool=True,
-        stock=False,
     ),
     Way(
         "masscan",

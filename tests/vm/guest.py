@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "live"))
 
 from differences import differences
 from jobs import JOBS
+from places import PLACES
 from procwire.errors import Unavailable
 from procwire.sensor.loader import Sensor
 from scenarios import SCENARIOS
@@ -64,7 +65,7 @@ def main() -> None:
             else:
                 found = outcome(partial(differences, live, scenario))
                 tell(scenario=scenario.name, differences=found)
-        for name, check in JOBS.items():
+        for name, check in {**JOBS, **PLACES}.items():
             tell(scenario=name, differences=outcome(partial(check, live)))
         for way in WAYS:
             if not way.stock:

@@ -1,8 +1,8 @@
 """The object that this checkout built, on kernels as Debian ships them: every scenario, in a guest.
 
-The guest runs the very files that the native tests run (tests/live/scenarios.py and ways.py, the
-project's loader), once per kernel; each scenario is then a test of its own. `make test` boots the
-oldest kernel, `make vm-test` all of them.
+The guest runs the very files that the native tests run (scenarios.py, jobs.py, places.py, ways.py
+of tests/live, the project's loader), once per kernel; each scenario is then a test of its own.
+`make test` boots the oldest kernel, `make vm-test` all of them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 from booting import KERNELS, Guests
 from jobs import JOBS
+from places import PLACES
 from scenarios import SCENARIOS
 from ways import WAYS
 
-NAMES = [*(one.name for one in SCENARIOS), *JOBS, *(way.name for way in WAYS if way.stock)]
+STOCK_WAYS = [way.name for way in WAYS if way.stock]
+NAMES = [*(one.name for one in SCENARIOS), *JOBS, *PLACES, *STOCK_WAYS]
 
 
 @pytest.fixture

@@ -109,7 +109,8 @@ BLIND_SPOTS = (
     BlindSpot(
         "probes by processes that leave their session",
         "what processes try is added up for their cgroup, or in the root cgroup for their session; "
-        "there, processes that each start a session for their probe are counted alone",
+        "there, processes that each start a session for their probe are counted alone: whoever "
+        "starts sessions for others, as sshd and cron do, would be blamed for all of them",
     ),
 )
 """Of the sensor, in the order in which they are shown."""
