@@ -80,6 +80,7 @@ _SMTP_VERBS = tuple(
 _SMTP_GREETINGS = _SMTP_VERBS[:2]  # are known on any port
 _SMALL_LETTERS = 0x20202020
 _ZERO, _NINE, _SPACE, _LAST_PRINTABLE = 48, 57, 32, 126
+_LINE_FEED, _CARRIAGE_RETURN, _MOST_BEFORE_REQUEST = 10, 13, 12  # a known start needs four more
 
 _SSH_START, _SSH_PORT = int.from_bytes(b"SSH-", "big"), 22
 
@@ -155,8 +156,15 @@ def layer_of_start(message: Span, source: int, destination: int, from_start: boo
 
 @fused
 def _layer_by_port(message: Span, source: int, destination: int) -> int:
-    """The layer of what may come before a protocol can be known: the packets that open a session of
-    NetBIOS (RFC 1002 4.3.2 to 4.3.5), and lines before a server of SSH identifies itself."""
+    """The layer of what may come before a protocol can be known: empty lines before a request of
+    HTTP (RFC 9112 2.2), the packets that open a session of NetBIOS (RFC 1002 4.3.2 to 4.3.5), and
+    lines before a server of SSH identifies itself."""
+    at = 0
+    while at < _MOST_BEFORE_REQUEST and w8(message, at) in (_CARRIAGE_RETURN, _LINE_FEED):
+        at += 1
+    rest = Span(message.data, message.start + at, message.captured - at, message.length - at)
+    if at > 0 and begins_http(rest):
+        return layers.HTTP1
     first, text = w8(message, 0), _SPACE <= w8(message, 0) <= _LAST_PRINTABLE
     if _NETBIOS in (source, destination) and _SESSION_REQUEST <= first <= _SESSION_REFUSED:
         return layers.SMB
