@@ -10,8 +10,11 @@ import weakref
 from random import Random
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from conversations import ACK, NOBODY_ANSWERS, SECOND, START, Conversations
+from hypothesis import given
+from hypothesis import strategies as st
 from procwire import examples
 from procwire.alert import CLOSED, GROWN, RAISED
 from procwire.capture.open import read_capture
@@ -19,7 +22,7 @@ from procwire.errors import InputDamaged
 from procwire.rules import packet_rules
 from procwire.runs import pipeline
 from procwire.runs.analysis import Analysis
-from procwire.runs.parts import Parts, rows_of
+from procwire.runs.parts import Parts, reached_with, rows_of
 from procwire.runs.pipeline import alerts_of
 from procwire.settings import Settings
 
@@ -103,6 +106,12 @@ def test_parts_end_where_the_clock_is_set_back():
         assert [time for time, _ in found] == batch.time.tolist()
         firsts = {first for _, first in found}
         assert firsts == {1, 5, 10} | set(range(1, 11, size))
+
+
+@given(st.lists(st.integers(0, 20), min_size=1), st.integers(0, 20))
+def test_time_reached_is_the_latest_so_far(times, before):
+    reached = reached_with(np.array(times, np.int64), before)
+    assert reached.tolist() == list(itertools.accumulate(times, max, initial=before))[1:]
 
 
 def test_an_analysis_ends_with_its_last_user(capture):

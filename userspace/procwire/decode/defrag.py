@@ -89,9 +89,10 @@ class Defragmenter:
 
     def update(self, batch: PacketBatch, decoded: Decoded) -> Reassembled | None:
         """What the fragments in a batch complete or contradict; None where it holds none."""
-        if not decoded.packets.fragment.any():
+        # NumPy looks through bytes a block at a time only where they are truth values.
+        fragments = np.flatnonzero(decoded.packets.fragment.view(np.bool_))
+        if not fragments.size:
             return None
-        fragments = np.flatnonzero(decoded.packets.fragment)
         # No datagram is larger than the fragments that it is made of.
         size = int(batch.captured[fragments].sum(dtype=np.int64)) + int(self._table.state[HELD])
         made = _Made(
@@ -102,7 +103,10 @@ class Defragmenter:
             overlaps=np.empty(fragments.size, np.int32),
             used=np.zeros(3, np.int64),
         )
-        _collect(self._table, batch, decoded.packets, decoded.spans, made)
+        # Decoding ends at a fragment, so its span is its packet's last.
+        rows = decoded.spans.packet
+        spans = np.searchsorted(rows, fragments.astype(rows.dtype), "right") - 1
+        _collect(self._table, batch, decoded.packets, decoded.spans, spans, made)
         return _reassembled(batch, decoded.packets, made)
 
     def counters(self) -> dict[str, int]:
@@ -130,13 +134,18 @@ def _reassembled(batch: PacketBatch, packets: Packets, made: _Made) -> Reassembl
 
 
 @kernel
-def _collect(table: Table, batch: PacketBatch, packets: Packets, spans: Spans, made: _Made) -> None:
-    """Enter every fragment of the batch; decoding ends at one, so its span is its packet's last."""
-    count = spans.packet.size
-    for span in range(count):
+def _collect(
+    table: Table,
+    batch: PacketBatch,
+    packets: Packets,
+    spans: Spans,
+    fragments: NDArray[np.int64],
+    made: _Made,
+) -> None:
+    """Enter every fragment of the batch. fragments: their rows in spans, in order."""
+    for place in range(fragments.size):
+        span = fragments[place]
         row = spans.packet[span]
-        if packets.fragment[row] == 0 or (span + 1 < count and spans.packet[span + 1] == row):
-            continue
         table.state[FRAGMENTS] += 1
         start, captured = int(spans.start[span]), int(np.int64(spans.captured[span]))
         if spans.layer[span] == layers.IPV4:

@@ -56,9 +56,10 @@ class Observer:
             seen, columns, lambda spans: parts.extend(_judge(spans, batch.data, extents))
         )
         self._requests.update(seen, columns)
-        if columns.observed.any():
-            observed = np.zeros(int(np.bitwise_count(columns.observed).sum()), FINDING)
-            _list(columns, seen, batch.start, _RULES, observed)
+        rows = np.flatnonzero(columns.observed != 0)
+        if rows.size:
+            observed = np.zeros(int(np.bitwise_count(columns.observed[rows]).sum()), FINDING)
+            _list(columns, rows, seen, batch.start, _RULES, observed)
             parts.append(observed)
         findings = in_packet_order(*parts)
         findings["packet"] = findings["row"] + batch.first
@@ -106,13 +107,15 @@ def _judge_copies(spans: MessageSpans) -> NDArray[np.void]:
 @kernel
 def _list(
     columns: FlowColumns,
+    rows: NDArray[np.int64],
     seen: Source,
     starts: NDArray[np.int64],
     rules: NDArray[np.int64],
     findings: NDArray[np.void],
 ) -> None:
     written = 0
-    for row in range(columns.observed.size):
+    for place in range(rows.size):
+        row = rows[place]
         mask, span, bit = int(columns.observed[row]), seen.span[row], 0
         while mask:
             if mask & 1:

@@ -27,7 +27,7 @@ class Parts:
         if not len(times):
             return
         reached = reached_with(times, self._reached)
-        if (reached - times).max() <= self._patience:
+        if reached is times or (reached - times).max() <= self._patience:
             self._reached = int(reached[-1])
             yield batch
             return
@@ -43,7 +43,9 @@ class Parts:
 
 def reached_with(times: NDArray[np.int64], before: int) -> NDArray[np.int64]:
     """The time reached with each packet of a part; before: with the last one before it, all in ns
-    since the epoch."""
+    since the epoch. Where none goes back, nearly always, these are the times themselves."""
+    if times[0] >= before and not (times[1:] < times[:-1]).any():
+        return times
     return np.maximum.accumulate(np.maximum(times, before))
 
 
