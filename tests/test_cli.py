@@ -259,6 +259,15 @@ def test_a_closed_pipe_is_no_error(broken: Path, words: str) -> None:
     assert len(ended.stdout) == 999
 
 
+@pytest.mark.parametrize("words", ["--help", "read --help", "config show", "rules show ipv4.land"])
+@pytest.mark.parametrize("streams", ["", "2>&1"])
+def test_nor_is_one_that_is_closed_before_all_is_written(words: str, streams: str) -> None:
+    """What waits in a buffer is written at the very end."""
+    command = f"{Path(sys.executable).with_name('procwire')} {words} {streams} | true"
+    ended = subprocess.run(["bash", "-o", "pipefail", "-c", command], check=False)
+    assert ended.returncode == 0
+
+
 def test_a_signal_during_a_write_loses_nothing() -> None:
     """The kernel gives pipes of a page or two where a user holds many."""
     told = subprocess.Popen(

@@ -177,6 +177,7 @@ def test_whatever_a_file_holds_it_is_an_inventory_or_faults(
 def test_the_commands(run, folder, tmp_path: Path) -> None:
     (path,) = folder(site_toml=TOML)
     context = ["--context", tmp_path / "context.db"]
+    Store(tmp_path / "context.db").close()
     assert "no inventory" in run("inventory", "show", *context).talk
     loaded = run("inventory", "load", path, *context)
     assert (loaded.code, "2 zones, 2 assets" in loaded.talk) == (0, True)

@@ -189,8 +189,8 @@ def test_a_full_disk_bounds_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_tune(run, tmp_path: Path) -> None:
     context = tmp_path / "context.db"
-    assert "no history yet" in run("tune", "--context", context).talk
     with Store(context) as store:
+        assert "no history yet" in run("tune", "--context", context).talk
         keep(store, [episode(n, 30 + n) for n in range(12)])
     told = run("tune", "--per-week", "2", "--context", context).out
     assert "--set fanout.hosts=40  (now 25)" in told

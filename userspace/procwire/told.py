@@ -146,7 +146,7 @@ class Anomaly(Seen, kw_only=True):
 
 def told_in(path: Path, episode: str) -> list[Told]:
     """Every state of the episode in a file of EVE JSON lines, in its order. Raises UsageError."""
-    wanted = episode.encode()
+    wanted = episode.encode(errors="surrogateescape")
     try:
         with path.open("rb") as file:
             lines = iter(lambda: file.readline(_LONGEST), b"")

@@ -50,7 +50,7 @@ def compile_filter(expression: str, link: int) -> bytes:
     program = _Program()
     mask = ctypes.c_uint(_NETMASK_UNKNOWN)
     try:
-        text = expression.encode()
+        text = expression.encode(errors="surrogateescape")
         if b"\0" in text or library.pcap_compile(handle, ctypes.byref(program), text, 1, mask):
             said = library.pcap_geterr(handle).decode(errors="replace") or "it holds a NUL"
             raise UsageError(f"filter {expression!r}: {said}")

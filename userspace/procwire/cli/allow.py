@@ -6,14 +6,14 @@ import time
 from pathlib import Path
 
 import click
-import msgspec
 
-from procwire.cli.context import context_option, opened, owner_option
+from procwire.cli.context import context_option, opened, owner_option, viewed
 from procwire.context import allowlist
 from procwire.context.moments import written
 from procwire.context.program import digest_of_program
 from procwire.detect.detector import DETECTORS
 from procwire.errors import UsageError
+from procwire.output.eve import encode
 from procwire.output.printable import printable
 
 THIS_FILE = "file"
@@ -63,7 +63,7 @@ def add(
     """Add an entry. An alert has to be all that the entry names.
 
     \b
-    Example: procwire allow add --exe /usr/bin/nmap --user inventory --destination 10.1.0.0/16
+    Example: procwire allow add --exe /usr/bin/nmap --user nobody --destination 10.1.0.0/16
              --reason "weekly inventory" --expires 90d
     """
     if sha256 == THIS_FILE:
@@ -94,10 +94,10 @@ def list_entries(as_json: bool, context: Path) -> None:
 
     Example: procwire allow list --json
     """
-    with opened(context) as store:
+    with viewed(context) as store:
         listed = allowlist.entries(store)
     if as_json:
-        click.echo(msgspec.json.encode(listed))
+        click.echo(encode(listed), nl=False)
         return
     for entry in listed:
         click.echo(_line(entry))
@@ -113,7 +113,7 @@ def remove(number: int, context: Path) -> None:
 
     Example: procwire allow remove 3
     """
-    with opened(context) as store:
+    with viewed(context) as store:
         click.echo(f"removed {_line(allowlist.remove(store, number))}")
 
 

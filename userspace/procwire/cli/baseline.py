@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import msgspec
 
-from procwire.cli.context import DAY_S, context_option, opened, owner_option
+from procwire.cli.context import DAY_S, context_option, owner_option, viewed
 from procwire.context import baseline as kept
 from procwire.context.moments import written
 from procwire.detect.habits import APPROVED, DENIED, PENDING, STATES
 from procwire.detect.shown import thing
+from procwire.output.eve import encode
 from procwire.output.printable import printable
 
 
@@ -32,11 +32,11 @@ def show(state: str | None, as_json: bool, context: Path) -> None:
 
     Example: procwire baseline show --state learned
     """
-    with opened(context) as store:
+    with viewed(context) as store:
         listed = kept.known(store, (state,) if state else STATES)
         observed = kept.learned(store)
     if as_json:
-        click.echo(msgspec.json.encode({"observed": observed, "habits": listed}))
+        click.echo(encode({"observed": observed, "habits": listed}), nl=False)
         return
     for group in observed:
         role = f" role {group.role}" if group.role else ""
@@ -53,10 +53,10 @@ def pending(as_json: bool, context: Path) -> None:
 
     Example: procwire baseline pending --json
     """
-    with opened(context) as store:
+    with viewed(context) as store:
         listed = kept.known(store, (PENDING,))
     if as_json:
-        click.echo(msgspec.json.encode(listed))
+        click.echo(encode(listed), nl=False)
     else:
         _table(listed)
 
@@ -86,7 +86,7 @@ def deny(numbers: tuple[int, ...], owner: str, context: Path) -> None:
 
 
 def _decide(numbers: tuple[int, ...], state: str, owner: str, context: Path) -> None:
-    with opened(context) as store:
+    with viewed(context) as store:
         _table(kept.decide(store, numbers, state, owner))
 
 

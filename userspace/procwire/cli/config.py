@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from procwire.config import load, names
-from procwire.output.printable import printable
+from procwire.output.eve import encode
+from procwire.output.printable import is_harmful, printable
 from procwire.settings import Settings
 
 
@@ -31,8 +31,8 @@ def check(file: Path) -> None:
     chosen, usual = _values(load(file)), _values(Settings())
     for name, value in chosen.items():
         if value != usual[name]:
-            click.echo(printable(f"{name} = {_text(value)}   (default {_text(usual[name])})"))
-    click.echo(f"{file}: no faults", err=True)
+            click.echo(f"{name} = {_text(value)}   (default {_text(usual[name])})")
+    click.echo(printable(f"{file}: no faults"), err=True)
 
 
 @config.command()
@@ -52,7 +52,7 @@ def show(file: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """
     values, meanings = _values(load(file, overrides)), names()
     if as_json:
-        click.echo(msgspec.json.encode(values))
+        click.echo(encode(values), nl=False)
         return
     section = ""
     for name, value in values.items():
@@ -74,5 +74,10 @@ def _values(settings: Settings) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    """A value as TOML writes it: numbers, texts and lists of them are as in JSON."""
-    return msgspec.json.encode(value).decode()
+    """A value as TOML writes it: numbers, texts and lists of them are as in JSON. What a terminal
+    might obey stands escaped, as both allow it."""
+    return "".join(map(_escaped, encode(value).decode().rstrip()))
+
+
+def _escaped(character: str) -> str:
+    return f"\\U{ord(character):08x}" if is_harmful(character) else character

@@ -13,8 +13,8 @@ import click
 from procwire.context.baseline import Learned, learned
 from procwire.context.store import MEMORY, Store, default_path
 from procwire.detect.zones import UNKNOWN
-from procwire.errors import Unavailable
-from procwire.output.printable import printable
+from procwire.errors import Unavailable, UsageError
+from procwire.output.printable import is_text, printable
 
 DAY_S = 86400
 
@@ -34,6 +34,7 @@ def owner_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """--owner NAME, by default whoever runs the command, before sudo."""
     option = click.option(
         "--owner",
+        callback=_text,
         default=lambda: os.environ.get("SUDO_USER") or getpass.getuser(),
         help="Who answers for it; you by default.",
     )
@@ -45,8 +46,23 @@ def opened(path: Path) -> Store:
     return Store(path, tell=_tell)
 
 
+def viewed(path: Path) -> Store:
+    """The context in `path` as it is, for commands that make none. Raises UsageError where a path
+    was given that nothing lies at."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        if path == default_path():
+            return Store(MEMORY)
+        raise UsageError(f"{path}: no such file; `procwire watch` makes one") from None
+    except OSError:
+        # Opening it says what is wrong, and the remedy.
+        pass
+    return opened(path)
+
+
 def context_to_watch(path: Path) -> Store:
-    """The same; where it may not be written, one that lasts as long as the watch."""
+    """As opened(); where it may not be written, one that lasts as long as the watch."""
     try:
         return opened(path)
     except Unavailable as missing:
@@ -69,6 +85,12 @@ def tell_learning(store: Store, learning_s: float) -> None:
             role = f" role {group.role}" if group.role else ""
             known = f"{days:.1f} of {of_days:.3g} days"
             _tell(f"learning what is usual in zone {group.zone}{role}: {known}")
+
+
+def _text(context: click.Context, option: click.Parameter, value: str) -> str:
+    if not is_text(value):
+        raise click.BadParameter("not UTF-8")
+    return value
 
 
 def _tell(line: str) -> None:

@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from procwire.analytic_coverage import Covered, covered
+from procwire.output.eve import encode
 from procwire.output.printable import printable
 from procwire.output.terminal import columns
 from procwire.sensor.coverage import Unseen, circumstances, of_run
@@ -46,7 +47,7 @@ def coverage(results: Path | None, as_json: bool) -> int:
     told, analytics = of_run(counters), covered(counters)
     if as_json:
         shown = {"time": time, "analytics": analytics, **msgspec.to_builtins(told)}
-        click.echo(msgspec.json.encode(shown))
+        click.echo(encode(shown), nl=False)
         return 0
     if results is not None:
         click.echo(f"{printable(str(results))}, up to {printable(time)}")

@@ -6,9 +6,9 @@ import sys
 import textwrap
 
 import click
-import msgspec
 
 from procwire.errors import Unavailable
+from procwire.output.eve import encode
 from procwire.output.terminal import columns
 
 # (ok, required) -> word and colour.
@@ -31,7 +31,7 @@ def doctor(as_json: bool) -> int:
 
     results = checks()
     if as_json:
-        click.echo(msgspec.json.encode(results))
+        click.echo(encode(results), nl=False)
     else:
         width = max(len(check.name) for check in results)
         for check in results:
@@ -44,9 +44,7 @@ def doctor(as_json: bool) -> int:
                 click.echo(f"     {'':<{width}}  {hook.name}: {hook.found}{remedy}")
         losses = [loss for check in results for loss in check.losses]
         if losses:
-            click.echo(
-                "\nLost or left out meanwhile (of a run, `procwire coverage` tells):"
-            )
+            click.echo("\nLost or left out meanwhile (of a run, `procwire coverage` tells):")
         for loss in losses:
             item(f"{loss.count:,} {loss.name}: {loss.meaning}.")
         spots = [spot for check in results for spot in check.not_seen]

@@ -16,6 +16,7 @@ import click
 
 from procwire.cli.results import private_file
 from procwire.errors import InputDamaged, UsageError
+from procwire.output.printable import printable
 from procwire.owners.enrich import Enricher, Settling
 from procwire.owners.history import default_history
 from procwire.owners.past_owners import History
@@ -69,6 +70,9 @@ def enrich(file: Path, history: Path, follow: bool, output: Path | None) -> None
             if problem.errno in (errno.EPIPE, errno.ENOSPC):
                 raise
             raise UsageError(f"{problem.filename or file}: {problem.strerror}") from None
+    if known.unread:
+        unread = f"procwire: {history}: {known.unread} lines are none of a history and left out"
+        click.echo(printable(unread), err=True)
     counts = enricher.counters()
     click.echo(
         f"procwire: {counts['records']} records, {counts['enriched']} with their process", err=True

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import msgspec
 
-from procwire.cli.context import context_option, opened
+from procwire.cli.context import context_option, opened, viewed
 from procwire.context.inventory import replace_all, stored
 from procwire.context.inventory_files import read_inventory
 from procwire.errors import UsageError
+from procwire.output.eve import encode
 from procwire.output.printable import printable
 
 MOST_FAULTS = 20
@@ -51,10 +51,10 @@ def show(as_json: bool, context: Path) -> None:
 
     Example: procwire inventory show --json
     """
-    with opened(context) as store:
+    with viewed(context) as store:
         known = stored(store)
     if as_json:
-        click.echo(msgspec.json.encode({"zones": known.entries, "assets": known.assets}))
+        click.echo(encode({"zones": known.entries, "assets": known.assets}), nl=False)
         return
     for zone in known.entries:
         click.echo(printable(f"zone   {zone.kind:<9} {zone.name:<20} {' '.join(zone.networks)}"))

@@ -56,6 +56,19 @@ class Commands(click.Group):
         gc.enable()
         return command
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """As invoke(), of --help and --version."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except BrokenPipeError:
+            raise click.exceptions.Exit(0) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """As click does, but that a reader of our output who has seen enough, such as head, makes
         no failure."""
@@ -125,7 +138,9 @@ def main() -> None:
         sys.stdout.flush()
         sys.exit(code)
     except click.ClickException as refusal:
-        refusal.show()
+        # Words of the command line may be names of files that somebody else has chosen.
+        said = printable(refusal.format_message())
+        click.UsageError(said, getattr(refusal, "ctx", None)).show()
         sys.exit(2)
     except ProcwireError as problem:
         click.echo(f"procwire: {printable(str(problem))}", err=True)
@@ -133,8 +148,9 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # What is left of it would be tried again at the very end, and told.
+        # What is left of it is tried again at the very end, and would end us with another code.
         sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as problem:
         if problem.errno != errno.ENOSPC:

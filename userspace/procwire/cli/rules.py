@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import click
-import msgspec
 
 from procwire.detect.detector import DETECTORS, Detector
 from procwire.errors import UsageError
+from procwire.output.eve import encode
+from procwire.output.printable import printable
 from procwire.output.terminal import colours, columns
 from procwire.rule import Observed, Rule
 from procwire.rules import all_rules, packet_rules
@@ -18,7 +19,10 @@ from procwire.rules import all_rules, packet_rules
 
 @click.group()
 def rules() -> None:
-    """List, explain, test and rebuild the rules."""
+    """List, explain, test and rebuild the rules.
+
+    Example: procwire rules show tcp.bad_hlen
+    """
 
 
 @rules.command(name="list")
@@ -29,7 +33,7 @@ def list_rules(as_json: bool) -> None:
 
     entries = catalogue()
     if as_json:
-        click.echo(msgspec.json.encode(entries))
+        click.echo(encode(entries), nl=False)
         return
     for entry in entries:
         click.echo(
@@ -80,7 +84,10 @@ def capture(file: Path, rule_ids: tuple[str, ...]) -> None:
     from procwire import examples
 
     chosen = tuple(_find_rule(name) for name in rule_ids) or packet_rules()
-    file.write_bytes(examples.capture(examples.frames(chosen)))
+    try:
+        file.write_bytes(examples.capture(examples.frames(chosen)))
+    except OSError as problem:
+        raise UsageError(f"{file}: {problem.strerror}; name a file that can be written") from None
 
 
 @rules.command()
@@ -101,7 +108,7 @@ def build(root: Path) -> None:
         raise UsageError(f"{root.resolve()} is not the project's folder; go there or give --root")
     changed = generator.build(all_rules(), root)
     for path in changed:
-        click.echo(path)
+        click.echo(printable(str(path)))
     click.echo(f"{len(changed)} files changed", err=True)
 
 

@@ -54,7 +54,10 @@ def suricata_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group()
 def suricata() -> None:
-    """Run procwire's rules inside Suricata 7 and 8."""
+    """Run procwire's rules inside Suricata 7 and 8.
+
+    Example: procwire suricata build /tmp/procwire-rules
+    """
 
 
 @suricata.command()
@@ -73,7 +76,7 @@ def build(directory: Path, drop: bool) -> None:
     except OSError as problem:
         raise UsageError(f"cannot write {problem.filename}: {problem.strerror}") from None
     for path in (*written, tarball):
-        click.echo(path)
+        click.echo(printable(str(path)))
 
 
 @suricata.command()
@@ -89,13 +92,11 @@ def install(program: str, config: Path | None, drop: bool, write: bool) -> None:
     found = find(program, config)
     done = installation.install(found, drop, write)
     for path in done.paths:
-        click.echo(path)
+        click.echo(printable(str(path)))
     if done.merged is not None:
-        click.echo(f"procwire: {done.merged} holds the rules already", err=True)
+        _tell(f"{done.merged} holds the rules already")
     if done.lines:
-        click.echo(
-            f"procwire: {found.config} still needs these lines (--write adds them):", err=True
-        )
+        _tell(f"{found.config} still needs these lines (--write adds them):")
         click.echo("\n".join(done.lines), err=True)
     click.echo("procwire: restart Suricata, or `suricatasc -c ruleset-reload-rules`", err=True)
 
@@ -108,7 +109,7 @@ def uninstall(program: str, config: Path | None) -> None:
     Example: sudo procwire suricata uninstall
     """
     for path in installation.uninstall(find(program, config)):
-        click.echo(path)
+        click.echo(printable(str(path)))
 
 
 @suricata.command()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
-import msgspec
 
-from procwire.cli.context import context_option, opened
+from procwire.cli.context import context_option, viewed
 from procwire.context.tuning import propose
+from procwire.errors import UsageError
+from procwire.output.eve import encode
 from procwire.output.printable import printable
 
 
@@ -30,10 +32,12 @@ def tune(per_week: float, as_json: bool, context: Path) -> None:
 
     Example: procwire tune --per-week 2
     """
-    with opened(context) as store:
+    if math.isnan(per_week):
+        raise UsageError("--per-week nan: give a number of alerts")
+    with viewed(context) as store:
         proposals = propose(store, per_week)
     if as_json:
-        click.echo(msgspec.json.encode(proposals))
+        click.echo(encode(proposals), nl=False)
         return
     for one in proposals:
         now = "as it is" if one.threshold == one.current else f"now {_number(one.current)}"

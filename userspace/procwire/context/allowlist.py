@@ -22,6 +22,7 @@ from procwire.context.store import Store
 from procwire.detect.observation import Endpoint
 from procwire.errors import UsageError
 from procwire.output.address import address_text
+from procwire.output.printable import is_text
 from procwire.record import Process
 
 Digest = Callable[[Process], str | None]
@@ -229,6 +230,9 @@ def _check(wish: Wish, checks: Collection[str]) -> None:
     for name in ("owner", "reason"):
         if not getattr(wish, name).strip():
             raise UsageError(f"--{name} is empty; whoever reads the list next needs it")
+    for name in (*_CRITERIA, "owner", "reason"):
+        if not is_text(str(getattr(wish, name) or "")):
+            raise UsageError(f"--{name}: not UTF-8")
     for name in ("owner", "reason", "exe", "user"):
         if len((getattr(wish, name) or "").encode(errors="replace")) > _TEXT_LIMIT:
             raise UsageError(f"--{name}: more than {_TEXT_LIMIT} bytes")

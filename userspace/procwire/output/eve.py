@@ -63,8 +63,9 @@ def lines(alerts: Iterable[Alert], source: Source) -> bytes:
     return b"".join(encode(record(alert, source)) for alert in alerts)
 
 
-def encode(one: Record | list[Any]) -> bytes:
-    """One line of JSON. Characters that a terminal would obey are written as \\u escapes."""
+def encode(one: Any) -> bytes:
+    """One line of JSON: a record, or what a command lists. Characters that a terminal would obey
+    are written as \\u escapes."""
     try:
         line = msgspec.json.encode(one)
     except UnicodeEncodeError:

@@ -17,6 +17,11 @@ def is_harmful(character: str) -> bool:
     return unicodedata.category(character) in _HARMFUL
 
 
+def is_text(text: str) -> bool:
+    """Whether all of it is UTF-8; words of a command line may hold other bytes, as surrogates."""
+    return not any(0xD800 <= ord(one) < 0xE000 for one in text)
+
+
 def printable(text: str) -> str:
     """`text` on one line, harmful characters as \\xNN, \\uNNNN or \\UNNNNNNNN."""
     if text.isascii() and text.isprintable():
