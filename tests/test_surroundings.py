@@ -13,6 +13,7 @@ from naive_distinct import naive_zone
 from procwire.config import load
 from procwire.context.inventory import Asset, Inventory, ZoneEntry
 from procwire.context.weight import weighed
+from procwire.detect import new_process
 from procwire.detect.detector import ICS_ENTERPRISE, ICS_NEIGHBOURS, NEW_PROCESS
 from procwire.detect.observation import Endpoint
 from procwire.detect.services import NAMES, services
@@ -195,6 +196,13 @@ def test_a_new_process_that_fails_to_reach_hosts() -> None:
     assert observed(tried(4, Outcome.REFUSED) * 2, begun=NOW) == []
     assert observed(tried(30, Outcome.ESTABLISHED), begun=NOW) == []
     assert observed(tried(8, Outcome.REFUSED, process=(0, 0, 0)), begun=NOW) == []
+
+
+def test_more_new_processes_at_once_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(new_process, "_MOST_PROCESSES", 2)
+    many = [row for pid in range(1, 8) for row in tried(8, Outcome.REFUSED, pid)]
+    found = observed(many, begun=NOW)
+    assert [seen.subject for seen in found] == [(5, pid, 1) for pid in range(1, 8)]
 
 
 def test_a_new_process_without_a_route_looks_for_nobody() -> None:

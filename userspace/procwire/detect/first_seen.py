@@ -246,7 +246,8 @@ class FirstSeen:
         if not len(places):
             return words
         if len(self._processes) + len(places) > _MOST_PROCESSES:
-            self._processes.clear()
+            # A batch has room, however many it brings.
+            self._processes = KeyMap(max(_MOST_PROCESSES, len(places)))
             self._programs.clear()
             self._program_words = np.zeros(0, np.int64)
         numbers, is_new = self._processes.enter(seen.subject[at[places]])

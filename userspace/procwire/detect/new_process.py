@@ -83,7 +83,8 @@ class NewProcess:
     def _begun_of(self, seen: Sightings, at: NDArray[np.int64]) -> NDArray[np.int64]:
         """When the process of each row began, ns since the epoch."""
         if len(self._processes) + len(at) > _MOST_PROCESSES:
-            self._processes.clear()
+            # A batch has room, however many it brings.
+            self._processes = KeyMap(max(_MOST_PROCESSES, len(at)))
             self._begun = np.full(1, _UNKNOWN)
         numbers, is_new = self._processes.enter(taken(seen.subject, at))
         if is_new.any():
