@@ -53,9 +53,11 @@ ROWS = ("start", "captured", "length", "time", "link", "cut")
 
 @dataclass
 class Turn:
-    """What one turn of a run is given. now: the wall clock; packets: by interface."""
+    """What one turn of a run is given. now: the wall clock, set by set_by since the beginning, ns;
+    packets: by interface."""
 
     now: int
+    set_by: int
     events: SensorEvents
     translations: np.ndarray
     packets: dict[str, PacketBatch] = field(default_factory=dict)
@@ -111,11 +113,12 @@ class Mixture:
                     numbers[name] += len(rows["time"])
             last = [int(one.time[-1]) for one in given.values()]
             clock = max([clock + SECOND // 50, *(one - set_by for one in last)])
-            yield Turn(clock + set_by, self._events(clock + set_by), self._translated(), given)
+            now = clock + set_by
+            yield Turn(now, set_by, self._events(now), self._translated(), given)
             for _ in range(source.choice((0, 0, 2))):
                 # Turns in which nothing happens, while the clock is somewhere else.
                 idle = clock + source.choice((0, DAY, -DAY))
-                yield Turn(idle, no_events(), self._translated()[:0])
+                yield Turn(idle, idle - clock, no_events(), self._translated()[:0])
 
     def _packets(self) -> PacketBatch:
         """Scans, conversations and what no program sends, with times that go back now and then."""

@@ -6,7 +6,7 @@ Only what reads the machine is replaced: the sensor, the captures, the clock and
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from ipaddress import ip_network
 from pathlib import Path
@@ -56,7 +56,7 @@ class _Sensor:
     def __init__(self, mixture: Mixture) -> None:
         self._turns = iter(mixture.turns)
         self.turn: Turn | None = None
-        self.now = START
+        self.now, self.set_by = START, 0
         self.ended = False
 
     def poll(self, timeout_ms: int) -> SensorEvents:
@@ -66,7 +66,7 @@ class _Sensor:
         self.ended = self.turn is None
         if self.turn is None:
             return no_events()
-        self.now = self.turn.now
+        self.now, self.set_by = self.turn.now, self.turn.set_by
         return self.turn.events
 
     def snapshot(self) -> None:
@@ -77,6 +77,9 @@ class _Sensor:
 
     def counters(self) -> dict[str, int]:
         return {}
+
+    def trim_memory(self) -> None:
+        pass
 
 
 class _Capture:
@@ -114,11 +117,16 @@ class _Capture:
 
 
 def watched(
-    mixture: Mixture, record: Path, size: int, workers: int, store: Store | None
+    mixture: Mixture,
+    record: Path,
+    size: int,
+    workers: int,
+    store: Store | None,
+    interfaces: Sequence[str] = INTERFACES,
 ) -> list[bytes]:
     """What a live run tells of the mixture, recorded. size: packets in a batch."""
     told, sensor = Told(), _Sensor(mixture)
-    captures = [_Capture(name, sensor, size) for name in INTERFACES]
+    captures = [_Capture(name, sensor, size) for name in interfaces]
     ticks = iter(range(10**9))
     clock = SimpleNamespace(
         time_ns=lambda: sensor.now, monotonic=lambda: next(ticks) / 4, sleep=lambda seconds: None
@@ -130,6 +138,7 @@ def watched(
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(live, "time", clock)
+        patch.setattr(live, "boot_epoch_ns", lambda: START + sensor.set_by)
         patch.setattr(live, "Conntrack", lambda: conntrack)
         patch.setattr(live, "processes_before", lambda rows: mixture.people[:5])
         patch.setattr(live, "ProcessTable", few_ended)

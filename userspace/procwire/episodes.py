@@ -111,6 +111,16 @@ class Episodes:
                 self._close(episode, episode.due, alerts)
         return self._sorted(alerts)
 
+    def clock_set(self, by: int) -> None:
+        """Event time goes on `by` ns later, or earlier: what is open has been quiet no longer for
+        that."""
+        self._clock += by
+        self._due.clear()
+        for episode in self._open.values():
+            episode.seen += by
+            episode.raised += by
+            self._push(episode)
+
     def close(self) -> list[Alert]:
         """The end of the run: the totals of every open episode."""
         alerts: list[_Told] = []

@@ -87,9 +87,12 @@ class Joined:
         """Take TRANSLATION (n,) of flows, before their packets."""
         self._owners.translations.update(rows)
 
-    def events(self, events: SensorEvents, now: int) -> None:
+    def events(self, events: SensorEvents, now: int, set_by: int = 0) -> None:
         """Take kernel events whose process events the table has followed. now: time up to which
-        everything has been seen, ns since the epoch."""
+        everything has been seen, ns since the epoch; set_by: ns that the clock was set forward by
+        before these events, or back."""
+        if set_by:
+            self._kernel.clock_set(set_by)
         if self._wires:
             self._owners.processes(events.process)
             self._owners.connections(events.connection)

@@ -26,6 +26,7 @@ from procwire.runs.recording import Recorder
 from procwire.sensor.conntrack import Conntrack
 from procwire.sensor.coverage import circumstances
 from procwire.sensor.loader import Sensor, SensorSettings
+from procwire.sensor.machine import boot_epoch_ns
 from procwire.sensor.namespaces import Namespaces
 from procwire.sensor.processes import ProcessTable
 from procwire.sensor.snapshot import processes_before
@@ -47,6 +48,8 @@ LAST_POLLS, LAST_IDLE, LAST_WAIT_MS = 64, 2, 50
 _APART_S, _EVENTS_APART_S = 0.02, 0.1
 # Blocks of packets that are worth more threads.
 _BACKLOG = 16
+# What is less is the clock being slewed, or the time between two looks at it.
+_SET_NS = NANOSECONDS
 # Polls of one turn, each of which empties rings of a megabyte.
 _DRAINS = 8
 
@@ -92,6 +95,7 @@ class Live:
         self._emit, self._told = emit, 0
         self._latency = Latency()
         self._processes = ProcessTable()
+        self._boot = boot_epoch_ns()
         interfaces = [capture.interface for capture in captures]
         namespace = Path("/proc/self/ns/net").stat().st_ino
         self._joined = Joined(settings, interfaces, namespace, self._processes, self._tell, site)
@@ -219,12 +223,18 @@ class Live:
         asked = bool(self._captures) or self._history is not None
         if asked and self._namespaces.note(events.flow):
             self._tell_networks()
-        now, told = time.time_ns(), self._told
-        self._joined.events(events, now)
+        now, told, set_by = time.time_ns(), self._told, self._clock_set()
+        self._joined.events(events, now, set_by)
         if self._recorder is not None and self._processes.changes is not None:
             changes, self._processes.changes = self._processes.changes, []
-            self._recorder.events(events, changes, now, told != self._told)
+            self._recorder.events(events, changes, now, told != self._told, set_by)
         return any(len(rows) for rows in events)
+
+    def _clock_set(self) -> int:
+        """By how much the wall clock was set since this was last asked, ns."""
+        before, self._boot = self._boot, boot_epoch_ns()
+        set_by = self._boot - before
+        return set_by if abs(set_by) >= _SET_NS else 0
 
     def _take_translations(self) -> None:
         """Read which flows are translated."""

@@ -5,6 +5,8 @@ Free of compiled code: who watches processes alone needs neither numba nor its m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from operator import attrgetter
 
 import numpy as np
@@ -16,7 +18,7 @@ from procwire.detect.judges import Judges
 from procwire.detect.observation import ProcessId
 from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Admit, Episodes
-from procwire.record import CONNECTION, Attempt, Lookup
+from procwire.record import CONNECTION, Attempt, Lookup, Process
 from procwire.settings import Settings
 
 # IP protocol -> kind of attempt; a connection of any other is one of neither.
@@ -49,7 +51,8 @@ class ProcessAnalysis:
 
         self._judges = Judges(settings, is_scanner)
         self._site = site
-        self._surroundings = Surroundings(settings, site.known, lookup)
+        self._lookup, self._set_by = lookup, 0
+        self._surroundings = Surroundings(settings, site.known, self._by_the_clock)
         self._episodes = Episodes(
             settings, (), lookup, lambda alerts: site.admit(link(alerts), scanners)
         )
@@ -69,6 +72,11 @@ class ProcessAnalysis:
         found = self._judges.update(fanouts) + self._surroundings.update(rows)
         return self._episodes.update(now, sorted(found, key=attrgetter("time")))
 
+    def clock_set(self, by: int) -> None:
+        """The clock that event times are told by was set forward by so many ns, or back."""
+        self._set_by += by
+        self._episodes.clock_set(by)
+
     def finish(self) -> list[Alert]:
         """The end: totals of the open episodes."""
         return self._episodes.close()
@@ -81,6 +89,14 @@ class ProcessAnalysis:
             "episodes": self._episodes.counters(),
         }
         return {f"{part}.{name}": n for part in parts for name, n in parts[part].items()}
+
+    def _by_the_clock(self, key: ProcessId) -> tuple[Process, Sequence[Process]] | None:
+        """A process, started when it did by the clock as it is now, so that it is as old as it
+        is."""
+        found = self._lookup(key)
+        if found is None or not self._set_by or found[0].started is None:
+            return found
+        return replace(found[0], started=found[0].started + self._set_by), found[1]
 
 
 def connection_rows(events: NDArray[np.void]) -> NDArray[np.void]:

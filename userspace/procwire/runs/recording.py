@@ -63,7 +63,8 @@ class Start(msgspec.Struct, tag=True):
 
 
 class Turn(msgspec.Struct, tag=True):
-    """What the kernel told, up to `now`, ns since the epoch. changes: of the table of processes, as
+    """What the kernel told, up to `now`, ns since the epoch, and how far the clock was set before
+    it did, ns. changes: of the table of processes, as
     JSON, because names of files need not be UTF-8; process: a row each, cut behind its arguments;
     the others: rows as bytes."""
 
@@ -74,6 +75,7 @@ class Turn(msgspec.Struct, tag=True):
     connection: bytes
     fanout: bytes
     flow: bytes
+    set_by: int = 0
 
 
 class Networks(msgspec.Struct, tag=True):
@@ -154,10 +156,17 @@ class Recorder:
         except OSError as error:
             self._stop(error)
 
-    def events(self, events: SensorEvents, changes: list[Change], now: int, told: bool) -> None:
+    def events(
+        self,
+        events: SensorEvents,
+        changes: list[Change],
+        now: int,
+        told: bool,
+        set_by: int = 0,
+    ) -> None:
         """What the kernel told, and what became of the table of processes with it. told: whether
-        it raised alerts."""
-        if not told and not changes and not any(len(rows) for rows in events):
+        it raised alerts; set_by: as of Joined.events()."""
+        if not told and not changes and not set_by and not any(len(rows) for rows in events):
             # Of turns in which nothing happens two are enough, as they only move the clock: the
             # latest, and the last where the clock was set back meanwhile.
             self._idle = max((*self._idle[:1], now)), now
@@ -167,7 +176,7 @@ class Recorder:
         ends = (PROCESS_HEADER + events.process["argv_size"]).tolist()
         process = [row.tobytes()[:end] for row, end in zip(events.process, ends, strict=True)]
         noted = json.dumps(changes, default=asdict).encode()
-        self._write(Turn(now=now, changes=noted, process=process, **rows))
+        self._write(Turn(now=now, changes=noted, process=process, set_by=set_by, **rows))
 
     def networks(
         self, local: Sequence[Network], elsewhere: Mapping[int, Sequence[Network]] | None = None
@@ -198,7 +207,7 @@ class Recorder:
     def _catch_up(self) -> None:
         empty = dict.fromkeys(ROWS, b"")
         for now in dict.fromkeys(self._idle):
-            self._write(Turn(now=now, changes=b"[]", process=[], **empty))
+            self._write(Turn(now=now, changes=b"[]", process=[], set_by=0, **empty))
         self._idle = ()
 
     def _open(self, path: Path) -> BinaryIO:

@@ -55,7 +55,7 @@ class Replay:
         for frame in self._recording.frames():
             if isinstance(frame, Turn):
                 self._processes.follow(self._recording.changes(frame))
-                self.joined.events(self._recording.events(frame), frame.now)
+                self.joined.events(self._recording.events(frame), frame.now, frame.set_by)
             elif isinstance(frame, Networks):
                 elsewhere = {n: networks_of(one) for n, one in frame.elsewhere.items()}
                 self.joined.networks(networks_of(frame.local), elsewhere)
