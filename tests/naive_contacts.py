@@ -108,14 +108,12 @@ def merged(found):
 
 
 def contacts(packets, timeout, reply):
-    """packets: (time, protocol, source, source port, destination, destination port, flags, seq,
-    payload) in order.
+    """packets: (time reached, protocol, source, source port, destination, destination port, flags,
+    seq, payload) in order.
 
     Yields (time, source, source port, destination, destination port, outcome)."""
     table = Attempts(timeout, reply)
-    for time, *packet in packets:
-        if time > table.clock or time < table.clock - timeout:
-            table.clock = time
+    for table.clock, *packet in packets:
         for due, _, key in table.due():
             yield due, *key[1:], Outcome.TIMED_OUT
         yield from table.packet(*packet)

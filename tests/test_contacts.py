@@ -61,7 +61,7 @@ def track(tracker, packets, times):
     )
     kinds = ["i4", "u1", "i8", "i4", "i4", "i4"]
     spans = Spans(*(np.zeros(0, kind) for kind in kinds))
-    return tracker.update(batch, Decoded(packets, spans, np.zeros(8, np.int64)))
+    return tracker.update(batch, Decoded(packets, spans, np.zeros(8, np.int64)), times)
 
 
 def outcomes(rows):

@@ -42,7 +42,7 @@ class Judge:
         """All that is said of the packets, positions counted from each packet's first byte."""
         decoded, judged = self._examiner.complete(batch, examine(batch))
         observed = self._observer.update(batch, decoded)
-        attempts = self._contacts.update(batch, decoded)
+        attempts = self._contacts.update(batch, decoded, batch.time)
         spans = decoded.spans
         places = spans.start - batch.start[spans.packet]
         told = [*decoded.packets, *spans._replace(start=places), decoded.skipped]

@@ -10,7 +10,6 @@ import weakref
 from random import Random
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from conversations import ACK, NOBODY_ANSWERS, SECOND, START, Conversations
 from hypothesis import given
@@ -22,7 +21,7 @@ from procwire.errors import InputDamaged
 from procwire.rules import packet_rules
 from procwire.runs import pipeline
 from procwire.runs.analysis import Analysis
-from procwire.runs.parts import Parts, reached_with, rows_of
+from procwire.runs.parts import SET_BACK, Parts, rows_of
 from procwire.runs.pipeline import alerts_of
 from procwire.settings import Settings
 
@@ -87,31 +86,58 @@ def test_a_packet_of_another_day_ends_a_scan_once(size, workers):
     analysis = Analysis(Settings())
     told = [alert for _, alerts in alerts_of(analysis, batches, workers) for alert in alerts]
     told += analysis.finish()
-    assert [alert.state for alert in told] == [RAISED, GROWN, CLOSED, RAISED, GROWN, CLOSED]
+    assert [alert.state for alert in told] == [RAISED, GROWN, CLOSED, RAISED, CLOSED]
     assert len({alert.episode for alert in told}) == 2
 
 
-def test_parts_end_where_the_clock_is_set_back():
-    """By more than an attempt waits; what comes a little late is part of the same."""
+def parts_of(times, size):
+    """Of packets at those seconds, in batches of `size`: time and time reached of each, and the
+    numbers of those with which parts begin."""
     talk = Conversations()
-    for at in (0, 9, 8, 100, 3, 4, 2, 200, 199, 5):
+    for at in times:
         talk.segment(at, ("10.0.0.1", 1, "10.0.0.2", 2), ACK)
     batch = talk.batch()
-    batch.time[:] = [START + at * SECOND for at in (0, 9, 8, 100, 3, 4, 2, 200, 199, 5)]
-    for size in (1, 4, 10):
-        parts, found = Parts(10 * SECOND), []
-        for at in range(0, 10, size):
-            for part in parts.of(rows_of(batch, at, at + size)):
-                found += [(number, part.first) for number in part.time.tolist()]
-        assert [time for time, _ in found] == batch.time.tolist()
-        firsts = {first for _, first in found}
-        assert firsts == {1, 5, 10} | set(range(1, 11, size))
+    batch.time[:] = [START + at * SECOND for at in times]
+    parts, found, firsts = Parts(10 * SECOND), [], set()
+    for at in range(0, len(times), size):
+        for part, reached in parts.of(rows_of(batch, at, at + size)):
+            seconds = [((one - START) // SECOND).tolist() for one in (part.time, reached)]
+            found += zip(*seconds, strict=True)
+            firsts.add(part.first)
+    return found, firsts
 
 
-@given(st.lists(st.integers(0, 20), min_size=1), st.integers(0, 20))
-def test_time_reached_is_the_latest_so_far(times, before):
-    reached = reached_with(np.array(times, np.int64), before)
-    assert reached.tolist() == list(itertools.accumulate(times, max, initial=before))[1:]
+SIZES = pytest.mark.parametrize("size", [1, 4, 1000])
+
+
+@SIZES
+def test_parts_end_where_the_clock_is_set_back(size):
+    """By more than an attempt waits, and for good."""
+    late = [3] * (SET_BACK + 5)
+    found, firsts = parts_of([0, 9, 8, 100, *late, 4], size)
+    told = SET_BACK - 1
+    assert found == [
+        *[(0, 0), (9, 9), (8, 9), (100, 100)],
+        *[(3, 100)] * told,
+        *[(3, 3)] * (len(late) - told),
+        (4, 4),
+    ]
+    set_back = 4 + told + 1
+    assert firsts == {1, set_back} | set(range(1, len(found) + 1, size))
+
+
+@SIZES
+def test_stray_time_stamps_end_no_part(size):
+    strays = [100, *[3] * (SET_BACK - 1), 100, *[3] * (SET_BACK - 1), 91] + [3, 101] * SET_BACK
+    found, firsts = parts_of(strays, size)
+    assert [reached for _, reached in found] == list(itertools.accumulate(strays, max))
+    assert firsts == set(range(1, len(strays) + 1, size))
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=30), st.integers(1, 30))
+def test_time_reached_is_the_latest_so_far(times, size):
+    found, _ = parts_of(times, size)
+    assert found == list(zip(times, itertools.accumulate(times, max), strict=True))
 
 
 def test_an_analysis_ends_with_its_last_user(capture):

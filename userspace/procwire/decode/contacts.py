@@ -107,14 +107,16 @@ class Contacts:
         self._table = new_table(capacity, (timeout_ns, reply_ns))
         self._rows = np.empty(0, CONNECTION)
 
-    def update(self, batch: PacketBatch, decoded: Decoded) -> NDArray[np.void]:
+    def update(
+        self, batch: PacketBatch, decoded: Decoded, reached: NDArray[np.int64]
+    ) -> NDArray[np.void]:
         """Rows of CONNECTION, in event time, that the packets of `batch` give rise to.
 
-        decoded: the batch's. An attempt is a row with outcome pending; its end is a second row with
-        the attempt's addresses and the time of the end. Time never runs backwards in the rows,
-        unless the capture's clock steps back by more than the timeout.
+        decoded: the batch's; reached: event time with each packet (n,), ns since the epoch. An
+        attempt is a row with outcome pending; its end is a second row with the attempt's addresses
+        and the time of the end. Time runs backwards in the rows where it does in `reached`.
         """
-        count = len(batch.time)
+        count = len(reached)
         if count != len(decoded.packets.transport):
             raise ValueError(f"{count} times for {len(decoded.packets.transport)} packets")
         # Every packet opens or ends at most one attempt; every open one may time out once.
@@ -122,7 +124,9 @@ class Contacts:
         if len(self._rows) < room:
             self._rows = np.empty(room, CONNECTION)
         flows = np.empty(count, np.uint64)
-        used = _track(self._table, batch, decoded, flows, self._rows)
+        used = _track(self._table, batch, decoded, reached, flows, self._rows)
+        if count:
+            self._table.state[CLOCK] = reached[-1]
         # A few of many, whose memory, made anew, would be zeroed two megabytes at a time.
         return self._rows[:used].view(_BYTES).copy().view(CONNECTION)
 
@@ -230,6 +234,7 @@ def _track(
     table: Table,
     batch: PacketBatch,
     decoded: Decoded,
+    reached: NDArray[np.int64],
     flows: NDArray[np.uint64],
     rows: NDArray[np.void],
 ) -> int:
@@ -239,11 +244,12 @@ def _track(
     wanted = table.wanted[0]
     count, i = 0, 0
     while True:
-        i = next_of_note(table, batch, packets, flows, i)
+        i = next_of_note(table, packets, reached, flows, i)
         if i == len(flows):
             return count
-        if state[DUE] <= state[CLOCK]:
-            count = expire(table, state[CLOCK], rows, count)
+        now = reached[i]
+        if state[DUE] <= now:
+            count = expire(table, now, rows, count)
             continue
         if packets.transport[i] in (_TCP, _UDP):
             flow = flows[i]
@@ -262,14 +268,14 @@ def _track(
                 slot = place(table, flow)
                 if entries[slot].state == OPEN:
                     state[EVICTED] += 1
-            wanted.time = state[CLOCK]
+            wanted.time = now
             wanted.state = OPEN
             entries[slot] = wanted
-            await_answer(table, slot, state[CLOCK])
+            await_answer(table, slot, now)
         elif slot < 0 or entries[slot].state != OPEN:
             continue
         else:
             entries[slot].state = ENDED
-        write(rows[count], entries[slot], state[CLOCK], verdict)
+        write(rows[count], entries[slot], now, verdict)
         state[COUNTERS_FROM + verdict] += 1
         count += 1

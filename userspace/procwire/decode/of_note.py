@@ -10,15 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire import layers
-from procwire.capture.batch import PacketBatch
 from procwire.compiled.jit import called, fused, kernel
 from procwire.compiled.prefetch import AHEAD
 from procwire.decode.columns import Packets
 from procwire.decode.contact_table import (
-    CLOCK,
-    CONNECTS,
     DUE,
-    TIMEOUT,
     Table,
     flow_hash,
     is_settled,
@@ -49,7 +45,11 @@ def _may_matter(table: Table, packets: Packets, row: int, flow: np.uint64) -> bo
 
 @called
 def next_of_note(
-    table: Table, batch: PacketBatch, packets: Packets, flows: NDArray[np.uint64], first: int
+    table: Table,
+    packets: Packets,
+    reached: NDArray[np.int64],
+    flows: NDArray[np.uint64],
+    first: int,
 ) -> int:
     """The next row, from `first` on, that may do something, or at which an attempt is due; their
     number if there is none. Most packets do nothing, which a small loop finds out soonest."""
@@ -57,9 +57,6 @@ def next_of_note(
     for i in range(first, count):
         if i + AHEAD < count and _may_matter(table, packets, i + AHEAD, flows[i + AHEAD]):
             look_ahead(table, flows[i + AHEAD])
-        time = batch.time[i]
-        if time > state[CLOCK] or time < state[CLOCK] - state[TIMEOUT + CONNECTS]:
-            state[CLOCK] = time
-        if state[DUE] <= state[CLOCK] or _may_matter(table, packets, i, flows[i]):
+        if state[DUE] <= reached[i] or _may_matter(table, packets, i, flows[i]):
             return i
     return count

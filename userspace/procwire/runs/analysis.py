@@ -34,7 +34,7 @@ from procwire.judging.observe import Observer
 from procwire.judging.stations import Stations
 from procwire.record import CONNECTION
 from procwire.rules import all_rules
-from procwire.runs.parts import Parts, reached_with
+from procwire.runs.parts import Part, Parts
 from procwire.settings import Settings
 
 # Checks of tier C that a part counts by itself.
@@ -48,21 +48,21 @@ Attribute = Callable[[list[Alert], NDArray[np.void]], list[Alert]]
 
 
 class Judged(NamedTuple):
-    """A batch, and what is seen of each of its packets by itself."""
+    """A part of a batch, and what is seen of each of its packets by itself."""
 
-    batch: PacketBatch
+    part: Part
     examined: Examined
     verified: Verified
 
 
 class Tracked(NamedTuple):
-    """A batch with its datagrams put together.
+    """A part of a batch with its datagrams put together.
 
     findings: FINDING (n,) each, of single packets and of checksums; counted: int64, by rule,
     findings without a row; attempts: record.CONNECTION (n,); scans: what they show.
     """
 
-    batch: PacketBatch
+    part: Part
     decoded: Decoded
     findings: tuple[NDArray[np.void], NDArray[np.void]]
     counted: NDArray[np.int64]
@@ -70,11 +70,11 @@ class Tracked(NamedTuple):
     scans: list[Observation]
 
 
-def judge(batch: PacketBatch) -> Judged:
+def judge(part: Part) -> Judged:
     """The first step of Analysis.packets(), for each of Analysis.parts(). It remembers nothing: any
     number may run at a time, in any order."""
-    examined = examine(batch)
-    return Judged(batch, examined, verify(batch, examined.decoded))
+    examined = examine(part.batch)
+    return Judged(part, examined, verify(part.batch, examined.decoded))
 
 
 class _Admission:
@@ -119,7 +119,6 @@ class Analysis:
         self._site = site or Site()
         contacts = settings.contacts
         self._parts = Parts(contacts.timeout_ns)
-        self._patience = contacts.timeout_ns
         self._examiner = Examiner()
         self._verifier = Verifier()
         self._stations = Stations()
@@ -134,49 +133,46 @@ class Analysis:
         self._layers = LayerCounts()
         self._checks = len(all_rules())
         self._skipped = np.zeros(len(SKIP_REASONS), np.int64)
-        self.last_time = self._clock = 0
+        self.last_time = 0
         self._counts = {"packets": 0, "bytes": 0, "findings": 0}
 
     def packets(self, batch: PacketBatch) -> list[Alert]:
         """The alerts that a batch of packets raises."""
         return [one for part in self.parts(batch) for one in self.conclude(self.track(judge(part)))]
 
-    def parts(self, batch: PacketBatch) -> Iterator[PacketBatch]:
-        """The parts of a batch that are judged, tracked and concluded each by itself. None is
-        empty; batches are given in order."""
+    def parts(self, batch: PacketBatch) -> Iterator[Part]:
+        """The parts of a batch that are judged, tracked and concluded each by itself; batches are
+        given in order."""
         return self._parts.of(batch)
 
     def track(self, judged: Judged) -> Tracked:
         """The second step, in the order of the packets: fragments, checksums and attempts. It may
         run beside conclude() of earlier batches, with which it shares nothing."""
-        batch = judged.batch
+        batch, reached = judged.part
         decoded, single = self._examiner.complete(batch, judged.examined)
         self._stations.weigh(batch, single)
         counted = np.zeros(self._checks, np.int64)
         summed = self._verifier.update(batch, decoded, judged.verified, counted)
         self._layers.update(decoded.spans)
         self._skipped += decoded.skipped
-        attempts = self._contacts.update(batch, decoded)
+        attempts = self._contacts.update(batch, decoded, reached)
         scans = self._scans.update(attempts)
-        return Tracked(batch, decoded, (single, summed), counted, attempts, scans)
+        return Tracked(judged.part, decoded, (single, summed), counted, attempts, scans)
 
     def conclude(self, tracked: Tracked) -> list[Alert]:
         """The third step, in the same order: conversations, and what all that means together."""
-        batch, decoded, counted = tracked.batch, tracked.decoded, tracked.counted
+        (batch, reached), decoded, counted = tracked.part, tracked.decoded, tracked.counted
         self._counts["packets"] += len(batch.start)
         self._counts["bytes"] += int(batch.length.sum(dtype=np.int64))
         findings = in_packet_order(*tracked.findings, self._observer.update(batch, decoded))
         self._counts["findings"] += len(findings) + int(counted.sum())
         self._admission.attempts = tracked.attempts
         scans = tracked.scans + self._surroundings.update(tracked.attempts)
-        if batch.time[0] < self._clock - self._patience:
-            self._clock = int(batch.time[0])
-        reached = reached_with(batch.time, self._clock)
-        self._clock = int(reached[-1])
-        self.last_time = max(self.last_time, self._clock)
+        clock = int(reached[-1])
+        self.last_time = max(self.last_time, clock)
         hits = Hits(findings, decoded.packets, batch.time, reached, counted)
         scans += self._backscatter.update(hits)
-        return self._episodes.update(self._clock, scans, hits)
+        return self._episodes.update(clock, scans, hits)
 
     def touch(self) -> None:
         """See memory.touch: of the tables that hold what packets begin."""

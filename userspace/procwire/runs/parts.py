@@ -1,49 +1,72 @@
-"""Parts of batches in which the capture's clock is not set back.
+"""The time that a run has reached with each packet, and parts of batches in which it only rises.
 
-Time reached never goes back but where a packet lies further behind than an attempt may wait: there
-the clock was set, or was wrong before. Alerts of one part are told by time, parts in their order:
-so neither their order nor their times depend on where batches end.
+A packet that comes late changes nothing. Where many in a row lie further behind than an attempt may
+wait, the clock was set, or was wrong before, and is followed; a few such have time stamps of their
+own, and count as what is due. Alerts of one part are told by time, parts in their order: so neither
+their order nor their times depend on where batches end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from procwire.capture.batch import PacketBatch
 
+SET_BACK = 16
+"""So many packets in a row tell that a clock was set back."""
+
+
+class Part(NamedTuple):
+    """Packets of one batch. reached: int64 (n,), the latest time so far with each of them, ns since
+    the epoch."""
+
+    batch: PacketBatch
+    reached: NDArray[np.int64]
+
 
 class Parts:
-    """patience: ns that a packet may lie behind, that of contacts, which reckon alike."""
+    """patience: ns that a packet may lie behind, that of contacts."""
 
     def __init__(self, patience: int) -> None:
-        self._patience, self._reached = patience, 0
+        self._patience, self._behind = patience, 0
+        self._reached: int | None = None
 
-    def of(self, batch: PacketBatch) -> Iterator[PacketBatch]:
-        """The parts of a batch, in order; batches have to be given in order, too."""
+    def of(self, batch: PacketBatch) -> Iterator[Part]:
+        """The parts of a batch, in order, none of them empty; batches have to be given in order,
+        too."""
         times = batch.time
         if not len(times):
             return
-        reached = reached_with(times, self._reached)
-        if reached is times or (reached - times).max() <= self._patience:
-            self._reached = int(reached[-1])
-            yield batch
-            return
         begin = 0
+        began = self._reached = int(times[0]) if self._reached is None else self._reached
+        reached = _reached_with(times, began)
+        if (reached - times).max() <= self._patience:
+            self._reached, self._behind = int(reached[-1]), 0
+            yield Part(batch, reached)
+            return
         for row, time in enumerate(times.tolist()):
-            if time < self._reached - self._patience:
+            is_behind = time < self._reached - self._patience
+            self._behind = self._behind + 1 if is_behind else 0
+            if self._behind == SET_BACK:
                 if row > begin:
-                    yield rows_of(batch, begin, row)
-                begin, self._reached = row, time
+                    yield _part(batch, begin, row, began)
+                begin, began, self._reached, self._behind = row, time, time, 0
             self._reached = max(self._reached, time)
-        yield rows_of(batch, begin, len(times))
+        yield _part(batch, begin, len(times), began)
 
 
-def reached_with(times: NDArray[np.int64], before: int) -> NDArray[np.int64]:
-    """The time reached with each packet of a part; before: with the last one before it, all in ns
-    since the epoch. Where none goes back, nearly always, these are the times themselves."""
+def _part(batch: PacketBatch, start: int, end: int, before: int) -> Part:
+    part = rows_of(batch, start, end)
+    return Part(part, _reached_with(part.time, before))
+
+
+def _reached_with(times: NDArray[np.int64], before: int) -> NDArray[np.int64]:
+    """The time reached with each packet; before: with the last one before them. Where none goes
+    back, nearly always, these are the times themselves."""
     if times[0] >= before and not (times[1:] < times[:-1]).any():
         return times
     return np.maximum.accumulate(np.maximum(times, before))

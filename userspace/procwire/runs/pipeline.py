@@ -19,6 +19,7 @@ from typing import NamedTuple
 from procwire.alert import Alert
 from procwire.capture.batch import PacketBatch
 from procwire.runs.analysis import Analysis, Tracked, judge
+from procwire.runs.parts import Part
 
 # Batches, besides one a thread, that may wait to be concluded.
 _AHEAD = 1
@@ -116,7 +117,7 @@ class _Trackers:
                 place.turn.wait()
             place.done.set()
 
-    def _track(self, parts: list[PacketBatch], turn: threading.Event) -> list[Tracked]:
+    def _track(self, parts: list[Part], turn: threading.Event) -> list[Tracked]:
         judged = list(map(judge, parts))
         turn.wait()
         return list(map(self._analysis.track, judged))
