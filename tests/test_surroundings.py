@@ -15,6 +15,7 @@ from procwire.context.inventory import Asset, Inventory, ZoneEntry
 from procwire.context.weight import weighed
 from procwire.detect import new_process
 from procwire.detect.detector import ICS_ENTERPRISE, ICS_NEIGHBOURS, NEW_PROCESS
+from procwire.detect.distinct import LIMIT
 from procwire.detect.observation import Endpoint
 from procwire.detect.services import NAMES, services
 from procwire.detect.surroundings import Known, Surroundings
@@ -203,6 +204,18 @@ def test_more_new_processes_at_once_than_are_remembered(monkeypatch: pytest.Monk
     many = [row for pid in range(1, 8) for row in tried(8, Outcome.REFUSED, pid)]
     found = observed(many, begun=NOW)
     assert [seen.subject for seen in found] == [(5, pid, 1) for pid in range(1, 8)]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.ESTABLISHED])
+def test_what_is_forgotten_of_new_processes_is_counted(outcome: Outcome) -> None:
+    """Whether it failed or was answered, which both decide."""
+    process = replace(SCANNER_PROCESS, started=NOW)
+    watched = Surroundings(load(), Known(SITE.zones, None, SITE.role_of), lambda key: (process, ()))
+    # One more than there is room for in each half.
+    made = connections(*tried(1, outcome)).repeat(LIMIT + 1)
+    made["process"]["pid"] = np.arange(1, LIMIT + 2)
+    watched.update(made)
+    assert watched.counters()["new_process"] == {"evicted": LIMIT // 2}
 
 
 def test_a_new_process_without_a_route_looks_for_nobody() -> None:

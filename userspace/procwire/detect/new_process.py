@@ -77,8 +77,10 @@ class NewProcess:
         return found
 
     def counters(self) -> dict[str, int]:
-        """evicted: processes of which everything was forgotten for want of room."""
-        return self._failed.counters()
+        """evicted: processes of which all that failed was forgotten for want of room, and those of
+        which all that answered was."""
+        counted = self._failed.counters(), self._answered.counters()
+        return {"evicted": sum(one["evicted"] for one in counted)}
 
     def _begun_of(self, seen: Sightings, at: NDArray[np.int64]) -> NDArray[np.int64]:
         """When the process of each row began, ns since the epoch."""

@@ -64,9 +64,8 @@ class Start(msgspec.Struct, tag=True):
 
 class Turn(msgspec.Struct, tag=True):
     """What the kernel told, up to `now`, ns since the epoch, and how far the clock was set before
-    it did, ns. changes: of the table of processes, as
-    JSON, because names of files need not be UTF-8; process: a row each, cut behind its arguments;
-    the others: rows as bytes."""
+    it did, ns. changes: of the table of processes, as JSON, because names of files need not be
+    UTF-8; process: a row each, cut behind its arguments; the others: rows as bytes."""
 
     now: int
     changes: bytes
