@@ -15,7 +15,7 @@ SECOND = 1_000_000_000
 
 
 def frames(*packets):
-    """Batch of scapy packets on Ethernet, a millisecond apart, and its columns."""
+    """Batch of scapy packets on Ethernet, a millisecond apart, its columns, and the times."""
     bodies = [bytes(packet) for packet in packets]
     data = np.frombuffer(b"".join(bodies), np.uint8)
     sizes = np.array([len(body) for body in bodies], np.int32)
@@ -29,7 +29,7 @@ def frames(*packets):
         cut=np.zeros(len(bodies), np.bool_),
         first=1,
     )
-    return batch, decode(batch)
+    return batch, decode(batch), batch.time
 
 
 UNICAST = scapy.Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01")
