@@ -2,10 +2,10 @@
 that were drawn.
 
 Neither ports nor order tell the two apart: peers of one kind share a port, and nobody dials them in
-order. What does is how many answer. Lists of peers go stale, but who was told of peers finds one in
-ten of them at the least; who draws addresses finds at most one in fifty, on the ports that are open
-most often (one in a hundred on 443; Durumeric et al. 2013, ZMap). These two shares are the
-hypotheses of a sequential test (Wald 1945), which needs the more hosts the more of them answer.
+order. What does is how many answer. Lists of peers go stale, but some of them live; hardly any
+address that is drawn has a given port open. That a tenth answers, or a fiftieth, are the hypotheses
+of a sequential test (Wald 1945), which needs the more hosts the more of them answer; both shares
+are judgement, and settings.
 """
 
 from __future__ import annotations
