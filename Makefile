@@ -29,6 +29,7 @@ bench: setup-bench
 
 lint: setup-test
 	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/mypy $(wildcard bindings/*.py)
 	clang -target bpf -Wall -Werror -fsyntax-only -I/usr/include/$(MULTIARCH) kernel/*.bpf.c

@@ -54,11 +54,13 @@ CARRIERS: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
     ),
     "PPPoE": (
         links.ETHERNET,
-        lambda frame: frame[:12]
-        + b"\x88\x64\x11\0\0\1"
-        + struct.pack(">H", len(session(frame)))
-        + session(frame)
-        + bytes(3),
+        lambda frame: (
+            frame[:12]
+            + b"\x88\x64\x11\0\0\1"
+            + struct.pack(">H", len(session(frame)))
+            + session(frame)
+            + bytes(3)
+        ),
     ),
     "MPLS": (
         links.ETHERNET,
@@ -66,10 +68,9 @@ CARRIERS: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
     ),
     "SNAP": (
         links.ETHERNET,
-        lambda frame: frame[:12]
-        + struct.pack(">H", len(frame) - 6)
-        + b"\xaa\xaa\3\0\0\0"
-        + frame[12:],
+        lambda frame: (
+            frame[:12] + struct.pack(">H", len(frame) - 6) + b"\xaa\xaa\3\0\0\0" + frame[12:]
+        ),
     ),
     "cooked": (links.LINUX_SLL, lambda frame: bytes(14) + frame[12:]),
     "cooked, version 2": (links.LINUX_SLL2, lambda frame: frame[12:14] + bytes(18) + frame[14:]),
@@ -184,8 +185,7 @@ def verdicts(link: int, packets: list[Frames], rules: list[Rule]) -> list[bool]:
 
 @functools.cache
 def plain() -> dict[Example, bool]:
-    """The same of the examples as they are: a message that is not whole is not judged in a stream.
-    """
+    """The same of the examples as they are: a message cut short is not judged in a stream."""
     frames, rules = [[one.frame] for one in EXAMPLES], [one.rule for one in EXAMPLES]
     return dict(zip(EXAMPLES, verdicts(links.ETHERNET, frames, rules), strict=True))
 

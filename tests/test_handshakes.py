@@ -49,9 +49,7 @@ def test_whoever_acknowledges_what_it_was_answered():
 def test_whoever_cannot_know_the_answer_does_not():
     """What was guessed, resets, and connections of which the answer is missing."""
     syn, answer, _ = handshake()
-    forged = [
-        [*handshake(ack=SERVER_START + guess)] for guess in (0, 2, -WINDOW, WINDOW, 1 << 31)
-    ]
+    forged = [[*handshake(ack=SERVER_START + guess)] for guess in (0, 2, -WINDOW, WINDOW, 1 << 31)]
     forged += [
         [syn, sent(SECOND, "client", ACK, CLIENT_START + 1, 77)],
         [syn, answer, sent(SECOND, "client", RST, CLIENT_START + 1)],

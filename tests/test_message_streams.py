@@ -69,7 +69,7 @@ CONVERSATIONS = {
     "chunks of requests": (
         HTTP,
         [
-            CHUNKS + b"5\r\nhello\r\n5 ;a=\"b\"\r\nhello\r\n0\r\nA: b\r\n\r\n",
+            CHUNKS + b'5\r\nhello\r\n5 ;a="b"\r\nhello\r\n0\r\nA: b\r\n\r\n',
             CHUNKS + b"0x0\r\n\r\n",
             CHUNKS + b"5\nhello\r\n 5\r\nhello\n0\r\n\r\n",
             CHUNKS + b"5\r\nhello\r\n\r\n0\r\n\r\n",
@@ -82,7 +82,7 @@ CONVERSATIONS = {
         [
             ANSWERED + b"0x0\r\n\r\n",
             ANSWERED + b"5\nhello\r\n 5\r\nhello\n0\r\n\r\n",
-            ANSWERED + b"\"5\r\n",
+            ANSWERED + b'"5\r\n',
         ],
         {"http.chunk_bad": 1},
     ),

@@ -166,9 +166,7 @@ def plain_size(path: Path) -> int | None:
     return None if packed else path.stat().st_size
 
 
-def _streamed(
-    path: Path, file: io.BufferedIOBase, head: bytes, pipe: int | None = None
-) -> Source:
+def _streamed(path: Path, file: io.BufferedIOBase, head: bytes, pipe: int | None = None) -> Source:
     # What unpacks holds back what it has read, so nobody can say whether it will have to wait.
     if head.startswith(_GZIP):
         return stream_source(str(path), gzip.GzipFile(fileobj=file))

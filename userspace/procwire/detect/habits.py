@@ -124,9 +124,7 @@ class Habits:
         """How long a group was observed, ns, by that time of observation, or by now."""
         return (self.time.now if clock is None else clock) - self._began[group]
 
-    def learn(
-        self, learning_ns: int, clock: NDArray[np.int64], times: NDArray[np.int64]
-    ) -> None:
+    def learn(self, learning_ns: int, clock: NDArray[np.int64], times: NDArray[np.int64]) -> None:
         """Note which groups were observed for `learning_ns` by one of the times of observation
         `clock` (n,), which are those of `times` (n,); without times those that were before."""
         self._learning_ns = learning_ns

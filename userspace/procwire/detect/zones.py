@@ -71,9 +71,7 @@ class Zones:
         return found
 
 
-def _ranges(
-    zones: Sequence[Zone], whole: IPv4Network | IPv6Network
-) -> tuple[list[int], list[int]]:
+def _ranges(zones: Sequence[Zone], whole: IPv4Network | IPv6Network) -> tuple[list[int], list[int]]:
     """Starts of ranges that cover the `whole` without a gap, and the number of each: that of the
     zone with the smallest network around it, or 0. Networks contain each other or are apart."""
     starts, numbers = [0], [0]

@@ -63,9 +63,7 @@ def evaluate(batch: PacketBatch, decoded: Decoded) -> NDArray[np.void]:
     return findings
 
 
-def judge(
-    data: NDArray[np.uint8], spans: Spans, extents: Extents
-) -> NDArray[np.void]:
+def judge(data: NDArray[np.uint8], spans: Spans, extents: Extents) -> NDArray[np.void]:
     """FINDING (n,) of every rule that a span breaks, without packet numbers. data: uint8, what the
     spans lie in; extents: of what each row of spans.packet stands for."""
     count = len(spans.layer)
