@@ -15,6 +15,7 @@ from ipaddress import ip_network
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from procwire.detect.compiled_site import COMPILED
 from procwire.detect.coverage import Coverage
 from procwire.detect.distinct import Attempts, Distinct
 from procwire.detect.fanout import FanOut
@@ -109,7 +110,8 @@ def test_all_together(benchmark: BenchmarkFixture, processes: int) -> None:
     """As other tools' records pass them, with default settings, and habits to compare with."""
     scans = Scans(origin=Origin.IMPORT)
     known = Known(Zones(()), Habits(), lambda address: "")
-    surroundings, rows = Surroundings(SETTINGS, known, lookup), connections(processes)
+    surroundings = Surroundings(SETTINGS, known, lookup, COMPILED)
+    rows = connections(processes)
     floor = []
 
     def batch() -> None:

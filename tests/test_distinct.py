@@ -5,9 +5,11 @@ from __future__ import annotations
 import tracemalloc
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from naive_distinct import NaiveDistinct
+from procwire.detect.compiled_site import CompiledKeyMap
 from procwire.detect.distinct import LIMIT, Attempts, Distinct
 from procwire.detect.key_map import KeyMap, combined
 
@@ -22,7 +24,7 @@ NOW = 1_790_000_000 * SECOND
 )
 def test_a_key_map_numbers_keys_as_a_dict_does(batches: list[list[int]], limit: int) -> None:
     known: dict[int, int] = {}
-    keys, overflow = KeyMap(limit), 0
+    maps, overflow = (KeyMap(limit), CompiledKeyMap(limit)), 0
     for batch in batches:
         expected, fresh = [], []
         for key in batch:
@@ -31,15 +33,23 @@ def test_a_key_map_numbers_keys_as_a_dict_does(batches: list[list[int]], limit: 
                 known[key] = len(known)
             overflow += key not in known
             expected.append(known.get(key, -1))
-        numbers, is_new = keys.enter(np.array(batch, np.uint64))
-        assert (numbers.tolist(), is_new.tolist()) == (expected, fresh)
-    assert (len(keys), keys.overflow) == (len(known), overflow)
+        for keys in maps:
+            numbers, is_new = keys.enter(np.array(batch, np.uint64))
+            assert (numbers.tolist(), is_new.tolist()) == (expected, fresh)
     asked = np.array([*known, 2**63 + 1], np.uint64)
-    assert keys.numbers(asked)[:-1].tolist() == list(known.values())
+    times = np.arange(len(asked)) % 3
+    for keys in maps:
+        counts, latest = np.full(len(known), 5), np.ones(len(known), np.int64)
+        for _ in range(2):
+            assert keys.count(asked, times, counts, latest).tolist() == [len(known)]
+        assert (counts == 7).all() and latest.tolist() == np.maximum(times[:-1], 1).tolist()
+        assert (len(keys), keys.overflow) == (len(known), overflow)
+        assert keys.numbers(asked)[:-1].tolist() == list(known.values())
 
 
-def test_a_key_map_grows_and_forgets() -> None:
-    keys = KeyMap(1 << 20)
+@pytest.mark.parametrize("kind", [KeyMap, CompiledKeyMap])
+def test_a_key_map_grows_and_forgets(kind: type[KeyMap]) -> None:
+    keys = kind(1 << 20)
     many = combined(np.arange(30_000))
     assert len(np.unique(many)) == len(many)
     for part in np.split(many, 30):

@@ -14,10 +14,12 @@ from procwire.config import load
 from procwire.context.inventory import Asset, Inventory, ZoneEntry
 from procwire.context.weight import weighed
 from procwire.detect import new_process
+from procwire.detect.compiled_site import COMPILED, CompiledSightings
 from procwire.detect.detector import ICS_ENTERPRISE, ICS_NEIGHBOURS, NEW_PROCESS
 from procwire.detect.distinct import LIMIT
 from procwire.detect.observation import Endpoint
 from procwire.detect.services import NAMES, services
+from procwire.detect.sightings import Sightings
 from procwire.detect.surroundings import Known, Surroundings
 from procwire.detect.zones import UNKNOWN, Zone, Zones
 from procwire.episodes import Episodes
@@ -77,13 +79,53 @@ def observed(
     batch: int = 1000,
     begun: int | None = None,
 ):
-    """What rows show of a site. begun: when their processes began."""
+    """What rows show of a site, in NumPy and compiled alike. begun: when their processes began."""
     process = replace(SCANNER_PROCESS, started=begun)
     known = Known(inventory.zones, None, inventory.role_of)
-    watched = Surroundings(load(), known, lambda key: (process, ()))
     made = connections(*rows)
     parts = [made[start : start + batch] for start in range(0, len(made), batch)]
-    return [seen for part in parts for seen in watched.update(part)]
+    plain, compiled = (
+        [seen for part in parts for seen in watched.update(part)]
+        for watched in (
+            Surroundings(load(), known, lambda key: (process, ()), means)
+            for means in (None, COMPILED)
+        )
+    )
+    assert plain == compiled
+    return plain
+
+
+HALVES = st.sampled_from([0, 1, 0xFFFF7F000001, 0xFFFF0A0A0005, 0xFFFF00000000, 2**64 - 1])
+ROWS = st.builds(
+    dict,
+    time=st.integers(NOW, NOW + SECOND),
+    process=st.sampled_from([(0, 0, 0), (1, 7, 1), (1, 0, 3), (5, 7, 0), (9, 0, 0)]),
+    src_hi=HALVES,
+    src_lo=HALVES,
+    dst_hi=HALVES,
+    dst_lo=HALVES,
+    src_port=st.integers(0, 65535),
+    dst_port=st.sampled_from([0, 22, 32767, 32768, 44818, 60000, 65535]),
+    protocol=st.sampled_from([TCP, UDP]),
+    origin=st.sampled_from(list(Origin)),
+    outcome=st.sampled_from(list(Outcome)),
+    family=st.sampled_from([4, 6]),
+    kind=st.sampled_from(list(Attempt)),
+)
+
+
+@given(rows=st.lists(ROWS, max_size=20), zones=st.sampled_from([SITE.zones, Zones()]))
+def test_columns_that_are_compiled_are_those_of_numpy(rows, zones) -> None:
+    made = np.zeros(len(rows), CONNECTION)
+    for at, row in enumerate(rows):
+        for name, value in row.items():
+            made[at][name] = value
+    plain, compiled = Sightings(made, zones), CompiledSightings(made, zones)
+    for name in ("is_known", "between_stations", "subject", "shows"):
+        assert getattr(plain, name).tolist() == getattr(compiled, name).tolist(), name
+    for name in CONNECTION.names:
+        if name != "process":
+            assert plain.columns[name].tolist() == compiled.columns[name].tolist(), name
 
 
 NETWORKS = st.builds(

@@ -35,7 +35,7 @@ from procwire.detect.habits import (
 from procwire.detect.key_map import KeyMap
 from procwire.detect.observation import Evidence, Observation, ProcessId
 from procwire.detect.services import NAMES
-from procwire.detect.shown import is_between_stations, is_carried, keys, lasting_port, thing
+from procwire.detect.shown import is_carried, lasting_port, thing
 from procwire.detect.sightings import Sightings, observation, process_of, taken
 from procwire.detect.tally import NONE
 from procwire.settings import Settings
@@ -79,7 +79,12 @@ class FirstSeen:
     """Compares connections with the habits of the site."""
 
     def __init__(
-        self, settings: Settings, habits: Habits, program_of: ProgramOf, role_of: RoleOf
+        self,
+        settings: Settings,
+        habits: Habits,
+        program_of: ProgramOf,
+        role_of: RoleOf,
+        key_map: type[KeyMap] = KeyMap,
     ) -> None:
         self._learning_ns = settings.baseline.learning_ns
         self._habits, self._program_of, self._role_of = habits, program_of, role_of
@@ -89,19 +94,19 @@ class FirstSeen:
         self._program_words = np.zeros(0, np.int64)
         self._group_numbers = np.zeros(0, np.int64)
         self._told_at: dict[object, int] = {}
-        self._tally = habits.tally(len(_DETECTORS))
+        self._tally = habits.tally(len(_DETECTORS), key_map)
         nothing = np.zeros(0, np.int64)
         habits.learn(self._learning_ns, nothing, nothing)
 
     def update(self, seen: Sightings) -> list[Observation]:
         """What is new, or was denied, in the order of the rows."""
         columns = seen.columns
-        at = np.flatnonzero(is_between_stations(columns))
+        at = np.flatnonzero(seen.between_stations)
         if not len(at):
             return []
         times = taken(columns["time"], at)
         clock = self._habits.time.advance(times)
-        shown_keys = taken(keys(seen), at)
+        shown_keys = taken(seen.shows, at)
         unusual = self._tally.count(shown_keys, times)
         at = at[unusual]
         group = self._group_of(seen, at, clock[unusual])

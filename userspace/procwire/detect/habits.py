@@ -185,9 +185,9 @@ class Habits:
         np.maximum.at(self.last, numbers, times)
         self.dirty[numbers] = True
 
-    def tally(self, kinds: int) -> Tally:
+    def tally(self, kinds: int, key_map: type[KeyMap] = KeyMap) -> Tally:
         """A count of what is seen again and again, `kinds` habits at a time, for one who sees."""
-        self._tallies.append(Tally(self, kinds))
+        self._tallies.append(Tally(self, kinds, key_map))
         return self._tallies[-1]
 
     def settle(self) -> None:

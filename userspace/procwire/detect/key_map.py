@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 
 _SMALLEST_BITS = 10
 # In place of a number: nobody's slot, and that of the row _CLAIM - number of a batch.
-_FREE, _CLAIM = -1, -2
+FREE, _CLAIM = -1, -2
 # Keys from several parts are mixed with the constants of decode/mix.py, which needs numba.
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_FACTOR = np.uint64(0xBF58476D1CE4E5B9)
-_SHIFT = np.uint64(32)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+FACTOR = np.uint64(0xBF58476D1CE4E5B9)
+SHIFT = np.uint64(32)
 
 
 def combined(*parts: NDArray[np.unsignedinteger] | NDArray[np.signedinteger]) -> NDArray[np.uint64]:
     """One key (n,) of several columns (n,) of integers: the same for the same columns in order."""
     key = parts[0].astype(np.uint64)
-    key += _GOLDEN
+    key += GOLDEN
     for part in parts[1:]:
         _mix(key)
         key ^= part.astype(np.uint64, copy=False)
@@ -34,8 +34,8 @@ def combined(*parts: NDArray[np.unsignedinteger] | NDArray[np.signedinteger]) ->
 
 
 def _mix(key: NDArray[np.uint64]) -> None:
-    key *= _FACTOR
-    key ^= key >> _SHIFT
+    key *= FACTOR
+    key ^= key >> SHIFT
 
 
 class KeyMap:
@@ -65,12 +65,30 @@ class KeyMap:
         open_ = np.flatnonzero(self._keys.take(slots, mode="wrap") != keys)
         while len(open_):
             at, step = slots[open_], step + 1
-            taken = self._numbers[at] != _FREE
+            taken = self._numbers[at] != FREE
             open_ = open_[taken]
             at = (at[taken] + step) & self._mask
             slots[open_] = at
             open_ = open_[self._keys[at] != keys[open_]]
         return self._numbers.take(slots, mode="wrap").astype(np.int64)
+
+    def count(
+        self,
+        keys: NDArray[np.uint64],
+        times: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        latest: NDArray[np.int64],
+    ) -> NDArray[np.int64]:
+        """Count keys (n,) of these times: by number, raise `counts`, and `latest` to the times. The
+        places of keys that are not in it."""
+        numbers = self.numbers(keys)
+        unknown = np.flatnonzero(numbers < 0)
+        if len(unknown):
+            known = np.flatnonzero(numbers >= 0)
+            numbers, times = numbers[known], times[known]
+        np.add.at(counts, numbers, 1)
+        np.maximum.at(latest, numbers, times)
+        return unknown
 
     def enter(self, keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The number of each key (n,), entered where it was not, and whether it was new; of equal
@@ -95,7 +113,7 @@ class KeyMap:
 
     def _allocate(self, bits: int) -> None:
         self._keys = np.zeros(1 << bits, np.uint64)
-        self._numbers = np.full(1 << bits, _FREE, np.int32)
+        self._numbers = np.full(1 << bits, FREE, np.int32)
         self._mask, self._drop = np.int64((1 << bits) - 1), np.uint64(64 - bits)
 
     def _homes(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -105,7 +123,7 @@ class KeyMap:
         """Room for `count` keys in half of the slots."""
         if 2 * count <= len(self._keys):
             return
-        held = np.flatnonzero(self._numbers != _FREE)
+        held = np.flatnonzero(self._numbers != FREE)
         keys, numbers = self._keys[held], self._numbers[held]
         self._allocate((2 * count - 1).bit_length())
         slots = self._place(keys, np.arange(len(keys)))
@@ -119,7 +137,7 @@ class KeyMap:
         open_, step = np.arange(len(rows))[::-1], 0
         while len(open_):
             step += 1
-            free = open_[self._numbers[slots[open_]] == _FREE]
+            free = open_[self._numbers[slots[open_]] == FREE]
             self._numbers[slots[free]] = _CLAIM - rows[free]
             self._keys[slots[free]] = wanted[free]
             open_ = open_[self._keys[slots[open_]] != wanted[open_]]

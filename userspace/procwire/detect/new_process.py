@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from procwire.detect.detector import NEW_PROCESS
 from procwire.detect.distinct import Distinct, Reached
+from procwire.detect.fields import from_somewhere
 from procwire.detect.key_map import KeyMap
 from procwire.detect.observation import Evidence, Observation, ProcessId
 from procwire.detect.scattered import SETTING, are_scattered, least_unanswered
 from procwire.detect.sightings import (
     Sightings,
     address_of,
-    from_somewhere,
     observation,
     process_of,
     taken,
@@ -37,11 +37,13 @@ _IS_FAILED[[Outcome.REFUSED, Outcome.TIMED_OUT, Outcome.UNREACHABLE, Outcome.DEN
 class NewProcess:
     """Counts by new process the hosts that it fails to reach. started: asked once per process."""
 
-    def __init__(self, settings: Settings, started: Started) -> None:
-        self._settings, self._started = settings, started
+    def __init__(
+        self, settings: Settings, started: Started, key_map: type[KeyMap] = KeyMap
+    ) -> None:
+        self._settings, self._started, self._key_map = settings, started, key_map
         window = settings.new_process.age_ns * 2
         self._failed, self._answered = Distinct(window), Distinct(window)
-        self._processes = KeyMap(_MOST_PROCESSES)
+        self._processes = self._key_map(_MOST_PROCESSES)
         # By number, and last, for those without one, _UNKNOWN.
         self._begun = np.full(1, _UNKNOWN)
 
@@ -86,7 +88,7 @@ class NewProcess:
         """When the process of each row began, ns since the epoch."""
         if len(self._processes) + len(at) > _MOST_PROCESSES:
             # A batch has room, however many it brings.
-            self._processes = KeyMap(max(_MOST_PROCESSES, len(at)))
+            self._processes = self._key_map(max(_MOST_PROCESSES, len(at)))
             self._begun = np.full(1, _UNKNOWN)
         numbers, is_new = self._processes.enter(taken(seen.subject, at))
         if is_new.any():

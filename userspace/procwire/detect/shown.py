@@ -1,32 +1,13 @@
-"""What connections show of habits: which of them count, and by what; a habit for people."""
+"""What connections show of habits: which of them count, and their ports; a habit for people."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.detect.fields import FIRST_DYNAMIC_PORT, Fields
 from procwire.detect.habits import FAN_OUT, FLOW, PROGRAM, SERVICE, USE, Habit
-from procwire.detect.key_map import combined
-from procwire.detect.services import has_name
-from procwire.detect.sightings import OF_PORT, Fields, Sightings, from_somewhere
 from procwire.event import Origin, Outcome
-
-# Linux hands these out to clients and to services without a port of their own (ip-sysctl).
-_FIRST_DYNAMIC_PORT = 32768
-_MAPPED_LOOPBACK = np.uint64(0xFFFF7F)
-_LOOPBACK_SHIFT = np.uint64(24)
-# Ports that show the same habits as all such ports.
-_IS_ANY = ~has_name(np.arange(1 << 16))
-_IS_ANY[:_FIRST_DYNAMIC_PORT] = False
-
-
-def is_between_stations(rows: Fields) -> NDArray[np.bool_]:
-    """Which rows name a source and leave the machine: not for 127.0.0.0/8, ::1 or itself."""
-    lo = rows["dst_lo"]
-    local = (lo >> _LOOPBACK_SHIFT == _MAPPED_LOOPBACK) | (lo == 1)
-    mine = (rows["src_hi"] == rows["dst_hi"]) & (rows["src_lo"] == lo)
-    stays: NDArray[np.bool_] = ((rows["dst_hi"] == 0) & local) | mine
-    return from_somewhere(rows) & ~stays
 
 
 def is_carried(rows: Fields) -> NDArray[np.bool_]:
@@ -39,22 +20,7 @@ def is_carried(rows: Fields) -> NDArray[np.bool_]:
 
 def lasting_port(ports: NDArray[np.uint16]) -> NDArray[np.int64]:
     """Ports that belong to a service, 0 for those that are handed out for a time."""
-    return np.where(ports < _FIRST_DYNAMIC_PORT, ports, 0).astype(np.int64)
-
-
-def keys(seen: Sightings) -> NDArray[np.uint64]:
-    """A key (n,) of all that decides which habits a row shows: whose it is, where from, and what
-    for."""
-    columns, asked = seen.columns, seen.columns.asked()
-    ports = columns["dst_port"]
-    if ports.max() >= _FIRST_DYNAMIC_PORT:
-        asked[_IS_ANY[ports]] &= ~OF_PORT
-    parts: list[NDArray[np.unsignedinteger]] = [seen.subject, asked]
-    if seen.subject is not seen.source:
-        parts += [columns["src_hi"], columns["src_lo"]]
-    if len(seen.zones):
-        parts.append(seen.zone)
-    return combined(*parts)
+    return np.where(ports < FIRST_DYNAMIC_PORT, ports, 0).astype(np.int64)
 
 
 def thing(habit: Habit) -> str:

@@ -3,93 +3,35 @@ ends and the service that was asked for, found once for all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from procwire.detect.detector import Detector
 from procwire.detect.distinct import Attempts, Reached
-from procwire.detect.key_map import combined
+from procwire.detect.fields import (
+    FIRST_DYNAMIC_PORT,
+    IS_ANY_PORT,
+    OF_PORT,
+    Fields,
+    is_between_stations,
+)
+from procwire.detect.key_map import KeyMap, combined
 from procwire.detect.observation import Endpoint, Evidence, Observation, ProcessId
 from procwire.detect.services import services
 from procwire.detect.zones import Zones
 from procwire.event import Origin, Outcome
-from procwire.record import CONNECTION, Attempt
+from procwire.record import Attempt
 
 # Kinds whose destination has a port that names a service.
 _WITH_SERVICE = (Attempt.CONNECT, Attempt.DATAGRAM)
-# All of an IPv4 address, and enough of an IPv6 one.
-_ADDRESS = np.uint64(0xFFFFFFFF)
 HAS_SERVICE = np.isin(list(Attempt), _WITH_SERVICE).astype(np.uint64)
 """By kind of attempt, 1 where the destination has a port that names a service."""
 
-
 Scalar = TypeVar("Scalar", bound=np.generic)
-_FIELDS: Mapping[str, Any] = CONNECTION.fields or {}
-_WORD = 8
-
-
-def _masks(*names: str) -> NDArray[np.uint64]:
-    """A row of CONNECTION, as words of 8 bytes, of which only the fields `names` have bits."""
-    ones = np.full(1, np.uint64(2**64 - 1))
-    row = np.zeros(1, CONNECTION)
-    for name in names:
-        row[name] = ones.view(CONNECTION[name])[0]
-    return row.view(np.uint64)
-
-
-_ASKED = _FIELDS["dst_port"][1] // _WORD
-_OF_ASKED = _masks("dst_port", "protocol", "origin", "outcome", "family")[_ASKED]
-# It takes the place that the source's port has in its word.
-_OF_KIND = _masks("kind")[_FIELDS["kind"][1] // _WORD]
-OF_PORT = _masks("dst_port")[_ASKED]
-"""Of Fields.asked(), the bits of the port."""
-
-
-class Fields(dict[str, NDArray[Any]]):
-    """Fields of record.CONNECTION rows (n,) by name, copied when they are first asked for, with
-    those beside them in 8 bytes: who looks at a field of rows waits for as many lines of memory as
-    there are rows."""
-
-    def __init__(self, rows: NDArray[np.void]) -> None:
-        super().__init__()
-        words = np.ascontiguousarray(rows).view(np.uint64)
-        self._rows = words.reshape(len(rows), CONNECTION.itemsize // _WORD)
-        self._words: dict[int, NDArray[np.uint64]] = {}
-
-    def __missing__(self, name: str) -> NDArray[Any]:
-        kind, offset = _FIELDS[name][:2]
-        place, step = offset % _WORD // kind.itemsize, _WORD // kind.itemsize
-        parts = self._word(offset).view(kind)[place::step]
-        column = self[name] = np.ascontiguousarray(parts)
-        return column
-
-    def asked(self) -> NDArray[np.uint64]:
-        """What each row asks for and what came of it: destination port, protocol, origin, outcome,
-        family and kind in one number."""
-        asked: NDArray[np.uint64] = self.word("dst_port") & _OF_ASKED
-        asked |= self.word("kind") & _OF_KIND
-        return asked
-
-    def word(self, name: str) -> NDArray[np.uint64]:
-        """The 8 bytes of each row in which a field lies."""
-        return self._word(_FIELDS[name][1])
-
-    def process(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """When each row's process began, and its pid and exec count in one."""
-        offset = _FIELDS["process"][1]
-        return self._word(offset), self._word(offset + _WORD)
-
-    def _word(self, offset: int) -> NDArray[np.uint64]:
-        """The 8 bytes around an offset of each row."""
-        place = offset // _WORD
-        if place not in self._words:
-            self._words[place] = np.ascontiguousarray(self._rows[:, place])
-        return self._words[place]
 
 
 @dataclass(frozen=True)
@@ -126,6 +68,22 @@ class Sightings:
         return key if self.is_known.all() else np.where(self.is_known, key, self.source)
 
     @cached_property
+    def between_stations(self) -> NDArray[np.bool_]:
+        """Whether a row names a source and leaves the machine."""
+        return is_between_stations(self.columns)
+
+    @cached_property
+    def shows(self) -> NDArray[np.uint64]:
+        """A key for all that decides which habits a row shows: whose it is, where from, and what
+        for."""
+        columns, asked = self.columns, self.columns.asked()
+        ports = columns["dst_port"]
+        if ports.max(initial=0) >= FIRST_DYNAMIC_PORT:
+            asked[IS_ANY_PORT[ports]] &= ~OF_PORT
+        shows = combined(self.subject, asked, columns["src_hi"], columns["src_lo"])
+        return combined(shows, self.zone) if len(self.zones) else shows
+
+    @cached_property
     def is_attempt(self) -> NDArray[np.bool_]:
         """False for a row that only tells how an earlier attempt ended."""
         outcome = self.columns["outcome"]
@@ -158,6 +116,13 @@ class Sightings:
         subject = combined(self.subject[at], *(column[at] for column in more))
         target = combined(hi, lo)
         return Attempts(columns["time"][at], subject, target, hi, lo, columns["dst_port"][at])
+
+
+class Means(NamedTuple):
+    """What detectors look at rows and keys with: as here, in NumPy, or compiled."""
+
+    sightings: type[Sightings] = Sightings
+    key_map: type[KeyMap] = KeyMap
 
 
 def observation(
@@ -193,12 +158,6 @@ def is_known(process: NDArray[np.void] | np.void) -> NDArray[np.bool_]:
 def taken(column: NDArray[Scalar], at: NDArray[np.int64]) -> NDArray[Scalar]:
     """column[at] of places that are in order and come once each."""
     return column if len(at) == len(column) else column[at]
-
-
-def from_somewhere(rows: NDArray[np.void] | Fields) -> NDArray[np.bool_]:
-    """Which rows name a source: a connect that failed at once has none."""
-    named: NDArray[np.bool_] = (rows["src_hi"] != 0) | (rows["src_lo"] & _ADDRESS != 0)
-    return named
 
 
 def address_of(hi: int, lo: int) -> bytes:

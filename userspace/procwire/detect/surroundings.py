@@ -17,7 +17,7 @@ from procwire.detect.ics_enterprise import IcsEnterprise
 from procwire.detect.ics_neighbours import IcsNeighbours
 from procwire.detect.new_process import NewProcess
 from procwire.detect.observation import Observation, ProcessId
-from procwire.detect.sightings import Sightings
+from procwire.detect.sightings import Means
 from procwire.detect.zones import Zones
 from procwire.record import Lookup
 from procwire.settings import Settings
@@ -35,10 +35,19 @@ class Known(NamedTuple):
 class Surroundings:
     """Every such detector over the connections of one place of observation.
 
-    known: what is known of the site; lookup: where the process of a row is asked for.
+    known: what is known of the site; lookup: where the process of a row is asked for; means: of
+    compiled_site.py where code is compiled anyway.
     """
 
-    def __init__(self, settings: Settings, known: Known, lookup: Lookup = lambda key: None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        known: Known,
+        lookup: Lookup = lambda key: None,
+        means: Means | None = None,
+    ) -> None:
+        self._means = means or Means()
+
         def started(key: ProcessId) -> int | None:
             found = lookup(key)
             return found[0].started if found is not None else None
@@ -49,20 +58,21 @@ class Surroundings:
 
         self._zones = known.zones
         self._detectors: dict[str, IcsEnterprise | IcsNeighbours | NewProcess | FirstSeen] = {
-            "new_process": NewProcess(settings, started)
+            "new_process": NewProcess(settings, started, self._means.key_map)
         }
         if known.zones.is_ics.any():
             self._detectors["ics_enterprise"] = IcsEnterprise(settings)
             self._detectors["ics_neighbours"] = IcsNeighbours(settings)
         if known.habits is not None:
-            first_seen = FirstSeen(settings, known.habits, program, known.role_of)
-            self._detectors["first_seen"] = first_seen
+            self._detectors["first_seen"] = FirstSeen(
+                settings, known.habits, program, known.role_of, self._means.key_map
+            )
 
     def update(self, connections: NDArray[np.void]) -> list[Observation]:
         """What `connections` show: record.CONNECTION (n,), in event time."""
         if not len(connections):
             return []
-        seen = Sightings(connections, self._zones)
+        seen = self._means.sightings(connections, self._zones)
         found = [one for detector in self._detectors.values() for one in detector.update(seen)]
         return sorted(found, key=attrgetter("time"))
 

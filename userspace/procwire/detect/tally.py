@@ -25,23 +25,16 @@ _NEVER = -(2**62)
 class Tally:
     """Counts beside `habits` by what rows have in common. kinds: how many habits a row may show."""
 
-    def __init__(self, habits: Habits, kinds: int) -> None:
+    def __init__(self, habits: Habits, kinds: int, key_map: type[KeyMap] = KeyMap) -> None:
         self._habits = habits
-        self._keys = KeyMap(_MOST)
+        self._keys = key_map(_MOST)
         self._numbers = np.full((0, kinds), NONE, np.int32)
         self._counts = np.zeros(0, np.int64)
         self._last = np.zeros(0, np.int64)
 
     def count(self, keys: NDArray[np.uint64], times: NDArray[np.int64]) -> NDArray[np.int64]:
         """Count the rows (n,) whose habits are known; the places of the others."""
-        numbers = self._keys.numbers(keys)
-        unknown = np.flatnonzero(numbers < 0)
-        if len(unknown):
-            known = np.flatnonzero(numbers >= 0)
-            numbers, times = numbers[known], times[known]
-        np.add.at(self._counts, numbers, 1)
-        np.maximum.at(self._last, numbers, times)
-        return unknown
+        return self._keys.count(keys, times, self._counts, self._last)
 
     def note(self, keys: NDArray[np.uint64], habits: NDArray[np.int32]) -> None:
         """The habits (n, kinds) by number that rows of these keys (n,) show from now on."""

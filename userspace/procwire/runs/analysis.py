@@ -22,6 +22,7 @@ from procwire.decode.contacts import Contacts
 from procwire.decode.frame import SKIP_REASONS
 from procwire.decode.layer_counts import LayerCounts
 from procwire.detect.backscatter import Backscatter
+from procwire.detect.compiled_site import COMPILED
 from procwire.detect.hits import Hits
 from procwire.detect.observation import Evidence, Observation
 from procwire.detect.scans import Scans
@@ -125,7 +126,7 @@ class Analysis:
         self._contacts = Contacts(contacts.capacity, contacts.timeout_ns, contacts.reply_ns)
         self._observer = Observer(settings.flows)
         self._scans = Scans(settings)
-        self._surroundings = Surroundings(settings, self._site.known)
+        self._surroundings = Surroundings(settings, self._site.known, means=COMPILED)
         self._backscatter = Backscatter(settings, tuple(rule.id for rule in all_rules()))
         scanners = settings.sweep.scanner_names
         self._admission = _Admission(self._site, attribute, scanners, self._observer)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from procwire.alert import Alert
 from procwire.context.site import Site
+from procwire.detect.compiled_site import COMPILED
 from procwire.detect.detector import KNOWN_SCANNER
 from procwire.detect.observation import Endpoint, Evidence, Observation
 from procwire.detect.scans import Scans
@@ -43,7 +44,8 @@ class TelemetryAnalysis:
         self._scans = Scans(settings, Origin.IMPORT)
         admit = partial(site.admit, scanners=settings.sweep.scanner_names)
         self._episodes = Episodes(settings, (), self._join.processes.lookup, admit)
-        self._surroundings = Surroundings(settings, site.known, self._join.processes.lookup)
+        lookup = self._join.processes.lookup
+        self._surroundings = Surroundings(settings, site.known, lookup, COMPILED)
         self.last_time = 0
 
     def update(self, events: Iterable[Event]) -> list[Alert]:
