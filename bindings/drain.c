@@ -14,8 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 
 #include "drain.h"
+
+/* What a quiet machine needs of a lane; a multiple of every page size. */
+#define LANE_KEPT (64 << 10)
 
 static size_t padded(size_t size)
 {
@@ -50,6 +54,9 @@ void drain_rows(const struct drain_lane *lane, char *rows, size_t row_size)
 		memset(rows + size, 0, row_size - size);
 		entry += sizeof(size) + padded(size);
 	}
+	/* Advice that is refused costs memory. */
+	if (lane->used > LANE_KEPT)
+		madvise(lane->memory + LANE_KEPT, lane->used - LANE_KEPT, MADV_DONTNEED);
 }
 
 struct ring_buffer *drain_open(struct drain_lane *lanes, size_t count)

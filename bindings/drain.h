@@ -30,7 +30,7 @@ int drain(struct ring_buffer *rings, struct drain_lane *lanes, size_t count, int
 	  int *full);
 
 /* Writes the lane's events into `count` rows of row_size bytes, which is `longest` at the least; what
- * an event does not fill of its row is zero. */
+ * an event does not fill of its row is zero. They may be asked for once. */
 void drain_rows(const struct drain_lane *lane, char *rows, size_t row_size);
 
 /* libbpf writes to stderr unless told otherwise; these keep the last of its messages instead. */

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from llvmlite import binding
 from procwire import examples
-from procwire.compiled.memory import Reused, give_back_code, sparse_zeros, touch
+from procwire.compiled.memory import Reused, give_back_files, sparse_zeros, touch
 from procwire.compiled.prefetch import CACHE_LINE
 from procwire.detect.together import whole_lines, zeros_in_lines
 from procwire.errors import InputDamaged
@@ -85,7 +85,7 @@ def test_code_that_is_given_back_takes_no_memory_and_still_runs():
         return str(binding.parse_assembly("define i32 @f() { ret i32 7 }"))
 
     text, before = parse(), resident()
-    give_back_code("libllvmlite")
+    give_back_files("libllvmlite")
     given_back = before - resident()
     assert given_back > 1 << 20
     assert parse() == text

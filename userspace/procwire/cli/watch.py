@@ -16,7 +16,7 @@ from procwire.alert import Alert
 from procwire.cli.context import beside, context_option, context_to_watch, tell_learning
 from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summary
 from procwire.cli.workers import workers_option
-from procwire.compiled.memory import give_back_code, keep_little
+from procwire.compiled.memory import give_back_files, keep_little
 from procwire.config import load
 from procwire.context.site import Site
 from procwire.context.store import FILE_NAME
@@ -116,6 +116,8 @@ def watch(
             warm_up()
         else:
             keep_little()
+            # Before the programs are loaded, which takes ten megabytes for a moment.
+            give_back_files()
         for interface in interfaces:
             captures.append(LiveCapture(interface, " ".join(expression), workers))
             stack.callback(captures[-1].close)
@@ -161,8 +163,8 @@ def watch(
             store.copy_to(record / FILE_NAME)
         if sensor is not None:
             sensor.trim_memory()
-            # A tenth of what starting ran is run again.
-            give_back_code()
+            # A tenth of what starting used is used again.
+            give_back_files()
         keep_only(NEEDED_WHILE_WATCHING)
         signal.signal(signal.SIGINT, end)
         signal.signal(signal.SIGTERM, end)

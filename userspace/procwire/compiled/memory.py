@@ -3,7 +3,7 @@
 NumPy asks for huge pages for every large array. In a table whose slots are found by hash nearly
 each new one would then cost the zeroing of 2 MB, and soon all of the table is resident. And memory
 that is freed and asked for again comes back zeroed, which costs more than reading packets into it.
-Code that has done its work is given back, too.
+Code and constants that have done their work are given back, too.
 """
 
 from __future__ import annotations
@@ -61,17 +61,24 @@ def keep_little() -> None:
             libc.mallopt(setting, _LARGE_BLOCK)
 
 
-def give_back_code(library: str = "") -> None:
-    """Let go of the pages that hold the code of all shared libraries whose file's name begins so.
-    Whatever calls it again has them read again from the file."""
+def give_back_files(library: str = "") -> None:
+    """Let go of the pages of all shared libraries whose file's name begins so that are as the file
+    has them: code and constants. Whoever needs one again has it read again from the file."""
     madvise = ctypes.CDLL(None, use_errno=True).madvise
     madvise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        place, access, *_, name = line.split(maxsplit=5)
-        # Only what was never written comes back as it was. Advice that is refused costs memory.
-        # Code that was made at run time is in no file.
-        if access == "r-xp" and name.startswith("/") and Path(name).name.startswith(library):
+    place, is_wanted = "", False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        first, _, rest = line.partition(" ")
+        if not first.endswith(":"):
+            place = first
+            access, *_, name = rest.split(maxsplit=4)
+            # Code that was made at run time is in no file.
+            is_file = name.startswith("/") and Path(name).name.startswith(library)
+            is_wanted = is_file and access in ("r--p", "r-xp")
+        # What relocation wrote before it was made read-only is in no file either.
+        elif is_wanted and first == "Anonymous:" and rest.split() == ["0", "kB"]:
             start, end = (int(bound, 16) for bound in place.split("-"))
+            # Advice that is refused costs memory.
             madvise(start, end - start, mmap.MADV_DONTNEED)
 
 

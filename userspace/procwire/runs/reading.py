@@ -15,7 +15,7 @@ import numpy as np
 from procwire.alert import Alert
 from procwire.capture.open import read_packets
 from procwire.capture.pcap import PACKET_HEADER
-from procwire.compiled.memory import give_back_code
+from procwire.compiled.memory import give_back_files
 from procwire.context.site import Site
 from procwire.errors import InputDamaged
 from procwire.runs.inputs import Input
@@ -99,7 +99,7 @@ class Reading:
                     gc.freeze()
                     if collects:
                         gc.enable()
-                    give_back_code(_COMPILER)
+                    give_back_files(_COMPILER)
                     loads = False
                 size = int(batch.captured.sum(dtype=np.int64)) + PACKET_HEADER * len(batch.start)
                 yield Step(size, len(batch.start), alerts)
