@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from procwire import layers
@@ -21,9 +23,10 @@ from procwire.detect.fanout import FanOut
 from procwire.detect.hits import Hits, gather, groups
 from procwire.detect.judges import Judges
 from procwire.episodes import Episodes
-from procwire.event import FANOUT_EVENT, Outcome
+from procwire.event import FANOUT_EVENT, Origin, Outcome
 from procwire.output.eve import Source, record
-from procwire.record import FINDING, Process
+from procwire.output.text import text
+from procwire.record import FINDING, Attempt, Process
 from procwire.settings import Settings
 from procwire.settings.scans import SweepSettings
 from procwire.settings.traffic import EpisodeSettings, FanOutSettings
@@ -134,6 +137,49 @@ def test_evidence_carries_thresholds_and_the_names_of_their_settings():
     assert evidence["hosts"].setting == "fanout.hosts"
     assert evidence["window_s"].value == 60
     assert evidence["host_ports"].threshold is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "protocol", "said"),
+    [
+        (Attempt.CONNECT, 6, "25 hosts, last on tcp/445"),
+        (Attempt.DATAGRAM, 17, "25 hosts, last on udp/445"),
+        (Attempt.ECHO, 1, "25 hosts by echo requests in"),
+        (Attempt.NEIGHBOUR, 0, "25 neighbours in"),
+        (Attempt.XMAS, 6, "25 host and port pairs by FIN, PSH and URG in"),
+    ],
+)
+def test_what_is_not_seen_of_raw_sockets_is_no_figure_and_no_attempt_a_connection(
+    kind, protocol, said
+):
+    """The kernel does not tell who answers what a raw socket sends."""
+    made = row(attempt=kind, sequential_run=25, origin=Origin.RAW)
+    made["last"]["protocol"] = protocol
+    (alert,) = alerts_of(made)
+    assert "unanswered" not in {one.name for one in alert.evidence}
+    lines = text(alert).splitlines()
+    assert f" tried {said}" in lines[0]
+    assert "by raw socket, whose answers are not seen" in lines[1]
+    assert "not established" not in lines[1]
+    (heard,) = alerts_of(row(attempt=kind, sequential_run=25, failures=25, refused=25))
+    assert "100% not established" in text(heard)
+
+
+def alerts_of(rows):
+    return Episodes().update(START, Judges().update(rows))
+
+
+def test_told_severities_are_counted_by_check_as_the_site_weighs_them():
+    """So that the counters of the parts of a run can be added up."""
+
+    def critical(alerts):
+        return [msgspec.structs.replace(one, severity=1) for one in alerts]
+
+    episodes = Episodes(admit=critical)
+    episodes.update(START, Judges().update(row(established=10)))
+    counted = episodes.counters()
+    assert counted["severity.1.scan.host_sweep"] == 1
+    assert "severity.3.scan.host_sweep" not in counted
 
 
 def test_one_episode_per_scan_with_growth_and_totals():

@@ -37,13 +37,13 @@ def test_a_watch_follows_what_is_decided_beside_it(tmp_path: Path) -> None:
 def test_a_watch_says_what_it_learns(capsys: pytest.CaptureFixture[str]) -> None:
     with Store(MEMORY) as store:
         tell_learning(store, 604_800)
-        assert "usual in zone unknown: 0.0 of 7 days" in capsys.readouterr().err
+        assert "usual in zone unknown: 0 s of 7 days" in capsys.readouterr().err
         run = Run(store)
         run.sees(asks(1, 22), asks(1, 22, src="10.20.0.7", dst="10.20.0.8"))
         run.passes(0, HOUR)
         run.site.save()
         tell_learning(store, 7200)
-        assert "zone plant role plc: 0.0 of 0.0833 days" in capsys.readouterr().err
+        assert "zone plant role plc: 60 min of 2 h" in capsys.readouterr().err
         tell_learning(store, 60)
         assert capsys.readouterr().err == ""
 
@@ -58,7 +58,7 @@ def test_the_commands(run, tmp_path: Path) -> None:
         site.site.save()
     words = ["--context", context]
     shown = run("baseline", "show", *words).out
-    assert "observed for 0.0 days: zone office" in shown
+    assert "observed for 61 min: zone office" in shown
     assert "learned   program  /usr/bin/ssh in zone office  (once since" in shown
     waiting = json.loads(run("baseline", "pending", "--json", *words).out)
     assert {one["habit"]["program"] for one in waiting} == {"/tmp/x9", "/usr/bin/curl"}

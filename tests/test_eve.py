@@ -21,7 +21,7 @@ from procwire.output.eve import Source, encode, lines, record, stats_record
 from procwire.output.printable import printable
 from procwire.output.terminal import colours
 from procwire.output.text import text
-from procwire.output.timestamp import nanoseconds, timestamp
+from procwire.output.timestamp import duration, nanoseconds, timestamp
 from procwire.record import Process
 
 SCHEMA = Path(__file__).parent.parent.parent / "shared" / "facts" / "eve-schema-8.json"
@@ -229,6 +229,26 @@ def test_printable_text_has_no_control_left(anything):
 @pytest.mark.parametrize("time", [0, -1, START, 2**63 - 1, -(2**63)])
 def test_any_time_has_a_timestamp(valid, time):
     valid({"event_type": "stats", "timestamp": timestamp(time)})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (-1, "0 s"),
+        (0, "0 s"),
+        (0.0005, "0.5 ms"),
+        (0.876, "876 ms"),
+        (7.24, "7.2 s"),
+        (38, "38 s"),
+        (7199, "120 min"),
+        (7200, "2 h"),
+        (90_000, "25 h"),
+        (7 * 86_400, "7 days"),
+        (28 * 86_400, "4 weeks"),
+    ],
+)
+def test_a_length_of_time_has_the_unit_that_fits(seconds, said):
+    assert duration(seconds) == said
 
 
 def test_what_is_too_long_for_a_time_is_not_remembered():

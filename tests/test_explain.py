@@ -5,12 +5,20 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 from procwire.cli.explain import explain
+from procwire.context.allowlist import Allowlist, Wish, add, entries
+from procwire.context.store import MEMORY, Store
+from procwire.detect.judges import Judges
+from procwire.episodes import Episodes
 from procwire.errors import UsageError
-from procwire.output.eve import Source, encode, stats_record
+from procwire.output.eve import Source, encode, lines, stats_record
+from test_alert import KEY, SCANNER_PROCESS, row
+from test_job_alerts import of_a_process
 from test_recording import live
 
 HARMFUL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
@@ -46,11 +54,11 @@ def said(name, where):
 
 def test_each_figure_stands_beside_its_threshold_and_setting(run):
     text = said(episode(run[1], "scan.host_sweep"), run[1])
-    assert re.search(r"hosts +\d+ +threshold 25 \(fanout\.hosts\)", text)
+    assert re.search(r"hosts +about \d+ +threshold 25 \(fanout\.hosts\)", text)
     assert "/tmp/seven (pid 7, www-data)" in text
     assert "kernel; a hook saw it" in text
     assert re.search(r"10\.20\.0\.\d+:445", text)
-    assert "procwire allow add --exe /tmp/seven --user www-data --analytic scan.host_sweep" in text
+    assert "procwire allow add --exe /tmp/seven --user www-data --analytic AN1949" in text
     assert "kernel.lost_flow_ring_full 3" in text
 
 
@@ -62,6 +70,43 @@ def test_a_record_has_the_packet_and_its_deciding_bytes(run):
     assert re.search(r"\[(50 )?29\]", text)
     assert "/tmp/eight" in text
     assert "not at hand" in said(name, run[1])
+
+
+@pytest.mark.parametrize(
+    ("exe", "option"), [("/tmp/x9", "--exe"), ("C:\\x9.exe", "--exe"), ("memfd:x9", "--source")]
+)
+def test_what_it_says_allows_every_state_of_the_episode(tmp_path, exe, option):
+    """A sweep that became a block scan is allowed as both, or the first is told again."""
+    whose = replace(SCANNER_PROCESS, exe=exe, user="EXAMPLE\\eve" if "\\" in exe else "root")
+    shapes = row(), row(hosts=25, host_ports=400, attempts=400)
+    for shape in shapes:
+        shape["process"] = [KEY]
+    episodes = Episodes(lookup=lambda key: (whose, []))
+    alerts = [one for n, s in enumerate(shapes) for one in episodes.update(n, Judges().update(s))]
+    assert len({one.check.id for one in alerts}) == 2
+    results = tmp_path / "eve.json"
+    results.write_bytes(lines(alerts, Source()))
+    text = said(alerts[0].episode, results)
+    assert "last target  " in text
+    (command,) = [line for line in text.splitlines() if "procwire allow add" in line]
+    assert option in command
+    *words, reason, why, expires, end = shlex.split(command)[3:]
+    assert (reason, why, expires, end) == ("--reason", "WHY", "--expires", "30d")
+    given = dict(zip((one.removeprefix("--") for one in words[::2]), words[1::2], strict=True))
+    with Store(MEMORY) as store:
+        wish = Wish(**given, owner="root", reason="why", expires="2200-01-01")
+        add(store, wish, ("AN1057", "AN1949"))
+        allowed = Allowlist(entries(store), lambda process: None)
+        assert all(allowed.match(one) for one in alerts)
+
+
+def test_what_allows_an_interpreter_says_so(tmp_path):
+    shell = replace(SCANNER_PROCESS, exe="/bin/sh")
+    episodes = Episodes(lookup=lambda key: (shell, []))
+    alerts = episodes.update(0, Judges().update(of_a_process(KEY)))
+    results = tmp_path / "eve.json"
+    results.write_bytes(lines(alerts, Source()))
+    assert "whatever that interpreter runs" in said(alerts[0].episode, results)
 
 
 def anomaly(results):

@@ -191,10 +191,14 @@ def test_tune(run, tmp_path: Path) -> None:
     context = tmp_path / "context.db"
     with Store(context) as store:
         assert "no history yet" in run("tune", "--context", context).talk
-        keep(store, [episode(n, 30 + n) for n in range(12)])
+        minutes = 240_000_000_000
+        keep(store, [episode(n, 30 + n, NOW + (n == 11) * minutes) for n in range(12)])
     told = run("tune", "--per-week", "2", "--context", context).out
     assert "--set fanout.hosts=40  (now 25)" in told
-    assert "->         40         2 alerts in 1.0 weeks" in told
+    assert "->         40         2 alerts in 4 min" in told
+    assert "        below 25  not known" in told
+    assert "--set fanout.hosts=12" in run("tune", "--context", context).talk
+    assert "less than a week counts as one" in run("tune", "--context", context).talk
     assert "        below 25  not known" in told
     (one,) = json.loads(run("tune", "--json", "--context", context).out)
     assert (one["setting"], one["current"]) == ("fanout.hosts", 25)

@@ -15,6 +15,8 @@ from procwire.detect.observation import Endpoint, Evidence, Job, Observation
 from procwire.record import Lookup, Process
 
 RAISED, GROWN, CLOSED = "raised", "grown", "closed"
+LEAST = 4
+"""The least grave severity; 1 is the gravest."""
 SENDER, RECEIVER = "sender", "receiver"
 SOURCE_PROVEN = "source_proven"
 """Evidence of a scan on the wire whose source is not forged."""
@@ -88,6 +90,11 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
     def is_anomaly(self) -> bool:
         """Whether it may be the capture's fault: tier B, and its context was not seen to hold."""
         return self.check.tier == "B" and not self.in_context
+
+    @property
+    def gravity(self) -> int:
+        """Its severity; an anomaly's is the least."""
+        return LEAST if self.is_anomaly else self.severity
 
 
 def episode_id(sid: int, subject: Iterable[object], first: int) -> str:

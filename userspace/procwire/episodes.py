@@ -88,7 +88,7 @@ class Episodes:
         self._pushed = 0
         self._of_rule: Counter[object] = Counter()
         self._clock = 0
-        self._graver: dict[str, int] = {}
+        self._graded: Counter[tuple[int, str]] = Counter()
         self._counts: Counter[str] = Counter(opened=0, evicted=0, folded_sources=0, alerts=0)
 
     def update(
@@ -132,15 +132,17 @@ class Episodes:
     def counters(self) -> dict[str, int]:
         """opened: episodes; evicted: closed early because too many were open; folded_sources:
         findings that went into a rule's common episode for the same reason; alerts: handed out;
-        as rule.ID, the findings of each rule and the scans of each detector; as severity.ID, the
-        gravest of a check's alerts where that is graver than the check."""
+        as rule.ID, the findings of each rule and the scans of each detector; as severity.N.ID, the
+        alerts of a check that were told with that severity."""
         tallied = zip(self._rules, self._tally.tolist(), strict=True)
         named = {f"rule.{rule.id}": n for rule, n in tallied if n}
-        return dict(self._counts) | named | self._graver
+        graded = {f"severity.{grade}.{check}": n for (grade, check), n in self._graded.items()}
+        return dict(self._counts) | named | graded
 
     def _sorted(self, alerts: list[_Told]) -> list[Alert]:
         told = self._admit([alert for _, alert in sorted(alerts, key=_turn)])
         self._counts["alerts"] += len(told)
+        self._graded.update((alert.gravity, alert.check.id) for alert in told)
         return told
 
     def _observe(self, scan: Observation, alerts: list[_Told]) -> None:
@@ -179,7 +181,6 @@ class Episodes:
         episode.latest, episode.count = now, now.count
         episode.last = now.last
         self._hear(episode, scan.time)
-        self._weigh(now)
         if says_more:
             episode.figure = scan.figure
         graver = now.severity < before.severity or (check is BLOCK and known_as is not BLOCK)
@@ -269,18 +270,11 @@ class Episodes:
         episode = _Episode(key, alert, count, last, count, figure, 10 * figure, seen)
         self._open[key] = episode
         episode.raised = alert.time
-        self._weigh(alert)
         self._of_rule[key[0]] += 1
         self._counts["opened"] += 1
         self._push(episode)
         alerts.append((time, alert))
         return episode
-
-    def _weigh(self, alert: Alert) -> None:
-        """Remember the gravest of each check's alerts."""
-        if alert.severity < alert.check.severity:
-            name = f"severity.{alert.check.id}"
-            self._graver[name] = min(alert.severity, self._graver.get(name, alert.severity))
 
     def _hear(self, episode: _Episode, time: int) -> None:
         """There is news of the episode, which postpones its end. Where the clock was set back it

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
-from procwire.cli.context import DAY_S, context_option, owner_option, viewed
+from procwire.cli.context import context_option, owner_option, viewed
 from procwire.context import baseline as kept
 from procwire.context.moments import written
 from procwire.detect.habits import APPROVED, DENIED, PENDING, STATES
 from procwire.detect.shown import thing
 from procwire.output.eve import encode
 from procwire.output.printable import printable
+from procwire.output.timestamp import duration
 
 
 @click.group()
@@ -40,8 +41,8 @@ def show(state: str | None, as_json: bool, context: Path) -> None:
         return
     for group in observed:
         role = f" role {group.role}" if group.role else ""
-        days = group.observed_s / DAY_S
-        click.echo(printable(f"observed for {days:.1f} days: zone {group.zone}{role}"))
+        known = duration(group.observed_s)
+        click.echo(printable(f"observed for {known}: zone {group.zone}{role}"))
     _table(listed)
 
 

@@ -15,8 +15,7 @@ from procwire.context.store import MEMORY, Store, default_path
 from procwire.detect.zones import UNKNOWN
 from procwire.errors import Unavailable, UsageError
 from procwire.output.printable import is_text, printable
-
-DAY_S = 86400
+from procwire.output.timestamp import duration
 
 
 def context_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,9 +80,8 @@ def tell_learning(store: Store, learning_s: float) -> None:
     groups = learned(store) or [Learned("", UNKNOWN, 0.0)]
     for group in groups:
         if group.observed_s < learning_s:
-            days, of_days = group.observed_s / DAY_S, learning_s / DAY_S
             role = f" role {group.role}" if group.role else ""
-            known = f"{days:.1f} of {of_days:.3g} days"
+            known = f"{duration(group.observed_s)} of {duration(learning_s)}"
             _tell(f"learning what is usual in zone {group.zone}{role}: {known}")
 
 

@@ -21,7 +21,7 @@ from procwire.output.lines import Lines
 from procwire.output.printable import printable
 from procwire.output.summary import summary
 from procwire.output.terminal import colours, columns
-from procwire.output.text import SEVERITIES, gravity, text
+from procwire.output.text import SEVERITIES, text
 
 LEVELS = {word.lower(): severity for severity, (word, _) in SEVERITIES.items()}
 FINDINGS = 1
@@ -111,7 +111,7 @@ class Results:
     def write(self, alerts: Iterable[Alert], source: Source) -> None:
         """Append alerts."""
         listed = list(alerts)
-        self.found = self.found or any(gravity(alert) <= self._limit for alert in listed)
+        self.found = self.found or any(alert.gravity <= self._limit for alert in listed)
         if self._is_text:
             shown = "".join(text(alert, self._colour) for alert in listed)
             self._append(shown.encode(self._encoding, "backslashreplace"), len(listed))

@@ -8,10 +8,13 @@ from pathlib import Path
 import click
 
 from procwire.cli.context import context_option, viewed
-from procwire.context.tuning import propose
+from procwire.context.tuning import Proposal, propose
 from procwire.errors import UsageError
 from procwire.output.eve import encode
 from procwire.output.printable import printable
+from procwire.output.timestamp import duration
+
+_WEEK_S = 7 * 86_400
 
 
 @click.command()
@@ -40,24 +43,31 @@ def tune(per_week: float, as_json: bool, context: Path) -> None:
         click.echo(encode(proposals), nl=False)
         return
     for one in proposals:
-        now = "as it is" if one.threshold == one.current else f"now {_number(one.current)}"
-        setting = printable(one.setting)
-        click.echo(f"--set {setting}={_number(one.threshold)}  ({now})")
-        for choice in one.choices:
-            mark = "->" if choice.threshold == one.threshold else "  "
-            high = f", {choice.high:,} of them high" if choice.high else ""
-            alerts = "alert " if choice.alerts == 1 else "alerts"
-            click.echo(
-                f"   {mark} {_number(choice.threshold):>10}  {choice.alerts:>8,} {alerts} in"
-                f" {choice.weeks:.1f} weeks{high}"
-            )
-        below = f"below {_number(one.unknown_below)}"
-        click.echo(f"      {below:>10}  not known: nothing is told below the threshold in force")
-    if proposals:
-        trial = f"--set {setting}={_number(max(1.0, one.unknown_below // 2))}"
-        click.echo(f"to know more, watch with lower ones for a week: {trial}", err=True)
+        _show(one)
     if not proposals:
         click.echo("no history yet; `procwire watch` writes it", err=True)
+        return
+    if any(choice.weeks < 1 for one in proposals for choice in one.choices):
+        click.echo("what was watched for less than a week counts as one", err=True)
+    lower = {one.setting: max(1.0, one.unknown_below // 2) for one in proposals}
+    trial = " ".join(f"--set {printable(name)}={_number(low)}" for name, low in lower.items())
+    click.echo(f"to know more, watch with lower ones for a week: {trial}", err=True)
+
+
+def _show(proposal: Proposal) -> None:
+    current, setting = proposal.current, printable(proposal.setting)
+    now = "as it is" if proposal.threshold == current else f"now {_number(current)}"
+    click.echo(f"--set {setting}={_number(proposal.threshold)}  ({now})")
+    for choice in proposal.choices:
+        mark = "->" if choice.threshold == proposal.threshold else "  "
+        high = f", {choice.high:,} of them high" if choice.high else ""
+        alerts = "alert " if choice.alerts == 1 else "alerts"
+        click.echo(
+            f"   {mark} {_number(choice.threshold):>10}  {choice.alerts:>8,} {alerts} in"
+            f" {duration(choice.weeks * _WEEK_S)}{high}"
+        )
+    below = f"below {_number(proposal.unknown_below)}"
+    click.echo(f"      {below:>10}  not known: nothing is told below the threshold in force")
 
 
 def _number(value: float) -> str:

@@ -128,6 +128,11 @@ def remove(store: Store, number: int) -> Entry:
     return found
 
 
+def is_whole_path(exe: str) -> bool:
+    """Whether an entry may name the program so."""
+    return _WHOLE_PATH.match(exe) is not None
+
+
 def note_suppressed(store: Store, counted: Iterable[tuple[int, int, int]]) -> None:
     """Add to what entries kept back: number of the entry, alerts, time of the last, ns."""
     with store.writing() as connection:
@@ -236,13 +241,14 @@ def _check(wish: Wish, checks: Collection[str]) -> None:
     for name in ("owner", "reason", "exe", "user"):
         if len((getattr(wish, name) or "").encode(errors="replace")) > _TEXT_LIMIT:
             raise UsageError(f"--{name}: more than {_TEXT_LIMIT} bytes")
-    if wish.exe is not None and not _WHOLE_PATH.match(wish.exe):
+    if wish.exe is not None and not is_whole_path(wish.exe):
         raise UsageError(f"--exe {wish.exe}: give the program's whole path")
     if wish.sha256 is not None and not _SHA256.fullmatch(wish.sha256):
         raise UsageError(f"--sha256 {wish.sha256}: give 64 lower-case hexadecimal digits")
     if wish.port is not None and not 0 <= wish.port <= 65535:
         raise UsageError(f"--port {wish.port}: ports are 0 to 65535")
-    if wish.user is not None and not wish.user.isdecimal():
+    # Accounts of Windows are not looked for here.
+    if wish.user is not None and not wish.user.isdecimal() and "\\" not in wish.user:
         try:
             pwd.getpwnam(wish.user)
         except KeyError:

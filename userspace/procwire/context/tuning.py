@@ -198,8 +198,7 @@ class _Known:
                 (self._high_begun, self._high_reached),
             )
         )
-        weeks = max(self._seen(threshold) / _WEEK_NS, 1.0)
-        return Choice(threshold, alerts, high, round(weeks, 2))
+        return Choice(threshold, alerts, high, self._seen(threshold) / _WEEK_NS)
 
 
 def _bounds(episodes: Iterable[Decided]) -> tuple[list[float], list[float]]:
@@ -212,7 +211,8 @@ def _bounds(episodes: Iterable[Decided]) -> tuple[list[float], list[float]]:
 def _proposal(setting: str, known: _Known, per_week: float) -> Proposal:
     choices = known.choices()
     harmless = [one for one in choices if one.threshold <= known.lowest_high] or choices[:1]
-    quiet = [one for one in harmless if one.alerts <= per_week * one.weeks]
+    # What a day brought is not taken for a seventh of a week.
+    quiet = [one for one in harmless if one.alerts <= per_week * max(one.weeks, 1.0)]
     chosen = quiet[0] if quiet else harmless[-1]
     shown = _some(choices, chosen, known.current)
     return Proposal(setting, known.current, chosen.threshold, shown, known.least)

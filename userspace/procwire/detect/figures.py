@@ -159,11 +159,14 @@ def reaches(figure: float, threshold: float) -> bool:
     return 0 < threshold <= figure
 
 
-def share(figures: Figures, least: float, setting: str) -> Evidence:
-    """The unanswered share as evidence, which decides nothing of a known scanner's."""
+def share(figures: Figures, least: float, setting: str) -> tuple[Evidence, ...]:
+    """The unanswered share as evidence, which decides nothing of a known scanner's. Of a raw socket
+    it is what is assumed and nothing that was seen."""
+    if figures.raw:
+        return ()
     if figures.by_scanner:
-        return Evidence("unanswered", round(figures.unanswered, 3))
-    return Evidence("unanswered", round(figures.unanswered, 3), least, setting)
+        return (Evidence("unanswered", round(figures.unanswered, 3)),)
+    return (Evidence("unanswered", round(figures.unanswered, 3), least, setting),)
 
 
 def observation(row: np.void, verdict: Verdict, kind: Attempt) -> Observation:

@@ -34,7 +34,7 @@ def flag_probes(figures: Figures, settings: Settings) -> Verdict | None:
         detector.severity,
         (
             Evidence("host_ports", figures.host_ports, targets, "probes.targets"),
-            share(figures, least, "sweep.mostly_unanswered"),
+            *share(figures, least, "sweep.mostly_unanswered"),
             *figures.plain("hosts", "window_s"),
             *figures.outcomes(),
         ),

@@ -25,7 +25,7 @@ def icmp_sweep(figures: Figures, settings: Settings) -> Verdict | None:
         ICMP_SWEEP.severity,
         (
             Evidence("hosts", figures.hosts, hosts, "fanout.hosts"),
-            share(figures, least, "sweep.unanswered"),
+            *share(figures, least, "sweep.unanswered"),
             *figures.plain("sequential_run", "window_s"),
             *figures.outcomes(),
         ),

@@ -28,7 +28,7 @@ def neighbour_sweep(figures: Figures, settings: Settings) -> Verdict | None:
         NEIGHBOUR_SWEEP.severity,
         (
             Evidence("hosts", figures.hosts, hosts, "fanout.hosts"),
-            share(figures, least, "sweep.unanswered"),
+            *share(figures, least, "sweep.unanswered"),
             Evidence("sequential_run", figures.sequential_run, run, "fanout.sequential_run"),
             *figures.plain("window_s"),
             *figures.outcomes(),

@@ -26,7 +26,7 @@ def repeated_attempts(figures: Figures, settings: Settings) -> Verdict | None:
         (
             Evidence("failures", figures.failures, least, "fanout.failures"),
             Evidence("failures_per_target", mean, each, "repeated.failures_per_target"),
-            share(figures, settings.sweep.unanswered, "sweep.unanswered"),
+            *share(figures, settings.sweep.unanswered, "sweep.unanswered"),
             *figures.plain("host_ports", "window_s", "attempts", "established", "refused"),
         ),
     )

@@ -34,7 +34,7 @@ def sequential(figures: Figures, settings: Settings) -> Verdict | None:
         SEQUENTIAL.severity - (figures.unanswered >= limits.mostly_unanswered),
         (
             Evidence("sequential_run", figures.sequential_run, run, "fanout.sequential_run"),
-            share(figures, least, f"sweep.{setting}"),
+            *share(figures, least, f"sweep.{setting}"),
             *figures.plain("hosts", "host_ports", "window_s"),
             *figures.outcomes(),
         ),

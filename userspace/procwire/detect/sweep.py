@@ -46,7 +46,7 @@ def sweep(figures: Figures, settings: Settings) -> Verdict | None:
         (
             *_width(figures, detector, settings),
             *figures.plain("window_s"),
-            share(figures, least, setting),
+            *share(figures, least, setting),
             Evidence(
                 "sequential_run",
                 figures.sequential_run,

@@ -26,7 +26,7 @@ def udp_unreachable(figures: Figures, settings: Settings) -> Verdict | None:
         (
             Evidence("host_ports", figures.host_ports, limits.targets, "datagrams.targets"),
             Evidence("refused", figures.refused, limits.refused, "datagrams.refused"),
-            share(figures, limits.unanswered, "datagrams.unanswered"),
+            *share(figures, limits.unanswered, "datagrams.unanswered"),
             *figures.plain("hosts", "window_s", "attempts", "established", "failures"),
         ),
     )

@@ -13,9 +13,11 @@ from collections.abc import Iterable, Iterator
 
 import click
 
+from procwire.context.allowlist import is_whole_path
 from procwire.output.hexdump import Marked, dump
 from procwire.output.printable import printable
 from procwire.output.text import ANOMALY, SEVERITIES
+from procwire.record import interpreter
 from procwire.sensor.coverage import Coverage
 from procwire.told import Details, Job, Program, Told
 
@@ -24,6 +26,8 @@ _NARROWEST = 50
 # What an Ethernet card of today sends at most; more of a packet of a larger one says nothing more.
 _DUMPED = 1536
 _ANCESTOR_LIMIT = 120
+# Figures of a window that are counted by sketches.
+_ESTIMATED, _WINDOW = ("hosts", "host_ports"), "window_s"
 _PLACE = re.compile("[0-9]{1,9}")
 _DOUBT = (
     "told as an anomaly: the capture may be at fault, which had not warmed up, misses packets, "
@@ -55,7 +59,7 @@ def explanation(
         lines += _wrapped(label, printable(text), width)
     lines += ["", *_doubt(last, width), *_figures(details, width), *_targets(details, width)]
     lines += ["", *_packet(last, packet, width, colour)]
-    lines += ["", "  to allow it", f"    {_allowing(last)}"]
+    lines += ["", "  to allow it", f"    {_allowing(states)}", *_too_broad(details, width)]
     lines += ["", *_not_seen(unseen, width)]
     return "\n".join(lines)
 
@@ -76,7 +80,11 @@ def _facts(states: list[Told]) -> Iterator[tuple[str, str]]:
     if context.job is not None:
         yield from _of_job(context.job)
     ends = [_end(last.src_ip, last.src_port), _end(last.dest_ip, last.dest_port)]
-    yield "flow", " -> ".join(filter(None, ends)) + f" {last.proto}".rstrip()
+    if context.targets:
+        yield "source", ends[0]
+        yield "last target", f"{ends[1]} {last.proto}".strip()
+    else:
+        yield "flow", " -> ".join(filter(None, ends)) + f" {last.proto}".rstrip()
     yield "when", f"{context.first} to {context.last}, {context.count:,} in all"
     for number, told in enumerate(states):
         at = f"{told.alert.first_of('state')} {told.timestamp} with {told.alert.context.count:,}"
@@ -139,6 +147,8 @@ def _figures(details: Details, width: int) -> Iterator[str]:
     broad = max(len(printable(name)) for name in evidence)
     for name, value in evidence.items():
         text = f"{value:,}" if isinstance(value, int) else str(value)
+        if name in _ESTIMATED and _WINDOW in evidence:
+            text = f"about {text}"
         limit = details.context.thresholds.get(name)
         if limit is not None and limit.threshold is not None:
             text += f"   threshold {limit.threshold} ({limit.setting})"
@@ -159,7 +169,7 @@ def _packet(told: Told, packet: bytes | None, width: int, colour: bool) -> Itera
     if not (_PLACE.fullmatch(offset) and _PLACE.fullmatch(size)):
         yield from _wrapped("packets", "it rests on many; no single one decides", width)
         return
-    place = f"offset {offset}, {size} bytes"
+    place = f"offset {offset}, {size} byte{'' if size == '1' else 's'}"
     if told.pcap_cnt:
         place = f"number {told.pcap_cnt} of {told.pcap_filename}, {place}"
     if packet is None:
@@ -171,18 +181,43 @@ def _packet(told: Told, packet: bytes | None, width: int, colour: bool) -> Itera
         yield from (f"    {line}" for line in dump(marked, width - 4, colour))
 
 
-def _allowing(told: Told) -> str:
-    """A command that allows the same again, as narrow as what is known permits."""
-    process, rule = told.alert.context.process, told.alert.first_of("rule")
-    asked = {"--source": told.src_ip}
+def _allowing(states: list[Told]) -> str:
+    """A command that allows the same again, in each of its states, as narrow as what is known
+    permits."""
+    last = states[-1]
+    process, targets = last.alert.context.process, last.alert.context.targets
+    asked = {"--source": last.src_ip}
     if process is not None:
         asked = {"--exe": process.script or process.exe, "--user": process.user}
-    if told.alert.context.targets == [] and told.dest_ip:
-        asked["--destination"] = told.dest_ip
-    asked["--analytic"] = rule
+        if not is_whole_path(asked["--exe"]):
+            asked = {"--user": process.user, "--source": last.src_ip}
+    if not targets and last.dest_ip:
+        asked["--destination"] = last.dest_ip
+    asked["--analytic"] = _common(states)
     words = [word for option, value in asked.items() if value for word in (option, value)]
     command = shlex.join(["procwire", "allow", "add", *words])
     return printable(f"{command} --reason WHY --expires 30d")
+
+
+def _too_broad(details: Details, width: int) -> Iterable[str]:
+    """What such an entry would allow beside, where its program runs whatever it is given."""
+    process = details.context.process
+    if process is None or process.script or interpreter(process.exe) is None:
+        return []
+    note = "whatever that interpreter runs for this account; a destination or a script is narrower"
+    return _wrapped("", f"this allows {note}", width)
+
+
+def _common(states: list[Told]) -> str:
+    """The check that told every state, or an analytic that all their checks serve."""
+    last, *others = states[::-1]
+    if all(one.alert.first_of("rule") == last.alert.first_of("rule") for one in others):
+        return last.alert.first_of("rule")
+    served = last.alert.metadata.get("analytic", [])
+    shared = [
+        one for one in served if all(one in o.alert.metadata.get("analytic", ()) for o in others)
+    ]
+    return shared[0] if shared else ""
 
 
 def _not_seen(unseen: Coverage | None, width: int) -> Iterator[str]:
@@ -199,4 +234,10 @@ def _wrapped(label: str, text: str, width: int) -> Iterable[str]:
     if not text.strip():
         return []
     first = f"  {label:<{_LABEL}}"
-    return textwrap.wrap(text, width, initial_indent=first, subsequent_indent=" " * len(first))
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=" " * len(first),
+        break_on_hyphens=False,
+    )

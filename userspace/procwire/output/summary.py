@@ -28,7 +28,7 @@ _SEEN = {
     "episodes.alerts": "alerts",
 }
 _NOT_DECODED, _LAYER = "decode.", "layers."
-_RULE, _GRAVEST = "episodes.rule.", "episodes.severity."
+_RULE, _GRADE = "episodes.rule.", "episodes.severity."
 _FLOWS = "correlate."
 _BY_ENTRY = "context.by_entry."
 _COUNTED = "counted"
@@ -60,9 +60,8 @@ def summary(
     what counters may name, rules and detectors.
     """
     known = {check.id: check for check in checks}
-    gravest = _named(counters, _GRAVEST)
     found = [
-        _Found(known[name], count, gravest.get(name, known[name].severity))
+        _Found(known[name], count, _gravest(counters, known[name]))
         for name, count in _named(counters, _RULE).items()
     ]
     layers = sorted(_named(counters, _LAYER).items(), key=lambda layer: -layer[1])
@@ -103,6 +102,12 @@ def _named(counters: Mapping[str, int], prefix: str) -> dict[str, int]:
         for name, count in counters.items()
         if name.startswith(prefix) and count
     }
+
+
+def _gravest(counters: Mapping[str, int], check: Check) -> int:
+    """The severity of the gravest alert of a check that was told; its own where none was."""
+    grades = (one for one in SEVERITIES if counters.get(f"{_GRADE}{one}.{check.id}"))
+    return min(grades, default=check.severity)
 
 
 def _attributed(counters: Mapping[str, int]) -> list[str]:

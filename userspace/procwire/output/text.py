@@ -5,14 +5,19 @@ Every captured string passes through printable(): a scanner chooses its own name
 
 from __future__ import annotations
 
+from operator import attrgetter
+from socket import IPPROTO_TCP, IPPROTO_UDP
+
 import click
 
 from procwire.alert import Alert
-from procwire.detect.observation import Endpoint
+from procwire.detect.figures import SENT_THROUGH
+from procwire.detect.observation import Endpoint, Job
 from procwire.output.address import PROTOCOL_NAMES, address_text
 from procwire.output.eve import ICMP
 from procwire.output.printable import printable
-from procwire.output.timestamp import timestamp
+from procwire.output.timestamp import duration, timestamp
+from procwire.record import Process
 
 # Severity -> word and colour.
 SEVERITIES = {
@@ -21,7 +26,7 @@ SEVERITIES = {
     3: ("LOW", "cyan"),
     4: ("INFO", "white"),
 }
-# What has no severity, as the capture may be at fault. It counts as the least grave.
+# What has no severity, as the capture may be at fault.
 ANOMALY = ("ANOMALY", "white")
 # Evidence that speaks for itself.
 _FACTS = ("service", "zones", "asset", "blocked", "first_seen")
@@ -32,6 +37,8 @@ _DECIDE = {
 }
 _INDENT = " " * 8
 _COMMAND_LINE_LIMIT = 200
+# Of a job's attempts, from which on they are called those of the one process that made them.
+_NEARLY_ALL = 0.9
 # Scan -> which figure it is about and what that counts.
 _FIGURES = {
     "scan.host_sweep": ("hosts", "hosts"),
@@ -43,7 +50,18 @@ _FIGURES = {
     "scan.backscatter": ("answered_hosts", "hosts that asked nothing"),
     "scan.service_sweep": ("hosts", "hosts"),
     "scan.slow_ports": ("unanswered_ports", "ports"),
+    "scan.slow_trw": ("failed_hosts", "hosts"),
+    "scan.icmp_sweep": ("hosts", "hosts by echo requests"),
+    "scan.arp_nd_sweep": ("hosts", "neighbours"),
+    "scan.udp_icmp_unreach": ("host_ports", "host and port pairs by datagrams"),
+    "scan.null": ("host_ports", "host and port pairs by segments without flags"),
+    "scan.fin": ("host_ports", "host and port pairs by lone FIN segments"),
+    "scan.xmas": ("host_ports", "host and port pairs by FIN, PSH and URG"),
+    "scan.maimon": ("host_ports", "host and port pairs by FIN and ACK"),
+    "scan.ack": ("host_ports", "host and port pairs by lone ACK segments"),
 }
+# What any other scan's attempts are, by protocol.
+_ATTEMPTS = {IPPROTO_TCP: "connections", IPPROTO_UDP: "datagrams"}
 
 
 def text(alert: Alert, colour: bool = False) -> str:
@@ -58,14 +76,10 @@ def text(alert: Alert, colour: bool = False) -> str:
     return "\n".join((headline, *(_INDENT + line for line in more))) + "\n"
 
 
-def gravity(alert: Alert) -> int:
-    """The severity of an alert; an anomaly's is the least."""
-    return max(SEVERITIES) if alert.is_anomaly else alert.severity
-
-
 def _scan(alert: Alert) -> tuple[str, ...]:
     figures = {one.name: one.value for one in alert.evidence}
-    name, things = _FIGURES.get(alert.check.id, ("attempts", "connections"))
+    attempts = "attempts", _ATTEMPTS.get(alert.protocol, "targets")
+    name, things = _FIGURES.get(alert.check.id, attempts)
     if alert.count == 0:
         return f"{_who(alert)} was started", _ancestry(alert), _reasons(alert)
     does = "answered" if name == "answered_hosts" else "tried"
@@ -95,21 +109,35 @@ def _finding(alert: Alert) -> tuple[str, ...]:
 
 
 def _who(alert: Alert) -> str:
-    process = alert.process
     if alert.job is not None:
-        programs = (one.process for one in alert.job.programs if one.process is not None)
-        names = ", ".join(printable(one.identity or one.comm) for one in programs) or "unknown"
-        many = sum(one.processes for one in alert.job.programs)
-        job = f"{alert.job.kind.name.lower()} {alert.job.number}"
-        return f"{many} processes of {job} ({names})"
-    if process is not None:
-        name = printable(process.identity or process.comm)
-        known = (f"pid {process.key[1]}", printable(process.user), printable(process.host or ""))
-        return f"{name} ({', '.join(one for one in known if one)})"
+        return _who_of(alert.job)
+    if alert.process is not None:
+        return _named(alert.process)
     if alert.source is not None:
         return address_text(alert.source.address)
     pids = [one.value for one in alert.evidence if one.name == "pid"]
     return f"an unknown program (pid {pids[0]})" if pids else "an unknown source"
+
+
+def _who_of(job: Job) -> str:
+    """The processes of a job; where one of them tried nearly all, that one first."""
+    many, attempts = (
+        sum(map(attrgetter(name), job.programs)) for name in ("processes", "attempts")
+    )
+    where = f"{job.kind.name.lower()} {job.number}"
+    for lead in job.programs[:1]:
+        is_nearly_all = lead.attempts >= _NEARLY_ALL * attempts
+        if lead.process is not None and 1 == lead.processes < many and is_nearly_all:
+            return f"{_named(lead.process)} with {many - 1} more of {where}"
+    programs = (one.process for one in job.programs if one.process is not None)
+    names = ", ".join(printable(one.identity or one.comm) for one in programs) or "unknown"
+    return f"{many} processes of {where} ({names})"
+
+
+def _named(process: Process) -> str:
+    name = printable(process.identity or process.comm)
+    known = (f"pid {process.key[1]}", printable(process.user), printable(process.host or ""))
+    return f"{name} ({', '.join(one for one in known if one)})"
 
 
 def _ancestry(alert: Alert) -> str:
@@ -127,6 +155,8 @@ def _reasons(alert: Alert) -> str:
     reasons = []
     if "unanswered" in figures:
         reasons.append(f"{float(figures['unanswered'].value):.0%} not established")
+    if SENT_THROUGH in figures:
+        reasons.append(f"by {figures[SENT_THROUGH].value}, whose answers are not seen")
     run = figures.get("sequential_run")
     if run is not None and run.threshold is not None and float(run.value) >= run.threshold:
         reasons.append(f"{run.value} in unbroken order")
@@ -151,10 +181,7 @@ def _reference(alert: Alert) -> str:
 
 def _span(alert: Alert) -> str:
     """The time between the first and the last of it."""
-    seconds = max(0, alert.last - alert.first) / 1e9
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return duration((alert.last - alert.first) / 1e9)
 
 
 def _protocol(number: int) -> str:
