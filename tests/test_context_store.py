@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
+from procwire.cli.context import context_to_watch
 from procwire.context import store as store_module
 from procwire.context.baseline import known
 from procwire.context.schema import MIGRATIONS
+from procwire.context.site import Site
 from procwire.context.store import MEMORY, Store, default_path
 from procwire.detect.habits import Habit
 from procwire.errors import Unavailable, UsageError
@@ -202,6 +208,55 @@ def test_a_full_disk_is_told_and_over_when_there_is_room(path: Path) -> None:
         store.rows(f"PRAGMA max_page_count = {pages + 100}")
         insert(store, "/bin/" + "a" * 20_000)
         assert len(programs(store)) == 1
+
+
+@pytest.fixture
+def holder(path: Path) -> Iterator[sqlite3.Connection]:
+    """Another process that holds the context for writing."""
+    Store(path).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        yield other
+
+
+def test_what_another_process_holds_can_be_read(path: Path, holder: sqlite3.Connection) -> None:
+    with Store(path) as store:
+        assert programs(store) == []
+
+
+def test_a_watch_does_not_stand_still_for_who_holds_its_context(
+    path: Path, holder: sqlite3.Connection
+) -> None:
+    said: list[str] = []
+    with context_to_watch(path) as store:
+        site = Site(store, said.append)
+        site.observed({"fanout.hosts": 25.0}, 10)
+        begun = time.monotonic()
+        site.save()
+        # Commands wait for seconds.
+        assert time.monotonic() - begun < 2
+        assert "locked; wait for the process that holds it" in said[0]
+        assert site.counters()["context.unsaved"] == 1
+        holder.execute("ROLLBACK")
+        site.save()
+        assert store.rows("SELECT threshold, observed FROM in_force") == [(25.0, 10)]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_who_may_not_open_it_is_told_what_to_do(mode: int, run: Callable[..., Any]) -> None:
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "context.db"
+        Store(path).close()
+        path.chmod(mode)
+        os.seteuid(65534)
+        try:
+            seen = run("allow", "list", "--context", path)
+        finally:
+            os.seteuid(0)
+    assert (seen.code, seen.out) == (4, "")
+    assert "become its owner or root" in seen.talk
 
 
 def test_where_the_context_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -217,6 +217,16 @@ def test_the_marked_bytes_are_those_a_finding_points_to(rule) -> None:
     assert seen
 
 
+def test_a_page_says_what_the_names_in_a_rules_text_stand_for() -> None:
+    (check,) = (one for one in CHECKS if one.id == "dns.z_flag")
+    text = page(check, 100).partition("\n\n  text\n")[2].partition("\n\n")[0]
+    where = text.splitlines()[-1]
+    assert where.split(maxsplit=1) == [
+        "where",
+        "OPCODES = 0, 2, 4, 5, 6; HEADER = 12; CLASSES = 1, 3, 4, 254, 255",
+    ]
+
+
 @pytest.mark.parametrize("width", [50, 79, 120])
 def test_a_page_fits_and_marks_the_evidence(width: int) -> None:
     for check in CHECKS:
@@ -224,6 +234,8 @@ def test_a_page_fits_and_marks_the_evidence(width: int) -> None:
         assert STYLE.sub("", page(check, width, colour=True)) == plain
         before, _, after = plain.partition("\n\n  text\n")
         # What the title and the rule's text need is their own.
+        where = after.partition("\n\n  fires on\n")[0].partition("\n  where ")[2]
+        assert all(len(line) <= width for line in f"  where {where}".splitlines())
         dump = after.partition("\n\n  fires on\n")[2]
         lines = before.splitlines()[1:] + dump.splitlines()
         assert max(map(len, lines)) <= width

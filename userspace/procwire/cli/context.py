@@ -22,7 +22,8 @@ def context_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """--context FILE, by default the machine's or the user's own."""
     option = click.option(
         "--context",
-        type=click.Path(path_type=Path, dir_okay=False),
+        # Opening it says what is wrong with it, and the remedy.
+        type=click.Path(path_type=Path, dir_okay=False, readable=False),
         default=default_path,
         help="The file with what is known of this site; by default that of `procwire watch`.",
     )
@@ -63,15 +64,21 @@ def viewed(path: Path) -> Store:
 def context_to_watch(path: Path) -> Store:
     """As opened(); where it may not be written, one that lasts as long as the watch."""
     try:
-        return opened(path)
+        return _hurried(opened(path))
     except Unavailable as missing:
-        _tell(f"{missing}; what is learned now will be forgotten")
+        lost = "no allowlist and no inventory hold, and what is learned now will be forgotten"
+        _tell(f"{missing}; {lost}")
         return Store(MEMORY)
 
 
 def beside(store: Store) -> Store:
     """The same context for somebody who asks by himself whether it changed."""
-    return Store(MEMORY) if store.path == MEMORY else opened(store.path)
+    return Store(MEMORY) if store.path == MEMORY else _hurried(opened(store.path))
+
+
+def _hurried(store: Store) -> Store:
+    store.hurry()
+    return store
 
 
 def tell_learning(store: Store, learning_s: float) -> None:

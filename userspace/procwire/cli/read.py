@@ -30,7 +30,7 @@ from procwire.runs.replay import Replay
 @workers_option
 @click.option(
     "--context",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
     help="Ask this file about each alert, as `procwire watch` does. Nothing is written to it.",
 )
 @analysis_options

@@ -29,10 +29,22 @@ _APPLICATION_ID = 0x70776972
 _MAGIC, _ID_OFFSET = b"SQLite format 3\0", 68
 _SYSTEM_STATE = Path("/var/lib/procwire")
 _SMALLEST_PAGE = 512
-_BUSY_S = 5.0
+# How long other writers are waited for: by a command, and by a watch, which has more to do.
+_BUSY_S, _BUSY_TURN_MS = 5.0, 200
 # SQLite keeps the recent part of the database in these.
 _COMPANIONS = ("-wal", "-shm")
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+# What SQLite and the system say -> what can be done.
+_REMEDIES = {
+    "locked": "wait for the process that holds it, end it",
+    "permission": "become its owner or root, correct its permissions",
+    "readonly": "become its owner or root, correct its permissions",
+    "read-only": "mount its file system for writing",
+    "full": "free space",
+    "no space": "free space",
+}
+_ANY = "free space, correct its permissions"
 
 Row = tuple[Any, ...]
 
@@ -121,6 +133,10 @@ class Store:
                 self._connection.backup(copy)
                 # One file, so that it can be read where nothing may be written.
                 copy.execute("PRAGMA journal_mode = DELETE")
+
+    def hurry(self) -> None:
+        """Wait for other writers no longer than a turn of a live run may take."""
+        self._connection.execute(f"PRAGMA busy_timeout = {_BUSY_TURN_MS}")
 
     def changed(self) -> bool:
         """Whether another connection has written since this was last asked."""
@@ -227,13 +243,17 @@ class Store:
             raise self._unavailable(problem.strerror or str(problem)) from None
 
     def _unavailable(self, problem: str) -> Unavailable:
-        return Unavailable(
-            f"{self.path}: {problem}", "free space, correct its permissions or give --context FILE"
-        )
+        said = problem.lower()
+        found = (remedy for part, remedy in _REMEDIES.items() if part in said)
+        return Unavailable(f"{self.path}: {problem}", f"{next(found, _ANY)} or give --context FILE")
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
     """Take the steps that the file lacks, all or none. Another process may have been faster."""
+    ((version,),) = connection.execute("PRAGMA user_version")
+    if version == len(MIGRATIONS):
+        # Nothing to write, so whoever writes just now need not be waited for.
+        return
     connection.execute("BEGIN IMMEDIATE")
     try:
         ((version,),) = connection.execute("PRAGMA user_version")

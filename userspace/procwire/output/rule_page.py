@@ -4,8 +4,9 @@ examples with the bytes marked that a finding would point to."""
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import click
 
@@ -18,6 +19,7 @@ from procwire.rule import TIERS, Observed, Rule
 
 _LABEL = 13
 _NARROWEST = 50
+_CONSTANTS = (int, tuple, frozenset)
 _WAYS = {"lua": "as Lua", "native": "by its own keywords", "host": "not"}
 
 
@@ -31,6 +33,8 @@ def page(check: Rule | Observed | Detector, width: int, colour: bool = False) ->
     if isinstance(check, Rule):
         lines += ["", "  text"]
         lines += [f"    {line}" for line in rule_text(check)]
+        stands_for = "; ".join(f"{name} = {value}" for name, value in constants(check).items())
+        lines += _wrapped("where", stands_for, width)
         for label, texts in (("fires on", check.fires_on), ("silent on", check.silent_on[:1])):
             for text in texts:
                 lines += ["", f"  {label}"]
@@ -43,6 +47,20 @@ def rule_text(rule: Rule) -> list[str]:
     lines = textwrap.dedent(inspect.getsource(rule.predicate)).splitlines()
     first = next(number for number, line in enumerate(lines) if line.startswith("def "))
     return lines[first:]
+
+
+def constants(rule: Rule) -> dict[str, str]:
+    """What the names in a rule's text stand for, in its order: numbers, and sets of them."""
+    known = inspect.getclosurevars(rule.predicate).globals
+    names = re.findall(r"\w+", "\n".join(rule_text(rule)))
+    chosen = {name: known[name] for name in names if isinstance(known.get(name), _CONSTANTS)}
+    return {name: _listed(value) for name, value in chosen.items()}
+
+
+def _listed(value: int | Collection[int]) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return ", ".join(map(str, sorted(value))) or "empty"
 
 
 def marked(rule: Rule, text: str) -> Marked:
