@@ -315,20 +315,22 @@ def test_groups_equal_a_dictionary():
         rule, context = map(int, of_rule)
         expected.setdefault((rule, context, 0, src, 0, dst), []).append(place)
     kept = gather(made, np.zeros(2, bool), np.zeros(2, np.int64))
-    found = [(group.key, group.places) for group in groups(kept, QUIET)]
+    found = [(group.key, group.places) for group in groups(kept, range(300), QUIET)]
     assert found == list(expected.items())
 
 
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from([0, 1, 90 * SECOND, QUIET]), st.integers(0, 2), st.integers(0, 2)
+            st.sampled_from([0, 1, 90 * SECOND, QUIET]), st.integers(0, 3), st.integers(0, 2)
         ),
         max_size=60,
     ),
     st.integers(1, 60),
+    st.sampled_from([1, 2, 1000]),
 )
-def test_alerts_do_not_depend_on_where_batches_end(steps, batch):
+def test_alerts_do_not_depend_on_where_batches_end(steps, batch, per_rule):
+    settings = Settings(episodes=EpisodeSettings(per_rule=per_rule))
     time, packets, rules = START, [], []
     for gap, source, rule in steps:
         time += gap
@@ -336,7 +338,7 @@ def test_alerts_do_not_depend_on_where_batches_end(steps, batch):
         rules.append(rule)
 
     def run(size):
-        episodes, alerts = Episodes(rules=RULES), []
+        episodes, alerts = Episodes(settings, RULES), []
         for start in range(0, len(packets), size):
             part = packets[start : start + size]
             made = hits(part, rules[start : start + size])

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from procwire.alert import CLOSED, GROWN, Alert, Check, finding_alert, grown, named, scan_alert
 from procwire.detect.detector import BLOCK, HOST_SWEEP, Detector, wider
-from procwire.detect.hits import Found, Group, Hits, Kept, Shared, gather, groups, one_key
+from procwire.detect.hits import Found, Group, Hits, Kept, apart, gather, groups, one_key
 from procwire.detect.observation import Observation
 from procwire.job_scans import JobScans, Key
 from procwire.record import Lookup
@@ -200,9 +200,13 @@ class Episodes:
         if not len(hits.findings):
             return
         kept = gather(hits, self._counted, self._tally)
-        crowd: dict[Shared, list[int]] = {}
+        full: set[object] = set()
+        if self._all_last(kept):
+            most = self._settings.per_rule
+            full.update(rule for rule, number in self._of_rule.items() if number >= most)
+        places, crowd = apart(kept, full, self._open)
         quiet = self._settings.quiet_ns
-        found = groups(kept, quiet)
+        found = groups(kept, places, quiet)
         begin = [one.places[0] for one in found if self._may_begin(one.key)]
         firsts = dict(zip(begin, kept.found(begin), strict=True)) if begin else {}
         for group in found:
@@ -210,10 +214,23 @@ class Episodes:
                 self._extend(group, kept, firsts.get(group.places[0]), alerts)
             else:
                 crowd.setdefault(group.key[:2], []).extend(group.places)
-        for rule, places in crowd.items():
-            self._counts["folded_sources"] += len(places)
-            for group in one_key(kept, rule, sorted(places), quiet):
+        for shared, folded in crowd.items():
+            self._counts["folded_sources"] += len(folded)
+            for group in one_key(kept, shared, sorted(folded), quiet):
                 self._extend(group, kept, None, alerts)
+
+    def _all_last(self, kept: Kept) -> bool:
+        """Whether no open episode can end, or give way, before the last of the findings: then a
+        rule without room has none for any of them."""
+        if not kept.keys or len(self._open) + len(kept.keys) > self._settings.open:
+            return False
+        while self._due and self._due[0][0] <= kept.reached[-1]:
+            due, _, key = self._due[0]
+            episode = self._open.get(key)
+            if episode is not None and due == episode.due == episode.seen + self._settings.quiet_ns:
+                return False
+            self._next_due()
+        return True
 
     def _may_begin(self, key: Key) -> bool:
         return key not in self._open and self._has_room(key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -133,9 +133,26 @@ def gather(hits: Hits, counted: NDArray[np.bool_], tally: NDArray[np.int64]) -> 
     return Kept(hits, at, keys, hits.times[rows].tolist(), hits.reached[rows].tolist())
 
 
-def groups(kept: Kept, pause: int) -> list[Group]:
-    """The groups in order of their first findings, ended by a pause of so many ns."""
-    return _groups(zip(kept.keys, range(len(kept.keys)), strict=True), kept, pause)
+def apart(
+    kept: Kept, full: Container[object], known: Container[object]
+) -> tuple[Sequence[int], dict[Shared, list[int]]]:
+    """The rows of findings that may be by themselves; and by rule and context those that may not:
+    of the rules in `full` all but those with a key in `known`. Of a flood from forged addresses
+    these are nearly all."""
+    places: list[int] = []
+    crowd: dict[Shared, list[int]] = {}
+    for place, key in enumerate(kept.keys):
+        if key[0] in full and key not in known:
+            crowd.setdefault(key[:2], []).append(place)
+        else:
+            places.append(place)
+    return places, crowd
+
+
+def groups(kept: Kept, places: Iterable[int], pause: int) -> list[Group]:
+    """The groups of those rows, in order of their first findings, ended by a pause of so many
+    ns."""
+    return _groups(((kept.keys[place], place) for place in places), kept, pause)
 
 
 def one_key(kept: Kept, key: Shared, places: list[int], pause: int) -> list[Group]:
