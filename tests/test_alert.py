@@ -182,6 +182,15 @@ def test_told_severities_are_counted_by_check_as_the_site_weighs_them():
     assert "severity.3.scan.host_sweep" not in counted
 
 
+def test_states_of_one_moment_are_told_as_they_grew():
+    """All thresholds may be crossed between two packets of one time stamp."""
+    run = row(hosts=20, host_ports=20, attempts=20, sequential_run=20)
+    for rows in (run, row(attempts=400, hosts=400)), (row(attempts=400, hosts=400), run):
+        told = Episodes().update(START, Judges().update(np.concatenate(rows)))
+        assert told[-1].count == 400
+        assert [one.count for one in told] == sorted(one.count for one in told)
+
+
 def test_one_episode_per_scan_with_growth_and_totals():
     episodes = Episodes()
     observe = Judges().update

@@ -43,6 +43,15 @@ def test_attacks_own_names_are_understood():
     assert settings.fanout.windows_s == (1, 60, 90)
 
 
+def test_all_that_is_wrong_is_told_at_once(tmp_path):
+    path = tmp_path / "procwire.toml"
+    path.write_text("[fanout]\nhots = 3\nhosts = 'a'\n[swep]\nunanswered = 1\n")
+    with pytest.raises(UsageError) as refused:
+        load(path, ["sweep.unanswered=7"])
+    for wrong in ("fanout.hots", "fanout.hosts = 'a'", "swep.unanswered", "sweep.unanswered = 7"):
+        assert wrong in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("override", "expected"),
     [

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
-from procwire.alert import RAISED, Alert
+from procwire.alert import RAISED, RECEIVER, Alert
 from procwire.detect.detector import HOST_SWEEP, Detector
 from procwire.detect.observation import Endpoint, Evidence
 from procwire.output.eve import Source, encode, lines, record, stats_record
@@ -117,6 +117,7 @@ ALERTS = {
     "anomaly": TIER_B,
     "hostile process": NASTY_SCAN,
     "without addresses": changed(SCAN, source=None, process=None),
+    "hostile sender": changed(HIT, process=NASTY_SCAN.process),
     "unknown protocol": changed(HIT, protocol=253),
 }
 FILE = Source(pcap_filename="a.pcap")
@@ -279,6 +280,16 @@ def test_a_finding_in_words():
         "10.0.0.5:40000 -> 10.0.0.9:53 udp  Length field shorter than the UDP header"
     )
     assert "RFC 768, Length · packet 17, offset 38, 2 bytes" in why
+
+
+def test_a_finding_says_whose_packet_it_is():
+    sent = changed(HIT, process=PROCESS, ancestors=(PARENT,))
+    assert text(sent).splitlines()[2].rsplit("   ", 1) == [
+        " " * 8 + "sent by /tmp/x9 (pid 4711, www-data)",
+        "cmd: /tmp/x9 -r 10.20.0.0/24",
+    ]
+    accepted = changed(sent, process=replace(PROCESS, attribution="inferred"), role=RECEIVER)
+    assert "  likely received by /tmp/x9 (pid" in text(accepted)
 
 
 @pytest.mark.parametrize("alert", ALERTS.values(), ids=ALERTS.keys())

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 from procwire.alert import CLOSED, GROWN, RAISED
 from procwire.detect.judges import Judges
 from procwire.episodes import Episodes
@@ -166,15 +167,23 @@ def test_its_line_says_how_many_processes_of_which_programs():
     assert "  24 processes of session 77 (/tmp/x9, /bin/sh) tried" in line
 
 
-def test_where_one_process_tried_nearly_all_its_line_begins_with_it():
+def test_where_one_process_tried_most_its_line_begins_with_it():
     """Whoever scans from a terminal in which much was done before makes its session cross first."""
     rows = of_a_job(kind=Subject.SESSION)
     rows["program"][0][1]["processes"], rows["program"][0][0]["processes"] = 1, 4
     (alert,) = scans(rows)
     line = text(alert).splitlines()[0]
     assert "  /tmp/x9 (pid 4790, www-data) with 4 more of session 77 tried" in line
-    rows["program"][0][0]["attempts"] = 3
+    rows["program"][0][0]["attempts"] = 9
     assert "  5 processes of session 77 (/tmp/x9, /bin/sh) tried" in text(*scans(rows))
+
+
+def test_a_job_of_one_process_is_that_process():
+    rows = of_a_job(kind=Subject.SESSION)
+    rows["program"][0][1]["processes"] = 1
+    rows["program"][0][0] = np.zeros((), rows["program"].dtype)
+    (alert,) = scans(rows)
+    assert "  /tmp/x9 (pid 4790, www-data) of session 77 tried" in text(alert).splitlines()[0]
 
 
 def test_a_program_that_is_forgotten_is_told_by_its_number():

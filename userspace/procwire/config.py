@@ -38,26 +38,38 @@ def names() -> dict[str, str]:
 def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Settings:
     """The settings of a TOML file, if any, changed by `overrides` ("fanout.hosts=40").
 
-    Raises UsageError for an unreadable file, an unknown name (with the nearest known one) or a
-    value of the wrong type or range.
+    Raises UsageError for an unreadable file, and with all that is wrong for unknown names (with the
+    nearest known one each) and values of the wrong type or range.
     """
-    chosen: dict[str, tuple[Any, str]] = {}
+    asked: list[tuple[str, Any, str]] = []
     if path is not None:
-        for name, value in _flat(_read(path)):
-            chosen[_known(name, str(path))] = value, str(path)
+        asked = [(name, value, str(path)) for name, value in _flat(_read(path))]
     for text in overrides:
         name, equals, written = text.partition("=")
         if not equals:
             raise UsageError(f"--set {text}: give name=value, such as fanout.hosts=40")
-        chosen[_known(name.strip(), f"--set {text}")] = _literal(written.strip()), f"--set {text}"
+        asked.append((name.strip(), _literal(written.strip()), f"--set {text}"))
+    chosen: dict[str, tuple[Any, str]] = {}
+    faults: list[str] = []
+    known = names()
+    for name, value, where in asked:
+        meant = ALIASES.get(name, name)
+        if meant in known:
+            chosen[meant] = value, where
+        else:
+            (near,) = difflib.get_close_matches(name, [*known, *ALIASES], n=1, cutoff=0)
+            faults.append(f"{where}: no setting is called {name}; the nearest is {near}")
     tree: dict[str, dict[str, Any]] = {}
     for name, (value, _) in chosen.items():
         section, _, key = name.partition(".")
         tree.setdefault(section, {})[key] = value
     try:
-        return Settings.model_validate(tree)
+        settings = Settings.model_validate(tree)
     except ValidationError as wrong:
-        raise UsageError("; ".join(_explain(error, chosen) for error in wrong.errors())) from None
+        faults += [_explain(error, chosen) for error in wrong.errors()]
+    if faults:
+        raise UsageError("; ".join(faults))
+    return settings
 
 
 def _sections() -> dict[str, type[Section]]:
@@ -82,15 +94,6 @@ def _flat(tree: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
             yield from ((f"{name}.{key}", inner) for key, inner in value.items())
         else:
             yield name, value
-
-
-def _known(name: str, where: str) -> str:
-    name = ALIASES.get(name, name)
-    known = names()
-    if name in known:
-        return name
-    near = difflib.get_close_matches(name, [*known, *ALIASES], n=1, cutoff=0)
-    raise UsageError(f"{where}: no setting is called {name}; the nearest is {near[0]}")
 
 
 def _literal(written: str) -> Any:

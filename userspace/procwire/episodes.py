@@ -56,10 +56,11 @@ _Told = tuple[int, Alert]
 """An alert behind the event time reached when it is told."""
 
 
-def _turn(told: _Told) -> tuple[int, bool, int, int, str]:
-    """Order of alerts: by time, ends before beginnings, then as the packets came."""
+def _turn(told: _Told) -> tuple[int, bool, int, int, int, str]:
+    """Order of alerts: by time, ends before beginnings, then as the packets came and scans grew."""
     time, alert = told
-    return time, alert.state != CLOSED, alert.packet or 0, alert.check.sid, alert.episode
+    is_news, scan = alert.state != CLOSED, alert.count if alert.packet is None else 0
+    return time, is_news, alert.packet or 0, scan, alert.check.sid, alert.episode
 
 
 class Episodes:

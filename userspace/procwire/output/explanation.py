@@ -139,9 +139,8 @@ def _figures(details: Details, width: int) -> Iterator[str]:
     """Each figure, and where it decides what it had to reach."""
     evidence = {n: one for n, one in details.context.evidence.items() if n != "threshold"}
     if not evidence:
-        yield from _wrapped(
-            "why", "each such packet breaks the rule; `rules show` has its text", width
-        )
+        shown = f"`procwire rules show {details.first_of('rule')}` has its text"
+        yield from _wrapped("why", printable(f"each such packet breaks the rule; {shown}"), width)
         return
     yield "  figures"
     broad = max(len(printable(name)) for name in evidence)
@@ -222,7 +221,8 @@ def _common(states: list[Told]) -> str:
 
 def _not_seen(unseen: Coverage | None, width: int) -> Iterator[str]:
     if unseen is None:
-        yield from _wrapped("not seen", "the run's statistics are not in the file", width)
+        where = "the run's statistics, which its EVE results end with, say it; here are none"
+        yield from _wrapped("not seen", where, width)
         return
     lost = [f"{one.name} {one.count:,}" for one in unseen.lost]
     yield from _wrapped("lost", printable(", ".join(lost) or "nothing"), width)

@@ -10,13 +10,14 @@ from socket import IPPROTO_TCP, IPPROTO_UDP
 
 import click
 
-from procwire.alert import Alert
+from procwire.alert import RECEIVER, Alert
 from procwire.detect.figures import SENT_THROUGH
 from procwire.detect.observation import Endpoint, Job
 from procwire.output.address import PROTOCOL_NAMES, address_text
 from procwire.output.eve import ICMP
 from procwire.output.printable import printable
 from procwire.output.timestamp import duration, timestamp
+from procwire.owners.flow_owners import INFERRED
 from procwire.record import Process
 
 # Severity -> word and colour.
@@ -37,8 +38,8 @@ _DECIDE = {
 }
 _INDENT = " " * 8
 _COMMAND_LINE_LIMIT = 200
-# Of a job's attempts, from which on they are called those of the one process that made them.
-_NEARLY_ALL = 0.9
+# Share of a job's attempts from which on the one process that made them is told first.
+_MOST = 0.75
 # Scan -> which figure it is about and what that counts.
 _FIGURES = {
     "scan.host_sweep": ("hosts", "hosts"),
@@ -89,6 +90,8 @@ def _scan(alert: Alert) -> tuple[str, ...]:
     verdict = f"{_who(alert)} {does} {figures.get(name, alert.count)} {things}"
     if name == "hosts" and alert.destination is not None and alert.destination.port is not None:
         verdict += f", last on {_protocol(alert.protocol)}/{alert.destination.port}"
+    elif name == "host_ports" and alert.protocol == IPPROTO_UDP and " by " not in things:
+        verdict += " by datagrams"
     elif name == "host_ports" and figures.get("hosts") == 1 and alert.destination is not None:
         verdict += f" of {address_text(alert.destination.address)}"
     return f"{verdict} in {_span(alert)}", _ancestry(alert), _reasons(alert)
@@ -105,7 +108,17 @@ def _finding(alert: Alert) -> tuple[str, ...]:
     return (
         f"{peers}{protocol}  {alert.check.title}",
         f"{alert.check.reference} · {place}{many}",
+        _by(alert),
     )
+
+
+def _by(alert: Alert) -> str:
+    """Whose a packet is: who sent it or, where it came from another host, received it."""
+    if alert.process is None:
+        return ""
+    likely = "likely " if alert.process.attribution == INFERRED else ""
+    does = "received" if alert.role == RECEIVER else "sent"
+    return f"{likely}{does} by {_named(alert.process)}   {_command(alert.process)}"
 
 
 def _who(alert: Alert) -> str:
@@ -120,15 +133,16 @@ def _who(alert: Alert) -> str:
 
 
 def _who_of(job: Job) -> str:
-    """The processes of a job; where one of them tried nearly all, that one first."""
+    """The processes of a job; where one of them tried most, that one first."""
     many, attempts = (
         sum(map(attrgetter(name), job.programs)) for name in ("processes", "attempts")
     )
     where = f"{job.kind.name.lower()} {job.number}"
     for lead in job.programs[:1]:
-        is_nearly_all = lead.attempts >= _NEARLY_ALL * attempts
-        if lead.process is not None and 1 == lead.processes < many and is_nearly_all:
-            return f"{_named(lead.process)} with {many - 1} more of {where}"
+        is_most = lead.attempts >= _MOST * attempts
+        if lead.process is not None and lead.processes == 1 and is_most:
+            others = f"with {many - 1} more " if many > 1 else ""
+            return f"{_named(lead.process)} {others}of {where}"
     programs = (one.process for one in job.programs if one.process is not None)
     names = ", ".join(printable(one.identity or one.comm) for one in programs) or "unknown"
     return f"{many} processes of {where} ({names})"
@@ -144,10 +158,14 @@ def _ancestry(alert: Alert) -> str:
     if alert.process is None:
         return ""
     parents = " ← ".join(printable(one.comm) for one in alert.ancestors) or "unknown"
-    line = printable(alert.process.command)
+    return f"parent: {parents}   {_command(alert.process)}"
+
+
+def _command(process: Process) -> str:
+    line = printable(process.command)
     if len(line) > _COMMAND_LINE_LIMIT:
         line = f"{line[:_COMMAND_LINE_LIMIT]}…"
-    return f"parent: {parents}   cmd: {line}"
+    return f"cmd: {line}"
 
 
 def _reasons(alert: Alert) -> str:
