@@ -163,6 +163,17 @@ def test_ipv6_runs_carry_across_the_lower_half():
     assert (event["measure"], event["sequential_run"]) == (Measure.SEQUENTIAL_RUN, 20)
 
 
+@pytest.mark.parametrize("count", range(22, 27))
+def test_figures_of_few_attempts_are_those_of_a_sketch(count):
+    """Some are remembered one by one; linear counting says 24 of 23 registers."""
+    rows = sweep(count)
+    rows.append(connection(START + 600 * SECOND, NETWORK))
+    detector = FanOut(FanOutSettings(windows_s=(600.0, 1200.0, 2400.0), hosts=4, sequential_run=0))
+    (*_, turned) = [row for row in detector.update(table(rows)) if row["measure"] == 0]
+    hashes = {host_hash(NETWORK + i) for i in range(count)}
+    assert (turned["attempts"], turned["hosts"]) == (count, estimate(hashes))
+
+
 @pytest.mark.parametrize("count", [1, 10, 100, 1000, 1300, 5000])
 def test_the_estimate_is_close_to_the_truth(count):
     hashes = {host_hash(NETWORK + 7 * i) for i in range(count)}

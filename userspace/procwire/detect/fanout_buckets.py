@@ -26,7 +26,7 @@ from procwire.detect.fanout_state import (
     State,
 )
 from procwire.detect.row_hashes import home_of
-from procwire.detect.sketch import EMPTY_SUM, RANK_BITS, REGISTERS, estimate, rise
+from procwire.detect.sketch import EMPTY_SUM, RANK_BITS, REGISTERS, estimate, estimate_of, rise
 from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS, Measure
 
 Record: TypeAlias = Any
@@ -126,7 +126,9 @@ def _begin(state: State, slot: Slot, row: Record) -> None:
     subject.kind = row.kind
     subject.attempts = subject.established = subject.refused = subject.failures = 0
     subject.run = subject.sampled = 0
-    subject.told = 0
+    subject.told = subject.due = 0
+    # Reckoned anew with the first.
+    subject.failures_due = 0
     subject.stride_hi = subject.stride_lo = 0
     subject.stride_port = 0
     # Its buckets are over at any time.
@@ -151,10 +153,14 @@ def _point_nowhere(target: Record) -> None:
 def roll(state: State, slot: Slot, time: int) -> None:
     """Begin each bucket anew whose grid cell is over, and put those before the others in age."""
     subject = state.subjects[slot]
-    subject.begun, subject.ends, subject.due = NEVER, -NEVER, 1
-    over, place = np.int64(0), BUCKETS
+    subject.begun, subject.ends = NEVER, -NEVER
+    over, place, passed = np.int64(0), BUCKETS, np.int64(0)
     for age in range(BUCKETS):
         bucket = np.int64(subject.ages[BUCKETS - 1 - age])
+        # Figures that are judged fall as buckets turn, but for those of a window of which the
+        # bucket that began last is judged, as the clock had been set back.
+        subject.due |= passed >> bucket // 2 & subject.judged >> bucket & 1
+        passed |= np.int64(1) << bucket // 2
         length = state.windows[bucket // 2]
         if 0 <= time - subject.starts[bucket] < length:
             place -= 1
@@ -170,7 +176,10 @@ def roll(state: State, slot: Slot, time: int) -> None:
             subject.ages[place] = young
     judged = 0
     for window in range(FANOUT_WINDOWS):
-        judged |= 1 << older(subject, window)
+        older_one = older(subject, window)
+        judged |= 1 << older_one
+        # It begins now, and the other one goes on: the clock is set back.
+        subject.due |= over >> older_one & ~(over >> (older_one ^ 1)) & 1
     subject.judged = judged
 
 
@@ -256,9 +265,8 @@ def would_raise(subject: Record, attempts: int | np.int64, pair: int | np.int64)
 
 @fused
 def distinct(subject: Record, bucket: Slot, which: int) -> int | np.int64:
-    """Estimate of the distinct hosts or pairs of a bucket.
-
-    That of FEW attempts, by linear counting, is the number of registers they would fill."""
+    """Estimate of the distinct hosts or pairs of a bucket, of FEW attempts by the registers that
+    they would fill."""
     attempts = since(subject.attempts, subject.buckets[bucket].attempts_before)
     if attempts > FEW:
         return estimate(subject.sketches[bucket * SKETCHES + which])
@@ -270,7 +278,7 @@ def distinct(subject: Record, bucket: Slot, which: int) -> int | np.int64:
             known = subject.latest[which * FEW + (newest - other) % FEW]
             repeated |= known >> RANK_BITS == register
         filled += not repeated
-    return np.int64(filled)
+    return estimate_of(filled)
 
 
 @fused

@@ -88,4 +88,6 @@ def turn(state: State, slot: Slot, time: int, reports: NDArray[np.void], at: int
         if reported and not 0 <= time - start < length:
             report(state, slot, time, reports, at + written, final_figures(subject, window))
             written += 1
+            # Its figures fall, and what was told may be told again.
+            subject.due = 1
     return written

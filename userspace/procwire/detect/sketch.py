@@ -54,6 +54,12 @@ def estimate(sketch: Record) -> int | np.int64:
 
 
 @fused
+def estimate_of(filled: int | np.int64) -> int | np.int64:
+    """The same of so few items that all that is known is how many registers they fill."""
+    return np.int64(_LINEAR_COUNTING[REGISTERS - filled])
+
+
+@fused
 def _weight(rank: int | np.int64) -> np.uint64:
     return np.uint64(1) << np.uint64(32 - min(rank, 32))
 

@@ -49,10 +49,12 @@ _WINDOWS = FANOUT_WINDOWS
 _MEASURES = len(Measure)
 _FIRST_MEASURE = int(Measure.HOSTS)
 _FAILURES = int(Measure.FAILURES) - _FIRST_MEASURE
+_RUN = int(Measure.SEQUENTIAL_RUN) - _FIRST_MEASURE
 # As many failures as never come.
 _NEVER = 2**62
 _SAMPLES = SAMPLE_TARGETS
-_SAMPLED_WINDOW = 1
+# The first bucket of the window whose targets are sampled.
+_SAMPLED = 2
 
 _WIRE = int(Origin.WIRE)
 _PENDING, _SENT, _ABORTED = int(Outcome.PENDING), int(Outcome.SENT), int(Outcome.ABORTED)
@@ -90,7 +92,7 @@ def _attempt(state: State, slot: Slot, row: Record, hashed: Record) -> None:
     subject = state.subjects[slot]
     _follow(subject, row)
     if subject.run > subject.least_run:
-        _lengthen(subject, row.time)
+        _lengthen(state, subject, row.time)
     host, pair = code_of(hashed.host), code_of(hashed.target)
     if _is_fresh(state, slot, host, pair):
         _point(subject.samples[subject.sampled % _SAMPLES], row)
@@ -105,7 +107,7 @@ def _attempt(state: State, slot: Slot, row: Record, hashed: Record) -> None:
 
 
 @fused
-def _lengthen(subject: Record, time: int) -> None:
+def _lengthen(state: State, subject: Record, time: int) -> None:
     """Enter the subject's run into its buckets, and the time into those that are empty."""
     subject.least_run = subject.run
     for place in range(BUCKETS):
@@ -113,7 +115,7 @@ def _lengthen(subject: Record, time: int) -> None:
         if since(subject.attempts, bucket.attempts_before) == 0:
             bucket.first_time = time
         bucket.sequential_run = min(max(np.int64(bucket.sequential_run), subject.run), TOTALS)
-    subject.due = 1
+    subject.due |= 0 < state.thresholds[subject.kind, _RUN] <= subject.run
 
 
 @fused
@@ -121,13 +123,16 @@ def _is_fresh(state: State, slot: Slot, host: int | np.int64, pair: int | np.int
     """Enter a target into the sketches; whether it is to be sampled: while a bucket has few, and
     where the pair raised a register."""
     subject = state.subjects[slot]
-    sampled, least = older(subject, _SAMPLED_WINDOW), state.least[subject.kind]
+    judged = np.int64(subject.judged)
+    # Of the two of a window the older one is judged.
+    sampled = _SAMPLED if judged >> _SAMPLED & 1 else _SAMPLED + 1
+    least = state.least[subject.kind]
     host_rises = pair_rises = True
     fresh = False
     for age in range(BUCKETS):
         bucket = np.int64(subject.ages[age])
         before = since(subject.attempts, subject.buckets[bucket].attempts_before)
-        is_judged = subject.judged >> bucket & 1
+        is_judged = judged >> bucket & 1
         if before < FEW:
             if before + 1 >= least:
                 subject.due |= is_judged
