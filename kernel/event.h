@@ -21,7 +21,7 @@
 
 #include "counter.h"
 
-#define EVENT_ABI_VERSION 6
+#define EVENT_ABI_VERSION 7
 
 #define ADDRESS_SIZE 16
 #define COMM_SIZE 16
@@ -275,9 +275,11 @@ struct fanout_event {
  * detail_limit: how many connection events one process may send per longest window; beyond it
  * connections are only counted. skip_programs: how many executables the sensor holds open whose
  * processes are not counted; skip_children: nor are those of other programs that they start.
- * flows: whether flow events are sent; only packets need them. */
+ * flows: whether flow events are sent; only packets need them. hash_seed: a number that nobody
+ * guesses, so that nobody chooses targets whose hashes a sketch takes for one. */
 struct fanout_settings {
 	__u64 window_ns[FANOUT_WINDOWS];
+	__u64 hash_seed;
 	__u32 hosts;
 	__u32 host_ports;
 	__u32 failures;

@@ -35,9 +35,7 @@ SUBPROGRAM struct subject *inheriting(struct subject_key *key, struct task_struc
 	describe(&owner, parent);
 	key->pid = owner.process.pid;
 	heir = subject_of(key, &owner);
-	if (!heir)
-		count(LOST_PROCESS_MAP_FULL);
-	else if (!heir->job.kind)
+	if (heir && !heir->job.kind)
 		heir->job = *job;
 	return heir;
 }
@@ -52,9 +50,13 @@ static __always_inline void bequeath(const struct subject_key *key, const struct
 	if (!subject->state.totals.attempts)
 		return;
 	share_counts(key, now);
-	heir = parent ? inheriting(&heir_key, parent, &subject->job) : NULL;
-	if (!heir)
+	if (!parent)
 		return;
+	heir = inheriting(&heir_key, parent, &subject->job);
+	if (!heir) {
+		count_many(LOST_HEIR_MAP_FULL, subject->state.totals.attempts);
+		return;
+	}
 	turn(&heir_key, heir, now);
 	if (heir->skipped) {
 		count(SKIPPED_PROGRAM);
@@ -63,6 +65,7 @@ static __always_inline void bequeath(const struct subject_key *key, const struct
 	if (heir->is_told) {
 		withdraw_subject(whose_is(key), now);
 	} else {
+		add_totals(&heir->from, &subject->from);
 		add_totals(&heir->shared, &subject->shared);
 		heir->is_part |= subject->is_part;
 	}

@@ -79,8 +79,6 @@ static __always_inline struct subject *subject_of_job(struct subject_key *key,
 	}
 	if (job)
 		job->now_ns = now;
-	else
-		count(LOST_PROCESS_MAP_FULL);
 	return job;
 }
 
@@ -110,14 +108,20 @@ GLOBAL_SUBPROGRAM int share_subject(__u64 whose, __u64 hi, __u64 lo, __u64 end, 
 		return 0;
 	if (!subject->job.kind && key.pid == current_pid())
 		job_of(&subject->job, (struct task_struct *)bpf_get_current_task());
-	job = subject->job.kind ? subject_of_job(&job_key, subject, now) : NULL;
-	if (!job)
+	if (!subject->job.kind)
 		return 0;
+	job = subject_of_job(&job_key, subject, now);
+	if (!job) {
+		/* A job that finds room later begins with what comes then. */
+		count_many(LOST_JOB_MAP_FULL,
+			   fanout_share(&subject->from, &subject->state, &subject->shared));
+		return 0;
+	}
 	turn(&job_key, job, now);
 	if (!(end & SHARES_COUNTS))
 		look(&job_key, job, now);
 	subject->shared_ns = now;
-	more = fanout_share(&job->state, &subject->state, &subject->shared);
+	more = fanout_share(&job->state.totals, &subject->state, &subject->shared);
 	if (more && more < NEVER)
 		enter_program(job, subject, more);
 	subject->is_part = 1;

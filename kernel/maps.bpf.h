@@ -81,7 +81,8 @@ struct {
  * by: the process's exit, and the exec of another program. A job's is never deleted, but given to
  * another job when it was quiet for the longest window.
  * Full: the process's attempts are reported one by one but not aggregated, each counted in
- * LOST_PROCESS_MAP_FULL. Not LRU: an eviction would look like a process that stopped scanning.
+ * LOST_PROCESS_MAP_FULL; what its job or its parent is not told of in LOST_JOB_MAP_FULL and
+ * LOST_HEIR_MAP_FULL. Not LRU: an eviction would look like a process that stopped scanning.
  * Not preallocated: an entry has 7 KB and few processes connect.
  */
 struct {
@@ -123,7 +124,8 @@ struct {
  * Subjects that somebody turns or reports just now. 5.10 gives tracing programs neither a lock nor
  * a compare-and-exchange, but a key can be inserted by one of two only.
  * Inserted and deleted by: claim and release in subject.bpf.h, around arithmetic. Full: what would
- * be done is done by the next attempt.
+ * be done is done by the next attempt. The value is 0 once it is released: whoever waits too long for
+ * a map's lock (Linux 6.15), or interrupts who holds it, cannot delete.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -158,13 +160,18 @@ struct {
 	__type(value, __u8);
 } skipped_processes SEC(".maps");
 
-static __always_inline void count(__u32 counter)
+static __always_inline void count_many(__u32 counter, __u64 number)
 {
 	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
 
 	/* A softirq may interrupt the program that runs on this CPU. */
 	if (value)
-		__sync_fetch_and_add(value, 1);
+		__sync_fetch_and_add(value, number);
+}
+
+static __always_inline void count(__u32 counter)
+{
+	count_many(counter, 1);
 }
 
 /* Room for one event in a ring, or NULL, counted. */

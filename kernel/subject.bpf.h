@@ -18,13 +18,26 @@
 static __always_inline int claim(const struct subject_key *key)
 {
 	__u8 held = 1;
+	__u8 *left;
 
-	return bpf_map_update_elem(&claims, key, &held, BPF_NOEXIST) == 0;
+	if (bpf_map_update_elem(&claims, key, &held, BPF_NOEXIST) == 0)
+		return 1;
+	/* One that could not be deleted, which the next attempt will not find. */
+	left = bpf_map_lookup_elem(&claims, key);
+	if (left && !*left)
+		bpf_map_delete_elem(&claims, key);
+	return 0;
 }
 
 static __always_inline void release(const struct subject_key *key)
 {
-	bpf_map_delete_elem(&claims, key);
+	__u8 *held;
+
+	if (bpf_map_delete_elem(&claims, key) == 0)
+		return;
+	held = bpf_map_lookup_elem(&claims, key);
+	if (held)
+		*held = 0;
 }
 
 /* A subject for the owner, which is the current process if NULL. */

@@ -10,9 +10,9 @@
 #include "window_count.h"
 #include "window_report.h"
 
-#define MAX_JOBS 1024
+#define MAX_JOBS 2048
 /* At how many places a job may lie. */
-#define JOB_TRIES 4
+#define JOB_TRIES 8
 
 /* What is counted apart of one process: its connects, its datagrams, and by kind (enum
  * attempt_kind) what it sends through raw sockets. */

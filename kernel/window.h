@@ -76,15 +76,17 @@ enum fanout_look {
 /* turn_ns: when a bucket's place on the grid is over, 0 for a new state. look_from: total of
  * attempts below which no estimate can have reached what is due next; failures_due: total of failures
  * at which they have; run_due: a run that has; sample_until: total of attempts up to which every
- * target is sampled. stride: from the target before the last to the last. run: of the last target; longest: since the last turn. older, by window: which of its buckets is reported. bucket 2 w
- * and 2 w + 1 are those of window w. threshold: by measure, for this kind; next: the figure at which
- * each window's each measure is reported next, its threshold or above. */
+ * target is sampled. hash_seed: as of fanout_settings. stride: from the target before the last to the
+ * last. run: of the last target; longest: since the last turn. older, by window: which of its buckets
+ * is reported. bucket 2 w and 2 w + 1 are those of window w. threshold: by measure, for this kind;
+ * next: the figure at which each window's each measure is reported next, its threshold or above. */
 struct fanout_state {
 	__u64 turn_ns;
 	__u64 look_from;
 	__u64 failures_due;
 	__u64 run_due;
 	__u64 sample_until;
+	__u64 hash_seed;
 	struct fanout_totals totals;
 	struct fanout_target first;
 	struct fanout_target last;
@@ -132,6 +134,7 @@ static __always_inline void fanout_thresholds(struct fanout_state *state,
 {
 	int probe = state->kind >= ATTEMPT_NULL && state->kind <= ATTEMPT_ACK;
 
+	state->hash_seed = settings->hash_seed;
 	state->threshold[0] = or_never(probe ? settings->probe_targets : settings->hosts);
 	state->threshold[1] = or_never(probe ? settings->probe_targets : settings->host_ports);
 	/* What is judged by its ends is looked at when they are as many as the targets must be. */

@@ -62,7 +62,7 @@ SUBPROGRAM int fanout_raise_pairs(struct fanout_state *state, __u64 hash)
 static __always_inline int fanout_reach(struct fanout_state *state,
 					 const struct fanout_target *target, __u64 now)
 {
-	__u64 host = mix64(mix64(target->hi + GOLDEN_RATIO) ^ target->lo);
+	__u64 host = mix64(mix64(target->hi + state->hash_seed) ^ target->lo);
 	__u64 pair = mix64(host ^ (target->port + GOLDEN_RATIO));
 	__u32 youngest = state->youngest;
 	struct fanout_bucket *bucket;
@@ -181,17 +181,16 @@ static __always_inline __u64 fanout_give(__u64 *to, __u64 *given, __u64 total)
 	return more;
 }
 
-/* Adds to a job what one of its processes has counted since it was last asked; returns how many
- * attempts. If two threads of the process ask at the same moment both may give the same: then the next
+/* Adds to `to` what a process has counted since it was last asked; returns how many attempts. If two threads of the process ask at the same moment both may give the same: then the next
  * to ask gives so much less, a number below zero. A claim would cost more than all the rest. */
-static __always_inline __u64 fanout_share(struct fanout_state *job, const struct fanout_state *state,
+static __always_inline __u64 fanout_share(struct fanout_totals *to, const struct fanout_state *state,
 					  struct fanout_totals *given)
 {
-	fanout_give(&job->totals.established, &given->established, state->totals.established);
-	fanout_give(&job->totals.refused, &given->refused, state->totals.refused);
-	fanout_give(&job->totals.failures, &given->failures, state->totals.failures);
-	fanout_give(&job->totals.unrouted, &given->unrouted, state->totals.unrouted);
-	return fanout_give(&job->totals.attempts, &given->attempts, state->totals.attempts);
+	fanout_give(&to->established, &given->established, state->totals.established);
+	fanout_give(&to->refused, &given->refused, state->totals.refused);
+	fanout_give(&to->failures, &given->failures, state->totals.failures);
+	fanout_give(&to->unrouted, &given->unrouted, state->totals.unrouted);
+	return fanout_give(&to->attempts, &given->attempts, state->totals.attempts);
 }
 
 /* Takes a count back from one that began at before and has come to total. */

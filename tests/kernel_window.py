@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cffi import FFI
+from naive_fanout import GOLDEN
 from procwire.event import SAMPLE_TARGETS, Measure
 
 ROOT = Path(__file__).parent.parent
@@ -63,14 +64,16 @@ def compiled(folder: Path) -> Any:
 class KernelFanOut:
     """One process's state in the kernel, with the oracle's interface."""
 
-    def __init__(self, window, windows=WINDOWS, thresholds=(25, 50, 100, 20), detail_limit=32):
+    def __init__(
+        self, window, windows=WINDOWS, thresholds=(25, 50, 100, 20), detail_limit=32, seed=GOLDEN
+    ):
         self.ffi, self.lib = window.ffi, window.lib
         self.state = self.ffi.new("struct fanout_state *")
         self.settings = self.ffi.new("struct fanout_settings *")
         self.settings.window_ns = windows
         self.settings.hosts, self.settings.host_ports = thresholds[:2]
         self.settings.failures, self.settings.sequential_run = thresholds[2:]
-        self.settings.detail_limit = detail_limit
+        self.settings.detail_limit, self.settings.hash_seed = detail_limit, seed
         self.crossing = self.ffi.new("struct fanout_crossing *")
         self.is_new = False
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import count, islice
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from kernel_window import KERNEL, SECOND, WINDOWS, KernelFanOut, compiled
-from naive_fanout import NaiveFanOut, estimate, host_hash, pair_hash
+from naive_fanout import GOLDEN, NaiveFanOut, estimate, host_hash, pair_hash
 from procwire.event import SAMPLE_TARGETS, Measure, Outcome
+from procwire.sensor.settings import SensorSettings
 
 NETWORK = 0xFFFF_0A00_0000
 ALPHA_SCALED = 7213 * 512 * 1000 * 512 * 512 * 2**32 // (10000 * (512 * 1000 + 1079))
@@ -187,6 +189,21 @@ def test_any_addresses_are_told_apart_within_five_errors(window, targets):
     assert figures.attempts == 2 * pairs
     assert abs(figures.host_ports - pairs) <= max(4, allowed * pairs)
     assert abs(figures.hosts - hosts) <= max(4, allowed * hosts)
+
+
+def test_targets_whose_hashes_were_chosen_to_be_one_are_told_apart_by_another_seed(window):
+    addresses = (NETWORK + number for number in count())
+    chosen = list(islice((one for one in addresses if host_hash(one) % 512 == 7), 200))
+    told = {}
+    for seed in GOLDEN, 1, 2**64 - 1:
+        process = KernelFanOut(window, seed=seed)
+        for address in chosen:
+            process.attempt(SECOND, address, 80)
+        told[seed] = process.figures(0).hosts
+    assert told.pop(GOLDEN) == 1
+    assert all(abs(hosts - len(chosen)) <= 0.2 * len(chosen) for hosts in told.values())
+    seeds = {int(SensorSettings().row()["hash_seed"][0]) for _ in range(4)}
+    assert len(seeds) == 4
 
 
 def test_a_figure_covers_half_to_a_whole_window(window):

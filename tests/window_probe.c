@@ -83,7 +83,7 @@ void probe_share(struct fanout_state *job, const struct fanout_settings *setting
 		 const struct fanout_target *target, __u64 now)
 {
 	turn(job, settings, now);
-	fanout_share(job, state, shared);
+	fanout_share(&job->totals, state, shared);
 	if (target)
 		fanout_reach(job, target, now);
 }
@@ -93,9 +93,9 @@ void probe_attempts_shared(struct fanout_state *job, struct fanout_state *state,
 {
 	for (__u32 i = 0; i < count; i++) {
 		__sync_fetch_and_add(&state->totals.attempts, 1);
-		fanout_share(job, state, shared);
+		fanout_share(&job->totals, state, shared);
 		fanout_outcome(state, OUTCOME_REFUSED);
-		fanout_share(job, state, shared);
+		fanout_share(&job->totals, state, shared);
 	}
 }
 

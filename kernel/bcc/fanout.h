@@ -59,6 +59,31 @@ static __always_inline struct subject *subject_of(struct subject_key *key, struc
 	return subject;
 }
 
+/* As in subject.bpf.h, whose comments hold. */
+static __always_inline int claim(struct subject_key *key)
+{
+	u8 held = 1;
+	u8 *left;
+
+	if (!claims.insert(key, &held))
+		return 1;
+	left = claims.lookup(key);
+	if (left && !*left)
+		claims.delete(key);
+	return 0;
+}
+
+static __always_inline void release(struct subject_key *key)
+{
+	u8 *held;
+
+	if (!claims.delete(key))
+		return;
+	held = claims.lookup(key);
+	if (held)
+		*held = 0;
+}
+
 /* Sends the crossing; where the ring is full, the next attempt may send it. */
 static __always_inline void send_crossing(struct subject *subject, u32 slot,
 					  struct fanout_crossing *crossing, u64 now)
@@ -87,31 +112,28 @@ static __always_inline void turn(struct subject_key *key, struct subject *subjec
 				 struct fanout_settings *known, u64 now)
 {
 	struct fanout_crossing crossing;
-	u8 held = 1;
 
-	if (now < subject->state.turn_ns || claims.insert(key, &held))
+	if (now < subject->state.turn_ns || !claim(key))
 		return;
 	if (key->slot == SLOT_JOB && is_over(subject, known, now) &&
 	    fanout_final(&subject->state, known, &crossing))
 		send_crossing(subject, key->slot, &crossing, now);
 	fanout_turn(&subject->state, known, now);
-	claims.delete(key);
+	release(key);
 }
 
 /* What has reached a threshold is told. */
 static __always_inline void tell_crossing(struct subject_key *key, struct subject *subject,
 					  struct fanout_settings *known, u64 crossed, u64 now)
 {
-	u8 held = 1;
-
-	if (claims.insert(key, &held)) {
+	if (!claim(key)) {
 		subject->state.look = LOOK_SURELY;
 		return;
 	}
 	fanout_cross(&subject->state, known, crossed, &subject->crossing);
 	if (subject->crossing.measure)
 		send_crossing(subject, key->slot, &subject->crossing, now);
-	claims.delete(key);
+	release(key);
 }
 
 /* After something was counted: whether that has to be told. */

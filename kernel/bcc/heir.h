@@ -29,11 +29,12 @@ static __always_inline void bequeath(struct subject *subject, struct subject_key
 	__builtin_memcpy(owner.comm, parent->comm, sizeof(owner.comm));
 	heir = subject_of(&heir_key, &owner);
 	if (!heir) {
-		count(LOST_PROCESS_MAP_FULL);
+		count_many(LOST_HEIR_MAP_FULL, subject->state.totals.attempts);
 		return;
 	}
 	turn(&heir_key, heir, known, now);
 	if (!heir->is_told) {
+		add_totals(&heir->from, &subject->from);
 		add_totals(&heir->shared, &subject->shared);
 		heir->is_part |= subject->is_part;
 	} else if (job) {

@@ -10,16 +10,15 @@ static __always_inline struct subject *make_job(struct subject_key *key, struct 
 	struct subject *job = subjects.lookup(key);
 	struct subject *fresh;
 	u32 zero = 0;
-	u8 held = 1;
 
 	if (job && job->job.kind && !is_quiet(job, known, now))
 		return is_job_of(job, subject) ? job : 0;
 	fresh = new_subject.lookup(&zero);
 	if (!fresh)
 		return 0;
-	if (job && job->job.kind && !claims.insert(key, &held)) {
+	if (job && job->job.kind && claim(key)) {
 		subjects.delete(key);
-		claims.delete(key);
+		release(key);
 	}
 	/* Another process may be first; then its entry is the one. */
 	subjects.insert(key, fresh);
@@ -61,7 +60,9 @@ static __always_inline struct subject *subject_of_job(struct subject_key *key,
 		job = make_job(key, subject, known, now, &is_full);
 	}
 	if (!job) {
-		count(LOST_PROCESS_MAP_FULL);
+		if (!subject->is_told)
+			count_many(LOST_JOB_MAP_FULL,
+				   fanout_share(&subject->from, &subject->state, &subject->shared));
 		return 0;
 	}
 	job->now_ns = now;
@@ -72,7 +73,7 @@ static __always_inline struct subject *subject_of_job(struct subject_key *key,
 /* Adds to the job what the process has counted since it last did. */
 static __always_inline void share_counts(struct subject *job, struct subject *subject)
 {
-	u64 more = fanout_share(&job->state, &subject->state, &subject->shared);
+	u64 more = fanout_share(&job->state.totals, &subject->state, &subject->shared);
 
 	if (more && more < NEVER)
 		enter_program(job, subject, more);
@@ -83,16 +84,14 @@ static __always_inline void share_counts(struct subject *job, struct subject *su
 static __always_inline void withdraw(struct subject_key *key, struct subject *job,
 				     struct subject *subject)
 {
-	u8 held = 1;
-
-	if (claims.insert(key, &held))
+	if (!claim(key))
 		return;
 	fanout_take_back(&job->state, &subject->state, &subject->from, &subject->shared);
 	leave_program(job, subject, subject->shared.attempts - subject->from.attempts);
 	/* Another thread may share once more, and be told of as well. */
 	subject->from = subject->shared;
 	subject->is_part = 0;
-	claims.delete(key);
+	release(key);
 }
 
 /* What the process has just counted is its job's, too, unless it is told of itself: then the job has

@@ -77,11 +77,16 @@ BPF_TABLE("lru_hash", struct flow, struct failure, failures, MAX_FAILURES);
 BPF_PERCPU_ARRAY(works, struct work, 1);
 BPF_PROG_ARRAY(counting, COUNT_NOTHING);
 
-static __always_inline void count(u32 counter)
+static __always_inline void count_many(u32 counter, u64 number)
 {
 	u64 *value = counters.lookup(&counter);
 
 	/* A softirq may interrupt the program that runs on this CPU. */
 	if (value)
-		__sync_fetch_and_add(value, 1);
+		__sync_fetch_and_add(value, number);
+}
+
+static __always_inline void count(u32 counter)
+{
+	count_many(counter, 1);
 }

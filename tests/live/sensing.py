@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from procwire.event import Outcome, Subject
-from procwire.sensor.loader import Sensor, SensorEvents, SensorSettings
+from procwire.sensor.loader import Sensor, SensorEvents
 from procwire.sensor.machine import cgroup2_root
 from procwire.sensor.proc import started_ns
 from procwire.sensor.processes import ProcessTable
+from procwire.sensor.settings import SensorSettings
 from procwire.sensor.snapshot import processes_before
 
 POLL_MS = 100

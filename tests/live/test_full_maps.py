@@ -62,7 +62,7 @@ for _ in range(100):
 """
 # Each ends as a session of its own, which is more jobs than there are places.
 SESSIONS = """
-for n in range(1500):
+for n in range(2300):
     pid = os.fork()
     if pid == 0:
         os.setsid()
@@ -98,7 +98,8 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     ("name", "size", "script", "counter", "least"),
     [
         ("subjects", 4, TWENTY_AT_A_TIME, "lost_process_map_full", 16),
-        ("subjects", 8192 + 1024, SESSIONS, "lost_process_map_full", 1500 - 1024),
+        ("subjects", 4, TWENTY_AT_A_TIME, "lost_heir_map_full", 1),
+        ("subjects", 8192 + 2048, SESSIONS, "lost_job_map_full", 2300 - 2048),
         ("raw_sockets", 4, TWENTY_RAW_SOCKETS, "lost_socket_map_full", 16),
         ("crowded_connections", 1, UNDER_WAY, "lost_connection_map_full", 5),
         ("process_ring", PAGESIZE, FORKS, "lost_process_ring_full", 100),
@@ -150,3 +151,22 @@ def test_a_report_that_had_no_room_is_sent_by_a_later_attempt(
         assert every <= told(rows)
         rows = seen.wait("process", running.pid, lambda rows: EventKind.EXIT in rows["kind"])
         assert EventKind.EXIT in rows["kind"]
+
+
+@pytest.mark.parametrize(("left", "is_told"), [(0, True), (1, False)])
+def test_a_claim_that_could_not_be_deleted_silences_nobody(
+    live: Sensing, left: int, is_told: bool
+) -> None:
+    """Of one that is held others keep away; of one that was released and is still there they do
+    not."""
+    with Sensor(SETTINGS, self_test=False) as sensor:
+        seen = Sensing(sensor, live.namespace)
+        claims, ffi = sensor._programs.ring("claims"), sensor._ffi
+        with seen.start(*python("input()" + CONNECTS)) as running:
+            subject = ffi.new("unsigned int[2]", [running.pid, 0])
+            held = ffi.new("unsigned char *", left)
+            assert sensor._lib.bpf_map_update_elem(claims, subject, held, 0) == 0
+            running.communicate("\n", timeout=60)
+        rows = seen.wait("process", running.pid, lambda rows: EventKind.EXIT in rows["kind"])
+        assert EventKind.EXIT in rows["kind"]
+        assert (len(seen.rows("fanout", running.pid)) > 0) == is_told

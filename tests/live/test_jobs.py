@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from jobs import JOBS, told
 from procwire.event import Subject
-from procwire.sensor.loader import Sensor, SensorSettings
+from procwire.sensor.loader import Sensor
+from procwire.sensor.settings import SensorSettings
 from senders import STARTED_FROM_OUTSIDE, python
 from sensing import Sensing, cgroup
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from procwire.errors import UsageError
 from procwire.event import EventKind
-from procwire.sensor.loader import Sensor, SensorSettings
+from procwire.sensor.loader import Sensor
+from procwire.sensor.settings import SensorSettings
 from senders import PROCESS_PER_PROBE
 from sensing import SETTINGS, Sensing
 

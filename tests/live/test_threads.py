@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 from procwire.event import Subject
-from procwire.sensor.loader import Sensor, SensorSettings
+from procwire.sensor.loader import Sensor
+from procwire.sensor.settings import SensorSettings
 from sensing import SETTINGS, Sensing
 
 pytestmark = [

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from identity import is_whole, process_of
 from procwire.event import FLAG_UNSEEN_PACKETS, EventKind, FlowRole, Origin, Outcome
-from procwire.sensor.loader import Sensor, SensorSettings
+from procwire.sensor.loader import Sensor
+from procwire.sensor.settings import SensorSettings
 from senders import ACCEPTS, OLDER_SOCKETS, PACKET, python
 from sensing import SETTINGS, Sensing
 from ways import DIRECT_SENDS, WAYS, Way, holds

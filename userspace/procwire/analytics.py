@@ -42,6 +42,8 @@ _CONNECTS = Input(
     _NO_SENSOR,
     thins=(
         "kernel.lost_process_map_full",
+        "kernel.lost_job_map_full",
+        "kernel.lost_heir_map_full",
         "kernel.lost_connection_map_full",
         "kernel.lost_connection_ring_full",
         "kernel.lost_fanout_ring_full",

@@ -25,10 +25,11 @@ from procwire.runs.latency import Latency
 from procwire.runs.recording import Recorder
 from procwire.sensor.conntrack import Conntrack
 from procwire.sensor.coverage import circumstances
-from procwire.sensor.loader import Sensor, SensorSettings
+from procwire.sensor.loader import Sensor
 from procwire.sensor.machine import boot_epoch_ns
 from procwire.sensor.namespaces import Namespaces
 from procwire.sensor.processes import ProcessTable
+from procwire.sensor.settings import SensorSettings
 from procwire.sensor.snapshot import processes_before
 from procwire.settings import Settings
 from procwire.settings.section import NANOSECONDS

@@ -36,6 +36,8 @@ class Counter(IntEnum):
     SKIPPED_PROGRAM = lib.SKIPPED_PROGRAM
     COUNT_FLOWS = lib.COUNT_FLOWS
     LOST_FLOW_RING_FULL = lib.LOST_FLOW_RING_FULL
+    LOST_JOB_MAP_FULL = lib.LOST_JOB_MAP_FULL
+    LOST_HEIR_MAP_FULL = lib.LOST_HEIR_MAP_FULL
 
     @property
     def label(self) -> str:
@@ -59,8 +61,8 @@ EXPLANATIONS = {
     "the connections are in the fan-out counts",
     Counter.LOST_FANOUT_RING_FULL: "fan-out reports delayed: their ring was full; "
     "the next attempt sends them again",
-    Counter.LOST_PROCESS_MAP_FULL: "attempts missing from fan-out counts: "
-    "more processes or jobs make some than are tracked",
+    Counter.LOST_PROCESS_MAP_FULL: "attempts missing from the counts of their process: "
+    "more processes make some than are tracked",
     Counter.LOST_CONNECTION_MAP_FULL: "connections without an outcome: "
     "more were under way than are tracked",
     Counter.LOST_SOCKET_MAP_FULL: "sockets whose packets name no process: "
@@ -79,5 +81,9 @@ EXPLANATIONS = {
     Counter.COUNT_FLOWS: "flows whose process was told, while packets are captured",
     Counter.LOST_FLOW_RING_FULL: "flow events dropped: their ring was full; "
     "the packets of these flows name no process",
+    Counter.LOST_JOB_MAP_FULL: "attempts missing from the counts of their session or container: "
+    "more of these make some than are tracked",
+    Counter.LOST_HEIR_MAP_FULL: "attempts of ended processes missing from the counts of their "
+    "parents: more processes make some than are tracked",
 }
 """One line for people per counter."""
