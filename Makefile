@@ -24,6 +24,7 @@ bench: setup-bench
 	$(PYTHON) -m pytest bench --benchmark-only
 	$(PYTHON) bench/side_by_side.py
 	$(PYTHON) bench/sensor_storm.py
+	$(PYTHON) bench/sensor_million.py
 	$(PYTHON) bench/sensor_bulk.py
 	$(PYTHON) bench/suricata_cost.py
 

@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #define PORT 7002
+#ifndef HOSTS
 #define HOSTS 200
+#endif
 
 static pthread_barrier_t all;
 static int connects;
