@@ -94,7 +94,7 @@ static __always_inline void connect_starts(struct bpf_sock_addr *context, __u64 
 		pending.denied = is_denied();
 		begin(socket, &pending);
 	} else {
-		datagram_owner(socket);
+		datagram_connects(socket);
 		datagram_peer(socket, &pending);
 	}
 }

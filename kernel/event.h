@@ -189,7 +189,8 @@ struct connection_event {
 /* EVENT_FLOW: whose the packets are that leave a socket or come to it, sent before the first of them
  * passes any capture. The source is the socket's end, zero for what it does not have; protocol 0 is
  * ARP; ICMP has no ports. EVENT_FLAG_ANY_ADDRESS: the socket has the port on every address of its
- * network namespace; EVENT_FLAG_OLDER: it was open already when the sensor started. */
+ * network namespace; EVENT_FLAG_OLDER: it was open already when the sensor started. socket is a
+ * number that no other open one has, but for chance: ENDS ends all that was told with it. */
 struct flow_event {
 	__u64 time_ns;
 	struct process_key process;
@@ -203,7 +204,7 @@ struct flow_event {
 	__u8 destination[ADDRESS_SIZE];
 	__u16 source_port;
 	__u16 destination_port;
-	__u32 padding_end;
+	__u32 socket;
 };
 
 struct target {

@@ -71,7 +71,7 @@ static __always_inline void fill_flow(struct flow_event *event, const struct soc
 	event->net_namespace = BPF_CORE_READ(sock, __sk_common.skc_net.net, ns.inum);
 	event->role = role;
 	event->padding = 0;
-	event->padding_end = 0;
+	event->socket = hash_of_socket((__u64)sock);
 	socket_ends(event, sock);
 	event->flags = flags;
 	if (role != FLOW_WRITES && is_unspecified(event->source))
@@ -193,6 +193,16 @@ static __always_inline void datagram_owner(__u64 socket)
 		describe_current(&known->owner);
 		known->told = 0;
 	}
+}
+
+/* Another peer makes another flow. */
+static __always_inline void datagram_connects(__u64 socket)
+{
+	struct sending_socket *known = datagram_socket(socket);
+
+	datagram_owner(socket);
+	if (known)
+		known->told = 0;
 }
 
 static __always_inline void socket_bound(struct bpf_sock *context)

@@ -9,13 +9,18 @@
 
 /* Of a pointer the verifier gives out no number to calculate with, but for what is left of it after a
  * subtraction of 32 bits. */
-static __always_inline struct pending_place *place_of(__u64 socket)
+static __always_inline __u32 hash_of_socket(__u64 socket)
 {
 	__u64 lower;
-	__u32 place;
 
 	asm volatile("r1 = %1; w1 -= 0; %0 = r1" : "=r"(lower) : "r"(socket) : "r1");
-	place = (__u32)(lower * GOLDEN_RATIO_32) >> (32 - PENDING_BITS);
+	return lower * GOLDEN_RATIO_32;
+}
+
+static __always_inline struct pending_place *place_of(__u64 socket)
+{
+	__u32 place = hash_of_socket(socket) >> (32 - PENDING_BITS);
+
 	return bpf_map_lookup_elem(&pending_connections, &place);
 }
 

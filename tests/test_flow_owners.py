@@ -43,7 +43,7 @@ def end(text: str, port: int | None = None) -> Endpoint:
 def event(role, pid, time, source, port, peer="*", peer_port=0, protocol=TCP, flags=0, home=HOME):
     row = np.zeros(1, FLOW_EVENT)
     row["role"], row["time_ns"], row["protocol"], row["flags"] = role, time, protocol, flags
-    row["process"] = (pid * 10, pid, 1)
+    row["process"], row["socket"] = (pid * 10, pid, 1), pid
     row["net_namespace"] = home
     row["source"], row["source_port"] = list(address(source)), port
     row["destination"], row["destination_port"] = list(address(peer)), peer_port
@@ -235,7 +235,7 @@ def test_flows_are_counted_by_who_began_them_and_how_surely_their_process_is_kno
             st.integers(1, 3),
             st.integers(1, 60),
             st.integers(40000, 40002),
-            st.sampled_from([0, FLAG_OLDER]),
+            st.sampled_from([(HERE, 0), (HERE, FLAG_OLDER), ("*", FLAG_ANY_ADDRESS)]),
             st.sampled_from([HOME, ELSEWHERE]),
         ),
         max_size=12,
@@ -246,8 +246,8 @@ def test_flows_are_counted_by_who_began_them_and_how_surely_their_process_is_kno
 def test_what_is_looked_up_together_is_what_one_asks_for(told, ended, capacity):
     table = owners(
         *(
-            event(role, pid, time * S, HERE, port, THERE, 80, flags=flags, home=home)
-            for role, pid, time, port, flags, home in told
+            event(role, pid, time * S, source, port, THERE, 80, flags=flags, home=home)
+            for role, pid, time, port, (source, flags), home in told
         ),
         capacity=capacity,
     )
@@ -256,10 +256,28 @@ def test_what_is_looked_up_together_is_what_one_asks_for(told, ended, capacity):
         row["kind"], row["process"], row["time_ns"] = EventKind.EXIT, (pid * 10, pid, 1), time * S
     table.processes(exits)
     rows = np.concatenate([attempt(HERE, port, THERE, 80) for port in range(40000, 40003)])
-    found = table.connected(keys_of_contacts(rows, np.arange(3), "src", "dst"), rows["time"])
-    for port, place in zip(range(40000, 40003), found.tolist(), strict=True):
+    keys = keys_of_contacts(rows, np.arange(3), "src", "dst")
+    connected = table.connected(keys, rows["time"])
+    ends = table.ends(keys, rows["time"])
+    for port, *places in zip(range(40000, 40003), connected, ends, strict=True):
         one = whose(table, 20 * S, port)
-        assert place < 0 or (one is not None and SURENESS[place] == one[1])
+        for place in places:
+            assert place < 0 or (one is not None and SURENESS[place] == one[1])
+
+
+def test_flows_of_one_port_are_known_however_often_it_was_used():
+    """Sockets of datagrams, each with the port of one before, asked about much later."""
+    rows = [
+        event(role, 7, time * S, "*", 5000, protocol=UDP, flags=FLAG_ANY_ADDRESS)
+        for n in range(3)
+        for role, time in ((FlowRole.SENDS, 10 * n + 1), (FlowRole.ENDS, 10 * n + 2))
+    ]
+    table = owners(*rows)
+    asked = np.concatenate([attempt(HERE, 5000, THERE, 80)] * 4)
+    asked["protocol"], asked["time"] = UDP, np.array([1, 11, 21, 25]) * S
+    keys = keys_of_contacts(asked, np.arange(4), "src", "dst")
+    kernel = SURENESS.index(KERNEL)
+    assert table.ends(keys, asked["time"]).tolist() == [kernel, kernel, kernel, -1]
 
 
 def test_flows_of_a_scan_are_looked_up_however_many_there_are():
@@ -271,6 +289,85 @@ def test_flows_of_a_scan_are_looked_up_however_many_there_are():
     counts = FlowCounts(table)
     counts.update(np.concatenate([attempt(HERE, n, THERE, 80) for n in ports]))
     assert counts.counters()["originated_kernel"] == len(ports)
+
+
+def test_datagrams_of_ten_thousand_sockets_are_looked_up_together():
+    ports = range(20000, 30000)
+    how = {"protocol": UDP, "flags": FLAG_ANY_ADDRESS}
+    table = owners(
+        np.concatenate([event(FlowRole.SENDS, 7, S, "*", n, **how) for n in ports]),
+        np.concatenate([event(FlowRole.ENDS, 7, 20 * S, "*", n, **how) for n in ports]),
+        capacity=1 << 14,
+    )
+    rows = np.concatenate([attempt(HERE, n, THERE, 53, kind=Attempt.DATAGRAM) for n in ports])
+    rows["protocol"] = UDP
+    counts = FlowCounts(table)
+    counts.update(rows)
+    assert {name: n for name, n in counts.counters().items() if n} == {"originated_kernel": 10000}
+
+
+def test_who_still_waits_is_not_forgotten_for_what_comes_and_goes():
+    table = owners(
+        event(FlowRole.LISTENS, 9, S, "*", 22, flags=FLAG_ANY_ADDRESS),
+        event(FlowRole.SENDS, 10, S, "*", 53, protocol=UDP, flags=FLAG_ANY_ADDRESS),
+        event(FlowRole.SENDS, 11, S, HERE, 54, protocol=UDP),
+        event(FlowRole.ENDS, 11, S, HERE, 54, protocol=UDP),
+        capacity=64,
+    )
+    for n in range(1000):
+        table.update(event(FlowRole.CONNECTS, 7, n * S, HERE, 1000 + n, THERE, 80))
+    assert whose(table, 2000 * S, 22) == (9, INFERRED)
+    assert whose(table, 2000 * S, 53, protocol=UDP) == (10, KERNEL)
+    # Two are kept, and one ended before it was forgotten.
+    assert (len(table), table.evicted) == (64, 1000 - 62)
+    table.update(event(FlowRole.ENDS, 9, 2000 * S, "*", 22, flags=FLAG_ANY_ADDRESS))
+    assert whose(table, 2002 * S, 22) is None
+
+
+@pytest.mark.parametrize("size", [1, 50, 64])
+def test_sockets_that_stay_open_leave_room_for_half_of_what_comes(size):
+    rows = np.concatenate(
+        [event(FlowRole.SENDS, n + 1, S, HERE, 1000 + n, protocol=UDP) for n in range(500)]
+    )
+    table = owners(*np.split(rows, range(size, 500, size)), capacity=64)
+    known = [
+        n for n in range(500) if whose(table, 2 * S, 1000 + n, protocol=UDP) == (n + 1, KERNEL)
+    ]
+    assert len(known) == len(table) == 64
+    assert 499 in known
+    assert table.evicted == 500 - 64
+
+
+def test_a_socket_ends_for_all_who_had_it():
+    """One bound it, another sends and closes: what both held has ended."""
+    bound = event(FlowRole.SENDS, 9, S, HERE, 5000, protocol=UDP)
+    handed_on = event(FlowRole.SENDS, 10, 2 * S, HERE, 5000, protocol=UDP)
+    ends = event(FlowRole.ENDS, 10, 3 * S, HERE, 5000, protocol=UDP)
+    for one in (bound, handed_on, ends):
+        one["socket"] = 4711
+    again = event(FlowRole.SENDS, 12, 20 * S, HERE, 5000, protocol=UDP)
+    table = owners(bound, handed_on, ends)
+    assert whose(table, 9 * S, 5000, protocol=UDP) is None
+    table.update(again)
+    assert whose(table, 21 * S, 5000, protocol=UDP) == (12, KERNEL)
+
+
+def test_who_is_gone_does_not_put_in_doubt_who_is_there():
+    """A raw socket's writer, whose end nobody tells of but by the process's."""
+    table = owners(
+        event(FlowRole.WRITES, 9, S, HERE, 0, protocol=ICMP),
+        event(FlowRole.WRITES, 10, 8 * S, HERE, 0, protocol=ICMP),
+    )
+    assert whose(table, 9 * S, 0, peer_port=0, protocol=ICMP) == (10, INFERRED)
+    exits = np.zeros(1, PROCESS_EVENT)
+    exits["kind"], exits["process"], exits["time_ns"] = EventKind.EXIT, (90, 9, 1), 2 * S
+    table.processes(exits)
+    assert whose(table, 9 * S, 0, peer_port=0, protocol=ICMP) == (10, KERNEL)
+
+
+def test_who_pings_from_any_address_is_known_at_each():
+    table = owners(event(FlowRole.SENDS, 7, S, "*", 0, protocol=ICMP, flags=FLAG_ANY_ADDRESS))
+    assert whose(table, 2 * S, 0, peer_port=0, protocol=ICMP) == (7, KERNEL)
 
 
 def test_icmp_has_no_ports_and_a_forged_source_still_has_its_writer():
@@ -299,7 +396,6 @@ def test_the_table_is_bounded_and_says_what_it_forgot(size):
     )
     table = owners(*np.split(rows, range(size, 500, size)), capacity=64)
     assert (len(table), table.evicted) == (64, 436)
-    assert len(table._latest) == 64
     for n in (499, 450, 436):
         assert whose(table, 500, 1000 + n % 300) == (n + 1, KERNEL)
     assert whose(table, 500, 1000 + 435 % 300) is None

@@ -68,7 +68,12 @@ def test_the_end_that_is_another_one_outside_is_told() -> None:
     outside = (17, "2001:db8::1", 7, "2001:db8:9::", 53)
     assert pairs(told(*six)) == [(key(outside), key(six[0]))]
     published = (6, FAR, 50000, HOST, 8080), (6, INSIDE, 80, FAR, 50000)
-    assert pairs(told(*published)) == [(key((6, HOST, 8080, FAR, 50000)), key(published[1]))]
+    # A client on this host would be seen inside as asking whom the flow is sent to.
+    asks_inside = (6, FAR, 50000, INSIDE, 80)
+    assert pairs(told(*published)) == [
+        (key(asks_inside), key(published[0])),
+        (key((6, HOST, 8080, FAR, 50000)), key(published[1])),
+    ]
     same = (6, FAR, 443, INSIDE, 40000)
     assert pairs(told(ASKED, same)) == []
 

@@ -1,8 +1,9 @@
 """Of how many captured flows of this host the process is known, and how surely.
 
 Strategy: flows that a process was seen to connect are looked up together. The others are grouped by
-their end on this host, and each group asks once; of too many at a time the rest is counted as not
-asked about, so that no scan costs more than a busy hour.
+their end on this host, and ends that one process holds are looked up together, too. Each group that
+is left asks once; of too many at a time the rest is counted as not asked about, so that no scan
+costs more than a busy hour.
 """
 
 from __future__ import annotations
@@ -77,8 +78,14 @@ class FlowCounts:
         for place, way in enumerate(SURENESS):
             self._counts[f"{side.name}_{way}"] += int(np.count_nonzero(connected == place))
         others = np.flatnonzero(connected < 0)
-        ends = hashes(ends_of(keys[others]))
+        if not len(others):
+            return
+        ends, times = hashes(ends_of(keys[others])), rows["time"][at[others]]
         _, firsts, sizes = np.unique(ends, return_index=True, return_counts=True)
+        held = self._owners.ends(keys[others[firsts]], times[firsts])
+        for place, way in enumerate(SURENESS):
+            self._counts[f"{side.name}_{way}"] += int(sizes[held == place].sum())
+        firsts, sizes = firsts[held < 0], sizes[held < 0]
         order = np.argsort(firsts)
         for place in order[:ASKED].tolist():
             row = rows[at[others[firsts[place]]]]

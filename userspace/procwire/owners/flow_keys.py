@@ -44,11 +44,10 @@ def keys_of_events(events: NDArray[np.void]) -> NDArray[np.uint64]:
     keys[:, 2:4] = np.ascontiguousarray(events["destination"]).view(">u8")
     ports = events["source_port"].astype(np.uint64) << _SOURCE_PORT
     peer = events["destination_port"].astype(np.uint64) << _DESTINATION_PORT
-    role = events["role"]
-    whole = (role == FlowRole.CONNECTS) | ((role == FlowRole.ENDS) & keys[:, 2:4].any(axis=1))
-    everywhere = ~whole & (events["flags"] & FLAG_ANY_ADDRESS != 0)
-    keys[everywhere, 0] = _EVERYWHERE
-    keys[everywhere, 1] = events["net_namespace"][everywhere]
+    whole = events["role"] == FlowRole.CONNECTS
+    any_address = ~whole & (events["flags"] & FLAG_ANY_ADDRESS != 0)
+    keys[any_address, 0] = _EVERYWHERE
+    keys[any_address, 1] = events["net_namespace"][any_address]
     keys[~whole, 2:4] = 0
     keys[:, 4] = ports | np.where(whole, peer, 0) | events["protocol"]
     return keys
@@ -76,6 +75,13 @@ def ends_of(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
     ends[:, 2:4] = 0
     ends[:, 4] &= ~_PEER_PORT
     return ends
+
+
+def everywhere(keys: NDArray[np.uint64], namespace: int) -> NDArray[np.uint64]:
+    """The keys (n, 5) of claims on these ends' ports at every address of a network namespace."""
+    wide = keys.copy()
+    wide[:, :2] = _EVERYWHERE, namespace
+    return wide
 
 
 def hashes(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:

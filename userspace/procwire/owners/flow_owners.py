@@ -1,8 +1,8 @@
 """Whose a flow is: what the kernel told of sockets, asked by the ends of a packet and its time.
 
-Strategy: flow events become claims in a ring, chained by the end or flow that they name. Whoever
-asks is given the claim that held at the packet's time, so that neither the order of arrival nor a
-port used again names a stranger; where more than one could be meant, the answer says so.
+Strategy: whoever asks is given the claim that held at the packet's time, so that neither the order
+of arrival nor a port used again names a stranger; where more than one could be meant, the answer
+says so.
 """
 
 from __future__ import annotations
@@ -19,22 +19,14 @@ from numpy.typing import NDArray
 from procwire.detect.observation import Endpoint, ProcessId
 from procwire.detect.zones import Zone, Zones
 from procwire.event import (
-    FLAG_OLDER,
     FLOW_EVENT,
-    PROCESS_KEY,
     EventKind,
     FlowRole,
     Origin,
 )
 from procwire.output.address import mapped, packed
-from procwire.owners.flow_keys import (
-    WITHOUT_PORTS,
-    WORDS,
-    hashes,
-    key_everywhere,
-    key_of,
-    keys_of_events,
-)
+from procwire.owners.claims import NEVER, Claims
+from procwire.owners.flow_keys import WITHOUT_PORTS, ends_of, everywhere, key_everywhere, key_of
 from procwire.owners.translations import Translations
 
 KERNEL, SNAPSHOT, INFERRED, NONE = "kernel", "snapshot", "inferred", "none"
@@ -50,23 +42,9 @@ _CLOCK_NS = 2_000_000
 _EARLY_NS = 1_000_000_000
 # What was under way when a socket closed or its process ended.
 _LATE_NS = 1_000_000_000
-# Claims of one end that are looked at: many are those of a program that opens a port again.
-_CHAIN = 64
 _NO_NAMESPACE = 0
-_NEVER = np.iinfo(np.int64).max
-
-_CLAIM = np.dtype(
-    [
-        ("key", "u8", (WORDS,)),  # source, destination (two halves each), ports and protocol
-        ("before", "i8"),  # number of the previous claim whose key has the same hash, or -1
-        ("hash", "u8"),
-        ("began", "i8"),  # ns since the epoch; 0: before the sensor
-        ("process", PROCESS_KEY),
-        ("namespace", "u4"),
-        ("role", "u1"),
-    ],
-    align=True,
-)
+# Earlier claims on one end that are looked at for many packets at once.
+_STEPS = 4
 
 
 class Owner(NamedTuple):
@@ -88,20 +66,18 @@ class FlowOwners:
         self, namespace: int, local: Sequence[Network] = (), capacity: int = CAPACITY
     ) -> None:
         self._namespace = namespace
-        self._claims = np.zeros(capacity, _CLAIM)
-        self._latest: dict[int, int] = {}
+        self._claims, self._capacity = Claims(capacity), capacity
         self._exits: OrderedDict[ProcessId, int] = OrderedDict()
-        self._entered = 0
         self.translations = Translations()
         self.networks({namespace: local})
 
     @property
     def evicted(self) -> int:
-        """Claims forgotten because there was no room."""
-        return max(0, self._entered - len(self._claims))
+        """Claims that had not ended and were forgotten because there was no room."""
+        return self._claims.evicted
 
     def __len__(self) -> int:
-        return self._entered - self.evicted
+        return len(self._claims)
 
     def networks(self, own: Mapping[int, Iterable[Network]]) -> None:
         """By network namespace of this host, what networks are its own from now on: there a socket
@@ -123,8 +99,7 @@ class FlowOwners:
 
     def update(self, events: NDArray[np.void]) -> None:
         """Enter (n,) FLOW_EVENT, times in ns since the epoch."""
-        for start in range(0, len(events), len(self._claims)):
-            self._enter(events[start : start + len(self._claims)])
+        self._claims.enter(events)
 
     def connections(self, events: NDArray[np.void]) -> None:
         """Enter (n,) CONNECTION_EVENT whose source is known: all there is where the sensor sends no
@@ -140,7 +115,7 @@ class FlowOwners:
         """Follow exits: (n,) PROCESS_EVENT."""
         ended = events[events["kind"] == EventKind.EXIT]
         self._exits.update(zip(ended["process"].tolist(), ended["time_ns"].tolist(), strict=True))
-        while len(self._exits) > len(self._claims):
+        while len(self._exits) > self._capacity:
             self._exits.popitem(last=False)
 
     def owner(self, end: Endpoint, peer: Endpoint, protocol: int, time: int) -> Owner | None:
@@ -163,8 +138,8 @@ class FlowOwners:
         if found is not None:
             return found
         claims = self._about(key_of(protocol, end.address, mine), end.address)
-        for namespace in self._namespaces(end.address) if mine else ():
-            claims += self._chain(key_everywhere(protocol, namespace, mine))
+        for namespace in self._namespaces(end.address) if protocol else ():
+            claims += self._claims.chain(key_everywhere(protocol, namespace, mine))
         return self._held(sorted(claims, key=itemgetter(0), reverse=True), time)
 
     def connected(self, keys: NDArray[np.uint64], times: NDArray[np.int64]) -> NDArray[np.int8]:
@@ -173,16 +148,56 @@ class FlowOwners:
 
         keys: (n, 5) as flow_keys.keys_of_contacts() makes them; times: (n,) ns since the epoch.
         """
-        latest = np.array([self._latest.get(one, -1) for one in hashes(keys).tolist()], np.int64)
-        claims = self._claims[latest % len(self._claims)]
-        seen = (latest >= self.evicted) & (claims["key"] == keys).all(axis=1)
-        seen &= (claims["role"] == FlowRole.CONNECTS) & (claims["began"] <= times + _CLOCK_NS)
-        seen &= claims["namespace"] == self._namespace
-        held = claims["process"][seen].tolist()
-        ended = np.array([self._exits.get(process, _NEVER) for process in held], np.int64)
-        sure = np.where(claims["began"][seen] == 0, _SNAPSHOT, _KERNEL)
-        found = np.full(len(keys), -1, np.int8)
-        found[seen] = np.where(ended < times[seen] - _LATE_NS, _INFERRED, sure)
+        latest = self._claims.latest(keys, times + _CLOCK_NS)
+        connects = self._claims.at(latest)["role"] == FlowRole.CONNECTS
+        return self._sureness(np.where(connects, latest, -1), times)
+
+    def ends(self, keys: NDArray[np.uint64], times: NDArray[np.int64]) -> NDArray[np.int8]:
+        """The same of flows that nobody claims, of which one process of the namespace holds this
+        host's end."""
+        until, ends = times + _CLOCK_NS, ends_of(keys)
+        at_address = self._claims.latest(ends, until)
+        at_every = self._claims.latest(everywhere(ends, self._namespace), until)
+        latest = np.maximum(at_address, at_every)
+        asked = self._are_ours_alone(ends) & (self._claims.latest(keys, until) < 0)
+        sure = np.where(asked, self._sureness(latest, times), -1)
+        claims, before = self._claims.at(latest), latest
+        there = sure >= 0
+        for _ in range(_STEPS):
+            before = np.where(there, self._claims.at(before)["before"], -1)
+            there = before >= self._claims.first
+            if not there.any():
+                break
+            earlier = self._claims.at(before)
+            ended = earlier["ended"] < times - _LATE_NS
+            sure[there & ~ended & (earlier["process"] != claims["process"])] = -1
+        sure[there | (np.minimum(at_address, at_every) >= 0)] = -1
+        return sure
+
+    def _are_ours_alone(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Whether each end's address (n, 5) is of the namespace asked about, and of no other."""
+        addresses, which = np.unique(keys[:, :2], axis=0, return_inverse=True)
+        alone = [
+            self._namespaces(one.astype(">u8").tobytes()) == [self._namespace] for one in addresses
+        ]
+        return np.array(alone, bool)[which]
+
+    def _sureness(self, numbers: NDArray[np.int64], times: NDArray[np.int64]) -> NDArray[np.int8]:
+        """Places in SURENESS of these claims (n,) at these times (n,), -1 where one does not hold,
+        or its process is gone."""
+        claims = self._claims.at(numbers)
+        seen = (numbers >= 0) & (claims["namespace"] == self._namespace)
+        # NEVER is the largest number that there is.
+        seen &= claims["ended"] >= times - _LATE_NS
+        held = claims[seen]
+        exits = np.array(
+            [self._exits.get(one, NEVER) for one in held["process"].tolist()], np.int64
+        )
+        sure = np.where(held["began"] == 0, _SNAPSHOT, _KERNEL)
+        sure[held["role"] == FlowRole.LISTENS] = _INFERRED
+        sure[exits < times[seen] - _LATE_NS] = -1
+        found = np.full(len(numbers), -1, np.int8)
+        found[seen] = sure
         return found
 
     def is_local(self, address: bytes) -> bool:
@@ -199,76 +214,41 @@ class FlowOwners:
         wide = [namespace for network, namespace in self._wide if where in network]
         return self._hosts.get(address, []) + wide
 
-    def _enter(self, events: NDArray[np.void]) -> None:
-        capacity = len(self._claims)
-        rows = np.zeros(len(events), _CLAIM)
-        rows["key"] = keys_of_events(events)
-        rows["hash"] = hashes(rows["key"])
-        rows["began"] = np.where(events["flags"] & FLAG_OLDER, 0, events["time_ns"])
-        rows["process"] = events["process"]
-        rows["namespace"], rows["role"] = events["net_namespace"], events["role"]
-        numbers = range(self._entered, self._entered + len(rows))
-        slots = np.arange(numbers.start, numbers.stop) % capacity
-        forgotten = self._claims["hash"][slots].tolist()
-        before = []
-        for number, old, new in zip(numbers, forgotten, rows["hash"].tolist(), strict=True):
-            if number >= capacity and self._latest.get(old) == number - capacity:
-                del self._latest[old]
-            before.append(self._latest.get(new, -1))
-            self._latest[new] = number
-        rows["before"] = before
-        self._claims[slots] = rows
-        self._entered = numbers.stop
-
     def _about(self, key: NDArray[np.uint64], address: bytes) -> list[tuple[int, Any]]:
         """Claims on the key that may be about packets of the namespace asked about."""
-        claims = self._chain(key)
+        claims = self._claims.chain(key)
         if not ip_address(packed(address)).is_loopback:
             return claims
         here = (self._namespace, _NO_NAMESPACE)
         return [one for one in claims if one[1]["namespace"] in here]
 
-    def _chain(self, key: NDArray[np.uint64]) -> list[tuple[int, Any]]:
-        """Claims on the key with their numbers, the latest first."""
-        chain: list[tuple[int, Any]] = []
-        number = self._latest.get(int(hashes(key[np.newaxis])[0]), -1)
-        while number >= self.evicted and len(chain) < _CHAIN:
-            claim = self._claims[number % len(self._claims)]
-            chain.append((number, claim))
-            number = int(claim["before"])
-        return [one for one in chain if np.array_equal(one[1]["key"], key)]
-
     def _held(self, claims: Iterable[tuple[int, Any]], time: int) -> Owner | None:
         """Whose of the claims, the latest first, held at `time`."""
-        held = early = None
-        ended: set[ProcessId] = set()
+        early, holding = None, []
         for _, claim in claims:
-            process, role, began = claim["process"].item(), claim["role"], int(claim["began"])
-            if began > time + _CLOCK_NS:
-                early = claim if role != FlowRole.ENDS else early
-            elif role == FlowRole.ENDS:
-                if time > began + _LATE_NS:
-                    ended.add(process)
-            elif process in ended:
-                continue
-            elif held is None:
-                held = claim
-                if role == FlowRole.CONNECTS:
+            if claim["began"] > time + _CLOCK_NS:
+                early = claim
+            elif claim["ended"] >= time - _LATE_NS:
+                holding.append(claim)
+                if claim["role"] == FlowRole.CONNECTS:
                     break
-            elif process != held["process"].item():
-                # Both hold the end: either may be meant.
-                return Owner(held["process"].item(), INFERRED)
-        if held is not None:
-            return Owner(held["process"].item(), self._attribution(held, time))
-        if early is not None and int(early["began"]) <= time + _EARLY_NS:
+        # Of an ended process's socket another may hold on to; but who is there comes first.
+        there = [claim for claim in holding if not self._is_gone(claim, time)] or holding
+        if there:
+            processes = {claim["process"].item() for claim in there}
+            sure = self._attribution(there[0], time) if len(processes) == 1 else INFERRED
+            return Owner(there[0]["process"].item(), sure)
+        if early is not None and early["began"] <= time + _EARLY_NS:
             return Owner(early["process"].item(), INFERRED)
         return None
+
+    def _is_gone(self, claim: Any, time: int) -> bool:
+        return self._exits.get(claim["process"].item(), time) + _LATE_NS < time
 
     def _attribution(self, claim: Any, time: int) -> str:
         """How sure it is that the claim's process is the one: who accepts may not be who listens,
         and an ended process may have left its socket to a child."""
-        ended = self._exits.get(claim["process"].item(), time)
         foreign = claim["namespace"] != self._namespace
-        if claim["role"] == FlowRole.LISTENS or foreign or ended + _LATE_NS < time:
+        if claim["role"] == FlowRole.LISTENS or foreign or self._is_gone(claim, time):
             return INFERRED
         return SNAPSHOT if claim["began"] == 0 else KERNEL

@@ -115,16 +115,13 @@ def translations(message: bytes) -> list[tuple[NDArray[np.uint64], NDArray[np.ui
         one, other = _flow(parts[_TUPLE_ORIGINAL]), _flow(parts[_TUPLE_REPLY])
     except (KeyError, struct.error):
         return []
-    # Who began it is seen outside where replies go to; who answers, where it was asked.
-    ends = (
-        (_turned(other), one),
-        (_turned(one), other),
-    )
-    return [
-        (_key(outer), _key(inner))
-        for outer, inner in ends
-        if (outer.source, outer.source_port) != (inner.source, inner.source_port)
-    ]
+    # Who began it is seen outside where replies go to, and asks whom it will; who answers, where it
+    # was asked.
+    began, answers = (_turned(other), one), (_turned(one), other)
+    ends = [began] if began[0] != began[1] else []
+    if answers[0][1:3] != answers[1][1:3]:
+        ends.append(answers)
+    return [(_key(outer), _key(inner)) for outer, inner in ends]
 
 
 def _attributes(data: bytes) -> dict[int, bytes]:
