@@ -10,9 +10,11 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace as changed_alert
 from procwire.cli.explain import explain
 from procwire.context.allowlist import Allowlist, Wish, add, entries
 from procwire.context.store import MEMORY, Store
+from procwire.detect.detector import KNOWN_SCANNER
 from procwire.detect.judges import Judges
 from procwire.episodes import Episodes
 from procwire.errors import UsageError
@@ -98,6 +100,18 @@ def test_what_it_says_allows_every_state_of_the_episode(tmp_path, exe, option):
         add(store, wish, ("AN1057", "AN1949"))
         allowed = Allowlist(entries(store), lambda process: None)
         assert all(allowed.match(one) for one in alerts)
+
+
+def test_a_start_that_another_tool_recorded_names_its_host_and_counts_nothing(tmp_path):
+    whose = replace(SCANNER_PROCESS, host="srv-01", attribution="recorded")
+    (alert,) = Episodes(lookup=lambda key: (whose, [])).update(0, Judges().update(row()))
+    start = changed_alert(alert, check=KNOWN_SCANNER, process=whose, count=0)
+    results = tmp_path / "eve.json"
+    results.write_bytes(lines([start], Source()))
+    text = said(start.episode, results)
+    assert "/tmp/x9 (pid 4711, www-data, srv-01)" in text
+    assert "recorded; another tool's record says so" in text
+    assert "in all" not in text and " with 0" not in text and "rests on many" not in text
 
 
 def test_what_allows_an_interpreter_says_so(tmp_path):

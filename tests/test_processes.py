@@ -11,7 +11,7 @@ import pytest
 from procwire.event import PROCESS_EVENT, EventKind
 from procwire.sensor import cgroups
 from procwire.sensor.cgroups import CgroupPaths
-from procwire.sensor.machine import cgroup2_mount
+from procwire.sensor.machine import cgroup2_mount, mount_cgroup2
 from procwire.sensor.proc import kept_once, read_facts, split_argv, started_ns
 from procwire.sensor.processes import ProcessTable
 from procwire.sensor.snapshot import processes_before
@@ -204,6 +204,14 @@ def test_a_parent_that_the_walk_leaves_out_is_known_by_its_child():
     assert found.comm == Path(f"/proc/{os.getppid()}/comm").read_text().strip()
     assert found.attribution == "snapshot"
     assert table.ancestry((started_ns(os.getpid()), os.getpid(), 4)) == [found]
+
+
+def test_where_cgroup2_is_mounted_is_a_folder_that_is_there(tmp_path):
+    """Behind `ip netns exec` it is empty, and takes no folders; elsewhere others lie in it."""
+    assert mount_cgroup2(tmp_path) == f"mount -t cgroup2 none {tmp_path}"
+    (tmp_path / "memory").mkdir()
+    unified = tmp_path / "unified"
+    assert mount_cgroup2(tmp_path) == f"mkdir -p {unified} && mount -t cgroup2 none {unified}"
 
 
 def test_cgroup2_is_found_among_others(tmp_path):

@@ -101,10 +101,11 @@ class Details(msgspec.Struct):
 
 
 class Seen(msgspec.Struct, kw_only=True):
-    """When and where something was seen, as a record tells it."""
+    """When and where something was seen, as a record tells it. host: that another tool recorded."""
 
     event_type: str = ""
     timestamp: str
+    host: str = ""
     src_ip: str = ""
     src_port: int | None = None
     dest_ip: str = ""

@@ -36,6 +36,7 @@ _DOUBT = (
 _HOW_SURE = {
     "kernel": "a hook saw it",
     "snapshot": "it ran, or the socket was open, before the sensor",
+    "recorded": "another tool's record says so",
     "inferred": "likely, not certain: an accepted connection is its listener's, an ended process "
     "may have left its socket, one of another namespace is known by its addresses",
 }
@@ -71,7 +72,8 @@ def _facts(states: list[Told]) -> Iterator[tuple[str, str]]:
         yield "who", f"{last.src_ip or 'many sources'}; no process of this host is known for it"
     else:
         name = process.script or process.exe or process.comm
-        yield "who", f"{name} (pid {process.pid}, {process.user})"
+        known = f"pid {process.pid}", process.user, last.host
+        yield "who", f"{name} ({', '.join(filter(None, known))})"
         yield "command", process.cmdline
         yield "known by", _sureness(process)
         yield "started", ", ".join(_circumstances(process))
@@ -85,10 +87,12 @@ def _facts(states: list[Told]) -> Iterator[tuple[str, str]]:
         yield "last target", f"{ends[1]} {last.proto}".strip()
     else:
         yield "flow", " -> ".join(filter(None, ends)) + f" {last.proto}".rstrip()
-    yield "when", f"{context.first} to {context.last}, {context.count:,} in all"
+    until = f" to {context.last}, {context.count:,} in all" if context.count else ""
+    yield "when", f"{context.first}{until}"
     for number, told in enumerate(states):
-        at = f"{told.alert.first_of('state')} {told.timestamp} with {told.alert.context.count:,}"
-        yield "" if number else "told", at
+        count = told.alert.context.count
+        at = f"{told.alert.first_of('state')} {told.timestamp}"
+        yield "" if number else "told", f"{at} with {count:,}" if count else at
     yield "related", ", ".join(details.metadata.get("related", ()))
     yield "reference", ", ".join(details.metadata.get("reference", ()))
     yield "ATT&CK", ", ".join(details.metadata.get("analytic", ()))
@@ -166,7 +170,8 @@ def _targets(details: Details, width: int) -> Iterator[str]:
 def _packet(told: Told, packet: bytes | None, width: int, colour: bool) -> Iterator[str]:
     offset, size = (told.alert.first_of(name) for name in ("offset", "size"))
     if not (_PLACE.fullmatch(offset) and _PLACE.fullmatch(size)):
-        yield from _wrapped("packets", "it rests on many; no single one decides", width)
+        if told.alert.context.count:
+            yield from _wrapped("packets", "it rests on many; no single one decides", width)
         return
     place = f"offset {offset}, {size} byte{'' if size == '1' else 's'}"
     if told.pcap_cnt:

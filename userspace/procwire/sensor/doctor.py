@@ -24,9 +24,9 @@ from procwire.sensor.loader import Sensor
 from procwire.sensor.machine import (
     BTF,
     CAPABILITIES,
-    MOUNT_CGROUP2,
     cgroup2_mount,
     missing_capabilities,
+    mount_cgroup2,
 )
 from procwire.sensor.programs import Libbpf
 
@@ -91,7 +91,7 @@ def _btf() -> Check:
 def _cgroup2() -> Check:
     mount = cgroup2_mount()
     found = str(mount or "not mounted")
-    return Check("cgroup2", mount is not None, found, "" if mount else MOUNT_CGROUP2)
+    return Check("cgroup2", mount is not None, found, "" if mount else mount_cgroup2())
 
 
 def _libbpf() -> Check:

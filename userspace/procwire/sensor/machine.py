@@ -21,7 +21,7 @@ CAPABILITIES = (
     (12, "CAP_NET_ADMIN", "attaches the connect hooks to the cgroup"),
 )
 SYS_ADMIN = 21
-MOUNT_CGROUP2 = "mount -t cgroup2 none /sys/fs/cgroup/unified"
+_CGROUPS = Path("/sys/fs/cgroup")
 
 
 def missing_capabilities() -> list[str]:
@@ -48,11 +48,20 @@ def cgroup2_mount(mountinfo: Path = Path("/proc/self/mountinfo")) -> Path | None
     return None
 
 
+def mount_cgroup2(cgroups: Path = _CGROUPS) -> str:
+    """The command that mounts the hierarchy. `ip netns exec` hides all that lies in /sys, so there
+    the folder is empty."""
+    if not cgroups.is_dir() or not any(cgroups.iterdir()):
+        return f"mount -t cgroup2 none {cgroups}"
+    unified = cgroups / "unified"
+    return f"mkdir -p {unified} && mount -t cgroup2 none {unified}"
+
+
 def cgroup2_root() -> Path:
     """cgroup2_mount(), or Unavailable with the command that mends it."""
     mount = cgroup2_mount()
     if mount is None:
-        raise Unavailable("no cgroup2 hierarchy is mounted", MOUNT_CGROUP2)
+        raise Unavailable("no cgroup2 hierarchy is mounted", mount_cgroup2())
     return mount
 
 
