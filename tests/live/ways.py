@@ -33,9 +33,8 @@ from sensing import RUN_S, Sensing
 class Way:
     """attempts: exactly so many, or at least where `tool` makes its own choice; becomes: the
     command line it ends with, where it executes itself; lingers: it has to be ended, since it waits
-    for answers. stock: run on other kernels, too, in virtual
-    machines, whose processor may be interpreted: not what takes long there, or differs from another
-    row in its packets' flags only; hook: without which a kernel does not show it."""
+    for answers. stock: run on other kernels, too, in virtual machines, whose processor may be
+    interpreted: not what takes minutes there; hook: without which a kernel does not show it."""
 
     name: str
     command: tuple[str, ...]
@@ -75,7 +74,7 @@ WAYS = (
     Way("sendmmsg", python(SENDMMSG), kind=Attempt.DATAGRAM, origin=Origin.SENDMSG),
     Way("TCP fast open", python(FAST_OPEN)),
     Way("IPv4 mapped into IPv6", python(CONNECT_MAPPED)),
-    Way("a thousand connects of asyncio", python(ASYNCIO), 1000, hosts=200, stock=False),
+    Way("a thousand connects of asyncio", python(ASYNCIO), 1000, hosts=200),
     Way("threads", python(THREADS), 160, hosts=160),
     Way(
         "a program that executes itself",
@@ -119,7 +118,6 @@ WAYS = (
         Origin.RAW,
         hosts=1,
         tool=True,
-        stock=False,
     ),
     Way(
         "nmap -sU",
@@ -155,7 +153,6 @@ WAYS = (
         origin=Origin.RAW,
         hosts=1,
         tool=True,
-        stock=False,
     ),
 )
 
