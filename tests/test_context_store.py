@@ -242,6 +242,28 @@ def test_a_watch_does_not_stand_still_for_who_holds_its_context(
         assert store.rows("SELECT threshold, observed FROM in_force") == [(25.0, 10)]
 
 
+def test_a_watch_that_may_not_write_knows_what_it_may_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Store(path) as store:
+        insert(store, "/bin/a")
+
+    def refused(path: Path) -> Store:
+        raise Unavailable(f"{path}: Read-only file system", "mount it")
+
+    monkeypatch.setattr("procwire.cli.context.opened", refused)
+    with context_to_watch(path) as store:
+        assert (store.path, programs(store)) == (MEMORY, ["/bin/a"])
+        insert(store, "/bin/b")
+        assert programs(store) == ["/bin/a", "/bin/b"]
+    assert "mount it; its allowlist and inventory hold" in capsys.readouterr().err
+    with context_to_watch(path.with_name("none.db")) as store:
+        assert programs(store) == []
+    assert "no allowlist and no inventory hold" in capsys.readouterr().err
+    with Store(path, read_only=True) as store:
+        assert programs(store) == ["/bin/a"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 @pytest.mark.parametrize("mode", [0o600, 0o644])
 def test_who_may_not_open_it_is_told_what_to_do(mode: int, run: Callable[..., Any]) -> None:

@@ -13,7 +13,7 @@ import click
 from procwire.context.baseline import Learned, learned
 from procwire.context.store import MEMORY, Store, default_path
 from procwire.detect.zones import UNKNOWN
-from procwire.errors import Unavailable, UsageError
+from procwire.errors import ProcwireError, Unavailable, UsageError
 from procwire.output.printable import is_text, printable
 from procwire.output.timestamp import duration
 
@@ -62,13 +62,21 @@ def viewed(path: Path) -> Store:
 
 
 def context_to_watch(path: Path) -> Store:
-    """As opened(); where it may not be written, one that lasts as long as the watch."""
+    """As opened(); where it may not be written, one that lasts as long as the watch, with what can
+    be read."""
     try:
         return _hurried(opened(path))
     except Unavailable as missing:
-        lost = "no allowlist and no inventory hold, and what is learned now will be forgotten"
-        _tell(f"{missing}; {lost}")
-        return Store(MEMORY)
+        kept = Store(MEMORY)
+        holds = "no allowlist and no inventory hold"
+        try:
+            with Store(path, read_only=True) as written:
+                kept.take_over(written)
+            holds = "its allowlist and inventory hold as they are now"
+        except ProcwireError:
+            pass
+        _tell(f"{missing}; {holds}, and what is learned from now on will be forgotten")
+        return kept
 
 
 def beside(store: Store) -> Store:

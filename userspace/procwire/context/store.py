@@ -134,6 +134,11 @@ class Store:
                 # One file, so that it can be read where nothing may be written.
                 copy.execute("PRAGMA journal_mode = DELETE")
 
+    def take_over(self, other: Store) -> None:
+        """Hold what another store holds now, in place of what was here."""
+        with self._explained():
+            other._connection.backup(self._connection)
+
     def hurry(self) -> None:
         """Wait for other writers no longer than a turn of a live run may take."""
         self._connection.execute(f"PRAGMA busy_timeout = {_BUSY_TURN_MS}")
