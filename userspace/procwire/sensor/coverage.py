@@ -172,7 +172,7 @@ _MEANINGS = {
     "flows.messages_overflowing": "messages judged by their beginning: longer than is kept",
     "flows.forgotten": "questions forgotten before their answer to bound memory",
     "processes.evicted": "ended processes forgotten to bound memory",
-    "correlate.evicted": "whose a flow is, forgotten to bound memory",
+    "correlate.evicted": "whose a flow is, forgotten to bound memory: the oldest connections",
     "correlate.translations_evicted": "translated flows forgotten to bound memory",
     "correlate.translations_lost": "times when more translated flows began than the kernel keeps",
     "correlate.originated_none": "flows that this host began and whose process is not known",
