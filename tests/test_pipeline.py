@@ -21,7 +21,7 @@ from procwire.errors import InputDamaged
 from procwire.rules import packet_rules
 from procwire.runs import pipeline
 from procwire.runs.analysis import Analysis
-from procwire.runs.parts import SET_BACK, Parts, rows_of
+from procwire.runs.parts import AHEAD, SET, Parts, rows_of
 from procwire.runs.pipeline import alerts_of
 from procwire.settings import Settings
 
@@ -74,20 +74,20 @@ def test_batches_change_nothing_where_clocks_go_back(tmp_path, spread):
 
 @pytest.mark.parametrize("size", [100, 500, 65536])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_packet_of_another_day_ends_a_scan_once(size, workers):
-    """While the clock seemed to be a day ahead, every batch would begin the scan anew."""
+def test_packets_of_another_day_end_no_scan(size, workers):
+    """Neither tomorrow's nor yesterday's: windows and episodes go on."""
     scan = Conversations()
     for number in range(1000):
         target = f"10.20.{number // 250}.{number % 250 + 1}"
         scan.connect(number / 20, "10.0.0.9", target, 445, NOBODY_ANSWERS)
     whole = scan.batch()
-    whole.time[700] += 86400 * SECOND
+    whole.time[350::50] += 86400 * SECOND
+    whole.time[340::70] -= 86400 * SECOND
     batches = [rows_of(whole, at, at + size) for at in range(0, len(whole.time), size)]
     analysis = Analysis(Settings())
     told = [alert for _, alerts in alerts_of(analysis, batches, workers) for alert in alerts]
     told += analysis.finish()
-    assert [alert.state for alert in told] == [RAISED, GROWN, CLOSED, RAISED, CLOSED]
-    assert len({alert.episode for alert in told}) == 2
+    assert [alert.state for alert in told] == [RAISED, GROWN, CLOSED]
 
 
 def parts_of(times, size):
@@ -113,9 +113,9 @@ SIZES = pytest.mark.parametrize("size", [1, 4, 1000])
 @SIZES
 def test_parts_end_where_the_clock_is_set_back(size):
     """By more than an attempt waits, and for good."""
-    late = [3] * (SET_BACK + 5)
+    late = [3] * (SET + 5)
     found, firsts = parts_of([0, 9, 8, 100, *late, 4], size)
-    told = SET_BACK - 1
+    told = SET - 1
     assert found == [
         *[(0, 0), (9, 9), (8, 9), (100, 100)],
         *[(3, 100)] * told,
@@ -128,10 +128,26 @@ def test_parts_end_where_the_clock_is_set_back(size):
 
 @SIZES
 def test_stray_time_stamps_end_no_part(size):
-    strays = [100, *[3] * (SET_BACK - 1), 100, *[3] * (SET_BACK - 1), 91] + [3, 101] * SET_BACK
+    strays = [100, *[3] * (SET - 1), 100, *[3] * (SET - 1), 91] + [3, 101] * SET
     found, firsts = parts_of(strays, size)
     assert [reached for _, reached in found] == list(itertools.accumulate(strays, max))
     assert firsts == set(range(1, len(strays) + 1, size))
+
+
+@SIZES
+def test_a_clock_that_is_set_forward_is_followed(size):
+    """Once many packets say so; a few of another day are strays, and a night passes at once."""
+    night, far = AHEAD // SECOND, AHEAD // SECOND + 9
+    strays = [0, far, 1, *[far + 1] * (SET - 1), 2, far + 1]
+    later = [*[2 * far] * SET, 2 * far + night, 3]
+    found, firsts = parts_of([*strays, *later], size)
+    assert [reached for _, reached in found] == [
+        *[0, 0, 1, *[1] * (SET - 1), 2, 2],
+        *[2] * (SET - 2),
+        *[2 * far] * 2,
+        *[2 * far + night] * 2,
+    ]
+    assert firsts == set(range(1, len(found) + 1, size))
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=30), st.integers(1, 30))

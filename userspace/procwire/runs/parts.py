@@ -1,9 +1,10 @@
 """The time that a run has reached with each packet, and parts of batches in which it only rises.
 
 A packet that comes late changes nothing. Where many in a row lie further behind than an attempt may
-wait, the clock was set, or was wrong before, and is followed; a few such have time stamps of their
-own, and count as what is due. Alerts of one part are told by time, parts in their order: so neither
-their order nor their times depend on where batches end.
+wait, or further ahead than a network is silent, the clock was set, or was wrong before, and is
+followed; a few such have time stamps of their own, and count as what is due. Alerts of one part are
+told by time, parts in their order: so neither their order nor their times depend on where batches
+end.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from numpy.typing import NDArray
 
 from procwire.capture.batch import PacketBatch
 
-SET_BACK = 16
-"""So many packets in a row tell that a clock was set back."""
+SET = 16
+"""So many packets in a row tell that a clock was set, or that so long a time has passed."""
+AHEAD = 43_200_000_000_000
+"""ns that a packet may lie ahead by itself: longer than a night's silence, and less than a day, by
+which stray time stamps are wrong."""
 
 
 class Part(NamedTuple):
@@ -32,7 +36,7 @@ class Parts:
     """patience: ns that a packet may lie behind, that of contacts."""
 
     def __init__(self, patience: int) -> None:
-        self._patience, self._behind = patience, 0
+        self._patience, self._behind, self._ahead = patience, 0, 0
         self._reached: int | None = None
 
     def of(self, batch: PacketBatch) -> Iterator[Part]:
@@ -44,24 +48,27 @@ class Parts:
         begin = 0
         began = self._reached = int(times[0]) if self._reached is None else self._reached
         reached = _reached_with(times, began)
-        if (reached - times).max() <= self._patience:
-            self._reached, self._behind = int(reached[-1]), 0
+        is_ahead = reached[-1] - began > AHEAD and np.diff(reached, prepend=began).max() > AHEAD
+        if not is_ahead and (reached - times).max() <= self._patience:
+            self._reached, self._behind, self._ahead = int(reached[-1]), 0, 0
             yield Part(batch, reached)
             return
+        reached = np.empty(len(times), np.int64)
         for row, time in enumerate(times.tolist()):
-            is_behind = time < self._reached - self._patience
+            is_behind, is_ahead = (
+                time < self._reached - self._patience,
+                time > self._reached + AHEAD,
+            )
             self._behind = self._behind + 1 if is_behind else 0
-            if self._behind == SET_BACK:
+            self._ahead = self._ahead + 1 if is_ahead else 0
+            if self._behind == SET:
                 if row > begin:
-                    yield _part(batch, begin, row, began)
-                begin, began, self._reached, self._behind = row, time, time, 0
-            self._reached = max(self._reached, time)
-        yield _part(batch, begin, len(times), began)
-
-
-def _part(batch: PacketBatch, start: int, end: int, before: int) -> Part:
-    part = rows_of(batch, start, end)
-    return Part(part, _reached_with(part.time, before))
+                    yield Part(rows_of(batch, begin, row), reached[begin:row])
+                begin, self._reached, self._behind = row, time, 0
+            elif self._ahead == SET or not is_ahead:
+                self._reached, self._ahead = max(self._reached, time), 0
+            reached[row] = self._reached
+        yield Part(rows_of(batch, begin, len(times)), reached[begin:])
 
 
 def _reached_with(times: NDArray[np.int64], before: int) -> NDArray[np.int64]:
