@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from procwire import layers
 from procwire.alert import CLOSED, GROWN, RAISED, episode_id
@@ -338,6 +338,8 @@ def test_groups_equal_a_dictionary():
     st.integers(1, 60),
     st.sampled_from([1, 2, 1000]),
 )
+@example([(0, 0, 1), (QUIET, 0, 0), (0, 1, 1)], 1, 1)
+@example([(0, 0, 1), (0, 1, 1), (90 * SECOND, 1, 1), (QUIET - 90 * SECOND, 1, 1)], 1, 1)
 def test_alerts_do_not_depend_on_where_batches_end(steps, batch, per_rule):
     settings = Settings(episodes=EpisodeSettings(per_rule=per_rule))
     time, packets, rules = START, [], []

@@ -9,6 +9,7 @@ on where batches end: a packet whose time lies before that of others counts when
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace as with_fields
@@ -106,10 +107,7 @@ class Episodes:
         if hits is not None:
             self._fold(hits, alerts)
         self._clock = now
-        while self._due and self._due[0][0] <= self._clock:
-            episode = self._next_due()
-            if episode is not None:
-                self._close(episode, episode.due, alerts)
+        self._close_due(now, alerts)
         return self._sorted(alerts)
 
     def clock_set(self, by: int) -> None:
@@ -201,12 +199,38 @@ class Episodes:
         if not len(hits.findings):
             return
         kept = gather(hits, self._counted, self._tally)
+        start = 0
+        while start < len(kept.keys):
+            end = self._until_room_changes(kept, start, alerts)
+            self._enter(kept, range(start, end), alerts)
+            start = end
+
+    def _until_room_changes(self, kept: Kept, start: int, alerts: list[_Told]) -> int:
+        """The row up to which, from `start` on, no episode ends of itself where a rule may lack room:
+        who finds room must not depend on what came in one batch. What ended before is closed."""
+        findings = len(kept.keys)
+        if max(self._of_rule.values(), default=0) + findings <= self._settings.per_rule:
+            return findings
+        now = kept.reached[start]
+        self._close_due(now, alerts)
+        until = now + self._settings.quiet_ns
+        while self._due and self._due[0][0] < until:
+            due, _, key = self._due[0]
+            episode = self._open.get(key)
+            if episode is not None and due == episode.due == episode.seen + self._settings.quiet_ns:
+                until = due
+            else:
+                self._next_due()
+        return max(start + 1, bisect_left(kept.reached, until, start))
+
+    def _enter(self, kept: Kept, rows: range, alerts: list[_Told]) -> None:
+        """Extend episodes by findings among which none ends that a rule without room waits for."""
+        most, quiet = self._settings.per_rule, self._settings.quiet_ns
         full: set[object] = set()
-        if self._all_last(kept):
-            most = self._settings.per_rule
+        # One that gives way to another's leaves room.
+        if len(self._open) + len(rows) <= self._settings.open:
             full.update(rule for rule, number in self._of_rule.items() if number >= most)
-        places, crowd = apart(kept, full, self._open)
-        quiet = self._settings.quiet_ns
+        places, crowd = apart(kept, rows, full, self._open)
         found = groups(kept, places, quiet)
         begin = [one.places[0] for one in found if self._may_begin(one.key)]
         firsts = dict(zip(begin, kept.found(begin), strict=True)) if begin else {}
@@ -219,19 +243,6 @@ class Episodes:
             self._counts["folded_sources"] += len(folded)
             for group in one_key(kept, shared, sorted(folded), quiet):
                 self._extend(group, kept, None, alerts)
-
-    def _all_last(self, kept: Kept) -> bool:
-        """Whether no open episode can end, or give way, before the last of the findings: then a
-        rule without room has none for any of them."""
-        if not kept.keys or len(self._open) + len(kept.keys) > self._settings.open:
-            return False
-        while self._due and self._due[0][0] <= kept.reached[-1]:
-            due, _, key = self._due[0]
-            episode = self._open.get(key)
-            if episode is not None and due == episode.due == episode.seen + self._settings.quiet_ns:
-                return False
-            self._next_due()
-        return True
 
     def _may_begin(self, key: Key) -> bool:
         return key not in self._open and self._has_room(key)
@@ -301,6 +312,12 @@ class Episodes:
         episode.seen = time
         if is_earlier:
             self._push(episode)
+
+    def _close_due(self, now: int, alerts: list[_Told]) -> None:
+        while self._due and self._due[0][0] <= now:
+            episode = self._next_due()
+            if episode is not None:
+                self._close(episode, episode.due, alerts)
 
     def _push(self, episode: _Episode) -> None:
         episode.due = episode.seen + self._settings.quiet_ns

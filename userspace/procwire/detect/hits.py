@@ -134,14 +134,17 @@ def gather(hits: Hits, counted: NDArray[np.bool_], tally: NDArray[np.int64]) -> 
 
 
 def apart(
-    kept: Kept, full: Container[object], known: Container[object]
+    kept: Kept, rows: range, full: Container[object], known: Container[object]
 ) -> tuple[Sequence[int], dict[Shared, list[int]]]:
-    """The rows of findings that may be by themselves; and by rule and context those that may not:
-    of the rules in `full` all but those with a key in `known`. Of a flood from forged addresses
-    these are nearly all."""
+    """Of `rows` those whose findings may be by themselves; and by rule and context those that may
+    not: of the rules in `full` all but those with a key in `known`. Of a flood from forged
+    addresses these are nearly all."""
+    if not full:
+        return rows, {}
     places: list[int] = []
     crowd: dict[Shared, list[int]] = {}
-    for place, key in enumerate(kept.keys):
+    for place in rows:
+        key = kept.keys[place]
         if key[0] in full and key not in known:
             crowd.setdefault(key[:2], []).append(place)
         else:
