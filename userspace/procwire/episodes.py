@@ -206,8 +206,8 @@ class Episodes:
             start = end
 
     def _until_room_changes(self, kept: Kept, start: int, alerts: list[_Told]) -> int:
-        """The row up to which, from `start` on, no episode ends of itself where a rule may lack room:
-        who finds room must not depend on what came in one batch. What ended before is closed."""
+        """The row up to which, from `start` on, no episode ends of itself where a rule may lack
+        room: who finds room must not depend on what came in one batch. What ended is closed."""
         findings = len(kept.keys)
         if max(self._of_rule.values(), default=0) + findings <= self._settings.per_rule:
             return findings
