@@ -34,7 +34,7 @@ lint: setup-test
 	.venv/bin/mypy
 	.venv/bin/mypy $(wildcard bindings/*.py)
 	clang -target bpf -Wall -Werror -fsyntax-only -I/usr/include/$(MULTIARCH) kernel/*.bpf.c
-	gcc -Wall -Werror -fsyntax-only bindings/drain.c bindings/follow.c
+	gcc -Wall -Werror -fsyntax-only bindings/drain.c bindings/follow.c bindings/entry.c
 
 setup-demo setup-test setup-vm setup-bench: setup-%:
 	@packaging/setup.sh $*

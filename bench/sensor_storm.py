@@ -107,7 +107,9 @@ def main(connects: int, rounds: int) -> None:
             f"{watcher.start:6.1f} s "
             f"{watcher.idle if watcher.command else 0:7.2%} {watcher.resident:6.0f} MB"
         )
-    for watcher in contestants[1:2]:
+    for watcher in contestants:
+        if not watcher.name.startswith("procwire"):
+            continue
         click.echo(f"\nprograms of {watcher.name}")
         click.echo("\n".join(hooks_table(watcher.hooks, statistic, connects, "connect")))
         click.echo("while processes begin and end, these programs' part in it, too")

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from procwire.sensor import bcc_loader
+from procwire.sensor import bcc_compiler
 
 BPFTRACE = """
 tracepoint:sock:inet_sock_set_state /args->newstate == 2/ {
@@ -183,10 +183,10 @@ def watchers() -> list[Watcher]:
         Watcher("procwire, libbpf", [*watch, "libbpf"], "watching"),
         Watcher(EMPTY, [sys.executable, str(Path(__file__).with_name("empty_programs.py"))]),
     ]
-    if bcc_loader.version():
+    if bcc_compiler.version():
         found.append(Watcher("procwire, bcc", [*watch, "bcc"], "watching"))
-        headers = {"BCC_KERNEL_SOURCE": str(bcc_loader.SOURCES / "bcc" / "headers")}
-        command = [str(bcc_loader.PYTHON), "-I", "-c", BCC]
+        headers = {"BCC_KERNEL_SOURCE": str(bcc_compiler.SOURCES / "bcc" / "headers")}
+        command = [str(bcc_compiler.PYTHON), "-I", "-c", BCC]
         found.append(Watcher("bcc, counting", command, environment=headers))
     if shutil.which("bpftrace"):
         room = {"BPFTRACE_MAP_KEYS_MAX": "65536"}

@@ -1,4 +1,5 @@
-"""Builds procwire._libbpf: the libbpf calls of libbpf.h, the batch reader of drain.c, and follow.c.
+"""Builds procwire._libbpf: the libbpf calls of libbpf.h, the batch reader of drain.c, follow.c
+and entry.c.
 
 API mode, linked to libbpf.so.1: the C compiler checks every declaration, and the library stays the
 distribution's.
@@ -13,14 +14,14 @@ from cffi import FFI
 ROOT = Path(__file__).resolve().parent.parent
 
 ffi = FFI()
-for header in ("libbpf.h", "drain.h", "follow.h"):
+for header in ("libbpf.h", "drain.h", "follow.h", "entry.h"):
     ffi.cdef((ROOT / "bindings" / header).read_text())
 ffi.set_source(
     "procwire._libbpf",
     "#include <bpf/bpf.h>\n#include <bpf/btf.h>\n#include <bpf/libbpf.h>\n"
-    "#include <drain.h>\n#include <follow.h>\n",
-    sources=["bindings/drain.c", "bindings/follow.c"],
+    "#include <drain.h>\n#include <follow.h>\n#include <entry.h>\n",
+    sources=["bindings/drain.c", "bindings/follow.c", "bindings/entry.c"],
     include_dirs=["bindings"],
-    depends=["bindings/drain.h", "bindings/follow.h", "bindings/libbpf.h"],
+    depends=[f"bindings/{name}.h" for name in ("drain", "follow", "entry", "libbpf")],
     libraries=["bpf"],
 )

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * TCP attempts: what is counted and sent as they begin and end. The programs here are tail-called,
- * with their work in `works`.
+ * What is counted and sent as attempts begin and end. The programs here are tail-called, with their
+ * work in `works`.
  */
 
 static __always_inline void send_connection(struct pending *pending, u32 origin, u32 outcome,
@@ -26,33 +26,28 @@ static __always_inline void send_connection(struct pending *pending, u32 origin,
 
 int on_attempt(void *context)
 {
-	u32 zero = 0, detailed = 1;
+	u32 zero = 0;
 	struct work *work = works.lookup(&zero);
 	struct fanout_settings *known = settings.lookup(&zero);
-	struct subject_key key = { .slot = SLOT_CONNECT };
+	struct subject_key key = {};
 	struct subject *subject;
 	struct pending *entry;
-	u64 now = bpf_ktime_get_boot_ns();
 
 	if (!work || !known)
 		return 0;
-	count(COUNT_ATTEMPTS);
 	key.pid = work->pending.owner.process.pid;
-	subject = subject_of(&key, &work->pending.owner);
-	if (subject) {
-		count_attempt(&key, subject, &work->pending.target, known, now);
-		detailed = fanout_detail(&subject->state, known->detail_limit);
-	} else {
-		count(LOST_PROCESS_MAP_FULL);
+	key.slot = work->slot;
+	subject = subject_of(&key, &work->pending.owner, CURRENT);
+	work->pending.detailed = count_attempt(&key, subject, &work->pending.target, known,
+					       time_of(subject, known)) &&
+				 key.slot == SLOT_CONNECT && is_detailed(subject, known);
+	if (key.slot == SLOT_CONNECT) {
+		count(COUNT_ATTEMPTS);
+		entry = find_pending(work->socket);
+		if (entry)
+			entry->detailed = work->pending.detailed;
 	}
-	if (!detailed)
-		count(SKIPPED_CONNECTION_DETAIL);
-	work->pending.detailed = detailed;
-	entry = attempts.lookup(&work->socket);
-	if (entry)
-		entry->detailed = detailed;
-	if (work->ends)
-		counting.call(context, COUNT_OUTCOME);
+	counting.call(context, work->then);
 	return 0;
 }
 
@@ -61,19 +56,27 @@ int on_outcome(void *context)
 	u32 zero = 0;
 	struct work *work = works.lookup(&zero);
 	struct fanout_settings *known = settings.lookup(&zero);
-	struct subject_key key = { .slot = SLOT_CONNECT };
+	struct subject_key key = {};
 	struct subject *subject;
-	u64 now = bpf_ktime_get_boot_ns();
+	u32 outcome;
+	u64 now;
 
 	if (!work || !known)
 		return 0;
-	count(COUNT_OUTCOMES);
 	key.pid = work->pending.owner.process.pid;
+	key.slot = work->slot;
+	outcome = work->outcome;
+	if (outcome == OUTCOME_UNREACHABLE && !work->pending.sent)
+		outcome = OUTCOME_UNROUTED;
+	if (key.slot == SLOT_CONNECT)
+		count(COUNT_OUTCOMES);
 	subject = subjects.lookup(&key);
 	/* A process that is gone by now has no counts left to add to. */
-	if (subject && is_same_process(&subject->owner.process, &work->pending.owner.process)) {
+	if (subject && !subject->skipped &&
+	    is_same_process(&subject->owner.process, &work->pending.owner.process)) {
+		now = time_of(subject, known);
 		turn(&key, subject, known, now);
-		fanout_outcome(&subject->state, work->outcome);
+		fanout_outcome(&subject->state, outcome);
 		look(&key, subject, known, now);
 		share(subject, 0, 0, known, now);
 	}
@@ -86,30 +89,31 @@ int on_outcome(void *context)
  * so that it has one outcome. Returns which work there is. */
 static __always_inline int settle(u64 socket, u32 outcome, u32 error)
 {
-	struct pending *pending = attempts.lookup(&socket);
+	struct pending *pending = find_pending(socket);
 	u32 zero = 0;
 	struct work *work = works.lookup(&zero);
 
 	if (!pending || !work)
 		return COUNT_NOTHING;
 	work->socket = socket;
-	work->ends = 1;
+	work->slot = SLOT_CONNECT;
+	work->then = COUNT_OUTCOME;
 	work->outcome = outcome;
 	work->error = error;
 	work->pending = *pending;
-	if (attempts.delete(&socket))
+	if (!forget_pending(socket))
 		return COUNT_NOTHING;
-	return work->pending.syn_sent ? COUNT_OUTCOME : COUNT_ATTEMPT;
+	return work->pending.sent ? COUNT_OUTCOME : COUNT_ATTEMPT;
 }
 
 /* The socket is gone or starts over, and no tracepoint told how its last attempt ended. */
 static __always_inline void settle_left(u64 socket)
 {
-	struct pending *pending = attempts.lookup(&socket);
+	struct pending *pending = find_pending(socket);
 
 	if (!pending)
 		return;
-	if (!pending->syn_sent) {
+	if (!pending->sent) {
 		count(COUNT_ATTEMPTS);
 		send_connection(pending, ORIGIN_CONNECT, OUTCOME_UNREACHABLE, 0);
 	} else if (pending->closed) {
@@ -119,5 +123,5 @@ static __always_inline void settle_left(u64 socket)
 		return;
 	}
 	count(COUNT_OUTCOMES);
-	attempts.delete(&socket);
+	forget_pending(socket);
 }

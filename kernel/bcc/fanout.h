@@ -29,16 +29,23 @@ static __always_inline void describe_current(struct owner *owner)
 		owner->process = process->key;
 }
 
+/* Whose context a program runs in. Where packets leave it may be anybody's, and old kernels do not tell
+ * programs there. */
+#define CURRENT 1
+#define ANYBODY 0
+
 /* NULL where there is no room, or the process is unknown. */
-static __always_inline struct subject *subject_of(struct subject_key *key, struct owner *owner)
+static __always_inline struct subject *subject_of(struct subject_key *key, struct owner *owner,
+						  int context)
 {
 	struct subject *subject = subjects.lookup(key);
 	struct known_process *process;
 	struct subject *fresh;
-	u32 zero = 0;
+	u32 zero = 0, slot = key->slot;
 
 	if (subject || !owner->process.pid)
 		return subject;
+	process = processes.lookup(&key->pid);
 	fresh = new_subject.lookup(&zero);
 	if (!fresh)
 		return 0;
@@ -47,16 +54,31 @@ static __always_inline struct subject *subject_of(struct subject_key *key, struc
 	subject = subjects.lookup(key);
 	if (!subject)
 		return 0;
-	subject->slot = key->slot;
-	subject->state.kind = kind_of(key->slot);
-	process = processes.lookup(&key->pid);
+	subject->slot = slot;
+	subject->state.kind = kind_of(slot);
 	if (process) {
-		if (key->pid == bpf_get_current_pid_tgid() >> 32)
+		if (slot < SLOTS)
+			process->used[slot] = 1;
+		if (context == CURRENT && key->pid == bpf_get_current_pid_tgid() >> 32)
 			see_job(process);
 		subject->job = process->job;
 	}
 	subject->owner = *owner;
 	return subject;
+}
+
+/* As of subject.bpf.h. */
+static __always_inline u64 time_of(struct subject *subject, struct fanout_settings *known)
+{
+	u64 tick = bpf_jiffies64();
+
+	if (!subject)
+		return bpf_ktime_get_boot_ns();
+	if (subject->tick != tick || subject->state.details < known->detail_limit) {
+		subject->now_ns = bpf_ktime_get_boot_ns();
+		subject->tick = tick;
+	}
+	return subject->now_ns;
 }
 
 /* As in subject.bpf.h, whose comments hold. */
@@ -111,13 +133,17 @@ static __always_inline void send_crossing(struct subject *subject, u32 slot,
 static __always_inline void turn(struct subject_key *key, struct subject *subject,
 				 struct fanout_settings *known, u64 now)
 {
-	struct fanout_crossing crossing;
+	struct known_process *process;
 
 	if (now < subject->state.turn_ns || !claim(key))
 		return;
-	if (key->slot == SLOT_JOB && is_over(subject, known, now) &&
-	    fanout_final(&subject->state, known, &crossing))
-		send_crossing(subject, key->slot, &crossing, now);
+	if (key->slot != SLOT_JOB) {
+		process = processes.lookup(&key->pid);
+		subject->skipped = process && process->skipped;
+	} else if (is_over(subject, known, now) &&
+		   fanout_final(&subject->state, known, &subject->crossing)) {
+		send_crossing(subject, key->slot, &subject->crossing, now);
+	}
 	fanout_turn(&subject->state, known, now);
 	release(key);
 }

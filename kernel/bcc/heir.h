@@ -4,71 +4,128 @@
  * comments hold.
  */
 
-/* Leaves what was counted to the parent, if that is part of the same job. */
-static __always_inline void bequeath(struct subject *subject, struct subject_key *key,
-				     struct fanout_settings *known, u64 now)
+/* The parent's subject to which what was counted falls, and its key; 0: nobody's, as the parent is not
+ * part of the same job, or there is no room. */
+static __always_inline struct subject *heir_of(struct subject_key *heir_key,
+					       struct subject *subject, struct known_process *process)
 {
-	struct known_process *process = processes.lookup(&key->pid);
-	struct subject_key heir_key = { .slot = key->slot };
-	struct subject_key job_key = {};
 	struct known_process *parent;
 	struct owner owner = {};
-	struct subject *heir, *job;
+	struct subject *heir;
 
-	if (!process || !subject->state.totals.attempts)
-		return;
-	job = subject_of_job(&job_key, subject, known, now);
-	if (job)
-		share_counts(job, subject);
-	heir_key.pid = process->parent.pid;
-	parent = processes.lookup(&heir_key.pid);
-	if (!parent || heir_key.pid <= 1 || !is_same_job(&parent->job, &subject->job))
-		return;
+	heir_key->pid = process->parent.pid;
+	parent = processes.lookup(&heir_key->pid);
+	if (!parent || heir_key->pid <= 1 || !is_same_job(&parent->job, &subject->job))
+		return 0;
 	owner.process = parent->key;
 	owner.uid = subject->owner.uid;
 	__builtin_memcpy(owner.comm, parent->comm, sizeof(owner.comm));
-	heir = subject_of(&heir_key, &owner);
-	if (!heir) {
+	heir = subject_of(heir_key, &owner, CURRENT);
+	if (!heir)
 		count_many(LOST_HEIR_MAP_FULL, subject->state.totals.attempts);
+	return heir;
+}
+
+/* Takes what was counted into the parent's subject, which has turned. Once that is told of, the job has
+ * nothing of it. */
+static __always_inline void inherit(struct subject_key *key, struct subject *heir,
+				    struct subject *subject, struct fanout_settings *known, u64 now)
+{
+	struct subject_key job_key = {};
+	struct subject *job;
+	int is_told = heir->is_told;
+
+	if (heir->skipped) {
+		count(SKIPPED_PROGRAM);
 		return;
 	}
-	turn(&heir_key, heir, known, now);
-	if (!heir->is_told) {
+	if (!is_told) {
 		add_totals(&heir->from, &subject->from);
 		add_totals(&heir->shared, &subject->shared);
 		heir->is_part |= subject->is_part;
-	} else if (job) {
-		withdraw(&job_key, job, subject);
 	}
 	fanout_inherit(&heir->state, &subject->state, now);
-	look(&heir_key, heir, known, now);
-	if (job && heir->is_told && heir->is_part)
-		withdraw(&job_key, job, heir);
+	look(key, heir, known, now);
+	if (!is_told && !(heir->is_told && heir->is_part))
+		return;
+	job = subject_of_job(&job_key, subject, known, now);
+	if (job)
+		withdraw(&job_key, job, is_told ? subject : heir);
 }
 
-/* A program that executes itself goes on with what it has counted. Of any other that ends, its
- * totals are sent if anything of it was reported before, or else left to the parent. */
-static __always_inline void end_subject(u32 pid, u32 slot, struct owner *successor, u64 now)
+/* What the current process leaves in a slot, which its job has by now. A program of its own, since the
+ * verifier walks through it once for each path that leads there. */
+int on_heir(void *context)
 {
-	struct subject_key key = { .pid = pid, .slot = slot };
-	struct subject *subject = subjects.lookup(&key);
-	struct fanout_crossing crossing;
+	u32 pid = bpf_get_current_pid_tgid() >> 32, zero = 0;
+	u64 now = bpf_ktime_get_boot_ns();
+	struct known_process *process = processes.lookup(&pid);
+	struct fanout_settings *known = settings.lookup(&zero);
+	struct work *work = works.lookup(&zero);
+	struct subject_key key = { .pid = pid };
+	struct subject_key heir_key = {};
+	struct subject *subject, *heir;
+
+	if (!process || !work || !known)
+		return 0;
+	key.slot = heir_key.slot = work->slot;
+	subject = subjects.lookup(&key);
+	if (subject) {
+		heir = heir_of(&heir_key, subject, process);
+		if (heir)
+			inherit(&heir_key, heir, subject, known, now);
+		subjects.delete(&key);
+	}
+	work->slot++;
+	counting.call(context, COUNT_END);
+	return 0;
+}
+
+/* Of the process's slots from this one on the first that has a subject; SLOTS: none. */
+static __always_inline u32 used_slot(struct known_process *process, u32 from)
+{
+	u32 found = SLOTS;
+
+	UNROLLED
+	for (u32 slot = SLOTS; slot > 0; slot--)
+		if (slot > from && process->used[slot - 1])
+			found = slot - 1;
+	return found;
+}
+
+/* Ends a slot of the current process. A program that executes itself goes on with what it has counted.
+ * Of any other that ends, its totals are sent if anything of it was reported before, or else left to the
+ * parent. Returns which program goes on. */
+static __always_inline int end_slot(struct subject_key *key, struct known_process *process,
+				    struct owner *successor, u64 now)
+{
+	struct subject *subject = subjects.lookup(key);
+	struct subject_key job_key = {}, heir_key = { .slot = key->slot };
 	struct fanout_settings *known;
+	struct subject *job, *heir;
 	u32 zero = 0;
 
 	known = settings.lookup(&zero);
 	if (!subject || !known)
-		return;
+		return COUNT_END;
 	if (successor->process.pid && is_same_program(&subject->owner, successor)) {
 		subject->owner = *successor;
-		return;
+		return COUNT_END;
 	}
-	turn(&key, subject, known, now);
-	if (!fanout_was_told(&subject->state))
-		bequeath(subject, &key, known, now);
-	else if (fanout_final(&subject->state, known, &crossing))
-		send_crossing(subject, slot, &crossing, now);
-	subjects.delete(&key);
+	turn(key, subject, known, now);
+	if (!fanout_was_told(&subject->state) && subject->state.totals.attempts) {
+		job = subject_of_job(&job_key, subject, known, now);
+		if (job)
+			share_counts(job, subject);
+		heir = heir_of(&heir_key, subject, process);
+		if (heir)
+			turn(&heir_key, heir, known, now);
+		return COUNT_HEIR;
+	}
+	if (fanout_final(&subject->state, known, &subject->crossing))
+		send_crossing(subject, key->slot, &subject->crossing, now);
+	subjects.delete(key);
+	return COUNT_END;
 }
 
 /* One slot a run, as the verifier would walk through all of them for each path of the first. At an exit
@@ -76,22 +133,24 @@ static __always_inline void end_subject(u32 pid, u32 slot, struct owner *success
 int on_end(void *context)
 {
 	u32 pid = bpf_get_current_pid_tgid() >> 32, zero = 0;
-	u64 now = bpf_ktime_get_boot_ns();
 	struct known_process *process = processes.lookup(&pid);
 	struct work *work = works.lookup(&zero);
+	struct subject_key key = { .pid = pid };
 	struct owner successor = {};
+	int next;
 
 	if (!process || !work)
 		return 0;
-	if (work->slot > SLOT_DATAGRAM) {
+	key.slot = used_slot(process, work->slot);
+	if (key.slot == SLOTS) {
 		if (!process->threads)
 			processes.delete(&pid);
 		return 0;
 	}
 	if (process->threads)
 		describe_current(&successor);
-	end_subject(pid, work->slot, &successor, now);
-	work->slot++;
-	counting.call(context, COUNT_END);
+	next = end_slot(&key, process, &successor, bpf_ktime_get_boot_ns());
+	work->slot = next == COUNT_HEIR ? key.slot : key.slot + 1;
+	counting.call(context, next);
 	return 0;
 }

@@ -102,7 +102,7 @@ static __always_inline void share(struct subject *subject, struct fanout_target 
 	struct subject_key key = {};
 	struct subject *job;
 
-	if (subject->is_told && !subject->is_part)
+	if (subject->is_told ? !subject->is_part : !is_new && now == subject->shared_ns)
 		return;
 	job = subject_of_job(&key, subject, known, now);
 	if (!job)
@@ -113,20 +113,40 @@ static __always_inline void share(struct subject *subject, struct fanout_target 
 	}
 	if (target)
 		look(&key, job, known, now);
+	subject->shared_ns = now;
 	share_counts(job, subject);
 	if (is_new)
 		fanout_reach(&job->state, target, now);
 }
 
-/* Counts an attempt for its process and its job. */
-static __always_inline void count_attempt(struct subject_key *key, struct subject *subject,
-					  struct fanout_target *target,
-					  struct fanout_settings *known, u64 now)
+/* Counts an attempt for its process and its job; returns whether more may be told of it. NULL: no
+ * room. */
+static __always_inline int count_attempt(struct subject_key *key, struct subject *subject,
+					 struct fanout_target *target,
+					 struct fanout_settings *known, u64 now)
 {
 	int is_new;
 
+	if (!subject) {
+		count(LOST_PROCESS_MAP_FULL);
+		return 1;
+	}
 	turn(key, subject, known, now);
+	if (subject->skipped) {
+		count(SKIPPED_PROGRAM);
+		return 0;
+	}
 	is_new = fanout_attempt(&subject->state, target, now);
 	look(key, subject, known, now);
 	share(subject, target, is_new, known, now);
+	return 1;
+}
+
+/* Whether an attempt may be sent as an event of its own. */
+static __always_inline int is_detailed(struct subject *subject, struct fanout_settings *known)
+{
+	if (!subject || fanout_detail(&subject->state, known->detail_limit))
+		return 1;
+	count(SKIPPED_CONNECTION_DETAIL);
+	return 0;
 }

@@ -5,7 +5,10 @@
 
 #define MAX_SUBJECTS 8192
 #define MAX_CLAIMS 1024
-#define MAX_PENDING 65536
+#define PENDING_BITS 16
+#define MAX_PENDING (1 << PENDING_BITS)
+#define MAX_RAW_SOCKETS 4096
+#define MAX_PEERS 65536
 #define MAX_PROCESSES 65536
 #define MAX_EXECS 1024
 #define MAX_FAILURES 4096
@@ -19,10 +22,10 @@ BPF_ARRAY(settings, struct fanout_settings, 1);
 BPF_PERCPU_ARRAY(counters, u64, SENSOR_COUNTERS);
 
 /* One ring for each kind of event, sized and used as in maps.bpf.h; bcc counts in pages. */
-BPF_RINGBUF_OUTPUT(process_ring, 1024);
+BPF_RINGBUF_OUTPUT(process_ring, 512);
 BPF_RINGBUF_OUTPUT(socket_ring, 16);
-BPF_RINGBUF_OUTPUT(connection_ring, 512);
-BPF_RINGBUF_OUTPUT(fanout_ring, 128);
+BPF_RINGBUF_OUTPUT(connection_ring, 128);
+BPF_RINGBUF_OUTPUT(fanout_ring, 64);
 /* Of what these programs do not see; readers open every ring. */
 BPF_RINGBUF_OUTPUT(flow_ring, 1);
 
@@ -52,28 +55,66 @@ BPF_PERCPU_ARRAY(new_subject, struct subject, 1);
 BPF_TABLE("hash", struct subject_key, u8, claims, MAX_CLAIMS);
 
 /*
- * TCP attempts under way, by socket; see socket_maps.bpf.h.
+ * TCP attempts under way, and those whose place was taken; see socket_maps.bpf.h.
  * Deleted by: the outcome; a further connect, or the release, of a socket without one.
  */
-BPF_TABLE("hash", u64, struct pending, attempts, MAX_PENDING);
+BPF_ARRAY(pending_connections, struct pending_place, MAX_PENDING);
+BPF_TABLE("hash", u64, struct pending, crowded_connections, MAX_PENDING);
+
+static __always_inline struct pending_place *pending_place(u32 place)
+{
+	return pending_connections.lookup(&place);
+}
+
+static __always_inline struct pending *find_crowded(u64 *socket)
+{
+	return crowded_connections.lookup(socket);
+}
+
+static __always_inline long keep_crowded(u64 *socket, const struct pending *pending)
+{
+	return crowded_connections.insert(socket, (struct pending *)pending);
+}
+
+static __always_inline long forget_crowded(u64 *socket)
+{
+	return crowded_connections.delete(socket);
+}
 
 /*
- * The socket that a thread is connecting.
- * Inserted by: connect. Deleted by: the return of the system call. LRU, because io_uring connects
- * without one. Evicted: a connect without route is settled when its socket is released.
+ * The socket that a thread is connecting, at the place that its number has.
+ * Taken by: connect. Freed by: the return of the system call. Taken already: the one before is
+ * forgotten; a connect without route is then settled when its socket is released.
  */
-BPF_TABLE("lru_hash", u32, u64, connecting, MAX_CONNECTING);
+BPF_ARRAY(connecting, struct connecting, MAX_CONNECTING);
 
 /*
  * A failed connect closes its socket and reports an error, in an order that differs between
- * kernels: the half that came first waits here for the other.
- * Inserted and deleted by: the two halves. LRU, because an error of an established connection has
- * no other half. Evicted: the attempt counts as aborted once its socket is released.
+ * kernels: the half that came first waits here for the other, at the place that its flow hashes to.
+ * Taken and freed by: the two halves. Taken already, as by an error of an established connection, which
+ * has no other half: that one is forgotten, and if it waited, counts as aborted once its socket is
+ * released.
  */
-BPF_TABLE("lru_hash", struct flow, struct failure, failures, MAX_FAILURES);
+BPF_ARRAY(failures, struct failure, MAX_FAILURES);
 
-/* The windows are a large program and bcc has no function calls: all that counts goes through one
- * tail call. The work lies per CPU, where programs on tracepoints do not nest. */
+/*
+ * Raw IP sockets with their owners, and datagram sockets with a peer, by the socket's cookie.
+ * Inserted by: their creation, or user space, for those that are older; connect. Deleted by: their
+ * release. Full: their packets name nobody, counted in LOST_SOCKET_MAP_FULL and
+ * LOST_CONNECTION_MAP_FULL.
+ */
+BPF_TABLE("hash", u64, struct owner, raw_sockets, MAX_RAW_SOCKETS);
+BPF_F_TABLE("hash", u64, struct pending, peers, MAX_PEERS, NO_PREALLOC);
+
+/*
+ * Flows to a peer that has been sent to, for what comes back.
+ * Inserted by: the first packet. Deleted by: the refusal; age. LRU, as most peers do not refuse.
+ * Evicted: its refusal is not told.
+ */
+BPF_TABLE("lru_hash", struct flow, struct pending, asked, MAX_FAILURES);
+
+/* The windows are a large program and bcc has no function calls: all that counts at tracepoints goes
+ * through tail calls. The work lies per CPU, where programs on tracepoints do not nest. */
 BPF_PERCPU_ARRAY(works, struct work, 1);
 BPF_PROG_ARRAY(counting, COUNT_NOTHING);
 

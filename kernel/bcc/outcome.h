@@ -14,63 +14,85 @@ static __always_inline int goes_on(u32 error)
 int on_connect_return(struct tracepoint__syscalls__sys_exit_connect *args)
 {
 	u32 thread = bpf_get_current_pid_tgid();
-	u64 *found = connecting.lookup(&thread);
+	u32 place = thread % MAX_CONNECTING;
+	struct connecting *known = connecting.lookup(&place);
 	u32 error = -args->ret;
-	u64 socket;
 
-	if (!found)
+	if (!known || known->thread != thread || !known->socket)
 		return 0;
-	socket = *found;
-	connecting.delete(&thread);
 	if (!goes_on(error))
-		counting.call(args, settle(socket, outcome_of(error), error));
+		counting.call(args, settle(known->socket, outcome_of(error), error));
 	return 0;
 }
 
 /* The second half of a failure settles the attempt; returns which work there is. */
 static __always_inline int failed(u64 socket, struct flow *flow, u32 error)
 {
-	struct failure half = { .time_ns = bpf_ktime_get_boot_ns(), .socket = socket, .error = error };
-	struct failure *other = failures.lookup(flow);
+	u32 place = place_of_flow(flow) % MAX_FAILURES;
+	struct failure *other = failures.lookup(&place);
+	u64 now = bpf_ktime_get_boot_ns();
 
-	if (!other || half.time_ns - other->time_ns > SAME_FAILURE_NS ||
+	if (!other)
+		return COUNT_NOTHING;
+	if (!is_same_flow(&other->flow, flow) || now - other->time_ns > SAME_FAILURE_NS ||
 	    (other->socket == 0) == (socket == 0)) {
-		failures.update(flow, &half);
+		other->flow = *flow;
+		other->time_ns = now;
+		other->socket = socket;
+		other->error = error;
 		return COUNT_NOTHING;
 	}
 	if (socket)
 		error = other->error;
 	else
 		socket = other->socket;
-	failures.delete(flow);
+	other->time_ns = 0;
 	return settle(socket, outcome_of(error), error);
+}
+
+/* A peer that was sent to refuses; returns which work there is. */
+static __always_inline int peer_failed(struct flow *flow, u32 error)
+{
+	struct pending *peer = asked.lookup(flow);
+	u32 outcome = outcome_of(error), zero = 0;
+	struct work *work = works.lookup(&zero);
+
+	if (!peer || !work || outcome == OUTCOME_ABORTED)
+		return COUNT_NOTHING;
+	work->slot = SLOT_DATAGRAM;
+	work->outcome = outcome;
+	work->error = error;
+	work->pending = *peer;
+	asked.delete(flow);
+	return COUNT_OUTCOME;
 }
 
 /* SYN_SENT: still in the context of the process that connects. */
 static __always_inline int syn_sent(u64 socket, struct flow *flow)
 {
-	struct pending *known = attempts.lookup(&socket);
+	struct pending *known = find_pending(socket);
 	u32 zero = 0;
 	struct work *work = works.lookup(&zero);
 
 	if (!work)
 		return COUNT_NOTHING;
 	work->socket = socket;
-	work->ends = 0;
+	work->slot = SLOT_CONNECT;
+	work->then = COUNT_NOTHING;
 	if (known) {
-		known->syn_sent = 1;
+		known->sent = 1;
 		work->pending = *known;
 		return COUNT_ATTEMPT;
 	}
 	__builtin_memset(&work->pending, 0, sizeof(work->pending));
-	work->pending.syn_sent = 1;
+	work->pending.sent = 1;
 	work->pending.target.hi = flow->hi;
 	work->pending.target.lo = flow->lo;
 	work->pending.target.port = flow->destination_port;
 	work->pending.target.protocol = IPPROTO_TCP;
 	work->pending.time_ns = bpf_ktime_get_boot_ns();
 	describe_current(&work->pending.owner);
-	attempts.update(&socket, &work->pending);
+	keep_pending(socket, &work->pending);
 	return COUNT_ATTEMPT;
 }
 
@@ -98,7 +120,7 @@ int on_state(struct tracepoint__sock__inet_sock_set_state *args)
 	}
 	flow.source_port = args->sport;
 	flow.destination_port = args->dport;
-	known = attempts.lookup(&socket);
+	known = find_pending(socket);
 	if (after == TCP_SYN_SENT) {
 		if (args->protocol == IPPROTO_TCP)
 			work = syn_sent(socket, &flow);
@@ -126,7 +148,7 @@ int on_error(struct tracepoint__sock__inet_sk_error_report *args)
 	struct flow flow = {};
 
 	/* A disconnect reports that there is none. */
-	if (args->protocol != IPPROTO_TCP || args->error == 0)
+	if (args->error == 0)
 		return 0;
 	if (args->family == AF_INET) {
 		flow.lo = mapped(args->daddr);
@@ -136,6 +158,7 @@ int on_error(struct tracepoint__sock__inet_sk_error_report *args)
 	}
 	flow.source_port = args->sport;
 	flow.destination_port = args->dport;
-	counting.call(args, failed(0, &flow, args->error));
+	counting.call(args, args->protocol == IPPROTO_TCP ? failed(0, &flow, args->error) :
+							    peer_failed(&flow, args->error));
 	return 0;
 }

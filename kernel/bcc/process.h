@@ -59,6 +59,8 @@ int on_fork(struct tracepoint__task__task_newtask *args)
 		child.key.exec_count = parent->key.exec_count;
 		child.parent = args->clone_flags & CLONE_PARENT ? parent->parent : parent->key;
 		child.session = parent->session;
+		child.skipped = parent->skipped;
+		child.packet_sockets = parent->packet_sockets;
 	}
 	__builtin_memcpy(child.comm, args->comm, sizeof(child.comm));
 	if (processes.update(&pid, &child))
@@ -135,7 +137,6 @@ int on_execveat_return(struct tracepoint__syscalls__sys_exit_execveat *args)
 	return exec_returned();
 }
 
-/* The slots that are seen are the first ones. */
 static __always_inline void end_slots(void *context)
 {
 	u32 zero = 0;
@@ -143,7 +144,7 @@ static __always_inline void end_slots(void *context)
 
 	if (!work)
 		return;
-	work->slot = SLOT_CONNECT;
+	work->slot = 0;
 	counting.call(context, COUNT_END);
 }
 
@@ -165,13 +166,18 @@ int on_exec(struct tracepoint__sched__sched_process_exec *args)
 	u32 pid = bpf_get_current_pid_tgid() >> 32, thread = args->old_pid;
 	struct known_process *process = processes.lookup(&pid);
 	struct arguments *arguments = execs.lookup(&thread);
+	struct fanout_settings *known;
 	struct process_event *event;
 	u64 size = 0;
+	u32 zero = 0;
 
 	count(COUNT_EXECS);
+	known = settings.lookup(&zero);
 	if (!process)
 		return 0;
 	process->key.exec_count++;
+	if (known && !known->skip_children)
+		process->skipped = 0;
 	see_job(process);
 	bpf_get_current_comm(&process->comm, sizeof(process->comm));
 	event = process_event_of(process, EVENT_EXEC);
@@ -197,6 +203,18 @@ int on_exec(struct tracepoint__sched__sched_process_exec *args)
 	return 0;
 }
 
+/* A uprobe at the entry of each program to skip: the kernel knows it by its inode, whatever path led
+ * there. */
+int on_program(void *context)
+{
+	u32 pid = bpf_get_current_pid_tgid() >> 32;
+	struct known_process *process = processes.lookup(&pid);
+
+	if (process)
+		process->skipped = 1;
+	return 0;
+}
+
 int on_exit(struct tracepoint__sched__sched_process_exit *args)
 {
 	u32 pid = bpf_get_current_pid_tgid() >> 32;
@@ -205,13 +223,25 @@ int on_exit(struct tracepoint__sched__sched_process_exit *args)
 
 	if (!process)
 		return 0;
+#ifdef EXIT_TELLS_GROUP
+	if (args->group_dead)
+		process->threads = 0;
+#else
+	/* The workers of io_uring are threads of which no tracepoint tells that they begin. */
+	if (args->comm[0] == 'i' && args->comm[1] == 'o' && args->comm[2] == 'u' &&
+	    args->comm[3] == '-')
+		return 0;
 	__sync_fetch_and_add(&process->threads, -1);
+#endif
 	if (process->threads)
 		return 0;
 	count(COUNT_EXITS);
 	event = process_event_of(process, EVENT_EXIT);
 	if (event)
 		send_process(event, 0);
-	end_slots(args);
+	if (used_slot(process, 0) == SLOTS)
+		processes.delete(&pid);
+	else
+		end_slots(args);
 	return 0;
 }

@@ -3,25 +3,40 @@
  * What the maps hold, and the part of the work that touches none.
  */
 
-/* bcc has no function calls and compiles for the host first. */
+/* bcc has no function calls and compiles for the host first, which takes as long as the text is. */
 #define SUBPROGRAM static inline __attribute__((always_inline))
 #define GLOBAL_SUBPROGRAM SUBPROGRAM
-#define UNROLLED _Pragma("clang loop unroll(full)")
+#define UNROLLED _Pragma("clang loop unroll(disable)")
 
 #include "subject.h"
 #include "write.h"
+
+#define SOCK_TYPE 15
+#define SOCK_PACKET 10
 
 #define CLONE_PARENT 0x00008000
 #define CLONE_THREAD 0x00010000
 #define NO_LOGIN_UID 0xffffffff
 
-/* A process, its job as it was seen last, its session, and how many of its threads run. */
+/* How what is sent through an AF_PACKET socket begins, as bits: with the header of the link, or with
+ * that of the network. */
+#define SENDS_FRAMES 1
+#define SENDS_PACKETS 2
+
+/* A process, its job as it was seen last, its session, and how many of its threads run. skipped: what
+ * it tries is not counted; packet_sockets: what those that it or a parent of it made take; announced:
+ * that it sends through them was told; used: the slots that have a subject. */
 struct known_process {
 	struct process_key key;
 	struct process_key parent;
 	struct job job;
 	__u32 threads;
 	__u32 session;
+	__u8 skipped;
+	__u8 packet_sockets;
+	__u8 announced;
+	__u8 used[SLOTS];
+	__u16 padding;
 	char comm[COMM_SIZE];
 };
 
@@ -39,7 +54,8 @@ struct arguments_scratch {
 };
 
 /* An attempt whose outcome is not known yet. closed: its socket is, and the reason is missing;
- * released: its process gave it up; detailed: its outcome is to be sent. */
+ * released: its process gave it up; detailed: its outcome is to be sent; sent: a SYN, or of a
+ * datagram socket with a peer the first packet. */
 struct pending {
 	__u64 time_ns;
 	struct owner owner;
@@ -48,10 +64,25 @@ struct pending {
 	__u64 source_lo;
 	__u16 source_port;
 	__u8 detailed;
-	__u8 syn_sent;
+	__u8 sent;
 	__u8 released;
 	__u8 closed;
 	__u16 padding;
+};
+
+/* As in socket_maps.bpf.h. */
+struct pending_place {
+	__u64 socket;
+	__u64 seal;
+	__u64 crowd;
+	struct pending pending;
+};
+
+/* The socket that a thread connects. */
+struct connecting {
+	__u64 socket;
+	__u32 thread;
+	__u32 padding;
 };
 
 /* Programs that others end in, by their place in the map; the last place is empty. */
@@ -59,18 +90,38 @@ enum counting_program {
 	COUNT_ATTEMPT = 0,
 	COUNT_OUTCOME = 1,
 	COUNT_END = 2,
-	COUNT_NOTHING = 3,
+	COUNT_HEIR = 3,
+	COUNT_FRAME = 4,
+	COUNT_NOTHING = 5,
 };
 
-/* What they are to count. slot: of a process that ends, the next to go; ends: the attempt ends with its
- * beginning. */
+/* Each takes two tail calls, of which the kernel makes 33. */
+#define MAX_FRAMES 16
+
+/* What one system call sends through an AF_PACKET socket, in the memory of the process. message: a
+ * struct msghdr, 0 if the rest is known; left: how many there are to look at; beyond: and how many that
+ * is too late for. */
+struct frames {
+	__u64 message;
+	__u64 bytes;
+	__u64 size;
+	__u64 address;
+	__u32 left;
+	__u32 beyond;
+	__u32 types;
+	__u32 padding;
+};
+
+/* What they are to count. slot: what is counted, or of a process that ends, the next to go; then: the
+ * program that goes on. */
 struct work {
 	__u64 socket;
 	__u32 slot;
-	__u32 ends;
+	__u32 then;
 	__u32 outcome;
 	__u32 error;
 	struct pending pending;
+	struct frames frames;
 };
 
 /* What both tracepoints of a failure say of its socket. */
@@ -82,23 +133,46 @@ struct flow {
 	__u32 padding;
 };
 
-/* Half of a failure: the socket that closed, or the error that was reported. */
+/* Half of a failure: the socket that closed, or the error that was reported. error is 0 and socket as
+ * well where nothing waits. */
 struct failure {
+	struct flow flow;
 	__u64 time_ns;
 	__u64 socket;
 	__u32 error;
 	__u32 padding;
 };
 
+static __always_inline __u32 place_of_flow(const struct flow *flow)
+{
+	return mix64(flow->hi ^ flow->lo ^ ((__u64)flow->source_port << 16 | flow->destination_port));
+}
+
+static __always_inline int is_same_flow(const struct flow *one, const struct flow *other)
+{
+	return one->hi == other->hi && one->lo == other->lo &&
+	       one->source_port == other->source_port &&
+	       one->destination_port == other->destination_port;
+}
+
 /* Both halves come from one call chain. */
 #define SAME_FAILURE_NS 100000000
+
+/* The same number, of which the verifier no longer knows what it may be: or it walks through all that
+ * follows once for each way in which it came about. */
+static __always_inline __u64 opaque(__u64 number)
+{
+	number = __builtin_bswap64(number);
+	VISIBLE(number);
+	return __builtin_bswap64(number);
+}
 
 static __always_inline __u64 big_endian(const __u8 *bytes)
 {
 	__u64 value = 0;
 
-	UNROLLED
-	for (int i = 0; i < 8; i++)
+	/* Of the hook's arguments the verifier wants to see each read. */
+	_Pragma("clang loop unroll(full)") for (int i = 0; i < 8; i++)
 		value = value << 8 | bytes[i];
 	return value;
 }

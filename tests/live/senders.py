@@ -29,11 +29,16 @@ SENDMSG_MAPPED = """
 with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as udp:
     for n in range(40): udp.sendmsg([b"x"], [], 0, ("::ffff:" + host(n), 7002))
 """
-SENDMMSG = """
+# struct mmsghdr.
+MESSAGE = """
 class Message(ctypes.Structure):
     _fields_ = [("name", ctypes.c_void_p), ("size", ctypes.c_uint32), ("parts", ctypes.c_void_p),
         ("count", ctypes.c_size_t), ("control", ctypes.c_void_p), ("control_size", ctypes.c_size_t),
         ("flags", ctypes.c_size_t), ("sent", ctypes.c_size_t)]
+"""
+SENDMMSG = (
+    MESSAGE
+    + """
 part = (ctypes.c_size_t * 2)(ctypes.addressof(text := ctypes.create_string_buffer(b"x")), 1)
 names = [ctypes.create_string_buffer(struct.pack("=H", socket.AF_INET) + struct.pack("!H", 7002)
     + socket.inet_aton(host(n)) + bytes(8), 16) for n in range(40)]
@@ -42,6 +47,21 @@ messages = (Message * 40)(*(Message(ctypes.addressof(name), 16, ctypes.addressof
 with socket.socket(type=socket.SOCK_DGRAM) as udp:
     assert ctypes.CDLL(None).sendmmsg(udp.fileno(), messages, 40, 0) == 40
 """
+)
+# Twenty in each of two calls.
+MANY_FRAMES = (
+    MESSAGE
+    + """
+frame = bytes.fromhex("020000000077 020000000001 0800")
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+    raw.bind(("hole", 0))
+    for first in (0, 20):
+        bytes_of = [ctypes.create_string_buffer(frame + syn(host(first + n))) for n in range(20)]
+        parts = [(ctypes.c_size_t * 2)(ctypes.addressof(one), 54) for one in bytes_of]
+        messages = (Message * 20)(*(Message(None, 0, ctypes.addressof(part), 1) for part in parts))
+        assert ctypes.CDLL(None).sendmmsg(raw.fileno(), messages, 20, 0) == 20
+"""
+)
 CONNECT_MAPPED = """
 for n in range(40):
     with socket.socket(socket.AF_INET6) as tcp: tcp.connect_ex(("::ffff:" + host(n), 7002))

@@ -50,7 +50,7 @@ def attempts(seen: Sensing, *command: str) -> int:
 def test_its_processes_and_their_forks_are_not_counted_and_others_are(
     live: Sensing, allowed: str
 ) -> None:
-    with Sensor(skipping(allowed)) as sensor:
+    with Sensor(skipping(allowed), loader=live.sensor.loader) as sensor:
         sensor.snapshot()
         seen = Sensing(sensor, live.namespace)
         assert attempts(seen, allowed, "-c", PROCESS_PER_PROBE) == 0
@@ -67,7 +67,7 @@ def test_its_processes_and_their_forks_are_not_counted_and_others_are(
 
 def test_what_it_starts_is_skipped_where_asked_for(live: Sensing, allowed: str) -> None:
     child = ("-c", '/bin/bash -c "$0"; true', PROCESS_PER_PROBE)
-    with Sensor(skipping(allowed, children=True)) as sensor:
+    with Sensor(skipping(allowed, children=True), loader=live.sensor.loader) as sensor:
         seen = Sensing(sensor, live.namespace)
         assert attempts(seen, allowed, *child) == 0
         assert attempts(seen, "/bin/bash", "-c", PROCESS_PER_PROBE) == 40
@@ -80,7 +80,7 @@ def test_one_that_runs_already_is_skipped(live: Sensing, allowed: str) -> None:
     with subprocess.Popen([*namespace, *command], stdin=pipe, stdout=pipe) as running:
         assert running.stdout is not None
         assert running.stdout.readline() == b"ready\n"
-        with Sensor(skipping(allowed)) as sensor:
+        with Sensor(skipping(allowed), loader=live.sensor.loader) as sensor:
             seen = Sensing(sensor, live.namespace)
             running.communicate(b"\n", timeout=30)
             seen.wait("process", running.pid, lambda rows: EventKind.EXIT in rows["kind"])

@@ -53,7 +53,7 @@ def test_two_hundred_thousand_connects_of_threads_are_counted_once_each(
     if shutil.which("bpftool") is None:
         pytest.skip("bpftool is not installed (apt-get install bpftool)")
     others = set(maps_held())
-    with Sensor(QUIET) as sensor:
+    with Sensor(QUIET, loader=live.sensor.loader) as sensor:
         storm = Sensing(sensor, live.namespace)
         before = sensor.counters()
         with storm.start(threads, str(THREADS), str(CONNECTS)) as process:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -94,22 +95,39 @@ def test_frames_past_every_hook_name_their_sender_without_destinations(live: Sen
     assert len(live.rows("fanout", pid)) == 0
 
 
-def test_a_raw_socket_and_a_connect_older_than_the_sensor_are_attributed(live: Sensing) -> None:
+@pytest.fixture
+def older(live: Sensing) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with a raw socket and a connect under way, which sends once it is written to."""
     command = ["ip", "netns", "exec", live.namespace, *python(OLDER_SOCKETS)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as older:
-        assert older.stdout is not None
-        assert older.stdout.readline() == b"ready\n"
-        with Sensor(SETTINGS) as sensor:
-            later = Sensing(sensor, live.namespace)
-            older.communicate(b"\n", timeout=30)
-            rows = later.wait("fanout", older.pid, lambda rows: 0 in rows["measure"])
-            tried = later.wait("connection", older.pid, lambda rows: len(rows) > 0)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        yield process
+
+
+def test_a_raw_socket_older_than_the_sensor_is_attributed(
+    live: Sensing, older: subprocess.Popen[bytes]
+) -> None:
+    with Sensor(SETTINGS, loader=live.sensor.loader) as sensor:
+        later = Sensing(sensor, live.namespace)
+        older.communicate(b"\n", timeout=30)
+        rows = later.wait("fanout", older.pid, lambda rows: 0 in rows["measure"])
     totals = rows[rows["measure"] == 0][-1]
     assert (totals["attempts"], totals["origin"]) == (40, Origin.RAW)
-    assert [Outcome(outcome) for outcome in tried["outcome"]] == [Outcome.ABORTED]
     process = process_of(later, totals)
     assert process.attribution == "snapshot"
     assert process.argv == python(OLDER_SOCKETS)
+
+
+def test_a_connect_older_than_the_sensor_is_attributed(
+    live: Sensing, older: subprocess.Popen[bytes]
+) -> None:
+    with Sensor(SETTINGS) as sensor:
+        later = Sensing(sensor, live.namespace)
+        older.communicate(b"\n", timeout=30)
+        tried = later.wait("connection", older.pid, lambda rows: len(rows) > 0)
+    assert [Outcome(outcome) for outcome in tried["outcome"]] == [Outcome.ABORTED]
+    assert process_of(later, tried[0]).argv == python(OLDER_SOCKETS)
 
 
 def test_two_hundred_thousand_connects_are_counted_and_cost_a_few_events(live: Sensing) -> None:
@@ -119,7 +137,8 @@ def test_two_hundred_thousand_connects_are_counted_and_cost_a_few_events(live: S
 for n in range({STORM}):
     with socket.socket() as tcp: tcp.connect_ex((host(n % 200), 7002))
 """
-    with Sensor(SensorSettings(window_ns=SETTINGS.window_ns, detail_limit=8)) as sensor:
+    settings = SensorSettings(window_ns=SETTINGS.window_ns, detail_limit=8)
+    with Sensor(settings, loader=live.sensor.loader) as sensor:
         storm = Sensing(sensor, live.namespace)
         before = sensor.counters()
         pid, _ = storm.run(*python(script))

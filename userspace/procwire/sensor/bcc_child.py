@@ -28,11 +28,15 @@ PROCESS_HOOKS = {
     "syscalls:sys_exit_execve": "on_execve_return",
     "syscalls:sys_exit_execveat": "on_execveat_return",
     "sched:sched_process_exec": "on_exec",
+    "syscalls:sys_enter_socket": "on_socket_call",
 }
 CONNECTION_HOOKS = {
     "sock:inet_sk_error_report": "on_error",
     "syscalls:sys_exit_connect": "on_connect_return",
     "sock:inet_sock_set_state": "on_state",
+    "syscalls:sys_enter_sendto": "on_sendto",
+    "syscalls:sys_enter_sendmsg": "on_sendmsg",
+    "syscalls:sys_enter_sendmmsg": "on_sendmmsg",
 }
 # Program, its type in bcc and enum bpf_attach_type; whoever asked attaches them.
 CGROUP_HOOKS = (
@@ -42,9 +46,12 @@ CGROUP_HOOKS = (
     ("on_connect6", "CGROUP_SOCK_ADDR", 11),
     ("on_sendmsg4", "CGROUP_SOCK_ADDR", 14),
     ("on_sendmsg6", "CGROUP_SOCK_ADDR", 15),
+    ("on_packet", "CGROUP_SKB", 1),
 )
 # By their place in the map, enum counting_program.
-TAIL_CALLS = ("on_attempt", "on_outcome", "on_end")
+TAIL_CALLS = ("on_attempt", "on_outcome", "on_end", "on_heir", "on_frame")
+# At the entry of each program to skip.
+ENTRY = "on_program"
 MAPS = (
     "process_ring",
     "socket_ring",
@@ -55,6 +62,7 @@ MAPS = (
     "settings",
     "linear_counts",
     "processes",
+    "raw_sockets",
     "counting",
 )
 TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
@@ -91,7 +99,7 @@ def main(number: str, folder: str) -> None:
     if absent:
         answer.sendall(json.dumps({"absent": absent}).encode())
         return
-    bpf = bcc.BPF(text=source(Path(folder)), cflags=[f"-I{folder}"])
+    bpf = bcc.BPF(text=source(Path(folder)), cflags=[f"-I{folder}", *what_is_told()])
     for place, name in enumerate(TAIL_CALLS):
         program = bpf.load_func(name, bcc.BPF.TRACEPOINT)
         bpf["counting"][ctypes.c_int(place)] = ctypes.c_int(program.fd)
@@ -99,6 +107,7 @@ def main(number: str, folder: str) -> None:
         name: bpf.load_func(name, getattr(bcc.BPF, kind), None, place).fd
         for name, kind, place in CGROUP_HOOKS
     }
+    cgroup[ENTRY] = bpf.load_func(ENTRY, bcc.BPF.KPROBE).fd
     maps = {name: bpf[name].map_fd for name in MAPS}
     hand_over(answer, {**maps, **cgroup, **attach(bpf, PROCESS_HOOKS)})
     # Connections are watched once every process is known.
@@ -113,6 +122,13 @@ def source(folder: Path) -> str:
     whole = (folder / "sensor_bcc.c").read_text()
     part = re.compile(r'^#include "(bcc/\w+\.h)"$', re.MULTILINE)
     return part.sub(lambda include: (folder / include[1]).read_text(), whole)
+
+
+def what_is_told() -> list[str]:
+    """What the kernel's tracepoints tell and older ones did not, as definitions of the compiler."""
+    layouts = (Path(folder, "events/sched/sched_process_exit/format") for folder in TRACEFS)
+    told = any("group_dead" in layout.read_text() for layout in layouts if layout.exists())
+    return ["-DEXIT_TELLS_GROUP"] if told else []
 
 
 def exists(hook: str) -> bool:

@@ -9,35 +9,27 @@ connection is watched.
 from __future__ import annotations
 
 import errno
-import json
 import math
 import os
 import socket
-import subprocess
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from procwire.errors import Unavailable
 from procwire.event import COMM_SIZE, FLOW_EVENT, PROCESS_EVENT, PROCESS_KEY, EventKind
+from procwire.sensor.bcc_compiler import Child
 from procwire.sensor.counters import Counter
 from procwire.sensor.coverage import BCC_GAPS
+from procwire.sensor.executable import entry_offset, held_executables
 from procwire.sensor.machine import cgroup2_root
+from procwire.sensor.open_sockets import open_sockets
 from procwire.sensor.proc import started_ns
 from procwire.sensor.programs import Libbpf, Loader
 from procwire.sensor.running import Running, running_processes
-
-SOURCES = Path(__file__).parent.parent / "sensor_bcc"
-PYTHON = Path("/usr/bin/python3")
-CHILD = Path(__file__).parent / "bcc_child.py"
-REMEDY = "apt-get install python3-bpfcc"
-REBUILD = "pip install --force-reinstall procwire"
-_OLDEST_KERNEL = "boot Linux 5.14 or later with CONFIG_FTRACE_SYSCALLS=y"
-_REPORT = "run procwire doctor; bcc is tried on Linux 6.1 and later"
 
 CGROUP_HOOKS = {
     "on_socket": 2,
@@ -46,12 +38,14 @@ CGROUP_HOOKS = {
     "on_connect6": 11,
     "on_sendmsg4": 14,
     "on_sendmsg6": 15,
+    "on_packet": 1,
 }
 """Program and the enum bpf_attach_type it is made for."""
-UNMATCHED = ("fexit/security_socket_connect", "fentry/__dev_direct_xmit")
+UNMATCHED = ("fexit/security_socket_connect", "tp_btf/sock_send_length")
 """Hooks of libbpf's programs that none of these stands for. What connect returns is seen."""
+UPROBES = Path("/sys/bus/event_source/devices/uprobe/type")
 
-# struct known_process of kernel/bcc/types.h.
+# struct known_process and struct owner of kernel/bcc/types.h and kernel/owner.h.
 _KNOWN_PROCESS = np.dtype(
     [
         ("key", PROCESS_KEY),
@@ -59,26 +53,24 @@ _KNOWN_PROCESS = np.dtype(
         ("job", [("number", "u8"), ("kind", "u8")]),
         ("threads", "u4"),
         ("session", "u4"),
+        ("skipped", "u1"),
+        ("packet_sockets", "u1"),
+        ("announced", "u1"),
+        ("used", "u1", 13),
         ("comm", f"S{COMM_SIZE}"),
     ]
 )
+_OWNER = np.dtype(
+    [("key", PROCESS_KEY), ("uid", "u4"), ("net_namespace", "u4"), ("comm", f"S{COMM_SIZE}")]
+)
+_SENDS_FRAMES, _SENDS_PACKETS = 1, 2
+_INTERNET = (socket.AF_INET, socket.AF_INET6)
 _REGISTERS = 512
 _NOT_EXISTING = 1
-_COMPILE_SECONDS, _ASK_SECONDS = 120, 30
-_MOST_DESCRIPTORS = 64
-_LOG_SIZE, _LOG_LINES = 1 << 20, 12
-
-
-def version() -> str | None:
-    """The version of the distribution's bcc; None if it has none. PyPI's bcc is another library."""
-    ask = "import bcc; print(bcc.BPF and bcc.__version__)"
-    try:
-        said = subprocess.run(
-            [PYTHON, "-I", "-c", ask], capture_output=True, text=True, timeout=_ASK_SECONDS
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return said.stdout.strip() or None
+_NO_UPROBES = (
+    "fanout.skip_programs: without BTF an executable is known by a uprobe, and there are none"
+)
+_WITH_UPROBES = "boot a kernel with CONFIG_UPROBE_EVENTS=y, or clear the setting"
 
 
 class BccPrograms:
@@ -129,17 +121,17 @@ class BccPrograms:
         return rows
 
     def find_files(self) -> NDArray[np.void]:
-        """Nothing: what a process has open cannot be read without BTF."""
+        """Nothing more: what could be taken up was as the programs were loaded."""
         return np.zeros(0, FLOW_EVENT)
 
     def _load(self, settings: NDArray[np.void]) -> None:
-        with _Child() as child:
+        with Child() as child:
             self._receive(child)
             self._update("settings", 0, settings)
             for zeros in range(1, _REGISTERS + 1):
                 estimate = round(_REGISTERS * math.log(_REGISTERS / zeros))
                 self._update("linear_counts", zeros, np.array([estimate], np.uint32))
-            self._tell_of_processes()
+            self._tell_of_processes(self._skip_programs(), bool(settings["skip_children"][0]))
             child.go_on()
             self._receive(child)
         cgroup = os.open(cgroup2_root(), os.O_RDONLY | os.O_DIRECTORY)
@@ -158,16 +150,37 @@ class BccPrograms:
             *(f"tracepoint/{hook}" for hook in self._descriptors if ":" in hook),
         )
 
-    def _receive(self, child: _Child) -> None:
+    def _receive(self, child: Child) -> None:
         received = child.receive()
         for descriptor in received.values():
             self._cleanup.callback(os.close, descriptor)
         self._descriptors.update(received)
 
-    def _tell_of_processes(self) -> None:
-        """Forks, execs and exits are followed already: what they say of a process counts."""
+    def _skip_programs(self) -> set[tuple[int, int]]:
+        """Has processes marked that come to execute what this process holds with O_PATH: its device
+        and inode. Raises Unavailable where the kernel gives no uprobe."""
+        skipped = set()
+        for held in held_executables():
+            offset = entry_offset(held)
+            if offset is None:
+                continue
+            if not UPROBES.exists():
+                raise Unavailable(_NO_UPROBES, _WITH_UPROBES)
+            link = self._lib.entry_attach(
+                self._descriptors["on_program"], bytes(held), offset, int(UPROBES.read_text())
+            )
+            if link < 0:
+                self._bpf.fail(f"watch the entry of {held.readlink()}", -link)
+            self._cleanup.callback(os.close, link)
+            skipped.add(_identity(held))
+        return skipped
+
+    def _tell_of_processes(self, programs: set[tuple[int, int]], children: bool) -> None:
+        """Forks, execs and exits are followed already: what they say of a process counts. programs:
+        those to skip, by device and inode; children: and what they started."""
         running = list(running_processes())
         keys = {process.pid: self._key_of(process) for process in running}
+        skipped = _skipped(running, programs, children)
         for process in running:
             key = keys[process.pid]
             row = np.zeros(1, _KNOWN_PROCESS)
@@ -175,10 +188,26 @@ class BccPrograms:
             row["threads"], row["session"] = process.threads, process.session
             row["job"] = process.job
             row["comm"] = process.comm
+            row["skipped"] = process.pid in skipped
+            row["packet_sockets"] = self._tell_of_sockets(process, key)
             self._update("processes", process.pid, row, _NOT_EXISTING)
             if started_ns(process.pid) is None:
                 number = self._ffi.new("unsigned int *", process.pid)
                 self._lib.bpf_map_delete_elem(self._descriptors["processes"], number)
+
+    def _tell_of_sockets(self, process: Running, key: tuple[int, int, int]) -> int:
+        """Keeps the process's raw sockets; what its AF_PACKET ones take, as bits."""
+        takes = 0
+        owner = np.zeros(1, _OWNER)
+        owner["key"], owner["uid"], owner["comm"] = key, process.uid, process.comm
+        for found in open_sockets(process.pid):
+            if found.family == socket.AF_PACKET:
+                packets = found.type == socket.SOCK_DGRAM
+                takes |= _SENDS_PACKETS if packets else _SENDS_FRAMES
+            elif found.type == socket.SOCK_RAW and found.family in _INTERNET:
+                cookie = self._ffi.new("unsigned long long *", found.cookie)
+                self._write("raw_sockets", cookie, owner, _NOT_EXISTING)
+        return takes
 
     def _key_of(self, process: Running) -> tuple[int, int, int]:
         known = np.zeros(1, _KNOWN_PROCESS)
@@ -195,74 +224,34 @@ class BccPrograms:
         return found == 0
 
     def _update(self, table: str, key: int, row: NDArray[np.generic], flags: int = 0) -> None:
-        number = self._ffi.new("unsigned int *", key)
+        self._write(table, self._ffi.new("unsigned int *", key), row, flags)
+
+    def _write(self, table: str, key: object, row: NDArray[np.generic], flags: int) -> None:
         failed = self._lib.bpf_map_update_elem(
-            self._descriptors[table], number, self._ffi.from_buffer(row), flags
+            self._descriptors[table], key, self._ffi.from_buffer(row), flags
         )
         if failed < 0 and failed != -errno.EEXIST:
             self._bpf.fail(f"write map {table}", -failed)
 
 
-class _Child:
-    """bcc_child.py at work. Leaving the context ends it."""
+def _identity(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_dev, found.st_ino
 
-    def __init__(self) -> None:
-        if not (SOURCES / "sensor_bcc.c").exists():
-            raise Unavailable(f"no {SOURCES}: the source for bcc was not built", REBUILD)
-        if not PYTHON.exists():
-            raise Unavailable(f"no {PYTHON}, under which bcc runs", REMEDY)
-        self._cleanup = ExitStack()
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._socket.settimeout(_COMPILE_SECONDS)
-        self._log = os.memfd_create("bcc")
-        self._cleanup.callback(os.close, self._log)
-        self._cleanup.enter_context(self._socket)
-        with theirs:
-            self._process = subprocess.Popen(
-                [PYTHON, "-I", CHILD, str(theirs.fileno()), SOURCES],
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=self._log,
-                pass_fds=[theirs.fileno()],
-                env={
-                    "PATH": "/usr/sbin:/usr/bin",
-                    "BCC_KERNEL_SOURCE": str(SOURCES / "bcc" / "headers"),
-                },
-            )
-        self._cleanup.enter_context(self._process)
-        self._cleanup.callback(self._process.kill)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._cleanup.close()
-
-    def receive(self) -> dict[str, int]:
-        """The descriptors it hands over, by name. Raises Unavailable with what it said."""
+def _skipped(running: list[Running], programs: set[tuple[int, int]], children: bool) -> set[int]:
+    """The pids of processes that run one of these programs, by device and inode; children: and of
+    what they started."""
+    skipped = set()
+    for process in running if programs else ():
         try:
-            data, descriptors, _, _ = socket.recv_fds(
-                self._socket, 1 << 16, _MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
-            )
-        except TimeoutError:
-            self._fail(f"bcc did not finish in {_COMPILE_SECONDS} seconds")
-        if not data:
-            self._fail("bcc could not load the programs")
-        answer = json.loads(data)
-        if "missing" in answer:
-            raise Unavailable(answer["missing"], REMEDY)
-        if "absent" in answer:
-            absent = ", ".join(answer["absent"])
-            raise Unavailable(f"the kernel has no tracepoint {absent}", _OLDEST_KERNEL)
-        return dict(zip(answer["descriptors"], descriptors, strict=True))
-
-    def go_on(self) -> None:
-        """Lets it attach the hooks of connections."""
-        self._socket.sendall(b"\n")
-
-    def _fail(self, problem: str) -> NoReturn:
-        self._process.kill()
-        self._process.wait()
-        said = os.pread(self._log, _LOG_SIZE, 0).decode(errors="replace")
-        lines = said.splitlines()[-_LOG_LINES:]
-        raise Unavailable(problem + "".join(f"\n  {line}" for line in lines), _REPORT)
+            if _identity(Path(f"/proc/{process.pid}/exe")) in programs:
+                skipped.add(process.pid)
+        except OSError:
+            continue
+    more = bool(skipped) and children
+    while more:
+        started = {process.pid for process in running if process.ppid in skipped}
+        more = not started <= skipped
+        skipped |= started
+    return skipped

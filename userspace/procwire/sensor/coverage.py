@@ -129,12 +129,11 @@ WIRE_SPOTS = (
 """Of captured packets."""
 
 BCC_GAPS: tuple[str, ...] = (
-    "packets of raw sockets, and AF_PACKET senders",
+    "AF_PACKET frames sent by write, io_uring or PACKET_TX_RING, or through a socket handed over",
+    "whether AF_PACKET frames left as they were: they count as sent; of a sendmmsg, sixteen",
     "login user, network namespace and exit code of processes",
     "the interpreter in the command line of a script",
-    "raw sockets and connects that are older than itself",
-    "whether a datagram socket with a peer sends to it, and refusals of datagrams",
-    "programs to skip (fanout.skip_programs): they are counted",
+    "connects that are older than itself",
     "whose a captured flow is, but for TCP connects",
 )
 """What libbpf's programs see and those for bcc do not, for people."""

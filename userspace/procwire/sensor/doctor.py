@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from procwire.compiled import jit
 from procwire.errors import Unavailable
 from procwire.event import ABI_VERSION
-from procwire.sensor import bcc_loader
+from procwire.sensor import bcc_compiler
 from procwire.sensor.counters import EXPLANATIONS, Counter
 from procwire.sensor.coverage import LOSSES, ON_PURPOSE, BlindSpot, Unseen, of_programs
 from procwire.sensor.libbpf_loader import OBJECT, OPTIONAL, REBUILD, VARIANTS
@@ -147,9 +147,9 @@ def _bpf_jit() -> Check:
 
 
 def _bcc() -> Check:
-    version = bcc_loader.version()
+    version = bcc_compiler.version()
     found = version or "not installed; needed only on kernels without BTF"
-    remedy = "" if version else bcc_loader.REMEDY
+    remedy = "" if version else bcc_compiler.REMEDY
     return Check("bcc", version is not None, found, remedy, required=not BTF.exists())
 
 

@@ -91,11 +91,11 @@ class Sensor:
         try:
             chosen = settings or SensorSettings()
             row = chosen.row()
+            self._hold(chosen.skip_programs)
             self._programs = _load(row) if loader == Loader.AUTO else _LOADERS[loader](row)
             self.loader, self.gaps = self._programs.loader, self._programs.gaps
             self._cleanup.callback(self._programs.close)
             self._open_rings()
-            self._hold(chosen.skip_programs)
             # Hooks are attached already: a socket made now is found twice, never not at all.
             older = self._programs.find_files()
             self._waiting = [_in_epoch(no_events()._replace(flow=older))]
