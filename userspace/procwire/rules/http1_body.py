@@ -159,6 +159,9 @@ def http_content_length_wrong(p):
         text("HTTP/1.1 200 OK|Transfer-Encoding: chunked| identity||"),
         text('HTTP/1.1 200 OK|Transfer-Encoding: "chunked"||'),
         text("HTTP/1.1 200 OK|Transfer-Encoding: \x00chunked||"),
+        text("HTTP/1.10 200 OK|Transfer-Encoding: chunked||"),
+        text("POST / HTTP/1.1|Host: a|Transfer-Encoding: gzip||"),
+        text("POST / HTTP/1.1|Host: a|Transfer-Encoding: chunked|Transfer-Encoding: gzip||"),
     ],
     silent_on=[
         REQUEST,
@@ -167,13 +170,16 @@ def http_content_length_wrong(p):
         text("HTTP/1.1 200 OK|Transfer-Encoding: chunked| |Server: a||"),
         text("POST / HTTP/1.1|Host: a|transfer-encoding:Chunked ||0||"),
         text("HTTP/1.1 200 OK|Transfer-Encoding: gzip, chunked||"),
+        text("HTTP/1.1 200 OK|Transfer-Encoding: gzip||"),
+        text("POST / HTTP/1.1|Host: a|Transfer-Encoding: gzip|Transfer-Encoding: chunked||0||"),
         text("HTTP/1.0 200 OK|TE: trailers||"),
         text("HTTP/1.1 200 OK|Transfer-Encoding:| chunked|Content-Length: 5||"),
     ],
 )
 def http_transfer_encoding_wrong(p):
-    """The commonest way to smuggle a request: one recipient reads chunks, the other a length. Of a
-    response only what concerns chunks is judged."""
+    """The commonest way to smuggle a request: one recipient reads chunks, the other a length, and
+    without chunks as the last coding nobody knows where it ends (6.3). Of a response only what
+    concerns chunks is judged."""
     end = find(p, 0, LF)
     request = folded(p, end - 9, 7) == VERSION_1 or folded(p, end - 8, 7) == VERSION_1
     if end == captured(p) or not request and folded(p, 0, 5) != SLASHED:
@@ -183,11 +189,12 @@ def http_transfer_encoding_wrong(p):
         minor = u8(p, end - 1)
         if minor == CR:
             minor = u8(p, end - 2)
-    elif u32(p, 0) == CAPITALS and folded(p, 0, 7) == VERSION_1:
+    elif u32(p, 0) == CAPITALS and folded(p, 0, 7) == VERSION_1 and not ZERO <= u8(p, 8) <= NINE:
         minor = u8(p, 7)
     at = end + 1
     encodings = 0
     chunked = 0
+    last = 0
     unknown = 0
     lengths = 0
     parts = MOST_FIELDS
@@ -217,6 +224,7 @@ def http_transfer_encoding_wrong(p):
         if parts < MOST_FIELDS:
             if start < after:
                 parts += 1
+                last = folded(p, after - 7, 7)
             first = folded(p, start, 7) == CHUNKED or folded(p, start + 1, 7) == CHUNKED
             if first or folded(p, after - 7, 7) == CHUNKED:
                 chunked += 1
@@ -229,5 +237,5 @@ def http_transfer_encoding_wrong(p):
     if encodings == 0:
         return False
     if request:
-        return minor != ONE or chunked > 1 or lengths > 0 or unknown > 0
+        return minor != ONE or chunked > 1 or lengths > 0 or unknown > 0 or last != CHUNKED
     return chunked > 1 or chunked > 0 and (minor != ONE or unknown > 0)

@@ -17,7 +17,10 @@ MOST_SPACES = 16
 MOST_NAME, MOST_LABEL = 256, 63  # RFC 1035 2.3.4
 MOST_DIGITS, LAST_PORT = 6, 65535
 VERSION_1 = folded(span(b"http/1."), 0, 7)
-SCHEME = folded(span(b" http://"), 0, 8)
+SCHEME, SCHEME_TLS = folded(span(b" http://"), 0, 8), folded(span(b" https://"), 0, 9)
+CONNECT = folded(span(b"connect "), 0, 8)
+QUERY, FRAGMENT = 63, 35
+BEHIND_HOST = (SP, SLASH, QUERY, FRAGMENT)
 HOST = folded(span(b"host"), 0, 4)
 
 
@@ -25,7 +28,7 @@ HOST = folded(span(b"host"), 0, 4)
     id="http.host_bad",
     sid=9101303,
     title="HTTP request without exactly one valid Host field, or with another host than its target",
-    reference="RFC 9112 3.2, 3.2.2; RFC 3986 3.2.2, 3.2.3; RFC 1035 2.3.4",
+    reference="RFC 9112 3.2, 3.2.2, 3.2.3; RFC 3986 3.2.2, 3.2.3; RFC 6335 6; RFC 1035 2.3.4",
     layers=("http1",),
     needs=16,
     at=(0, 32),
@@ -33,6 +36,7 @@ HOST = folded(span(b"host"), 0, 4)
         "app.http.missing_host_header",
         "app.http.host_header_ambiguous",
         "app.http.request_header_host_invalid",
+        "app.http.request_uri_host_invalid",
     ),
     fires_on=[
         text("GET / HTTP/1.1|User-Agent: a||"),
@@ -47,6 +51,12 @@ HOST = folded(span(b"host"), 0, 4)
         text(f"GET / HTTP/1.1|Host: {64 * 'a'}.example||"),
         text(f"GET / HTTP/1.1|Host: a.{64 * 'b'}||"),
         text("GET http://a.example/ HTTP/1.1|Host: b.example||"),
+        text("GET https://a.example/ HTTP/1.1|Host: b.example||"),
+        text("CONNECT a.example:443 HTTP/1.1|Host: b.example:443||"),
+        text("CONNECT /x HTTP/1.1|Host: a.example||"),
+        text("CONNECT a.example:65536 HTTP/1.1|Host: a.example||"),
+        text("GET http://a.example:80x/ HTTP/1.1|Host: a.example||"),
+        text("GET / HTTP/1.1|Host: a.example:0||"),
     ],
     silent_on=[
         REQUEST,
@@ -61,6 +71,11 @@ HOST = folded(span(b"host"), 0, 4)
         text("GET / HTTP/1.1|Host: [2001:db8::1]:80||"),
         text("GET http://user:word@a.example HTTP/1.1|Host: a.example||"),
         text("GET http://A.example:80/ HTTP/1.1|Host: a.example||"),
+        text("GET https://a.example:/?b HTTP/1.1|Host: a.example||"),
+        text("GET ftp://b.example/ HTTP/1.1|Host: a.example||"),
+        text("DESCRIBE rtsp://a.example/b RTSP/1.0|CSeq: 1||"),
+        text("CONNECT [2001:db8::1]:443 HTTP/1.1|Host: [2001:db8::1]:443||"),
+        text("CONNECT a.example:443 HTTP/1.1|Host: a.example||"),
         RESPONSE,
     ],
 )
@@ -73,8 +88,15 @@ def http_host_wrong(p):
     if end == captured(p) or folded(p, version_end - 8, 7) != VERSION_1 or u32(p, 0) == CAPITALS:
         return False
     target = find_before(p, 0, end, SP)
-    slash = find_before(p, target + 8, end, SLASH)
-    user_end = find_before(p, target + 8, slash, AT)
+    authority = 0
+    if folded(p, target, 8) == SCHEME:
+        authority = target + 8
+    elif folded(p, target, 9) == SCHEME_TLS:
+        authority = target + 9
+    elif folded(p, 0, 8) == CONNECT:
+        authority = target + 1
+    slash = find_before(p, authority, end, SLASH)
+    user_end = find_before(p, authority, slash, AT)
     at = end + 1
     hosts = 0
     start = 0
@@ -113,13 +135,14 @@ def http_host_wrong(p):
     size = after - start
     if u8(p, after) == COLON:
         after += 1
+        digits = after
         port = 0
         for _digit in range(MOST_DIGITS):
             if not ZERO <= u8(p, after) <= NINE:
                 break
             port = port * 10 + u8(p, after) - ZERO
             after += 1
-        if port > LAST_PORT:
+        if port > LAST_PORT or port == 0 and digits < after:
             return True
     for _space in range(MOST_SPACES):
         if u8(p, after) not in SPACES:
@@ -127,12 +150,22 @@ def http_host_wrong(p):
         after += 1
     if u8(p, after) not in LINE_ENDS:
         return True
-    if size == 0 or folded(p, target, 8) != SCHEME:
+    if size == 0 or authority == 0:
         return False
-    authority = target + 8
     if user_end < slash:
         authority = user_end + 1
     if folded(p, authority, size) != folded(p, start, size):
         return True
     after = authority + size
-    return u8(p, after) != SLASH and u8(p, after) != COLON and u8(p, after) != SP
+    if u8(p, after) == COLON:
+        after += 1
+        digits = after
+        port = 0
+        for _digit in range(MOST_DIGITS):
+            if not ZERO <= u8(p, after) <= NINE:
+                break
+            port = port * 10 + u8(p, after) - ZERO
+            after += 1
+        if port > LAST_PORT or port == 0 and digits < after:
+            return True
+    return u8(p, after) not in BEHIND_HOST

@@ -459,12 +459,13 @@ RULES.http1[#RULES.http1 + 1] = { 9101302, http_status_line_wrong }
 end
 
 do
--- http.host_bad: HTTP request without exactly one valid Host field, or with another host than its target (RFC 9112 3.2, 3.2.2; RFC 3986 3.2.2, 3.2.3; RFC 1035 2.3.4)
+-- http.host_bad: HTTP request without exactly one valid Host field, or with another host than its target (RFC 9112 3.2, 3.2.2, 3.2.3; RFC 3986 3.2.2, 3.2.3; RFC 6335 6; RFC 1035 2.3.4)
+local http_host_wrong_BEHIND_HOST = { [32] = true, [47] = true, [63] = true, [35] = true }
 local http_host_wrong_LINE_ENDS = { [13] = true, [10] = true }
 local http_host_wrong_NAME_MARKS = { [33] = true, [36] = true, [37] = true, [38] = true, [39] = true, [40] = true, [41] = true, [42] = true, [43] = true, [44] = true, [45] = true, [46] = true, [59] = true, [61] = true, [95] = true, [126] = true }
 local http_host_wrong_SPACES = { [32] = true, [9] = true }
 local function http_host_wrong(p, outer)
-  local after, at, authority, end_, hosts, label, letter, port, size, slash, start, target, user_end, value, version_end
+  local after, at, authority, digits, end_, hosts, label, letter, port, size, slash, start, target, user_end, value, version_end
   if #p < 16 then return false end
   end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
   version_end = end_
@@ -475,8 +476,20 @@ local function http_host_wrong(p, outer)
     do return false end
   end
   target = find_before(p, 0, end_, 32)
-  slash = find_before(p, (target + 8), end_, 47)
-  user_end = find_before(p, (target + 8), slash, 64)
+  authority = 0
+  if (folded(p, target, 8) == 472284159) then
+    authority = (target + 8)
+  else
+    if (folded(p, target, 9) == 2086223018) then
+      authority = (target + 9)
+    else
+      if (folded(p, 0, 8) == 24908929) then
+        authority = (target + 1)
+      end
+    end
+  end
+  slash = find_before(p, authority, end_, 47)
+  user_end = find_before(p, authority, slash, 64)
   at = (end_ + 1)
   hosts = 0
   start = 0
@@ -528,6 +541,7 @@ local function http_host_wrong(p, outer)
   size = (after - start)
   if ((byte(p, after + 1) or 0) == 58) then
     after = after + 1
+    digits = after
     port = 0
     for _digit = 0, 5, 1 do
       if (not (48 <= (byte(p, after + 1) or 0) and (byte(p, after + 1) or 0) <= 57)) then
@@ -536,7 +550,7 @@ local function http_host_wrong(p, outer)
       port = (((port * 10) + (byte(p, after + 1) or 0)) - 48)
       after = after + 1
     end
-    if (port > 65535) then
+    if ((port > 65535) or ((port == 0) and (digits < after))) then
       do return true end
     end
   end
@@ -549,10 +563,9 @@ local function http_host_wrong(p, outer)
   if (http_host_wrong_LINE_ENDS[(byte(p, after + 1) or 0)] == nil) then
     do return true end
   end
-  if ((size == 0) or (folded(p, target, 8) ~= 472284159)) then
+  if ((size == 0) or (authority == 0)) then
     do return false end
   end
-  authority = (target + 8)
   if (user_end < slash) then
     authority = (user_end + 1)
   end
@@ -560,7 +573,22 @@ local function http_host_wrong(p, outer)
     do return true end
   end
   after = (authority + size)
-  do return ((u8(p, after) ~= 47) and (u8(p, after) ~= 58) and (u8(p, after) ~= 32)) end
+  if (u8(p, after) == 58) then
+    after = after + 1
+    digits = after
+    port = 0
+    for _digit = 0, 5, 1 do
+      if (not (48 <= u8(p, after) and u8(p, after) <= 57)) then
+        do break end
+      end
+      port = (((port * 10) + u8(p, after)) - 48)
+      after = after + 1
+    end
+    if ((port > 65535) or ((port == 0) and (digits < after))) then
+      do return true end
+    end
+  end
+  do return (http_host_wrong_BEHIND_HOST[u8(p, after)] == nil) end
 end
 RULES.http1[#RULES.http1 + 1] = { 9101303, http_host_wrong }
 end
@@ -745,7 +773,7 @@ local http_transfer_encoding_wrong_BLANKS = { [32] = true, [9] = true, [13] = tr
 local http_transfer_encoding_wrong_CODINGS = { [488913554] = true, [1756468154] = true, [1420619878] = true, [212287453] = true, [946630368] = true, [1122667573] = true, [1831239247] = true, [966137007] = true, [221612396] = true, [1193661714] = true }
 local http_transfer_encoding_wrong_SPACES = { [32] = true, [9] = true }
 local function http_transfer_encoding_wrong(p, outer)
-  local after, at, chunked, coding, empty, encodings, end_, first, foreign, lengths, minor, parts, request, start, unknown
+  local after, at, chunked, coding, empty, encodings, end_, first, foreign, last, lengths, minor, parts, request, start, unknown
   if #p < 16 then return false end
   end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
   request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
@@ -759,13 +787,14 @@ local function http_transfer_encoding_wrong(p, outer)
       minor = u8(p, (end_ - 2))
     end
   else
-    if ((u32(p, 0) == 1213486160) and (folded(p, 0, 7) == 2008366859)) then
+    if ((u32(p, 0) == 1213486160) and (folded(p, 0, 7) == 2008366859) and (not (48 <= byte(p, 9) and byte(p, 9) <= 57))) then
       minor = byte(p, 8)
     end
   end
   at = (end_ + 1)
   encodings = 0
   chunked = 0
+  last = 0
   unknown = 0
   lengths = 0
   parts = 100
@@ -803,6 +832,7 @@ local function http_transfer_encoding_wrong(p, outer)
     if (parts < 100) then
       if (start < after) then
         parts = parts + 1
+        last = folded(p, (after - 7), 7)
       end
       first = ((folded(p, start, 7) == 488913554) or (folded(p, (start + 1), 7) == 488913554))
       if (first or (folded(p, (after - 7), 7) == 488913554)) then
@@ -821,7 +851,7 @@ local function http_transfer_encoding_wrong(p, outer)
     do return false end
   end
   if request then
-    do return ((minor ~= 49) or (chunked > 1) or (lengths > 0) or (unknown > 0)) end
+    do return ((minor ~= 49) or (chunked > 1) or (lengths > 0) or (unknown > 0) or (last ~= 488913554)) end
   end
   do return ((chunked > 1) or ((chunked > 0) and ((minor ~= 49) or (unknown > 0)))) end
 end
