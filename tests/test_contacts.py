@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from naive_contacts import ACK, FIN, PSH, RST, SYN, TCP, UDP, URG, contacts
 from procwire import layers
 from procwire.capture.batch import RAW, PacketBatch
-from procwire.decode.columns import Decoded, Packets, Spans
+from procwire.decode.columns import NO_SPAN, Decoded, Packets, Spans
 from procwire.decode.contacts import Contacts
+from procwire.decode.flow_hash import end_hash, flow_hash
 from procwire.errors import UsageError
 from procwire.event import Origin, Outcome
 from procwire.record import Attempt
@@ -37,6 +38,15 @@ def columns(packets):
     return Packets(**blank), np.array([packet[0] for packet in packets], np.int64)
 
 
+def hashes(packets):
+    """Of the flows of packets, all of them TCP or UDP."""
+    protocols = np.where(packets.transport == layers.UDP, 17, 6)
+    with np.errstate(over="ignore"):
+        source = end_hash(packets.src_hi, packets.src_lo, packets.src_port)
+        destination = end_hash(packets.dst_hi, packets.dst_lo, packets.dst_port)
+        return flow_hash(source, destination, protocols)
+
+
 def replay(tracker, packets, transport=layers.TCP):
     """The rows that a tracker makes of the tuples that columns() takes."""
     made, times = columns(packets)
@@ -61,7 +71,8 @@ def track(tracker, packets, times):
     )
     kinds = ["i4", "u1", "i8", "i4", "i4", "i4"]
     spans = Spans(*(np.zeros(0, kind) for kind in kinds))
-    return tracker.update(batch, Decoded(packets, spans, np.zeros(8, np.int64)), times)
+    located = hashes(packets), np.full(count, NO_SPAN, np.int32)
+    return tracker.update(batch, Decoded(packets, spans, np.zeros(8, np.int64), *located), times)
 
 
 def outcomes(rows):

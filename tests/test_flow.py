@@ -10,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from naive_flow import follow
 from procwire import examples, layers
-from procwire.decode.columns import Packets, Spans
+from procwire.decode.columns import NO_SPAN, Packets, Spans
 from procwire.decode.flow import Flows
 from procwire.decode.observations import OBSERVATIONS
-from procwire.decode.source import NO_FLOW, NO_SPAN, Source, blank_columns
+from procwire.decode.source import NO_FLOW, Source, blank_columns
 from procwire.decode.tcp_segment import ACK, FIN, RST, SYN
 from procwire.errors import UsageError
 from procwire.runs.analysis import Analysis
 from procwire.settings import Settings
+from test_contacts import hashes
 from test_decode import batch_of
 
 SECOND = 1_000_000_000
@@ -51,7 +52,7 @@ def update(flows, packets):
     columns = blank_columns(len(packets))
     # Read-only, as captured memory is: for another kind of array all would be compiled again.
     data = np.frombuffer(bytes(1), np.uint8)
-    source = Source(data, made, NO_SPANS, times, spans)
+    source = Source(data, made, NO_SPANS, times, hashes(made), spans)
     flows.update(source, columns, lambda spans: None)
     return columns
 

@@ -113,10 +113,19 @@ def span_at(data: NDArray[np.uint8], spans: Spans, row: int) -> Span:
     return Span(data, int(spans.start[row]), int(captured), int(length))
 
 
+NO_SPAN = -1
+
+
 class Decoded(NamedTuple):
-    """What decode() returns: columns of one batch. skipped counts packets per reason
-    (decode.SKIP_REASONS)."""
+    """What decode() returns: columns of one batch of n packets. skipped counts packets per reason
+    (decode.SKIP_REASONS).
+
+    flows: uint64 (n,), flow_hash() of what has ports; span: int32 (n,), row of the span that
+    transport is of, or else of ARP, or NO_SPAN, as where it lay in fragments.
+    """
 
     packets: Packets
     spans: Spans
     skipped: NDArray[np.int64]
+    flows: NDArray[np.uint64]
+    span: NDArray[np.int32]

@@ -4,8 +4,7 @@ need no further look.
 Strategy: a fixed-size open-addressing table keyed by protocol and 4-tuple, probed over a few slots
 only, by an array of hashes that lie in one line of the cache; one ring of the open attempts per
 waiting time, in order of time, whose head is the next to time out; and in front of both a small
-table of flow fingerprints, which spares most packets the search. A hash is that of both directions,
-so a packet makes it once, whatever it is looked up for.
+table of flow fingerprints, which spares most packets the search.
 """
 
 from __future__ import annotations
@@ -17,8 +16,7 @@ from numpy.typing import NDArray
 
 from procwire.compiled.jit import fused, kernel
 from procwire.compiled.prefetch import AHEAD, prefetch
-from procwire.decode.columns import Packets
-from procwire.decode.mix import GOLDEN, mix64
+from procwire.decode.flow_hash import end_hash, flow_hash
 from procwire.event import Origin, Outcome
 from procwire.record import Attempt
 
@@ -134,30 +132,11 @@ def write(row: Record, entry: Record, time: int, outcome: int) -> None:
 
 
 @fused
-def _side(high: np.uint64, low: np.uint64, port: int) -> np.uint64:
-    return mix64((high * GOLDEN ^ low) + (np.uint64(port) << _HALF))
-
-
-@fused
-def _flow(source: np.uint64, destination: np.uint64, protocol: int) -> np.uint64:
-    """Hash of two sides, the same for both directions."""
-    return mix64(source + destination + np.uint64(protocol))
-
-
-@fused
-def flow_hash(packets: Packets, row: int, protocol: int) -> np.uint64:
-    """That of a packet's flow."""
-    source = _side(packets.src_hi[row], packets.src_lo[row], packets.src_port[row])
-    destination = _side(packets.dst_hi[row], packets.dst_lo[row], packets.dst_port[row])
-    return _flow(source, destination, protocol)
-
-
-@fused
 def entry_hash(entry: Record) -> np.uint64:
     """That of an attempt, which its packets have, too."""
-    source = _side(entry.src_hi, entry.src_lo, entry.src_port)
-    destination = _side(entry.dst_hi, entry.dst_lo, entry.dst_port)
-    return _flow(source, destination, entry.protocol)
+    source = end_hash(entry.src_hi, entry.src_lo, entry.src_port)
+    destination = end_hash(entry.dst_hi, entry.dst_lo, entry.dst_port)
+    return flow_hash(source, destination, entry.protocol)
 
 
 @fused

@@ -51,7 +51,7 @@ from procwire.decode.messages import (
     message_verdict,
     to_one_host,
 )
-from procwire.decode.of_note import hash_flows, next_of_note
+from procwire.decode.of_note import next_of_note
 from procwire.errors import UsageError
 from procwire.event import Outcome
 from procwire.record import CONNECTION, Attempt
@@ -123,8 +123,7 @@ class Contacts:
         room = 2 * count + self._open()
         if len(self._rows) < room:
             self._rows = np.empty(room, CONNECTION)
-        flows = np.empty(count, np.uint64)
-        used = _track(self._table, batch, decoded, reached, flows, self._rows)
+        used = _track(self._table, batch, decoded, reached, self._rows)
         if count:
             self._table.state[CLOCK] = reached[-1]
         # A few of many, whose memory, made anew, would be zeroed two megabytes at a time.
@@ -235,12 +234,10 @@ def _track(
     batch: PacketBatch,
     decoded: Decoded,
     reached: NDArray[np.int64],
-    flows: NDArray[np.uint64],
     rows: NDArray[np.void],
 ) -> int:
-    """Run the packets through the table; the number of rows written. flows: filled."""
-    entries, state, packets = table.entries, table.state, decoded.packets
-    hash_flows(packets, flows)
+    """Run the packets through the table; the number of rows written."""
+    entries, state, packets, flows = table.entries, table.state, decoded.packets, decoded.flows
     wanted = table.wanted[0]
     count, i = 0, 0
     while True:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from procwire import layers
 from procwire.compiled.jit import fused, kernel
 from procwire.compiled.memory import touch
+from procwire.compiled.prefetch import AHEAD
 from procwire.decode.context import weigh
 from procwire.decode.flow_table import (
     BEGUN,
@@ -27,6 +28,7 @@ from procwire.decode.flow_table import (
     flow_table,
     is_over,
     key_of,
+    look_ahead,
     path_of,
     place,
     proof_of,
@@ -126,10 +128,11 @@ def _follow(
     first: int,
 ) -> int:
     """Follow rows from `first` on; returns the first one that is left, where room is short."""
-    packets = source.packets
-    for row in range(first, source.times.size):
+    packets, count = source.packets, source.times.size
+    for row in range(first, count):
         if not has_room(reading.spans):
             return row
+        look_ahead(table, source.flows[min(row + AHEAD, count - 1)])
         if on_time(state.figures, int(source.times[row])):
             state.figures[LAST_EVICTION] = NEVER
         transport = packets.transport[row]
@@ -148,7 +151,7 @@ def _follow(
                 table.counts[_TWO_SIDED if counted > 0 else _ONE_SIDED] += 1
         elif transport == layers.UDP:
             _slot_of(table, state, source, row, columns)
-    return int(source.times.size)
+    return int(count)
 
 
 @kernel
@@ -166,7 +169,7 @@ def _slot_of(
     packets, wanted, figures = source.packets, table.wanted[0], state.figures
     time = int(source.times[row])
     sender = key_of(path_of(packets, row), wanted)
-    slot = find(table.flows, wanted)
+    slot = find(table.flows, wanted, source.flows[row])
     if slot >= 0 and is_over(table.flows[slot], time):
         table.counts[_TIMED_OUT] += 1
         _begin(table, slot, sender, source, row)
@@ -175,7 +178,7 @@ def _slot_of(
             # What belongs to nothing leaves nothing to remember.
             columns.observed[row] |= RST_NO_SESSION
             return -1
-        slot, evicts = place(table.flows, wanted, time)
+        slot, evicts = place(table.flows, source.flows[row], time)
         if evicts:
             table.counts[_EVICTED] += 1
             figures[LAST_EVICTION] = figures[CLOCK]

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.compiled.jit import fused
+from procwire.compiled.prefetch import lines_of, prefetch
 from procwire.decode.columns import Packets
-from procwire.decode.mix import mix64, mix_address
+from procwire.decode.mix import mix_address
 
 Record: TypeAlias = Any
 """One element of a structured array: mypy cannot see the fields that numba reads as attributes."""
@@ -59,6 +60,8 @@ END = np.dtype(
 )
 """What one end of a flow sent."""
 
+_FLOW_LINES, _END_LINES = lines_of(FLOW.itemsize), lines_of(2 * END.itemsize)
+
 PROOF = np.dtype([("hi", "u8"), ("lo", "u8"), ("first", "i8"), ("last", "i8")])
 """An address that opened connections, completing their handshakes: first and latest time, 0 for a
 free entry. Who forges an address does not see the number that it has to acknowledge (RFC 6528)."""
@@ -84,9 +87,6 @@ _SECOND = 1_000_000_000
 IDLE_LIMITS = np.array([0, 300, 3600, 60, 60, 3600, 3600, 60, 60], np.int64) * np.int64(_SECOND)
 """State -> ns without a packet after which a flow is over. 60 s outlast SYN retransmission steps of
 up to 32 s and 2 MSL as systems implement it."""
-
-_PORT_SHIFT = np.uint64(16)
-_PROTOCOL_SHIFT = np.uint64(32)
 
 
 class FlowTable(NamedTuple):
@@ -158,19 +158,22 @@ def key_of(path: Path, wanted: Record) -> int:
 
 
 @fused
-def home(wanted: Record) -> np.uint64:
-    """Hash of a key."""
-    ports = (np.uint64(wanted.low_port) << _PORT_SHIFT) | np.uint64(wanted.high_port)
-    ports |= np.uint64(wanted.protocol) << _PROTOCOL_SHIFT
-    low = mix_address(wanted.low_hi, wanted.low_lo)
-    return mix64(mix64(mix64(low ^ wanted.high_hi) ^ wanted.high_lo) ^ ports)
+def _home(flows: NDArray[np.void], key: np.uint64) -> np.int64:
+    return np.int64(key & np.uint64(len(flows) - 1))
 
 
 @fused
-def find(flows: NDArray[np.void], wanted: Record) -> int:
-    """Slot of the flow with the key of `wanted`, or -1."""
-    mask = len(flows) - 1
-    start = np.int64(home(wanted) & np.uint64(mask))
+def look_ahead(table: FlowTable, key: np.uint64) -> None:
+    """Ask for what is kept of the flow of that hash."""
+    slot = _home(table.flows, key)
+    prefetch(table.flows, slot, 0, _FLOW_LINES)
+    prefetch(table.ends, slot, 0, _END_LINES)
+
+
+@fused
+def find(flows: NDArray[np.void], wanted: Record, key: np.uint64) -> int:
+    """Slot of the flow with the key of `wanted`, of which `key` is the hash, or -1."""
+    mask, start = len(flows) - 1, _home(flows, key)
     for probe in range(PROBES):
         slot = (start + probe) & mask
         flow = flows[slot]
@@ -205,10 +208,9 @@ def _rank(flow: Record, time: int) -> int:
 
 
 @fused
-def place(flows: NDArray[np.void], wanted: Record, time: int) -> tuple[int, bool]:
-    """(slot for a new flow, whether a living one has to give way)"""
-    mask = len(flows) - 1
-    start = np.int64(home(wanted) & np.uint64(mask))
+def place(flows: NDArray[np.void], key: np.uint64, time: int) -> tuple[int, bool]:
+    """(slot for a new flow of that hash, whether a living one has to give way)"""
+    mask, start = len(flows) - 1, _home(flows, key)
     best, best_rank = start, -1
     for probe in range(PROBES):
         slot = (start + probe) & mask

@@ -16,8 +16,9 @@ from procwire.capture.batch import PacketBatch
 from procwire.capture.fields import u8, u16
 from procwire.compiled.jit import fused, kernel
 from procwire.compiled.prefetch import AHEAD, lines_of, prefetch
-from procwire.decode.columns import Decoded, Spans, blank_packets, forget
+from procwire.decode.columns import NO_SPAN, Decoded, Spans, blank_packets, forget
 from procwire.decode.encapsulation import CUT, PSEUDOWIRE, unwrap_llc, unwrap_mpls, unwrap_pppoe
+from procwire.decode.flow_hash import hash_flows
 from procwire.decode.link import (
     ETHERTYPE_ARP,
     ETHERTYPE_FABRIC_PATH,
@@ -82,15 +83,17 @@ def decode(batch: PacketBatch) -> Decoded:
     packets, spans = blank_packets(count), _room_for(count * _USUAL_SPANS + _SPANS_A_PACKET)
     skipped = np.zeros(len(SKIP_REASONS), np.int64)
     used, inner, cut = np.zeros(1, np.int64), np.zeros(4, np.int64), np.zeros(1, np.bool_)
+    flows, found = np.empty(count, np.uint64), np.empty(count, np.int32)
     row = 0
     while True:
         output = Output(packets, spans, used, inner, cut)
-        row = _decode_packets(batch, output, skipped, row)
+        row = _decode_packets(batch, output, skipped, found, row)
         if row < 0:
             raise ValueError(f"row {-1 - row} of the batch does not lie in its data")
         filled = Spans._make(column[: used[0]] for column in spans)
         if row == count:
-            return Decoded(packets, filled, skipped)
+            hash_flows(packets, flows)
+            return Decoded(packets, filled, skipped, flows, found)
         spans = _room_for(2 * spans.layer.size)
         for name, before in filled._asdict().items():
             getattr(spans, name)[: used[0]] = before
@@ -109,10 +112,14 @@ def _room_for(count: int) -> Spans:
 
 @kernel
 def _decode_packets(
-    batch: PacketBatch, output: Output, skipped: NDArray[np.int64], first: int
+    batch: PacketBatch,
+    output: Output,
+    skipped: NDArray[np.int64],
+    found: NDArray[np.int32],
+    first: int,
 ) -> int:
     """Decode rows from `first` on while there is room; returns the first one that is left, or -1
-    less the row that does not lie in the data."""
+    less the row that does not lie in the data. found: Decoded.span."""
     room, count = output.spans.layer.size - _SPANS_A_PACKET, batch.start.size
     for row in range(first, count):
         prefetch(batch.data, batch.start[min(row + AHEAD, count - 1)], 0, _HEADER_LINES)
@@ -127,11 +134,23 @@ def _decode_packets(
             return -1 - row
         if not 0 <= frame.start <= batch.data.size - frame.captured:
             return -1 - row
-        output.cut[0] = batch.cut[row]
+        output.cut[0], before = batch.cut[row], output.used[0]
         reason = _decode_nested(batch.data, frame, int(np.int64(batch.link[row])), row, output)
         if reason != NOT_SKIPPED:
             skipped[reason] += 1
+        found[row] = _span_of(output, row, before)
     return int(count)
+
+
+@fused
+def _span_of(output: Output, row: int, first: int) -> int:
+    """The last, which is the innermost, of the packet's spans from `first` on that is of its
+    transport layer or of ARP."""
+    layer, transport = output.spans.layer, output.packets.transport[row]
+    for span in range(output.used[0] - 1, first - 1, -1):
+        if layer[span] == transport or layer[span] == layers.ARP:
+            return span
+    return NO_SPAN
 
 
 @fused

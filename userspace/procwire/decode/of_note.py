@@ -1,7 +1,7 @@
 """Which packets may open or end an attempt: one in six of mixed traffic.
 
-Strategy: hashes of flows are made in a pass of their own, so that a small loop passes over the
-packets of settled flows, and asks for the memory of those to come that are not.
+Strategy: a small loop passes over the packets of settled flows, and asks for the memory of those to
+come that are not.
 """
 
 from __future__ import annotations
@@ -10,28 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire import layers
-from procwire.compiled.jit import called, fused, kernel
+from procwire.compiled.jit import called, fused
 from procwire.compiled.prefetch import AHEAD
 from procwire.decode.columns import Packets
 from procwire.decode.contact_table import (
     DUE,
     Table,
-    flow_hash,
     is_settled,
     look_ahead,
 )
 
 _TCP, _UDP = layers.TCP, layers.UDP
-_PROTOCOL_TCP, _PROTOCOL_UDP = 6, 17
 _SYN, _RST = 0x02, 0x04
-
-
-@kernel
-def hash_flows(packets: Packets, flows: NDArray[np.uint64]) -> None:
-    """The hash of each segment's and datagram's flow."""
-    for row in range(len(flows)):
-        tcp = packets.transport[row] == _TCP
-        flows[row] = flow_hash(packets, row, _PROTOCOL_TCP if tcp else _PROTOCOL_UDP)
 
 
 @fused

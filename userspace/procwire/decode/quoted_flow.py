@@ -7,6 +7,7 @@ import numpy as np
 from procwire import layers
 from procwire.compiled.jit import fused
 from procwire.decode.columns import span_at
+from procwire.decode.flow_hash import end_hash, flow_hash
 from procwire.decode.flow_table import FlowTable, Path, find, key_of
 from procwire.decode.source import Source
 from procwire.decode.tunnel import TUNNEL_PORTS
@@ -48,6 +49,8 @@ def quotes_unknown_flow(table: FlowTable, source: Source, row: int) -> bool:
         destination_port,
         layers.TCP if protocol == _PROTOCOL_TCP else layers.UDP,
     )
+    one = end_hash(path.src_hi, path.src_lo, path.src_port)
+    other = end_hash(path.dst_hi, path.dst_lo, path.dst_port)
     sender = key_of(path, table.wanted[0])
-    slot = find(table.flows, table.wanted[0])
+    slot = find(table.flows, table.wanted[0], flow_hash(one, other, protocol))
     return bool(slot < 0 or table.ends[slot, sender].packets == 0)

@@ -7,26 +7,23 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire import layers
 from procwire.capture.batch import PacketBatch
-from procwire.compiled.jit import kernel
 from procwire.decode.columns import Decoded, Packets, Spans, blank_packets
 from procwire.decode.stream_table import DIRECTIONS
 
 NO_FLOW = -1
-NO_SPAN = -1
 
 
 class Source(NamedTuple):
     """A batch of n packets. data: uint8, the memory they lie in; times: int64 (n,), ns since the
-    epoch; span: int32 (n,), row of the span of each packet's transport or ARP layer, or NO_SPAN;
-    first: number of the first packet in its source.
+    epoch; flows, span: as in Decoded; first: number of the first packet in its source.
     """
 
     data: NDArray[np.uint8]
     packets: Packets
     spans: Spans
     times: NDArray[np.int64]
+    flows: NDArray[np.uint64]
     span: NDArray[np.int32]
     first: int = 1
 
@@ -57,9 +54,8 @@ class FlowColumns(NamedTuple):
 
 def source(batch: PacketBatch, decoded: Decoded) -> Source:
     """A batch and what decode() made of it."""
-    spans = np.empty(len(batch.time), np.int32)
-    _locate(decoded.packets.transport, decoded.spans, spans)
-    return Source(batch.data, decoded.packets, decoded.spans, batch.time, spans, batch.first)
+    packets, spans, _, flows, span = decoded
+    return Source(batch.data, packets, spans, batch.time, flows, span, batch.first)
 
 
 def ends_of_streams() -> Ended:
@@ -76,15 +72,3 @@ def blank_columns(count: int) -> FlowColumns:
         observed=np.zeros(count, np.int64),
         trusted=np.zeros(count, np.int64),
     )
-
-
-@kernel
-def _locate(transport: NDArray[np.uint8], spans: Spans, found: NDArray[np.int32]) -> None:
-    """Row of the last, which is the innermost, span of each packet's transport layer, or of its ARP
-    layer."""
-    for row in range(found.size):
-        found[row] = NO_SPAN
-    for span in range(spans.layer.size):
-        row, layer = spans.packet[span], spans.layer[span]
-        if layer == transport[row] or layer == layers.ARP:
-            found[row] = span

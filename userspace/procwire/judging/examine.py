@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from procwire import layers
 from procwire.capture.batch import PacketBatch
 from procwire.compiled.jit import kernel
-from procwire.decode.columns import Decoded, Spans
+from procwire.decode.columns import NO_SPAN, Decoded, Spans
 from procwire.decode.defrag import Defragmenter, Reassembled
 from procwire.decode.frame import decode
 from procwire.decode.framing import header_size
@@ -102,4 +102,6 @@ def _examine_datagrams(reassembled: Reassembled, decoded: Decoded) -> NDArray[np
     findings["row"] = reassembled.rows[findings["row"]]
     for name, of_datagrams in inner.packets._asdict().items():
         getattr(decoded.packets, name)[reassembled.rows] = of_datagrams
+    decoded.flows[reassembled.rows] = inner.flows
+    decoded.span[reassembled.rows] = NO_SPAN
     return findings

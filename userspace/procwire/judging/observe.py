@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from procwire.capture.batch import PacketBatch
 from procwire.compiled.jit import kernel
-from procwire.decode.columns import Decoded
+from procwire.decode.columns import NO_SPAN, Decoded
 from procwire.decode.flow import Flows
 from procwire.decode.message_spans import MessageSpans, used_spans
 from procwire.decode.observations import OBSERVATIONS
 from procwire.decode.requests import Requests
-from procwire.decode.source import NO_SPAN, FlowColumns, Source, blank_columns, source
+from procwire.decode.source import FlowColumns, Source, blank_columns, source
 from procwire.detect.hits import Hits
 from procwire.judging.evaluate import Extents, in_packet_order, judge
 from procwire.record import FINDING
