@@ -18,6 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "live"))
 
+from clocks import a_day_ahead_and_back
 from differences import differences
 from jobs import JOBS
 from places import PLACES
@@ -28,6 +29,7 @@ from sensing import SETTINGS, Sensing, namespace
 from ways import WAYS, holds
 
 NAMESPACE = "scenarios"
+CLOCK = "the clock set a day ahead and back"
 
 
 def tell(**facts: object) -> None:
@@ -76,6 +78,9 @@ def main() -> None:
                 tell(scenario=way.name, missing=way.hook)
             else:
                 tell(scenario=way.name, differences=outcome(partial(holds, live, way)))
+    # Last, as it is told by a sensor of its own.
+    with namespace(NAMESPACE):
+        tell(scenario=CLOCK, differences=outcome(partial(a_day_ahead_and_back, NAMESPACE)))
 
 
 if __name__ == "__main__":

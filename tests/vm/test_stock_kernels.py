@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 from booting import KERNELS, Guests
+from guest import CLOCK
 from jobs import JOBS
 from places import PLACES
 from scenarios import SCENARIOS
 from ways import WAYS
 
 STOCK_WAYS = [way.name for way in WAYS if way.stock]
-NAMES = [*(one.name for one in SCENARIOS), *JOBS, *PLACES, *STOCK_WAYS]
+NAMES = [*(one.name for one in SCENARIOS), *JOBS, *PLACES, *STOCK_WAYS, CLOCK]
 
 
 @pytest.fixture

@@ -38,10 +38,14 @@ def entry_offset(executable: Path) -> int | None:
         order = "<" if start[_ORDER] == 1 else ">"
         header, segment = (order + layout for layout in _HEADERS[start[_CLASS]])
         entry, table, size, count = struct.unpack_from(header, start)
+        end = os.fstat(file.fileno()).st_size
+        if size < struct.calcsize(segment) or table > end:
+            return None
         file.seek(table)
         rows = file.read(size * count)
-    for at in range(0, len(rows) - struct.calcsize(segment) + 1, size or len(rows)):
+    for at in range(0, len(rows) - struct.calcsize(segment) + 1, size):
         kind, offset, address, length = struct.unpack_from(segment, rows, at)
         if kind == _LOADED and address <= entry < address + length:
-            return int(entry - address + offset)
+            begin = int(entry - address + offset)
+            return begin if begin < end else None
     return None
