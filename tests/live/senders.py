@@ -103,8 +103,9 @@ with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
     frame = bytes.fromhex("020000000077 020000000001 0800")
     for n in range(40): raw.send(frame + syn(host(n)))
 """
+PROBED_PORT = 7002
 PROCESS_PER_PROBE = (
-    "for i in $(seq 1 40); do (echo > /dev/tcp/10.99.0.$i/7002); done 2> /dev/null; true"
+    f"for i in $(seq 1 40); do (echo > /dev/tcp/10.99.0.$i/{PROBED_PORT}); done 2> /dev/null; true"
 )
 SESSION_PER_PROBE = """
 for i in $(seq 1 40); do

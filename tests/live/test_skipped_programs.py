@@ -12,7 +12,7 @@ from procwire.errors import UsageError
 from procwire.event import EventKind
 from procwire.sensor.loader import Sensor
 from procwire.sensor.settings import SensorSettings
-from senders import PROCESS_PER_PROBE
+from senders import PROBED_PORT, PROCESS_PER_PROBE
 from sensing import SETTINGS, Sensing
 
 pytestmark = [
@@ -43,8 +43,8 @@ def attempts(seen: Sensing, *command: str) -> int:
     rows = seen.all("fanout")
     seen.seen.clear()
     # So does whatever else runs on this machine.
-    here = rows["net_namespace"] == seen.namespace_id
-    return int(rows["attempts"][here & (rows["measure"] == 0)].sum())
+    ours = rows["last"]["port"] == PROBED_PORT
+    return int(rows["attempts"][ours & (rows["measure"] == 0)].sum())
 
 
 def test_its_processes_and_their_forks_are_not_counted_and_others_are(
