@@ -59,8 +59,7 @@ _CONNECTS = Input(
         "why a connect sent no packet",
         "firewalls",
         "probes by processes that leave their session",
-        "programs to skip (fanout.skip_programs): they are counted",
-        "raw sockets and connects that are older than itself",
+        "connects that are older than itself",
     ),
 )
 _DATAGRAMS = Input(
@@ -73,7 +72,6 @@ _DATAGRAMS = Input(
         "refusals of datagrams",
         "datagrams that a security module refuses",
         "datagrams to a peer after the first",
-        "whether a datagram socket with a peer sends to it, and refusals of datagrams",
     ),
 )
 _RAW = Input(
@@ -92,7 +90,8 @@ _RAW = Input(
         "raw sockets handed to another process",
         "VLAN tags written by the sender",
         "software switches on AF_PACKET",
-        "packets of raw sockets, and AF_PACKET senders",
+        "AF_PACKET frames sent by write, io_uring or PACKET_TX_RING, or through a socket handed over",
+        "whether AF_PACKET frames left as they were: they count as sent; of a sendmmsg, sixteen",
     ),
 )
 _PROGRAMS = Input(
