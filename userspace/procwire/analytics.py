@@ -90,7 +90,7 @@ _RAW = Input(
         "raw sockets handed to another process",
         "VLAN tags written by the sender",
         "software switches on AF_PACKET",
-        "AF_PACKET frames sent by write, io_uring or PACKET_TX_RING, or through a socket handed over",
+        "AF_PACKET frames sent by write, io_uring or PACKET_TX_RING, or by a socket handed over",
         "whether AF_PACKET frames left as they were: they count as sent; of a sendmmsg, sixteen",
     ),
 )

@@ -129,7 +129,7 @@ WIRE_SPOTS = (
 """Of captured packets."""
 
 BCC_GAPS: tuple[str, ...] = (
-    "AF_PACKET frames sent by write, io_uring or PACKET_TX_RING, or through a socket handed over",
+    "AF_PACKET frames sent by write, io_uring or PACKET_TX_RING, or by a socket handed over",
     "whether AF_PACKET frames left as they were: they count as sent; of a sendmmsg, sixteen",
     "login user, network namespace and exit code of processes",
     "the interpreter in the command line of a script",
