@@ -67,7 +67,8 @@ def test_the_counters_of_a_run_tell_its_coverage():
 
 
 def test_what_packets_break_is_not_what_a_run_lost():
-    told = of_run({"episodes.rule.tcp.opt_malformed": 1, "layers.udp_malformed": 2})
+    alerts = {"episodes.rule.tcp.opt_malformed": 1, "episodes.severity.3.tcp.opt_malformed": 1}
+    told = of_run({**alerts, "layers.udp_malformed": 2})
     assert told.lost == told.left_out == ()
     assert [one.name for one in of_run({"records.malformed": 1}).lost] == ["records.malformed"]
 

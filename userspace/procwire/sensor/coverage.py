@@ -151,7 +151,7 @@ LOSSES = (
 ON_PURPOSE = ("skipped",)
 """Words in the names of counters: what a run did not see, and what it left out on purpose."""
 
-_FOUND_IN_PACKETS = ("decode.", "layers.", "episodes.rule.")
+_FOUND_IN_PACKETS = ("decode.", "layers.", "episodes.rule.", "episodes.severity.")
 _KERNEL, _LOADED_BY, _WITHOUT = "kernel.", "kernel.loaded_by.", "kernel.without."
 _MEANINGS = {
     **{f"{_KERNEL}{counter.label}": meaning for counter, meaning in EXPLANATIONS.items()},
