@@ -25,7 +25,7 @@ EXTRA = 2
 # Longer than a run, so that the last report of the process holds all that it did.
 HOUR = 3600 * 10**9
 LOSSES = "lost_process_map_full", "lost_connection_map_full"
-POLL_MS = 100
+POLL_MS, RUN_S = 100, 600
 
 
 def compiled(folder: Path, hosts: int) -> Path:
@@ -42,7 +42,11 @@ def watched(sensor: Sensor, command: list[str]) -> tuple[int, list[SensorEvents]
         assert running.stdin is not None
         running.stdin.close()
         seen: list[SensorEvents] = []
+        until = time.monotonic() + RUN_S
         while not any(has_ended(events, running.pid) for events in seen[-1:]):
+            if time.monotonic() > until:
+                running.kill()
+                raise SystemExit(f"{command}: no end was told of within {RUN_S} s")
             seen.append(sensor.poll(POLL_MS))
         if running.wait():
             raise SystemExit(f"{command} ended with {running.returncode}")
