@@ -6,7 +6,8 @@ import struct
 from ipaddress import ip_address
 
 import numpy as np
-from procwire.capture.batch import ETHERNET, PacketBatch
+from batches import batch_of
+from procwire.capture.batch import PacketBatch
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
@@ -114,18 +115,8 @@ class Conversations:
     def batch(self) -> PacketBatch:
         """All packets in order of time."""
         ordered = sorted(self.packets, key=lambda packet: packet[0])
-        frames = [data for _, data in ordered]
-        sizes = np.array([len(data) for data in frames], np.int32)
-        return PacketBatch(
-            data=np.frombuffer(b"".join(frames), np.uint8),
-            start=np.cumsum(sizes, dtype=np.int64) - sizes,
-            captured=sizes,
-            length=sizes,
-            time=START + np.array([round(at * SECOND) for at, _ in ordered], np.int64),
-            link=np.full(len(frames), ETHERNET, np.uint16),
-            first=1,
-            cut=np.zeros(len(frames), np.bool_),
-        )
+        times = START + np.array([round(at * SECOND) for at, _ in ordered], np.int64)
+        return batch_of([data for _, data in ordered], times)
 
 
 def header(source: str, target: str, protocol: int, body: bytes, hops: int) -> bytes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
+from functools import partial
 from random import Random
 
-import numpy as np
+from batches import batch_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_defrag import Fragment, NaiveDefragmenter
@@ -37,22 +38,11 @@ def ipv6(fragment: Fragment, before: bytes = b"") -> bytes:
     return struct.pack(">IHBB", 0x60000000, len(body), 0 if before else 44, 64) + bytes(32) + body
 
 
+raw_batch = partial(batch_of, link=RAW)
+
+
 def packet(fragment: Fragment) -> bytes:
     return ipv4(fragment) if fragment.version == 4 else ipv6(fragment)
-
-
-def batch_of(packets: list[bytes], times: list[int] | None = None, first: int = 1) -> PacketBatch:
-    sizes = np.array([len(data) for data in packets], np.int32)
-    return PacketBatch(
-        data=np.frombuffer(b"".join(packets), np.uint8),
-        start=np.cumsum(sizes, dtype=np.int64) - sizes,
-        captured=sizes,
-        length=sizes,
-        time=np.array(times or [0] * len(packets), np.int64),
-        link=np.full(len(packets), RAW, np.uint16),
-        cut=np.zeros(len(packets), np.bool_),
-        first=first,
-    )
 
 
 def reassemble(
@@ -95,7 +85,7 @@ def test_datagrams_and_overlaps_equal_the_plain_twins(seed: int) -> None:
             overlapping += [row] * overlap
             if payload is not None:
                 whole.append((row, payload))
-        found, overlaps = reassemble(defragmenter, batch_of([packet(part) for part in fragments]))
+        found, overlaps = reassemble(defragmenter, raw_batch([packet(part) for part in fragments]))
         header = {row: 20 if fragments[row].version == 4 else 40 for row, _ in found}
         assert [(row, data[header[row] :]) for row, data in found] == whole
         assert overlaps == overlapping
@@ -114,7 +104,7 @@ DATAGRAM = struct.pack(">HHHH", 40000, 53, 21, 0x1234) + b"hello, world!"
 def test_the_first_fragments_headers_are_put_right() -> None:
     options = bytes([1, 1, 1, 0])
     first, last = halves(DATAGRAM)
-    found, _ = reassemble(Defragmenter(), batch_of([ipv4(last), ipv4(first, options)]))
+    found, _ = reassemble(Defragmenter(), raw_batch([ipv4(last), ipv4(first, options)]))
     ((row, datagram),) = found
     assert row == 1
     assert datagram[2:4] == struct.pack(">H", len(datagram))
@@ -123,7 +113,7 @@ def test_the_first_fragments_headers_are_put_right() -> None:
     assert datagram[20:] == options + DATAGRAM
 
     parts = [ipv6(part, HOP_BY_HOP) for part in halves(DATAGRAM, 6)]
-    ((_, datagram),), _ = reassemble(Defragmenter(), batch_of(parts))
+    ((_, datagram),), _ = reassemble(Defragmenter(), raw_batch(parts))
     assert datagram[4:7] == struct.pack(">HB", 8 + len(DATAGRAM), 0)
     assert datagram[40:] == bytes([UDP]) + HOP_BY_HOP[1:] + DATAGRAM
 
@@ -131,7 +121,7 @@ def test_the_first_fragments_headers_are_put_right() -> None:
 def test_an_unfinished_datagram_is_forgotten() -> None:
     defragmenter = Defragmenter()
     parts = [packet(part) for part in halves(DATAGRAM)]
-    late = batch_of(parts, [0, TIMEOUT_NS + 1])
+    late = raw_batch(parts, [0, TIMEOUT_NS + 1])
     assert reassemble(defragmenter, late) == ([], [])
     assert defragmenter.counters()["timed_out"] == 1
 
@@ -139,7 +129,7 @@ def test_an_unfinished_datagram_is_forgotten() -> None:
 def test_open_datagrams_are_bounded_and_evictions_counted() -> None:
     defragmenter = Defragmenter(slots=8)
     flood = [packet(halves(DATAGRAM, key=key)[0]) for key in range(100)]
-    assert reassemble(defragmenter, batch_of(flood)) == ([], [])
+    assert reassemble(defragmenter, raw_batch(flood)) == ([], [])
     assert defragmenter.counters()["evicted"] == 92
 
 
@@ -151,22 +141,22 @@ def test_the_largest_datagram_fits_and_a_larger_one_is_refused() -> None:
             Fragment(1, 4, 32768, False, payload[32768:]),
         ]
         defragmenter = Defragmenter()
-        found, _ = reassemble(defragmenter, batch_of([packet(part) for part in parts]))
+        found, _ = reassemble(defragmenter, raw_batch([packet(part) for part in parts]))
         assert len(found) == wanted
         assert defragmenter.counters()["refused"] == 1 - wanted
 
 
 def examined(packets: list[bytes]) -> Examined:
-    batch = batch_of(packets)
+    batch = raw_batch(packets)
     return Examiner().complete(batch, examine(batch))
 
 
 def test_what_a_datagram_breaks_is_found_in_the_packet_that_completes_it() -> None:
     parts = [packet(part) for part in halves(DATAGRAM[:4] + struct.pack(">HH", 7, 0) + bytes(8))]
     examiner = Examiner()
-    batch = batch_of(parts[:1], first=10)
+    batch = raw_batch(parts[:1], first=10)
     _, before = examiner.complete(batch, examine(batch))
-    batch = batch_of([ipv4(halves(DATAGRAM, key=9)[0]), parts[1]], first=11)
+    batch = raw_batch([ipv4(halves(DATAGRAM, key=9)[0]), parts[1]], first=11)
     decoded, findings = examiner.complete(batch, examine(batch))
     assert len(before) == 0
     (finding,) = findings

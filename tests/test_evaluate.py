@@ -6,9 +6,10 @@ import itertools
 from pathlib import Path
 
 import numpy as np
+from batches import batch_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from procwire.capture.batch import ETHERNET, PacketBatch
+from procwire.capture.batch import PacketBatch
 from procwire.capture.open import read_capture
 from procwire.decode.columns import Decoded
 from procwire.decode.frame import decode
@@ -27,20 +28,6 @@ EXAMPLE_FRAMES = [
     if layer in ETHERTYPES
     for text in rule.fires_on + rule.silent_on
 ]
-
-
-def batch_of(frames: list[bytes]) -> PacketBatch:
-    sizes = np.array([len(frame) for frame in frames], np.int32)
-    return PacketBatch(
-        data=np.frombuffer(b"".join(frames), np.uint8),
-        start=np.cumsum(sizes, dtype=np.int64) - sizes,
-        captured=sizes,
-        length=sizes,
-        time=np.zeros(len(frames), np.int64),
-        link=np.full(len(frames), ETHERNET, np.uint16),
-        cut=np.zeros(len(frames), np.bool_),
-        first=1,
-    )
 
 
 def expected(batch: PacketBatch, decoded: Decoded) -> list[tuple[int, int, int, int]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scapy.all as scapy
-from procwire.capture.batch import ETHERNET, PacketBatch
+from batches import batch_of
 from procwire.decode.contacts import Contacts
 from procwire.decode.frame import decode
 from procwire.event import Outcome
@@ -16,19 +16,8 @@ SECOND = 1_000_000_000
 
 def frames(*packets):
     """Batch of scapy packets on Ethernet, a millisecond apart, its columns, and the times."""
-    bodies = [bytes(packet) for packet in packets]
-    data = np.frombuffer(b"".join(bodies), np.uint8)
-    sizes = np.array([len(body) for body in bodies], np.int32)
-    batch = PacketBatch(
-        data=data,
-        start=np.cumsum(sizes, dtype=np.int64) - sizes,
-        captured=sizes,
-        length=sizes,
-        time=SECOND + np.arange(len(bodies)) * 1_000_000,
-        link=np.full(len(bodies), ETHERNET, np.uint16),
-        cut=np.zeros(len(bodies), np.bool_),
-        first=1,
-    )
+    times = SECOND + np.arange(len(packets)) * 1_000_000
+    batch = batch_of([bytes(packet) for packet in packets], times)
     return batch, decode(batch), batch.time
 
 

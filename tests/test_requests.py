@@ -7,10 +7,10 @@ import struct
 
 import numpy as np
 import pytest
+from batches import batch_of
 from hypothesis import given
 from hypothesis import strategies as st
 from naive_requests import unsolicited
-from procwire.capture.batch import ETHERNET, PacketBatch
 from procwire.decode.frame import decode
 from procwire.decode.observations import OBSERVATIONS
 from procwire.decode.request_table import CAPACITY
@@ -133,18 +133,8 @@ MORE = [
 
 def batch(packets, first=1):
     """Frames as captured, with their times in s."""
-    frames = [frame for _, frame in packets]
-    sizes = np.array([len(frame) for frame in frames], np.int32)
-    return PacketBatch(
-        data=np.frombuffer(b"".join(frames) + b"\0", np.uint8),
-        start=np.cumsum(sizes, dtype=np.int64) - sizes,
-        captured=sizes,
-        length=sizes,
-        time=np.array([time * SECOND for time, _ in packets], np.int64),
-        link=np.full(len(frames), ETHERNET, np.uint16),
-        cut=np.zeros(len(frames), np.bool_),
-        first=first,
-    )
+    times = [time * SECOND for time, _ in packets]
+    return batch_of([frame for _, frame in packets], times, first=first)
 
 
 def observe(observer, packets, first=1):
@@ -247,18 +237,7 @@ def test_a_full_table_forgets_and_vouches_for_nothing_then():
     count = 2 * CAPACITY
     data = np.frombuffer(question * count, np.uint8).reshape(count, len(question)).copy()
     data[:, 38:42] = np.arange(count, dtype=">u4").view(np.uint8).reshape(count, 4)
-    data.flags.writeable = False
-    sizes = np.full(count, len(question), np.int32)
-    flood = PacketBatch(
-        data=data.reshape(-1),
-        start=np.arange(count, dtype=np.int64) * len(question),
-        captured=sizes,
-        length=sizes,
-        time=np.full(count, SECOND, np.int64),
-        link=np.full(count, ETHERNET, np.uint16),
-        cut=np.zeros(count, np.bool_),
-        first=1,
-    )
+    flood = batch_of([row.tobytes() for row in data], SECOND)
     observer = fresh()
     observer.update(flood, decode(flood))
     assert observer.counters()["requests"] == count

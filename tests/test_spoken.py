@@ -6,10 +6,10 @@ import struct
 
 import numpy as np
 import pytest
+from batches import batch_of
 from hypothesis import given
 from hypothesis import strategies as st
 from naive_spoken import contradiction
-from procwire.capture.batch import ETHERNET, PacketBatch
 from procwire.examples import IPV4_TEMPLATE, LINK, PROTOCOLS, ipv4
 from procwire.judging.examine import Examiner, examine
 from procwire.judging.observe import Observer
@@ -55,17 +55,7 @@ def connection(port: int, payloads: list[tuple[bool, bytes]]) -> list[bytes]:
 
 def told(frames: list[bytes], check: str = "app.protocol_mismatch") -> list[int]:
     """The frames in which the check is found."""
-    sizes = np.array([len(frame) for frame in frames], np.int32)
-    batch = PacketBatch(
-        data=np.frombuffer(b"".join(frames), np.uint8),
-        start=np.cumsum(sizes, dtype=np.int64) - sizes,
-        captured=sizes,
-        length=sizes,
-        time=np.arange(len(frames), dtype=np.int64),
-        link=np.full(len(frames), ETHERNET, np.uint16),
-        cut=np.zeros(len(frames), np.bool_),
-        first=1,
-    )
+    batch = batch_of(frames, np.arange(len(frames)))
     decoded, _ = Examiner().complete(batch, examine(batch))
     findings = Observer(FlowSettings(capacity=1024)).update(batch, decoded)
     return [int(row["row"]) for row in findings if all_rules()[row["rule"]].id == check]

@@ -14,10 +14,9 @@ import termios
 from fcntl import ioctl
 from pathlib import Path
 
-import numpy as np
 import pytest
+from batches import batch_of
 from procwire import examples
-from procwire.capture.batch import ETHERNET, PacketBatch
 from procwire.compiler.sights import STREAM_LAYERS
 from procwire.decode.frame import decode
 from procwire.decode.framing import header_size
@@ -37,20 +36,6 @@ STYLE = re.compile(r"\x1b\[[0-9;]*m")
 ERASE, HIDE, SHOW = "\x1b[2K", "\x1b[?25l", "\x1b[?25h"
 BROKEN = examples.frames(packet_rules())
 HOSTILE = "\x1b]0;owned\x07\x1b[2J.pcap"
-
-
-def batch(frames: list[bytes]) -> PacketBatch:
-    sizes = np.array([len(frame) for frame in frames], np.int32)
-    return PacketBatch(
-        data=np.frombuffer(b"".join(frames), np.uint8),
-        start=np.cumsum(sizes, dtype=np.int64) - sizes,
-        captured=sizes,
-        length=sizes,
-        time=np.zeros(len(frames), np.int64),
-        link=np.full(len(frames), ETHERNET, np.uint16),
-        cut=np.zeros(len(frames), np.bool_),
-        first=1,
-    )
 
 
 def on_terminal(width: int, *command: str, results: bool = False) -> str:
@@ -183,7 +168,7 @@ def test_nothing_found_is_said() -> None:
 
 
 def test_layers_are_counted() -> None:
-    made = batch(BROKEN)
+    made = batch_of(BROKEN)
     decoded, counts = decode(made), LayerCounts()
     counts.update(decoded.spans)
     counts.update(decoded.spans)
@@ -200,7 +185,7 @@ def test_the_marked_bytes_are_those_a_finding_points_to(rule) -> None:
     seen = 0
     for text in rule.fires_on:
         shown = marked(rule, text)
-        made = batch([shown.frame])
+        made = batch_of([shown.frame])
         findings = evaluate(made, decode(made))
         if rule.layers[0] in STREAM_LAYERS:
             findings = Observer(FlowSettings(capacity=1024)).update(made, decode(made))

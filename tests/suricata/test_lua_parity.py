@@ -9,10 +9,10 @@ import lupa.lua54
 import lupa.luajit21
 import numpy as np
 import pytest
+from batches import batch_of
 from example_frames import frames, mixed
 from outermost import without_inner
 from procwire import layers
-from procwire.capture.batch import ETHERNET, PacketBatch
 from procwire.compiler.to_suricata import SCRIPTS, SWEEP, is_gated, scripted_layers
 from procwire.decode.frame import decode
 from procwire.judging.evaluate import evaluate
@@ -88,18 +88,7 @@ def load(dialect: str, script: str, has_flow: bool = True) -> tuple[lupa.LuaRunt
 def found_by_numba(packets: list[bytes], layer: str) -> list[set[int]]:
     """The sids of the layer's script for each packet; none where no IP header is intact, as in
     Suricata."""
-    sizes = np.array([len(packet) for packet in packets], np.int32)
-    count = len(packets)
-    batch = PacketBatch(
-        data=np.frombuffer(b"".join(packets), np.uint8),
-        start=np.cumsum(sizes, dtype=np.int64) - sizes,
-        captured=sizes,
-        length=sizes,
-        time=np.zeros(count, np.int64),
-        link=np.full(count, ETHERNET, np.uint16),
-        cut=np.zeros(count, np.bool_),
-        first=1,
-    )
+    batch = batch_of(packets)
     decoded = without_inner(decode(batch))
     spans = decoded.spans
     over_ip = set(spans.packet[np.isin(spans.layer, (layers.IPV4, layers.IPV6))].tolist())
