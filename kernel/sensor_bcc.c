@@ -24,6 +24,7 @@ static inline __attribute__((always_inline)) u32 linear_count_of(u32 zeros)
 #include "bcc/types.h"
 #include "bcc/maps.h"
 #include "pending.h"
+#include "bcc/namespace.h"
 #include "bcc/fanout.h"
 #include "bcc/job.h"
 #include "bcc/heir.h"
@@ -34,3 +35,4 @@ static inline __attribute__((always_inline)) u32 linear_count_of(u32 zeros)
 #include "bcc/outcome.h"
 #include "bcc/frame.h"
 #include "bcc/process.h"
+#include "bcc/exit.h"

@@ -39,6 +39,7 @@ static __always_inline void announce(struct owner *owner, u32 family, u32 type, 
 	event->type = type;
 	event->protocol = protocol;
 	event->uid = owner->uid;
+	event->net_namespace = owner->net_namespace;
 	event->flags = flags;
 	__builtin_memcpy(event->comm, owner->comm, sizeof(event->comm));
 	socket_ring.ringbuf_submit(event, 0);

@@ -80,7 +80,7 @@ int on_socket(struct bpf_sock *context)
 
 	if (context->type != SOCK_RAW)
 		return 1;
-	describe_current(&owner);
+	describe_user_of(context, &owner);
 	cookie = bpf_get_socket_cookie(context);
 	if (raw_sockets.update(&cookie, &owner))
 		count(LOST_SOCKET_MAP_FULL);

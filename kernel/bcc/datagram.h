@@ -12,7 +12,7 @@ static __always_inline void begin(struct pending *pending, struct bpf_sock_addr 
 	pending->target.lo = lo;
 	pending->target.port = bpf_ntohs(context->user_port);
 	pending->target.protocol = context->protocol;
-	describe_current(&pending->owner);
+	describe_user_of(context, &pending->owner);
 }
 
 static __always_inline int datagram_starts(struct bpf_sock_addr *context, u64 hi, u64 lo)

@@ -4,12 +4,13 @@
  * comments hold.
  */
 
-/* Of the current process: what a container or a service has to itself is not the root. */
+/* Of the current process: what a container or a service has to itself is not the root, which whoever
+ * compiles this names. */
 static __always_inline void see_job(struct known_process *process)
 {
 	u64 group = bpf_get_current_cgroup_id();
 
-	if (group == bpf_get_current_ancestor_cgroup_id(0)) {
+	if (group == ROOT_CGROUP) {
 		process->job.kind = SUBJECT_SESSION;
 		process->job.number = process->session;
 	} else {
@@ -20,13 +21,21 @@ static __always_inline void see_job(struct known_process *process)
 
 static __always_inline void describe_current(struct owner *owner)
 {
-	u32 pid = bpf_get_current_pid_tgid() >> 32;
-	struct known_process *process = processes.lookup(&pid);
+	struct known_process *process = current_process();
 
 	owner->uid = bpf_get_current_uid_gid();
 	bpf_get_current_comm(&owner->comm, sizeof(owner->comm));
-	if (process)
+	if (process) {
 		owner->process = process->key;
+		owner->net_namespace = process->network;
+	}
+}
+
+/* Of a hook that has the socket, which may be in another network than the process. */
+static __always_inline void describe_user_of(void *context, struct owner *owner)
+{
+	describe_current(owner);
+	owner->net_namespace = name_of_cookie(bpf_get_netns_cookie(context));
 }
 
 /* Whose context a program runs in. Where packets leave it may be anybody's, and old kernels do not tell

@@ -19,6 +19,7 @@ static __always_inline struct subject *heir_of(struct subject_key *heir_key,
 		return 0;
 	owner.process = parent->key;
 	owner.uid = subject->owner.uid;
+	owner.net_namespace = parent->network;
 	__builtin_memcpy(owner.comm, parent->comm, sizeof(owner.comm));
 	heir = subject_of(heir_key, &owner, CURRENT);
 	if (!heir)

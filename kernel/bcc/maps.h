@@ -131,3 +131,10 @@ static __always_inline void count(u32 counter)
 {
 	count_many(counter, 1);
 }
+
+static __always_inline struct known_process *current_process(void)
+{
+	u32 pid = bpf_get_current_pid_tgid() >> 32;
+
+	return processes.lookup(&pid);
+}

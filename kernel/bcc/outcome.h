@@ -143,6 +143,7 @@ int on_state(struct tracepoint__sock__inet_sock_set_state *args)
 	return 0;
 }
 
+#ifdef TELLS_ERRORS
 int on_error(struct tracepoint__sock__inet_sk_error_report *args)
 {
 	struct flow flow = {};
@@ -162,3 +163,17 @@ int on_error(struct tracepoint__sock__inet_sk_error_report *args)
 							    peer_failed(&flow, args->error));
 	return 0;
 }
+#else
+/* Before Linux 5.14 the kernel tells of no error but of a reset. Why another connect failed is what
+ * the call returns; where nobody waits in it, nothing tells. */
+int on_error(struct tracepoint__tcp__tcp_receive_reset *args)
+{
+	struct flow flow = { .hi = big_endian(args->daddr_v6),
+			     .lo = big_endian(args->daddr_v6 + 8),
+			     .source_port = args->sport,
+			     .destination_port = args->dport };
+
+	counting.call(args, failed(0, &flow, ECONNREFUSED));
+	return 0;
+}
+#endif

@@ -22,6 +22,8 @@ static __always_inline struct process_event *process_event_of(struct known_proce
 	event->gid = ids >> 32;
 	event->login_uid = NO_LOGIN_UID;
 	event->session = process->session;
+	event->net_namespace = process->network;
+	event->namespace_pid = process->namespace_pid;
 	bpf_get_current_comm(&event->comm, sizeof(event->comm));
 	return event;
 }
@@ -62,6 +64,7 @@ int on_fork(struct tracepoint__task__task_newtask *args)
 		child.skipped = parent->skipped;
 		child.packet_sockets = parent->packet_sockets;
 	}
+	place(&child, parent, args->clone_flags);
 	__builtin_memcpy(child.comm, args->comm, sizeof(child.comm));
 	if (processes.update(&pid, &child))
 		return 0;
@@ -176,6 +179,8 @@ int on_exec(struct tracepoint__sched__sched_process_exec *args)
 	if (!process)
 		return 0;
 	process->key.exec_count++;
+	process->is_ending = process->signal = 0;
+	process->exit_code = 0;
 	if (known && !known->skip_children)
 		process->skipped = 0;
 	see_job(process);
@@ -207,8 +212,7 @@ int on_exec(struct tracepoint__sched__sched_process_exec *args)
  * there. */
 int on_program(void *context)
 {
-	u32 pid = bpf_get_current_pid_tgid() >> 32;
-	struct known_process *process = processes.lookup(&pid);
+	struct known_process *process = current_process();
 
 	if (process)
 		process->skipped = 1;
@@ -237,8 +241,10 @@ int on_exit(struct tracepoint__sched__sched_process_exit *args)
 		return 0;
 	count(COUNT_EXITS);
 	event = process_event_of(process, EVENT_EXIT);
-	if (event)
+	if (event) {
+		event->exit_code = process->exit_code;
 		send_process(event, 0);
+	}
 	if (used_slot(process, 0) == SLOTS)
 		processes.delete(&pid);
 	else

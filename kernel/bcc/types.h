@@ -23,15 +23,25 @@
 #define SENDS_FRAMES 1
 #define SENDS_PACKETS 2
 
-/* A process, its job as it was seen last, its session, and how many of its threads run. skipped: what
- * it tries is not counted; packet_sockets: what those that it or a parent of it made take; announced:
- * that it sends through them was told; used: the slots that have a subject. */
+/* A process, its job as it was seen last, its session, and how many of its threads run. network: the
+ * name of its network namespace, as in namespace.h; namespace_pid: its number in its own namespace, 0 if
+ * unknown; exit_code: as wait(2) is to give it, once is_ending; signal: the last one that may end it, sent
+ * and not yet taken; entering: the namespaces that it asks for, as bits; apart: whose numbers are others
+ * than here; skipped: what it tries is not counted; packet_sockets: what those that it or a parent of it made take;
+ * announced: that it sends through them was told; used: the slots that have a subject. */
 struct known_process {
 	struct process_key key;
 	struct process_key parent;
 	struct job job;
 	__u32 threads;
 	__u32 session;
+	__u32 network;
+	__u32 namespace_pid;
+	__u32 exit_code;
+	__u8 is_ending;
+	__u8 signal;
+	__u8 entering;
+	__u8 apart;
 	__u8 skipped;
 	__u8 packet_sockets;
 	__u8 announced;

@@ -12,9 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from procwire.event import ARGV_SIZE, EventKind, Outcome
 from procwire.sensor.processes import key_of
+from procwire.sensor.programs import Loader
+from procwire.sensor.running import login_uid_of
 from scenarios import CONNECT_RETURNS, Report, Scenario, Seen
 from sensing import YEAR, Sensing, endpoint
 
+# Of a status as wait(2) gives it; whether it is set depends on the machine's settings.
+CORE_DUMPED = 0x80
 # Outcomes that only a packet can have; a socket without one has no port of its own yet.
 SYN_SENT = (Outcome.ESTABLISHED, Outcome.REFUSED, Outcome.TIMED_OUT)
 
@@ -55,7 +59,7 @@ def identity(live: Sensing, scenario: Scenario, rows: NDArray[np.void]) -> Itera
     # ip first, which becomes the command in its namespace.
     programs = 2 + bool(scenario.wrapped)
     counts = rows["process"]["exec_count"].astype(np.int64)
-    last = live.table.get(key_of(rows["process"][-1]))
+    last, status = live.table.get(key_of(rows["process"][-1])), int(rows["exit_code"][-1])
     if last is None:
         yield "process", "known by its key", last
         return
@@ -73,12 +77,18 @@ def identity(live: Sensing, scenario: Scenario, rows: NDArray[np.void]) -> Itera
         ("start times", 1, len(set(rows["process"]["started_ns"].tolist()))),
         ("parents", {os.getpid()}, set(rows["parent"]["pid"].tolist())),
         ("flags", scenario.flags, int(rows["flags"][rows["kind"] == EventKind.EXEC][-1])),
-        ("exit code", scenario.exit_code << 8, int(rows["exit_code"][-1])),
+        ("status", scenario.exit_code << 8 | scenario.signal, status & ~CORE_DUMPED),
+        ("number", {rows["process"]["pid"][0]}, set(rows["namespace_pid"].tolist())),
+        ("login user", {login_uid_of(os.getpid())}, set(rows["login_uid"].tolist())),
         ("executable", executable, executable if named else last.exe),
         ("command line", "\0".join(scenario.command)[:ARGV_SIZE], "\0".join(last.argv)),
         ("user", scenario.uid, last.uid),
         ("attribution", "kernel", last.attribution),
     )
+    network = int(rows["net_namespace"][-1])
+    # Of who entered it and has ended bcc's programs cannot tell.
+    if network or live.sensor.loader == Loader.LIBBPF:
+        yield from unequal(("network", live.namespace_id, network))
     events = np.concatenate([batch.process for batch in live.seen])
     events = events[events["parent"]["pid"] == rows["process"]["pid"][0]]
     executed = events[events["kind"] == EventKind.EXEC]["argv"]

@@ -83,6 +83,12 @@ for number in range(1, 5):
         client.connect((f"10.99.0.{number}", 7006))
         client.send(b"x")
 """
+# A thread ends the process, whose first one waits.
+EXIT_BY_THREAD = """
+import os, threading, time
+threading.Thread(target=os._exit, args=(5,)).start()
+time.sleep(60)
+"""
 RAW_SOCKET = "import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)"
 
 AF_INET, SOCK_RAW, IPPROTO_ICMP = 2, 3, 1
@@ -117,9 +123,10 @@ class Report:
 @dataclass(frozen=True)
 class Scenario:
     """hook: without which a kernel cannot show this; since: the Linux that first had what the
-    command uses; wrapped: what executes the command in its own place; children: the command lines
-    of what it forks; at_least_ns: how long each connection takes; reports: those whose figures are
-    exact; crossed: every measure that is reported; counters: by how much they rise at least."""
+    command uses; wrapped: what executes the command in its own place; signal: what ends it, if it
+    does not exit; children: the command lines of what it forks; at_least_ns: how long each
+    connection takes; reports: those whose figures are exact; crossed: every measure that is
+    reported; counters: by how much they rise at least."""
 
     name: str
     command: tuple[str, ...]
@@ -129,6 +136,7 @@ class Scenario:
     uid: int = 0
     flags: int = 0
     exit_code: int = 0
+    signal: int = 0
     children: tuple[tuple[str, ...], ...] = ()
     connections: tuple[Seen, ...] = ()
     at_least_ns: int = 0
@@ -151,6 +159,14 @@ SCENARIOS = (
         children=(("/bin/echo", "one"),),
         counters={"count_execs": 4, "count_forks": 2, "count_exits": 2},
     ),
+    Scenario("an exit by another thread", python(EXIT_BY_THREAD), exit_code=5),
+    Scenario("a signal that ends it", ("/bin/sh", "-c", "kill -TERM $$"), signal=15),
+    Scenario(
+        "a signal that it handles, and then one that it cannot",
+        ("/bin/sh", "-c", "trap : TERM; kill -TERM $$; kill -KILL $$"),
+        signal=9,
+    ),
+    Scenario("a signal that writes a core", ("/bin/sh", "-c", "kill -SEGV $$"), signal=11),
     Scenario(
         "each family and outcome",
         python(

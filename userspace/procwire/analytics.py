@@ -57,6 +57,7 @@ _CONNECTS = Input(
         "targets behind a proxy or a tunnel",
         "connects that a security module refuses",
         "why a connect sent no packet",
+        "why a connect failed that nobody waits for",
         "firewalls",
         "probes by processes that leave their session",
         "connects that are older than itself",
@@ -105,8 +106,11 @@ _PROGRAMS = Input(
         "processes.evicted",
     ),
     spots=(
-        "login user, network namespace and exit code of processes",
-        "the interpreter in the command line of a script",
+        "of processes that end at once: the network that they just entered, unless they connect",
+        "of processes that end at once: a login user who was set just before",
+        "of processes that end at once: their number in a container, if they execute nothing",
+        "of processes that end at once: the interpreter of a script with a relative name",
+        "whether a process that a signal ended wrote a core",
     ),
 )
 _PACKETS = Input(

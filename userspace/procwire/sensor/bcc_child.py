@@ -5,7 +5,7 @@ A process of its own, because only that Python can import bcc, because 100 MB of
 it, and because detaching needs no code: the hooks live as long as the descriptors. It imports
 nothing of procwire.
 
-Arguments: the number of a Unix socket, the folder of the source.
+Arguments: the number of a Unix socket, the folder of the source, the id of the root cgroup.
 """
 
 from __future__ import annotations
@@ -22,7 +22,16 @@ from typing import Any
 PROCESS_HOOKS = {
     "task:task_newtask": "on_fork",
     "sched:sched_process_exit": "on_exit",
+    "syscalls:sys_enter_exit_group": "on_exit_group",
+    "syscalls:sys_enter_exit": "on_exit_call",
+    "signal:signal_generate": "on_signal_sent",
+    "signal:signal_deliver": "on_signal_taken",
     "syscalls:sys_exit_setsid": "on_setsid",
+    "syscalls:sys_enter_unshare": "on_unshare",
+    "syscalls:sys_exit_unshare": "on_unshare_return",
+    "syscalls:sys_enter_setns": "on_setns",
+    "syscalls:sys_exit_setns": "on_setns_return",
+    "syscalls:sys_exit_set_tid_address": "on_tid_address_return",
     "syscalls:sys_enter_execve": "on_execve",
     "syscalls:sys_enter_execveat": "on_execveat",
     "syscalls:sys_exit_execve": "on_execve_return",
@@ -31,13 +40,14 @@ PROCESS_HOOKS = {
     "syscalls:sys_enter_socket": "on_socket_call",
 }
 CONNECTION_HOOKS = {
-    "sock:inet_sk_error_report": "on_error",
     "syscalls:sys_exit_connect": "on_connect_return",
     "sock:inet_sock_set_state": "on_state",
     "syscalls:sys_enter_sendto": "on_sendto",
     "syscalls:sys_enter_sendmsg": "on_sendmsg",
     "syscalls:sys_enter_sendmmsg": "on_sendmmsg",
 }
+# The second where the kernel, before Linux 5.14, does not have the first.
+ERROR_HOOKS = ("sock:inet_sk_error_report", "tcp:tcp_receive_reset")
 # Program, its type in bcc and enum bpf_attach_type; whoever asked attaches them.
 CGROUP_HOOKS = (
     ("on_socket", "CGROUP_SOCK", 2),
@@ -84,7 +94,7 @@ def mount_tracefs() -> None:
             raise OSError(ctypes.get_errno(), f"cannot mount tracefs at {TRACEFS[0]}")
 
 
-def main(number: str, folder: str) -> None:
+def main(number: str, folder: str, root_cgroup: str) -> None:
     answer = socket.socket(fileno=int(number))
     mount_tracefs()
     try:
@@ -95,11 +105,14 @@ def main(number: str, folder: str) -> None:
         # PyPI's bcc is another library.
         answer.sendall(json.dumps({"missing": f"{sys.executable} has no bcc of iovisor"}).encode())
         return
-    absent = [hook for hook in (*PROCESS_HOOKS, *CONNECTION_HOOKS) if not exists(hook)]
+    errors = ERROR_HOOKS[0] if exists(ERROR_HOOKS[0]) else ERROR_HOOKS[1]
+    connection_hooks = {**CONNECTION_HOOKS, errors: "on_error"}
+    absent = [hook for hook in (*PROCESS_HOOKS, *connection_hooks) if not exists(hook)]
     if absent:
         answer.sendall(json.dumps({"absent": absent}).encode())
         return
-    bpf = bcc.BPF(text=source(Path(folder)), cflags=[f"-I{folder}", *what_is_told()])
+    flags = [f"-I{folder}", f"-DROOT_CGROUP={int(root_cgroup)}ULL", *what_is_told()]
+    bpf = bcc.BPF(text=source(Path(folder)), cflags=flags)
     for place, name in enumerate(TAIL_CALLS):
         program = bpf.load_func(name, bcc.BPF.TRACEPOINT)
         bpf["counting"][ctypes.c_int(place)] = ctypes.c_int(program.fd)
@@ -112,7 +125,7 @@ def main(number: str, folder: str) -> None:
     hand_over(answer, {**maps, **cgroup, **attach(bpf, PROCESS_HOOKS)})
     # Connections are watched once every process is known.
     if answer.recv(1):
-        hand_over(answer, attach(bpf, CONNECTION_HOOKS))
+        hand_over(answer, attach(bpf, connection_hooks))
     # bcc would disable, as it ends, the events that now belong to another process.
     os._exit(0)
 
@@ -127,12 +140,17 @@ def source(folder: Path) -> str:
 def what_is_told() -> list[str]:
     """What the kernel's tracepoints tell and older ones did not, as definitions of the compiler."""
     layouts = (Path(folder, "events/sched/sched_process_exit/format") for folder in TRACEFS)
-    told = any("group_dead" in layout.read_text() for layout in layouts if layout.exists())
-    return ["-DEXIT_TELLS_GROUP"] if told else []
+    told = {
+        "EXIT_TELLS_GROUP": any(
+            "group_dead" in layout.read_text() for layout in layouts if layout.exists()
+        ),
+        "TELLS_ERRORS": exists(ERROR_HOOKS[0]),
+    }
+    return [f"-D{name}" for name, is_told in told.items() if is_told]
 
 
 def exists(hook: str) -> bool:
-    return any(Path(folder, "events", *hook.split(":")).is_dir() for folder in TRACEFS)
+    return any(Path(folder, "events", *hook.split(":"), "format").exists() for folder in TRACEFS)
 
 
 def attach(bpf: Any, hooks: dict[str, str]) -> dict[str, int]:

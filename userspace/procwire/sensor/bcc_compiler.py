@@ -17,7 +17,7 @@ PYTHON = Path("/usr/bin/python3")
 CHILD = Path(__file__).parent / "bcc_child.py"
 REMEDY = "apt-get install python3-bpfcc"
 REBUILD = "pip install --force-reinstall procwire"
-_OLDEST_KERNEL = "boot Linux 5.14 or later with CONFIG_FTRACE_SYSCALLS=y"
+_OLDEST_KERNEL = "boot Linux 6.1 or later with CONFIG_FTRACE_SYSCALLS=y"
 _REPORT = "run procwire doctor; bcc is tried on Linux 6.1 and later"
 _COMPILE_SECONDS, _ASK_SECONDS = 120, 30
 _MOST_DESCRIPTORS = 64
@@ -37,9 +37,10 @@ def version() -> str | None:
 
 
 class Child:
-    """bcc_child.py at work. Leaving the context ends it."""
+    """bcc_child.py at work. Leaving the context ends it. root_cgroup: the id of the hierarchy's
+    root."""
 
-    def __init__(self) -> None:
+    def __init__(self, root_cgroup: int) -> None:
         if not (SOURCES / "sensor_bcc.c").exists():
             raise Unavailable(f"no {SOURCES}: the source for bcc was not built", REBUILD)
         if not PYTHON.exists():
@@ -52,7 +53,7 @@ class Child:
         self._cleanup.enter_context(self._socket)
         with theirs:
             self._process = subprocess.Popen(
-                [PYTHON, "-I", CHILD, str(theirs.fileno()), SOURCES],
+                [PYTHON, "-I", CHILD, str(theirs.fileno()), SOURCES, str(root_cgroup)],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from procwire.errors import Unavailable
 from procwire.event import COMM_SIZE, FLOW_EVENT, PROCESS_EVENT, PROCESS_KEY, EventKind
 from procwire.sensor.bcc_compiler import Child
+from procwire.sensor.bcc_completion import Completion
 from procwire.sensor.counters import Counter
 from procwire.sensor.coverage import BCC_GAPS
 from procwire.sensor.executable import entry_offset, held_executables
@@ -43,6 +44,11 @@ CGROUP_HOOKS = {
 """Program and the enum bpf_attach_type it is made for."""
 UNMATCHED = ("fexit/security_socket_connect", "tp_btf/sock_send_length")
 """Hooks of libbpf's programs that none of these stands for. What connect returns is seen."""
+NEWER = {
+    "tracepoint/sock:inet_sk_error_report": ("tp_btf/inet_sk_error_report", "5.14"),
+}
+"""Hooks that not every kernel has, what libbpf's programs call them, and the Linux that first had
+them."""
 UPROBES = Path("/sys/bus/event_source/devices/uprobe/type")
 
 # struct known_process and struct owner of kernel/bcc/types.h and kernel/owner.h.
@@ -53,10 +59,18 @@ _KNOWN_PROCESS = np.dtype(
         ("job", [("number", "u8"), ("kind", "u8")]),
         ("threads", "u4"),
         ("session", "u4"),
+        ("network", "u4"),
+        ("namespace_pid", "u4"),
+        ("exit_code", "u4"),
+        ("is_ending", "u1"),
+        ("signal", "u1"),
+        ("entering", "u1"),
+        ("apart", "u1"),
         ("skipped", "u1"),
         ("packet_sockets", "u1"),
         ("announced", "u1"),
-        ("used", "u1", 13),
+        ("used", "u1", 11),
+        ("padding", "u2"),
         ("comm", f"S{COMM_SIZE}"),
     ]
 )
@@ -64,6 +78,7 @@ _OWNER = np.dtype(
     [("key", PROCESS_KEY), ("uid", "u4"), ("net_namespace", "u4"), ("comm", f"S{COMM_SIZE}")]
 )
 _SENDS_FRAMES, _SENDS_PACKETS = 1, 2
+_APART_ITSELF, _APART_CHILDREN = 1, 2
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
 _REGISTERS = 512
 _NOT_EXISTING = 1
@@ -82,7 +97,6 @@ class BccPrograms:
 
     loader = Loader.BCC
     gaps = BCC_GAPS
-    left_out: Mapping[str, str] = dict.fromkeys(UNMATCHED, "bcc's programs have none like it")
 
     def __init__(self, settings: NDArray[np.void]) -> None:
         self._bpf = Libbpf()
@@ -118,14 +132,21 @@ class BccPrograms:
             row["parent"] = keys.get(process.ppid, (0, 0, 0))
             row["uid"], row["gid"], row["session"] = process.uid, process.gid, process.session
             row["comm"] = process.comm
+            row["login_uid"], row["net_namespace"] = process.login_uid, process.network
+            row["namespace_pid"] = process.numbers[-1]
         return rows
+
+    def complete(self, processes: NDArray[np.void], *others: NDArray[np.void]) -> NDArray[np.void]:
+        """See Programs."""
+        return self._completion.complete(processes, *others)
 
     def find_files(self) -> NDArray[np.void]:
         """Nothing more: what could be taken up was as the programs were loaded."""
         return np.zeros(0, FLOW_EVENT)
 
     def _load(self, settings: NDArray[np.void]) -> None:
-        with Child() as child:
+        root = cgroup2_root()
+        with Child(root.stat().st_ino) as child:
             self._receive(child)
             self._update("settings", 0, settings)
             for zeros in range(1, _REGISTERS + 1):
@@ -134,7 +155,7 @@ class BccPrograms:
             self._tell_of_processes(self._skip_programs(), bool(settings["skip_children"][0]))
             child.go_on()
             self._receive(child)
-        cgroup = os.open(cgroup2_root(), os.O_RDONLY | os.O_DIRECTORY)
+        cgroup = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
         try:
             for name, kind in CGROUP_HOOKS.items():
                 link = self._lib.bpf_link_create(
@@ -149,6 +170,15 @@ class BccPrograms:
             *(f"cgroup/{name.removeprefix('on_')}" for name in CGROUP_HOOKS),
             *(f"tracepoint/{hook}" for hook in self._descriptors if ":" in hook),
         )
+        self.left_out: Mapping[str, str] = {
+            **dict.fromkeys(UNMATCHED, "bcc's programs have none like it"),
+            **{
+                name: f"this kernel does not have it (Linux {since})"
+                for hook, (alike, since) in NEWER.items()
+                if hook not in self.attached
+                for name in (hook, alike)
+            },
+        }
 
     def _receive(self, child: Child) -> None:
         received = child.receive()
@@ -179,6 +209,7 @@ class BccPrograms:
         """Forks, execs and exits are followed already: what they say of a process counts. programs:
         those to skip, by device and inode; children: and what they started."""
         running = list(running_processes())
+        self._completion = Completion(running)
         keys = {process.pid: self._key_of(process) for process in running}
         skipped = _skipped(running, programs, children)
         for process in running:
@@ -187,6 +218,10 @@ class BccPrograms:
             row["key"], row["parent"] = key, keys.get(process.ppid, (0, 0, 0))
             row["threads"], row["session"] = process.threads, process.session
             row["job"] = process.job
+            row["network"] = process.network
+            row["namespace_pid"] = process.numbers[-1]
+            row["apart"] = _APART_ITSELF * (len(process.numbers) > 1)
+            row["apart"] |= _APART_CHILDREN * process.children_apart
             row["comm"] = process.comm
             row["skipped"] = process.pid in skipped
             row["packet_sockets"] = self._tell_of_sockets(process, key)

@@ -85,6 +85,12 @@ BLIND_SPOTS = (
         without=("fexit/__sys_connect_file",),
     ),
     BlindSpot(
+        "why a connect failed that nobody waits for",
+        "before Linux 5.14 bcc's programs see a refusal, and what a blocking connect returns; the "
+        "rest ends as aborted",
+        without=("tracepoint/sock:inet_sk_error_report",),
+    ),
+    BlindSpot(
         "firewalls",
         "a rule that drops is a timeout and one that rejects a refusal, as for the program",
     ),
@@ -131,8 +137,11 @@ WIRE_SPOTS = (
 BCC_GAPS: tuple[str, ...] = (
     "AF_PACKET frames sent by write, io_uring or PACKET_TX_RING, or by a socket handed over",
     "whether AF_PACKET frames left as they were: they count as sent; of a sendmmsg, sixteen",
-    "login user, network namespace and exit code of processes",
-    "the interpreter in the command line of a script",
+    "of processes that end at once: the network that they just entered, unless they connect",
+    "of processes that end at once: a login user who was set just before",
+    "of processes that end at once: their number in a container, if they execute nothing",
+    "of processes that end at once: the interpreter of a script with a relative name",
+    "whether a process that a signal ended wrote a core",
     "connects that are older than itself",
     "whose a captured flow is, but for TCP connects",
 )

@@ -201,6 +201,7 @@ class Sensor:
         fanout, connection, socket, flow, process = (
             self._rows(place, dtype) for place, (_, dtype, _) in enumerate(_LANES)
         )
+        process = self._programs.complete(process, socket, connection, fanout, flow)
         return _in_epoch(SensorEvents(process, socket, connection, fanout, flow))
 
     def _rows(self, place: int, dtype: np.dtype[np.void]) -> NDArray[np.void]:

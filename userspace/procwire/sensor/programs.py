@@ -55,6 +55,10 @@ class Programs(Protocol):
         and executables that this process holds with O_PATH, as programs to skip. (n,) FLOW_EVENT,
         times since boot: whose each older socket is, where that is wanted."""
 
+    def complete(self, processes: NDArray[np.void], *others: NDArray[np.void]) -> NDArray[np.void]:
+        """Puts into events what the programs could not tell. processes: (n,) PROCESS_EVENT, perhaps
+        cut, which is returned; others: (n,) arrays with the fields process and net_namespace."""
+
     def close(self) -> None:
         """Detaches every hook; the kernel frees programs and maps. May be called twice."""
 
