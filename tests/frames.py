@@ -10,6 +10,16 @@ ETHERTYPES = (0x8847, 0x8863, 0x0026, 0x0005)
 TAGS = (0x8100, 0x88A8, 0x9100)
 EXTENSIONS = (0, 43, 44, 51, 60, 135, 139, 140)
 OTHER_PROTOCOLS = (50, 59, 47, 132, 2)
+HTTP_STARTS = (
+    b"GET ",
+    b"HTTP/1.1",
+    b"PUT",
+    b"PROPFIND",
+    b"MKCOL /a HTTP/1.1\r\n",
+    b"a-b c HTTP/1.x\n",
+    b"M /HTTP/1.0\n",
+    b"X  HTTP/1.0\r\n",
+)
 APPLICATION_PORTS = (53, 5353, 123, 67, 68, 161, 162, 20000, 502)
 
 
@@ -221,6 +231,6 @@ def message(source: Random, payload: bytes) -> bytes:
             struct.pack(">H", size) + payload,
             struct.pack(">HHH", 1, protocol, size) + payload,
             b"\x05\x64" + payload,
-            source.choice((b"GET ", b"HTTP/1.1", b"PUT", b"PROPFIND")) + payload,
+            source.choice(HTTP_STARTS) + payload,
         )
     )

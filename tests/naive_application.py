@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from naive_packet import Packet
 
 TCP, UDP = 8, 9
@@ -13,6 +15,7 @@ PORTS = {
 HTTP_WORDS = b"GET POST HEAD PUT DELE OPTI TRAC CONN PATC PROP HTTP".split()
 SMTP_VERBS = b"ehlo helo mail rcpt data bdat rset quit auth star".split()
 SMB_STARTS = {bytes([first]) + b"SMB" for first in (0xFF, 0xFE, 0xFD, 0xFC)}
+REQUEST_LINE = re.compile(rb"[\w!#$%&'*+.^`|~-]{1,256}(?= )[^\n]* (?i:HTTP)/1\.[0-9]\r?\n")
 HTTP_STARTS = {start.ljust(4) for start in HTTP_WORDS}
 
 
@@ -37,6 +40,8 @@ def find_application(packet: Packet, transport: int, start: int, end: int) -> No
 
 def layer_of_start(payload: bytes, size: int) -> int | None:
     if payload[:4] in HTTP_STARTS or payload[:4].lower() == b"http":
+        return HTTP1
+    if len(payload) >= 8 and REQUEST_LINE.match(payload):
         return HTTP1
     if payload.startswith(b"SSH-"):
         return SSH

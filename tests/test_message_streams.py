@@ -86,6 +86,18 @@ CONVERSATIONS = {
         ],
         {"http.chunk_bad": 1},
     ),
+    "any method": (
+        (5000, 3000),
+        [
+            POST + b"\r\n",
+            b"MKCOL /a b HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"GRAB /x HTTP/1.1\r\nHost: b\r\nHost: a\r\n\r\n",
+            b"an-y /x HTTP/1.1\r\nHost: a\r\n\r\n",
+            BAD_LINE,
+            b"no request\r\n\r\n",
+        ],
+        {"http.request_line_bad": 2, "http.host_bad": 1},
+    ),
     "dns": (
         (5000, 53),
         [dns(NAME), dns(b"\xc0\x0c"), dns(NAME), dns(b"\3www\xc0\x0e")],

@@ -75,6 +75,9 @@ def _begins(text: str, *further: str) -> Selection:
 # By hand: decode/ tells messages apart in kernels, and only rules are walked for their cases.
 _MAIL = (25, 465, 587, 2525)
 _METHODS = ("GET ", "POST", "HEAD", "PUT ", "DELE", "OPTI", "TRAC", "CONN", "PATC", "PROP")
+_KNOWN = rf"(?:{'|'.join(_METHODS)}|(?i:HTTP))"
+# Any other token is a method where the line ends in a version (RFC 9110 5.6.2, 9.1).
+_REQUEST = r"[\w!#$%&'*+.^`|~-]+(?= )[^\n]* (?i:HTTP)\/1\.\d\r?\n"
 _VERSIONS = "byte_test:1,<=,4,2;"
 _HELLO = "byte_test:1,>=,1,5; byte_test:1,<=,2,5;"
 _SSL_2 = "byte_test:1,>=,128,0;"
@@ -85,7 +88,7 @@ MESSAGES = {
     "snmp": (Selection("udp", either=(161, 162)),),
     "modbus": (Selection("tcp", either=(502,)),),
     "dnp3": (Selection("ip", either=(20000,)),),
-    "http1": (Selection("tcp-pkt", "any", f'pcre:"/^(?:{"|".join(_METHODS)}|(?i)HTTP)/";'),),
+    "http1": (Selection("tcp-pkt", "any", f'pcre:"/^(?:{_KNOWN}|{_REQUEST})/";'),),
     "tls": (
         # Encrypted data count where another record's header follows.
         _begins("|17 03|", _VERSIONS, "byte_jump:2,3; isdataat:4,relative;"),
@@ -117,7 +120,15 @@ MESSAGES = {
 
 # The same packets, for rules without a script. Suricata 7 makes a script of its own for each rule,
 # and has room for 64.
-UNSCRIPTED = MESSAGES | {"http1": (*map(_begins, _METHODS), _begins("HTTP", "nocase;"))}
+UNSCRIPTED = MESSAGES | {
+    "http1": (
+        *map(_begins, _METHODS),
+        _begins("HTTP", "nocase;"),
+        Selection(
+            "tcp-pkt", "any", f'content:" HTTP/1."; nocase; pcre:"/^(?!{_KNOWN}){_REQUEST}/";'
+        ),
+    )
+}
 
 # Rules on what Suricata's decoder rejects, and its events for the same fault. It reports the first
 # fault it meets, in this order. Three differences remain: an IPv6 header below 40 bytes raises no

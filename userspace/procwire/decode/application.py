@@ -14,7 +14,7 @@ from procwire import layers
 from procwire.capture.fields import u16, u32
 from procwire.compiled.jit import fused
 from procwire.decode.output import Extent, Output, after, emit
-from procwire.words import Span
+from procwire.words import Span, find, token_end
 from procwire.words import u8 as w8
 from procwire.words import u16 as w16
 from procwire.words import u32 as w32
@@ -41,7 +41,8 @@ _OVER_TCP = (
 )
 
 # The first four bytes of a request by its method (IANA, HTTP Methods, those in common use), or of a
-# response. HTTP is found on any port.
+# response. HTTP is found on any port, and any other token is a method (RFC 9110 9.1) where the line
+# ends in a version.
 _HTTP_STARTS = tuple(
     int.from_bytes(start, "big")
     for start in (
@@ -59,6 +60,7 @@ _HTTP_STARTS = tuple(
     )
 )
 _HTTP_NAME = int.from_bytes(b"http", "big")  # wrong in small letters, and known all the same
+_VERSION_1 = int.from_bytes(b"/1.", "big")
 
 # The verbs that the transfer of a mail needs (RFC 5321 4.1.1, RFC 3030, 3207, 4954), in small
 # letters.
@@ -184,6 +186,8 @@ def _layer_of_start(data: NDArray[np.uint8], message: Extent) -> int:
         return layers.TLS
     if message.captured < _SMB_HEADER:
         return 0
+    if _is_request_line(Span(data, at, message.captured, message.length)):
+        return layers.HTTP1
     if data[at] == 0 and u32(data, at + 4, True) in _SMB_STARTS:
         return layers.SMB
     greets = (start | _SMALL_LETTERS) in _SMTP_GREETINGS and data[at + 4] == _SPACE
@@ -209,10 +213,35 @@ def _continues_smtp(message: Span) -> bool:
 
 @fused
 def begins_http(message: Span) -> bool:
-    """Whether the first four bytes are those of an HTTP message."""
+    """Whether this is the beginning of an HTTP message: by its first four bytes, or by its first
+    line if that is there."""
     start = w32(message, 0)
     known = start in _HTTP_STARTS or start | _SMALL_LETTERS == _HTTP_NAME
-    return message.captured >= 4 and known
+    return message.captured >= 4 and (known or _is_request_line(message))
+
+
+@fused
+def begins_method(message: Span) -> bool:
+    """Whether the first four bytes are those of a token, or of one and a space."""
+    end = token_end(message, 0)
+    return bool(end >= 4 or (end > 0 and w8(message, end) == _SPACE))
+
+
+@fused
+def _is_request_line(message: Span) -> bool:
+    """Whether a line that begins with a token and a space ends in a version of HTTP/1."""
+    end = token_end(message, 0)
+    if end == 0 or w8(message, end) != _SPACE:
+        return False
+    end = find(message, end, _LINE_FEED)
+    if end >= message.captured:
+        return False
+    if w8(message, end - 1) == _CARRIAGE_RETURN:
+        end -= 1
+    if w32(message, end - 4) >> 8 != _VERSION_1 or not _ZERO <= w8(message, end - 1) <= _NINE:
+        return False
+    name = w32(message, end - 8) | _SMALL_LETTERS
+    return bool(name == _HTTP_NAME and w8(message, end - 9) == _SPACE)
 
 
 @fused

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from procwire import layers
 from procwire.compiled.jit import fused
-from procwire.decode.application import begins_http
-from procwire.decode.stream_table import MESSAGE_ROOM, SEALED, SURE
+from procwire.decode.application import begins_http, begins_method
+from procwire.decode.stream_table import MESSAGE_ROOM, REQUESTS, SEALED, SURE
 from procwire.words import Span, u8, u16, u32
 
 _DNS_PREFIX, _DNS_HEADER = 2, 12
@@ -64,9 +64,10 @@ def header_size(layer: int) -> int:
 @fused
 def begins_message(layer: int, p: Span, marks: int) -> bool:
     """Whether a message of the layer begins at `p`, of which header_size() bytes are there. What
-    follows a message of a protocol that is sure is judged even if it is none."""
+    follows a message of a protocol that is sure is judged even if it is none; what follows a
+    request may be one by any method."""
     if layer == layers.HTTP1:
-        return begins_http(p)
+        return begins_http(p) or bool(marks & REQUESTS and begins_method(p))
     if layer == layers.DNS:
         return u16(p, 0) >= _DNS_HEADER
     if layer == layers.MODBUS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from procwire import layers
 from procwire.compiled.jit import called, fused
+from procwire.decode.application import begins_http
 from procwire.decode.flow_table import Record
 from procwire.decode.framing import begins_message, header_size
 from procwire.decode.http_framing import (
@@ -40,6 +41,7 @@ from procwire.decode.stream_table import (
     OVERFLOWING,
     REQUESTS,
     SURE,
+    SYNC_LOST,
     TRAILER,
     UNDECIDED,
     Streams,
@@ -67,7 +69,7 @@ def take_lines(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> i
         if step > 0:
             return step
         begun = p.captured >= header_size(layers.HTTP1)
-        if begun and not begins_message(layers.HTTP1, p, 0):
+        if begun and not begins_message(layers.HTTP1, p, int(stream.marks)):
             return NO_MESSAGE
     line = int(stream.line)
     ended = False
@@ -94,7 +96,7 @@ def take_lines(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> i
         header = header_size(layers.HTTP1)
         if not chunk and filled < header <= filled + step:
             part = Span(memory.store_read, room_at(int(stream.room)), header, header)
-            if not begins_message(layers.HTTP1, part, 0):
+            if not begins_message(layers.HTTP1, part, int(stream.marks)):
                 return NO_MESSAGE
         if ended or full:
             tell_lines(memory, spans, found)
@@ -137,6 +139,10 @@ def pass_trailer(stream: Record, p: Span) -> int:
 def _tell_head(memory: Streams, spans: MessageSpans, found: Found, head: Span) -> None:
     """Tell of the head of an HTTP message, and find out what follows it."""
     stream = memory.streams[found.place]
+    if not begins_http(head):
+        memory.counts[SYNC_LOST] += 1
+        stream.phase = OUT_OF_SYNC
+        return
     tell(memory, spans, found, layers.HTTP1, int(stream.marks), head)
     stream.line = IN_LINE
     stream.marks = (int(stream.marks) & ~REQUESTS) | SURE | GOES_ON

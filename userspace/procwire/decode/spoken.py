@@ -74,8 +74,8 @@ _SPACE, _ZERO, _FIRST_FAILURE = 32, 0x30, 0x34
 _MOST_EMPTY_LINES = 4
 _PROXIED = 0x0D0A0D0A  # HAProxy's PROXY protocol 2, which comes before the request
 _SLASHED = folded(span(b"http/"), 0, 5)
-# In capitals application.py knows them.
-_METHODS = tuple(folded(span(name), 0, 4) for name in (b"get ", b"head", b"post", b"put "))
+_CAPITALS = tuple(int.from_bytes(name, "big") for name in (b"GET ", b"HEAD", b"POST", b"PUT "))
+_METHODS = tuple(folded(span(name.to_bytes(4, "big")), 0, 4) for name in _CAPITALS)
 _REFUSED_FROM = 0x34  # "4", as codes of failures begin with it or "5"
 
 
@@ -116,7 +116,8 @@ def contradictions(
             on_reply(peer, message)
     if end.sent & SENT_SYN and packets.seq[row] == (end.initial + 1) & 0xFFFFFFFF:
         end.speaks = layer
-        if from_client and layer == _NOTHING and _is_no_request(message):
+        unknown = layer == _NOTHING and _is_no_request(message)
+        if from_client and (unknown or layer == HTTP1 and _is_lowered(message)):
             end.speaks = _NO_REQUEST
         if not from_client and layer == HTTP1 and columns.observed[row] & _DISORDER == 0:
             asked = packets.ack[row] != (peer.initial + 1) & 0xFFFFFFFF
@@ -174,8 +175,13 @@ def _is_no_request(message: Span) -> bool:
     end = token_end(message, at)
     if end >= message.captured:
         return False
-    lowered = at == 0 and folded(message, 0, 4) in _METHODS
-    return lowered or end == at or u8(message, end) != _SPACE
+    return _is_lowered(message) or end == at or u8(message, end) != _SPACE
+
+
+@fused
+def _is_lowered(message: Span) -> bool:
+    """Whether a request begins with a method in other letters than capitals."""
+    return folded(message, 0, 4) in _METHODS and u32(message, 0) not in _CAPITALS
 
 
 @fused

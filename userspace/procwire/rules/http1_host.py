@@ -57,6 +57,8 @@ HOST = folded(span(b"host"), 0, 4)
         text("CONNECT a.example:65536 HTTP/1.1|Host: a.example||"),
         text("GET http://a.example:80x/ HTTP/1.1|Host: a.example||"),
         text("GET / HTTP/1.1|Host: a.example:0||"),
+        text("MKCOL /a HTTP/1.1|User-Agent: a||"),
+        text("m-search * HTTP/1.1\nHost: a b\n\n"),
     ],
     silent_on=[
         REQUEST,

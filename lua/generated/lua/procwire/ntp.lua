@@ -484,6 +484,13 @@ local function begins_tls(payload)
   return #payload >= 9 and kind == 22 and (hello == 1 or hello == 2) and fills
 end
 
+-- Whether a line that begins with a token and a space ends in a version of HTTP/1.
+local function begins_with_request_line(payload)
+  local line = payload:match("^([^\n]*)\r?\n")
+  local method = line and line:match("^[%w!#$%%&'*+.^_`|~-]+ ")
+  return method and #method <= 257 and line:lower():find(" http/1%.%d\r?$")
+end
+
 -- The layer of a message that is known by its first bytes, on any port, or nil.
 local function layer_of_start(payload)
   local first = byte(payload, 1)
@@ -492,7 +499,9 @@ local function layer_of_start(payload)
   if first == 0 then return #payload >= 8 and SMB_STARTS[u32(payload, 4)] and "smb" or nil end
   if HTTP_STARTS[u32(payload, 0)] or sub(payload, 1, 4):lower() == "http" then return "http1" end
   if sub(payload, 1, 4) == "SSH-" then return "ssh" end
-  if #payload >= 8 and SMTP_GREETINGS[sub(payload, 1, 5):lower()] then return "smtp" end
+  if #payload < 8 then return nil end
+  if begins_with_request_line(payload) then return "http1" end
+  if SMTP_GREETINGS[sub(payload, 1, 5):lower()] then return "smtp" end
 end
 
 local function layer_of_ports(p, layers)
