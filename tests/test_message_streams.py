@@ -86,6 +86,45 @@ CONVERSATIONS = {
         ],
         {"http.chunk_bad": 1},
     ),
+    "folded codings": (
+        HTTP[::-1],
+        [ANSWERED.replace(b": ", b":\r\n ") + b"5;a\r\nhello\r\n5;a b\r\nhello\r\n0\r\n\r\n"],
+        {"http.chunk_bad": 1},
+    ),
+    # Whether the CR LF belongs to what was said to be five bytes, readers do not agree about.
+    "where a bare LF leads": (
+        HTTP[::-1],
+        [ANSWERED + b"5\n\r\nhello\r\n0\r\n\r\n"],
+        {},
+    ),
+    "zeros and what overflows": (
+        HTTP,
+        [
+            CHUNKS + b"000000000005\r\nhello\r\n00000000000000000000\r\n\r\n",
+            CHUNKS + b"80000000\r\n",
+        ],
+        {"http.chunk_bad": 1},
+    ),
+    "trailers of requests": (
+        HTTP,
+        [
+            CHUNKS + b"0\r\nA: b\r\nfoobar\r\n\r\n",
+            CHUNKS + b"0\r\nA: b\r\n\r\n",
+            CHUNKS + b"0\r\n A: b\r\n\r\n",
+            CHUNKS + b"0\r\n\n",
+            BAD_LINE,
+            CHUNKS + b"0\r\nA\r\n",
+        ],
+        {"http.field_syntax": 3, "http.request_line_bad": 1},
+    ),
+    "trailers of responses": (
+        HTTP[::-1],
+        [
+            ANSWERED + b"0\r\nfoobar\r\n\r\n",
+            ANSWERED + b"0\r\nA: " + b"a" * 9000 + b"\r\n\r\n",
+        ],
+        {"http.field_syntax": 1},
+    ),
     "any method": (
         (5000, 3000),
         [

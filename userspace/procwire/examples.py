@@ -33,6 +33,7 @@ SERVICES = {
     "dnp3": ("tcp", 20000),
     "http1": ("tcp", 80),
     "http1_chunk": ("tcp", 80),
+    "http1_trailer": ("tcp", 80),
     "tls": ("tcp", 443),
     "ssh": ("tcp", 22),
     "ssh_packet": ("tcp", 22),

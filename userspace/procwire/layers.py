@@ -40,6 +40,7 @@ SMB = 49
 SMTP = 50
 HTTP1_CHUNK = 51  # the line with the size of a chunk, of a body read from its stream
 SSH_PACKET = 52  # a packet before encryption, of a connection read from its stream
+HTTP1_TRAILER = 53  # the fields behind the last chunk of a body read from its stream
 
 LAYER_NAMES = {
     ETHERNET: "ethernet",
@@ -75,5 +76,6 @@ LAYER_NAMES = {
     SMTP: "smtp",
     HTTP1_CHUNK: "http1_chunk",
     SSH_PACKET: "ssh_packet",
+    HTTP1_TRAILER: "http1_trailer",
 }
 LAYER_NUMBERS = {name: number for number, name in LAYER_NAMES.items()}

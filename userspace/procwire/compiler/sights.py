@@ -191,7 +191,7 @@ HOST_ONLY = {
 }
 
 # Parts of messages that only a reader of streams finds: scripts are shown one segment at a time.
-STREAM_LAYERS = frozenset(("http1_chunk", "ssh_packet"))
+STREAM_LAYERS = frozenset(("http1_chunk", "http1_trailer", "ssh_packet"))
 
 # Layers whose messages may lie in several TCP segments.
 STREAMED = frozenset(("dns", "dnp3", "http1", "modbus", "smb", "smtp", "ssh", "tls"))

@@ -12,7 +12,7 @@ from procwire.compiled.jit import called, fused
 from procwire.decode.application import layer_of_start
 from procwire.decode.flow_table import Record
 from procwire.decode.framing import begins_message, frame, header_size, seals
-from procwire.decode.http_cursor import pass_trailer, take_lines, tell_lines
+from procwire.decode.http_cursor import take_lines, take_trailer, tell_lines
 from procwire.decode.line_cursor import pass_text, take_line, tell_kept_line
 from procwire.decode.message_parts import NO_MESSAGE, behind_start, elsewhere, keep
 from procwire.decode.message_spans import NO_LAYER, Found, MessageSpans, tell
@@ -165,12 +165,12 @@ def _walk(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> None:
             at, again = 0, False
             stream.marks &= ~UNBROKEN
             _enter(memory, stream, found.layer)
-        elif stream.phase == TRAILER:
-            at += pass_trailer(stream, rest)
         elif stream.phase == TEXT:
             at += pass_text(stream, rest)
         else:
-            if stream.phase == CHUNK or stream.layer == layers.HTTP1:
+            if stream.phase == TRAILER:
+                step = take_trailer(memory, spans, found, rest)
+            elif stream.phase == CHUNK or stream.layer == layers.HTTP1:
                 step = take_lines(memory, spans, found, rest)
             elif stream.layer in _LINES:
                 step = take_line(memory, spans, found, rest)

@@ -35,6 +35,7 @@ from procwire.decode.message_spans import Found, MessageSpans, tell
 from procwire.decode.stream_table import (
     CHUNK,
     GOES_ON,
+    LOOSE,
     MESSAGE,
     MESSAGE_ROOM,
     OUT_OF_SYNC,
@@ -51,6 +52,7 @@ from procwire.decode.stream_table import (
 from procwire.words import Span, u8
 
 CHUNK_LINE_ROOM = 256
+_EMPTY_LINE = 2  # bytes
 _MOST_REQUESTS = 16
 
 
@@ -108,12 +110,14 @@ def take_lines(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> i
 
 @called
 def tell_lines(memory: Streams, spans: MessageSpans, found: Found) -> None:
-    """The part of a head or of a chunk's line that is kept is all that will be judged of it."""
+    """Of a head, a chunk's line or a trailer the part that is kept is all that will be judged."""
     stream = memory.streams[found.place]
     room, filled = room_at(int(stream.room)), int(stream.filled)
     part = Span(memory.store_read, room, filled, filled)
     if stream.phase == CHUNK:
         _tell_chunk(memory, spans, elsewhere(found), part)
+    elif stream.phase == TRAILER:
+        _tell_trailer(memory, spans, elsewhere(found), part)
     else:
         _tell_head(memory, spans, elsewhere(found), part)
     follows = stream.line
@@ -122,17 +126,37 @@ def tell_lines(memory: Streams, spans: MessageSpans, found: Found) -> None:
 
 
 @fused
-def pass_trailer(stream: Record, p: Span) -> int:
-    """Pass over the fields behind the last chunk, up to the empty line (RFC 9112 7.1.2)."""
-    step, line = 0, int(stream.line)
-    while step < p.captured and line != HEAD_ENDS:
+def take_trailer(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> int:
+    """Take of `p` what belongs to the fields behind the last chunk, up to the empty line (RFC 9112
+    7.1.2), which mostly is all there is; returns how many bytes, or NO_MESSAGE."""
+    stream = memory.streams[found.place]
+    filled, step, line = int(stream.filled), 0, int(stream.line)
+    while step < p.captured and filled + step < MESSAGE_ROOM and line != HEAD_ENDS:
         line = next_line_state(line, u8(p, step))
         step += 1
+    full = filled + step == MESSAGE_ROOM
+    if filled == 0 and (line == HEAD_ENDS or full):
+        _tell_trailer(memory, spans, found, Span(p.data, p.start, step, step))
+    else:
+        if not keep(memory, stream, p, step):
+            return NO_MESSAGE
+        if line == HEAD_ENDS or full:
+            tell_lines(memory, spans, found)
     stream.line = line
     if line == HEAD_ENDS:
         stream.line = IN_LINE
         stream.phase = MESSAGE
+    elif full:
+        memory.counts[OVERFLOWING] += 1
+        stream.phase = OUT_OF_SYNC
     return step
+
+
+@fused
+def _tell_trailer(memory: Streams, spans: MessageSpans, found: Found, fields: Span) -> None:
+    if fields.captured > _EMPTY_LINE or u8(fields, 0) not in (CR, LF):
+        marks = int(memory.streams[found.place].marks)
+        tell(memory, spans, found, layers.HTTP1_TRAILER, marks, fields)
 
 
 @called
@@ -186,10 +210,18 @@ def _expect_body(stream: Record, body: Body) -> None:
 @called
 def _tell_chunk(memory: Streams, spans: MessageSpans, found: Found, line: Span) -> None:
     """Find the next chunk; tell of a line that says more than a size, or other than that, and of a
-    request's that does not begin and end as it has to."""
+    request's that does not begin and end as it has to. In a response, where a line that ended with
+    a bare LF has led is not known, as readers differ about what belongs to the data behind it."""
     stream = memory.streams[found.place]
     stream.line = IN_LINE
     size = chunk_size(line)
+    loose = int(stream.marks) & (REQUESTS | LOOSE) == LOOSE
+    stream.marks &= ~LOOSE
+    if u8(line, line.captured - 2) != CR:
+        stream.marks |= LOOSE
+    if loose and chunk_size_of_any(line) < 0:
+        stream.phase = OUT_OF_SYNC
+        return
     if size < 0 or (stream.marks & REQUESTS and not has_line_ends(line)):
         tell(memory, spans, found, layers.HTTP1_CHUNK, int(stream.marks), line)
         size = chunk_size_of_any(line) if size < 0 else size

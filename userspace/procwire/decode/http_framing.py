@@ -10,7 +10,8 @@ from procwire.words import Span, find, find_before, folded, span, u8, u32
 
 LF, CR, SP, TAB, COLON = 10, 13, 32, 9, 58
 _ZERO, _NINE = 48, 57
-_MOST_FIELDS, _MOST_SPACES, _MOST_DIGITS = 100, 16, 15
+_MOST_FIELDS, _MOST_SPACES, _MOST_DIGITS, _MOST_FOLDS = 100, 16, 15, 8
+_LARGEST_CHUNK = 0x7FFFFFFF  # larger ones are judged
 _SLASHED = folded(span(b"http/"), 0, 5)
 _VERSION_1 = folded(span(b"http/1."), 0, 7)
 _CONTENT_LENGTH = folded(span(b"content-length"), 0, 14)
@@ -104,7 +105,8 @@ def _body_by_fields(head: Span) -> Body:
         name = _coding_name(head, at, end)
         if name >= 0:
             if coding != CHUNKED:
-                coding = CHUNKED if _is_chunked(head, name + 17, end) else UNKNOWN
+                last = _folded_end(head, end)
+                coding = CHUNKED if _is_chunked(head, name + 17, last) else UNKNOWN
         elif u8(head, at + 14) == COLON and folded(head, at, 14) == _CONTENT_LENGTH:
             size = _number(head, at + 15, end)
             if size < 0 or (found.kind == COUNTED and size != found.size):
@@ -131,15 +133,25 @@ def _coding_name(head: Span, at: int, end: int) -> int:
 
 
 @fused
+def _folded_end(head: Span, end: int) -> int:
+    """The end of the last line that the one which ends at `end` goes on in (RFC 9112 5.2)."""
+    for _fold in range(_MOST_FOLDS):
+        if u8(head, end + 1) not in (SP, TAB):
+            break
+        end = find(head, end + 1, LF)
+    return end
+
+
+@fused
 def _is_chunked(head: Span, at: int, end: int) -> bool:
     """Whether the codings in bytes `at` to `end` begin or end with chunks, as readers differ about
     what surrounds that word, the colon before it included."""
     for _space in range(_MOST_SPACES):
-        if u8(head, at) not in (SP, TAB, CR, COLON):
+        if u8(head, at) not in (SP, TAB, CR, LF, COLON):
             break
         at += 1
     for _space in range(_MOST_SPACES):
-        if u8(head, end - 1) not in (SP, TAB, CR):
+        if u8(head, end - 1) not in (SP, TAB, CR, LF):
             break
         end -= 1
     return bool(folded(head, at, 7) == _CHUNKED or folded(head, end - 7, 7) == _CHUNKED)
@@ -171,11 +183,14 @@ def _number(head: Span, at: int, end: int) -> int:
 def chunk_size(line: Span) -> int:
     """The size that a chunk's line says if it says nothing else, -1 otherwise. line: from the end
     of what precedes it, an empty line behind a chunk, to its LF (RFC 9112 7.1)."""
-    at, size, digits = 0, 0, 0
+    at, size = 0, 0
     if u8(line, 0) == CR:
         at = 1
     if u8(line, at) == LF:
         at += 1
+    begun = at
+    at = _behind_zeros(line, at)
+    digits = at - begun
     for _digit in range(8):
         value = _hexadecimal(u8(line, at))
         if value < 0:
@@ -185,7 +200,8 @@ def chunk_size(line: Span) -> int:
         at += 1
     if u8(line, at) == CR:
         at += 1
-    return size if digits > 0 and at == line.captured - 1 else -1
+    said = digits > 0 and size <= _LARGEST_CHUNK and at == line.captured - 1
+    return size if said else -1
 
 
 @fused
@@ -199,11 +215,14 @@ def has_line_ends(line: Span) -> bool:
 @fused
 def chunk_size_of_any(line: Span) -> int:
     """The size of a chunk whose line may have blanks and extensions, -1 if it has none."""
-    at, size, digits = 0, 0, 0
+    at, size = 0, 0
     for _space in range(_MOST_SPACES):
         if u8(line, at) not in (SP, TAB, CR, LF, 11, 12):
             break
         at += 1
+    begun = at
+    at = _behind_zeros(line, at)
+    digits = at - begun
     for _digit in range(8):
         value = _hexadecimal(u8(line, at))
         if value < 0:
@@ -212,6 +231,13 @@ def chunk_size_of_any(line: Span) -> int:
         digits += 1
         at += 1
     return size if digits > 0 and _hexadecimal(u8(line, at)) < 0 else -1
+
+
+@fused
+def _behind_zeros(line: Span, at: int) -> int:
+    while u8(line, at) == _ZERO:
+        at += 1
+    return at
 
 
 @fused

@@ -31,6 +31,7 @@ _COPIES = 1 << 20
 _ROOM_FOR_A_PACKET = 1 << 18
 _PORT, _PORTS, _TCP_HEADER = 2, 4, 20
 NO_LAYER = 0
+_WITH_PORT = (layers.HTTP1_CHUNK, layers.HTTP1_TRAILER)
 
 MESSAGE_SPAN = np.dtype(
     [
@@ -122,7 +123,7 @@ def tell(
     elif found.header >= 0:
         header = message.start - found.header
         outer = Span(message.data, found.header, header, header)
-        if layer == layers.HTTP1_CHUNK:
+        if layer in _WITH_PORT:
             outer = Span(message.data, found.header + _PORT, _PORT, _PORT)
         _add(spans.here, at, found.row, NO_LAYER, outer)
         _add(spans.here, at + 1, found.row, layer, message)
@@ -147,7 +148,7 @@ def _tell_copy(
     copy_bytes(message.data, message.start, kept, first, size)
     number = at // 2
     outer = Span(message.data, start, _PORTS, _TCP_HEADER)
-    if layer == layers.HTTP1_CHUNK:
+    if layer in _WITH_PORT:
         outer = Span(message.data, start + _PORT, _PORT, _PORT)
     _add(spans.joined, at, number, NO_LAYER, outer)
     _add(spans.joined, at + 1, number, layer, Span(message.data, first, size, message.length))
@@ -163,7 +164,7 @@ def _tell_copy(
 @fused
 def _outer(layer: int, marks: int, header: int) -> int:
     """What belongs to something told before is told from a beginning by having no header around
-    it; a chunk of a request's has the port that it goes to."""
+    it; a chunk of a request, and a trailer, have the port that they go to."""
     part = layer == layers.TLS and marks & GOES_ON != 0
     part |= layer == layers.HTTP1_CHUNK and marks & REQUESTS == 0
     return -1 if part else header

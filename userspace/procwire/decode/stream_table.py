@@ -66,7 +66,7 @@ UNDECIDED, OUT_OF_SYNC, MESSAGE, CHUNK, TRAILER, TEXT, TEXT_ASKED, TLS_ASKED = r
 """Phases. UNDECIDED: the first bytes are awaited; CHUNK: at the size of an HTTP chunk; TEXT: in a
 mail's; TEXT_ASKED, TLS_ASKED: what follows depends on the answer to DATA or STARTTLS."""
 
-SURE, SEALED, ENDS, FROM_START, GOES_ON, UNBROKEN, REQUESTS = 1, 2, 4, 8, 16, 32, 64
+SURE, SEALED, ENDS, FROM_START, GOES_ON, UNBROKEN, REQUESTS, LOOSE = 1, 2, 4, 8, 16, 32, 64, 128
 """Marks of a direction: more than its first bytes speak for its protocol; from here on it is
 encrypted; its FIN was seen; it is read from its very first byte; a message of it was told; it
 was never lost where its messages begin; the last message of HTTP in it was a request."""

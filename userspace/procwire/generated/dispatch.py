@@ -12,6 +12,7 @@ from procwire.generated import (
     gre,
     http1,
     http1_chunk,
+    http1_trailer,
     icmp4,
     icmp4_malformed,
     icmp6,
@@ -67,6 +68,7 @@ LAYERS = {
     50: smtp.RULES,
     51: http1_chunk.RULES,
     52: ssh_packet.RULES,
+    53: http1_trailer.RULES,
 }
 ethernet_verdict = ethernet.verdict
 vlan_verdict = vlan.verdict
@@ -98,6 +100,7 @@ smb_verdict = smb.verdict
 smtp_verdict = smtp.verdict
 http1_chunk_verdict = http1_chunk.verdict
 ssh_packet_verdict = ssh_packet.verdict
+http1_trailer_verdict = http1_trailer.verdict
 
 
 @kernel
@@ -170,6 +173,8 @@ def verdicts(data, spans, broken, hits):
             verdict = http1_chunk_verdict(p, outer)
         elif layer == 52:
             verdict = ssh_packet_verdict(p, outer)
+        elif layer == 53:
+            verdict = http1_trailer_verdict(p, outer)
         if verdict:
             broken[used] = row
             hits[used] = verdict

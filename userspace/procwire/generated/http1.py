@@ -30,6 +30,10 @@ def verdict(p, outer):
         return hits
     if http_chunk_wrong(p, outer):
         hits |= 64
+    if p.captured < 2:
+        return hits
+    if http_field_line_wrong(p, outer):
+        hits |= 8
     if p.captured < 5:
         return hits
     if http_request_line_wrong(p, outer):
@@ -42,8 +46,6 @@ def verdict(p, outer):
         return hits
     if http_host_wrong(p):
         hits |= 4
-    if http_field_line_wrong(p):
-        hits |= 8
     if http_content_length_wrong(p):
         hits |= 16
     if http_transfer_encoding_wrong(p):

@@ -23,7 +23,7 @@ from procwire.rules.http1_body import (
     VERSION_1,
     ZERO,
 )
-from procwire.words import captured, find, find_before, folded, length, u8
+from procwire.words import captured, find, find_before, folded, length, token_end, u8
 
 QUOTE = 34
 LINE_ENDS = (CR, LF)
@@ -32,8 +32,10 @@ BEFORE_SIZE = (SP, TAB, CR, LF, 11, 12)
 CHUNK_OF_REQUEST = 2  # bytes of `outer`
 SEMICOLON = 59
 BEHIND_SIZE = (CR, SEMICOLON)
-MOST_CHUNKS = 64
-MOST_QUOTES = 16
+MOST_CHUNKS = 16
+MOST_ZEROS, MOST_EXTENSIONS = 64, 4
+LARGEST = 0x7FFFFFFF  # what a signed integer of 32 bits holds
+EQUALS, BACKSLASH = 61, 92
 
 
 def in_chunks(body: str, field: str = "Transfer-Encoding: chunked") -> str:
@@ -66,6 +68,13 @@ def sent_in_chunks(body: str) -> str:
         in_chunks("hello", "Server: a\rTransfer-Encoding: chunked"),
         in_chunks("hello", "Transfer-Encoding: chunked\r "),
         in_chunks("hello", "Server: a|\r\tTransfer-Encoding: chunked"),
+        in_chunks("hello", "Transfer-Encoding:| chunked"),
+        in_chunks("5; a b|hello|0||"),
+        in_chunks("5;a=|hello|0||"),
+        in_chunks('5;a="b"=c|hello|0||'),
+        in_chunks("80000000|hello"),
+        sent_in_chunks("fffffffff0|hello"),
+        sent_in_chunks("5;|hello|0||"),
         sent_in_chunks("0x5|hello|0||"),
         sent_in_chunks(" 5|hello|0||"),
         sent_in_chunks("5\nhello|0||"),
@@ -87,18 +96,21 @@ def sent_in_chunks(body: str) -> str:
         sent_in_chunks('5 ;a="b;c" ; d|hello|0||'),
         sent_in_chunks("5  |hello|0|A: b||"),
         sent_in_chunks("5|hello\r"),
-        sent_in_chunks("fffffffff0|hello"),
         in_chunks("FFf|hello"),
-        in_chunks("ffffffffff"),
+        in_chunks("ffffff"),
+        in_chunks("0000000000005;a;b = c|hello|00000000000000000000||"),
+        in_chunks('5;a="b\\"c"|hello|0||'),
+        in_chunks("5\n|hello|0||"),
         in_chunks(""),
     ],
 )
 def http_chunk_wrong(p, outer):
-    """A size is hexadecimal, and that many bytes behind its line comes the next one. In a response
-    blanks before it, lines that end with a bare LF, and whatever follows its digits but a quotation
-    left open, are let pass. Of a request that would be what two servers read differently, and
-    smuggle another one by: only blanks and extensions may follow the digits. The body is chunked
-    for whoever finds the field, also folded, behind a bare CR or with blanks before its colon."""
+    """A size is hexadecimal, and that many bytes behind its line comes the next one; larger than 31
+    bits it is meant to overflow (7.1). In a response blanks before it, lines that end with a bare
+    LF, where they lead, and whatever follows its digits but a wrong extension, are let pass. Of a
+    request that would be what two servers read differently, and smuggle another one by: only blanks
+    and extensions may follow the digits. The body is chunked for whoever finds the field, also
+    folded, behind a bare CR or with blanks before its colon."""
     end = find(p, 0, LF)
     request = folded(p, end - 9, 7) == VERSION_1 or folded(p, end - 8, 7) == VERSION_1
     message = length(outer) > CHUNK_OF_REQUEST
@@ -129,7 +141,8 @@ def http_chunk_wrong(p, outer):
         if folded(p, start, 17) == TRANSFER_ENCODING:
             start += 17
             for _blank in range(MOST_SPACES):
-                if u8(p, start) not in BEFORE_VALUE:
+                fold = u8(p, start) == LF and u8(p, start + 1) in SPACES
+                if u8(p, start) not in BEFORE_VALUE and not fold:
                     break
                 start += 1
             if folded(p, start, 7) == CHUNKED:
@@ -139,6 +152,7 @@ def http_chunk_wrong(p, outer):
     if not message:
         at = 0
         chunked = 1
+    loose = False
     for _chunk in range(MOST_CHUNKS):
         if chunked == 0 or at >= captured(p):
             break
@@ -152,6 +166,11 @@ def http_chunk_wrong(p, outer):
             return True
         size = 0
         digits = 0
+        zeros = at
+        for _zero in range(MOST_ZEROS):
+            if u8(p, at) != ZERO:
+                break
+            at += 1
         for _digit in range(9):
             value = u8(p, at + digits)
             if ZERO <= value <= NINE:
@@ -165,28 +184,46 @@ def http_chunk_wrong(p, outer):
             size = size * 16 + value
             digits += 1
         end = find(p, at, LF)
-        if digits == 0 and at < captured(p):
+        if digits == 0 and zeros == at and at < captured(p):
+            return not loose
+        if size > LARGEST:
             return True
-        if strict and digits < 9 and end < captured(p):
-            behind = at + digits
-            for _blank in range(MOST_SPACES):
-                if u8(p, behind) not in SPACES:
-                    break
-                behind += 1
-            if u8(p, behind) not in BEHIND_SIZE or find_before(p, behind, end, CR) != end - 1:
-                return True
-        quotes = 0
-        quote = end
-        if u8(p, at + digits) not in LINE_ENDS:
-            quote = find_before(p, at, end, QUOTE)
-        for _quote in range(MOST_QUOTES):
-            if end == captured(p) or quote >= end:
+        if end == captured(p):
+            break
+        loose = not strict and u8(p, end - 1) != CR
+        behind = at + digits
+        for _blank in range(MOST_SPACES):
+            if u8(p, behind) not in SPACES:
                 break
-            quotes += 1
-            quote = find_before(p, quote + 1, end, QUOTE)
-        if quotes % 2 == 1:
+            behind += 1
+        ends = u8(p, behind) in BEHIND_SIZE and find_before(p, behind, end, CR) == end - 1
+        if strict and not ends:
             return True
-        if end == captured(p) or digits == 9 or size == 0:
+        # RFC 9112 7.1.1: names, with a token or a quotation as value. What is escaped is not read.
+        for _extension in range(MOST_EXTENSIONS):
+            if u8(p, behind) != SEMICOLON or find_before(p, behind, end, BACKSLASH) < end:
+                break
+            for part in range(2):
+                behind += 1
+                for _blank in range(MOST_SPACES):
+                    if u8(p, behind) not in SPACES:
+                        break
+                    behind += 1
+                after = token_end(p, behind)
+                if part == 1 and u8(p, behind) == QUOTE:
+                    after = find_before(p, behind + 1, end, QUOTE) + 1
+                if after == behind or after > end:
+                    return True
+                behind = after
+                for _blank in range(MOST_SPACES):
+                    if u8(p, behind) not in SPACES:
+                        break
+                    behind += 1
+                if u8(p, behind) != EQUALS or part == 1:
+                    break
+            if u8(p, behind) != SEMICOLON and u8(p, behind) not in LINE_ENDS:
+                return True
+        if size == 0:
             break
         at = end + 1 + size
     return False

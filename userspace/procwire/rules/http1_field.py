@@ -1,10 +1,11 @@
-"""The field lines of HTTP/1 messages (RFC 9112). A rule sees the head of a message up to its empty
-line, as its stream carries it; in Suricata it sees the segment that begins with a message.
+"""The field lines of HTTP/1 messages (RFC 9112). The rule sees the head of a message up to its
+empty line, as its stream carries it, and the fields behind the last chunk of a body, of which
+`outer` is the port that they go to. In Suricata it sees the segment that begins with a message.
 """
 
 from procwire.rule import rule
-from procwire.rules.http1 import REQUEST, RESPONSE, text
-from procwire.words import captured, find, find_before, folded, span, token_end, u8
+from procwire.rules.http1 import OTHER_PORT, REQUEST, RESPONSE, text
+from procwire.words import captured, find, find_before, folded, length, span, token_end, u8
 
 TAB, LF, CR, SP, COLON = 9, 10, 13, 32, 58
 FOLDS = (SP, TAB, CR, 0)
@@ -12,6 +13,7 @@ BLANKS = (SP, TAB, CR)
 MOST_FIELDS = 100
 MOST_SPACES = 16
 LONGEST_NAME = 256
+PORT = 2  # bytes of `outer`, if all that it holds is a port
 SLASHED = folded(span(b"http/"), 0, 5)
 VERSION_1 = folded(span(b"http/1."), 0, 7)
 HOST = folded(span(b"host"), 0, 4)
@@ -21,9 +23,9 @@ HOST = folded(span(b"host"), 0, 4)
     id="http.field_syntax",
     sid=9101304,
     title="HTTP field line without name and colon, folded, or with a bare carriage return",
-    reference="RFC 9112 section 5, 5.1, 5.2, 2.2",
-    layers=("http1",),
-    needs=16,
+    reference="RFC 9112 section 5, 5.1, 5.2, 2.1, 2.2, 7.1.2",
+    layers=("http1", "http1_trailer"),
+    needs=2,
     at=(0, 64),
     suricata=(
         "app.http.request_field_missing_colon",
@@ -51,6 +53,13 @@ HOST = folded(span(b"host"), 0, 4)
         text("HTTP/1.1 200 OK|Server: a| |b||"),
         text("HTTP/1.1\r 200 OK|Server: a||"),
         text("GET / HTTP/1.1\rX: HTTP/1.1|Host: a||"),
+        text("HTTP/1.1 200 OK|Server: a|\n|"),
+        text("GET / HTTP/1.1|Host: a|\n"),
+        text("HTTP/1.1 200 OK\n\rServer: a\n\r\n"),
+        f"0050 | {text('foobar||')}",
+        f"0050 | {text(' foobar: a||')}",
+        "0050 | 200a",
+        f"0050 | {text('A: b|' + chr(13) + '||')}",
     ],
     silent_on=[
         REQUEST,
@@ -63,15 +72,20 @@ HOST = folded(span(b"host"), 0, 4)
         text("HTTP/1.1 200 OK\r|Server: a\n\rDate: b\r|Age:\r 1||"),
         text("HTTP/1.1 200 OK|Server: a|\t|Date: b\n\r|No field at all|"),
         text("HTTP/1.1 200 OK|Server: a\n \nNo field at all|"),
+        text("HTTP/1.1 200 OK\nServer: a\n|"),
+        f"0050 | {text('A: b|C:||')}",
+        f"{OTHER_PORT} {REQUEST}",
     ],
 )
-def http_field_line_wrong(p):
+def http_field_line_wrong(p, outer):
     """Recipients differ in what they make of it, so a field hides from one and works at another. In
     a response they join what is folded (RFC 9112 5.2), unless it reads as a field of its own or
     comes first (2.2), and end lines at a bare CR or at LF CR, behind which a field is due. A
-    request without a version has fields all the same if Host is one of them."""
+    request without a version has fields all the same if Host is one of them. Where the empty line
+    is a bare LF behind one that ends in CR LF, some read on and take the body for fields."""
     end = find(p, 0, LF)
-    request = folded(p, end - 9, 7) == VERSION_1 or folded(p, end - 8, 7) == VERSION_1
+    trailer = length(outer) == PORT
+    request = trailer or folded(p, end - 9, 7) == VERSION_1 or folded(p, end - 8, 7) == VERSION_1
     response = folded(p, 0, 5) == SLASHED
     if end == captured(p):
         return False
@@ -95,14 +109,21 @@ def http_field_line_wrong(p):
         at += 1
     if at == end:
         at += 1
+    if trailer:
+        at = 0
     for line in range(MOST_FIELDS):
         end = find(p, at, LF)
-        behind_line = u8(p, at - 1) == LF
+        behind_line = at == 0 or u8(p, at - 1) == LF
         if response and behind_line and u8(p, at - 2) != CR and u8(p, at) == CR:
+            # Behind the status line it would be a blank (2.2), which no field begins with.
+            if line == 0 and end > at + 1:
+                return True
             at += 1
         empty = end == at or end == at + 1 and u8(p, at) == CR
-        if end == captured(p) or empty and behind_line:
+        if end == captured(p):
             break
+        if empty and behind_line:
+            return end == at and u8(p, at - 2) == CR
         start = at
         for _blank in range(MOST_SPACES):
             if start >= end or u8(p, start) not in BLANKS:

@@ -594,14 +594,15 @@ RULES.http1[#RULES.http1 + 1] = { 9101303, http_host_wrong }
 end
 
 do
--- http.field_syntax: HTTP field line without name and colon, folded, or with a bare carriage return (RFC 9112 section 5, 5.1, 5.2, 2.2)
+-- http.field_syntax: HTTP field line without name and colon, folded, or with a bare carriage return (RFC 9112 section 5, 5.1, 5.2, 2.1, 2.2, 7.1.2)
 local http_field_line_wrong_BLANKS = { [32] = true, [9] = true, [13] = true }
 local http_field_line_wrong_FOLDS = { [32] = true, [9] = true, [13] = true, [0] = true }
 local function http_field_line_wrong(p, outer)
-  local at, bare, behind_line, empty, end_, known, name_end, request, response, start
-  if #p < 16 then return false end
+  local at, bare, behind_line, empty, end_, known, name_end, request, response, start, trailer
+  if #p < 2 then return false end
   end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
-  request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
+  trailer = (#outer == 2)
+  request = (trailer or (folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
   response = (folded(p, 0, 5) == 407131843)
   if (end_ == #p) then
     do return false end
@@ -634,15 +635,24 @@ local function http_field_line_wrong(p, outer)
   if (at == end_) then
     at = at + 1
   end
+  if trailer then
+    at = 0
+  end
   for line = 0, 99, 1 do
     end_ = ((seek(p, "\10", at + 1, true) or #p + 1) - 1)
-    behind_line = ((byte(p, (at - 1) + 1) or 0) == 10)
+    behind_line = ((at == 0) or (u8(p, (at - 1)) == 10))
     if (response and behind_line and (u8(p, (at - 2)) ~= 13) and ((byte(p, at + 1) or 0) == 13)) then
+      if ((line == 0) and (end_ > (at + 1))) then
+        do return true end
+      end
       at = at + 1
     end
     empty = ((end_ == at) or ((end_ == (at + 1)) and ((byte(p, at + 1) or 0) == 13)))
-    if ((end_ == #p) or (empty and behind_line)) then
+    if (end_ == #p) then
       do break end
+    end
+    if (empty and behind_line) then
+      do return ((end_ == at) and (u8(p, (at - 2)) == 13)) end
     end
     start = at
     for _blank = 0, 15, 1 do
@@ -867,7 +877,7 @@ local http_chunk_wrong_BLANKS = { [32] = true, [9] = true, [13] = true }
 local http_chunk_wrong_LINE_ENDS = { [13] = true, [10] = true }
 local http_chunk_wrong_SPACES = { [32] = true, [9] = true }
 local function http_chunk_wrong(p, outer)
-  local at, bare, behind, chunked, crlf, digits, end_, message, quote, quotes, request, size, start, strict, value
+  local after, at, bare, behind, chunked, crlf, digits, end_, ends, fold, loose, message, request, size, start, strict, value, zeros
   if #p < 1 then return false end
   end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
   request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
@@ -908,7 +918,8 @@ local function http_chunk_wrong(p, outer)
     if (folded(p, start, 17) == 2110039871) then
       start = start + 17
       for _blank = 0, 15, 1 do
-        if (http_chunk_wrong_BEFORE_VALUE[(byte(p, start + 1) or 0)] == nil) then
+        fold = (((byte(p, start + 1) or 0) == 10) and (http_chunk_wrong_SPACES[(byte(p, (start + 1) + 1) or 0)] == true))
+        if ((http_chunk_wrong_BEFORE_VALUE[(byte(p, start + 1) or 0)] == nil) and (not fold)) then
           do break end
         end
         start = start + 1
@@ -924,7 +935,8 @@ local function http_chunk_wrong(p, outer)
     at = 0
     chunked = 1
   end
-  for _chunk = 0, 63, 1 do
+  loose = false
+  for _chunk = 0, 15, 1 do
     if ((chunked == 0) or (at >= #p)) then
       do break end
     end
@@ -941,6 +953,13 @@ local function http_chunk_wrong(p, outer)
     end
     size = 0
     digits = 0
+    zeros = at
+    for _zero = 0, 63, 1 do
+      if (u8(p, at) ~= 48) then
+        do break end
+      end
+      at = at + 1
+    end
     for _digit = 0, 8, 1 do
       value = u8(p, (at + digits))
       if (48 <= value and value <= 57) then
@@ -960,37 +979,62 @@ local function http_chunk_wrong(p, outer)
       digits = digits + 1
     end
     end_ = find(p, at, 10)
-    if ((digits == 0) and (at < #p)) then
+    if ((digits == 0) and (zeros == at) and (at < #p)) then
+      do return (not loose) end
+    end
+    if (size > 2147483647) then
       do return true end
     end
-    if (strict and (digits < 9) and (end_ < #p)) then
-      behind = (at + digits)
-      for _blank = 0, 15, 1 do
-        if (http_chunk_wrong_SPACES[u8(p, behind)] == nil) then
+    if (end_ == #p) then
+      do break end
+    end
+    loose = ((not strict) and (u8(p, (end_ - 1)) ~= 13))
+    behind = (at + digits)
+    for _blank = 0, 15, 1 do
+      if (http_chunk_wrong_SPACES[u8(p, behind)] == nil) then
+        do break end
+      end
+      behind = behind + 1
+    end
+    ends = ((http_chunk_wrong_BEHIND_SIZE[u8(p, behind)] == true) and (find_before(p, behind, end_, 13) == (end_ - 1)))
+    if (strict and (not ends)) then
+      do return true end
+    end
+    for _extension = 0, 3, 1 do
+      if ((u8(p, behind) ~= 59) or (find_before(p, behind, end_, 92) < end_)) then
+        do break end
+      end
+      for part = 0, 1, 1 do
+        behind = behind + 1
+        for _blank = 0, 15, 1 do
+          if (http_chunk_wrong_SPACES[u8(p, behind)] == nil) then
+            do break end
+          end
+          behind = behind + 1
+        end
+        after = token_end(p, behind)
+        if ((part == 1) and (u8(p, behind) == 34)) then
+          after = (find_before(p, (behind + 1), end_, 34) + 1)
+        end
+        if ((after == behind) or (after > end_)) then
+          do return true end
+        end
+        behind = after
+        for _blank = 0, 15, 1 do
+          if (http_chunk_wrong_SPACES[(byte(p, behind + 1) or 0)] == nil) then
+            do break end
+          end
+          behind = behind + 1
+        end
+        if (((byte(p, behind + 1) or 0) ~= 61) or (part == 1)) then
           do break end
         end
-        behind = behind + 1
       end
-      if ((http_chunk_wrong_BEHIND_SIZE[u8(p, behind)] == nil) or (find_before(p, behind, end_, 13) ~= (end_ - 1))) then
+      if ((u8(p, behind) ~= 59) and (http_chunk_wrong_LINE_ENDS[u8(p, behind)] == nil)) then
         do return true end
       end
     end
-    quotes = 0
-    quote = end_
-    if (http_chunk_wrong_LINE_ENDS[u8(p, (at + digits))] == nil) then
-      quote = find_before(p, at, end_, 34)
-    end
-    for _quote = 0, 15, 1 do
-      if ((end_ == #p) or (quote >= end_)) then
-        do break end
-      end
-      quotes = quotes + 1
-      quote = find_before(p, (quote + 1), end_, 34)
-    end
-    if ((quotes % 2) == 1) then
-      do return true end
-    end
-    if ((end_ == #p) or (digits == 9) or (size == 0)) then
+    if (size == 0) then
       do break end
     end
     at = ((end_ + 1) + size)
