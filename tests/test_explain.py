@@ -134,14 +134,25 @@ def anomaly(results):
     raise AssertionError("no anomaly with a process")
 
 
-def test_an_anomaly_is_explained_like_an_alert_and_says_its_doubt(run):
+def test_an_anomaly_is_explained_like_an_alert_and_says_its_doubt(run, tmp_path):
+    record, name = anomaly(run[1])
+    alone = tmp_path / "eve.json"
+    kept = [line for line in run[1].read_text().splitlines() if '"event_type":"anomaly"' in line]
+    alone.write_text("\n".join(kept))
+    text = said(name, alone)
+    assert f"{name}  ANOMALY  {record['anomaly']['event']}" in text
+    assert "the capture may be at fault" in text
+    assert "/tmp/" in text
+    assert "the capture may be at fault" not in said(episode(run[1], "scan.host_sweep"), run[1])
+
+
+def test_findings_of_a_scan_are_part_of_its_explanation(run):
     record, name = anomaly(run[1])
     for where in run:
         text = said(name, where)
-        assert f"{name}  ANOMALY  {record['anomaly']['event']}" in text
-        assert "the capture may be at fault" in text
-        assert "/tmp/" in text
-    assert "the capture may be at fault" not in said(episode(run[1], "scan.host_sweep"), run[1])
+        assert f"{name}  HIGH  scan.host_sweep" in text
+        assert f"with 1 of {record['anomaly']['event']}" in text
+        assert "the capture may be at fault" not in text
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,8 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
     and size: the evidence in it, None for detectors; in_context: whether what a tier B check
     depends on was seen to hold; role: whether the process sent the packets, or received them from
     another host; related: episodes in which the same process's scan is told from elsewhere; job:
-    whose scan it is, where that is no single process's; process is then one of its own.
+    whose scan it is, where that is no single process's; process is then one of its own; findings:
+    of a scan that ends, how many of its packets broke which check.
     """
 
     episode: str
@@ -85,6 +86,7 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
     role: str = SENDER
     related: tuple[str, ...] = ()
     job: Job | None = None
+    findings: tuple[tuple[str, int], ...] = ()
 
     @property
     def is_anomaly(self) -> bool:

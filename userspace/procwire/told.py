@@ -84,6 +84,7 @@ class Context(msgspec.Struct):
     targets: list[Target] = []
     process: Program | None = None
     job: Job | None = None
+    findings: dict[str, int] = {}
 
 
 class Details(msgspec.Struct):
@@ -125,6 +126,11 @@ class Told(Seen, kw_only=True):
     def is_anomaly(self) -> bool:
         """Whether it was told as an anomaly, because the capture may be at fault."""
         return self.event_type == ANOMALY
+
+    @property
+    def is_of_packet(self) -> bool:
+        """Whether it tells of a packet, and of no scan."""
+        return bool(self.alert.first_of("size"))
 
 
 class Variable(msgspec.Struct):
@@ -185,6 +191,23 @@ def told_by_record(folder: Path, episode: str) -> list[Told]:
                 raise damage
         replay.finish()
     return _states(lines, episode)
+
+
+def by_check(states: list[Told]) -> list[list[Told]]:
+    """The states of one episode by what they tell of: a scan's, or else those of the check that was
+    told last, and then of each other check of packets."""
+    found: dict[str, list[Told]] = {}
+    for told in states:
+        found.setdefault(told.alert.first_of("rule") if told.is_of_packet else "", []).append(told)
+    last = states[-1].alert.first_of("rule")
+    first = found.pop("" if "" in found else last)
+    return [first, *found.values()]
+
+
+def shown_packet(states: list[Told]) -> Told:
+    """The state whose packet is shown: of a scan with findings, the last of one of these."""
+    first, *others = by_check(states)
+    return first[-1] if first[-1].is_of_packet or not others else others[0][-1]
 
 
 def packet_of(told: Told) -> bytes | None:

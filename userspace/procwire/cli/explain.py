@@ -13,7 +13,7 @@ from procwire.output.printable import printable
 from procwire.output.statistics import last_statistics
 from procwire.output.terminal import colours, columns
 from procwire.sensor.coverage import of_run
-from procwire.told import packet_of, told_by_record, told_in
+from procwire.told import packet_of, shown_packet, told_by_record, told_in
 
 
 @click.command()
@@ -43,5 +43,5 @@ def explain(episode: str, results: Path) -> int:
             # A run that still goes on has not written any yet.
             unseen = None
     width, colour = columns(sys.stdout), colours(sys.stdout)
-    click.echo(explanation(states, packet_of(states[-1]), unseen, width, colour))
+    click.echo(explanation(states, packet_of(shown_packet(states)), unseen, width, colour))
     return 0

@@ -178,7 +178,8 @@ class Site:
     def _telling(self, alert: Alert, severity: int, scanners: Collection[str]) -> Telling:
         """What becomes of an alert of a scan, by what its program is known for here; severity: as
         weighed. An episode goes on and ends as it was told."""
-        if self._habits is None:
+        # Findings may be of a scan's episode, and are no habits.
+        if self._habits is None or alert.packet is not None:
             return Telling.AS_IT_IS
         if alert.state == CLOSED:
             told_as = self._habitual.pop(alert.episode, Telling.AS_IT_IS)

@@ -1,4 +1,5 @@
-"""Which findings of a batch belong together: those of one rule between one pair of addresses."""
+"""Which findings of a batch belong together: those of one rule between one pair of addresses, or,
+where they are of probes, of one prober."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from procwire import layers
 from procwire.detect.observation import Endpoint
+from procwire.detect.probes import probers
 
 if TYPE_CHECKING:
     # Importing it loads numba, which the watch over processes does without.
@@ -83,7 +85,8 @@ class Found(NamedTuple):
 
 
 Shared = tuple[int, ...]
-"""What findings of a group share: rule, whether its context holds, both addresses in halves."""
+"""What findings of a group share: rule, whether its context holds, both addresses in halves; of
+probes the prober's, and none."""
 
 
 class Kept(NamedTuple):
@@ -117,10 +120,16 @@ class Group(msgspec.Struct, gc=False):
     places: list[int]
 
 
-def gather(hits: Hits, counted: NDArray[np.bool_], tally: NDArray[np.int64]) -> Kept:
+def gather(
+    hits: Hits,
+    counted: NDArray[np.bool_],
+    of_probes: NDArray[np.bool_],
+    tally: NDArray[np.int64],
+) -> Kept:
     """The findings, in their order, except of rules that are only counted.
 
-    counted: by rule, whether it is one of them; tally: int64, by rule, raised by its findings.
+    counted, of_probes: by rule, whether it is one of them; tally: int64, by rule, raised by its
+    findings.
     """
     rules, packets = hits.findings["rule"], hits.packets
     tally += np.bincount(rules, minlength=len(tally))
@@ -128,7 +137,12 @@ def gather(hits: Hits, counted: NDArray[np.bool_], tally: NDArray[np.int64]) -> 
     rows = hits.findings["row"][at]
     shared = [rules[at], hits.findings["in_context"][at]]
     addresses = packets.src_hi, packets.src_lo, packets.dst_hi, packets.dst_lo
-    shared += (column[rows] for column in addresses)
+    ends = [column[rows] for column in addresses]
+    probes = np.flatnonzero(of_probes[rules[at]])
+    if len(probes):
+        ends[0][probes], ends[1][probes] = probers(packets, rows[probes])
+        ends[2][probes] = ends[3][probes] = 0
+    shared += ends
     keys = list(zip(*(column.tolist() for column in shared), strict=True))
     return Kept(hits, at, keys, hits.times[rows].tolist(), hits.reached[rows].tolist())
 

@@ -214,6 +214,8 @@ def _context(alert: Alert) -> Record:
         context["process"]["role"] = alert.role
     if alert.job is not None:
         context["job"] = _job(alert.job, alert.process)
+    if alert.findings:
+        context["findings"] = dict(alert.findings)
     return context
 
 

@@ -19,7 +19,7 @@ from procwire.output.printable import printable
 from procwire.output.text import ANOMALY, SEVERITIES
 from procwire.record import interpreter
 from procwire.sensor.coverage import Coverage
-from procwire.told import Details, Job, Program, Told
+from procwire.told import Details, Job, Program, Told, by_check, shown_packet
 
 _LABEL = 13
 _NARROWEST = 50
@@ -47,27 +47,31 @@ def explanation(
 ) -> str:
     """Lines of at most `width` columns, but for commands.
 
-    states: of one episode, in order, at least one; packet: that the last rests on, None where it is
-    not at hand; unseen: what the run did not see, None where that is not known.
+    states: of one episode, in order, at least one; packet: that told.shown_packet() names, None
+    where it is not at hand; unseen: what the run did not see, None where that is not known.
     """
     width = max(width, _NARROWEST)
-    last, details = states[-1], states[-1].alert
+    checks = by_check(states)
+    last, details = checks[0][-1], checks[0][-1].alert
     word, _ = ANOMALY if last.is_anomaly else SEVERITIES.get(details.severity, ("UNKNOWN", ""))
     title = f"{details.first_of('episode')}  {word}  {details.first_of('rule')}  "
     title = printable(title + details.signature)
     lines = [click.style(title, bold=True) if colour else title]
-    for label, text in _facts(states):
+    for label, text in _facts(states, last):
         lines += _wrapped(label, printable(text), width)
     lines += ["", *_doubt(last, width), *_figures(details, width), *_targets(details, width)]
-    lines += ["", *_packet(last, packet, width, colour)]
-    lines += ["", "  to allow it", f"    {_allowing(states)}", *_too_broad(details, width)]
+    lines += ["", *_packet(shown_packet(states), packet, width, colour)]
+    # What may be the capture's fault is no alert.
+    alerts = [told for told in checks if not told[-1].is_anomaly] or checks[:1]
+    allowing = [f"    {_allowing(told)}" for told in alerts]
+    lines += ["", "  to allow it", *allowing, *_too_broad(details, width)]
     lines += ["", *_not_seen(unseen, width)]
     return "\n".join(lines)
 
 
-def _facts(states: list[Told]) -> Iterator[tuple[str, str]]:
-    last, details = states[-1], states[-1].alert
-    process, context = details.context.process, details.context
+def _facts(states: list[Told], last: Told) -> Iterator[tuple[str, str]]:
+    details, context = last.alert, last.alert.context
+    process = context.process
     if process is None:
         yield "who", f"{last.src_ip or 'many sources'}; no process of this host is known for it"
     else:
@@ -91,8 +95,15 @@ def _facts(states: list[Told]) -> Iterator[tuple[str, str]]:
     yield "when", f"{context.first}{until}"
     for number, told in enumerate(states):
         count = told.alert.context.count
+        of = (
+            f" of {told.alert.first_of('rule')}"
+            if told.is_of_packet is not last.is_of_packet
+            else ""
+        )
         at = f"{told.alert.first_of('state')} {told.timestamp}"
-        yield "" if number else "told", f"{at} with {count:,}" if count else at
+        yield "" if number else "told", (f"{at} with {count:,}" if count else at) + of
+    broken = context.findings.items()
+    yield "with", ", ".join(f"{count:,} of {check}" for check, count in broken)
     yield "related", ", ".join(details.metadata.get("related", ()))
     yield "reference", ", ".join(details.metadata.get("reference", ()))
     yield "ATT&CK", ", ".join(details.metadata.get("analytic", ()))
@@ -173,7 +184,9 @@ def _packet(told: Told, packet: bytes | None, width: int, colour: bool) -> Itera
         if told.alert.context.count:
             yield from _wrapped("packets", "it rests on many; no single one decides", width)
         return
-    place = f"offset {offset}, {size} byte{'' if size == '1' else 's'}"
+    place = (
+        f"offset {offset}, {size} byte{'' if size == '1' else 's'} of {told.alert.first_of('rule')}"
+    )
     if told.pcap_cnt:
         place = f"number {told.pcap_cnt} of {told.pcap_filename}, {place}"
     if packet is None:
@@ -186,7 +199,7 @@ def _packet(told: Told, packet: bytes | None, width: int, colour: bool) -> Itera
 
 
 def _allowing(states: list[Told]) -> str:
-    """A command that allows the same again, in each of its states, as narrow as what is known
+    """A command that allows the same again, in each of those states, as narrow as what is known
     permits."""
     last = states[-1]
     process, targets = last.alert.context.process, last.alert.context.targets

@@ -187,6 +187,7 @@ def _reasons(alert: Alert) -> str:
     if "first_run_of" in figures:
         reasons.append("its program was not seen before")
     reasons += [str(figures[name].value) for name in _FACTS if name in figures]
+    reasons += [f"{count} {check}" for check, count in alert.findings]
     leading = alert.evidence[0] if alert.evidence else None
     if leading is not None and leading.threshold is not None:
         reasons.append(f"{leading.setting} is {leading.threshold}")

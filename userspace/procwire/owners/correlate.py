@@ -32,7 +32,7 @@ class Correlator:
         self._owners, self._known = owners, known
         self._flows = FlowCounts(owners)
         # What an episode was told to be stays so when it closes, whatever is forgotten by then.
-        self._named: OrderedDict[str, Alert] = OrderedDict()
+        self._named: OrderedDict[tuple[str, bool], Alert] = OrderedDict()
         self._scans: OrderedDict[ProcessId, dict[str, str]] = OrderedDict()
         self._counts = Counter(dict.fromkeys((KERNEL, SNAPSHOT, INFERRED, NONE, "forgotten"), 0))
 
@@ -59,7 +59,7 @@ class Correlator:
         return [self._linked(alert, KERNEL) for alert in alerts]
 
     def _told(self, alert: Alert, contacts: NDArray[np.void]) -> Alert:
-        known = self._named.get(alert.episode)
+        known = self._named.get(_name(alert))
         # A process that scans goes on; findings between two hosts may be of another one each time.
         if known is not None and (alert.state == CLOSED or alert.packet is None):
             told = known
@@ -71,8 +71,8 @@ class Correlator:
     def _remember(self, alert: Alert) -> None:
         if alert.process is None:
             return
-        self._named[alert.episode] = alert
-        self._named.move_to_end(alert.episode)
+        self._named[_name(alert)] = alert
+        self._named.move_to_end(_name(alert))
         if len(self._named) > _REMEMBERED:
             self._named.popitem(last=False)
 
@@ -134,3 +134,8 @@ class Correlator:
             self._scans.popitem(last=False)
         related = tuple(one for where, one in sorted(episodes.items()) if where != place)
         return replace(alert, related=related) if related else alert
+
+
+def _name(alert: Alert) -> tuple[str, bool]:
+    """Of an episode: whether it is a scan's or of packets, which may go both ways."""
+    return alert.episode, alert.packet is None

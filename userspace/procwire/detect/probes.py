@@ -1,0 +1,50 @@
+"""Which findings are of probes, and who probes: whoever sends such a packet, or is sent the answer
+that a host owes to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procwire import layers
+
+if TYPE_CHECKING:
+    # Importing it loads numba, which the watch over processes does without.
+    from procwire.decode.columns import Packets
+
+PROBES = frozenset(
+    (
+        "icmp4.unknown_code",
+        "ipv4.frag_tiny",
+        "l4.port_zero",
+        "stream.data_without_ack",
+        "stream.fin_no_session",
+        "stream.hs_resend_differs",
+        "stream.rst_no_session",
+        "stream.synack_unsolicited",
+        "tcp.flags_null_xmas",
+        "tcp.flags_syn_fin",
+        "tcp.flags_syn_rst",
+    )
+)
+"""Ids of checks of packets that scanners and those who tell systems apart by their answers send,
+and nobody who wants a service."""
+
+_SYN, _RST = 0x02, 0x04
+# Their types: echo replies, which repeat whatever the request has.
+_ECHO_REPLY_4, _ECHO_REPLY_6 = 0, 129
+
+
+def probers(packets: Packets, rows: NDArray[np.int32]) -> tuple[NDArray[np.uint64], ...]:
+    """The address, in halves, of who probes with each of `rows`, of which each is of a probe."""
+    transport, kind = packets.transport[rows], packets.src_port[rows]
+    flags = packets.tcp_flags[rows]
+    answers = (transport == layers.TCP) & (flags & (_SYN | _RST) == _RST)
+    answers |= (transport == layers.ICMP4) & (kind == _ECHO_REPLY_4)
+    answers |= (transport == layers.ICMP6) & (kind == _ECHO_REPLY_6)
+    return (
+        np.where(answers, packets.dst_hi[rows], packets.src_hi[rows]),
+        np.where(answers, packets.dst_lo[rows], packets.src_lo[rows]),
+    )

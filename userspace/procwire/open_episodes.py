@@ -1,0 +1,186 @@
+"""The episodes that are open: how one begins, goes on and ends, and what is told of that."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+from msgspec.structs import replace
+
+from procwire.alert import CLOSED, Alert
+from procwire.job_scans import Key
+from procwire.probers import Prober, Probers
+from procwire.settings.traffic import EpisodeSettings
+
+Told = tuple[int, Alert]
+"""An alert behind the event time reached when it is told."""
+
+
+class Episode(msgspec.Struct, gc=False):
+    """latest: its state when it was raised, grew or was last observed; count, last: as in Alert,
+    up to date; told: the count last told; figure: the largest seen; next_raise: the figure at which
+    it is told again; seen: event time reached when it last had news; raised: when it began; prober:
+    whose it is, where it is part of what one prober does; due: when it closes, as queued."""
+
+    key: Key
+    latest: Alert
+    count: int
+    last: int
+    told: int
+    figure: int
+    next_raise: int
+    seen: int
+    raised: int
+    prober: Prober | None
+    due: int = 0
+
+
+class OpenEpisodes:
+    """The episodes that are open, by key. told: what is to be told of them, in any order; probers:
+    which of them are one; ended: called with each that ends; clock: event time at the end of the
+    latest batch."""
+
+    def __init__(
+        self, settings: EpisodeSettings, counts: Counter[str], ended: Callable[[Episode], None]
+    ) -> None:
+        self._settings, self._counts, self._ended = settings, counts, ended
+        self._open: dict[Key, Episode] = {}
+        self._due: list[tuple[int, int, Key]] = []
+        self._pushed = 0
+        self._of_rule: Counter[object] = Counter()
+        self.probers = Probers[Episode](self.current)
+        self.told: list[Told] = []
+        self.clock = 0
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._open
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def all(self) -> list[Episode]:
+        """Every open episode, in the order in which they began."""
+        return list(self._open.values())
+
+    def current(self, key: Key, time: int) -> Episode | None:
+        """The open episode of `key`; one that was quiet for too long by `time` is closed first."""
+        episode = self._open.get(key)
+        if episode is None or time - episode.seen < self._settings.quiet_ns:
+            return episode
+        self._close(episode, episode.seen + self._settings.quiet_ns)
+        return None
+
+    def begin(
+        self, key: Key, alert: Alert, figure: int, time: int, prober: Prober | None = None
+    ) -> Episode:
+        """Open an episode by its first alert, told at event time `time`; where there are too many,
+        the oldest gives way."""
+        while len(self._open) >= self._settings.open:
+            oldest = self._next_due()
+            if oldest is not None:
+                self._counts["evicted"] += 1
+                self._close(oldest, max(self.clock, oldest.seen))
+        count, last = alert.count, alert.last
+        seen = max(time, last)
+        episode = Episode(
+            key, alert, count, last, count, figure, 10 * figure, seen, alert.time, prober
+        )
+        self._open[key] = episode
+        self._of_rule[key[0]] += 1
+        self._counts["opened"] += 1
+        self._push(episode)
+        self.told.append((time, alert))
+        if prober is not None:
+            self.probers.enter(prober, episode, time)
+        return episode
+
+    def hear(self, episode: Episode, time: int) -> None:
+        """There is news of the episode, which postpones its end. Where the clock was set back it
+        ends earlier than it would have."""
+        is_earlier = time < episode.seen
+        episode.seen = time
+        if is_earlier:
+            self._push(episode)
+
+    def close_due(self, now: int) -> None:
+        """End what was quiet for too long by `now`."""
+        while self._due and self._due[0][0] <= now:
+            episode = self._next_due()
+            if episode is not None:
+                self._close(episode, episode.due)
+
+    def close_all(self) -> None:
+        """End everything."""
+        for episode in self.all():
+            self._close(episode, self.clock)
+        self._due.clear()
+
+    def clock_set(self, by: int) -> None:
+        """Event time goes on `by` ns later, or earlier: what is open has been quiet no longer for
+        that."""
+        self.clock += by
+        self._due.clear()
+        for episode in self._open.values():
+            episode.seen += by
+            episode.raised += by
+            self._push(episode)
+
+    def has_room(self, rule: object) -> bool:
+        """Whether findings of a rule may begin an episode of their own."""
+        return self._of_rule[rule] < self._settings.per_rule
+
+    def has_room_for(self, findings: int) -> bool:
+        """The same of every rule, for so many episodes more."""
+        return max(self._of_rule.values(), default=0) + findings <= self._settings.per_rule
+
+    def rules_without_room(self) -> set[object]:
+        """The rules of which no episode may begin."""
+        most = self._settings.per_rule
+        return {rule for rule, number in self._of_rule.items() if number >= most}
+
+    def next_end_before(self, until: int) -> int:
+        """The time at which the first episode ends of itself, if that is before `until`."""
+        while self._due and self._due[0][0] < until:
+            due, _, key = self._due[0]
+            episode = self._open.get(key)
+            if episode is not None and due == episode.due == episode.seen + self._settings.quiet_ns:
+                return due
+            self._next_due()
+        return until
+
+    def _push(self, episode: Episode) -> None:
+        episode.due = episode.seen + self._settings.quiet_ns
+        self._pushed += 1
+        heapq.heappush(self._due, (episode.due, self._pushed, episode.key))
+
+    def _next_due(self) -> Episode | None:
+        """Take the head of the queue: its episode, or None where that ended or had news since."""
+        due, _, key = heapq.heappop(self._due)
+        episode = self._open.get(key)
+        if episode is None or episode.due != due:
+            return None
+        if episode.seen + self._settings.quiet_ns > due:
+            self._push(episode)
+            return None
+        return episode
+
+    def _close(self, episode: Episode, time: int) -> None:
+        """Forget the episode; its totals are told where they are more than was told before."""
+        del self._open[episode.key]
+        self._ended(episode)
+        self._of_rule[episode.key[0]] -= 1
+        findings: dict[str, int] = {}
+        if episode.prober is not None:
+            findings = self.probers.leave(episode.prober, episode)
+        if episode.count != episode.told or findings:
+            totals = replace(
+                episode.latest,
+                state=CLOSED,
+                time=time,
+                count=episode.count,
+                last=episode.last,
+                findings=tuple(sorted(findings.items())),
+            )
+            self.told.append((time, totals))
