@@ -20,12 +20,13 @@
 #define GLOBAL_SUBPROGRAM static inline
 #endif
 
-/* Written out, loops cost the verifier a fifth of the instructions, and old ones refuse a loop that
- * clang has laid out to fall into its own head. */
+/* In front of a loop that has as many rounds each time. Written out, such loops cost the verifier a
+ * fifth of the instructions, and old ones refuse a loop that clang has laid out to fall into its own
+ * head. bcc's programs, whose text is compiled anew at each start, keep them. */
 #ifdef __bpf__
-#define UNROLLED _Pragma("clang loop unroll(full)")
-#elif !defined(UNROLLED)
-#define UNROLLED
+#define FIXED_ROUNDS _Pragma("clang loop unroll(full)")
+#elif !defined(FIXED_ROUNDS)
+#define FIXED_ROUNDS
 #endif
 
 /* Makes the compiler test a bound that it knows to hold: the verifier has to see the test. */

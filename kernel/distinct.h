@@ -43,7 +43,7 @@ GLOBAL_SUBPROGRAM __u32 bit_length(__u64 x)
 {
 	__u32 length = 0;
 
-	UNROLLED
+	FIXED_ROUNDS
 	for (__u32 half = 32; half > 0; half /= 2) {
 		if (x >> half) {
 			x >>= half;
@@ -77,7 +77,7 @@ static __always_inline void distinct_reset(struct distinct *set)
 {
 	__u64 *word = (__u64 *)set->rank;
 
-	UNROLLED
+	FIXED_ROUNDS
 	for (int i = 0; i < DISTINCT_REGISTERS / 8; i++)
 		word[i] = 0;
 	set->sum = (__u64)DISTINCT_REGISTERS << 32;

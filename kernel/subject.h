@@ -107,7 +107,7 @@ SUBPROGRAM int enter_program(struct subject *job, const struct subject *subject,
 	int is_leading = 1;
 	int is_known = 0;
 
-	UNROLLED
+	FIXED_ROUNDS
 	for (int i = 0; i < JOB_PROGRAMS; i++) {
 		struct job_program *program = &job->program[i];
 
@@ -126,7 +126,7 @@ SUBPROGRAM int enter_program(struct subject *job, const struct subject *subject,
 	if (!subject->is_part || !place->processes)
 		place->processes++;
 	place->attempts += attempts;
-	UNROLLED
+	FIXED_ROUNDS
 	for (int i = 0; i < JOB_PROGRAMS; i++)
 		is_leading &= job->program[i].attempts <= place->attempts;
 	if (is_leading || !job->owner.process.pid)
@@ -138,7 +138,7 @@ SUBPROGRAM int enter_program(struct subject *job, const struct subject *subject,
 static __always_inline void leave_program(struct subject *job, const struct subject *subject,
 					  __u64 attempts)
 {
-	UNROLLED
+	FIXED_ROUNDS
 	for (int i = 0; i < JOB_PROGRAMS; i++) {
 		struct job_program *program = &job->program[i];
 

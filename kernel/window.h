@@ -141,7 +141,7 @@ static __always_inline void fanout_thresholds(struct fanout_state *state,
 	state->threshold[2] = state->kind == ATTEMPT_CONNECT ? or_never(settings->failures) :
 							       state->threshold[0];
 	state->threshold[3] = or_never(settings->sequential_run);
-	UNROLLED
+	FIXED_ROUNDS
 	for (int place = 0; place < FANOUT_WINDOWS * MEASURES; place++)
 		state->next[place] = state->threshold[place % MEASURES];
 }
@@ -157,7 +157,7 @@ static __always_inline const struct fanout_bucket *fanout_reported(const struct 
 SUBPROGRAM void fanout_expect(struct fanout_state *state, __u64 look_from, __u64 failures_due,
 			      __u64 run_due)
 {
-	UNROLLED
+	FIXED_ROUNDS
 	for (int w = 0; w < FANOUT_WINDOWS; w++) {
 		const struct fanout_totals *before = &fanout_reported(state, w)->before;
 		const __u64 *next = &state->next[w * MEASURES];
@@ -212,7 +212,7 @@ SUBPROGRAM void fanout_turn(struct fanout_state *state,
 
 	if (!state->turn_ns)
 		fanout_thresholds(state, settings);
-	UNROLLED
+	FIXED_ROUNDS
 	for (int b = 0; b < BUCKETS; b++) {
 		struct fanout_bucket *bucket = &state->bucket[b];
 		__u64 length = settings->window_ns[b / 2];
@@ -229,7 +229,7 @@ SUBPROGRAM void fanout_turn(struct fanout_state *state,
 		youngest += -is_below(age, least_age) & (b - youngest);
 		least_age = lesser(age, least_age);
 	}
-	UNROLLED
+	FIXED_ROUNDS
 	for (int w = 0; w < FANOUT_WINDOWS; w++)
 		state->older[w] = is_below(now - state->bucket[2 * w].start_ns,
 					   now - state->bucket[2 * w + 1].start_ns);

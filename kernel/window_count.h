@@ -39,7 +39,7 @@ SUBPROGRAM void fanout_raise_hosts(struct fanout_state *state, __u64 hash)
 {
 	__u32 rank = distinct_rank(hash);
 
-	UNROLLED
+	FIXED_ROUNDS
 	for (int b = 0; b < BUCKETS; b++)
 		distinct_add(&state->bucket[b].hosts, hash, rank);
 }
@@ -50,7 +50,7 @@ SUBPROGRAM int fanout_raise_pairs(struct fanout_state *state, __u64 hash)
 	__u32 rank = distinct_rank(hash);
 	__u64 raised[BUCKETS];
 
-	UNROLLED
+	FIXED_ROUNDS
 	for (int b = 0; b < BUCKETS; b++)
 		raised[b] = distinct_add(&state->bucket[b].host_ports, hash, rank);
 	return state->older[SAMPLE_WINDOW] ? raised[2 * SAMPLE_WINDOW + 1] :
@@ -75,7 +75,7 @@ static __always_inline int fanout_reach(struct fanout_state *state,
 	fanout_advance(state, target);
 	if (state->without_first) {
 		state->without_first = 0;
-		UNROLLED
+		FIXED_ROUNDS
 		for (int b = 0; b < BUCKETS; b++)
 			if (state->bucket[b].first_ns == 0)
 				state->bucket[b].first_ns = now;
@@ -153,7 +153,7 @@ static __always_inline void fanout_inherit(struct fanout_state *state,
 	__sync_fetch_and_add(&state->totals.refused, child->totals.refused);
 	__sync_fetch_and_add(&state->totals.failures, child->totals.failures);
 	__sync_fetch_and_add(&state->totals.unrouted, child->totals.unrouted);
-	UNROLLED
+	FIXED_ROUNDS
 	for (__u32 i = 0; i < SAMPLE_TARGETS; i++)
 		if (i < child->sampled)
 			fanout_reach_sampled(state, child, oldest + i, now);
@@ -236,7 +236,7 @@ SUBPROGRAM void fanout_take_back(struct fanout_state *job, const struct fanout_s
 				 const struct fanout_totals *from,
 				 const struct fanout_totals *given)
 {
-	UNROLLED
+	FIXED_ROUNDS
 	for (int b = 0; b < BUCKETS; b++)
 		fanout_return_bucket(job, state, b, from, given);
 	job->run = 0;

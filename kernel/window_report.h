@@ -34,7 +34,7 @@ static __always_inline int fanout_was_told(const struct fanout_state *state)
 {
 	__u64 told = 0;
 
-	UNROLLED
+	FIXED_ROUNDS
 	for (int place = 0; place < FANOUT_WINDOWS * MEASURES; place++)
 		told |= is_below(state->threshold[place % MEASURES], state->next[place]);
 	return told;
@@ -108,7 +108,7 @@ SUBPROGRAM __u64 fanout_crossed_in(struct fanout_state *state, __u32 window)
 	if (window >= FANOUT_WINDOWS)
 		return 0;
 	bucket = fanout_reported(state, window);
-	UNROLLED
+	FIXED_ROUNDS
 	for (int m = 0; m < MEASURES; m++) {
 		__u64 figure = fanout_figure(state, bucket, m);
 		__u64 *next = &state->next[window * MEASURES + m];
@@ -125,7 +125,7 @@ SUBPROGRAM __u64 fanout_crossed(struct fanout_state *state)
 {
 	__u64 crossed = 0;
 
-	UNROLLED
+	FIXED_ROUNDS
 	for (int w = 0; w < FANOUT_WINDOWS; w++)
 		crossed |= fanout_crossed_in(state, w) << (w * MEASURES);
 	fanout_expect(state, state->look_from, state->failures_due, state->run_due);
@@ -144,7 +144,7 @@ SUBPROGRAM void fanout_cross(struct fanout_state *state,
 	__u64 window, measure, reported;
 
 	crossing->measure = 0;
-	UNROLLED
+	FIXED_ROUNDS
 	for (int i = FANOUT_WINDOWS * MEASURES; i > 0; i--)
 		place += -(crossed >> (i - 1) & 1) & (i - place);
 	place--;

@@ -68,7 +68,7 @@ static __always_inline void write_fanout(struct fanout_event *event, const struc
 	__builtin_memcpy(event->comm, owner->comm, sizeof(event->comm));
 	write_target(&event->first, &state->first);
 	write_target(&event->last, &state->last);
-	UNROLLED
+	FIXED_ROUNDS
 	for (int i = 0; i < SAMPLE_TARGETS; i++)
 		write_target(&event->sample[i], &state->sample[i]);
 }

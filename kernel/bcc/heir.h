@@ -87,7 +87,7 @@ static __always_inline u32 used_slot(struct known_process *process, u32 from)
 {
 	u32 found = SLOTS;
 
-	UNROLLED
+	FIXED_ROUNDS
 	for (u32 slot = SLOTS; slot > 0; slot--)
 		if (slot > from && process->used[slot - 1])
 			found = slot - 1;

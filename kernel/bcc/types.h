@@ -6,7 +6,7 @@
 /* bcc has no function calls and compiles for the host first, which takes as long as the text is. */
 #define SUBPROGRAM static inline __attribute__((always_inline))
 #define GLOBAL_SUBPROGRAM SUBPROGRAM
-#define UNROLLED _Pragma("clang loop unroll(disable)")
+#define FIXED_ROUNDS _Pragma("clang loop unroll(disable)")
 
 #include "subject.h"
 #include "write.h"
