@@ -13,26 +13,7 @@
 #include "owner.bpf.h"
 #include "packet.bpf.h"
 #include "pending.bpf.h"
-
-/* An end by the headers of a packet: zero for what they do not have. */
-struct packet_end {
-	__u64 hi;
-	__u64 lo;
-	__u32 port;
-	__u32 protocol;
-};
-
-static __always_inline int has_ports(__u32 protocol)
-{
-	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE ||
-	       protocol == IPPROTO_SCTP;
-}
-
-/* IPv4 mapped; the unspecified address is zero for both families. */
-static __always_inline void write_ipv4(__u8 *address, __be32 ipv4)
-{
-	write_address(address, 0, ipv4 ? IPV4_MAPPED | bpf_ntohl(ipv4) : 0);
-}
+#include "flow.h"
 
 /* Both ends as the socket has them. */
 static __always_inline void socket_ends(struct flow_event *event, const struct sock *sock)
@@ -47,19 +28,14 @@ static __always_inline void socket_ends(struct flow_event *event, const struct s
 	if (!has_ports(event->protocol))
 		event->source_port = event->destination_port = 0;
 	if (BPF_CORE_READ(sock, __sk_common.skc_family) == AF_INET) {
-		write_ipv4(event->source, BPF_CORE_READ(sock, __sk_common.skc_rcv_saddr));
-		write_ipv4(event->destination, BPF_CORE_READ(sock, __sk_common.skc_daddr));
+		write_address(event->source, 0,
+			      mapped_half(BPF_CORE_READ(sock, __sk_common.skc_rcv_saddr)));
+		write_address(event->destination, 0,
+			      mapped_half(BPF_CORE_READ(sock, __sk_common.skc_daddr)));
 	} else {
 		bpf_core_read(event->source, ADDRESS_SIZE, &sock->__sk_common.skc_v6_rcv_saddr);
 		bpf_core_read(event->destination, ADDRESS_SIZE, &sock->__sk_common.skc_v6_daddr);
 	}
-}
-
-static __always_inline int is_unspecified(const __u8 *address)
-{
-	const word *words = (const word *)address;
-
-	return words[0] == 0 && words[1] == 0;
 }
 
 static __always_inline void fill_flow(struct flow_event *event, const struct sock *sock,
@@ -97,55 +73,6 @@ SUBPROGRAM int send_flow(const struct sock *sock, const struct process_key *proc
 	return 0;
 }
 
-static __always_inline void read_ports(struct packet_end *end, const unsigned char *transport)
-{
-	__be16 port = 0;
-
-	if (!has_ports(end->protocol))
-		return;
-	bpf_probe_read_kernel(&port, sizeof(port), transport);
-	end->port = bpf_ntohs(port);
-}
-
-/* Where a packet comes from by its headers; 0 for one that is not understood. */
-static __always_inline int read_end(struct packet_end *end, const struct sk_buff *packet)
-{
-	const unsigned char *start = packet->head + packet->network_header;
-	union network header;
-
-	switch (bpf_ntohs(packet->protocol)) {
-	case ETHERTYPE_IPV4:
-		if (bpf_probe_read_kernel(&header.ipv4, sizeof(header.ipv4), start))
-			return 0;
-		end->lo = IPV4_MAPPED | bpf_ntohl(header.ipv4.source);
-		end->protocol = header.ipv4.protocol;
-		if (!(bpf_ntohs(header.ipv4.fragment) & IPV4_FRAGMENT))
-			read_ports(end, start + ((header.ipv4.version_length & 15) << 2));
-		return 1;
-	case ETHERTYPE_IPV6:
-		if (bpf_probe_read_kernel(&header.ipv6, sizeof(header.ipv6), start))
-			return 0;
-		end->hi = halves(header.ipv6.source[0], header.ipv6.source[1]);
-		end->lo = halves(header.ipv6.source[2], header.ipv6.source[3]);
-		end->protocol = header.ipv6.protocol;
-		read_ports(end, start + sizeof(header.ipv6));
-		return 1;
-	case ETHERTYPE_ARP:
-		if (bpf_probe_read_kernel(&header.arp, sizeof(header.arp), start))
-			return 0;
-		end->lo = IPV4_MAPPED | (__u64)bpf_ntohs(header.arp.sender[0]) << 16 |
-			  bpf_ntohs(header.arp.sender[1]);
-		return 1;
-	default:
-		return 0;
-	}
-}
-
-static __always_inline __u64 mark_of(const struct packet_end *end)
-{
-	return mix64(end->hi ^ mix64(end->lo) ^ ((__u64)end->protocol << 32 | end->port)) | 1;
-}
-
 /* Tells in which role the end that a packet comes from is held, unless it was told last. owner: NULL
  * for the current process. */
 SUBPROGRAM int tell_end(const struct sk_buff *packet, const struct sock *sock,
@@ -155,7 +82,7 @@ SUBPROGRAM int tell_end(const struct sk_buff *packet, const struct sock *sock,
 	struct process_key current;
 	__u64 mark;
 
-	if (!read_end(&end, packet))
+	if (!read_end(&end, packet->head, packet->protocol, packet->network_header))
 		return 0;
 	mark = mark_of(&end);
 	if (*told == mark)

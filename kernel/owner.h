@@ -20,6 +20,21 @@ struct owner {
 	char comm[COMM_SIZE];
 };
 
+/* An end by the headers of a packet: zero for what they do not have. */
+struct packet_end {
+	__u64 hi;
+	__u64 lo;
+	__u32 port;
+	__u32 protocol;
+};
+
+/* Who sends through a socket. told: the end that the last flow event named, mixed into one number; 0
+ * for none. */
+struct sending_socket {
+	struct owner owner;
+	__u64 told;
+};
+
 static __always_inline int is_same_process(const struct process_key *one,
 					   const struct process_key *other)
 {

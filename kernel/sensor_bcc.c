@@ -30,6 +30,7 @@ static inline __attribute__((always_inline)) u32 linear_count_of(u32 zeros)
 #include "bcc/heir.h"
 #include "bcc/attempt.h"
 #include "bcc/bytes.h"
+#include "bcc/flow.h"
 #include "bcc/datagram.h"
 #include "bcc/connect.h"
 #include "bcc/outcome.h"

@@ -14,7 +14,7 @@
 #define MAX_DATAGRAM_SOCKETS 65536
 
 /* An attempt whose outcome is not known yet. sent: a SYN, or of a datagram socket with a peer the
- * first packet (SYN_TOLD: and a flow event told whose it is); denied: another cgroup program forbids it; ended: of datagrams, the refusal is told. */
+ * first packet (or SYN_TOLD); denied: another cgroup program forbids it; ended: of datagrams, the refusal is told. */
 struct pending {
 	__u64 time_ns;
 	struct owner owner;
@@ -25,8 +25,6 @@ struct pending {
 	__u8 ended;
 	__u32 padding;
 };
-
-#define SYN_TOLD 2
 
 /* socket: 0 where the place is free; seal: over what is written with it, so that of two who take a
  * place at the same moment neither is given the other's name; crowd: attempts of this place that
@@ -64,12 +62,6 @@ struct {
 	__type(key, __u64);
 	__type(value, struct pending);
 } crowded_connections SEC(".maps");
-
-/* told: the end that the last flow event named, mixed into one number; 0 for none. */
-struct sending_socket {
-	struct owner owner;
-	__u64 told;
-};
 
 /*
  * Raw IP sockets with their owners: a packet may leave in softirq, under a foreign current.

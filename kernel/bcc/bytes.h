@@ -19,6 +19,7 @@ static __always_inline long read_bytes(void *to, u32 size, packet_source from, u
 }
 
 #include "packet.h"
+#include "flow.h"
 
 /* A socket that can send what connect never sees. */
 static __always_inline void announce(struct owner *owner, u32 family, u32 type, u32 protocol,

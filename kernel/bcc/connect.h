@@ -17,6 +17,8 @@ static __always_inline int connect_starts(struct bpf_sock_addr *context, u64 hi,
 		/* MPTCP's SYN leaves through another socket, which SYN_SENT shows. */
 		if (context->type != SOCK_DGRAM)
 			return 1;
+		if (FLOWS)
+			datagram_owner(context, 1);
 		socket = bpf_get_socket_cookie(context);
 		if (peers.update(&socket, &pending))
 			count(LOST_CONNECTION_MAP_FULL);
@@ -62,8 +64,12 @@ int on_release(struct bpf_sock *context)
 			raw_sockets.delete(&cookie);
 		else
 			peers.delete(&cookie);
+		if (FLOWS && context->type == SOCK_DGRAM)
+			datagram_released(context, cookie);
 		return 1;
 	}
+	if (FLOWS && context->state == TCP_LISTEN)
+		listener_released(context);
 	if (!may_be_pending(socket))
 		return 1;
 	pending = find_pending(socket);
@@ -75,15 +81,17 @@ int on_release(struct bpf_sock *context)
 
 int on_socket(struct bpf_sock *context)
 {
-	struct owner owner = {};
+	struct sending_socket fresh = {};
 	u64 cookie;
 
+	if (FLOWS && context->type == SOCK_DGRAM)
+		datagram_created(context);
 	if (context->type != SOCK_RAW)
 		return 1;
-	describe_user_of(context, &owner);
+	describe_user_of(context, &fresh.owner);
 	cookie = bpf_get_socket_cookie(context);
-	if (raw_sockets.update(&cookie, &owner))
+	if (raw_sockets.update(&cookie, &fresh))
 		count(LOST_SOCKET_MAP_FULL);
-	announce(&owner, context->family, context->type, context->protocol, 0);
+	announce(&fresh.owner, context->family, context->type, context->protocol, 0);
 	return 1;
 }

@@ -26,6 +26,8 @@ static __always_inline int datagram_starts(struct bpf_sock_addr *context, u64 hi
 	known = settings.lookup(&zero);
 	if (!known)
 		return 1;
+	if (FLOWS)
+		datagram_owner(context, 0);
 	begin(&pending, context, hi, lo);
 	count(COUNT_DATAGRAMS);
 	key.pid = pending.owner.process.pid;
@@ -72,19 +74,19 @@ static __always_inline int leaves_to_peer(struct pending *pending, struct __sk_b
 static __always_inline int leaves_raw(struct pending *pending, struct __sk_buff *packet)
 {
 	u64 cookie = bpf_get_socket_cookie(packet);
-	struct owner *owner = raw_sockets.lookup(&cookie);
+	struct sending_socket *sender = raw_sockets.lookup(&cookie);
 	struct packet_bytes bytes = { .packet = packet };
 	struct leaving leaving = {};
 	int kind;
 
 	/* The kernel's own raw sockets are not in the map. */
-	if (!owner)
+	if (!sender)
 		return NO_ATTEMPT;
 	count(COUNT_RAW_PACKETS);
 	kind = read_headers(&leaving, &bytes, packet->protocol, 0, packet->len);
 	if (kind < 0)
 		count(SKIPPED_RAW_PACKETS);
-	pending->owner = *owner;
+	pending->owner = sender->owner;
 	pending->target = leaving.target;
 	return kind;
 }

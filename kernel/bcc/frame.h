@@ -177,6 +177,8 @@ int on_frame(void *context)
 	}
 	count(COUNT_RAW_PACKETS);
 	bytes.frame = work->frames.bytes;
+	if (FLOWS)
+		tell_written(&bytes, protocol, network, &work->pending.owner, &process->told);
 	kind = read_headers(&leaving, &bytes, protocol, network, work->frames.size);
 	if (kind < 0) {
 		count(SKIPPED_RAW_PACKETS);

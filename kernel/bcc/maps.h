@@ -9,6 +9,8 @@
 #define MAX_PENDING (1 << PENDING_BITS)
 #define MAX_RAW_SOCKETS 4096
 #define MAX_PEERS 65536
+#define MAX_DATAGRAM_SOCKETS 65536
+#define MAX_BOUND_SOCKETS 4096
 #define MAX_PROCESSES 65536
 #define MAX_EXECS 1024
 #define MAX_FAILURES 4096
@@ -26,8 +28,8 @@ BPF_RINGBUF_OUTPUT(process_ring, 512);
 BPF_RINGBUF_OUTPUT(socket_ring, 16);
 BPF_RINGBUF_OUTPUT(connection_ring, 128);
 BPF_RINGBUF_OUTPUT(fanout_ring, 64);
-/* Of what these programs do not see; readers open every ring. */
-BPF_RINGBUF_OUTPUT(flow_ring, 1);
+/* Readers open every ring, even where nobody asks for flows. */
+BPF_RINGBUF_OUTPUT(flow_ring, FLOWS ? 256 : 1);
 
 /*
  * Every process, by pid.
@@ -103,8 +105,21 @@ BPF_ARRAY(failures, struct failure, MAX_FAILURES);
  * release. Full: their packets name nobody, counted in LOST_SOCKET_MAP_FULL and
  * LOST_CONNECTION_MAP_FULL.
  */
-BPF_TABLE("hash", u64, struct owner, raw_sockets, MAX_RAW_SOCKETS);
+BPF_TABLE("hash", u64, struct sending_socket, raw_sockets, MAX_RAW_SOCKETS);
 BPF_F_TABLE("hash", u64, struct pending, peers, MAX_PEERS, NO_PREALLOC);
+
+/*
+ * Sockets of datagrams with their owners, by cookie; as in socket_maps.bpf.h.
+ */
+BPF_F_TABLE("hash", u64, struct datagram_socket, datagram_sockets,
+	    FLOWS ? MAX_DATAGRAM_SOCKETS : 1, NO_PREALLOC);
+
+/*
+ * TCP sockets with a port of their choice, which may come to listen, by address.
+ * Inserted by: bind. Deleted by: age; LRU. Evicted: a socket that listens is told of with a number of
+ * its address and its process's namespace.
+ */
+BPF_TABLE("lru_hash", u64, struct bound_socket, bound_sockets, FLOWS ? MAX_BOUND_SOCKETS : 1);
 
 /*
  * Flows to a peer that has been sent to, for what comes back.

@@ -103,9 +103,10 @@ int on_state(struct tracepoint__sock__inet_sock_set_state *args)
 	struct pending *known;
 	struct flow flow = {};
 	u64 source_hi = 0, source_lo;
-	int work = COUNT_NOTHING;
+	int work = COUNT_NOTHING, is_listening;
 
-	if (after != TCP_SYN_SENT &&
+	is_listening = FLOWS && (after == TCP_LISTEN || (before == TCP_LISTEN && after == TCP_CLOSE));
+	if (!is_listening && after != TCP_SYN_SENT &&
 	    ((before != TCP_SYN_SENT && before != TCP_SYN_RECV) ||
 	     (after != TCP_ESTABLISHED && after != TCP_CLOSE)))
 		return 0;
@@ -120,6 +121,12 @@ int on_state(struct tracepoint__sock__inet_sock_set_state *args)
 	}
 	flow.source_port = args->sport;
 	flow.destination_port = args->dport;
+	if (is_listening) {
+		if (args->protocol == IPPROTO_TCP)
+			listening_changes(socket, source_hi, source_lo, flow.source_port,
+					  after == TCP_LISTEN ? FLOW_LISTENS : FLOW_ENDS);
+		return 0;
+	}
 	known = find_pending(socket);
 	if (after == TCP_SYN_SENT) {
 		if (args->protocol == IPPROTO_TCP)

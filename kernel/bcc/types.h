@@ -27,12 +27,14 @@
  * name of its network namespace, as in namespace.h; namespace_pid: its number in its own namespace, 0 if
  * unknown; exit_code: as wait(2) is to give it, once is_ending; signal: the last one that may end it, sent
  * and not yet taken; entering: the namespaces that it asks for, as bits; apart: whose numbers are others
- * than here; skipped: what it tries is not counted; packet_sockets: what those that it or a parent of it made take;
- * announced: that it sends through them was told; used: the slots that have a subject. */
+ * than here; skipped: what it tries is not counted; packet_sockets: what those that it or a parent of it
+ * made take; announced: that it sends through them was told, and told: which end it wrote last, as of a
+ * sending_socket; used: the slots that have a subject. */
 struct known_process {
 	struct process_key key;
 	struct process_key parent;
 	struct job job;
+	__u64 told;
 	__u32 threads;
 	__u32 session;
 	__u32 network;
@@ -93,6 +95,18 @@ struct connecting {
 	__u64 socket;
 	__u32 thread;
 	__u32 padding;
+};
+
+/* end: what it was told of to hold last. */
+struct datagram_socket {
+	struct sending_socket sender;
+	struct packet_end end;
+};
+
+/* socket: what names it to user space. */
+struct bound_socket {
+	__u32 socket;
+	__u32 net_namespace;
 };
 
 /* Programs that others end in, by their place in the map; the last place is empty. */

@@ -20,7 +20,8 @@ from jobs import JOBS
 from numpy.typing import NDArray
 from places import PLACES
 from procwire.errors import Unavailable
-from procwire.event import Attempt, EventKind, Origin
+from procwire.event import FLAG_ANY_ADDRESS, Attempt, EventKind, FlowRole, Origin
+from procwire.output.address import mapped
 from procwire.sensor import bcc_compiler
 from procwire.sensor.bcc_loader import CGROUP_HOOKS
 from procwire.sensor.loader import Sensor
@@ -96,6 +97,7 @@ pytestmark = [
     ),
 ]
 
+ENDS = FlowRole.ENDS
 NAMESPACE = f"procwire-bcc-{os.getpid()}"
 HIDE_BTF = 'mount -t tmpfs none /sys/kernel/btf && exec "$@"'
 HIDE_ERRORS = """
@@ -138,13 +140,10 @@ with Sensor() as sensor:
 def live() -> Iterator[Sensing]:
     if shutil.which("ip") is None:
         pytest.skip("ip is not installed (apt-get install iproute2)")
-    with namespace(NAMESPACE):
-        try:
-            sensor = Sensor(SETTINGS, loader=Loader.BCC)
-        except Unavailable as error:
-            pytest.skip(str(error))
-        with sensor:
-            yield Sensing(sensor, NAMESPACE)
+    if bcc_compiler.version() is None:
+        pytest.skip(f"bcc is not installed ({bcc_compiler.REMEDY})")
+    with namespace(NAMESPACE), Sensor(SETTINGS, loader=Loader.BCC) as sensor:
+        yield Sensing(sensor, NAMESPACE)
 
 
 @pytest.fixture(autouse=True)
@@ -229,6 +228,35 @@ with socket.socket(type=socket.SOCK_DGRAM) as client:
     assert set(rows["attempt"].tolist()) == {Attempt.DATAGRAM}
     assert set(rows["origin"].tolist()) == {Origin.SENDMSG}
     assert rows["attempts"][rows["measure"] == 0].tolist() == [60]
+
+
+def test_whose_its_flows_are_is_told_and_that_its_sockets_hold_them_no_more(live: Sensing) -> None:
+    script = """
+import socket
+bound, free, waits = (socket.socket(type=way) for way in (2, 2, 1))
+bound.bind(("", 7301))
+free.sendto(b"?", ("10.99.0.1", 7302))
+waits.bind(("127.0.0.1", 7303))
+waits.listen()
+with socket.socket() as client:
+    client.connect_ex(("10.99.0.1", 7304))
+for held in (bound, free, waits):
+    held.close()
+"""
+    pid, _ = live.python(script)
+    rows = live.wait("flow", pid, lambda rows: np.count_nonzero(rows["role"] == ENDS) >= 3)
+    bound, free, waits, asks, *ended = rows
+    assert bound[["role", "protocol", "source_port"]].tolist() == (FlowRole.SENDS, 17, 7301)
+    assert bound["flags"] == FLAG_ANY_ADDRESS
+    assert free[["role", "protocol"]].tolist() == (FlowRole.SENDS, 17)
+    assert free["source"].tobytes() == mapped(socket.inet_aton("10.99.0.1"))
+    assert waits[["role", "protocol", "source_port"]].tolist() == (FlowRole.LISTENS, 6, 7303)
+    assert waits["source"].tobytes() == mapped(socket.inet_aton("127.0.0.1"))
+    assert asks[["role", "protocol", "destination_port"]].tolist() == (FlowRole.CONNECTS, 6, 7304)
+    assert asks["source_port"] > 0
+    assert asks["destination"].tobytes() == mapped(socket.inet_aton("10.99.0.1"))
+    assert [row["role"] for row in ended] == [ENDS] * 3
+    assert [row["socket"] for row in ended] == [row["socket"] for row in (bound, free, waits)]
 
 
 def test_what_ended_children_tried_is_their_parents(live: Sensing) -> None:

@@ -12,6 +12,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from procwire.sensor import bcc_compiler
+from procwire.sensor.programs import Loader
 from two_hosts import (
     FAR,
     FAR_4,
@@ -31,6 +33,12 @@ pytestmark = [
     pytest.mark.live,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root to load eBPF programs"),
 ]
+WITHOUT_BCC = pytest.mark.skipif(
+    bcc_compiler.version() is None, reason=f"bcc is not installed ({bcc_compiler.REMEDY})"
+)
+EITHER_LOADER = pytest.mark.parametrize(
+    "loader", [Loader.LIBBPF, pytest.param(Loader.BCC, marks=WITHOUT_BCC)]
+)
 PROBE, KINDS = (Path(__file__).with_name(name) for name in ("whose.py", "flow_kinds.py"))
 CALLS = 7777
 # Ports that the kinds of flows go to, or are called at, by other ones.
@@ -124,7 +132,8 @@ def table(lines: list[list], owners: dict[tuple, list | None]) -> dict[str, Coun
     return counts
 
 
-def test_flows_carry_their_process() -> None:
+@EITHER_LOADER
+def test_flows_carry_their_process(loader: Loader) -> None:
     """Prints the table (pytest -s)."""
     is_translated = shutil.which("nft") is not None
     with two_hosts():
@@ -137,7 +146,7 @@ def test_flows_carry_their_process() -> None:
         arguments = (WIRE, NEAR_4, NEAR_6, FAR_4, FAR_6, str(CALLS), str(int(is_translated)))
         with server(FAR, FAR_SERVER):
             load = started(sys.executable, str(KINDS), *arguments)
-            probe = started(sys.executable, str(PROBE), WIRE)
+            probe = started(sys.executable, str(PROBE), WIRE, loader)
             lines = [json.loads(line) for line in said(load).splitlines()]
             seen = json.loads(said(probe))
     assert load.returncode == 0
@@ -160,7 +169,8 @@ def test_flows_carry_their_process() -> None:
     assert known["correlate.originated_none"] <= total.total() / 100, known
 
 
-def test_what_a_container_accepts_is_its_process_s() -> None:
+@EITHER_LOADER
+def test_what_a_container_accepts_is_its_process_s(loader: Loader) -> None:
     """A port on every address of another namespace, older and younger than the sensor."""
     with two_hosts():
         listening = [sys.executable, "-c", CONTAINER]
@@ -168,7 +178,7 @@ def test_what_a_container_accepts_is_its_process_s() -> None:
             started(*listening, port, family, namespace=FAR)
             for port, family in (("7200", "4"), ("7201", "6"))
         ]
-        probe = started(sys.executable, str(PROBE), WIRE)
+        probe = started(sys.executable, str(PROBE), WIRE, loader)
         younger = started(*listening, "7203", "6", namespace=FAR)
         subprocess.run(within(NEAR, sys.executable, "-c", CALLS_CONTAINERS), check=True, timeout=60)
         seen = json.loads(said(probe))

@@ -1,5 +1,6 @@
 """Runs inside a namespace: the live run on an interface, and whose each flow was when it was first
-seen there. Says "ready", ends with its input, prints JSON: flows with their owners, counters."""
+seen there. Says "ready", ends with its input, prints JSON: flows with their owners, counters.
+Arguments: interface, who loads the programs."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from procwire.detect.observation import Endpoint
 from procwire.output.address import address_text
 from procwire.runs.live import Live, sensor_settings
 from procwire.sensor.loader import Sensor
+from procwire.sensor.programs import Loader
 from procwire.settings import Settings
 from procwire.warm import warm_up
 
@@ -70,7 +72,8 @@ def main() -> None:
     warm_up()
     capture = Noting(sys.argv[1], rings=2)
     capture.seen = {}
-    with Sensor(sensor_settings(settings, with_flows=True)) as sensor:
+    wanted = sensor_settings(settings, with_flows=True)
+    with Sensor(wanted, loader=Loader(sys.argv[2])) as sensor:
         live = Live(settings, sensor, [capture], lambda alerts, source: None, Site())
         capture.live = live
         print("ready", flush=True)

@@ -170,7 +170,6 @@ _OWNERS = Input(
         "whose a packet of the kernel's own is",
         "flows of containers",
         "who accepted a connection",
-        "whose a captured flow is, but for TCP connects",
     ),
 )
 _ZONES = Input(

@@ -5,7 +5,8 @@ A process of its own, because only that Python can import bcc, because 100 MB of
 it, and because detaching needs no code: the hooks live as long as the descriptors. It imports
 nothing of procwire.
 
-Arguments: the number of a Unix socket, the folder of the source, the id of the root cgroup.
+Arguments: the number of a Unix socket, the folder of the source, the id of the root cgroup, and 1
+if flows are told of, or 0.
 """
 
 from __future__ import annotations
@@ -58,6 +59,12 @@ CGROUP_HOOKS = (
     ("on_sendmsg6", "CGROUP_SOCK_ADDR", 15),
     ("on_packet", "CGROUP_SKB", 1),
 )
+# Those of flows.
+FLOW_HOOKS = (
+    ("on_bind4", "CGROUP_SOCK", 12),
+    ("on_bind6", "CGROUP_SOCK", 13),
+    ("on_flow", "CGROUP_SKB", 1),
+)
 # By their place in the map, enum counting_program.
 TAIL_CALLS = ("on_attempt", "on_outcome", "on_end", "on_heir", "on_frame")
 # At the entry of each program to skip.
@@ -73,6 +80,7 @@ MAPS = (
     "linear_counts",
     "processes",
     "raw_sockets",
+    "datagram_sockets",
     "counting",
 )
 TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
@@ -94,7 +102,7 @@ def mount_tracefs() -> None:
             raise OSError(ctypes.get_errno(), f"cannot mount tracefs at {TRACEFS[0]}")
 
 
-def main(number: str, folder: str, root_cgroup: str) -> None:
+def main(number: str, folder: str, root_cgroup: str, flows: str) -> None:
     answer = socket.socket(fileno=int(number))
     mount_tracefs()
     try:
@@ -111,14 +119,15 @@ def main(number: str, folder: str, root_cgroup: str) -> None:
     if absent:
         answer.sendall(json.dumps({"absent": absent}).encode())
         return
-    flags = [f"-I{folder}", f"-DROOT_CGROUP={int(root_cgroup)}ULL", *what_is_told()]
+    told = what_is_told()
+    flags = [f"-I{folder}", f"-DROOT_CGROUP={int(root_cgroup)}ULL", f"-DFLOWS={flows}", *told]
     bpf = bcc.BPF(text=source(Path(folder)), cflags=flags)
     for place, name in enumerate(TAIL_CALLS):
         program = bpf.load_func(name, bcc.BPF.TRACEPOINT)
         bpf["counting"][ctypes.c_int(place)] = ctypes.c_int(program.fd)
     cgroup = {
         name: bpf.load_func(name, getattr(bcc.BPF, kind), None, place).fd
-        for name, kind, place in CGROUP_HOOKS
+        for name, kind, place in (*CGROUP_HOOKS, *(FLOW_HOOKS if flows == "1" else ()))
     }
     cgroup[ENTRY] = bpf.load_func(ENTRY, bcc.BPF.KPROBE).fd
     maps = {name: bpf[name].map_fd for name in MAPS}

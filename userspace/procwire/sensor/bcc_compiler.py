@@ -19,7 +19,7 @@ REMEDY = "apt-get install python3-bpfcc"
 REBUILD = "pip install --force-reinstall procwire"
 _OLDEST_KERNEL = "boot Linux 6.1 or later with CONFIG_FTRACE_SYSCALLS=y"
 _REPORT = "run procwire doctor; bcc is tried on Linux 6.1 and later"
-_COMPILE_SECONDS, _ASK_SECONDS = 120, 30
+_COMPILE_SECONDS, _ASK_SECONDS = 300, 30
 _MOST_DESCRIPTORS = 64
 _LOG_SIZE, _LOG_LINES = 1 << 20, 12
 
@@ -38,9 +38,9 @@ def version() -> str | None:
 
 class Child:
     """bcc_child.py at work. Leaving the context ends it. root_cgroup: the id of the hierarchy's
-    root."""
+    root; flows: whether they are told of."""
 
-    def __init__(self, root_cgroup: int) -> None:
+    def __init__(self, root_cgroup: int, flows: bool) -> None:
         if not (SOURCES / "sensor_bcc.c").exists():
             raise Unavailable(f"no {SOURCES}: the source for bcc was not built", REBUILD)
         if not PYTHON.exists():
@@ -51,9 +51,10 @@ class Child:
         self._log = os.memfd_create("bcc")
         self._cleanup.callback(os.close, self._log)
         self._cleanup.enter_context(self._socket)
+        arguments = map(str, (theirs.fileno(), SOURCES, root_cgroup, int(flows)))
         with theirs:
             self._process = subprocess.Popen(
-                [PYTHON, "-I", CHILD, str(theirs.fileno()), SOURCES, str(root_cgroup)],
+                [PYTHON, "-I", CHILD, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,

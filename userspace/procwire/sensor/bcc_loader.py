@@ -27,7 +27,8 @@ from procwire.sensor.counters import Counter
 from procwire.sensor.coverage import BCC_GAPS
 from procwire.sensor.executable import entry_offset, held_executables
 from procwire.sensor.machine import cgroup2_root
-from procwire.sensor.open_sockets import open_sockets
+from procwire.sensor.older_sockets import INTERNET, datagram_sender, flow_of, sender
+from procwire.sensor.open_sockets import OpenSocket, open_sockets
 from procwire.sensor.proc import started_ns
 from procwire.sensor.programs import Libbpf, Loader
 from procwire.sensor.running import Running, running_processes
@@ -41,6 +42,7 @@ CGROUP_HOOKS = {
     "on_sendmsg6": 15,
     "on_packet": 1,
 }
+FLOW_HOOKS = {"on_bind4": 12, "on_bind6": 13, "on_flow": 1}
 """Program and the enum bpf_attach_type it is made for."""
 UNMATCHED = ("fexit/security_socket_connect", "tp_btf/sock_send_length")
 """Hooks of libbpf's programs that none of these stands for. What connect returns is seen."""
@@ -51,12 +53,13 @@ NEWER = {
 them."""
 UPROBES = Path("/sys/bus/event_source/devices/uprobe/type")
 
-# struct known_process and struct owner of kernel/bcc/types.h and kernel/owner.h.
+# struct known_process of kernel/bcc/types.h.
 _KNOWN_PROCESS = np.dtype(
     [
         ("key", PROCESS_KEY),
         ("parent", PROCESS_KEY),
         ("job", [("number", "u8"), ("kind", "u8")]),
+        ("told", "u8"),
         ("threads", "u4"),
         ("session", "u4"),
         ("network", "u4"),
@@ -74,12 +77,8 @@ _KNOWN_PROCESS = np.dtype(
         ("comm", f"S{COMM_SIZE}"),
     ]
 )
-_OWNER = np.dtype(
-    [("key", PROCESS_KEY), ("uid", "u4"), ("net_namespace", "u4"), ("comm", f"S{COMM_SIZE}")]
-)
 _SENDS_FRAMES, _SENDS_PACKETS = 1, 2
 _APART_ITSELF, _APART_CHILDREN = 1, 2
-_INTERNET = (socket.AF_INET, socket.AF_INET6)
 _REGISTERS = 512
 _NOT_EXISTING = 1
 _NO_UPROBES = (
@@ -141,12 +140,25 @@ class BccPrograms:
         return self._completion.complete(processes, *others)
 
     def find_files(self) -> NDArray[np.void]:
-        """Nothing more: what could be taken up was as the programs were loaded."""
-        return np.zeros(0, FLOW_EVENT)
+        """See Programs. Raw sockets and executables were taken up as the programs were loaded."""
+        flows = [np.zeros(0, FLOW_EVENT)]
+        for process in running_processes() if self._has_flows else ():
+            key = self._key_of(process)
+            for found in open_sockets(process.pid):
+                if found.family not in INTERNET:
+                    continue
+                flow = flow_of(found, key)
+                if found.type == socket.SOCK_DGRAM:
+                    row = datagram_sender(found, process, key, flow)
+                    self._keep("datagram_sockets", found, row)
+                if flow is not None:
+                    flows.append(flow)
+        return np.concatenate(flows)
 
     def _load(self, settings: NDArray[np.void]) -> None:
         root = cgroup2_root()
-        with Child(root.stat().st_ino) as child:
+        self._has_flows = bool(settings["flows"][0])
+        with Child(root.stat().st_ino, self._has_flows) as child:
             self._receive(child)
             self._update("settings", 0, settings)
             for zeros in range(1, _REGISTERS + 1):
@@ -156,8 +168,9 @@ class BccPrograms:
             child.go_on()
             self._receive(child)
         cgroup = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+        hooks = {**CGROUP_HOOKS, **(FLOW_HOOKS if self._has_flows else {})}
         try:
-            for name, kind in CGROUP_HOOKS.items():
+            for name, kind in hooks.items():
                 link = self._lib.bpf_link_create(
                     self._descriptors[name], cgroup, kind, self._ffi.NULL
                 )
@@ -167,7 +180,7 @@ class BccPrograms:
         finally:
             os.close(cgroup)
         self.attached = (
-            *(f"cgroup/{name.removeprefix('on_')}" for name in CGROUP_HOOKS),
+            *(f"cgroup/{name.removeprefix('on_')}" for name in hooks),
             *(f"tracepoint/{hook}" for hook in self._descriptors if ":" in hook),
         )
         self.left_out: Mapping[str, str] = {
@@ -233,16 +246,18 @@ class BccPrograms:
     def _tell_of_sockets(self, process: Running, key: tuple[int, int, int]) -> int:
         """Keeps the process's raw sockets; what its AF_PACKET ones take, as bits."""
         takes = 0
-        owner = np.zeros(1, _OWNER)
-        owner["key"], owner["uid"], owner["comm"] = key, process.uid, process.comm
         for found in open_sockets(process.pid):
             if found.family == socket.AF_PACKET:
                 packets = found.type == socket.SOCK_DGRAM
                 takes |= _SENDS_PACKETS if packets else _SENDS_FRAMES
-            elif found.type == socket.SOCK_RAW and found.family in _INTERNET:
-                cookie = self._ffi.new("unsigned long long *", found.cookie)
-                self._write("raw_sockets", cookie, owner, _NOT_EXISTING)
+            elif found.type == socket.SOCK_RAW and found.family in INTERNET:
+                self._keep("raw_sockets", found, sender(found, process, key))
         return takes
+
+    def _keep(self, table: str, found: OpenSocket, row: NDArray[np.void]) -> None:
+        """Enters an older socket, unless it is known by now."""
+        cookie = self._ffi.new("unsigned long long *", found.cookie)
+        self._write(table, cookie, row, _NOT_EXISTING)
 
     def _key_of(self, process: Running) -> tuple[int, int, int]:
         known = np.zeros(1, _KNOWN_PROCESS)

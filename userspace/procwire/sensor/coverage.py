@@ -143,7 +143,6 @@ BCC_GAPS: tuple[str, ...] = (
     "of processes that end at once: the interpreter of a script with a relative name",
     "whether a process that a signal ended wrote a core",
     "connects that are older than itself",
-    "whose a captured flow is, but for TCP connects",
 )
 """What libbpf's programs see and those for bcc do not, for people."""
 

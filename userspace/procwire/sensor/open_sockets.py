@@ -16,11 +16,13 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class OpenSocket(NamedTuple):
-    """family, type: as socket(2) has them; cookie: the kernel's number of it."""
+    """family, type: as socket(2) has them; cookie: the kernel's number of it; copy: open until the
+    next one is asked for."""
 
     family: int
     type: int
     cookie: int
+    copy: socket.socket
 
 
 def open_sockets(pid: int) -> Iterator[OpenSocket]:
@@ -39,8 +41,9 @@ def open_sockets(pid: int) -> Iterator[OpenSocket]:
             if copy < 0:
                 continue
             with socket.socket(fileno=copy) as found:
-                cookie = found.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8)
-                yield OpenSocket(found.family, found.type, struct.unpack("=Q", cookie)[0])
+                said = found.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8)
+                (cookie,) = struct.unpack("=Q", said)
+                yield OpenSocket(found.family, found.type, cookie, found)
 
 
 def _sockets(folder: str) -> list[int]:
