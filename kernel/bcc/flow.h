@@ -128,20 +128,28 @@ int on_bind6(struct bpf_sock *context)
 /* listen(2), or the end of it by whoever closes the socket last. socket: its address. */
 static __always_inline void listening_changes(u64 socket, u64 hi, u64 lo, u32 port, u32 role)
 {
-	struct bound_socket *bound = bound_sockets.lookup(&socket);
-	struct packet_end nobody = {};
+	struct bound_socket *known = bound_sockets.lookup(&socket);
 	struct packet_end end = { .hi = hi, .lo = lo, .port = port, .protocol = IPPROTO_TCP };
+	struct packet_end nobody = {};
+	struct bound_socket bound = {};
 	struct owner owner = {};
 
-	/* That of an older one was told of with its cookie, which is known as it is released. */
-	if (!bound && role == FLOW_ENDS)
+	/* An older one was told of with its cookie, which is known as it is released. */
+	if (!known && role == FLOW_ENDS)
 		return;
 	if (end.hi == 0 && end.lo == IPV4_MAPPED)
 		end.lo = 0;
 	describe_current(&owner);
-	if (bound)
-		owner.net_namespace = bound->net_namespace;
-	send_flow(&owner, role, bound ? bound->socket : hash_of_socket(socket), &end, &nobody);
+	if (known) {
+		bound = *known;
+	} else {
+		/* It did not bind: its port is the kernel's choice. */
+		bound.socket = hash_of_socket(socket);
+		bound.net_namespace = owner.net_namespace;
+		bound_sockets.update(&socket, &bound);
+	}
+	owner.net_namespace = bound.net_namespace;
+	send_flow(&owner, role, bound.socket, &end, &nobody);
 }
 
 static __always_inline void listener_released(struct bpf_sock *context)
@@ -220,7 +228,7 @@ int on_flow(struct __sk_buff *packet)
 	if (!sock)
 		return 1;
 	sock = bpf_sk_fullsock(sock);
-	if (!sock || sock->state == TCP_LISTEN)
+	if (!sock)
 		return 1;
 	if (sock->type == SOCK_STREAM) {
 		if (sock->state == TCP_SYN_SENT)

@@ -115,9 +115,9 @@ BPF_F_TABLE("hash", u64, struct datagram_socket, datagram_sockets,
 	    FLOWS ? MAX_DATAGRAM_SOCKETS : 1, NO_PREALLOC);
 
 /*
- * TCP sockets with a port of their choice, which may come to listen, by address.
- * Inserted by: bind. Deleted by: age; LRU. Evicted: a socket that listens is told of with a number of
- * its address and its process's namespace.
+ * TCP sockets that have a port and may listen, by address.
+ * Inserted by: bind, or listen. Deleted by: age; LRU. Evicted: the end of one that listens is told as it
+ * is released, by its cookie.
  */
 BPF_TABLE("lru_hash", u64, struct bound_socket, bound_sockets, FLOWS ? MAX_BOUND_SOCKETS : 1);
 

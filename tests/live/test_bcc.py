@@ -233,30 +233,35 @@ with socket.socket(type=socket.SOCK_DGRAM) as client:
 def test_whose_its_flows_are_is_told_and_that_its_sockets_hold_them_no_more(live: Sensing) -> None:
     script = """
 import socket
-bound, free, waits = (socket.socket(type=way) for way in (2, 2, 1))
+bound, free, waits, anywhere = (socket.socket(type=way) for way in (2, 2, 1, 1))
 bound.bind(("", 7301))
 free.sendto(b"?", ("10.99.0.1", 7302))
 waits.bind(("127.0.0.1", 7303))
 waits.listen()
+anywhere.listen()
 with socket.socket() as client:
     client.connect_ex(("10.99.0.1", 7304))
-for held in (bound, free, waits):
+for held in (bound, free, waits, anywhere):
     held.close()
 """
     pid, _ = live.python(script)
-    rows = live.wait("flow", pid, lambda rows: np.count_nonzero(rows["role"] == ENDS) >= 3)
-    bound, free, waits, asks, *ended = rows
+    rows = live.wait("flow", pid, lambda rows: np.count_nonzero(rows["role"] == ENDS) >= 4)
+    bound, free, waits, anywhere, asks, *ended = rows
     assert bound[["role", "protocol", "source_port"]].tolist() == (FlowRole.SENDS, 17, 7301)
     assert bound["flags"] == FLAG_ANY_ADDRESS
     assert free[["role", "protocol"]].tolist() == (FlowRole.SENDS, 17)
     assert free["source"].tobytes() == mapped(socket.inet_aton("10.99.0.1"))
     assert waits[["role", "protocol", "source_port"]].tolist() == (FlowRole.LISTENS, 6, 7303)
     assert waits["source"].tobytes() == mapped(socket.inet_aton("127.0.0.1"))
+    assert anywhere[["role", "flags"]].tolist() == (FlowRole.LISTENS, FLAG_ANY_ADDRESS)
     assert asks[["role", "protocol", "destination_port"]].tolist() == (FlowRole.CONNECTS, 6, 7304)
     assert asks["source_port"] > 0
     assert asks["destination"].tobytes() == mapped(socket.inet_aton("10.99.0.1"))
-    assert [row["role"] for row in ended] == [ENDS] * 3
-    assert [row["socket"] for row in ended] == [row["socket"] for row in (bound, free, waits)]
+    assert [row["role"] for row in ended] == [ENDS] * 4
+    held = [row["socket"] for row in (bound, free, waits, anywhere)]
+    assert [row["socket"] for row in ended] == held
+    networks = {int(row["net_namespace"]) for row in (bound, free, waits, asks)}
+    assert networks == {live.namespace_id}
 
 
 def test_what_ended_children_tried_is_their_parents(live: Sensing) -> None:

@@ -110,7 +110,8 @@ BLIND_SPOTS = (
     ),
     BlindSpot(
         "who accepted a connection",
-        "the process that listens is named, as inferred; it may have handed the connection on",
+        "the process that listens is named, as inferred; it may have handed the connection on; one "
+        "that listens without bind is not, as its port is chosen behind the hook",
     ),
     BlindSpot(
         "probes by processes that leave their session",
