@@ -104,6 +104,23 @@ static __always_inline void end_subjects(__u32 pid, __u64 now)
 	bpf_map_delete_elem(&subject_slots, &pid);
 }
 
+/* Of a process that had this number before: what left its socket after its end, or what could not be
+ * deleted then, as whoever waits too long for a map's lock (Linux 6.15) cannot. */
+static __always_inline void forget_subjects(__u32 pid)
+{
+	struct slots *slots = bpf_map_lookup_elem(&subject_slots, &pid);
+	struct subject_key key = { .pid = pid };
+
+	if (!slots)
+		return;
+	for (__u32 slot = 0; slot < SLOTS; slot++) {
+		key.slot = slot;
+		if (slots->used[slot])
+			bpf_map_delete_elem(&subjects, &key);
+	}
+	bpf_map_delete_elem(&subject_slots, &pid);
+}
+
 /* At an exec of the current process. A program that executes itself goes on with what it has counted;
  * what another program did before is ended. */
 static __always_inline void succeed_subjects(__u32 pid, __u64 now)

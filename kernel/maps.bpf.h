@@ -78,7 +78,8 @@ struct {
 /*
  * The fan-out of each process and job.
  * Inserted by: a process's first attempt of a kind, and the end of a child that made some. Deleted
- * by: the process's exit, and the exec of another program. A job's is never deleted, but given to
+ * by: the process's exit, and the exec of another program; what is left, by the fork of the next process
+ * of that number. A job's is never deleted, but given to
  * another job when it was quiet for the longest window.
  * Full: the process's attempts are reported one by one but not aggregated, each counted in
  * LOST_PROCESS_MAP_FULL; what its job or its parent is not told of in LOST_JOB_MAP_FULL and

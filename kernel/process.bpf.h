@@ -107,6 +107,7 @@ static __always_inline void process_fork(struct task_struct *child)
 	count(COUNT_FORKS);
 	if (!event)
 		return;
+	forget_subjects(event->process.pid);
 	skip_forked(event->process.pid);
 	send_process(event, 0);
 }

@@ -43,6 +43,15 @@ static __always_inline void describe_user_of(void *context, struct owner *owner)
 #define CURRENT 1
 #define ANYBODY 0
 
+/* Not if it was left by a process that had the same number: by what left its socket after its end, or
+ * since it could not be deleted then, as whoever waits too long for a map's lock (Linux 6.15) cannot. One
+ * that another thread makes just now has no owner yet. */
+static __always_inline int may_be_of(struct subject *subject, struct owner *owner)
+{
+	return !subject->owner.process.pid ||
+	       subject->owner.process.started_ns == owner->process.started_ns;
+}
+
 /* NULL where there is no room, or the process is unknown. */
 static __always_inline struct subject *subject_of(struct subject_key *key, struct owner *owner,
 						  int context)
@@ -52,8 +61,10 @@ static __always_inline struct subject *subject_of(struct subject_key *key, struc
 	struct subject *fresh;
 	u32 zero = 0, slot = key->slot;
 
-	if (subject || !owner->process.pid)
+	if (!owner->process.pid || (subject && may_be_of(subject, owner)))
 		return subject;
+	if (subject)
+		subjects.delete(key);
 	process = processes.lookup(&key->pid);
 	fresh = new_subject.lookup(&zero);
 	if (!fresh)
@@ -61,7 +72,7 @@ static __always_inline struct subject *subject_of(struct subject_key *key, struc
 	/* Another thread may have been first; then its entry is the one. */
 	subjects.insert(key, fresh);
 	subject = subjects.lookup(key);
-	if (!subject)
+	if (!subject || !may_be_of(subject, owner))
 		return 0;
 	subject->slot = slot;
 	subject->state.kind = kind_of(slot);

@@ -175,9 +175,9 @@ CONNECTS = """
 for n in range(40):
     with socket.socket() as tcp: tcp.connect_ex((host(n), 7002))
 """
-# Two children with one pid: the second asks for it (clone3, Linux 5.5). The kernel goes through all
-# numbers before it gives one out again by itself.
-ONE_PID_TWICE = """
+# A child with the pid that is asked for (clone3, Linux 5.5): the kernel goes through all numbers
+# before it gives one out again by itself. Two processes of one tick of 10 ms would have one start.
+FORK_AS = """
 import signal
 libc = ctypes.CDLL(None, use_errno=True)
 CLONE3 = 435
@@ -185,22 +185,46 @@ def fork(pid):
     wanted = (ctypes.c_int * 1)(pid)
     arguments = struct.pack("=11Q", 0, 0, 0, 0, signal.SIGCHLD, 0, 0, 0,
         ctypes.addressof(wanted) if pid else 0, 1 if pid else 0, 0)
+    time.sleep(0.05)
     child = libc.syscall(CLONE3, arguments, len(arguments))
     if child < 0: sys.exit(os.strerror(ctypes.get_errno()))
     return child
+def tries(first, count):
+    for n in range(count):
+        with socket.socket() as tcp: tcp.connect_ex((host(first + n), 7002))
+"""
+ONE_PID_TWICE = (
+    FORK_AS
+    + """
 def child(first, count, pid=0):
     number = fork(pid)
     if number == 0:
-        for n in range(count):
-            with socket.socket() as tcp: tcp.connect_ex((host(first + n), 7002))
+        tries(first, count)
         os._exit(0)
     os.waitpid(number, 0)
     return number
 pid = child(0, 40)
-time.sleep(0.05)  # two processes of one tick of 10 ms would have one start time
 assert child(100, 50, pid) == pid
 print(pid)
 """
+)
+# The first of them ends, and the second begins, as somebody says.
+LEFT_TO_THE_NEXT = (
+    FORK_AS
+    + """
+pid = 0
+for first, count in ((0, 40), (100, 50)):
+    input()
+    pid = fork(pid)
+    if pid == 0:
+        tries(first, count)
+        print(os.getpid(), flush=True)
+        input()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    print("ended", flush=True)
+"""
+)
 # SOCKS 5 (RFC 1928): no authentication, CONNECT to an IPv4 address.
 ASKS_A_PROXY = """
 for n in range(40):

@@ -29,6 +29,7 @@ from procwire.sensor.programs import Loader
 from scenarios import SCENARIOS, Scenario
 from senders import MANY_FRAMES, python
 from sensing import SETTINGS, Sensing, namespace
+from test_left_counts import test_they_are_forgotten
 from test_places import (
     test_a_cgroup_program_that_forbids_is_told_apart_from_no_route,
     test_behind_a_proxy_the_client_asks_the_proxy_and_the_proxy_the_targets,
@@ -82,6 +83,7 @@ __all__ = [
     "test_one_that_runs_already_is_skipped",
     "test_ping_of_one_host_is_an_echo_and_no_fan_out",
     "test_two_hundred_thousand_connects_are_counted_and_cost_a_few_events",
+    "test_they_are_forgotten",
     "test_what_it_starts_is_skipped_where_asked_for",
     "test_what_ran_before_is_known_by_the_same_key",
     "test_what_runs_behind_options_is_the_interpreter_s",
