@@ -149,9 +149,27 @@ def test_packets_of_an_interface(namespace: list[str]) -> None:
         if record["event_type"] == "alert"
         and record["alert"]["metadata"]["rule"] == ["tcp.flags_null_xmas"]
     ]
-    assert len({record["alert"]["metadata"]["episode"][0] for record in probes}) == 1
+    (episode,) = {record["alert"]["metadata"]["episode"][0] for record in probes}
     assert {record["in_iface"] for record in probes} == {"lo"}
-    assert probes[-1]["alert"]["context"]["count"] == 30
+    totals = [one for one in told if "findings" in one.get("alert", {}).get("context", {})]
+    (end,) = (one["alert"] for one in totals if one["alert"]["metadata"]["episode"] == [episode])
+    assert end["metadata"]["rule"] == ["scan.xmas"]
+    assert end["context"]["findings"]["tcp.flags_null_xmas"] == 30
+
+
+def test_two_scanners_with_one_address_are_both_named_by_packets(namespace: list[str]) -> None:
+    inside = ["nsenter", f"--net=/run/netns/{NAMESPACE}"]
+    watch = started([*inside, str(PROCWIRE), "watch", "-i", "lo"], "watching")
+    scan = ["nmap", "-sT", "-Pn", "-n", "-T5", "-p", "1-80", "10.97.0.1"]
+    scanners = [completed([*namespace, *scan]) for _ in range(2)]
+    told, talk = records(watch)
+    alerts = [one["alert"] for one in told if "alert" in one and one.get("in_iface") == "lo"]
+    assert len({alert["metadata"]["episode"][0] for alert in alerts}) == 1, talk
+    named = [alert["context"]["process"]["pid"] for alert in alerts]
+    assert set(named) == set(scanners)
+    shares = {one["process"]["pid"]: one["attempts"] for one in alerts[-1]["context"]["shares"]}
+    assert set(shares) == set(scanners)
+    assert shares[scanners[1]] >= 60
 
 
 def test_kernel_and_wire_name_the_same_process_and_a_replay_says_so_again(

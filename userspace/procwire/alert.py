@@ -50,6 +50,13 @@ class Check(Protocol):
     def zeek(self) -> tuple[str, ...]: ...
 
 
+class Share(msgspec.Struct, frozen=True, gc=False):
+    """What one of several processes did of a scan. attempts: about how many it made."""
+
+    process: Process
+    attempts: int
+
+
 class Alert(msgspec.Struct, frozen=True, gc=False):
     """One state of one episode.
 
@@ -61,7 +68,8 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
     depends on was seen to hold; role: whether the process sent the packets, or received them from
     another host; related: episodes in which the same process's scan is told from elsewhere; job:
     whose scan it is, where that is no single process's; process is then one of its own; findings:
-    of a scan that ends, how many of its packets broke which check.
+    of a scan that ends, how many of its packets broke which check; shares: of a scan that packets
+    show, the processes that make it, where they are several.
     """
 
     episode: str
@@ -87,6 +95,7 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
     related: tuple[str, ...] = ()
     job: Job | None = None
     findings: tuple[tuple[str, int], ...] = ()
+    shares: tuple[Share, ...] = ()
 
     @property
     def is_anomaly(self) -> bool:

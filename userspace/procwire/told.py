@@ -73,6 +73,13 @@ class Job(msgspec.Struct):
     programs: list[JobProgram] = []
 
 
+class Share(msgspec.Struct):
+    """What one of several processes did of a scan."""
+
+    attempts: int
+    process: Program
+
+
 class Context(msgspec.Struct):
     """What an alert rests on."""
 
@@ -85,6 +92,7 @@ class Context(msgspec.Struct):
     process: Program | None = None
     job: Job | None = None
     findings: dict[str, int] = {}
+    shares: list[Share] = []
 
 
 class Details(msgspec.Struct):

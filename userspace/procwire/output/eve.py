@@ -214,6 +214,10 @@ def _context(alert: Alert) -> Record:
         context["process"]["role"] = alert.role
     if alert.job is not None:
         context["job"] = _job(alert.job, alert.process)
+    if alert.shares:
+        context["shares"] = [
+            {"attempts": one.attempts, "process": _process(one.process)} for one in alert.shares
+        ]
     if alert.findings:
         context["findings"] = dict(alert.findings)
     return context

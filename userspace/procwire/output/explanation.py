@@ -85,6 +85,9 @@ def _facts(states: list[Told], last: Told) -> Iterator[tuple[str, str]]:
             yield "" if number else "started by", _ancestor(ancestor)
     if context.job is not None:
         yield from _of_job(context.job)
+    for number, share in enumerate(context.shares):
+        said = share.process.cmdline or share.process.exe
+        yield "" if number else "shared by", f"{share.attempts:,} (pid {share.process.pid})  {said}"
     ends = [_end(last.src_ip, last.src_port), _end(last.dest_ip, last.dest_port)]
     if context.targets:
         yield "source", ends[0]

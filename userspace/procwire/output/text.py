@@ -94,7 +94,7 @@ def _scan(alert: Alert) -> tuple[str, ...]:
         verdict += " by datagrams"
     elif name == "host_ports" and figures.get("hosts") == 1 and alert.destination is not None:
         verdict += f" of {address_text(alert.destination.address)}"
-    return f"{verdict} in {_span(alert)}", _ancestry(alert), _reasons(alert)
+    return f"{verdict} in {_span(alert)}", _ancestry(alert), _reasons(alert), _shares(alert)
 
 
 def _finding(alert: Alert) -> tuple[str, ...]:
@@ -159,6 +159,13 @@ def _ancestry(alert: Alert) -> str:
         return ""
     parents = " ← ".join(printable(one.comm) for one in alert.ancestors) or "unknown"
     return f"parent: {parents}   {_command(alert.process)}"
+
+
+def _shares(alert: Alert) -> str:
+    """Who shares in a scan, and about how much of what was seen of all of them is whose."""
+    total = sum(one.attempts for one in alert.shares)
+    shares = (f"{_named(one.process)} {one.attempts / total:.0%}" for one in alert.shares)
+    return f"by {', '.join(shares)}" if total else ""
 
 
 def _command(process: Process) -> str:

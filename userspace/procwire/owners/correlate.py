@@ -15,10 +15,11 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from procwire.alert import CLOSED, RECEIVER, SENDER, Alert
+from procwire.alert import CLOSED, GROWN, RECEIVER, SENDER, Alert, Share
 from procwire.detect.observation import ProcessId
 from procwire.owners.flow_counts import FlowCounts, endpoint
 from procwire.owners.flow_owners import INFERRED, KERNEL, NONE, SNAPSHOT, FlowOwners, Owner
+from procwire.owners.scan_shares import ScanShares
 from procwire.record import Lookup
 
 _REMEMBERED = 4096
@@ -31,6 +32,7 @@ class Correlator:
     def __init__(self, owners: FlowOwners, known: Lookup) -> None:
         self._owners, self._known = owners, known
         self._flows = FlowCounts(owners)
+        self._shares = ScanShares(owners)
         # What an episode was told to be stays so when it closes, whatever is forgotten by then.
         self._named: OrderedDict[tuple[str, bool], Alert] = OrderedDict()
         self._scans: OrderedDict[ProcessId, dict[str, str]] = OrderedDict()
@@ -52,7 +54,10 @@ class Correlator:
         alert; place: the interface they were seen on.
         """
         self._flows.update(contacts)
-        return [self._linked(self._told(alert, contacts), place) for alert in alerts]
+        told = [self._told(alert, contacts) for alert in alerts]
+        more = [self._also_by(*found, contacts) for found in self._shares.update(contacts)]
+        told += [alert for alert in more if alert is not None]
+        return [self._linked(self._shared(alert, contacts), place) for alert in told]
 
     def processes(self, alerts: Iterable[Alert]) -> list[Alert]:
         """The kernel's alerts, which name their processes, beside what packets tell of them."""
@@ -67,6 +72,26 @@ class Correlator:
             told = self._attributed(alert, contacts)
             self._remember(told)
         return replace(alert, process=told.process, ancestors=told.ancestors, role=told.role)
+
+    def _also_by(self, alert: Alert, owner: Owner, contacts: NDArray[np.void]) -> Alert | None:
+        """The alert of a scan that another process is found to make, too, which it names, if that
+        is known."""
+        if self._known(owner.process) is None:
+            return None
+        time = int(contacts["time"].max())
+        now = replace(alert, state=GROWN, time=time, last=max(alert.last, time))
+        return self._named_by(now, owner, SENDER)
+
+    def _shared(self, alert: Alert, contacts: NDArray[np.void]) -> Alert:
+        """The alert, of a scan with the processes that share in it."""
+        if alert.packet is not None or alert.process is None or alert.role == RECEIVER:
+            return alert
+        self._shares.told(alert, contacts)
+        found = [(self._known(key), attempts) for key, attempts in self._shares.of(alert)]
+        shares = tuple(Share(known[0], attempts) for known, attempts in found if known is not None)
+        if alert.state == CLOSED:
+            self._shares.closed(alert)
+        return replace(alert, shares=shares)
 
     def _remember(self, alert: Alert) -> None:
         if alert.process is None:
@@ -84,6 +109,9 @@ class Correlator:
             ends = [end for end in (alert.source, alert.destination) if end is not None]
             self._counts[NONE] += any(self._owners.is_local(end.address) for end in ends)
             return alert
+        return self._named_by(alert, owner, role)
+
+    def _named_by(self, alert: Alert, owner: Owner, role: str) -> Alert:
         known = self._known(owner.process)
         if known is None:
             self._counts["forgotten"] += 1
