@@ -19,7 +19,11 @@ from pathlib import Path
 import pytest
 from commands import ENDS
 from procwire import examples
+from procwire.detect.decided_by import decided_by
+from procwire.detect.detector import DETECTORS
+from procwire.output.rule_page import page
 from procwire.rules import observed_checks, packet_rules
+from procwire.settings import Settings
 
 PAGE = os.sysconf("SC_PAGESIZE")
 BROKEN = examples.frames(packet_rules())
@@ -227,6 +231,17 @@ def test_rules_list(run) -> None:
         shown = [one for one in stateless if one[f"suricata_{version}"] != "host"]
         assert len(shown) >= 0.9 * len(stateless)
     assert entries[0]["title"] in run("rules", "list").out
+
+
+@pytest.mark.parametrize("detector", DETECTORS, ids=lambda detector: detector.id)
+def test_rules_show_names_the_settings_that_a_detector_decides_by(detector) -> None:
+    text = page(detector, 200)
+    decided = list(decided_by(detector, Settings()))
+    assert decided
+    for name, value, about in decided:
+        assert about
+        first, *_ = value.split(",")
+        assert f"{name} = {first}" in text
 
 
 def test_rules_show_knows_every_kind(run) -> None:

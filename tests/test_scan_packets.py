@@ -18,6 +18,8 @@ from conversations import (
     URG,
     Conversations,
 )
+from procwire.detect.decided_by import decided_by
+from procwire.settings import Settings
 from scan_traffic import HOUR, IPV4, IPV6, ME, afar, alerts_of, host, names_of, shuffled
 
 
@@ -123,6 +125,9 @@ def test_a_scan_is_one_episode_of_its_name(made, name: str, version: int) -> Non
     made(traffic, version)
     found = names_of(traffic)
     assert [(source, check) for (source, _), check in found.items()] == [(ME[version], name)]
+    for alert in alerts_of(traffic):
+        decided = {one.setting for one in alert.evidence if one.setting is not None}
+        assert decided <= {shown for shown, _, _ in decided_by(alert.check, Settings())}
 
 
 def test_an_episode_is_told_again_at_tenfold_growth_and_at_its_end() -> None:

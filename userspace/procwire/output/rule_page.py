@@ -12,10 +12,12 @@ import click
 
 from procwire import examples
 from procwire.catalogue import Entry, entry_of
+from procwire.detect.decided_by import decided_by
 from procwire.detect.detector import Detector
 from procwire.output.hexdump import Marked, dump
 from procwire.output.text import SEVERITIES
 from procwire.rule import TIERS, Observed, Rule
+from procwire.settings import Settings
 
 _LABEL = 13
 _NARROWEST = 50
@@ -95,6 +97,9 @@ def _facts(check: Rule | Observed | Detector) -> Iterator[tuple[str, str]]:
         yield "sees", "many connections, from packets or counted in the kernel"
         yield "back ends", "eBPF and numba (procwire)"
     yield from _in_suricata(entry_of(check))
+    if isinstance(check, Detector):
+        for number, (name, value, about) in enumerate(decided_by(check, Settings())):
+            yield "" if number else "defaults", f"{name} = {value}: {about}"
 
 
 def _in_suricata(entry: Entry) -> Iterator[tuple[str, str]]:
