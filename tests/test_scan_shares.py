@@ -7,7 +7,7 @@ from procwire.alert import Alert
 from procwire.detect.detector import HOST_SWEEP, XMAS_PROBES
 from procwire.detect.observation import Endpoint
 from procwire.event import Origin, Outcome
-from procwire.owners.flow_owners import KERNEL, Owner
+from procwire.owners.attribution import KERNEL, Owner
 from procwire.owners.scan_shares import ScanShares
 from procwire.record import CONNECTION, Attempt, Process
 

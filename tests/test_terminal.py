@@ -148,7 +148,6 @@ def test_the_summary_tells_of_how_many_flows_the_process_is_known() -> None:
     counters = {
         "correlate.originated_kernel": 1900,
         "correlate.originated_none": 100,
-        "correlate.originated_unasked": 7,
         "correlate.accepted_inferred": 3,
         "correlate.accepted_none": 0,
         "correlate.alerts_kernel": 9,
@@ -156,8 +155,7 @@ def test_the_summary_tells_of_how_many_flows_the_process_is_known() -> None:
     (line,) = [one for one in summary("x", counters, CHECKS, 200).splitlines() if "attr" in one]
     assert line.split(maxsplit=1) == [
         "attributed",
-        "1,900 of 2,000 flows originated, 3 of 3 flows accepted, kernel 1,900, unasked 7, "
-        "inferred 3",
+        "1,900 of 2,000 flows originated, 3 of 3 flows accepted, kernel 1,900, inferred 3",
     ]
 
 

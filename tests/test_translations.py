@@ -93,9 +93,9 @@ def test_the_latest_are_remembered() -> None:
         row["inner"] = key((6, INSIDE, 40000 + number, FAR, 443))
     known.update(rows)
     assert known.evicted == 2
-    found = [known.inner(end(HOST, 61000 + number), end(FAR, 443), 6) for number in range(6)]
-    inner = [(end(INSIDE, 40000 + number), end(FAR, 443)) for number in range(2, 6)]
-    assert found == [None, None, *inner]
+    found, inner = known.inner(rows["outer"])
+    assert found.tolist() == [2, 3, 4, 5]
+    assert inner.tolist() == rows["inner"][2:].tolist()
 
 
 @pytest.mark.parametrize("is_told", [True, False])

@@ -162,7 +162,6 @@ _OWNERS = Input(
         "correlate.translations_lost",
         "correlate.originated_none",
         "correlate.accepted_none",
-        "correlate.*_unasked",
         "correlate.alerts_none",
         "correlate.alerts_forgotten",
     ),

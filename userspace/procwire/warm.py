@@ -15,6 +15,9 @@ from procwire.capture.ring import index_packets
 from procwire.capture.rows import allocate
 from procwire.capture.writer import CaptureWriter
 from procwire.decode.flow import Flows
+from procwire.event import FLOW_EVENT, PROCESS_EVENT, EventKind
+from procwire.owners.flow_keys import WORDS
+from procwire.owners.flow_owners import FlowOwners
 from procwire.runs.analysis import Analysis
 from procwire.settings import Settings
 
@@ -51,6 +54,11 @@ def warm_up() -> None:
     analysis.finish()
     # What only alerts ask.
     Flows().completed_handshake(bytes(16), 0)
+    owners, ended = FlowOwners(0, capacity=1), np.zeros(1, PROCESS_EVENT)
+    ended["kind"] = EventKind.EXIT
+    owners.update(np.zeros(1, FLOW_EVENT))
+    owners.processes(ended)
+    owners.sureness(np.zeros((1, WORDS), np.uint64), np.zeros(1, np.int64))
 
 
 def warm_up_files() -> None:

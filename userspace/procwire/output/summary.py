@@ -12,8 +12,8 @@ import click
 from procwire.alert import Check
 from procwire.output.printable import printable
 from procwire.output.text import SEVERITIES
-from procwire.owners.flow_counts import SIDES, UNASKED
-from procwire.owners.flow_owners import NONE
+from procwire.owners.attribution import NONE
+from procwire.owners.flow_counts import SIDES
 from procwire.sensor.coverage import LOSSES, ON_PURPOSE, counting
 
 # Counters of what was seen -> unit.
@@ -115,9 +115,9 @@ def _attributed(counters: Mapping[str, int]) -> list[str]:
     parts, how = [], Counter[str]()
     for side in SIDES:
         ways = _named(counters, f"{_FLOWS}{side.name}_")
-        asked = sum(ways.values()) - ways.get(UNASKED, 0)
-        if asked:
-            parts.append(f"{asked - ways.pop(NONE, 0):,} of {asked:,} flows {side.name}")
+        flows = sum(ways.values())
+        if flows:
+            parts.append(f"{flows - ways.pop(NONE, 0):,} of {flows:,} flows {side.name}")
         how.update(ways)
     return parts + _listed(how)
 

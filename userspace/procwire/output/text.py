@@ -17,7 +17,7 @@ from procwire.output.address import PROTOCOL_NAMES, address_text
 from procwire.output.eve import ICMP
 from procwire.output.printable import printable
 from procwire.output.timestamp import duration, timestamp
-from procwire.owners.flow_owners import INFERRED
+from procwire.owners.attribution import INFERRED
 from procwire.record import Process
 
 # Severity -> word and colour.

@@ -1,159 +1,202 @@
 """Claims of processes on ends and flows, as the kernel told of them, of which the last are kept.
 
-Strategy: a ring, chained by the hash of what is claimed. What a socket claimed ends with it. Claims
-of sockets that are still open are not overwritten but entered anew, so that a busy hour forgets no
-program that waits for connections.
+Strategy: a ring, chained by the hash of what is claimed, so that what is overwritten needs no
+deletion: a chain ends at the first number that is too old. What a socket claimed ends with it, and
+claims that are open are chained by their socket, too. Claims of sockets that are still open are not
+overwritten but entered anew, so that a busy hour forgets no program that waits for connections.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.event import FLAG_OLDER, PROCESS_KEY, FlowRole
-from procwire.owners.flow_keys import WORDS, hashes, keys_of_events
+from procwire.compiled.jit import fused, kernel
+from procwire.compiled.memory import sparse_zeros
+from procwire.decode.mix import mix64
+from procwire.event import FLAG_OLDER, FlowRole
+from procwire.owners.flow_keys import WORDS, keys_of_events
 
-NEVER = np.iinfo(np.int64).max
-# Claims of one end that are looked at: many are those of a program that opens a port again.
-_CHAIN = 64
+NEVER = 2**63 - 1
 _TCP = 6
 
+# Words of a key in the order of flow_keys; mypy cannot see the fields that numba reads.
+_KEY = ("source_hi", "source_lo", "peer_hi", "peer_lo", "ports")
 CLAIM = np.dtype(
     [
-        ("key", "u8", (WORDS,)),  # source, destination (two halves each), ports and protocol
-        ("before", "i8"),  # number of the previous claim whose key has the same hash, or -1
-        ("hash", "u8"),
+        *((word, "u8") for word in _KEY),
+        ("before", "i8"),  # number of the claim before in the same chain of keys, 0 for none
+        ("opened_before", "i8"),  # the same in the chain of sockets
         ("began", "i8"),  # ns since the epoch; 0: before the sensor
         ("ended", "i8"),  # NEVER: not yet, or nobody will tell
-        ("process", PROCESS_KEY),
+        ("started", "u8"),
+        ("pid", "u4"),
+        ("exec_count", "u4"),
         ("namespace", "u4"),
-        ("socket", "u4"),
+        ("socket", "u4"),  # 0: of its end nobody tells
         ("role", "u1"),
     ],
     align=True,
 )
+EXIT = np.dtype(
+    [("started", "u8"), ("pid", "u4"), ("exec_count", "u4"), ("before", "i8"), ("time", "i8")],
+    align=True,
+)
+Record: TypeAlias = Any
+
+# Slots of the state: the last number of a claim, open claims that a socket will end, those
+# forgotten before they ended, the last number of an exit.
+ENTERED, OPEN, EVICTED, EXITED = range(4)
+_ENDS = int(FlowRole.ENDS)
 
 
-class Claims:
-    """A ring of CLAIM. evicted: claims forgotten to make room that had not ended."""
+class ClaimTable(NamedTuple):
+    """Number n, from 1 on, lies at n % capacity. by_key, by_socket, by_process: the last number of
+    each chain, of as many as a power of two; moved: CLAIM (2,), what is entered anew."""
 
-    def __init__(self, capacity: int) -> None:
-        self.evicted = 0
-        self._rows = np.zeros(capacity, CLAIM)
-        self._latest: dict[int, int] = {}
-        self._open: dict[int, list[tuple[int, int]]] = {}
-        self._entered = 0
+    rows: NDArray[np.void]
+    by_key: NDArray[np.int64]
+    by_socket: NDArray[np.int64]
+    exits: NDArray[np.void]
+    by_process: NDArray[np.int64]
+    moved: NDArray[np.void]
+    state: NDArray[np.int64]
 
-    def __len__(self) -> int:
-        return min(self._entered, len(self._rows))
 
-    @property
-    def first(self) -> int:
-        """Number of the first claim that is still there."""
-        return max(0, self._entered - len(self._rows))
+def claim_table(capacity: int) -> ClaimTable:
+    """Room for so many claims and as many exits."""
+    chains = 1 << (2 * capacity - 1).bit_length()
+    return ClaimTable(
+        rows=sparse_zeros((capacity,), CLAIM),
+        by_key=sparse_zeros((chains,), np.int64),
+        by_socket=sparse_zeros((chains,), np.int64),
+        exits=sparse_zeros((capacity,), EXIT),
+        by_process=sparse_zeros((chains,), np.int64),
+        moved=np.zeros(2, CLAIM),
+        state=np.zeros(4, np.int64),
+    )
 
-    def enter(self, events: NDArray[np.void]) -> None:
-        """Enter (n,) FLOW_EVENT, times in ns since the epoch."""
-        for start in range(0, len(events), len(self._rows)):
-            self._enter(events[start : start + len(self._rows)])
 
-    def chain(self, key: NDArray[np.uint64]) -> list[tuple[int, Any]]:
-        """Claims on the key (5,) with their numbers, the latest first."""
-        chain: list[tuple[int, Any]] = []
-        number = self._latest.get(int(hashes(key[np.newaxis])[0]), -1)
-        while number >= self.first and len(chain) < _CHAIN:
-            claim = self._rows[number % len(self._rows)]
-            chain.append((number, claim))
-            number = int(claim["before"])
-        return [one for one in chain if np.array_equal(one[1]["key"], key)]
+def claims_of(events: NDArray[np.void]) -> NDArray[np.void]:
+    """CLAIM (n,) of FLOW_EVENT (n,), times in ns since the epoch."""
+    rows = np.zeros(len(events), CLAIM)
+    for word, column in zip(_KEY, keys_of_events(events).T, strict=True):
+        rows[word] = column
+    rows["began"] = np.where(events["flags"] & FLAG_OLDER, 0, events["time_ns"])
+    rows["ended"] = NEVER
+    process, role = events["process"], events["role"]
+    rows["started"], rows["pid"] = process["started_ns"], process["pid"]
+    rows["exec_count"], rows["role"] = process["exec_count"], role
+    rows["namespace"], rows["socket"] = events["net_namespace"], events["socket"]
+    # Of a connection's end nobody tells, nor of a raw socket's.
+    is_connection = (role == FlowRole.CONNECTS) & (events["protocol"] == _TCP)
+    rows["socket"][is_connection | (role == FlowRole.WRITES)] = 0
+    return rows
 
-    def latest(self, keys: NDArray[np.uint64], until: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Number of the latest claim on each key (n, 5) that had begun at a time (n,), ns since the
-        epoch: (n,), -1 where there is none."""
-        numbers = np.array([self._latest.get(one, -1) for one in hashes(keys).tolist()], np.int64)
-        for _ in range(_CHAIN):
-            claims = self.at(numbers)
-            younger = (numbers >= self.first) & (claims["began"] > until)
-            if not younger.any():
-                break
-            numbers[younger] = claims["before"][younger]
-        claims = self.at(numbers)
-        here = (numbers >= self.first) & (claims["began"] <= until)
-        numbers[~here | (claims["key"] != keys).any(axis=1)] = -1
-        return numbers
 
-    def at(self, numbers: NDArray[np.int64]) -> NDArray[np.void]:
-        """The claims of these numbers (n,), anything for what is none."""
-        return self._rows[numbers % len(self._rows)]
+def exits_of(events: NDArray[np.void]) -> NDArray[np.void]:
+    """EXIT (n,) of PROCESS_EVENT (n,)."""
+    rows, process = np.zeros(len(events), EXIT), events["process"]
+    rows["started"], rows["pid"] = process["started_ns"], process["pid"]
+    rows["exec_count"], rows["time"] = process["exec_count"], events["time_ns"]
+    return rows
 
-    def _enter(self, events: NDArray[np.void]) -> None:
-        ends = events["role"] == FlowRole.ENDS
-        opening = events[~ends]
-        rows = np.zeros(len(opening), CLAIM)
-        rows["key"] = keys_of_events(opening)
-        rows["hash"] = hashes(rows["key"])
-        rows["began"] = np.where(opening["flags"] & FLAG_OLDER, 0, opening["time_ns"])
-        rows["ended"] = NEVER
-        for name in ("process", "socket", "role"):
-            rows[name] = opening[name]
-        rows["namespace"] = opening["net_namespace"]
-        # Of a connection's end nobody tells, nor of a raw socket's.
-        lasts = (rows["role"] == FlowRole.SENDS) | (rows["role"] == FlowRole.LISTENS)
-        lasts |= (rows["role"] == FlowRole.CONNECTS) & (opening["protocol"] != _TCP)
-        rows["socket"][~lasts] = 0
-        while len(rows):
-            rows = self._write(rows)
-        self._end(events[ends])
 
-    def _write(self, rows: NDArray[np.void]) -> NDArray[np.void]:
-        """Write the rows in place of the oldest; returns those of them that are still open."""
-        numbers = np.arange(self._entered, self._entered + len(rows))
-        again = self._rows[self._make_room(numbers[numbers >= len(self._rows)] - len(self._rows))]
-        before = []
-        columns = numbers, *(rows[name] for name in ("hash", "socket", "began"))
-        for number, one, socket, began in zip(*(each.tolist() for each in columns), strict=True):
-            before.append(self._latest.get(one, -1))
-            self._latest[one] = number
-            if socket:
-                self._open.setdefault(socket, []).append((number, began))
-        rows["before"] = before
-        self._rows[numbers % len(self._rows)] = rows
-        self._entered += len(rows)
-        return again
+def key_words(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Keys (n, 5) as kernels take them."""
+    return np.ascontiguousarray(keys, np.uint64).reshape(-1, WORDS)
 
-    def _make_room(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Forget the claims of these numbers (n,); returns the places of those to enter anew."""
-        places = numbers % len(self._rows)
-        claims = self._rows[places]
-        again = np.zeros(len(places), bool)
-        is_open = (claims["ended"] == NEVER).tolist()
-        columns = numbers, *(claims[name] for name in ("hash", "socket", "began"))
-        old = zip(*(each.tolist() for each in columns), strict=True)
-        for row, (number, one, socket, began) in enumerate(old):
-            if self._latest.get(one) == number:
-                del self._latest[one]
-            if not is_open[row]:
-                continue
-            if socket:
-                self._open[socket].remove((number, began))
-                if not self._open[socket]:
-                    del self._open[socket]
-                # As long as most of the ring is for what comes.
-                again[row] = len(self._open) < len(self._rows) // 2
-            self.evicted += not again[row]
-        return places[again]
 
-    def _end(self, events: NDArray[np.void]) -> None:
-        """What the sockets had claimed ends."""
-        places, times = [], []
-        ends = zip(events["socket"].tolist(), events["time_ns"].tolist(), strict=True)
-        for socket, time in ends:
-            for number, began in self._open.pop(socket, ()):
-                if began <= time:
-                    places.append(number % len(self._rows))
-                    times.append(time)
-                else:
-                    self._open.setdefault(socket, []).append((number, began))
-        self._rows["ended"][places] = times
+@kernel
+def enter(table: ClaimTable, claims: NDArray[np.void]) -> None:
+    """Take claims and ends of sockets in their order."""
+    for row in range(len(claims)):
+        if claims[row].role == _ENDS:
+            _end(table, claims[row])
+        else:
+            table.moved[0] = claims[row]
+            while _write(table):
+                table.moved[0] = table.moved[1]
+
+
+@kernel
+def exited(table: ClaimTable, exits: NDArray[np.void]) -> None:
+    """Take exits of processes."""
+    for row in range(len(exits)):
+        number = table.state[EXITED] + 1
+        table.state[EXITED] = number
+        place = number % len(table.exits)
+        table.exits[place] = exits[row]
+        chain = process_hash(exits[row]) & np.uint64(len(table.by_process) - 1)
+        table.exits[place].before = table.by_process[chain]
+        table.by_process[chain] = number
+
+
+@fused
+def key_hash(hi: np.uint64, lo: np.uint64, peer_hi: np.uint64, peer_lo: np.uint64,
+             ports: np.uint64) -> np.uint64:  # fmt: skip
+    """Of a claim's key."""
+    return mix64(mix64(mix64(mix64(hi + ports) ^ lo) ^ peer_hi) ^ peer_lo)
+
+
+@fused
+def process_hash(one: Record) -> np.uint64:
+    """Of the process of a CLAIM or an EXIT."""
+    return mix64(one.started ^ (np.uint64(one.pid) << np.uint64(32)) ^ np.uint64(one.exec_count))
+
+
+@fused
+def _write(table: ClaimTable) -> bool:
+    """Write moved[0] in place of the oldest; whether that is still open, and now moved[1]."""
+    state, capacity = table.state, len(table.rows)
+    number = state[ENTERED] + 1
+    place = number % capacity
+    is_moved = False
+    if number > capacity and table.rows[place].ended == NEVER:
+        if table.rows[place].socket:
+            state[OPEN] -= 1
+            # As long as most of the ring is for what comes.
+            is_moved = state[OPEN] < capacity // 2
+        if is_moved:
+            table.moved[1] = table.rows[place]
+        else:
+            state[EVICTED] += 1
+    table.rows[place] = table.moved[0]
+    claim = table.rows[place]
+    hashed = key_hash(claim.source_hi, claim.source_lo, claim.peer_hi, claim.peer_lo, claim.ports)
+    chain = hashed & np.uint64(len(table.by_key) - 1)
+    claim.before = table.by_key[chain]
+    table.by_key[chain] = number
+    if claim.socket:
+        chain = mix64(np.uint64(claim.socket)) & np.uint64(len(table.by_socket) - 1)
+        claim.opened_before = table.by_socket[chain]
+        table.by_socket[chain] = number
+        state[OPEN] += 1
+    state[ENTERED] = number
+    return is_moved
+
+
+@fused
+def _end(table: ClaimTable, end: Record) -> None:
+    """What the socket had claimed ends. Its chain keeps what is open."""
+    capacity = len(table.rows)
+    oldest = table.state[ENTERED] - capacity
+    chain = mix64(np.uint64(end.socket)) & np.uint64(len(table.by_socket) - 1)
+    number, kept = table.by_socket[chain], 0
+    table.by_socket[chain] = 0
+    while number > max(oldest, 0):
+        claim = table.rows[number % capacity]
+        if claim.ended == NEVER and claim.socket == end.socket and claim.began <= end.began:
+            claim.ended = end.began
+            table.state[OPEN] -= 1
+        if claim.ended == NEVER:
+            if kept:
+                table.rows[kept % capacity].opened_before = number
+            else:
+                table.by_socket[chain] = number
+            kept = number
+        number = claim.opened_before
+    if kept:
+        table.rows[kept % capacity].opened_before = 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import replace as with_fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec.structs import replace
@@ -17,10 +18,13 @@ from numpy.typing import NDArray
 
 from procwire.alert import CLOSED, GROWN, RECEIVER, SENDER, Alert, Share
 from procwire.detect.observation import ProcessId
+from procwire.owners.attribution import INFERRED, KERNEL, NONE, SNAPSHOT, Owner
 from procwire.owners.flow_counts import FlowCounts, endpoint
-from procwire.owners.flow_owners import INFERRED, KERNEL, NONE, SNAPSHOT, FlowOwners, Owner
 from procwire.owners.scan_shares import ScanShares
 from procwire.record import Lookup
+
+if TYPE_CHECKING:
+    from procwire.owners.flow_owners import FlowOwners
 
 _REMEMBERED = 4096
 _SAMPLE = 32

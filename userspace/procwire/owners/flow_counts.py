@@ -1,29 +1,23 @@
-"""Of how many captured flows of this host the process is known, and how surely.
-
-Strategy: flows that a process was seen to connect are looked up together. The others are grouped by
-their end on this host, and ends that one process holds are looked up together, too. Each group that
-is left asks once; of too many at a time the rest is counted as not asked about, so that no scan
-costs more than a busy hour.
-"""
+"""Of how many captured flows of this host the process is known, and how surely."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from procwire.detect.observation import Endpoint
 from procwire.event import Outcome
-from procwire.owners.flow_keys import ends_of, hashes, keys_of_contacts
-from procwire.owners.flow_owners import NONE, SURENESS, FlowOwners
+from procwire.owners.attribution import NONE, SURENESS
+from procwire.owners.flow_keys import keys_of_contacts
 from procwire.record import Attempt
 
-UNASKED = "unasked"
-WAYS = (*SURENESS, NONE, UNASKED)
-ASKED = 64
-"""Ends of one batch that are asked about, of each side."""
+if TYPE_CHECKING:
+    from procwire.owners.flow_owners import FlowOwners
+
+WAYS = (*SURENESS, NONE)
 
 
 class Side(NamedTuple):
@@ -64,36 +58,18 @@ class FlowCounts:
             at = np.flatnonzero(chosen)
             hi, lo = (contacts[f"{side.own}_{half}"][at] for half in ("hi", "lo"))
             at = at[self._owners.are_local(hi, lo)]
-            if len(at):
-                self._count(side, contacts, at)
+            keys = keys_of_contacts(contacts, at, side.own, side.peer)
+            places = self._owners.sureness(keys, contacts["time"][at])
+            # Nobody's have -1, which is the last of them.
+            counts = np.bincount(places % len(WAYS), minlength=len(WAYS)).tolist()
+            self._counts.update(
+                {f"{side.name}_{way}": n for way, n in zip(WAYS, counts, strict=True)}
+            )
 
     def counters(self) -> dict[str, int]:
         """As originated_WAY and accepted_WAY, flows of which this host's process is known by a
-        hook, by the snapshot, inferred, or not at all (none); unasked: too many at a time."""
+        hook, by the snapshot, inferred, or not at all (none)."""
         return dict(self._counts)
-
-    def _count(self, side: Side, rows: NDArray[np.void], at: NDArray[np.int64]) -> None:
-        keys = keys_of_contacts(rows, at, side.own, side.peer)
-        connected = self._owners.connected(keys, rows["time"][at])
-        for place, way in enumerate(SURENESS):
-            self._counts[f"{side.name}_{way}"] += int(np.count_nonzero(connected == place))
-        others = np.flatnonzero(connected < 0)
-        if not len(others):
-            return
-        ends, times = hashes(ends_of(keys[others])), rows["time"][at[others]]
-        _, firsts, sizes = np.unique(ends, return_index=True, return_counts=True)
-        held = self._owners.ends(keys[others[firsts]], times[firsts])
-        for place, way in enumerate(SURENESS):
-            self._counts[f"{side.name}_{way}"] += int(sizes[held == place].sum())
-        firsts, sizes = firsts[held < 0], sizes[held < 0]
-        order = np.argsort(firsts)
-        for place in order[:ASKED].tolist():
-            row = rows[at[others[firsts[place]]]]
-            own, peer = endpoint(row, side.own), endpoint(row, side.peer)
-            owner = self._owners.owner(own, peer, int(row["protocol"]), int(row["time"]))
-            way = owner.attribution if owner is not None else NONE
-            self._counts[f"{side.name}_{way}"] += int(sizes[place])
-        self._counts[f"{side.name}_{UNASKED}"] += int(sizes[order[ASKED:]].sum())
 
 
 def endpoint(row: np.void, side: str) -> Endpoint:

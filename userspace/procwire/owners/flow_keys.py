@@ -15,10 +15,9 @@ WITHOUT_PORTS = (0, 1, 58)
 ANY = bytes(16)
 
 # With the namespace behind it, in place of the source of a socket on every address: ff::/8 is none.
-_EVERYWHERE = np.uint64(2**64 - 1)
-# The finalizer's multiplier of splitmix64, and its powers.
-_MULTIPLIERS = np.array([pow(0xBF58476D1CE4E5B9, n + 1, 1 << 64) for n in range(WORDS)], np.uint64)
-_PEER_PORT = np.uint64(0xFFFF << 16)
+EVERYWHERE = np.uint64(2**64 - 1)
+# Within the last word.
+PEER_PORT, PROTOCOL = np.uint64(0xFFFF << 16), np.uint64(0xFFFF)
 _SOURCE_PORT, _DESTINATION_PORT = np.uint64(32), np.uint64(16)
 
 
@@ -30,13 +29,6 @@ def key_of(
     return np.append(words, np.uint64(source_port << 32 | peer_port << 16 | protocol))
 
 
-def key_everywhere(protocol: int, namespace: int, port: int) -> NDArray[np.uint64]:
-    """The key of a claim on a port of every address of a network namespace: (5,)."""
-    key = key_of(protocol, ANY, port)
-    key[:2] = _EVERYWHERE, namespace
-    return key
-
-
 def keys_of_events(events: NDArray[np.void]) -> NDArray[np.uint64]:
     """The keys (n, 5) of what FLOW_EVENT (n,) claim: of an end there is no destination."""
     keys = np.zeros((len(events), WORDS), np.uint64)
@@ -46,7 +38,7 @@ def keys_of_events(events: NDArray[np.void]) -> NDArray[np.uint64]:
     peer = events["destination_port"].astype(np.uint64) << _DESTINATION_PORT
     whole = events["role"] == FlowRole.CONNECTS
     any_address = ~whole & (events["flags"] & FLAG_ANY_ADDRESS != 0)
-    keys[any_address, 0] = _EVERYWHERE
+    keys[any_address, 0] = EVERYWHERE
     keys[any_address, 1] = events["net_namespace"][any_address]
     keys[~whole, 2:4] = 0
     keys[:, 4] = ports | np.where(whole, peer, 0) | events["protocol"]
@@ -67,24 +59,3 @@ def keys_of_contacts(
     ports[np.isin(protocol, WITHOUT_PORTS)] = 0
     keys[:, 4] = ports | protocol
     return keys
-
-
-def ends_of(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The keys (n, 5) of claims on the ends of flows."""
-    ends = keys.copy()
-    ends[:, 2:4] = 0
-    ends[:, 4] &= ~_PEER_PORT
-    return ends
-
-
-def everywhere(keys: NDArray[np.uint64], namespace: int) -> NDArray[np.uint64]:
-    """The keys (n, 5) of claims on these ends' ports at every address of a network namespace."""
-    wide = keys.copy()
-    wide[:, :2] = _EVERYWHERE, namespace
-    return wide
-
-
-def hashes(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """(n,) of (n, 5): of all words, in both halves."""
-    mixed: NDArray[np.uint64] = (keys * _MULTIPLIERS).sum(axis=1, dtype=np.uint64)
-    return mixed ^ mixed >> np.uint64(32)

@@ -23,10 +23,10 @@ from procwire.output.address import address_text
 from procwire.output.community_id import community_id
 from procwire.output.eve import encode, process_fields
 from procwire.output.lines import Lines
-from procwire.owners.flow_owners import Network
 from procwire.owners.history import HOME, Claim, Described, Exit, Hold, Line, Local, Start, older
 from procwire.record import Lookup
 from procwire.sensor.loader import SensorEvents
+from procwire.sensor.namespaces import Network
 from procwire.sensor.processes import key_of
 
 LARGEST_FILE = 64 << 20

@@ -19,7 +19,7 @@ from procwire.alert import RECEIVER, SENDER
 from procwire.detect.observation import Endpoint, ProcessId
 from procwire.event import FlowRole
 from procwire.output.address import address_text
-from procwire.owners.flow_owners import INFERRED, KERNEL, SNAPSHOT
+from procwire.owners.attribution import INFERRED, KERNEL, SNAPSHOT
 from procwire.owners.history import Claim, Described, Exit, Hold, Line, Local, Start, older
 from procwire.runs.following import Following
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from operator import itemgetter
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -19,8 +20,11 @@ from procwire.alert import Alert
 from procwire.detect.flag_probes import DETECTORS_BY_KIND
 from procwire.detect.observation import ProcessId
 from procwire.event import Outcome
+from procwire.owners.attribution import Owner
 from procwire.owners.flow_counts import endpoint
-from procwire.owners.flow_owners import FlowOwners, Owner
+
+if TYPE_CHECKING:
+    from procwire.owners.flow_owners import FlowOwners
 
 _SCANS, _SAMPLE = 1024, 32
 # What so many of its attempts come to nothing of scans by itself: a browser beside a scanner, with

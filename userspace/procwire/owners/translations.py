@@ -11,8 +11,7 @@ from collections import OrderedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.detect.observation import Endpoint
-from procwire.owners.flow_keys import WORDS, key_of
+from procwire.owners.flow_keys import WORDS
 
 CAPACITY = 1 << 16
 """Translations remembered, some 500 bytes each."""
@@ -31,27 +30,25 @@ class Translations:
 
     def update(self, rows: NDArray[np.void]) -> None:
         """Enter TRANSLATION (n,)."""
-        for row in rows:
-            outer = row["outer"].tobytes()
-            self._inner[outer] = row["inner"].tobytes()
+        for outer, inner in zip(_keys(rows["outer"]), _keys(rows["inner"]), strict=True):
+            self._inner[outer] = inner
             self._inner.move_to_end(outer)
         while len(self._inner) > self._capacity:
             self._inner.popitem(last=False)
             self.evicted += 1
 
-    def inner(
-        self, end: Endpoint, peer: Endpoint, protocol: int
-    ) -> tuple[Endpoint, Endpoint] | None:
-        """What `end` and its peer are to the process; None where nothing is translated."""
+    def inner(self, keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """Which of these flows (n, 5) are translated: their rows (m,), and what they are inside (m,
+        5)."""
         if not self._inner:
-            return None
-        outer = key_of(protocol, end.address, end.port or 0, peer.address, peer.port or 0)
-        found = self._inner.get(outer.tobytes())
-        if found is None:
-            return None
-        words = np.frombuffer(found, np.uint64)
-        halves, ports = words[:4].astype(">u8").tobytes(), int(words[4])
-        return (
-            Endpoint(halves[:16], ports >> 32 & 0xFFFF),
-            Endpoint(halves[16:], ports >> 16 & 0xFFFF),
-        )
+            return np.zeros(0, np.int64), np.zeros((0, WORDS), np.uint64)
+        found = [self._inner.get(key, b"") for key in _keys(keys)]
+        rows = [row for row, key in enumerate(found) if key]
+        inner = np.frombuffer(b"".join(found), np.uint64).reshape(-1, WORDS)
+        return np.array(rows, np.int64), inner.copy()
+
+
+def _keys(words: NDArray[np.uint64]) -> list[bytes]:
+    """Each key of (n, 5) as its bytes."""
+    whole, size = np.ascontiguousarray(words).tobytes(), WORDS * words.itemsize
+    return [whole[at : at + size] for at in range(0, len(whole), size)]

@@ -19,16 +19,17 @@ from procwire.context.site import Site
 from procwire.detect.observation import ProcessId
 from procwire.output.eve import Source
 from procwire.owners.correlate import Correlator
-from procwire.owners.flow_owners import CAPACITY, FlowOwners, Network
 from procwire.record import Process
 from procwire.runs.process_analysis import ProcessAnalysis
 from procwire.sensor.loader import SensorEvents
+from procwire.sensor.namespaces import Network
 from procwire.sensor.processes import ProcessTable
 from procwire.sensor.sources import Sources
 from procwire.settings import Settings
 
 if TYPE_CHECKING:
     from procwire.capture.batch import PacketBatch
+    from procwire.owners.flow_owners import FlowOwners
     from procwire.runs.analysis import Analysis
 
 Emit = Callable[[Iterable[Alert], Source], None]
@@ -54,22 +55,25 @@ class Joined:
         site: Site,
     ) -> None:
         self._emit, self._processes, self._namespace = emit, processes, namespace
-        self._owners = FlowOwners(namespace, capacity=CAPACITY if interfaces else 0)
-        self._correlator = Correlator(self._owners, self.known)
-        link = self._correlator.processes
-        self._kernel = ProcessAnalysis(settings, self.known, site, link)
         self._addresses = Sources()
         self._sources = [Source(in_iface=interface) for interface in interfaces]
         self._wires: list[Analysis] = []
-        if interfaces:
-            # Loads numba and all compiled code, which is more than the rest takes.
-            from procwire.runs.analysis import Analysis
+        self._owners: FlowOwners | None = None
+        if not interfaces:
+            self._kernel = ProcessAnalysis(settings, self.known, site)
+            return
+        # Loads numba and all compiled code, which is more than the rest takes.
+        from procwire.owners.flow_owners import FlowOwners
+        from procwire.runs.analysis import Analysis
 
-            # One each, as for files: what an alert rests on was seen in one place.
-            self._wires = [
-                Analysis(settings, site, partial(self._correlator.packets, place=interface))
-                for interface in interfaces
-            ]
+        self._owners = FlowOwners(namespace)
+        self._correlator = Correlator(self._owners, self.known)
+        self._kernel = ProcessAnalysis(settings, self.known, site, self._correlator.processes)
+        # One each, as for files: what an alert rests on was seen in one place.
+        self._wires = [
+            Analysis(settings, site, partial(self._correlator.packets, place=interface))
+            for interface in interfaces
+        ]
 
     def touch(self) -> None:
         """See memory.touch: before the first packets come."""
@@ -81,11 +85,13 @@ class Joined:
     ) -> None:
         """What are this host's own networks from now on; elsewhere: in other network namespaces,
         by inode number."""
-        self._owners.networks({**(elsewhere or {}), self._namespace: local})
+        if self._owners is not None:
+            self._owners.networks({**(elsewhere or {}), self._namespace: local})
 
     def translations(self, rows: NDArray[np.void]) -> None:
         """Take TRANSLATION (n,) of flows, before their packets."""
-        self._owners.translations.update(rows)
+        if self._owners is not None:
+            self._owners.translations.update(rows)
 
     def events(self, events: SensorEvents, now: int, set_by: int = 0) -> None:
         """Take kernel events whose process events the table has followed. now: time up to which
@@ -93,7 +99,7 @@ class Joined:
         before these events, or back."""
         if set_by:
             self._kernel.clock_set(set_by)
-        if self._wires:
+        if self._owners is not None:
             self._owners.processes(events.process)
             self._owners.connections(events.connection)
             self._owners.update(events.flow)
@@ -123,7 +129,7 @@ class Joined:
         counts = Counter[str]()
         for analysis in self._analyses():
             counts.update(analysis.counters())
-        if self._wires:
+        if self._owners is not None:
             correlated = self._correlator.counters()
             counts.update({f"correlate.{name}": n for name, n in correlated.items()})
         return dict(counts)

@@ -18,7 +18,6 @@ from procwire.alert import Alert, scan_alert
 from procwire.context.site import Site
 from procwire.context.tuning import in_force
 from procwire.output.eve import Source
-from procwire.owners.flow_owners import Network
 from procwire.owners.history_writer import HistoryWriter
 from procwire.runs.joined import Emit, Joined
 from procwire.runs.latency import Latency
@@ -27,7 +26,7 @@ from procwire.sensor.conntrack import Conntrack
 from procwire.sensor.coverage import circumstances
 from procwire.sensor.loader import Sensor
 from procwire.sensor.machine import boot_epoch_ns
-from procwire.sensor.namespaces import Namespaces
+from procwire.sensor.namespaces import Namespaces, Network
 from procwire.sensor.processes import ProcessTable
 from procwire.sensor.settings import SensorSettings
 from procwire.sensor.snapshot import processes_before
@@ -207,11 +206,15 @@ class Live:
                     break
             self._take_translations()
         for number, (capture, blocks) in enumerate(zip(self._captures, ready, strict=True)):
-            workers = self._workers if blocks > _BACKLOG else 1
+            is_much = blocks > _BACKLOG
+            workers = self._workers if is_much else 1
             for batch in self._joined.packets(number, capture.batches(), workers):
                 if self._recorder is not None:
                     self._recorder.packets(number, batch)
                 capture.release()
+                # Meanwhile rings of events would fill.
+                if is_much and self._sensor is not None:
+                    self._take_events(self._sensor, 0)
         self._keep_up(time.monotonic())
         return seen or any(ready)
 

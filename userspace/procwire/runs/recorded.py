@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from procwire.errors import InputDamaged, UsageError
 from procwire.event import ABI_VERSION, PROCESS_EVENT, Subject
-from procwire.owners.flow_owners import Network
 from procwire.owners.translations import TRANSLATION
 from procwire.record import Attempt
 from procwire.runs.recording import (
@@ -32,6 +31,7 @@ from procwire.runs.recording import (
     Turn,
 )
 from procwire.sensor.loader import SensorEvents
+from procwire.sensor.namespaces import Network
 from procwire.sensor.processes import Change
 from procwire.settings import Settings
 

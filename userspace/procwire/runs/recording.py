@@ -31,8 +31,8 @@ from procwire.event import (
     PROCESS_HEADER,
     SOCKET_EVENT,
 )
-from procwire.owners.flow_owners import Network
 from procwire.sensor.loader import SensorEvents
+from procwire.sensor.namespaces import Network
 from procwire.sensor.processes import Change
 from procwire.settings import Settings
 

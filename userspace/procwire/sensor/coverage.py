@@ -185,7 +185,6 @@ _MEANINGS = {
     "correlate.translations_lost": "times when more translated flows began than the kernel keeps",
     "correlate.originated_none": "flows that this host began and whose process is not known",
     "correlate.accepted_none": "connections that this host took and whose process is not known",
-    "correlate.*_unasked": "flows of this host too many at a time to ask for their process",
     "correlate.alerts_none": "alerts on flows of this host whose process is not known",
     "correlate.alerts_forgotten": "alerts on flows whose process was known and is forgotten",
     "context.learning": "roles and zones still learned: what is new there is not told",
