@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 from procwire.alert import CLOSED, scan_alert
-from procwire.analytic_coverage import BLIND, IN_PART, SEEN, Covered, Latency, covered
+from procwire.analytic_coverage import BLIND, IN_PART, SEEN, Covered, Latency, covered, supplies
 from procwire.analytics import ANALYTICS, INPUTS
 from procwire.context.allowlist import Wish, add
 from procwire.context.site import Site
 from procwire.context.store import MEMORY, Store
 from procwire.detect.detector import DETECTORS
 from procwire.detect.judges import Judges
+from procwire.output.coverage_page import coverage_page
 from procwire.runs.latency import Latency as Measured
 from procwire.sensor.coverage import (
     BCC_GAPS,
@@ -23,6 +26,7 @@ from procwire.sensor.coverage import (
     WIRE_SPOTS,
     circumstances,
     meaning_of,
+    of_run,
 )
 from test_alert import SCANNER_PROCESS, row
 from test_coverage import record
@@ -134,7 +138,7 @@ def test_the_command_says_it_for_people_and_tools(run, tmp_path: Path) -> None:
     told = run("coverage", results)
     assert told.code == 0
     assert "\x1b" not in told.out
-    assert "AN1949 (T1595.001), scanning of IP blocks: in part" in told.out
+    assert "AN1949 in part: scanning of IP blocks (T1595.001)" in told.out
     assert "5 capture.eth0.dropped: packets that came faster than they were read" in told.out
     said = json.loads(run("coverage", results, "--json").out)
     assert [one["id"] for one in said["analytics"]] == [one.id for one in ANALYTICS]
@@ -142,3 +146,55 @@ def test_the_command_says_it_for_people_and_tools(run, tmp_path: Path) -> None:
         True,
         False,
     }
+    assert {one["name"] for one in said["inputs"]} >= set(said["analytics"][0]["inputs"])
+
+
+def page(counters: dict[str, int], width: int = 80) -> list[str]:
+    return list(coverage_page(covered(counters), supplies(counters), of_run(counters), width))
+
+
+RUNS = {
+    "whole": WHOLE,
+    "no root": {"packets": 3, "flows.flows": 1},
+    "no packets": circumstances("libbpf", ()),
+    "bcc": {**WHOLE, **circumstances("bcc", (HOOK,))},
+    "records": {"records.events": 3},
+    "losses": {
+        **WHOLE,
+        **{pattern.replace("*", "x"): 7 for one in INPUTS for pattern in one.thins},
+        "somewhere.lost": 3,
+    },
+}
+
+
+@pytest.mark.parametrize("run_of", RUNS)
+@pytest.mark.parametrize("width", [40, 80, 160])
+def test_the_page_says_each_reason_once_within_its_width(run_of: str, width: int) -> None:
+    counters = RUNS[run_of]
+    lines = page(counters, width)
+    assert max(map(len, lines)) <= width
+    text = " ".join(" ".join(lines).split())
+    # Behind a dash a line may end, and counters share what is said of several.
+    text = text.replace("- ", "-")
+    supplied = supplies(counters)
+    listed = {gap.what for one in supplied if one.state != BLIND for gap in one.gaps}
+    for name in listed | {one.name for one in of_run(counters).lost}:
+        wanted = re.escape(name.replace("- ", "-"))
+        assert len(re.findall(rf"(?<![\w.]){wanted}(?![\w.])", text)) == 1
+    reasons = Counter(spot.reason for spot in of_run(counters).not_seen)
+    reasons.update({gap.why for one in supplied if one.state == BLIND for gap in one.gaps})
+    for reason, times in reasons.items():
+        assert text.count(reason.replace("- ", "-")) <= times, reason
+        assert reason.replace("- ", "-") in text
+
+
+def test_what_hides_most_comes_first() -> None:
+    lines = page({**WHOLE, "context.pending": 7, "capture.eth0.dropped": 5})
+    inputs = [line for line in lines if line[:3].strip().isdigit()]
+    assert inputs[0] == "  1 packets: in part"
+    assert inputs[1] == "  2 what is usual here: in part"
+    assert inputs[2].endswith(": seen")
+    blind = page(circumstances("libbpf", ()))
+    assert [line[:6] for line in blind if line.startswith("AN")][:2] == ["AN1962", "AN1999"]
+    assert "  1 packets: not seen: no packets were captured: `procwire watch -i IFACE`" in blind
+    assert "  2 conversations on the wire: not seen: as 1" in blind

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from procwire.analytics import ANALYTICS, INPUTS, Analytic, Input
-from procwire.sensor.coverage import Coverage, meaning_of, of_run
+from procwire.sensor.coverage import BlindSpot, Coverage, meaning_of, of_run
 
 SEEN, IN_PART, BLIND = "seen", "in part", "blind"
 
@@ -24,6 +24,17 @@ class Gap:
 
 
 @dataclass(frozen=True)
+class Supply:
+    """What a run had of an input. state: SEEN, IN_PART or BLIND; gaps: what was missing in this
+    run, the worst first; never: blind spots that are always there."""
+
+    name: str
+    state: str
+    gaps: tuple[Gap, ...]
+    never: tuple[BlindSpot, ...]
+
+
+@dataclass(frozen=True)
 class Latency:
     """ms from a packet or a kernel event to the alert. samples: alerts that were told live."""
 
@@ -34,59 +45,70 @@ class Latency:
 
 @dataclass(frozen=True)
 class Covered:
-    """What a run could tell of an analytic. state: SEEN, IN_PART or BLIND; sees: inputs that it
-    had; blind: what was missing in this run; never: names of blind spots that are always there;
-    latency: None where no alert of the analytic was told live."""
+    """What a run could tell of an analytic. state: SEEN, IN_PART or BLIND; inputs: names of those
+    that it rests on; sees: those that the run had; blind: what was missing in this run; never:
+    names of blind spots that are always there; latency: None where no alert of the analytic was
+    told live."""
 
     id: str
     title: str
     technique: str
     state: str
+    inputs: tuple[str, ...]
     sees: tuple[str, ...]
     blind: tuple[Gap, ...]
     never: tuple[str, ...]
     latency: Latency | None
 
 
-def covered(counters: Mapping[str, int]) -> list[Covered]:
-    """What a run with these counters, circumstances among them, could tell of each analytic."""
+def supplies(counters: Mapping[str, int]) -> list[Supply]:
+    """What a run with these counters, circumstances among them, had of each input; what it did not
+    need is left out."""
     run = of_run(counters)
-    return [_covered(analytic, counters, run) for analytic in ANALYTICS]
+    found = (_supply(one, counters, run) for one in INPUTS)
+    return [one for one in found if one.gaps or one.state != BLIND]
 
 
-def _covered(analytic: Analytic, counters: Mapping[str, int], run: Coverage) -> Covered:
-    wanted = [one for one in INPUTS if one.name in (*analytic.carriers, *analytic.helpers)]
-    had = {one.name: _counted(counters, one.had) for one in wanted}
-    sees = tuple(name for name, found in had.items() if found)
-    blind = tuple(gap for one in wanted for gap in _gaps(one, bool(had[one.name]), counters, run))
+def covered(counters: Mapping[str, int]) -> list[Covered]:
+    """What such a run could tell of each analytic."""
+    had = supplies(counters)
+    return [_covered(analytic, had, counters) for analytic in ANALYTICS]
+
+
+def _covered(analytic: Analytic, had: list[Supply], counters: Mapping[str, int]) -> Covered:
+    wanted = [one for one in had if one.name in (*analytic.carriers, *analytic.helpers)]
+    sees = tuple(one.name for one in wanted if one.state != BLIND)
+    blind = tuple(gap for one in wanted for gap in one.gaps)
     state = IN_PART if blind else SEEN
     if not any(name in analytic.carriers for name in sees):
         state = BLIND
-    spots = {name for one in wanted if had[one.name] for name in one.spots}
-    always = (spot.name for spot in run.not_seen if not spot.without)
     return Covered(
         id=analytic.id,
         title=analytic.title,
         technique=analytic.technique,
         state=state,
+        inputs=tuple(one.name for one in wanted),
         sees=sees,
-        blind=_once(blind),
-        never=tuple(name for name in always if name in spots),
+        blind=tuple(dict.fromkeys(blind)),
+        never=tuple(spot.name for one in wanted for spot in one.never),
         latency=_latency(analytic.id, counters),
     )
 
 
-def _gaps(one: Input, had: bool, counters: Mapping[str, int], run: Coverage) -> Iterable[Gap]:
-    if not had:
-        return [Gap(one.name, one.absent)] if one.absent else []
-    missing = [spot for spot in run.not_seen if spot.without and spot.name in one.spots]
-    gaps = [Gap(spot.name, f"{spot.reason} (no {', no '.join(spot.without)})") for spot in missing]
+def _supply(one: Input, counters: Mapping[str, int], run: Coverage) -> Supply:
+    if not _counted(counters, one.had):
+        absent = (Gap(one.name, one.absent),) if one.absent else ()
+        return Supply(one.name, BLIND, absent, ())
+    spots = [spot for spot in run.not_seen if spot.name in one.spots]
+    gaps = tuple(
+        Gap(spot.name, f"{spot.reason} (no {', no '.join(spot.without)})")
+        for spot in spots
+        if spot.without
+    )
     lost = _counted(counters, one.thins)
-    return gaps + [Gap(name, meaning_of(name), count) for name, count in lost.items()]
-
-
-def _once(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
-    return tuple(dict.fromkeys(gaps))
+    gaps += tuple(Gap(name, meaning_of(name), count) for name, count in lost.items())
+    never = tuple(spot for spot in spots if not spot.without)
+    return Supply(one.name, IN_PART if gaps else SEEN, gaps, never)
 
 
 def _counted(counters: Mapping[str, int], patterns: Iterable[str]) -> dict[str, int]:
