@@ -52,6 +52,14 @@ def resolver(t: Conversations, version: int) -> None:
             t.datagram(i * 0.05 + ROUND_TRIP, back, message[:2] + b"\x81\x80" + message[4:])
 
 
+def land(t: Conversations, version: int) -> None:
+    """Who floods a host from its own address is not that host."""
+    for i in range(200):
+        ends = (ME[version], t.port(), ME[version], 1 + i)
+        t.segment(i * 0.01, ends, SYN if i % 2 else FIN)
+        t.echo(i * 0.01, ME[version], ME[version], False)
+
+
 def modbus(t: Conversations, version: int) -> None:
     """A master opens a connection to each of its neighbouring units in turn, one of them is off."""
     for i in range(600):
@@ -111,6 +119,7 @@ def monitor(t: Conversations, version: int) -> None:
         peers,
         browser,
         resolver,
+        land,
         modbus,
         older_than_the_capture,
         traceroutes,

@@ -37,6 +37,7 @@ _PORT_UNREACHABLE, _TOO_BIG, _PORT_UNREACHABLE6 = 3, 4, 4
 _SOLICITATION, _ADVERTISEMENT = 135, 136
 # RFC 9260 3.2. These are never behind another chunk (6.10), but for an ABORT.
 _INIT, _INIT_ACK, _ABORT, _COOKIE_ECHO = 1, 2, 6, 10
+_MACS = 12
 _FIRST_CHUNK, _CHUNK_HEADER, _INITIATE_TAG = 12, 4, 16
 
 _HEADER = 8
@@ -63,14 +64,20 @@ def _is_one_host(high: np.uint64, low: np.uint64) -> bool:
 
 @fused
 def to_one_host(batch: PacketBatch, packets: Packets, row: int) -> bool:
-    """Whether a packet goes to one host, by its address and by that of its frame (IEEE 802.3 clause
-    3.2.3: the first bit sent says that it is a group), which knows the local network's broadcast.
+    """Whether a packet goes to one other host, by its address and by that of its frame (IEEE 802.3
+    clause 3.2.3: the first bit sent says that it is a group), which knows the local network's
+    broadcast. A source that is the destination was forged (RFC 1122 3.2.1.3), but on the loopback
+    device, whose frames have zero addresses.
     """
     start = batch.start[row]
     framed = batch.link[row] == links.ETHERNET and batch.captured[row] > 0
     if framed and batch.data[start] & 1 != 0:
         return False
-    return _is_one_host(packets.dst_hi[row], packets.dst_lo[row])
+    high, low = packets.dst_hi[row], packets.dst_lo[row]
+    is_own = framed and packets.src_lo[row] == low and packets.src_hi[row] == high
+    if is_own and batch.data[start : start + min(_MACS, batch.captured[row])].any():
+        return False
+    return _is_one_host(high, low)
 
 
 @fused
