@@ -8,6 +8,7 @@ from naive_application import begins_smtp
 
 UNJUDGED = re.compile(rb"(bdat|auth|star|turn|atrn|xexc)", re.IGNORECASE)
 COMMAND = re.compile(rb"\r|[A-Za-z0-9!#$%&'*+.^_`|~-]+[ \r\n]")
+FURTHER = re.compile(rb"(noop|vrfy|expn|help)[ \r]", re.IGNORECASE)
 REPLY = re.compile(rb"\d[ -~]{2}")
 
 
@@ -45,5 +46,6 @@ def amiss(payloads: list[tuple[bool, bytes]]) -> list[int]:
             if any(UNJUDGED.match(line) for line in lines):
                 due = "unjudged"
         if client and greeted and due != "unjudged" and payload.endswith(b"\r\n"):
-            reply_due = reply_due or begins_smtp(payload, len(payload))
+            further = due == "command" and bool(FURTHER.match(payload))
+            reply_due = reply_due or begins_smtp(payload, len(payload)) or further
     return found

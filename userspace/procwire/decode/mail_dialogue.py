@@ -24,6 +24,7 @@ _TEXT_FOLLOWS, _ANSWER_FOLLOWS = (int.from_bytes(code, "big") for code in (b"354
 _OTHERS_FOLLOW = tuple(
     folded(span(verb), 0, 4) for verb in (b"bdat", b"auth", b"star", b"turn", b"atrn", b"xexc")
 )
+_FURTHER = tuple(folded(span(verb), 0, 4) for verb in (b"noop", b"vrfy", b"expn", b"help"))
 
 
 @fused
@@ -69,6 +70,14 @@ def is_no_command(client: Record, message: Span, layer: int) -> bool:
         return False
     end = token_end(message, 0)
     return end == 0 or u8(message, end) not in (_SPACE, _CR, _LF)
+
+
+@fused
+def is_further_command(client: Record, message: Span) -> bool:
+    """Whether a segment of the client begins with a command that no mail needs, where one is due:
+    elsewhere it would be text."""
+    known = folded(message, 0, 4) in _FURTHER
+    return client.mail == COMMAND_DUE and known and u8(message, 4) in (_SPACE, _CR)
 
 
 @fused

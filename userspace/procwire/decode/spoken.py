@@ -21,6 +21,7 @@ from procwire.decode.flow_table import (
 )
 from procwire.decode.mail_dialogue import (
     NOT_JUDGED,
+    is_further_command,
     is_no_command,
     is_no_reply,
     on_command,
@@ -107,7 +108,7 @@ def contradictions(
     elif from_client:
         if is_no_command(end, message, layer):
             observed |= MAIL_AMISS
-        if layer == SMTP and peer.speaks == SMTP:
+        if peer.speaks == SMTP and (layer == SMTP or is_further_command(end, message)):
             on_command(end, peer, message)
     else:
         if is_no_reply(end, message):
