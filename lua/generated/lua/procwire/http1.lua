@@ -539,54 +539,44 @@ local function http_host_wrong(p, outer)
     do return true end
   end
   size = (after - start)
-  if ((byte(p, after + 1) or 0) == 58) then
-    after = after + 1
-    digits = after
-    port = 0
-    for _digit = 0, 5, 1 do
-      if (not (48 <= (byte(p, after + 1) or 0) and (byte(p, after + 1) or 0) <= 57)) then
-        do break end
-      end
-      port = (((port * 10) + (byte(p, after + 1) or 0)) - 48)
+  for place = 0, 1, 1 do
+    if (u8(p, after) == 58) then
       after = after + 1
+      digits = after
+      port = 0
+      for _digit = 0, 5, 1 do
+        if (not (48 <= u8(p, after) and u8(p, after) <= 57)) then
+          do break end
+        end
+        port = (((port * 10) + u8(p, after)) - 48)
+        after = after + 1
+      end
+      if ((port > 65535) or ((port == 0) and (digits < after))) then
+        do return true end
+      end
     end
-    if ((port > 65535) or ((port == 0) and (digits < after))) then
-      do return true end
-    end
-  end
-  for _space = 0, 15, 1 do
-    if (http_host_wrong_SPACES[(byte(p, after + 1) or 0)] == nil) then
+    if (place == 1) then
       do break end
     end
-    after = after + 1
-  end
-  if (http_host_wrong_LINE_ENDS[(byte(p, after + 1) or 0)] == nil) then
-    do return true end
-  end
-  if ((size == 0) or (authority == 0)) then
-    do return false end
-  end
-  if (user_end < slash) then
-    authority = (user_end + 1)
-  end
-  if (folded(p, authority, size) ~= folded(p, start, size)) then
-    do return true end
-  end
-  after = (authority + size)
-  if (u8(p, after) == 58) then
-    after = after + 1
-    digits = after
-    port = 0
-    for _digit = 0, 5, 1 do
-      if (not (48 <= u8(p, after) and u8(p, after) <= 57)) then
+    for _space = 0, 15, 1 do
+      if (http_host_wrong_SPACES[u8(p, after)] == nil) then
         do break end
       end
-      port = (((port * 10) + u8(p, after)) - 48)
       after = after + 1
     end
-    if ((port > 65535) or ((port == 0) and (digits < after))) then
+    if (http_host_wrong_LINE_ENDS[u8(p, after)] == nil) then
       do return true end
     end
+    if ((size == 0) or (authority == 0)) then
+      do return false end
+    end
+    if (user_end < slash) then
+      authority = (user_end + 1)
+    end
+    if (folded(p, authority, size) ~= folded(p, start, size)) then
+      do return true end
+    end
+    after = (authority + size)
   end
   do return (http_host_wrong_BEHIND_HOST[u8(p, after)] == nil) end
 end
