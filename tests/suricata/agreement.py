@@ -24,7 +24,8 @@ from procwire.words import EXTENSIONS
 
 Verdicts = set[tuple[int, int]]  # (number of the packet, sid)
 Rows = NDArray[np.intp]
-FRAGMENT, AUTHENTICATION, NO_NEXT_HEADER = 44, 51, 59
+FRAGMENT, ENCAPSULATED, AUTHENTICATION, NO_NEXT_HEADER = 44, 50, 51, 59
+ENCAPSULATED_HEADER = 8
 RULES = {rule.sid: rule for rule in packet_rules()}
 SIZED_OPTIONS = {25, 130, 134, 136}  # quick start, security, commercial security, stream id
 DECODING_ORDER = [*HIDING, *NATIVE, *NATIVE_8]  # what ends decoding early comes first
@@ -123,7 +124,8 @@ def _ends_early(data: bytes) -> bool:
         unit = 4 if protocol == AUTHENTICATION else 8
         size = 8 if protocol == FRAGMENT else 8 + unit * data[at + 1]
         protocol, at = data[at], at + size
-    return at + 2 > end and data[6] != NO_NEXT_HEADER
+    least = ENCAPSULATED_HEADER if protocol == ENCAPSULATED else 2
+    return at + least > end and data[6] != NO_NEXT_HEADER
 
 
 def _old_gre(batch: PacketBatch, decoded: Decoded) -> Rows:
@@ -174,7 +176,8 @@ def _cut(batch: PacketBatch, decoded: Decoded) -> Rows:
 REASONS: dict[str, Callable[[PacketBatch, Decoded], Rows | list[int]]] = {
     "the capture's snap length cut the packet: truncated, to Suricata": _cut,
     "an IPv4 length of 0, or options whose size Suricata fixes": _lengths_and_options_of_ipv4,
-    "an IPv6 header cut short, or less than two bytes behind its extensions": _ends_of_ipv6,
+    "an IPv6 header cut short, less than two bytes behind its extensions, or ESP cut, which has an"
+    " event of its own": _ends_of_ipv6,
     "bits of GRE that RFC 1701 allows: refused before anything else": _old_gre,
     "a packet that does not fit its PPPoE session, whose length Suricata ignores": _short_sessions,
     "an MPLS label that no stack ends with, behind which Suricata does not look": _reserved_labels,

@@ -131,9 +131,10 @@ UNSCRIPTED = MESSAGES | {
 }
 
 # Rules on what Suricata's decoder rejects, and its events for the same fault. It reports the first
-# fault it meets, in this order. Three differences remain: an IPv6 header below 40 bytes raises no
-# event, and lengths of 0 (segmentation offload, jumbograms) are faults to it. It does not know of
-# snap lengths: whatever a capture cut is truncated to it.
+# fault it meets, in this order. Four differences remain: an IPv6 header below 40 bytes raises no
+# event, ESP that is cut one of its own, which IPv4 has as well, and lengths of 0 (segmentation
+# offload, jumbograms) are faults to it. It does not know of snap lengths: whatever a capture cut is
+# truncated to it.
 NATIVE = {
     "eth.truncated": ("ethernet.pkt_too_small",),
     "vlan.truncated": ("vlan.header_too_small",),

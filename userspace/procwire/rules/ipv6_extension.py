@@ -9,6 +9,8 @@ from procwire.words import EXTENSIONS, bits, captured, extension, length, u8, u1
 
 HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION, DESTINATION = 0, 43, 44, 51, 60
 NO_NEXT_HEADER = 59
+ENCAPSULATED, ENCAPSULATED_HEADER = 50, 8  # bytes in the clear, RFC 4303 section 2
+AUTHENTICATED_HEADER = 12  # bytes, without what proves it, RFC 4302 section 2
 ADDRESSES = "2001 0db8 0000 0000 0000 0000 0000 0001 2001 0db8 0000 0000 0000 0000 0000 0002"
 NO_NEXT = f"6000 0000 0000 3b40 {ADDRESSES}"
 PAD_8 = "0104 0000 0000"
@@ -28,26 +30,33 @@ PAD_8 = "0104 0000 0000"
         f"6000 0000 0008 0040 {ADDRESSES} 3b01 {PAD_8}",
         f"6000 0000 0004 2b40 {ADDRESSES} 3b00 0000",
         f"6000 0000 0009 3c40 {ADDRESSES} 0600 {PAD_8} 01",
+        f"6000 0000 0007 3240 {ADDRESSES} 0000 0001 0000 01",
+        f"6000 0000 0008 3340 {ADDRESSES} 3b00 0000 0000 0001",
     ],
     silent_on=[
         f"6000 0000 0008 0040 {ADDRESSES} 3b00 {PAD_8}",
         f"6000 0000 000a 3c40 {ADDRESSES} 0600 {PAD_8} 0102",
+        f"6000 0000 0008 3240 {ADDRESSES} 0000 0001 0000 0001",
+        f"6000 0000 000c 3340 {ADDRESSES} 3b01 0000 0000 0001 0000 0001",
         f"6000 0000 0008 2c40 {ADDRESSES} 0600 0008 0000 0001",
         NO_NEXT,
     ],
 )
 def ipv6_extension_cut(p):
-    """Every extension header lies wholly inside the payload, and what the last one names follows:
-    a single byte, or none, is no header of any protocol."""
+    """Every extension header lies wholly inside the payload, of an encrypted one the part that can
+    be read; and what the last one names follows: a single byte, or none, is no header of any
+    protocol."""
     end = 40 + u16(p, 4)
     if u16(p, 4) == 0:
         end = length(p)
     kind = u8(p, 6)
     offset = 40
     for _step in range(16):
+        if kind == ENCAPSULATED:
+            return offset + ENCAPSULATED_HEADER > end
         if kind not in EXTENSIONS:
             return offset > 40 and kind != NO_NEXT_HEADER and offset + 2 > end
-        if offset + 8 > end:
+        if offset + 8 > end or kind == AUTHENTICATION and offset + AUTHENTICATED_HEADER > end:
             return True
         if offset + 8 > captured(p):
             break
@@ -68,9 +77,9 @@ def ipv6_extension_cut(p):
 @rule(
     id="ipv6.exthdr_duplicate",
     sid=9100204,
-    title="IPv6 extension header repeated",
+    title="IPv6 extension header repeated or out of place",
     layers=("ipv6",),
-    reference="RFC 8200 4.1",
+    reference="RFC 8200 section 4, 4.1",
     needs=48,
     at=(40, 8),
     suricata=(
@@ -84,6 +93,7 @@ def ipv6_extension_cut(p):
     fires_on=[
         f"6000 0000 0010 0040 {ADDRESSES} 0000 {PAD_8} 3b00 {PAD_8}",
         f"6000 0000 0018 3c40 {ADDRESSES} 3c00 {PAD_8} 3c00 {PAD_8} 3b00 {PAD_8}",
+        f"6000 0000 0010 3c40 {ADDRESSES} 0000 {PAD_8} 3b00 {PAD_8}",
     ],
     silent_on=[
         f"6000 0000 0010 3c40 {ADDRESSES} 3c00 {PAD_8} 3b00 {PAD_8}",
@@ -91,9 +101,8 @@ def ipv6_extension_cut(p):
     ],
 )
 def ipv6_extension_repeated(p):
-    """Each extension header occurs once, destination options twice: before a routing header and
-    before the upper layer."""
-    hop_by_hop = 0
+    """Each extension header occurs once, hop-by-hop options as the first; destination options occur
+    twice: before a routing header and before the upper layer."""
     routing = 0
     fragment = 0
     authentication = 0
@@ -104,8 +113,8 @@ def ipv6_extension_repeated(p):
         if kind not in EXTENSIONS or offset + 8 > captured(p):
             break
         size = 8 + u8(p, offset + 1) * 8
-        if kind == HOP_BY_HOP:
-            hop_by_hop += 1
+        if kind == HOP_BY_HOP and offset > 40:
+            return True
         if kind == ROUTING:
             routing += 1
         if kind == DESTINATION:
@@ -120,7 +129,7 @@ def ipv6_extension_repeated(p):
                 break
         kind = u8(p, offset)
         offset += size
-    once = hop_by_hop < 2 and routing < 2 and fragment < 2 and authentication < 2
+    once = routing < 2 and fragment < 2 and authentication < 2
     return not once or destination > 2
 
 

@@ -1,20 +1,28 @@
 """Options of hop-by-hop and destination headers (RFC 8200 4.2). A rule sees the bytes from the IP
-header on and finds either header wherever the chain has it.
+header on and finds such headers wherever the chain has them.
 """
 
 from procwire.rule import rule
-from procwire.rules.ipv6_extension import ADDRESSES, NO_NEXT, PAD_8
-from procwire.words import captured, extension, u8
+from procwire.rules.ipv6_extension import (
+    ADDRESSES,
+    AUTHENTICATION,
+    DESTINATION,
+    FRAGMENT,
+    HOP_BY_HOP,
+    NO_NEXT,
+    PAD_8,
+)
+from procwire.words import EXTENSIONS, captured, u8, u16
 
-HOP_BY_HOP, DESTINATION = 0, 60
 OPTION_HEADERS = (HOP_BY_HOP, DESTINATION)
+MOST_HEADERS, MOST_OPTIONS = 16, 64
 PAD_N, ROUTER_ALERT, JUMBO, HOME_ADDRESS = 1, 5, 194, 201
 # IANA, Internet Protocol Version 6 (IPv6) Parameters: Destination Options and Hop-by-Hop Options.
 ASSIGNED = (
     *(1, 4, 5, 7, 8, 15, 17, 18, 30, 35, 38, 48, 49, 50, 62, 77, 94, 99, 109, 126),
     *(138, 139, 140, 158, 190, 194, 201, 222, 238, 254),
 )
-ALERT = "0502 0000 0100"
+ALERT, TUNNEL_LIMIT = "0502 0000 0100", "0401 0401 0000"
 HOME = f"c910 {'20' * 16}"
 
 
@@ -37,28 +45,40 @@ HOME = f"c910 {'20' * 16}"
         f"6000 0000 0008 0040 {ADDRESSES} 3b00 0503 0000 0000",
         f"6000 0000 0008 3c40 {ADDRESSES} 3b00 c904 0000 0000",
         f"6000 0000 0008 3c40 {ADDRESSES} 3b00 4104 0000 0000",
+        f"6000 0000 0008 0040 {ADDRESSES} 3b00 c204 0001 0000",
+        f"6000 0000 0000 3c40 {ADDRESSES} 3b00 c204 0001 0000",
         f"6000 0000 0028 3c40 {ADDRESSES} 3b04 0100 {HOME} {HOME}",
         f"6000 0000 0010 2b40 {ADDRESSES} 3c00 0400 0000 0000 3b00 0503 0000 0000",
+        f"6000 0000 0010 3c40 {ADDRESSES} 3c00 {TUNNEL_LIMIT} 3b00 c910 0000 0000",
     ],
     silent_on=[
         f"6000 0000 0008 0040 {ADDRESSES} 3b00 {ALERT}",
+        f"6000 0000 0000 0040 {ADDRESSES} 3b00 c204 0001 0000",
         f"6000 0000 0008 3c40 {ADDRESSES} 3b00 {PAD_8}",
         f"6000 0000 0018 3c40 {ADDRESSES} 3b02 0102 0000 {HOME}",
         NO_NEXT + " 0000" * 4,
     ],
 )
 def ipv6_option_malformed(p):
-    """An option stays inside its header; router alert carries 2 bytes, a jumbo length 4 and a home
-    address, of which there is one at most, 16."""
+    """An option stays inside its header; router alert carries 2 bytes and a home address, of which
+    there is one at most, 16. A jumbo length has 4, stands in a hop-by-hop header, and does not go
+    with another length (RFC 2675 section 3)."""
     homes = 0
-    for header in range(2):
-        start = extension(p, HOP_BY_HOP)
-        if header == 1:
-            start = extension(p, DESTINATION)
+    kind = u8(p, 6)
+    start = 40
+    for _step in range(MOST_HEADERS):
+        if kind not in EXTENSIONS or start + 8 > captured(p):
+            break
         end = start + 8 + u8(p, start + 1) * 8
+        if kind == FRAGMENT:
+            end = start + 8
+            if u16(p, start + 2) >= 8:
+                break
+        if kind == AUTHENTICATION:
+            end = start + 8 + u8(p, start + 1) * 4
         offset = start + 2
-        for _step in range(64):
-            if start == 0 or offset >= end or offset >= captured(p):
+        for _option in range(MOST_OPTIONS):
+            if kind not in OPTION_HEADERS or offset >= end or offset >= captured(p):
                 break
             option = u8(p, offset)
             step = 1
@@ -71,13 +91,17 @@ def ipv6_option_malformed(p):
                 step = 2 + size
                 if offset + step > end or option not in ASSIGNED:
                     return True
-                if option == ROUTER_ALERT and size != 2 or option == JUMBO and size != 4:
+                if option == ROUTER_ALERT and size != 2:
+                    return True
+                if option == JUMBO and (size != 4 or kind != HOP_BY_HOP or u16(p, 4) != 0):
                     return True
                 if option == HOME_ADDRESS:
                     homes += 1
                     if size != 16 or homes > 1:
                         return True
             offset += step
+        kind = u8(p, start)
+        start = end
     return False
 
 
@@ -94,27 +118,39 @@ def ipv6_option_malformed(p):
     fires_on=[
         f"6000 0000 0008 0040 {ADDRESSES} 3b00 {PAD_8}",
         f"6000 0000 0010 0040 {ADDRESSES} 3c00 {ALERT} 3b00 {PAD_8}",
+        f"6000 0000 0010 3c40 {ADDRESSES} 3c00 {TUNNEL_LIMIT} 3b00 {PAD_8}",
     ],
     silent_on=[f"6000 0000 0008 0040 {ADDRESSES} 3b00 {ALERT}", NO_NEXT + " 0000" * 4],
 )
 def ipv6_options_only_padding(p):
     """Padding aligns options; with no option to align it carries hidden data or hides the upper
     layer."""
-    for header in range(2):
-        start = extension(p, HOP_BY_HOP)
-        if header == 1:
-            start = extension(p, DESTINATION)
+    kind = u8(p, 6)
+    start = 40
+    for _step in range(MOST_HEADERS):
+        if kind not in EXTENSIONS or start + 8 > captured(p):
+            break
         end = start + 8 + u8(p, start + 1) * 8
+        if kind == FRAGMENT:
+            end = start + 8
+            if u16(p, start + 2) >= 8:
+                break
+        if kind == AUTHENTICATION:
+            end = start + 8 + u8(p, start + 1) * 4
+        if end > captured(p):
+            break
         offset = start + 2
-        for _step in range(64):
-            if start == 0 or end > captured(p) or offset >= end or u8(p, offset) > PAD_N:
+        for _option in range(MOST_OPTIONS):
+            if kind not in OPTION_HEADERS or offset >= end or u8(p, offset) > PAD_N:
                 break
             step = 1
             if u8(p, offset) == PAD_N:
                 step = 2 + u8(p, offset + 1)
             offset += step
-        if start > 0 and end <= captured(p) and offset >= end:
+        if kind in OPTION_HEADERS and offset >= end:
             return True
+        kind = u8(p, start)
+        start = end
     return False
 
 

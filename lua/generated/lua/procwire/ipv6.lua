@@ -373,12 +373,11 @@ local RULES, ANSWERS = { ipv6 = {} }, {}
 local OF_MESSAGES = false
 
 do
--- ipv6.exthdr_duplicate: IPv6 extension header repeated (RFC 8200 4.1)
+-- ipv6.exthdr_duplicate: IPv6 extension header repeated or out of place (RFC 8200 section 4, 4.1)
 local ipv6_extension_repeated_EXTENSIONS = { [0] = true, [43] = true, [44] = true, [51] = true, [60] = true, [135] = true, [139] = true, [140] = true }
 local function ipv6_extension_repeated(p, outer)
-  local authentication, destination, fragment, hop_by_hop, kind, offset, once, routing, size
+  local authentication, destination, fragment, kind, offset, once, routing, size
   if #p < 48 then return false end
-  hop_by_hop = 0
   routing = 0
   fragment = 0
   authentication = 0
@@ -390,8 +389,8 @@ local function ipv6_extension_repeated(p, outer)
       do break end
     end
     size = (8 + ((byte(p, (offset + 1) + 1) or 0) * 8))
-    if (kind == 0) then
-      hop_by_hop = hop_by_hop + 1
+    if ((kind == 0) and (offset > 40)) then
+      do return true end
     end
     if (kind == 43) then
       routing = routing + 1
@@ -413,7 +412,7 @@ local function ipv6_extension_repeated(p, outer)
     kind = (byte(p, offset + 1) or 0)
     offset = offset + size
   end
-  once = ((hop_by_hop < 2) and (routing < 2) and (fragment < 2) and (authentication < 2))
+  once = ((routing < 2) and (fragment < 2) and (authentication < 2))
   do return ((not once) or (destination > 2)) end
 end
 ANSWERS[9100204] = ipv6_extension_repeated
@@ -433,19 +432,32 @@ end
 do
 -- ipv6.opt_bad: Malformed, repeated or unknown IPv6 hop-by-hop or destination option (RFC 8200 4.2; RFC 2711; RFC 2675; RFC 6275 6.3; IANA IPv6 parameters)
 local ipv6_option_malformed_ASSIGNED = { [1] = true, [4] = true, [5] = true, [7] = true, [8] = true, [15] = true, [17] = true, [18] = true, [30] = true, [35] = true, [38] = true, [48] = true, [49] = true, [50] = true, [62] = true, [77] = true, [94] = true, [99] = true, [109] = true, [126] = true, [138] = true, [139] = true, [140] = true, [158] = true, [190] = true, [194] = true, [201] = true, [222] = true, [238] = true, [254] = true }
+local ipv6_option_malformed_EXTENSIONS = { [0] = true, [43] = true, [44] = true, [51] = true, [60] = true, [135] = true, [139] = true, [140] = true }
+local ipv6_option_malformed_OPTION_HEADERS = { [0] = true, [60] = true }
 local function ipv6_option_malformed(p, outer)
-  local end_, homes, offset, option, size, start, step
+  local end_, homes, kind, offset, option, size, start, step
   if #p < 48 then return false end
   homes = 0
-  for header = 0, 1, 1 do
-    start = extension(p, 0)
-    if (header == 1) then
-      start = extension(p, 60)
+  kind = byte(p, 7)
+  start = 40
+  local p_u16_4 = (byte(p, 5) * 256 + byte(p, 6))
+  for _step = 0, 15, 1 do
+    if ((ipv6_option_malformed_EXTENSIONS[kind] == nil) or ((start + 8) > #p)) then
+      do break end
     end
     end_ = ((start + 8) + ((byte(p, (start + 1) + 1) or 0) * 8))
+    if (kind == 44) then
+      end_ = (start + 8)
+      if (u16(p, (start + 2)) >= 8) then
+        do break end
+      end
+    end
+    if (kind == 51) then
+      end_ = ((start + 8) + ((byte(p, (start + 1) + 1) or 0) * 4))
+    end
     offset = (start + 2)
-    for _step = 0, 63, 1 do
-      if ((start == 0) or (offset >= end_) or (offset >= #p)) then
+    for _option = 0, 63, 1 do
+      if ((ipv6_option_malformed_OPTION_HEADERS[kind] == nil) or (offset >= end_) or (offset >= #p)) then
         do break end
       end
       option = (byte(p, offset + 1) or 0)
@@ -462,7 +474,10 @@ local function ipv6_option_malformed(p, outer)
         if (((offset + step) > end_) or (ipv6_option_malformed_ASSIGNED[option] == nil)) then
           do return true end
         end
-        if (((option == 5) and (size ~= 2)) or ((option == 194) and (size ~= 4))) then
+        if ((option == 5) and (size ~= 2)) then
+          do return true end
+        end
+        if ((option == 194) and ((size ~= 4) or (kind ~= 0) or (p_u16_4 ~= 0))) then
           do return true end
         end
         if (option == 201) then
@@ -474,6 +489,8 @@ local function ipv6_option_malformed(p, outer)
       end
       offset = offset + step
     end
+    kind = (byte(p, start + 1) or 0)
+    start = end_
   end
   do return false end
 end
@@ -482,18 +499,33 @@ end
 
 do
 -- ipv6.opts_only_padding: IPv6 options header that holds only padding (RFC 8200 4.2; RFC 4942 2.1.9.5)
+local ipv6_options_only_padding_EXTENSIONS = { [0] = true, [43] = true, [44] = true, [51] = true, [60] = true, [135] = true, [139] = true, [140] = true }
+local ipv6_options_only_padding_OPTION_HEADERS = { [0] = true, [60] = true }
 local function ipv6_options_only_padding(p, outer)
-  local end_, offset, start, step
+  local end_, kind, offset, start, step
   if #p < 48 then return false end
-  for header = 0, 1, 1 do
-    start = extension(p, 0)
-    if (header == 1) then
-      start = extension(p, 60)
+  kind = byte(p, 7)
+  start = 40
+  for _step = 0, 15, 1 do
+    if ((ipv6_options_only_padding_EXTENSIONS[kind] == nil) or ((start + 8) > #p)) then
+      do break end
     end
     end_ = ((start + 8) + ((byte(p, (start + 1) + 1) or 0) * 8))
+    if (kind == 44) then
+      end_ = (start + 8)
+      if (u16(p, (start + 2)) >= 8) then
+        do break end
+      end
+    end
+    if (kind == 51) then
+      end_ = ((start + 8) + ((byte(p, (start + 1) + 1) or 0) * 4))
+    end
+    if (end_ > #p) then
+      do break end
+    end
     offset = (start + 2)
-    for _step = 0, 63, 1 do
-      if ((start == 0) or (end_ > #p) or (offset >= end_) or ((byte(p, offset + 1) or 0) > 1)) then
+    for _option = 0, 63, 1 do
+      if ((ipv6_options_only_padding_OPTION_HEADERS[kind] == nil) or (offset >= end_) or ((byte(p, offset + 1) or 0) > 1)) then
         do break end
       end
       step = 1
@@ -502,9 +534,11 @@ local function ipv6_options_only_padding(p, outer)
       end
       offset = offset + step
     end
-    if ((start > 0) and (end_ <= #p) and (offset >= end_)) then
+    if ((ipv6_options_only_padding_OPTION_HEADERS[kind] == true) and (offset >= end_)) then
       do return true end
     end
+    kind = (byte(p, start + 1) or 0)
+    start = end_
   end
   do return false end
 end
