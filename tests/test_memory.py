@@ -115,6 +115,40 @@ def test_memory_that_was_freed_is_given_back_whatever_came_before():
     assert taken >= 16 << 20 and given_back >= 15 << 20
 
 
+_SHARES_HEAP = """
+from procwire.compiled.memory import share_heap
+from pathlib import Path
+import mmap, threading
+import numpy as np
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+def take():
+    return [np.ones(100_000, np.uint8) for _ in range(200)]
+share_heap()
+freed, ended = threading.Event(), threading.Event()
+def first():
+    blocks = take()
+    kept.append(take()[-1])
+    del blocks
+    freed.set()
+    ended.wait()
+def second():
+    freed.wait()
+    before = resident()
+    blocks = take()
+    print(resident() - before)
+    ended.set()
+kept, threads = [], [threading.Thread(target=work) for work in (first, second)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+def test_what_one_thread_freed_another_takes():
+    ran = subprocess.run([sys.executable, "-c", _SHARES_HEAP], capture_output=True, check=True)
+    assert int(ran.stdout) < 5_000_000
+
+
 @pytest.mark.parametrize("collects", [True, False])
 def test_reading_leaves_collections_as_they_were_whatever_comes_of_the_first_batch(
     tmp_path, monkeypatch, collects

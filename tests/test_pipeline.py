@@ -230,3 +230,42 @@ def test_who_fails_gives_nobody_its_turn_before_it_has_one(monkeypatch):
     assert tracked[0] == 1
     with pytest.raises(ValueError, match="not this one"):
         next(pairs)
+
+
+def test_who_would_wait_to_conclude_judges(monkeypatch):
+    """The first of two batches is judged only once the caller has judged the second."""
+    helped, judges = threading.Event(), {}
+
+    def judge(number):
+        judges[number] = threading.current_thread()
+        if number == 1:
+            helped.wait(10)
+        else:
+            helped.set()
+        return number
+
+    monkeypatch.setattr(pipeline, "judge", judge)
+    parts, conclude = (lambda one: [one]), (lambda one: [one])
+    analysis = SimpleNamespace(parts=parts, track=lambda one: one, conclude=conclude)
+    pairs = pipeline.alerts_of(analysis, iter((1, 2)), 2)
+    assert list(pairs) == [(1, [1]), (2, [2])]
+    assert helped.is_set() and len(set(judges.values())) == 2
+
+
+def test_what_was_read_does_not_wait_for_what_comes(monkeypatch):
+    """While the only other thread waits for its input, the caller does all else."""
+    more, waited = threading.Event(), []
+
+    def silent():
+        yield 1
+        waited.append(more.wait(10))
+
+    monkeypatch.setattr(pipeline, "judge", lambda number: number)
+    parts, conclude = (lambda one: [one]), (lambda one: [one])
+    analysis = SimpleNamespace(parts=parts, track=lambda one: one, conclude=conclude)
+    pairs = pipeline.alerts_of(analysis, silent(), 2)
+    assert next(pairs) == (1, [1])
+    assert not waited
+    more.set()
+    assert list(pairs) == []
+    assert waited == [True]

@@ -21,7 +21,7 @@ from numpy.typing import DTypeLike, NDArray
 
 _HUGE_PAGE = 2 << 20
 # malloc.h, mallopt(3). A block that is larger is a mapping of its own, as glibc has it at first.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _LARGE_BLOCK = 128 << 10
 
 
@@ -54,11 +54,20 @@ def keep_little() -> None:
     """From now on glibc gives back what is freed. It would keep as much as the largest block that
     ever was, since it takes for usual what has happened once; tables that grow leave ten megabytes
     of holes. Blocks that come and go cost more for it."""
-    libc = ctypes.CDLL(None)
+    _set_malloc(_M_TRIM_THRESHOLD, _LARGE_BLOCK)
+    _set_malloc(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
+
+
+def share_heap() -> None:
+    """Have all threads that begin from now on take their memory from one heap. glibc gives each its
+    own, and what others have freed it does not use."""
+    _set_malloc(_M_ARENA_MAX, 1)
+
+
+def _set_malloc(setting: int, value: int) -> None:
     # Another C library has no such settings.
     with contextlib.suppress(AttributeError):
-        for setting in _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD:
-            libc.mallopt(setting, _LARGE_BLOCK)
+        ctypes.CDLL(None).mallopt(setting, value)
 
 
 def give_back_files(library: str = "") -> None:

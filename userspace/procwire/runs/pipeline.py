@@ -1,28 +1,32 @@
-"""One capture on several cores: while packets are decoded, judged one by one and tracked for
-attempts and scans in threads, the caller's thread turns those before into conversations and alerts.
+"""One capture on several cores: batches are read, judged, tracked and concluded, and whoever is
+free does what is next. The caller's thread concludes, and where nothing is to be concluded yet it
+helps with what comes before.
 
-Kernels release the interpreter's lock, so all run. Judging a packet needs no other, so any thread
-may judge any batch; batches are tracked and concluded in their order, so alerts are those of one
-worker, byte for byte.
+Kernels release the interpreter's lock, so all run. Judging a packet needs no other, so any number
+of batches may be judged at a time; they are read, tracked and concluded in their order, so alerts
+are those of one worker, byte for byte.
 """
 
 from __future__ import annotations
 
-import queue
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
-from typing import NamedTuple
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import TypeAlias
 
 from procwire.alert import Alert
 from procwire.capture.batch import PacketBatch
-from procwire.runs.analysis import Analysis, Tracked, judge
+from procwire.compiled.memory import share_heap
+from procwire.runs.analysis import Analysis, Judged, Tracked, judge
 from procwire.runs.parts import Part
 
-# Batches, besides one a thread, that may wait to be concluded.
+# Batches, besides one a thread, that are read and not concluded.
 _AHEAD = 1
+# So many of them may wait to be judged: one for each who may be free at the same time.
+_UNJUDGED = 2
 # A kernel that ends waits so long, at most, for a thread that runs Python.
 _SWITCH_S = 0.0005
 # Who ends early does not wait longer for a thread that waits for a pipe.
@@ -39,85 +43,147 @@ def alerts_of(
             yield batch, analysis.packets(batch)
         return
     sys.setswitchinterval(_SWITCH_S)
-    trackers = _Trackers(analysis, batches, workers - 1)
+    share_heap()
+    under_way = _UnderWay(analysis, batches, workers)
     try:
-        while (one := trackers.next()) is not None:
+        while (one := under_way.next()) is not None:
             batch, parts = one
             yield batch, [alert for part in parts for alert in analysis.conclude(part)]
+            # Megabytes each, and more are under way.
+            del one, batch, parts
     finally:
-        trackers.end()
+        under_way.end()
 
 
-_Parts = tuple[PacketBatch, list[Tracked]]
-"""A batch, and its parts in order."""
+_Job: TypeAlias = Callable[[], None]
 
 
-class _Place(NamedTuple):
-    """Of one batch: what it becomes; when all before it were tracked; when it was."""
+class _Place:
+    """One batch in their order, or the end behind the last of them, which is tracked as it is.
 
-    tracked: Future[_Parts | None]
-    turn: threading.Event
-    done: threading.Event
+    judged: None until it is; problem: what went wrong, which is told in its turn.
+    """
+
+    def __init__(
+        self, batch: PacketBatch | None, parts: list[Part], problem: BaseException | None = None
+    ) -> None:
+        self.batch, self.parts, self.problem = batch, parts, problem
+        self.is_taken = self.is_tracked = batch is None
+        self.judged: list[Judged] | None = None
+        self.tracked: list[Tracked] = []
 
 
-class _Trackers:
-    """Threads that take turns at reading a batch, judge what they read, and track it in order."""
+class _UnderWay:
+    """Batches that are read and not concluded, and the threads that work on them."""
 
-    def __init__(self, analysis: Analysis, batches: Iterable[PacketBatch], threads: int) -> None:
+    def __init__(self, analysis: Analysis, batches: Iterable[PacketBatch], workers: int) -> None:
         self._analysis, self._batches = analysis, iter(batches)
-        self._reading = threading.Lock()
-        self._read: queue.SimpleQueue[_Place] = queue.SimpleQueue()
-        self._room = threading.Semaphore(_AHEAD + threads)
-        self._turn = threading.Event()
-        self._turn.set()
-        self._ended = False
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(threads)]
+        self._places: deque[_Place] = deque()
+        self._room = workers + _AHEAD
+        # Guards all that follows and the places, and tells of each change.
+        self._changed = threading.Condition()
+        self._is_read = self._is_ended = self._reads = self._tracks = False
+        threads = range(workers - 1)
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in threads]
         for thread in self._threads:
             thread.start()
 
-    def next(self) -> _Parts | None:
-        """The next batch once it is tracked; None after the last."""
-        tracked = self._read.get().tracked.result()
-        self._room.release()
-        return tracked
+    def next(self) -> tuple[PacketBatch, list[Tracked]] | None:
+        """The next batch and its parts, once they are tracked; None after the last."""
+        # Whoever reads may have to wait, and what was read before does not wait for it.
+        while self._help(self._is_due, self._to_track, self._to_judge):
+            pass
+        with self._changed:
+            place = self._places.popleft()
+            self._changed.notify_all()
+        if place.problem is not None:
+            raise place.problem
+        return None if place.batch is None else (place.batch, place.tracked)
 
     def end(self) -> None:
         """Leave no thread behind, but one that waits for its input."""
-        self._ended = True
-        for _ in self._threads:
-            self._room.release()
+        with self._changed:
+            self._is_ended = True
+            self._changed.notify_all()
         deadline = time.monotonic() + _PATIENCE_S
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _work(self) -> None:
-        while True:
-            with self._reading:
-                self._room.acquire()
-                if self._ended:
-                    return
-                place = _Place(Future(), self._turn, threading.Event())
-                self._turn = place.done
-                self._read.put(place)
-                try:
-                    batch = next(self._batches, None)
-                    parts = [] if batch is None else list(self._analysis.parts(batch))
-                except BaseException as problem:
-                    self._ended = True
-                    place.tracked.set_exception(problem)
-                    return
-                if batch is None:
-                    self._ended = True
-            try:
-                tracked = None if batch is None else (batch, self._track(parts, place.turn))
-                place.tracked.set_result(tracked)
-            except BaseException as problem:
-                place.tracked.set_exception(problem)
-                # Those before may still be tracked, which later ones must not be meanwhile.
-                place.turn.wait()
-            place.done.set()
+        choices = self._to_track, self._to_read, self._to_judge
+        while self._help(self._is_over, *choices):
+            pass
 
-    def _track(self, parts: list[Part], turn: threading.Event) -> list[Tracked]:
-        judged = list(map(judge, parts))
-        turn.wait()
-        return list(map(self._analysis.track, judged))
+    def _help(self, until: Callable[[], bool], *choices: Callable[[], _Job | None]) -> bool:
+        """Do the first of the choices that there is, as soon as there is one; False once `until`.
+        Whoever waits for the next one holds no batch."""
+        with self._changed:
+            job = None
+            while job is None:
+                if until():
+                    return False
+                job = next(filter(None, (choice() for choice in choices)), None)
+                if job is None:
+                    self._changed.wait()
+        job()
+        return True
+
+    def _is_due(self) -> bool:
+        return bool(self._places) and self._places[0].is_tracked
+
+    def _is_over(self) -> bool:
+        return self._is_ended or (self._is_read and all(one.is_tracked for one in self._places))
+
+    def _to_read(self) -> _Job | None:
+        unjudged = sum(not place.is_taken for place in self._places)
+        if self._reads or self._is_read:
+            return None
+        if len(self._places) >= self._room or unjudged >= _UNJUDGED:
+            return None
+        self._reads = True
+        return self._read
+
+    def _to_judge(self) -> _Job | None:
+        for place in self._places:
+            if not place.is_taken:
+                place.is_taken = True
+                return partial(self._judge, place)
+        return None
+
+    def _to_track(self) -> _Job | None:
+        place = next((place for place in self._places if not place.is_tracked), None)
+        if self._tracks or place is None or place.judged is None:
+            return None
+        self._tracks = True
+        return partial(self._track, place)
+
+    def _read(self) -> None:
+        try:
+            batch = next(self._batches, None)
+            place = _Place(batch, [] if batch is None else list(self._analysis.parts(batch)))
+        except BaseException as problem:
+            place = _Place(None, [], problem)
+        with self._changed:
+            self._places.append(place)
+            self._is_read, self._reads = place.batch is None, False
+            self._changed.notify_all()
+
+    def _judge(self, place: _Place) -> None:
+        judged: list[Judged] = []
+        try:
+            judged = list(map(judge, place.parts))
+        except BaseException as problem:
+            place.problem = problem
+        with self._changed:
+            place.judged = judged
+            self._changed.notify_all()
+
+    def _track(self, place: _Place) -> None:
+        try:
+            place.tracked = list(map(self._analysis.track, place.judged or ()))
+            place.parts, place.judged = [], []
+        except BaseException as problem:
+            place.problem = problem
+        with self._changed:
+            place.is_tracked, self._tracks = True, False
+            self._changed.notify_all()

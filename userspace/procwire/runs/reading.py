@@ -102,7 +102,9 @@ class Reading:
                     give_back_files(_COMPILER)
                     loads = False
                 size = int(batch.captured.sum(dtype=np.int64)) + PACKET_HEADER * len(batch.start)
-                yield Step(size, len(batch.start), alerts)
+                step = Step(size, len(batch.start), alerts)
+                del batch
+                yield step
         finally:
             if loads and collects:
                 gc.enable()
