@@ -48,13 +48,13 @@ def known(key: tuple[int, int, int]) -> tuple[Process, list[Process]] | None:
 def connections(*rows: tuple[int, tuple[int, int, int], int]) -> SensorEvents:
     """Connections of (ns after START, process, source port), 10.0.0.1 to port 80 of
     10.0.0.2."""
-    events = np.zeros(len(rows), CONNECTION_EVENT)
+    events = np.zeros(len(rows), FLOW_EVENT)
     for event, (time, key, port) in zip(events, rows, strict=True):
         event["time_ns"], event["process"], event["source_port"] = START + time, key, port
         for name, last in (("source", 1), ("destination", 2)):
             event[name] = [*[0] * 10, 0xFF, 0xFF, 10, 0, 0, last]
-        event["destination_port"], event["protocol"], event["origin"] = 80, 6, Origin.CONNECT
-    return no_events()._replace(connection=events)
+        event["destination_port"], event["protocol"], event["role"] = 80, 6, FlowRole.CONNECTS
+    return no_events()._replace(flow=events)
 
 
 def history(path: Path, *rows: tuple[int, tuple[int, int, int], int]) -> Path:
@@ -228,13 +228,13 @@ def test_history_is_private_and_bounded(tmp_path: Path) -> None:
 def test_history_writes_each_connect_once(tmp_path: Path) -> None:
     """The kernel tells of a connect when it begins, as a flow, and again with its outcome."""
     events = connections((0, KEY, 4000))
-    flow = np.zeros(2, FLOW_EVENT)
-    for name in set(flow.dtype.names or ()) & set(events.connection.dtype.names or ()):
-        flow[name] = events.connection[name][0]
-    flow["role"] = FlowRole.CONNECTS, FlowRole.LISTENS
+    outcome = np.zeros(1, CONNECTION_EVENT)
+    for name in set(outcome.dtype.names or ()) & set(events.flow.dtype.names or ()):
+        outcome[name] = events.flow[name]
+    outcome["origin"] = Origin.CONNECT
     writer = HistoryWriter(tmp_path / "h", known, NAMESPACE)
-    writer.events(events._replace(flow=flow))
     writer.events(events)
+    writer.events(events._replace(flow=events.flow[:0], connection=outcome))
     assert writer.counters()["history.flows"] == 1
     assert pids(tmp_path / "h", record(SECOND, 4000)) == [4711]
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from procwire.detect.observation import Endpoint, ProcessId
 from procwire.errors import Unavailable
-from procwire.event import FLAG_ANY_ADDRESS, FLAG_OLDER, EventKind, FlowRole, Origin
+from procwire.event import FLAG_ANY_ADDRESS, FLAG_OLDER, EventKind, FlowRole
 from procwire.output.address import address_text
 from procwire.output.community_id import community_id
 from procwire.output.eve import encode, process_fields
@@ -62,7 +62,6 @@ class HistoryWriter:
         self._held_count = 0
         self._written = Counter[ProcessId]()
         self._local: dict[int, Local] = {}
-        self._has_flows = False
         self._counts = Counter(flows=0, ends=0, unknown_process=0, overflow=0, unwritten=0)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -95,16 +94,10 @@ class HistoryWriter:
 
     def events(self, events: SensorEvents) -> None:
         """Append what processes began, hold and let go, times in ns since the epoch."""
-        flow, connection, process = events.flow, events.connection, events.process
-        # A sensor that sends flow events (not bcc's) tells of each connect before its outcome.
-        self._has_flows = self._has_flows or bool(len(flow))
-        ported = (connection["source_port"] > 0) & (connection["destination_port"] > 0)
-        told = self._has_flows & (connection["origin"] == Origin.CONNECT)
+        flow, process = events.flow, events.process
         lines: list[Line] = []
         for row in flow[flow["role"] == FlowRole.CONNECTS]:
-            lines += self._claim(row, bool(row["flags"] & FLAG_OLDER))
-        for row in connection[ported & ~told]:
-            lines += self._claim(row, False)
+            lines += self._claim(row)
         for row in flow[flow["role"] != FlowRole.CONNECTS]:
             lines += self._end(row)
         for row in process[process["kind"] == EventKind.EXIT]:
@@ -119,7 +112,7 @@ class HistoryWriter:
         unwritten: lines that found no room on the disk."""
         return {f"history.{name}": n for name, n in self._counts.items()}
 
-    def _claim(self, row: np.void, is_older: bool) -> list[Line]:
+    def _claim(self, row: np.void) -> list[Line]:
         key, port = key_of(row["process"]), int(row["source_port"])
         lines: list[Line] = []
         if key not in self._described:
@@ -131,6 +124,7 @@ class HistoryWriter:
         destination = Endpoint(row["destination"].tobytes(), int(row["destination_port"]))
         name = community_id(source, destination, int(row["protocol"]))
         self._counts["flows"] += 1
+        is_older = bool(row["flags"] & FLAG_OLDER)
         return [*lines, Claim(int(row["time_ns"]), key, name, port, is_older)]
 
     def _end(self, row: np.void) -> list[Line]:
