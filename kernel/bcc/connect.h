@@ -60,9 +60,10 @@ int on_release(struct bpf_sock *context)
 
 	if (context->type == SOCK_RAW || context->type == SOCK_DGRAM) {
 		cookie = bpf_get_socket_cookie(context);
+		/* Most have no peer, and a deletion that finds nothing costs more than a look. */
 		if (context->type == SOCK_RAW)
 			raw_sockets.delete(&cookie);
-		else
+		else if (peers.lookup(&cookie))
 			peers.delete(&cookie);
 		if (FLOWS && context->type == SOCK_DGRAM)
 			datagram_released(context, cookie);

@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from procwire.sensor import bcc_compiler
+from loaders import EITHER_LOADER
 from procwire.sensor.programs import Loader
 from two_hosts import (
     FAR,
@@ -33,12 +33,6 @@ pytestmark = [
     pytest.mark.live,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root to load eBPF programs"),
 ]
-WITHOUT_BCC = pytest.mark.skipif(
-    bcc_compiler.version() is None, reason=f"bcc is not installed ({bcc_compiler.REMEDY})"
-)
-EITHER_LOADER = pytest.mark.parametrize(
-    "loader", [Loader.LIBBPF, pytest.param(Loader.BCC, marks=WITHOUT_BCC)]
-)
 PROBE, KINDS = (Path(__file__).with_name(name) for name in ("whose.py", "flow_kinds.py"))
 CALLS = 7777
 # Ports that the kinds of flows go to, or are called at, by other ones.

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from loaders import EITHER_LOADER
 from procwire.output.timestamp import timestamp
+from procwire.sensor.programs import Loader
 
 pytestmark = [
     pytest.mark.live,
@@ -50,10 +52,17 @@ socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", (address, ports[1]))
 
 
 @contextmanager
-def watching(directory: Path) -> Iterator[None]:
-    options = ["--history", directory / "history.jsonl", "--context", directory / "context.db"]
+def watching(directory: Path, loader: Loader = Loader.AUTO) -> Iterator[None]:
+    options = [
+        "--loader",
+        loader,
+        "--history",
+        directory / "history.jsonl",
+        "--context",
+        directory / "context.db",
+    ]
     watch = subprocess.Popen(
-        [PROCWIRE, "watch", *map(str, options), "-o", directory / "eve"],
+        [PROCWIRE, "watch", "--loader", loader, *map(str, options), "-o", directory / "eve"],
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -131,9 +140,10 @@ def test_names_the_client(tmp_path: Path) -> None:
     assert process["parent"][0]["pid"] == os.getpid()
 
 
-def test_names_the_server(tmp_path: Path) -> None:
+@EITHER_LOADER
+def test_names_the_server(tmp_path: Path, loader: Loader) -> None:
     """One older than the sensor, and one that it saw begin."""
-    with Server() as before, watching(tmp_path), Server() as after:
+    with Server() as before, watching(tmp_path, loader), Server() as after:
         records = [*before.called(), *after.called()]
     strangers = [one | {"dest_ip": "10.94.1.7"} for one in records]
     found = [
