@@ -141,22 +141,39 @@ SUBPROGRAM void fanout_reach_sampled(struct fanout_state *state,
 	fanout_reach(state, &target, now);
 }
 
-/* Adds to a process what its child counted in all its life, and the targets the child sampled. */
-static __always_inline void fanout_inherit(struct fanout_state *state,
-					   const struct fanout_state *child, __u64 now)
+/* Adds to a process what its child counted in all its life. */
+static __always_inline void fanout_inherit_counts(struct fanout_state *state,
+						  const struct fanout_state *child)
 {
-	__u32 oldest = child->sampled > SAMPLE_TARGETS ? child->sampled : 0;
-
 	__sync_fetch_and_add(&state->totals.attempts, child->totals.attempts);
 	__sync_fetch_and_add(&state->totals.by_children, child->totals.attempts);
 	__sync_fetch_and_add(&state->totals.established, child->totals.established);
 	__sync_fetch_and_add(&state->totals.refused, child->totals.refused);
 	__sync_fetch_and_add(&state->totals.failures, child->totals.failures);
 	__sync_fetch_and_add(&state->totals.unrouted, child->totals.unrouted);
+}
+
+#define HALF_OF_SAMPLE (SAMPLE_TARGETS / 2)
+
+/* And half of the targets that it sampled, from this one on. */
+static __always_inline void fanout_inherit_targets(struct fanout_state *state,
+						   const struct fanout_state *child, __u32 from,
+						   __u64 now)
+{
+	__u32 oldest = -is_below(SAMPLE_TARGETS, child->sampled) & child->sampled;
+
 	FIXED_ROUNDS
-	for (__u32 i = 0; i < SAMPLE_TARGETS; i++)
-		if (i < child->sampled)
-			fanout_reach_sampled(state, child, oldest + i, now);
+	for (__u32 i = 0; i < HALF_OF_SAMPLE; i++)
+		if (from + i < child->sampled)
+			fanout_reach_sampled(state, child, oldest + from + i, now);
+}
+
+static __always_inline void fanout_inherit(struct fanout_state *state,
+					   const struct fanout_state *child, __u64 now)
+{
+	fanout_inherit_counts(state, child);
+	fanout_inherit_targets(state, child, 0, now);
+	fanout_inherit_targets(state, child, HALF_OF_SAMPLE, now);
 }
 
 static __always_inline void add_totals(struct fanout_totals *totals,

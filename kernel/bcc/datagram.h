@@ -62,7 +62,8 @@ static __always_inline int leaves_to_peer(struct pending *pending, struct __sk_b
 	if (!peer || peer->sent)
 		return 0;
 	peer->sent = 1;
-	*pending = *peer;
+	pending->owner = peer->owner;
+	pending->target = peer->target;
 	pending->source_port = sock->src_port;
 	if (sock->family == AF_INET)
 		pending->source_lo = IPV4_MAPPED | bpf_ntohl(sock->src_ip4);
@@ -130,6 +131,9 @@ int on_packet(struct __sk_buff *packet)
 	known = settings.lookup(&zero);
 	if (!known)
 		return 1;
+	pending.sent = 1;
+	pending.source_lo = opaque(pending.source_lo);
+	pending.source_port = opaque(pending.source_port);
 	pending.target.hi = opaque(pending.target.hi);
 	pending.target.lo = opaque(pending.target.lo);
 	pending.target.port = opaque(pending.target.port);

@@ -59,7 +59,8 @@ static __always_inline struct subject *subject_of(struct subject_key *key, struc
 	struct subject *subject = subjects.lookup(key);
 	struct known_process *process;
 	struct subject *fresh;
-	u32 zero = 0, slot = key->slot;
+	/* What it is tells the verifier nothing of the key, of which all that follows depends. */
+	u32 zero = 0, slot = opaque(key->slot);
 
 	if (!owner->process.pid || (subject && may_be_of(subject, owner)))
 		return subject;

@@ -27,56 +27,87 @@ static __always_inline struct subject *heir_of(struct subject_key *heir_key,
 	return heir;
 }
 
-/* Takes what was counted into the parent's subject, which has turned. Once that is told of, the job has
- * nothing of it. */
-static __always_inline void inherit(struct subject_key *key, struct subject *heir,
-				    struct subject *subject, struct fanout_settings *known, u64 now)
+/* What the current process leaves in a slot, which its job has by now, goes to its parent's subject, which
+ * has turned. Two programs of their own, since the verifier walks through all of that once for each path
+ * that leads there, and through each target. */
+int on_heir(void *context)
+{
+	u32 zero = 0;
+	struct known_process *process = current_process();
+	struct work *work = works.lookup(&zero);
+	struct subject_key key = {};
+	struct subject_key heir_key = {};
+	struct subject *subject, *heir = 0;
+
+	if (!process || !work)
+		return 0;
+	key.pid = process->key.pid;
+	key.slot = heir_key.slot = work->slot;
+	subject = subjects.lookup(&key);
+	if (subject)
+		heir = heir_of(&heir_key, subject, process);
+	if (heir && heir->skipped) {
+		count(SKIPPED_PROGRAM);
+	} else if (heir) {
+		if (!heir->is_told) {
+			add_totals(&heir->from, &subject->from);
+			add_totals(&heir->shared, &subject->shared);
+			heir->is_part |= subject->is_part;
+		}
+		fanout_inherit_counts(&heir->state, &subject->state);
+		work->target = 0;
+		counting.call(context, COUNT_TARGETS);
+	}
+	subjects.delete(&key);
+	work->slot++;
+	counting.call(context, COUNT_END);
+	return 0;
+}
+
+/* With all of it. Once the parent is told of, the job has nothing of it. */
+static __always_inline void tell_heir(struct subject_key *key, struct subject *heir,
+					 struct subject *subject, struct fanout_settings *known,
+					 u64 now)
 {
 	struct subject_key job_key = {};
 	struct subject *job;
-	int is_told = heir->is_told;
+	u64 was_told = opaque(heir->is_told);
 
-	if (heir->skipped) {
-		count(SKIPPED_PROGRAM);
-		return;
-	}
-	if (!is_told) {
-		add_totals(&heir->from, &subject->from);
-		add_totals(&heir->shared, &subject->shared);
-		heir->is_part |= subject->is_part;
-	}
-	fanout_inherit(&heir->state, &subject->state, now);
 	look(key, heir, known, now);
-	if (!is_told && !(heir->is_told && heir->is_part))
+	if (!was_told && !(heir->is_told && heir->is_part))
 		return;
 	job = subject_of_job(&job_key, subject, known, now);
 	if (job)
-		withdraw(&job_key, job, is_told ? subject : heir);
+		withdraw(&job_key, job, was_told ? subject : heir);
 }
 
-/* What the current process leaves in a slot, which its job has by now. A program of its own, since the
- * verifier walks through it once for each path that leads there. */
-int on_heir(void *context)
+/* Half of the targets a run. */
+int on_targets(void *context)
 {
-	u32 pid = bpf_get_current_pid_tgid() >> 32, zero = 0;
+	u32 zero = 0;
 	u64 now = bpf_ktime_get_boot_ns();
-	struct known_process *process = processes.lookup(&pid);
+	struct known_process *process = current_process();
 	struct fanout_settings *known = settings.lookup(&zero);
 	struct work *work = works.lookup(&zero);
-	struct subject_key key = { .pid = pid };
+	struct subject_key key = {};
 	struct subject_key heir_key = {};
 	struct subject *subject, *heir;
 
 	if (!process || !work || !known)
 		return 0;
+	key.pid = process->key.pid;
+	heir_key.pid = process->parent.pid;
 	key.slot = heir_key.slot = work->slot;
 	subject = subjects.lookup(&key);
-	if (subject) {
-		heir = heir_of(&heir_key, subject, process);
-		if (heir)
-			inherit(&heir_key, heir, subject, known, now);
-		subjects.delete(&key);
+	heir = subjects.lookup(&heir_key);
+	if (subject && heir) {
+		fanout_inherit_targets(&heir->state, &subject->state, work->target, now);
+		work->target += HALF_OF_SAMPLE;
+		if (work->target < SAMPLE_TARGETS && work->target < subject->state.sampled)
+			counting.call(context, COUNT_TARGETS);
+		tell_heir(&heir_key, heir, subject, known, now);
 	}
+	subjects.delete(&key);
 	work->slot++;
 	counting.call(context, COUNT_END);
 	return 0;

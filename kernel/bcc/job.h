@@ -48,14 +48,15 @@ static __always_inline struct subject *subject_of_job(struct subject_key *key,
 	if (!subject->job.kind)
 		return 0;
 	key->slot = SLOT_JOB;
-	_Pragma("clang loop unroll(disable)") for (u32 try = 0; try < JOB_TRIES && !job; try++) {
+	FIXED_ROUNDS
+	for (u32 try = 0; try < JOB_TRIES && !job; try++) {
 		key->pid = (name + try) % MAX_JOBS;
 		job = subjects.lookup(key);
 		if (job && !is_job_of(job, subject))
 			job = 0;
 	}
-	_Pragma("clang loop unroll(disable)") for (u32 try = 0;
-						   try < JOB_TRIES && !job && !is_full; try++) {
+	FIXED_ROUNDS
+	for (u32 try = 0; try < JOB_TRIES && !job && !is_full; try++) {
 		key->pid = (name + try) % MAX_JOBS;
 		job = make_job(key, subject, known, now, &is_full);
 	}

@@ -3,10 +3,15 @@
  * What the maps hold, and the part of the work that touches none.
  */
 
-/* bcc has no function calls and compiles for the host first, which takes as long as the text is. */
+/* bcc has no function calls and compiles for the host first, which takes as long as the text is: loops
+ * stay loops, where the verifier can walk them. */
 #define SUBPROGRAM static inline __attribute__((always_inline))
 #define GLOBAL_SUBPROGRAM SUBPROGRAM
+#ifdef WALKS_LOOPS
 #define FIXED_ROUNDS _Pragma("clang loop unroll(disable)")
+#else
+#define FIXED_ROUNDS _Pragma("clang loop unroll(full)")
+#endif
 
 #include "subject.h"
 #include "write.h"
@@ -116,7 +121,8 @@ enum counting_program {
 	COUNT_END = 2,
 	COUNT_HEIR = 3,
 	COUNT_FRAME = 4,
-	COUNT_NOTHING = 5,
+	COUNT_TARGETS = 5,
+	COUNT_NOTHING = 6,
 };
 
 /* Each takes two tail calls, of which the kernel makes 33. */
@@ -136,14 +142,16 @@ struct frames {
 	__u32 padding;
 };
 
-/* What they are to count. slot: what is counted, or of a process that ends, the next to go; then: the
- * program that goes on. */
+/* What they are to count. slot: what is counted, or of a process that ends, the next to go; target: of its
+ * sample the next one; then: the program that goes on. */
 struct work {
 	__u64 socket;
 	__u32 slot;
 	__u32 then;
 	__u32 outcome;
 	__u32 error;
+	__u32 target;
+	__u32 padding;
 	struct pending pending;
 	struct frames frames;
 };

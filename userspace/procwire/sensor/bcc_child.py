@@ -66,7 +66,7 @@ FLOW_HOOKS = (
     ("on_flow", "CGROUP_SKB", 1),
 )
 # By their place in the map, enum counting_program.
-TAIL_CALLS = ("on_attempt", "on_outcome", "on_end", "on_heir", "on_frame")
+TAIL_CALLS = ("on_attempt", "on_outcome", "on_end", "on_heir", "on_frame", "on_targets")
 # At the entry of each program to skip.
 ENTRY = "on_program"
 MAPS = (
@@ -83,6 +83,9 @@ MAPS = (
     "datagram_sockets",
     "counting",
 )
+# Linux 6.1 gives up on loops that this one walks with ease. Written out they take twice as long to
+# compile.
+WALKS_LOOPS = (6, 12)
 TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
 
@@ -119,9 +122,8 @@ def main(number: str, folder: str, root_cgroup: str, flows: str) -> None:
     if absent:
         answer.sendall(json.dumps({"absent": absent}).encode())
         return
-    told = what_is_told()
-    flags = [f"-I{folder}", f"-DROOT_CGROUP={int(root_cgroup)}ULL", f"-DFLOWS={flows}", *told]
-    bpf = bcc.BPF(text=source(Path(folder)), cflags=flags)
+    flags = [f"-I{folder}", f"-DROOT_CGROUP={int(root_cgroup)}ULL", f"-DFLOWS={flows}"]
+    bpf = bcc.BPF(text=source(Path(folder)), cflags=[*flags, *what_is_new()])
     for place, name in enumerate(TAIL_CALLS):
         program = bpf.load_func(name, bcc.BPF.TRACEPOINT)
         bpf["counting"][ctypes.c_int(place)] = ctypes.c_int(program.fd)
@@ -146,16 +148,19 @@ def source(folder: Path) -> str:
     return part.sub(lambda include: (folder / include[1]).read_text(), whole)
 
 
-def what_is_told() -> list[str]:
-    """What the kernel's tracepoints tell and older ones did not, as definitions of the compiler."""
+def what_is_new() -> list[str]:
+    """What the kernel's tracepoints tell, and its verifier walks, and older ones did not: as
+    definitions of the compiler."""
+    major, minor = re.match(r"(\d+)\.(\d+)", os.uname().release).groups()
     layouts = (Path(folder, "events/sched/sched_process_exit/format") for folder in TRACEFS)
-    told = {
+    new = {
         "EXIT_TELLS_GROUP": any(
             "group_dead" in layout.read_text() for layout in layouts if layout.exists()
         ),
         "TELLS_ERRORS": exists(ERROR_HOOKS[0]),
+        "WALKS_LOOPS": (int(major), int(minor)) >= WALKS_LOOPS,
     }
-    return [f"-D{name}" for name, is_told in told.items() if is_told]
+    return [f"-D{name}" for name, is_new in new.items() if is_new]
 
 
 def exists(hook: str) -> bool:
