@@ -151,7 +151,7 @@ def source(folder: Path) -> str:
 def what_is_new() -> list[str]:
     """What the kernel's tracepoints tell, and its verifier walks, and older ones did not: as
     definitions of the compiler."""
-    major, minor = re.match(r"(\d+)\.(\d+)", os.uname().release).groups()
+    major, minor = re.findall(r"\d+", os.uname().release)[:2]
     layouts = (Path(folder, "events/sched/sched_process_exit/format") for folder in TRACEFS)
     new = {
         "EXIT_TELLS_GROUP": any(
