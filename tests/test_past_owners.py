@@ -48,6 +48,7 @@ class Event(NamedTuple):
     peer: str = ANYWHERE
     flags: int = 0
     namespace: int = NAMESPACE
+    socket: int = 0
 
 
 def known(key: tuple[int, int, int]) -> tuple[Process, list[Process]]:
@@ -63,6 +64,8 @@ def written(writer: HistoryWriter, *events: Event) -> None:
         row["time_ns"], row["process"] = START + int(event.at * SECOND), event.key
         row["role"], row["protocol"] = event.role, event.protocol
         row["source_port"], row["net_namespace"] = event.port, event.namespace
+        # One of a process for each port, where nothing else is said.
+        row["socket"] = event.socket or event.key[1] << 16 | event.port
         row["flags"] = event.flags | (FLAG_ANY_ADDRESS if event.address == ANYWHERE else 0)
         for name, address in (("source", event.address), ("destination", event.peer)):
             if address:
@@ -173,11 +176,30 @@ def test_several_hold_an_end(path: Path, writer: HistoryWriter) -> None:
 
 
 def test_a_listening_socket_that_another_process_closes(path: Path, writer: HistoryWriter) -> None:
-    written(writer, Event(1, LISTENS, ANYWHERE))
+    written(writer, Event(1, LISTENS, ANYWHERE, socket=7))
     exits(writer, 2, SERVER)
     assert held(path, call(5)) == (10, "inferred", "receiver")
-    written(writer, Event(6, ENDS, ANYWHERE, key=CHILD))
+    # By then it may have given its port back.
+    written(writer, Event(6, ENDS, ANYWHERE, key=CHILD, port=0, socket=7))
     assert held(path, call(8)) is None
+
+
+def test_a_socket_ends_for_all_who_had_it(path: Path, writer: HistoryWriter) -> None:
+    """One binds it, another sends through it and closes it, and the first lives on."""
+    bound = Event(1, SENDS, protocol=UDP, socket=7)
+    written(writer, bound, bound._replace(at=2, key=CHILD))
+    assert held(path, call(3, protocol=UDP)) == (CHILD[1], "inferred", "receiver")
+    written(writer, bound._replace(at=4, key=CHILD, role=ENDS))
+    assert held(path, call(6, protocol=UDP)) is None
+
+
+def test_of_two_sockets_on_one_port_the_other_stays(path: Path, writer: HistoryWriter) -> None:
+    """As SO_REUSEPORT lets a process have."""
+    first = Event(1, SENDS, protocol=UDP, socket=7)
+    written(writer, first, first._replace(at=2, socket=8), first._replace(at=3, role=ENDS))
+    assert held(path, call(6, protocol=UDP)) == (10, "kernel", "receiver")
+    written(writer, first._replace(at=7, role=ENDS, socket=8))
+    assert held(path, call(9, protocol=UDP)) is None
 
 
 def test_what_a_raw_socket_wrote_ends_with_its_process(path: Path, writer: HistoryWriter) -> None:

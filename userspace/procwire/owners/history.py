@@ -41,7 +41,8 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="flow"):
 
 class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="end"):
     """From `time` on process `key` held an end in a FlowRole; address: empty for every one that the
-    network namespace has; older: as of Claim; namespace: as of Local."""
+    network namespace has; older: as of Claim; namespace: as of Local; socket: number of the one by
+    which it is held, until ENDS."""
 
     time: int
     key: ProcessId
@@ -51,6 +52,7 @@ class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="end"):
     port: int
     older: bool = False
     namespace: int = HOME
+    socket: int = 0
 
 
 class Exit(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="exit"):

@@ -58,7 +58,7 @@ class HistoryWriter:
         self._described: set[ProcessId] = set()
         # Those of the file before: their ends are told as well.
         self._before: set[ProcessId] = set()
-        self._held: dict[tuple[int, int], list[tuple[Hold, Described]]] = {}
+        self._held: dict[int, list[tuple[Hold, Described]]] = {}
         self._held_count = 0
         self._written = Counter[ProcessId]()
         self._local: dict[int, Local] = {}
@@ -128,20 +128,20 @@ class HistoryWriter:
         return [*lines, Claim(int(row["time_ns"]), key, name, port, is_older)]
 
     def _end(self, row: np.void) -> list[Line]:
-        place, now = (int(row["protocol"]), int(row["source_port"])), int(row["time_ns"])
-        key, role = key_of(row["process"]), int(row["role"])
+        role, now, socket = int(row["role"]), int(row["time_ns"]), int(row["socket"])
+        if role == FlowRole.ENDS:
+            return self._let_go(socket, now)
+        key, protocol, port = key_of(row["process"]), int(row["protocol"]), int(row["source_port"])
+        if port == 0:
+            return []
         anywhere = row["flags"] & FLAG_ANY_ADDRESS
         address = "" if anywhere else address_text(row["source"].tobytes())
-        if role == FlowRole.ENDS:
-            return self._let_go(place, key, address, now)
-        if place[1] == 0:
-            return []
         described = self._describe(key)
         if described is None:
             return []
         is_older, namespace = bool(row["flags"] & FLAG_OLDER), int(row["net_namespace"])
         where = HOME if namespace == self._namespace else namespace
-        hold = Hold(now, key, role, place[0], address, place[1], is_older, where)
+        hold = Hold(now, key, role, protocol, address, port, is_older, where, socket)
         if not (self._may_write(key) if role == FlowRole.WRITES else self._keep(hold, described)):
             self._counts["overflow"] += 1
             return []
@@ -156,25 +156,14 @@ class HistoryWriter:
         """Note that the end is held from now on; whether there is room for it."""
         if self._held_count >= MOST_HELD:
             return False
-        self._held.setdefault((hold.protocol, hold.port), []).append((hold, described))
+        self._held.setdefault(hold.socket, []).append((hold, described))
         self._held_count += 1
         return True
 
-    def _let_go(self, place: tuple[int, int], key: ProcessId, address: str, now: int) -> list[Line]:
-        """What ends with a socket: that of its process; or, as whoever closes a listening one last
-        may have inherited it, that of another one."""
-        holds = [hold for hold, _ in self._held.get(place, ())]
-        mine = [hold for hold in holds if hold.key == key]
-        ended = [hold for hold in mine if hold.address == address] or mine
-        if not ended:
-            listens = (hold for hold in holds if hold.role == FlowRole.LISTENS)
-            ended = [hold for hold in listens if hold.address == address][:1]
-        if not ended:
-            return []
-        kept = [one for one in self._held.pop(place) if one[0] not in ended]
-        self._held_count -= len(holds) - len(kept)
-        if kept:
-            self._held[place] = kept
+    def _let_go(self, socket: int, now: int) -> list[Line]:
+        """What ends with a socket, whoever had it."""
+        ended = [hold for hold, _ in self._held.pop(socket, ())]
+        self._held_count -= len(ended)
         return [msgspec.structs.replace(one, time=now, role=FlowRole.ENDS) for one in ended]
 
     def _describe(self, key: ProcessId) -> Described | None:

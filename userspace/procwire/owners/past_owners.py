@@ -118,7 +118,7 @@ class History:
 
     def _held(self, flow: Flow, end: Endpoint) -> tuple[Hold, str] | None:
         held = early = None
-        ended: set[ProcessId] = set()
+        ended: set[tuple[ProcessId, int]] = set()
         for hold, run in self._holds(flow, end):
             if run < len(self._starts) and self._starts[run] < flow.time:
                 # Of a run that was over by then: nobody saw the end of it.
@@ -127,8 +127,8 @@ class History:
                 early = hold if hold.role != FlowRole.ENDS else early
             elif hold.role == FlowRole.ENDS:
                 if flow.time > hold.time + _ENDED_NS:
-                    ended.add(hold.key)
-            elif hold.key in ended or (hold.role == FlowRole.WRITES and self._is_over(hold, flow)):
+                    ended.add((hold.key, hold.socket))
+            elif (hold.key, hold.socket) in ended or self._was_written(hold, flow):
                 continue
             elif held is None:
                 held = hold
@@ -154,6 +154,10 @@ class History:
                 continue
             local = [one for one in anywhere if self._is_local(address, flow.time, one[0])]
             yield from sorted(chain(local, exact), key=_time_of, reverse=True)
+
+    def _was_written(self, hold: Hold, flow: Flow) -> bool:
+        """Whether only what a raw socket wrote names the end, and its process has ended."""
+        return hold.role == FlowRole.WRITES and self._is_over(hold, flow)
 
     def _is_over(self, hold: Hold, flow: Flow) -> bool:
         """Whether its process has ended by the time of the flow."""
