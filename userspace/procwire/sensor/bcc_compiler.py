@@ -17,8 +17,8 @@ PYTHON = Path("/usr/bin/python3")
 CHILD = Path(__file__).parent / "bcc_child.py"
 REMEDY = "apt-get install python3-bpfcc"
 REBUILD = "pip install --force-reinstall procwire"
-_OLDEST_KERNEL = "boot Linux 6.1 or later with CONFIG_FTRACE_SYSCALLS=y"
-_REPORT = "run procwire doctor; bcc is tried on Linux 6.1 and later"
+_OLDEST_KERNEL = "boot Linux 5.10 or later with CONFIG_FTRACE_SYSCALLS=y"
+_REPORT = "run procwire doctor; bcc is tried on Linux 5.10 and later"
 _COMPILE_SECONDS, _ASK_SECONDS = 300, 30
 _MOST_DESCRIPTORS = 64
 _LOG_SIZE, _LOG_LINES = 1 << 20, 12
