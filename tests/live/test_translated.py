@@ -110,7 +110,7 @@ def container() -> Iterator[None]:
 def test_a_container_s_processes_are_named_outside() -> None:
     with two_hosts(), container(), server(FAR, FAR_SERVER):
         inside = started(sys.executable, "-c", CONTAINER, namespace=INSIDE)
-        probe = started(sys.executable, str(PROBE), WIRE)
+        probe = started(sys.executable, str(PROBE), WIRE, "libbpf")
         assert inside.stdin is not None
         inside.stdin.write("\n")
         inside.stdin.flush()
