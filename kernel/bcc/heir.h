@@ -28,8 +28,8 @@ static __always_inline struct subject *heir_of(struct subject_key *heir_key,
 }
 
 /* What the current process leaves in a slot, which its job has by now, goes to its parent's subject, which
- * has turned. Two programs of their own, since the verifier walks through all of that once for each path
- * that leads there, and through each target. */
+ * has turned. A program of its own, as its targets have one, since the verifier walks through all of that
+ * once for each path that leads there, and through each target. */
 int on_heir(void *context)
 {
 	u32 zero = 0;
