@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from procwire.detect.observation import Endpoint
 from procwire.detect.zones import Zone, Zones
-from procwire.event import FLOW_EVENT, EventKind, FlowRole, Origin
+from procwire.event import EventKind
 from procwire.output.address import mapped
 from procwire.owners.attribution import SURENESS, Owner
 from procwire.owners.claims import (
@@ -83,16 +83,6 @@ class FlowOwners:
     def update(self, events: NDArray[np.void]) -> None:
         """Enter (n,) FLOW_EVENT, times in ns since the epoch."""
         enter(self._claims, claims_of(events))
-
-    def connections(self, events: NDArray[np.void]) -> None:
-        """Enter (n,) CONNECTION_EVENT whose source is known: all there is where the sensor sends no
-        flow events."""
-        kept = events[(events["origin"] == Origin.CONNECT) & (events["source_port"] > 0)]
-        rows = np.zeros(len(kept), FLOW_EVENT)
-        for name in set(kept.dtype.names or ()) & set(FLOW_EVENT.names or ()):
-            rows[name] = kept[name]
-        rows["role"] = FlowRole.CONNECTS
-        self.update(rows)
 
     def processes(self, events: NDArray[np.void]) -> None:
         """Follow exits: (n,) PROCESS_EVENT."""

@@ -101,7 +101,6 @@ class Joined:
             self._kernel.clock_set(set_by)
         if self._owners is not None:
             self._owners.processes(events.process)
-            self._owners.connections(events.connection)
             self._owners.update(events.flow)
         self._addresses.events(events)
         alerts = self._kernel.update(events.fanout, events.connection, now)
