@@ -106,10 +106,9 @@ _PROGRAMS = Input(
         "processes.evicted",
     ),
     spots=(
-        "of processes that end at once: the network that they just entered, unless they connect",
-        "of processes that end at once: a login user who was set just before",
-        "of processes that end at once: their number in a container, if they execute nothing",
-        "of processes that end at once: the interpreter of a script with a relative name",
+        "of processes that end at once: the network that they just entered, unless they connect; a "
+        "login user who was set just before; their number in a container, if they execute nothing; the "
+        "interpreter of a script with a relative name",
         "whether a process that a signal ended wrote a core",
     ),
 )

@@ -138,10 +138,9 @@ WIRE_SPOTS = (
 BCC_GAPS: tuple[str, ...] = (
     "AF_PACKET frames sent by write, io_uring or PACKET_TX_RING, or by a socket handed over",
     "whether AF_PACKET frames left as they were: they count as sent; of a sendmmsg, sixteen",
-    "of processes that end at once: the network that they just entered, unless they connect",
-    "of processes that end at once: a login user who was set just before",
-    "of processes that end at once: their number in a container, if they execute nothing",
-    "of processes that end at once: the interpreter of a script with a relative name",
+    "of processes that end at once: the network that they just entered, unless they connect; a "
+    "login user who was set just before; their number in a container, if they execute nothing; the "
+    "interpreter of a script with a relative name",
     "whether a process that a signal ended wrote a core",
     "connects that are older than itself",
 )
