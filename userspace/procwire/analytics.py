@@ -107,8 +107,8 @@ _PROGRAMS = Input(
     ),
     spots=(
         "of processes that end at once: the network that they just entered, unless they connect; a "
-        "login user who was set just before; their number in a container, if they execute nothing; the "
-        "interpreter of a script with a relative name",
+        "login user who was set just before; their number in a container, if they execute nothing; "
+        "the interpreter of a script with a relative name",
         "whether a process that a signal ended wrote a core",
     ),
 )
