@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -114,3 +116,12 @@ def test_a_name_from_a_folder_that_nobody_knows_is_left(completion, file, tmp_pa
     monkeypatch.chdir(tmp_path)
     file("script", b"#!/bin/sh\n")
     assert executed(completion, b"x", exe=b"./script") == (b"./script", [b"x"])
+
+
+def test_a_pipe_in_the_place_of_a_script_that_ran_holds_nothing_up(completion, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    name, told = bytes(tmp_path / "pipe"), []
+    thread = Thread(target=lambda: told.append(executed(completion, b"x", exe=name)), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert told == [(name, [b"x"])]

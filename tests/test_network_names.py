@@ -57,3 +57,11 @@ def test_a_socket_of_another_namespace_than_its_process_does_not_rename_that_of_
     home = next((name for name, inode in names.known.items() if inode == HOME), 7)
     assert replaced(names, (home, os.getpid())) == [HOME]
     assert replaced(names, (home + 1, os.getpid())) == [0]
+
+
+def test_of_many_new_names_some_are_looked_up_later():
+    names = NetworkNames()
+    told = [(NAME_OF_PROCESS + number, os.getpid()) for number in range(40)]
+    found = replaced(names, *told)
+    assert set(found) == {HOME, 0}
+    assert replaced(names, *told) == [HOME] * 40

@@ -7,6 +7,8 @@ for a script the interpreter that the file names.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -117,16 +119,28 @@ def _as_executed(rest: list[bytes]) -> list[bytes] | None:
     for _ in range(_SCRIPTS):
         if not vector[0].startswith(b"/"):
             break
-        try:
-            with open(vector[0], "rb") as file:  # noqa: PTH123 - a name of bytes
-                line = file.read(_FIRST_LINE).partition(b"\n")[0]
-        except OSError:
-            break
+        line = _first_line(vector[0])
         words = line[2:].strip(b" \t").split(None, 1) if line.startswith(b"#!") else []
         if not words:
             break
         vector = [*words, *vector]
     return vector if vector is not rest else None
+
+
+def _first_line(name: bytes) -> bytes:
+    """Of a regular file, as far as the kernel reads it. Since the program ran, its owner may have
+    put anything else in its place, so that nothing is waited for."""
+    try:
+        file = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        is_regular = stat.S_ISREG(os.fstat(file).st_mode)
+        return os.read(file, _FIRST_LINE).partition(b"\n")[0] if is_regular else b""
+    except OSError:
+        return b""
+    finally:
+        os.close(file)
 
 
 def _with_arguments(

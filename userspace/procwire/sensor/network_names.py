@@ -44,10 +44,12 @@ class NetworkNames:
     def replace(self, *events: NDArray[np.void]) -> None:
         """Puts inode numbers in the place of names, 0 where one is not known (yet). events: (n,)
         arrays with the fields net_namespace and process."""
+        asked: set[int] = set()
         for rows in events:
             names = rows["net_namespace"]
             for name in np.unique(names[names < LEAST_INODE]).tolist():
-                if name not in self.known:
+                if name not in self.known and len(asked) < _LOOKED_UP:
+                    asked.add(name)
                     self._look_up(name, rows["process"][names == name])
                 names[names == name] = self.known.get(name, _UNKNOWN)
 
