@@ -19,7 +19,9 @@ static __always_inline struct subject *heir_of(struct subject_key *heir_key,
 		return 0;
 	owner.process = parent->key;
 	owner.uid = subject->owner.uid;
-	owner.net_namespace = parent->network;
+	/* Sockets' names are known, and what a process has that just entered may be its own. */
+	owner.net_namespace = parent->network == process->network ? subject->owner.net_namespace :
+								    parent->network;
 	__builtin_memcpy(owner.comm, parent->comm, sizeof(owner.comm));
 	heir = subject_of(heir_key, &owner, CURRENT);
 	if (!heir)
