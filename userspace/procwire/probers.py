@@ -25,7 +25,7 @@ Prober = tuple[int, int]
 
 
 class Episode(Protocol):
-    """Fields as in episode.Episode."""
+    """Fields as in open_episodes.Episode."""
 
     key: Key
     latest: Alert

@@ -42,8 +42,9 @@ CGROUP_HOOKS = {
     "on_sendmsg6": 15,
     "on_packet": 1,
 }
-FLOW_HOOKS = {"on_bind4": 12, "on_bind6": 13, "on_flow": 1}
 """Program and the enum bpf_attach_type it is made for."""
+FLOW_HOOKS = {"on_bind4": 12, "on_bind6": 13, "on_flow": 1}
+"""The same of those that are attached where flows are asked for."""
 UNMATCHED = ("fexit/security_socket_connect", "tp_btf/sock_send_length")
 """Hooks of libbpf's programs that none of these stands for. What connect returns is seen."""
 NEWER = {
