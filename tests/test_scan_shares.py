@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 from procwire.alert import Alert
-from procwire.detect.detector import HOST_SWEEP, XMAS_PROBES
+from procwire.detect.detector import FIN_PROBES, HOST_SWEEP, XMAS_PROBES
+from procwire.detect.flag_probes import DETECTORS_BY_KIND
 from procwire.detect.observation import Endpoint
 from procwire.event import Origin, Outcome
 from procwire.owners.attribution import KERNEL, Owner
@@ -16,11 +19,20 @@ NOW = 1_790_000_000_000_000_000
 FIRST, SECOND, BROWSER = (1, 101, 1), (2, 102, 1), (3, 103, 1)
 
 
-class Owners:
-    """Source ports tell the processes apart."""
+BY_PORT = {1: FIRST, 2: SECOND, 3: BROWSER}
 
-    def owner(self, end, peer, protocol, time):
-        return Owner({1: FIRST, 2: SECOND, 3: BROWSER}[end.port], KERNEL)
+
+class Owners:
+    """Source ports tell the processes apart; nobody is known to have a fourth. asked: how many
+    flows were asked about each time."""
+
+    def __init__(self):
+        self.asked = []
+
+    def owners(self, keys, times):
+        self.asked.append(len(keys))
+        ports = (keys[:, 4] >> np.uint64(32)).tolist()
+        return [Owner(BY_PORT[port], KERNEL) if port in BY_PORT else None for port in ports]
 
 
 def process(key):
@@ -42,16 +54,16 @@ def attempts(*made, kind=Attempt.CONNECT):
     return contacts
 
 
-def alert(check=HOST_SWEEP):
-    source = Endpoint(ME.to_bytes(16))
-    said = ("F-1", "raised", check, 2, NOW, NOW, NOW, 25, source, None, 6, ())
+def alert(check=HOST_SWEEP, episode="F-1", source=ME, protocol=6):
+    source = Endpoint(source.to_bytes(16))
+    said = (episode, "raised", check, 2, NOW, NOW, NOW, 25, source, None, protocol, ())
     return Alert(*said, process=process(FIRST))
 
 
 def shares(*batches, check=HOST_SWEEP):
     """What the first batch tells, and whom the later ones add."""
     kept = ScanShares(Owners())
-    kept.told(alert(check), batches[0])
+    kept.told([alert(check)], batches[0])
     found = [owner.process for rows in batches[1:] for _, owner in kept.update(rows)]
     return kept.of(alert(check)), found
 
@@ -93,6 +105,83 @@ def test_attempts_of_another_kind_or_source_are_no_part_of_it():
 
 def test_an_ended_scan_is_forgotten():
     kept = ScanShares(Owners())
-    kept.told(alert(), attempts((1, 30, Outcome.REFUSED)))
+    kept.told([alert()], attempts((1, 30, Outcome.REFUSED)))
     kept.closed(alert())
     assert list(kept.update(attempts((2, 40, Outcome.REFUSED)))) == []
+
+
+def test_all_open_scans_are_asked_about_at_once_and_none_that_a_batch_has_no_rows_of():
+    owners = Owners()
+    kept = ScanShares(owners)
+    kept.told([alert(episode=f"F-{n}", source=ME + n) for n in range(1000)], attempts())
+    assert owners.asked == []
+    rows = attempts((1, 200, Outcome.REFUSED))
+    rows["src_lo"] += np.arange(len(rows), dtype=np.uint64) // 100
+    assert list(kept.update(rows)) == []
+    # Of four scans, 32 of 50 attempts at the most and as many failures.
+    assert owners.asked == [4 * 2 * 25]
+
+
+SCANS = st.tuples(
+    st.sampled_from((HOST_SWEEP, XMAS_PROBES, FIN_PROBES)),
+    st.sampled_from((0, 1, 1 << 64, (1 << 64) + 1)),
+    st.sampled_from((6, 17)),
+)
+ROWS = st.tuples(
+    st.sampled_from((0, 1, 2, 1 << 64, (1 << 64) + 1)),
+    st.sampled_from((1, 6, 17)),
+    st.sampled_from((Attempt.CONNECT, Attempt.DATAGRAM, Attempt.XMAS, Attempt.FIN, Attempt.ACK)),
+    st.sampled_from(Outcome),
+    st.integers(1, 4),
+)
+
+
+def contacts_of(rows):
+    contacts = np.zeros(len(rows), CONNECTION)
+    for row, (source, protocol, kind, outcome, port) in zip(contacts, rows, strict=True):
+        row["src_hi"], row["src_lo"] = ME + source >> 64, ME + source & (1 << 64) - 1
+        row["protocol"], row["kind"], row["outcome"] = protocol, kind, outcome
+        row["src_port"] = port
+    return contacts
+
+
+def naive_counts(scan, rows):
+    """Attempts and failures by process of one scan: row by row, without samples."""
+    check, source, protocol = scan
+    kinds = {one.id: kind for kind, one in DETECTORS_BY_KIND.items()}
+    made, failed = {}, {}
+    for its_source, its_protocol, kind, outcome, port in rows:
+        lone = kind if kind in DETECTORS_BY_KIND else None
+        same = (its_source, its_protocol, lone) == (source, protocol, kinds.get(check.id))
+        if not same or port not in BY_PORT:
+            continue
+        if outcome is Outcome.PENDING:
+            made[BY_PORT[port]] = made.get(BY_PORT[port], 0) + 1
+        elif outcome in (Outcome.REFUSED, Outcome.TIMED_OUT, Outcome.UNREACHABLE):
+            failed[BY_PORT[port]] = failed.get(BY_PORT[port], 0) + 1
+    return made, failed
+
+
+@given(st.lists(SCANS, min_size=1, max_size=6), st.lists(st.lists(ROWS, max_size=30), max_size=4))
+def test_rows_go_to_their_scans_as_they_do_one_by_one(scans, batches):
+    kept = ScanShares(Owners())
+    told = [
+        alert(check, f"F-{number}", ME + source, protocol)
+        for number, (check, source, protocol) in enumerate(scans)
+    ]
+    kept.told(told, contacts_of([]))
+    found = [
+        (one.episode, owner.process)
+        for rows in batches
+        for one, owner in kept.update(contacts_of(rows))
+    ]
+    rows = [row for batch in batches for row in batch]
+    counts = [naive_counts(scan, rows) for scan in scans]
+    for one, (made, _) in zip(told, counts, strict=True):
+        assert dict(kept.of(one)) == (made if len(made) > 1 else {})
+    assert sorted(found) == sorted(
+        (one.episode, key)
+        for one, (_, failed) in zip(told, counts, strict=True)
+        for key, number in failed.items()
+        if number >= 16 and key != FIRST
+    )

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from procwire.alert import CLOSED, GROWN, RECEIVER, SENDER, Alert, Share
 from procwire.detect.observation import ProcessId
 from procwire.owners.attribution import INFERRED, KERNEL, NONE, SNAPSHOT, Owner
-from procwire.owners.flow_counts import FlowCounts, endpoint
+from procwire.owners.flow_counts import FlowCounts
+from procwire.owners.flow_keys import keys_of_contacts
 from procwire.owners.scan_shares import ScanShares
 from procwire.record import Lookup
 
@@ -61,7 +62,8 @@ class Correlator:
         told = [self._told(alert, contacts) for alert in alerts]
         more = [self._also_by(*found, contacts) for found in self._shares.update(contacts)]
         told += [alert for alert in more if alert is not None]
-        return [self._linked(self._shared(alert, contacts), place) for alert in told]
+        self._shares.told([alert for alert in told if _is_scan_from_here(alert)], contacts)
+        return [self._linked(self._shared(alert), place) for alert in told]
 
     def processes(self, alerts: Iterable[Alert]) -> list[Alert]:
         """The kernel's alerts, which name their processes, beside what packets tell of them."""
@@ -86,11 +88,10 @@ class Correlator:
         now = replace(alert, state=GROWN, time=time, last=max(alert.last, time))
         return self._named_by(now, owner, SENDER)
 
-    def _shared(self, alert: Alert, contacts: NDArray[np.void]) -> Alert:
+    def _shared(self, alert: Alert) -> Alert:
         """The alert, of a scan with the processes that share in it."""
-        if alert.packet is not None or alert.process is None or alert.role == RECEIVER:
+        if not _is_scan_from_here(alert):
             return alert
-        self._shares.told(alert, contacts)
         found = [(self._known(key), attempts) for key, attempts in self._shares.of(alert)]
         shares = tuple(Share(known[0], attempts) for known, attempts in found if known is not None)
         if alert.state == CLOSED:
@@ -143,12 +144,10 @@ class Correlator:
         hi, lo = np.uint64(number >> 64), np.uint64(number & (1 << 64) - 1)
         own = (contacts["src_hi"] == hi) & (contacts["src_lo"] == lo)
         own &= (contacts["protocol"] == alert.protocol) & (contacts["time"] == alert.time)
-        votes = Counter[Owner]()
-        for row in contacts[own][:_SAMPLE]:
-            ends = endpoint(row, "src"), endpoint(row, "dst")
-            owner = self._owners.owner(*ends, alert.protocol, int(row["time"]))
-            if owner is not None:
-                votes[owner] += 1
+        rows = np.flatnonzero(own)[:_SAMPLE]
+        keys = keys_of_contacts(contacts, rows, "src", "dst")
+        owners = self._owners.owners(keys, contacts["time"][rows])
+        votes = Counter(owner for owner in owners if owner is not None)
         if not votes:
             return None
         (owner, _), *others = votes.most_common()
@@ -157,7 +156,7 @@ class Correlator:
 
     def _linked(self, alert: Alert, place: str) -> Alert:
         """The alert of a scan with the episodes in which other places tell of the same process."""
-        if alert.process is None or alert.packet is not None or alert.role == RECEIVER:
+        if alert.process is None or not _is_scan_from_here(alert):
             return alert
         episodes = self._scans.setdefault(alert.process.key, {})
         episodes[place] = alert.episode
@@ -166,6 +165,11 @@ class Correlator:
             self._scans.popitem(last=False)
         related = tuple(one for where, one in sorted(episodes.items()) if where != place)
         return replace(alert, related=related) if related else alert
+
+
+def _is_scan_from_here(alert: Alert) -> bool:
+    """Whether a process of this host makes the scan that the alert tells of."""
+    return alert.packet is None and alert.process is not None and alert.role == SENDER
 
 
 def _name(alert: Alert) -> tuple[str, bool]:

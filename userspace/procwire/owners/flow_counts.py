@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.detect.observation import Endpoint
 from procwire.event import Outcome
 from procwire.owners.attribution import NONE, SURENESS
 from procwire.owners.flow_keys import keys_of_contacts
@@ -70,9 +69,3 @@ class FlowCounts:
         """As originated_WAY and accepted_WAY, flows of which this host's process is known by a
         hook, by the snapshot, inferred, or not at all (none)."""
         return dict(self._counts)
-
-
-def endpoint(row: np.void, side: str) -> Endpoint:
-    """One end of a row of record.CONNECTION. side: src or dst."""
-    address = int(row[f"{side}_hi"]) << 64 | int(row[f"{side}_lo"])
-    return Endpoint(address.to_bytes(16), int(row[f"{side}_port"]))

@@ -95,19 +95,24 @@ class FlowOwners:
         """
         ports = (0, 0) if protocol in WITHOUT_PORTS else (end.port or 0, peer.port or 0)
         key = key_of(protocol, end.address, ports[0], peer.address, ports[1])
-        (number,), (place,) = self._held(key[np.newaxis], np.array([time], np.int64))
-        if place < 0:
-            return None
-        claim = self._claims.rows[number % len(self._claims.rows)]
-        process = int(claim["started"]), int(claim["pid"]), int(claim["exec_count"])
-        return Owner(process, SURENESS[place])
+        return self.owners(key[np.newaxis], np.array([time], np.int64))[0]
 
-    def sureness(self, keys: NDArray[np.uint64], times: NDArray[np.int64]) -> NDArray[np.int8]:
-        """How surely owner() would name somebody for many flows at once: places in SURENESS, -1
-        where nobody is known.
+    def owners(self, keys: NDArray[np.uint64], times: NDArray[np.int64]) -> list[Owner | None]:
+        """The same of many flows at once.
 
         keys: (n, 5) as flow_keys.keys_of_contacts() makes them; times: (n,) ns since the epoch.
         """
+        numbers, places = self._held(keys, times)
+        at = numbers % len(self._claims.rows)
+        names = (self._claims.rows[name][at] for name in ("started", "pid", "exec_count"))
+        processes = zip(*(column.tolist() for column in names), strict=True)
+        return [
+            Owner(process, SURENESS[place]) if place >= 0 else None
+            for process, place in zip(processes, places.tolist(), strict=True)
+        ]
+
+    def sureness(self, keys: NDArray[np.uint64], times: NDArray[np.int64]) -> NDArray[np.int8]:
+        """How surely owners() would name somebody: places in SURENESS, -1 where nobody is known."""
         return self._held(keys, times)[1]
 
     def is_local(self, address: bytes) -> bool:
