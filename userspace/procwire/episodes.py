@@ -23,9 +23,9 @@ from procwire.detect.detector import BLOCK, HOST_SWEEP, Detector, wider
 from procwire.detect.hits import Found, Group, Hits, Kept, apart, gather, groups, one_key
 from procwire.detect.observation import Observation
 from procwire.detect.probes import PROBES
-from procwire.job_scans import JobScans, Key
-from procwire.open_episodes import Episode, OpenEpisodes, Told
-from procwire.probers import Prober
+from procwire.episode import Episode, Key, Prober
+from procwire.job_scans import JobScans
+from procwire.open_episodes import OpenEpisodes, Told
 from procwire.record import Lookup
 from procwire.settings import Settings
 
@@ -60,7 +60,7 @@ class Episodes:
         self._scanners = settings.sweep.scanner_names
         self._graded: Counter[tuple[int, str]] = Counter()
         self._counts: Counter[str] = Counter(opened=0, evicted=0, folded_sources=0, alerts=0)
-        self._jobs = JobScans[Episode]()
+        self._jobs = JobScans()
         self._open = OpenEpisodes(self._settings, self._counts, self._jobs.leave)
 
     def update(

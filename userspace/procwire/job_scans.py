@@ -7,43 +7,31 @@ only what it runs, where, and who started it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Generic, Protocol, TypeVar
 
 from procwire.alert import Alert
 from procwire.detect.observation import Observation
+from procwire.episode import Episode, Key
 from procwire.record import Process
 
-Key = tuple[object, ...]
-"""A detector's family, the kind of attempts, and their subject."""
 
-
-class Episode(Protocol):
-    """latest: its last state; raised: when it began."""
-
-    key: Key
-    latest: Alert
-    raised: int
-
-
-E = TypeVar("E", bound=Episode)
-
-
-class JobScans(Generic[E]):
+class JobScans:
     """The open episodes that tell of jobs, by the job's key; an episode may be a process's."""
 
     def __init__(self) -> None:
-        self._episodes: dict[Key, E] = {}
+        self._episodes: dict[Key, Episode] = {}
 
-    def enter(self, job: Key, episode: E) -> None:
+    def enter(self, job: Key, episode: Episode) -> None:
         """The episode tells of the job from now on."""
         self._episodes[job] = episode
 
-    def leave(self, episode: E) -> None:
+    def leave(self, episode: Episode) -> None:
         """The episode has ended."""
         for key in [key for key, one in self._episodes.items() if one is episode]:
             del self._episodes[key]
 
-    def same(self, key: Key, scan: Observation, alert: Alert, opened: Iterable[E]) -> list[E]:
+    def same(
+        self, key: Key, scan: Observation, alert: Alert, opened: Iterable[Episode]
+    ) -> list[Episode]:
         """Those that tell of the scan that raises the alert. key: what its own episode would have;
         opened: all open episodes."""
         if scan.job is None:

@@ -6,35 +6,15 @@ import heapq
 from collections import Counter
 from collections.abc import Callable
 
-import msgspec
 from msgspec.structs import replace
 
 from procwire.alert import CLOSED, Alert
-from procwire.job_scans import Key
-from procwire.probers import Prober, Probers
+from procwire.episode import Episode, Key, Prober
+from procwire.probers import Probers
 from procwire.settings.traffic import EpisodeSettings
 
 Told = tuple[int, Alert]
 """An alert behind the event time reached when it is told."""
-
-
-class Episode(msgspec.Struct, gc=False):
-    """latest: its state when it was raised, grew or was last observed; count, last: as in Alert,
-    up to date; told: the count last told; figure: the largest seen; next_raise: the figure at which
-    it is told again; seen: event time reached when it last had news; raised: when it began; prober:
-    whose it is, where it is part of what one prober does; due: when it closes, as queued."""
-
-    key: Key
-    latest: Alert
-    count: int
-    last: int
-    told: int
-    figure: int
-    next_raise: int
-    seen: int
-    raised: int
-    prober: Prober | None
-    due: int = 0
 
 
 class OpenEpisodes:
@@ -50,7 +30,7 @@ class OpenEpisodes:
         self._due: list[tuple[int, int, Key]] = []
         self._pushed = 0
         self._of_rule: Counter[object] = Counter()
-        self.probers = Probers[Episode](self.current)
+        self.probers = Probers(self.current)
         self.told: list[Told] = []
         self.clock = 0
 

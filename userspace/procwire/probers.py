@@ -12,33 +12,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from procwire.alert import GROWN, Alert
-from procwire.job_scans import Key
-
-Prober = tuple[int, int]
-"""An address in halves."""
+from procwire.episode import Episode, Key, Prober
 
 
-class Episode(Protocol):
-    """Fields as in open_episodes.Episode."""
-
-    key: Key
-    latest: Alert
-    count: int
-    told: int
-    seen: int
-    raised: int
-
-
-E = TypeVar("E", bound=Episode)
-
-
-class _Probing(msgspec.Struct, Generic[E]):
+class _Probing(msgspec.Struct):
     """name: of the episode; began: event time; by_scan: whether it has a scan's name; alerted: when
     a finding was first told as an alert; parts: the open episodes of findings; scan: of the scan
     that they are part of; ended: its findings by check, of parts that ended before it."""
@@ -47,18 +29,18 @@ class _Probing(msgspec.Struct, Generic[E]):
     began: int
     by_scan: bool
     alerted: int | None = None
-    parts: dict[Key, E] = msgspec.field(default_factory=dict)
+    parts: dict[Key, Episode] = msgspec.field(default_factory=dict)
     scan: Key | None = None
     ended: Counter[str] = msgspec.field(default_factory=Counter)
 
 
-class Probers(Generic[E]):
+class Probers:
     """Who probes, by address. current: asked for the open episode of a key at an event time, of
     which it closes what had ended by then."""
 
-    def __init__(self, current: Callable[[Key, int], E | None]) -> None:
+    def __init__(self, current: Callable[[Key, int], Episode | None]) -> None:
         self._current = current
-        self._of: dict[Prober, _Probing[E]] = {}
+        self._of: dict[Prober, _Probing] = {}
 
     def finding(self, prober: Prober, alert: Alert, time: int) -> Alert:
         """The alert of a check's first finding, under the name of what is open. time: event time
@@ -81,10 +63,10 @@ class Probers(Generic[E]):
             alert = replace(alert, state=GROWN)
         return replace(alert, episode=probing.name)
 
-    def enter(self, prober: Prober, episode: E, time: int) -> None:
+    def enter(self, prober: Prober, episode: Episode, time: int) -> None:
         """The episode has begun, at event time `time`."""
         name, is_scan = episode.latest.episode, episode.latest.packet is None
-        probing = self._of.setdefault(prober, _Probing[E](name, time, is_scan))
+        probing = self._of.setdefault(prober, _Probing(name, time, is_scan))
         if is_scan:
             probing.scan = probing.scan or episode.key
             return
@@ -95,7 +77,7 @@ class Probers(Generic[E]):
         if probing.alerted is None and not episode.latest.is_anomaly:
             probing.alerted = time
 
-    def scan_of(self, prober: Prober, time: int) -> E | None:
+    def scan_of(self, prober: Prober, time: int) -> Episode | None:
         """The scan that goes on at event time `time`, which findings after it was raised are part
         of."""
         probing = self._of.get(prober)
@@ -103,7 +85,7 @@ class Probers(Generic[E]):
             return None
         return self._current(probing.scan, time)
 
-    def leave(self, prober: Prober, episode: E) -> dict[str, int]:
+    def leave(self, prober: Prober, episode: Episode) -> dict[str, int]:
         """The episode has ended. Of a scan: its findings by check, which are told with it; those of
         a part that ends before its scan are kept for that."""
         probing, findings = self._of.get(prober), Counter[str]()
@@ -124,7 +106,7 @@ class Probers(Generic[E]):
             del self._of[prober]
         return findings
 
-    def _open(self, prober: Prober, time: int) -> _Probing[E] | None:
+    def _open(self, prober: Prober, time: int) -> _Probing | None:
         """What the prober does at that time."""
         probing = self._of.get(prober)
         if probing is not None:
