@@ -322,7 +322,7 @@ def test_groups_equal_a_dictionary():
     expected = {}
     for place, ((_, src, dst), *of_rule) in enumerate(zip(packets, rules, contexts, strict=True)):
         rule, context = map(int, of_rule)
-        expected.setdefault((rule, context, 0, src, 0, dst), []).append(place)
+        expected.setdefault((rule, context, 0, src, 0, dst, False), []).append(place)
     kept = gather(made, np.zeros(2, bool), np.zeros(2, bool), np.zeros(2, np.int64))
     found = [(group.key, group.places) for group in groups(kept, range(300), QUIET)]
     assert found == list(expected.items())

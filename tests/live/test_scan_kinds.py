@@ -11,7 +11,7 @@ import pytest
 from procwire.capture.open import read_capture
 from procwire.runs.analysis import Analysis
 from procwire.settings import Settings
-from two_hosts import FAR, FAR_4, NEAR, captured, ip, run, server, two_hosts
+from two_hosts import FAR, FAR_4, FAR_6, NEAR, captured, ip, run, server, two_hosts
 
 pytestmark = [
     pytest.mark.live,
@@ -93,6 +93,7 @@ SOURCE_6 = "20010db8009800000000000000000001"
         (["-Pn", "-sM", "-p1-30", ONE], "scan.maimon"),
         (["-Pn", "-sA", "-p1-30", ONE], "scan.ack"),
         (["-Pn", "-sX", "-p1-30", "10.97.0.1-9"], "scan.xmas"),
+        (["-Pn", "-sO", ONE], "scan.ip_protocols"),
         (["-Pn", "-sS", "--scanflags", "SYNFIN", "-p1-100", ONE], "scan.port_vertical"),
         (["-Pn", "-sS", "-f", "-p0-100", ONE], "scan.port_vertical"),
         (["-Pn", "-A", "-p1-100", ONE], "scan.port_vertical"),
@@ -111,6 +112,10 @@ def test_nmap_is_told_once_for_what_it_does(
 
 def test_neighbours_of_ipv6_are_asked_for_in_vain(scan: Scan) -> None:
     assert scan("-6", "-sn", ON_LINK_6) == {"scan.arp_nd_sweep": SOURCE_6}
+
+
+def test_protocols_of_ipv6_are_tried(scan: Scan) -> None:
+    assert scan("-6", "-Pn", "-sO", FAR_6) == {"scan.ip_protocols": SOURCE_6}
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,20 @@ def test_packets_of_an_interface(namespace: list[str]) -> None:
     assert end["context"]["findings"]["tcp.flags_null_xmas"] == 30
 
 
+def test_a_scan_for_protocols_is_one_episode_with_its_process(namespace: list[str]) -> None:
+    inside = ["nsenter", f"--net=/run/netns/{NAMESPACE}"]
+    watch = started([*inside, str(PROCWIRE), "watch", "-i", "lo"], "watching")
+    scanner = completed([*namespace, "nmap", "-sO", "-Pn", "-n", "-T5", "10.97.0.1"])
+    told, talk = records(watch)
+    alerts = [one["alert"] for one in told if "alert" in one and one.get("in_iface") == "lo"]
+    assert len({alert["metadata"]["episode"][0] for alert in alerts}) == 1, talk
+    scans = [one for one in alerts if one["metadata"]["rule"] == ["scan.ip_protocols"]]
+    assert scans[-1]["metadata"]["state"] == ["closed"]
+    assert scans[-1]["context"]["evidence"]["host_protocols"] > 200
+    processes = [alert["context"]["process"] for alert in scans]
+    assert {(one["pid"], one["attribution"]) for one in processes} == {(scanner, "kernel")}
+
+
 def test_two_scanners_with_one_address_are_both_named_by_packets(namespace: list[str]) -> None:
     inside = ["nsenter", f"--net=/run/netns/{NAMESPACE}"]
     watch = started([*inside, str(PROCWIRE), "watch", "-i", "lo"], "watching")

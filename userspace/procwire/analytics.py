@@ -125,6 +125,7 @@ _PACKETS = Input(
         "contacts.evicted",
         "contacts.overflow",
         "fanout.evicted",
+        "protocol_scan.evicted",
         "random_walk.evicted",
         "coverage.evicted",
         "port_coverage.evicted",

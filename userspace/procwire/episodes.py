@@ -19,7 +19,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from procwire.alert import CLOSED, GROWN, Alert, Check, finding_alert, grown, named, scan_alert
-from procwire.detect.detector import BLOCK, HOST_SWEEP, Detector, wider
+from procwire.detect.detector import BLOCK, HOST_SWEEP, PROTOCOL_SCAN, Detector, wider
 from procwire.detect.hits import Found, Group, Hits, Kept, apart, gather, groups, one_key
 from procwire.detect.observation import Observation
 from procwire.detect.probes import PROBES
@@ -35,6 +35,10 @@ Admit = Callable[[list[Alert]], list[Alert]]
 # Of a step at which a scan is told again. Figures are estimates with a standard error of 4.6 %, and
 # a report that comes when one reached its step shows it no greater than the attempts.
 _REACHED = 0.9
+
+
+# Families of scans that findings of probes may be part of.
+_OF_PROBERS = (HOST_SWEEP.family, PROTOCOL_SCAN.family)
 
 
 class Episodes:
@@ -167,7 +171,7 @@ class Episodes:
 
     def _prober(self, scan: Observation) -> Prober | None:
         """Who probes, where findings may be part of a scan: its source on the wire."""
-        if not self._rules or scan.source is None or scan.detector.family != HOST_SWEEP.family:
+        if not self._rules or scan.source is None or scan.detector.family not in _OF_PROBERS:
             return None
         number = int.from_bytes(scan.source.address)
         return number >> 64, number & (1 << 64) - 1
@@ -225,8 +229,7 @@ class Episodes:
         """Enter the findings of a group. first: the first of them, where it is at hand."""
         key = group.key
         rule, shared = self._rules[key[0]], len(key) == 2
-        is_probe = self._of_probes[key[0]] and not shared
-        prober = (key[2], key[3]) if is_probe else None
+        prober = (key[2], key[3]) if not shared and key[6] else None
         episode = self._open.current(key, group.time)
         before = 0 if episode is None else episode.count
         if episode is None:

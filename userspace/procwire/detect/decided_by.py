@@ -48,6 +48,7 @@ _DECIDED_BY: dict[Detector, tuple[str, ...]] = {
     by_name.XMAS_PROBES: _LONE_SEGMENTS,
     by_name.MAIMON_PROBES: _LONE_SEGMENTS,
     by_name.ACK_PROBES: _LONE_SEGMENTS,
+    by_name.PROTOCOL_SCAN: ("probes.protocols", "fanout.windows_s"),
     by_name.BACKSCATTER: (*_HOSTS, "fanout.windows_s"),
     by_name.SLOW_PORTS: ("port_coverage.ports", "port_coverage.memory_s", "sweep.unanswered"),
     by_name.SERVICE_SWEEP: (

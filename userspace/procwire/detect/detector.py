@@ -148,6 +148,15 @@ ACK_PROBES = Detector(
     ("AN1949", "AN1962"),
     2,
 )
+PROTOCOL_SCAN = Detector(
+    "scan.ip_protocols",
+    9100919,
+    "One source tries many IP protocols of a host",
+    "RFC 791 3.1, Protocol; MITRE ATT&CK T1046",
+    ("AN1949", "AN1962"),
+    2,
+    family="scan.ip_protocols",
+)
 BACKSCATTER = Detector(
     "scan.backscatter",
     9100915,
@@ -274,6 +283,7 @@ DETECTORS = (
     SLOW_PORTS,
     SERVICE_SWEEP,
     KNOWN_SCANNER,
+    PROTOCOL_SCAN,
     ICS_ENTERPRISE,
     ICS_NEIGHBOURS,
     NEW_PROCESS,

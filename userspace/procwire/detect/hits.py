@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from procwire import layers
 from procwire.detect.observation import Endpoint
-from procwire.detect.probes import probers
+from procwire.detect.probes import are_bare, probers
 
 if TYPE_CHECKING:
     # Importing it loads numba, which the watch over processes does without.
@@ -85,8 +85,8 @@ class Found(NamedTuple):
 
 
 Shared = tuple[int, ...]
-"""What findings of a group share: rule, whether its context holds, both addresses in halves; of
-probes the prober's, and none."""
+"""What findings of a group share: rule, whether its context holds, both addresses in halves, and
+whether they are of probes; these have the prober's address, and no other."""
 
 
 class Kept(NamedTuple):
@@ -128,8 +128,8 @@ def gather(
 ) -> Kept:
     """The findings, in their order, except of rules that are only counted.
 
-    counted, of_probes: by rule, whether it is one of them; tally: int64, by rule, raised by its
-    findings.
+    counted, of_probes: by rule, whether it is one of them, or all its findings are of probes;
+    tally: int64, by rule, raised by its findings.
     """
     rules, packets = hits.findings["rule"], hits.packets
     tally += np.bincount(rules, minlength=len(tally))
@@ -138,11 +138,12 @@ def gather(
     shared = [rules[at], hits.findings["in_context"][at]]
     addresses = packets.src_hi, packets.src_lo, packets.dst_hi, packets.dst_lo
     ends = [column[rows] for column in addresses]
-    probes = np.flatnonzero(of_probes[rules[at]])
+    is_probe = of_probes[rules[at]] | are_bare(packets, rows, hits.findings["size"][at])
+    probes = np.flatnonzero(is_probe)
     if len(probes):
         ends[0][probes], ends[1][probes] = probers(packets, rows[probes])
         ends[2][probes] = ends[3][probes] = 0
-    shared += ends
+    shared += [*ends, is_probe]
     keys = list(zip(*(column.tolist() for column in shared), strict=True))
     return Kept(hits, at, keys, hits.times[rows].tolist(), hits.reached[rows].tolist())
 

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 PROBES = frozenset(
     (
         "icmp4.unknown_code",
+        "icmp6.bad_type_code",
+        "ipv4.carries_icmpv6",
         "ipv4.frag_tiny",
+        "ipv6.carries_icmpv4",
+        "ipv6.exthdr_truncated",
         "l4.port_zero",
         "stream.data_without_ack",
         "stream.fin_no_session",
@@ -30,11 +34,22 @@ PROBES = frozenset(
     )
 )
 """Ids of checks of packets that scanners and those who tell systems apart by their answers send,
-and nobody who wants a service."""
+and nobody who wants a service. So are findings that are_bare() tells of."""
 
 _SYN, _RST = 0x02, 0x04
 # Their types: echo replies, which repeat whatever the request has.
 _ECHO_REPLY_4, _ECHO_REPLY_6 = 0, 129
+
+
+def are_bare(
+    packets: Packets, rows: NDArray[np.int32], sizes: NDArray[np.uint16]
+) -> NDArray[np.bool_]:
+    """Which findings are of a header that its packet announces and does not have: nothing but the
+    number of a protocol, for a host to say whether it knows that. sizes: bytes of evidence."""
+    nothing = (sizes == 0) & (packets.payload[rows] == 0) & (packets.transport[rows] == 0)
+    network = packets.network[rows]
+    bare: NDArray[np.bool_] = nothing & ((network == layers.IPV4) | (network == layers.IPV6))
+    return bare
 
 
 def probers(packets: Packets, rows: NDArray[np.int32]) -> tuple[NDArray[np.uint64], ...]:

@@ -48,6 +48,7 @@ _FIGURES = {
     "ics.enterprise_protocol": ("hosts", "hosts of control zones"),
     "ics.neighbour_sweep": ("missing_neighbours", "neighbours that do not exist"),
     "process.new_fan_out": ("failed_hosts", "hosts"),
+    "scan.ip_protocols": ("host_protocols", "IP protocols"),
     "scan.backscatter": ("answered_hosts", "hosts that asked nothing"),
     "scan.service_sweep": ("hosts", "hosts"),
     "scan.slow_ports": ("unanswered_ports", "ports"),
@@ -61,6 +62,8 @@ _FIGURES = {
     "scan.maimon": ("host_ports", "host and port pairs by FIN and ACK"),
     "scan.ack": ("host_ports", "host and port pairs by lone ACK segments"),
 }
+# Figures whose host is named where it is one.
+_OF_A_HOST = ("host_ports", "host_protocols")
 # What any other scan's attempts are, by protocol.
 _ATTEMPTS = {IPPROTO_TCP: "connections", IPPROTO_UDP: "datagrams"}
 
@@ -92,7 +95,9 @@ def _scan(alert: Alert) -> tuple[str, ...]:
         verdict += f", last on {_protocol(alert.protocol)}/{alert.destination.port}"
     elif name == "host_ports" and alert.protocol == IPPROTO_UDP and " by " not in things:
         verdict += " by datagrams"
-    elif name == "host_ports" and figures.get("hosts") == 1 and alert.destination is not None:
+    elif name == "host_protocols" and figures["hosts"] != 1:
+        verdict += f" of {figures['hosts']} hosts"
+    elif name in _OF_A_HOST and figures.get("hosts") == 1 and alert.destination is not None:
         verdict += f" of {address_text(alert.destination.address)}"
     return f"{verdict} in {_span(alert)}", _ancestry(alert), _reasons(alert), _shares(alert)
 

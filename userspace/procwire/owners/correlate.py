@@ -145,6 +145,9 @@ class Correlator:
         own = (contacts["src_hi"] == hi) & (contacts["src_lo"] == lo)
         own &= (contacts["protocol"] == alert.protocol) & (contacts["time"] == alert.time)
         rows = np.flatnonzero(own)[:_SAMPLE]
+        if not len(rows) and alert.destination is not None:
+            # Packets of protocols that nobody connects by are no attempts.
+            return self._owners.owner(alert.source, alert.destination, alert.protocol, alert.time)
         keys = keys_of_contacts(contacts, rows, "src", "dst")
         owners = self._owners.owners(keys, contacts["time"][rows])
         votes = Counter(owner for owner in owners if owner is not None)

@@ -25,6 +25,7 @@ from procwire.detect.backscatter import Backscatter
 from procwire.detect.compiled_site import COMPILED
 from procwire.detect.hits import Hits
 from procwire.detect.observation import Evidence, Observation
+from procwire.detect.protocol_scan import ProtocolScan
 from procwire.detect.scans import Scans
 from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Episodes
@@ -128,6 +129,7 @@ class Analysis:
         self._scans = Scans(settings)
         self._surroundings = Surroundings(settings, self._site.known, means=COMPILED)
         self._backscatter = Backscatter(settings, tuple(rule.id for rule in all_rules()))
+        self._protocol_scan = ProtocolScan(settings)
         scanners = settings.sweep.scanner_names
         self._admission = _Admission(self._site, attribute, scanners, self._observer)
         self._episodes = Episodes(settings, all_rules(), admit=self._admission.admit)
@@ -173,6 +175,7 @@ class Analysis:
         self.last_time = max(self.last_time, clock)
         hits = Hits(findings, decoded.packets, batch.time, reached, counted)
         scans += self._backscatter.update(hits)
+        scans += self._protocol_scan.update(decoded.packets, batch.time)
         return self._episodes.update(clock, scans, hits)
 
     def touch(self) -> None:
@@ -187,7 +190,7 @@ class Analysis:
         scans += self._scans.totals(self.last_time)
         hits = self._observer.finish()
         self._counts["findings"] += len(hits.findings)
-        scans += self._backscatter.totals()
+        scans += self._backscatter.totals() + self._protocol_scan.totals()
         alerts = self._episodes.update(self.last_time, scans, hits)
         return alerts + self._episodes.close()
 
@@ -203,6 +206,7 @@ class Analysis:
             **self._scans.counters(),
             **self._surroundings.counters(),
             "backscatter": self._backscatter.counters(),
+            "protocol_scan": self._protocol_scan.counters(),
             "episodes": self._episodes.counters(),
         }
         named = {f"{part}.{name}": n for part in parts for name, n in parts[part].items()}

@@ -77,11 +77,16 @@ class DatagramSettings(Section):
 
 
 class ProbeSettings(Section):
-    """[probes] When TCP segments outside of connections are a scan."""
+    """[probes] When packets that open nothing are a scan: TCP segments outside of connections, and
+    those of IP protocols that hardly any host speaks."""
 
     targets: Annotated[
         Threshold,
         Field(description="distinct targets of NULL, FIN, XMAS, FIN+ACK or ACK segments; 0 = off"),
+    ] = 10
+    protocols: Annotated[
+        Threshold,
+        Field(description="mean IP protocols that each host is tried for, of rare ones; 0 = off"),
     ] = 10
 
 
