@@ -171,6 +171,21 @@ def test_a_scan_for_protocols_is_one_episode_with_its_process(namespace: list[st
     assert {(one["pid"], one["attribution"]) for one in processes} == {(scanner, "kernel")}
 
 
+@pytest.mark.skipif(shutil.which("hping3") is None, reason="hping3 is not installed")
+def test_a_flood_from_forged_sources_is_one_episode_with_its_process(namespace: list[str]) -> None:
+    inside = ["nsenter", f"--net=/run/netns/{NAMESPACE}"]
+    watch = started([*inside, str(PROCWIRE), "watch", "-i", "lo"], "watching")
+    flood = ["hping3", "--rand-source", "-S", "-p", "80", "-i", "u1000", "-c", "1000", "-q"]
+    with subprocess.Popen([*namespace, *flood, "10.97.0.1"], stderr=subprocess.DEVNULL) as flooder:
+        flooder.wait()
+    told, talk = records(watch)
+    alerts = [one["alert"] for one in told if "alert" in one and one.get("in_iface") == "lo"]
+    forged = [one for one in alerts if one["metadata"]["rule"] == ["ipv4.martian_src"]]
+    assert len({one["metadata"]["episode"][0] for one in forged}) == 1, talk
+    assert forged[-1]["context"]["evidence"]["forged_sources"] >= 50
+    assert {one["context"]["process"]["pid"] for one in forged} == {flooder.pid}
+
+
 def test_two_scanners_with_one_address_are_both_named_by_packets(namespace: list[str]) -> None:
     inside = ["nsenter", f"--net=/run/netns/{NAMESPACE}"]
     watch = started([*inside, str(PROCWIRE), "watch", "-i", "lo"], "watching")

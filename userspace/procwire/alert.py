@@ -20,6 +20,8 @@ LEAST = 4
 SENDER, RECEIVER = "sender", "receiver"
 SOURCE_PROVEN = "source_proven"
 """Evidence of a scan on the wire whose source is not forged."""
+FORGED_SOURCES, MOST_SOURCES = "forged_sources", 100
+"""Evidence of packets with sources that no host has: from how many, which are counted so far."""
 _OF_PROCESS = SCANNER, PID = "known_scanner", "pid"
 
 # Crockford's base 32: no letter that reads like a digit.

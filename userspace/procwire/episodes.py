@@ -20,10 +20,21 @@ from msgspec.structs import replace
 
 from procwire.alert import CLOSED, GROWN, Alert, Check, finding_alert, grown, named, scan_alert
 from procwire.detect.detector import BLOCK, HOST_SWEEP, PROTOCOL_SCAN, Detector, wider
-from procwire.detect.hits import Found, Group, Hits, Kept, apart, gather, groups, one_key
+from procwire.detect.hits import (
+    BY_PROBER,
+    BY_TARGET,
+    Found,
+    Group,
+    Hits,
+    Kept,
+    apart,
+    fold_of,
+    gather,
+    groups,
+    one_key,
+)
 from procwire.detect.observation import Observation
-from procwire.detect.probes import PROBES
-from procwire.episode import Episode, Key, Prober
+from procwire.episode import Episode, Key, Prober, see_sources
 from procwire.job_scans import JobScans
 from procwire.open_episodes import OpenEpisodes, Told
 from procwire.record import Lookup
@@ -59,7 +70,7 @@ class Episodes:
         self._admit = admit
         self._settings, self._rules, self._lookup = settings.episodes, rules, lookup
         self._counted = np.array([rule.tier == "C" for rule in rules], bool)
-        self._of_probes = np.array([rule.id in PROBES for rule in rules], bool)
+        self._fold_by = np.array([fold_of(rule.id) for rule in rules], np.uint8)
         self._tally = np.zeros(len(rules), np.int64)
         self._scanners = settings.sweep.scanner_names
         self._graded: Counter[tuple[int, str]] = Counter()
@@ -183,7 +194,7 @@ class Episodes:
         self._tally += hits.counted
         if not len(hits.findings):
             return None
-        return gather(hits, self._counted, self._of_probes, self._tally)
+        return gather(hits, self._counted, self._fold_by, self._tally)
 
     def _fold(self, kept: Kept, start: int, end: int) -> None:
         """Findings from `start` up to `end` extend episodes, group by group."""
@@ -229,7 +240,8 @@ class Episodes:
         """Enter the findings of a group. first: the first of them, where it is at hand."""
         key = group.key
         rule, shared = self._rules[key[0]], len(key) == 2
-        prober = (key[2], key[3]) if not shared and key[6] else None
+        fold_by = None if shared else key[6]
+        prober = (key[2], key[3]) if fold_by == BY_PROBER else None
         episode = self._open.current(key, group.time)
         before = 0 if episode is None else episode.count
         if episode is None:
@@ -238,12 +250,15 @@ class Episodes:
                 raised = self._open.probers.finding(prober, raised, group.time)
             episode = self._open.begin(key, raised, 1, group.time, prober)
         scan = self._open.probers.scan_of(prober, group.time) if prober is not None else None
-        total = before + len(group.places)
+        total, unseen = before + len(group.places), group.places if fold_by == BY_TARGET else []
         while episode.next_raise <= total:
-            place = group.places[episode.next_raise - before - 1]
+            upto = episode.next_raise - before
+            place = group.places[upto - 1]
+            see_sources(episode, kept, unseen[:upto])
             if scan is None or kept.reached[place] <= scan.raised:
                 self._tell_growth(episode, kept, place, shared)
             episode.next_raise *= 10
+        see_sources(episode, kept, unseen)
         episode.count, episode.last = total, max(episode.last, group.last)
         self._open.hear(episode, group.seen)
         if scan is not None and group.seen > max(scan.raised, scan.seen):
@@ -258,6 +273,7 @@ class Episodes:
             state=GROWN,
             first=episode.latest.first,
             count=episode.next_raise,
+            evidence=episode.latest.evidence,
         )
         episode.told = episode.next_raise
         self._open.told.append((kept.reached[place], episode.latest))

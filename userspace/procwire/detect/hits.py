@@ -1,5 +1,5 @@
 """Which findings of a batch belong together: those of one rule between one pair of addresses, or,
-where they are of probes, of one prober."""
+where they are of probes, of one prober, or, where sources are forged, to one target."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire import layers
+from procwire.detect.forged import FORGED
 from procwire.detect.observation import Endpoint
-from procwire.detect.probes import are_bare, probers
+from procwire.detect.probes import PROBES, are_bare, probers
 
 if TYPE_CHECKING:
     # Importing it loads numba, which the watch over processes does without.
@@ -84,9 +85,20 @@ class Found(NamedTuple):
         )
 
 
+BY_PAIR, BY_PROBER, BY_TARGET = range(3)
+"""By what findings fold: both addresses, who probes, or whom packets with forged sources go to."""
+
+
+def fold_of(rule: str) -> int:
+    """By what all findings of a rule fold, by its id."""
+    if rule in FORGED:
+        return BY_TARGET
+    return BY_PROBER if rule in PROBES else BY_PAIR
+
+
 Shared = tuple[int, ...]
-"""What findings of a group share: rule, whether its context holds, both addresses in halves, and
-whether they are of probes; these have the prober's address, and no other."""
+"""What findings of a group share: rule, whether its context holds, both addresses in halves, and by
+what they fold. Of one address alone the other is 0."""
 
 
 class Kept(NamedTuple):
@@ -98,6 +110,11 @@ class Kept(NamedTuple):
     keys: list[Shared]
     times: list[int]
     reached: list[int]
+
+    def sources(self, places: list[int]) -> set[tuple[int, int]]:
+        """The source addresses of those rows, in halves."""
+        rows, packets = self.hits.findings["row"][self.at[places]], self.hits.packets
+        return set(zip(packets.src_hi[rows].tolist(), packets.src_lo[rows].tolist(), strict=True))
 
     def found(self, places: list[int]) -> list[Found]:
         """Those rows in Python's types, all at once: one number at a time costs a hundredfold."""
@@ -123,12 +140,12 @@ class Group(msgspec.Struct, gc=False):
 def gather(
     hits: Hits,
     counted: NDArray[np.bool_],
-    of_probes: NDArray[np.bool_],
+    fold: NDArray[np.uint8],
     tally: NDArray[np.int64],
 ) -> Kept:
     """The findings, in their order, except of rules that are only counted.
 
-    counted, of_probes: by rule, whether it is one of them, or all its findings are of probes;
+    counted: by rule, whether it is one of them; fold: uint8, by rule, by what its findings fold;
     tally: int64, by rule, raised by its findings.
     """
     rules, packets = hits.findings["rule"], hits.packets
@@ -138,12 +155,16 @@ def gather(
     shared = [rules[at], hits.findings["in_context"][at]]
     addresses = packets.src_hi, packets.src_lo, packets.dst_hi, packets.dst_lo
     ends = [column[rows] for column in addresses]
-    is_probe = of_probes[rules[at]] | are_bare(packets, rows, hits.findings["size"][at])
+    is_probe = fold[rules[at]] == BY_PROBER
+    is_probe |= are_bare(packets, rows, hits.findings["size"][at])
     probes = np.flatnonzero(is_probe)
     if len(probes):
         ends[0][probes], ends[1][probes] = probers(packets, rows[probes])
         ends[2][probes] = ends[3][probes] = 0
-    shared += [*ends, is_probe]
+    forged = np.flatnonzero(fold[rules[at]] == BY_TARGET)
+    if len(forged):
+        ends[0][forged] = ends[1][forged] = 0
+    shared += [*ends, np.where(is_probe, BY_PROBER, fold[rules[at]])]
     keys = list(zip(*(column.tolist() for column in shared), strict=True))
     return Kept(hits, at, keys, hits.times[rows].tolist(), hits.reached[rows].tolist())
 

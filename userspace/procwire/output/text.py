@@ -10,7 +10,7 @@ from socket import IPPROTO_TCP, IPPROTO_UDP
 
 import click
 
-from procwire.alert import RECEIVER, Alert
+from procwire.alert import FORGED_SOURCES, MOST_SOURCES, RECEIVER, Alert
 from procwire.detect.figures import SENT_THROUGH
 from procwire.detect.observation import Endpoint, Job
 from procwire.output.address import PROTOCOL_NAMES, address_text
@@ -105,7 +105,10 @@ def _scan(alert: Alert) -> tuple[str, ...]:
 def _finding(alert: Alert) -> tuple[str, ...]:
     peers = "many sources"
     if alert.source is not None and alert.destination is not None:
-        peers = " -> ".join(_peer(end, alert.protocol) for end in (alert.source, alert.destination))
+        ends = alert.source, alert.destination
+        peers = " -> ".join(
+            (_forged(alert) or _peer(ends[0], alert.protocol), _peer(ends[1], alert.protocol))
+        )
     protocol = f" {_protocol(alert.protocol)}" if alert.protocol else ""
     unit = "byte" if alert.size == 1 else "bytes"
     place = f"packet {alert.packet}, offset {alert.offset}, {alert.size} {unit}"
@@ -115,6 +118,14 @@ def _finding(alert: Alert) -> tuple[str, ...]:
         f"{alert.check.reference} · {place}{many}",
         _by(alert),
     )
+
+
+def _forged(alert: Alert) -> str:
+    """The sources of packets that no host can have sent, where they are several."""
+    number = next((one.value for one in alert.evidence if one.name == FORGED_SOURCES), 0)
+    if not isinstance(number, int) or number < 2:
+        return ""
+    return f"{number}{' or more' if number == MOST_SOURCES else ''} forged sources"
 
 
 def _by(alert: Alert) -> str:
