@@ -6,18 +6,17 @@ from __future__ import annotations
 import importlib
 import random
 from collections.abc import Iterator
-from pathlib import Path
 
 import lupa.lua54
 import lupa.luajit21
 import numpy as np
 import pytest
+from lua_words import LUA_WORDS
 from procwire.compiler.to_lua import lua_functions
 from procwire.rule import Rule, example, fires
 from procwire.rules import rules_of
 from procwire.words import Span, span
 
-WORDS = (Path(__file__).parent.parent / "lua" / "words.lua").read_text()
 RUNTIMES = {"lua54": lupa.lua54.LuaRuntime, "luajit": lupa.luajit21.LuaRuntime}
 LAYERS = ("dns", "ntp", "dhcp", "snmp", "modbus", "dnp3", "http1", "tls", "ssh", "smb", "smtp")
 MOST_CUTS, LIES, CHANCES = 48, 24, 200
@@ -48,7 +47,7 @@ def in_lua(runtime: str, layer: str) -> dict[int, object]:
     """The functions of a layer's rules, by sid."""
     rules = rules_of(layer)
     table = ", ".join(f"[{rule.sid}] = {rule.name}" for rule in rules)
-    text = f"{lua_functions(rules, WORDS)}\nreturn {{ {table} }}"
+    text = f"{lua_functions(rules, LUA_WORDS)}\nreturn {{ {table} }}"
     return dict(RUNTIMES[runtime](encoding=None).execute(text.encode()))
 
 

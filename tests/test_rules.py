@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lupa.lua54
 import lupa.luajit21
 import pytest
+from lua_words import LUA_WORDS
 from procwire.compiler.build import artefacts
 from procwire.compiler.to_lua import lua_functions
 from procwire.judging.evaluate import compiled_verdict
@@ -23,12 +25,12 @@ def in_python(checked: Rule, text: str) -> bool:
 
 
 def in_lua(runtime: type) -> Backend:
-    words, functions = (ROOT / "lua" / "words.lua").read_text(), {}
+    functions: dict[int, Any] = {}
     # Lua 5.1 allows a function, the main chunk too, 200 local names.
     for first in range(0, len(packet_rules()), 50):
         rules = packet_rules()[first : first + 50]
         table = ", ".join(f"[{checked.sid}] = {checked.name}" for checked in rules)
-        text = f"{lua_functions(rules, words)}\nreturn {{ {table} }}"
+        text = f"{lua_functions(rules, LUA_WORDS)}\nreturn {{ {table} }}"
         functions.update(runtime(encoding=None).execute(text.encode()))
 
     def run(checked: Rule, text: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from pathlib import Path
+from collections.abc import Callable
 from random import Random
 
 import lupa.lua54
@@ -12,18 +12,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lua_words import LUA_WORDS
 from numpy.typing import NDArray
-from procwire import words
+from procwire import protocol_words, words
 from procwire.compiled.byte_search import first_of
 from procwire.compiled.jit import kernel
 from procwire.words import span
 
-ROOT = Path(__file__).parent.parent
-LUA_WORDS = (ROOT / "lua" / "words.lua").read_text()
-OVER_OFFSETS = ("name_end", "name_walk", "name_fault", "ber_value", "ber_end", "token_end")
+OVER_OFFSETS = (
+    *("name_end", "name_walk", "name_fault", "ber_value", "ber_end", "token_end", "port_end"),
+)
 OTHERS = (
-    *("header_sums", "dns_entries", "dns_entry_end", "crc_dnp", "find", "find_before", "folded"),
-    *("option", "upper_header"),
+    *("header_sums", "dns_entries", "dns_entry_end", "dns_entry_walk", "crc_dnp", "folded"),
+    *("find", "find_before", "option", "extension", "extension_end", "upper_header"),
 )
 RUNTIMES = {"luajit": lupa.luajit21.LuaRuntime, "lua54": lupa.lua54.LuaRuntime}
 
@@ -38,35 +39,14 @@ def lua_words(runtime: str) -> dict[str, object]:
 LUA = {runtime: lua_words(runtime) for runtime in RUNTIMES}
 
 
+def word(name: str) -> Callable[..., int]:
+    found: Callable[..., int] = getattr(protocol_words, name, None) or getattr(words, name)
+    return found
+
+
 def structured(source: Random) -> bytes:
     """Bytes among which lengths, pointers and long-form BER lengths are frequent."""
-    pieces = (
-        0,
-        10,
-        13,
-        32,
-        45,
-        58,
-        65,
-        90,
-        94,
-        122,
-        126,
-        1,
-        2,
-        12,
-        48,
-        63,
-        64,
-        127,
-        128,
-        129,
-        130,
-        132,
-        133,
-        192,
-        255,
-    )
+    pieces = (*b"\n\r -0:?@AZ^z~", 1, 2, 12, 127, 128, 129, 130, 132, 133, 192, 255)
     size = source.choice((0, 1, 5, 13, 60, 400))
     return bytes(source.choice((*pieces, source.randrange(256))) for _ in range(size))
 
@@ -78,19 +58,22 @@ def test_lua_agrees_with_python_on_any_bytes(seed: int) -> None:
     data = structured(source)
     p = span(data)
     for loaded in LUA.values():
-        assert loaded["dns_entries"](data) == words.dns_entries(p)
-        assert loaded["header_sums"](data) == words.header_sums(p)
-        assert loaded["upper_header"](data) == words.upper_header(p)
-        for kind in (source.randrange(256), *data[20:24]):
+        assert loaded["dns_entries"](data) == protocol_words.dns_entries(p)
+        assert loaded["header_sums"](data) == protocol_words.header_sums(p)
+        assert loaded["upper_header"](data) == protocol_words.upper_header(p)
+        for kind in (source.randrange(256), 44, 51, *data[20:24]):
             end = source.randrange(70)
-            assert loaded["option"](data, end, kind) == words.option(p, end, kind)
+            assert loaded["extension"](data, kind) == protocol_words.extension(p, kind)
+            expected = protocol_words.extension_end(p, kind, end)
+            assert loaded["extension_end"](data, kind, end) == expected
+            assert loaded["option"](data, end, kind) == protocol_words.option(p, end, kind)
         for offset in range(-1, len(data) + 3):
             for name in OVER_OFFSETS:
-                expected = getattr(words, name)(p, offset)
+                expected = word(name)(p, offset)
                 assert loaded[name](data, offset) == expected, (name, offset, data.hex())
             other = source.randrange(-1, 40)
-            for name in ("dns_entry_end", "crc_dnp", "folded"):
-                expected = getattr(words, name)(p, offset, other)
+            for name in ("dns_entry_end", "dns_entry_walk", "crc_dnp", "folded"):
+                expected = word(name)(p, offset, other)
                 assert loaded[name](data, offset, other) == expected, (name, offset, data.hex())
             value = source.randrange(256)
             assert loaded["find"](data, offset, value) == words.find(p, offset, value)
@@ -106,7 +89,7 @@ def test_where_the_upper_layer_begins(first: int) -> None:
     packet = bytes(6) + bytes([chain[0]]) + bytes(33) + body
     expected = {0: (40 + len(body)) * 256 + 58, 8: 0}[first]
     for data, found in ((packet, expected), (packet[:47], 40 * 256), (packet[:40], 40 * 256)):
-        assert words.upper_header(span(data)) == found
+        assert protocol_words.upper_header(span(data)) == found
         assert all(loaded["upper_header"](data) == found for loaded in LUA.values())
 
 
@@ -131,14 +114,15 @@ def test_the_checksum_of_an_ipv4_header() -> None:
     damaged = header[:8] + b"\0" + header[9:]
     cut = damaged[:19]
     for data, holds in ((header, True), (damaged, False), (cut, True), (bytes(20), False)):
-        assert words.header_sums(span(data)) == holds
+        assert protocol_words.header_sums(span(data)) == holds
         assert all(loaded["header_sums"](data) == holds for loaded in LUA.values())
 
 
 def test_a_check_of_dnp3_is_the_catalogued_one() -> None:
     # The check value of CRC-16/DNP in the catalogue of parametrised CRC algorithms.
-    assert words.crc_dnp(span(b"123456789"), 0, 9) == 0xEA82
-    assert words.crc_dnp(span(bytes(40)), 0, 40) == words.crc_dnp(span(bytes(16)), 0, 16)
+    assert protocol_words.crc_dnp(span(b"123456789"), 0, 9) == 0xEA82
+    sixteen = protocol_words.crc_dnp(span(bytes(16)), 0, 16)
+    assert protocol_words.crc_dnp(span(bytes(40)), 0, 40) == sixteen
 
 
 @pytest.mark.parametrize(
@@ -157,15 +141,15 @@ def test_a_check_of_dnp3_is_the_catalogued_one() -> None:
     ],
 )
 def test_names(message: bytes, offset: int, fault: int, end: int) -> None:
-    assert words.name_fault(span(message), offset) == fault
-    assert words.name_walk(span(message), offset) % 8 == fault
-    assert words.name_end(span(message), offset) == end
+    assert protocol_words.name_fault(span(message), offset) == fault
+    assert protocol_words.name_walk(span(message), offset) % 8 == fault
+    assert protocol_words.name_end(span(message), offset) == end
 
 
 def test_labels_and_pointers_of_a_name_are_counted() -> None:
     message = bytes(12) + b"\1a\1b\0\1c\xc0\x0c"
-    assert words.name_walk(span(message), 12) // 8 == 2
-    assert words.name_walk(span(message), 17) // 8 == 4
+    assert protocol_words.name_walk(span(message), 12) // 8 == 2
+    assert protocol_words.name_walk(span(message), 17) // 8 == 4
 
 
 @pytest.mark.parametrize(
@@ -182,4 +166,52 @@ def test_labels_and_pointers_of_a_name_are_counted() -> None:
 )
 def test_elements_of_ber(element: str, value: int, end: int) -> None:
     p = span(bytes.fromhex(element))
-    assert (words.ber_value(p, 0), words.ber_end(p, 0)) == (value, end)
+    assert (protocol_words.ber_value(p, 0), protocol_words.ber_end(p, 0)) == (value, end)
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        (b"", 0),
+        (b"/", 0),
+        (b":", 1),
+        (b":/", 1),
+        (b":8080 ", 5),
+        (b":65535", 6),
+        (b":65536", 0),
+        (b":0", 0),
+        (b":000080", 7),
+        (b":0000080", 0),
+        (b":8x", 2),
+    ],
+)
+def test_ports_of_hosts(text: bytes, end: int) -> None:
+    host = b"a.example"
+    expected = len(host) + end if end or text[:1] != b":" else 0
+    assert protocol_words.port_end(span(host + text), len(host)) == expected
+    assert all(loaded["port_end"](host + text, len(host)) == expected for loaded in LUA.values())
+
+
+@pytest.mark.parametrize(
+    ("header", "kind", "end"),
+    [
+        ("3b00", 0, 48),
+        ("3b02", 60, 64),
+        ("3b02", 51, 56),
+        ("3b02 0001", 44, 48),
+        ("3b02 0008", 44, 0),
+    ],
+)
+def test_where_an_extension_header_ends(header: str, kind: int, end: int) -> None:
+    packet = bytes(40) + bytes.fromhex(header) + bytes(30)
+    assert protocol_words.extension_end(span(packet), kind, 40) == end
+    assert all(loaded["extension_end"](packet, kind, 40) == end for loaded in LUA.values())
+
+
+def test_names_of_an_entry_are_its_own_and_its_data() -> None:
+    question, pointer = b"\1a\0\0\2\0\1", bytes.fromhex("c00c 0002 0001 00000000 0002")
+    message = bytes(4) + b"\0\1" + bytes(6) + question + pointer + b"\xc0\xff"
+    answer = 12 + len(question)
+    assert protocol_words.dns_entry_walk(span(message), 12, 0) == 8
+    assert protocol_words.dns_entry_walk(span(message), answer, 1) == 8 * 2 + 4
+    assert protocol_words.dns_entry_walk(span(message), answer, 0) == 8 * 2

@@ -19,8 +19,8 @@ from procwire.decode.columns import Decoded
 from procwire.decode.frame import decode
 from procwire.errors import InputDamaged
 from procwire.judging.evaluate import evaluate
+from procwire.protocol_words import EXTENSIONS
 from procwire.rules import all_rules, packet_rules
-from procwire.words import EXTENSIONS
 
 Verdicts = set[tuple[int, int]]  # (number of the packet, sid)
 Rows = NDArray[np.intp]

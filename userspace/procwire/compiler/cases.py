@@ -27,8 +27,8 @@ from procwire.compiler.fields import (
     union,
 )
 from procwire.compiler.vocabulary import LARGEST_PACKET, WORDS
+from procwire.protocol_words import EXTENSIONS
 from procwire.rule import Rule
-from procwire.words import EXTENSIONS
 
 ROUNDS = 2  # of a loop that are walked; what comes behind may be anything
 MOST_STATEMENTS = 3000

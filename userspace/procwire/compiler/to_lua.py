@@ -1,7 +1,8 @@
 """The Lua back end: prints a rule's tree as Lua that reads the same in 5.1 (LuaJIT) and 5.4.
 
 A visitor with a table of spellings; a node without one is refused. A span is a Lua string, and the
-words are those of lua/words.lua. Rules use no bit operators, no integer division, no goto.
+words are those of lua/words.lua and lua/protocol_words.lua. Rules use no bit operators, no integer
+division, no goto.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ INDENT = "  "
 
 
 def lua_functions(rules: tuple[Rule, ...], words: str) -> str:
-    """Lua that defines the words, as given (lua/words.lua), and one local function per rule."""
+    """Lua that defines the words, as given, and one local function per rule."""
     return "\n\n".join([words.rstrip(), *[lua_function(rule) for rule in rules], ""])
 
 

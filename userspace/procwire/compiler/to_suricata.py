@@ -50,9 +50,10 @@ LAST = 255  # the priority of what runs behind all else
 BEFORE_FLOWS = ":pre_flow"  # behind the protocol of a rule
 SINCE_8, BEFORE_8 = "requires:version >= 8.0.0;", "requires:version < 8.0.0;"
 # The parts of scripts below lua/, in their order.
-WORDS, SURICATA, MESSAGE_STARTS, WALK = "words", "suricata", "messages", "walk"
+WORDS, PROTOCOL_WORDS = "words", "protocol_words"
+SURICATA, MESSAGE_STARTS, WALK = "suricata", "messages", "walk"
 ONE_RULE, GATE, SWEEPS = "one_rule", "gate", "sweep"
-SOURCES = (WORDS, SURICATA, MESSAGE_STARTS, WALK, ONE_RULE, GATE, SWEEPS)
+SOURCES = (WORDS, PROTOCOL_WORDS, SURICATA, MESSAGE_STARTS, WALK, ONE_RULE, GATE, SWEEPS)
 
 
 def artefacts(
@@ -100,6 +101,7 @@ def _script(
     parts = [
         f"-- {HEADLINE}",
         sources[WORDS],
+        sources[PROTOCOL_WORDS],
         f"local REMEMBERS = {str(gated).lower()}",
         sources[SURICATA],
         f"local LET_THROUGH = {{ {', '.join(f'[{sid}] = true' for sid in let_through)} }}",

@@ -146,7 +146,7 @@ class Values:
 
     def call(self, node: ast.Call, scope: Scope) -> Value:
         if not isinstance(node.func, ast.Name) or node.func.id not in WORDS:
-            self.refuse(node, "only the words of procwire.words can be called")
+            self.refuse(node, "only the words of procwire.compiler.vocabulary can be called")
         word = WORDS[node.func.id]
         if node.keywords or len(node.args) != len(word.arguments):
             self.refuse(node, f"{node.func.id} takes {len(word.arguments)} arguments")

@@ -1,12 +1,13 @@
-"""What the compiler knows of each word of procwire.words: what it takes, and how large its results
-can be.
+"""What the compiler knows of each word of procwire.words and of procwire.protocol_words: what it
+takes, and how large its results can be.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from procwire.words import MOST_LABELS, MOST_TOKEN
+from procwire.protocol_words import MOST_LABELS
+from procwire.words import MOST_TOKEN
 
 
 class Word(NamedTuple):
@@ -36,19 +37,21 @@ WORDS: dict[str, Word] = {
     "same": Word(("span", "int", "int", "int"), "bool", constant=(3,)),
     "header_sums": Word(("span",), "bool"),
     "option": Word(("span", "int", "int"), LARGEST_PACKET),
+    "extension_end": Word(("span", "int", "int"), LARGEST_PACKET + 8 + 8 * 255),
     "extension": Word(("span", "int"), LARGEST_PACKET),
     "upper_header": Word(("span",), LARGEST_PACKET * 256 + 255),
     "filled": Word(("span", "int", "int", "int"), "bool", constant=(2, 3)),
     "name_end": Word(("span", "int"), LARGEST_PACKET),
-    "name_walk": Word(("span", "int"), 8 * MOST_LABELS + 4),
     "name_fault": Word(("span", "int"), 4),
     "dns_entries": Word(("span",), 4 * 255),
     "dns_entry_end": Word(("span", "int", "int"), LARGEST_PACKET),
+    "dns_entry_walk": Word(("span", "int", "int"), 2 * 8 * MOST_LABELS + 4),
     "ber_value": Word(("span", "int"), LARGEST_PACKET),
     "ber_end": Word(("span", "int"), LARGEST_PACKET),
     "find": Word(("span", "int", "int"), LARGEST_PACKET, constant=(2,)),
     "find_before": Word(("span", "int", "int", "int"), LARGEST_PACKET, constant=(3,)),
     "token_end": Word(("span", "int"), LARGEST_PACKET + MOST_TOKEN),
     "folded": Word(("span", "int", "int"), 2**31 - 1),
+    "port_end": Word(("span", "int"), LARGEST_PACKET + MOST_TOKEN),
     "crc_dnp": Word(("span", "int", "int"), 2**16 - 1),
 }

@@ -1,8 +1,9 @@
 """DNP3's link layer (IEEE 1815-2012 clause 9). A rule sees a frame from its start octets on,
 as its stream carries it; of UDP and in Suricata the datagram or segment that begins with one."""
 
+from procwire.protocol_words import crc_dnp
 from procwire.rule import rule
-from procwire.words import bits, captured, crc_dnp, u8, u16
+from procwire.words import bits, captured, u8, u16
 
 START = 0x0564
 HEADER, WITH_CHECK = 8, 10

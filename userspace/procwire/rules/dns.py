@@ -5,27 +5,15 @@ or TCP.
 Other protocols use port 53, too: before a rule judges, the header must be one that DNS could have.
 """
 
+from procwire.protocol_words import dns_entries, dns_entry_end, dns_entry_walk, name_end, name_fault
 from procwire.rule import rule
-from procwire.words import (
-    bits,
-    captured,
-    dns_entries,
-    dns_entry_end,
-    length,
-    name_end,
-    name_fault,
-    name_walk,
-    u8,
-    u16,
-)
+from procwire.words import bits, captured, length, u8, u16
 
 HEADER = 12
 MOST_ENTRIES = 1020
 # IANA, DNS OpCodes: QUERY, STATUS, NOTIFY, UPDATE, stateful operations. 1 is obsolete (RFC 3425).
 OPCODES = (0, 2, 4, 5, 6)
 CLASSES = (1, 3, 4, 254, 255)
-# Types whose data is one name: NS, CNAME, PTR, DNAME.
-NAMES = (2, 5, 12, 39)
 MULTICAST_PORT = 5353
 RAN_OUT, LABEL_TOO_LONG, NAME_TOO_LONG, BAD_POINTER = 1, 2, 3, 4
 # Labels and pointers that the names of a message may take to read, so that cost grows with bytes.
@@ -154,12 +142,8 @@ def dns_name_over_limit(p):
     for index in range(MOST_ENTRIES):
         if index >= entries or offset == 0 or offset >= length(p):
             break
-        walk = name_walk(p, offset)
-        steps += bits(walk, 3, 9)
-        after = name_end(p, offset)
-        if bits(walk, 0, 3) == 0 and after > 0 and index >= u16(p, 4) and u16(p, after) in NAMES:
-            walk = name_walk(p, after + 10)
-            steps += bits(walk, 3, 9)
+        walk = dns_entry_walk(p, offset, index)
+        steps += bits(walk, 3, 10)
         if RAN_OUT <= bits(walk, 0, 3) <= NAME_TOO_LONG:
             return True
         if steps > FREE_STEPS + STEPS_PER_BYTE * captured(p):
@@ -206,12 +190,8 @@ def dns_pointer_not_backwards(p):
     for index in range(MOST_ENTRIES):
         if index >= entries or offset == 0 or offset >= captured(p):
             break
-        walk = name_walk(p, offset)
-        steps += bits(walk, 3, 9)
-        after = name_end(p, offset)
-        if bits(walk, 0, 3) == 0 and after > 0 and index >= u16(p, 4) and u16(p, after) in NAMES:
-            walk = name_walk(p, after + 10)
-            steps += bits(walk, 3, 9)
+        walk = dns_entry_walk(p, offset, index)
+        steps += bits(walk, 3, 10)
         if bits(walk, 0, 3) == BAD_POINTER or steps > FREE_STEPS + STEPS_PER_BYTE * captured(p):
             return True
         offset = dns_entry_end(p, offset, index)

@@ -2,9 +2,10 @@
 and `outer`, the header of UDP or TCP with its ports.
 """
 
+from procwire.protocol_words import name_end, name_fault
 from procwire.rule import rule
 from procwire.rules.dns import ANSWER, CLASSES, HEADER, MULTICAST, OPCODES, QUERY, QUESTION, RECORD
-from procwire.words import bits, name_end, name_fault, u16
+from procwire.words import bits, u16
 
 SERVER, MULTICAST_PORT = 53, 5353
 RESPONSE = 0x8000

@@ -1,17 +1,9 @@
 """The data of DNS records (RFC 1035 3.2.1). A rule sees the message from its identifier on."""
 
+from procwire.protocol_words import dns_entries, dns_entry_end, name_end
 from procwire.rule import rule
 from procwire.rules.dns import ANSWER, EDNS_QUERY, MULTICAST, OPCODES, QUERY, QUESTION, RECORD
-from procwire.words import (
-    bits,
-    captured,
-    dns_entries,
-    dns_entry_end,
-    length,
-    name_end,
-    u8,
-    u16,
-)
+from procwire.words import bits, captured, length, u8, u16
 
 HEADER = 12
 # Few messages have more, and every entry may hold as many strings.

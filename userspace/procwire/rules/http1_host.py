@@ -2,6 +2,7 @@
 to its empty line, as its stream carries it; in Suricata it sees the segment that begins with one.
 """
 
+from procwire.protocol_words import port_end
 from procwire.rule import rule
 from procwire.rules.http1 import CAPITALS, REQUEST, RESPONSE, text
 from procwire.words import captured, find, find_before, folded, span, u8, u32
@@ -15,8 +16,6 @@ NAME_MARKS = (33, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 59, 61, 95, 126)
 MOST_FIELDS = 100
 MOST_SPACES = 16
 MOST_NAME, MOST_LABEL = 256, 63  # RFC 1035 2.3.4
-MOST_DIGITS, LAST_PORT = 6, 65535
-IN_TARGET = 1  # as the second place where a host and its port are read
 VERSION_1 = folded(span(b"http/1."), 0, 7)
 SCHEME, SCHEME_TLS = folded(span(b" http://"), 0, 8), folded(span(b" https://"), 0, 9)
 CONNECT = folded(span(b"connect "), 0, 8)
@@ -136,31 +135,20 @@ def http_host_wrong(p):
     if after - label > MOST_LABEL:
         return True
     size = after - start
-    for place in range(2):
-        if u8(p, after) == COLON:
-            after += 1
-            digits = after
-            port = 0
-            for _digit in range(MOST_DIGITS):
-                if not ZERO <= u8(p, after) <= NINE:
-                    break
-                port = port * 10 + u8(p, after) - ZERO
-                after += 1
-            if port > LAST_PORT or port == 0 and digits < after:
-                return True
-        if place == IN_TARGET:
+    after = port_end(p, after)
+    if after == 0:
+        return True
+    for _space in range(MOST_SPACES):
+        if u8(p, after) not in SPACES:
             break
-        for _space in range(MOST_SPACES):
-            if u8(p, after) not in SPACES:
-                break
-            after += 1
-        if u8(p, after) not in LINE_ENDS:
-            return True
-        if size == 0 or authority == 0:
-            return False
-        if user_end < slash:
-            authority = user_end + 1
-        if folded(p, authority, size) != folded(p, start, size):
-            return True
-        after = authority + size
-    return u8(p, after) not in BEHIND_HOST
+        after += 1
+    if u8(p, after) not in LINE_ENDS:
+        return True
+    if size == 0 or authority == 0:
+        return False
+    if user_end < slash:
+        authority = user_end + 1
+    if folded(p, authority, size) != folded(p, start, size):
+        return True
+    after = port_end(p, authority + size)
+    return after == 0 or u8(p, after) not in BEHIND_HOST

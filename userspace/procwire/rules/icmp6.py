@@ -1,9 +1,10 @@
 """ICMPv6 (RFC 4443) with neighbour discovery (RFC 4861) and multicast listener discovery. A rule
 sees the message from its type on; `outer` is the IPv6 header."""
 
+from procwire.protocol_words import extension, upper_header
 from procwire.rule import rule
 from procwire.rules.ipv6_extension import FRAGMENT
-from procwire.words import bits, captured, extension, length, u8, u16, upper_header
+from procwire.words import bits, captured, length, u8, u16
 
 ICMP6 = 58
 NEIGHBOUR_DISCOVERY = (133, 134, 135, 136, 137)

@@ -1,8 +1,9 @@
 """IPv4 (RFC 791). A rule sees the bytes from the IP header to the end of the frame, padding
 included; `outer` is the Ethernet frame, the header of a loopback device, or empty."""
 
+from procwire.protocol_words import header_sums
 from procwire.rule import rule
-from procwire.words import bits, captured, filled, header_sums, length, u8, u16, u32
+from procwire.words import bits, captured, filled, length, u8, u16, u32
 
 EXPERIMENTS = (253, 254)
 ECHO_HEADER, UDP, ECHO_PORT = 0x45, 17, 3785  # bidirectional forwarding detection

@@ -1,8 +1,9 @@
 """Options of the IPv4 header (RFC 791 3.1). A rule sees the bytes from the IP header on."""
 
+from procwire.protocol_words import option
 from procwire.rule import rule
 from procwire.rules.ipv4 import HEADER
-from procwire.words import bits, captured, option, u8
+from procwire.words import bits, captured, u8
 
 ROUTE_OPTIONS = (7, 131, 137)
 FOUR_BYTE_OPTIONS = (136, 148)  # stream identifier and router alert

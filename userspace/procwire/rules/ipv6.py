@@ -1,8 +1,9 @@
 """IPv6 (RFC 8200): the fixed header. A rule sees the bytes from the IP header to the end of the
 frame, padding included."""
 
+from procwire.protocol_words import EXTENSIONS
 from procwire.rule import rule
-from procwire.words import EXTENSIONS, bits, captured, length, u8, u16
+from procwire.words import bits, captured, length, u8, u16
 
 ADDRESSES = "2001 0db8 0000 0000 0000 0000 0000 0001 2001 0db8 0000 0000 0000 0000 0000 0002"
 NO_NEXT = f"6000 0000 0000 3b40 {ADDRESSES}"

@@ -4,8 +4,9 @@ Rules that walk the chain do it alike: `kind` is the next header's number, `offs
 `end` where the payload ends (a payload length of 0 marks a jumbogram).
 """
 
+from procwire.protocol_words import EXTENSIONS, extension, extension_end
 from procwire.rule import rule
-from procwire.words import EXTENSIONS, bits, captured, extension, length, u8, u16
+from procwire.words import captured, length, u8, u16
 
 HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION, DESTINATION = 0, 43, 44, 51, 60
 NO_NEXT_HEADER = 59
@@ -60,17 +61,13 @@ def ipv6_extension_cut(p):
             return True
         if offset + 8 > captured(p):
             break
-        size = 8 + u8(p, offset + 1) * 8
-        if kind == FRAGMENT:
-            size = 8
-            if bits(u16(p, offset + 2), 3, 13) != 0:
-                break
-        if kind == AUTHENTICATION:
-            size = 8 + u8(p, offset + 1) * 4
-        if offset + size > end:
+        behind = extension_end(p, kind, offset)
+        if behind == 0:
+            break
+        if behind > end:
             return True
         kind = u8(p, offset)
-        offset += size
+        offset = behind
     return False
 
 
@@ -112,7 +109,6 @@ def ipv6_extension_repeated(p):
     for _step in range(16):
         if kind not in EXTENSIONS or offset + 8 > captured(p):
             break
-        size = 8 + u8(p, offset + 1) * 8
         if kind == HOP_BY_HOP and offset > 40:
             return True
         if kind == ROUTING:
@@ -121,14 +117,13 @@ def ipv6_extension_repeated(p):
             destination += 1
         if kind == AUTHENTICATION:
             authentication += 1
-            size = 8 + u8(p, offset + 1) * 4
         if kind == FRAGMENT:
             fragment += 1
-            size = 8
-            if bits(u16(p, offset + 2), 3, 13) != 0:
-                break
+        behind = extension_end(p, kind, offset)
+        if behind == 0:
+            break
         kind = u8(p, offset)
-        offset += size
+        offset = behind
     once = routing < 2 and fragment < 2 and authentication < 2
     return not once or destination > 2
 

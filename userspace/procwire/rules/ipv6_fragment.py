@@ -2,9 +2,10 @@
 header on; what several fragments show together is in fragments.py.
 """
 
+from procwire.protocol_words import EXTENSIONS, extension, upper_header
 from procwire.rule import rule
 from procwire.rules.ipv6_extension import ADDRESSES, FRAGMENT, PAD_8
-from procwire.words import EXTENSIONS, bits, extension, u16, upper_header
+from procwire.words import bits, u16
 
 EIGHT_BYTES = (17, 58)  # UDP and ICMPv6: the header is 8 bytes
 

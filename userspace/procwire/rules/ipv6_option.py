@@ -2,17 +2,16 @@
 header on and finds such headers wherever the chain has them.
 """
 
+from procwire.protocol_words import EXTENSIONS, extension_end
 from procwire.rule import rule
 from procwire.rules.ipv6_extension import (
     ADDRESSES,
-    AUTHENTICATION,
     DESTINATION,
-    FRAGMENT,
     HOP_BY_HOP,
     NO_NEXT,
     PAD_8,
 )
-from procwire.words import EXTENSIONS, captured, u8, u16
+from procwire.words import captured, u8, u16
 
 OPTION_HEADERS = (HOP_BY_HOP, DESTINATION)
 MOST_HEADERS, MOST_OPTIONS = 16, 64
@@ -69,13 +68,9 @@ def ipv6_option_malformed(p):
     for _step in range(MOST_HEADERS):
         if kind not in EXTENSIONS or start + 8 > captured(p):
             break
-        end = start + 8 + u8(p, start + 1) * 8
-        if kind == FRAGMENT:
-            end = start + 8
-            if u16(p, start + 2) >= 8:
-                break
-        if kind == AUTHENTICATION:
-            end = start + 8 + u8(p, start + 1) * 4
+        end = extension_end(p, kind, start)
+        if end == 0:
+            break
         offset = start + 2
         for _option in range(MOST_OPTIONS):
             if kind not in OPTION_HEADERS or offset >= end or offset >= captured(p):
@@ -130,14 +125,8 @@ def ipv6_options_only_padding(p):
     for _step in range(MOST_HEADERS):
         if kind not in EXTENSIONS or start + 8 > captured(p):
             break
-        end = start + 8 + u8(p, start + 1) * 8
-        if kind == FRAGMENT:
-            end = start + 8
-            if u16(p, start + 2) >= 8:
-                break
-        if kind == AUTHENTICATION:
-            end = start + 8 + u8(p, start + 1) * 4
-        if end > captured(p):
+        end = extension_end(p, kind, start)
+        if end == 0 or end > captured(p):
             break
         offset = start + 2
         for _option in range(MOST_OPTIONS):

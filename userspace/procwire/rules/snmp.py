@@ -1,7 +1,8 @@
 """SNMP (RFC 1157, RFC 3416, RFC 3412) in BER. A rule sees the datagram's payload."""
 
+from procwire.protocol_words import ber_end, ber_value
 from procwire.rule import rule
-from procwire.words import ber_end, ber_value, bits, captured, length, u8, u16
+from procwire.words import bits, captured, length, u8, u16
 
 INTEGER, OCTETS, OBJECT, SEQUENCE, ADDRESS, TICKS = 2, 4, 6, 0x30, 0x40, 0x43
 VERSION_1, VERSION_2C, VERSION_3 = 0, 1, 3

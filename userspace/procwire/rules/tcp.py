@@ -1,7 +1,8 @@
 """TCP (RFC 9293). A rule sees the segment from its source port to the end of the IP packet."""
 
+from procwire.protocol_words import option
 from procwire.rule import rule
-from procwire.words import bits, captured, length, option, u8, u16, u32
+from procwire.words import bits, captured, length, u8, u16, u32
 
 FIN, SYN = 1, 2
 WINDOW_SCALE = 3
