@@ -73,6 +73,8 @@ def moved(batch: PacketBatch) -> PacketBatch:
     start = ends - sizes
     take = np.repeat((batch.start - start)[::-1], sizes[::-1]) + np.arange(sizes.sum())
     data = np.concatenate([batch.data[take], np.zeros(64, np.uint8)])
+    # As captures are: numba compiles all kernels once more for arrays that can be written.
+    data.flags.writeable = False
     return batch._replace(data=data, start=start)
 
 
