@@ -70,7 +70,10 @@ def test_the_commands(run, tmp_path: Path) -> None:
     assert "by ann" in denied.out
     assert run("baseline", "approve", numbers["/usr/bin/curl"], *words).code == 0
     empty = run("baseline", "pending", *words)
-    assert (empty.out, empty.talk) == ("", "nothing\n")
+    assert (empty.out, empty.talk) == (
+        "",
+        "nothing waits: `procwire baseline show` lists what is known\n",
+    )
     told = json.loads(run("baseline", "show", "--state", "denied", "--json", *words).out)
     assert {one["habit"]["program"] for one in told["habits"]} == {"/tmp/x9"}
     unknown = run("baseline", "approve", "99", *words)

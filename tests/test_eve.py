@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -237,6 +238,7 @@ def test_any_time_has_a_timestamp(valid, time):
     [
         (-1, "0 s"),
         (0, "0 s"),
+        (0.00004, "40 µs"),
         (0.0005, "0.5 ms"),
         (0.876, "876 ms"),
         (7.24, "7.2 s"),
@@ -266,12 +268,27 @@ def test_each_alert_is_a_line():
 
 def test_a_scan_in_words():
     assert text(SCAN).splitlines() == [
-        "HIGH    AN1949 AN1057 AN1058 AN2050  /tmp/x9 (pid 4711, www-data) tried 214 hosts, "
-        "last on tcp/445 in 38 s",
+        "HIGH    AN1949 AN1057 AN1058 AN2050  /tmp/x9 (pid 4711, www-data) tried 214 hosts "
+        "in 38 s, last on tcp/445",
         "        parent: php-fpm   cmd: /tmp/x9 -r 10.20.0.0/24",
         "        97% not established · 200 in unbroken order · fanout.hosts is 25",
         "        F-7Q2KXM raised 2026-09-21T14:13:20.123456+0000 · scan.host_sweep",
     ]
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+@pytest.mark.parametrize("colour", [False, True])
+def test_words_fit_a_terminal_and_are_cut_between_them(width, colour):
+    plain = [line.strip() for line in text(SCAN).splitlines()]
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", text(SCAN, colour, width)).splitlines()
+    assert max(map(len, shown)) <= width
+    assert " ".join(line.strip() for line in shown).split() == " ".join(plain).split()
+
+
+def test_what_took_no_time_says_nothing_of_it():
+    at_once = changed(SCAN, first=SCAN.last)
+    assert "214 hosts, last on" in text(at_once)
+    assert "214 hosts in 30 µs, last on" in text(changed(SCAN, first=SCAN.last - 30_000))
 
 
 def test_a_finding_in_words():

@@ -67,6 +67,7 @@ GRAVER = {
     "an interpreter without a script": {
         "process": changed(PINGER, exe=PYTHON, argv=("python3", "-c", "x"))
     },
+    "a program that is not known": {"process": changed(PINGER, exe="")},
     "a known scanner": {"process": changed(PINGER, exe="/usr/bin/nmap")},
     "into another zone": {"network": "10.20.3"},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -15,8 +16,11 @@ from procwire.detect.detector import DETECTORS
 from procwire.errors import UsageError
 from procwire.output.eve import encode
 from procwire.output.printable import printable
+from procwire.output.terminal import folded, width_of
 
 THIS_FILE = "file"
+# Columns before what a line is about.
+_HANG = 26
 
 
 @click.group()
@@ -100,7 +104,7 @@ def list_entries(as_json: bool, context: Path) -> None:
         click.echo(encode(listed), nl=False)
         return
     for entry in listed:
-        click.echo(_line(entry))
+        click.echo(folded(_line(entry), width_of(sys.stdout), _HANG))
     if not listed:
         click.echo("no entries; `procwire allow add` makes one", err=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -13,7 +14,11 @@ from procwire.detect.habits import APPROVED, DENIED, PENDING, STATES
 from procwire.detect.shown import thing
 from procwire.output.eve import encode
 from procwire.output.printable import printable
+from procwire.output.terminal import folded, width_of
 from procwire.output.timestamp import duration
+
+# Columns before what a line is about.
+_HANG = 27
 
 
 @click.group()
@@ -43,7 +48,7 @@ def show(state: str | None, as_json: bool, context: Path) -> None:
         role = f" role {group.role}" if group.role else ""
         known = duration(group.observed_s)
         click.echo(printable(f"observed for {known}: zone {group.zone}{role}"))
-    _table(listed)
+    _table(listed, "nothing is known yet: `procwire watch` learns")
 
 
 @baseline.command()
@@ -59,7 +64,7 @@ def pending(as_json: bool, context: Path) -> None:
     if as_json:
         click.echo(encode(listed), nl=False)
     else:
-        _table(listed)
+        _table(listed, "nothing waits: `procwire baseline show` lists what is known")
 
 
 @baseline.command()
@@ -91,15 +96,14 @@ def _decide(numbers: tuple[int, ...], state: str, owner: str, context: Path) -> 
         _table(kept.decide(store, numbers, state, owner))
 
 
-def _table(listed: list[kept.Known]) -> None:
+def _table(listed: list[kept.Known], none: str = "") -> None:
     for one in listed:
         by = f" by {one.decided_by}" if one.decided_by else ""
         times = "once" if one.count == 1 else f"{one.count:,} times"
-        click.echo(
-            printable(
-                f"{one.id:>6}  {one.state:<8}  {one.habit.kind:<7}  {thing(one.habit)}"
-                f"  ({times} since {written(one.first)}, last {written(one.last)}{by})"
-            )
+        line = printable(
+            f"{one.id:>6}  {one.state:<8}  {one.habit.kind:<7}  {thing(one.habit)}"
+            f"  ({times} since {written(one.first)}, last {written(one.last)}{by})"
         )
+        click.echo(folded(line, width_of(sys.stdout), _HANG))
     if not listed:
-        click.echo("nothing", err=True)
+        click.echo(none, err=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 
 import click
 
 from procwire.errors import Unavailable
 from procwire.output.eve import encode
-from procwire.output.terminal import columns
+from procwire.output.terminal import columns, folded, width_of
 
 # (ok, required) -> word and colour.
 MARKS = {
@@ -36,13 +35,14 @@ def doctor(as_json: bool) -> int:
         width = max(len(check.name) for check in results)
         for check in results:
             word, colour = MARKS[check.ok, check.required]
-            click.echo(f"{click.style(word, fg=colour)} {check.name:<{width}}  {check.found}")
+            line = fold(f"{word} {check.name:<{width}}  {check.found}", width + 7)
+            click.echo(click.style(word, fg=colour) + line[len(word) :])
             if not check.ok and check.remedy:
-                click.echo(f"     {'':<{width}}  -> {check.remedy}")
+                click.echo(fold(f"     {'':<{width}}  -> {check.remedy}", width + 10))
             for hook in check.hooks:
                 remedy = f" -> {hook.remedy}" if hook.remedy else ""
-                click.echo(f"     {'':<{width}}  {hook.name}: {hook.found}{remedy}")
-        losses = [loss for check in results for loss in check.losses]
+                click.echo(fold(f"       {hook.name}: {hook.found}{remedy}", 9))
+        losses = [loss for check in results for loss in check.losses if loss.count]
         if losses:
             click.echo("\nLost or left out meanwhile (of a run, `procwire coverage` tells):")
         for loss in losses:
@@ -58,4 +58,9 @@ def doctor(as_json: bool) -> int:
 
 def item(text: str) -> None:
     """One line of a list, folded to the terminal's width."""
-    click.echo(textwrap.fill(f"- {text}", columns(sys.stdout), subsequent_indent="  "))
+    click.echo(folded(f"- {text}", columns(sys.stdout), 2))
+
+
+def fold(line: str, hang: int) -> str:
+    """A line of the table, folded on terminals."""
+    return folded(line, width_of(sys.stdout), hang)

@@ -20,7 +20,7 @@ from procwire.output.eve import Source
 from procwire.output.lines import Lines
 from procwire.output.printable import printable
 from procwire.output.summary import summary
-from procwire.output.terminal import colours, columns
+from procwire.output.terminal import colours, columns, width_of
 from procwire.output.text import SEVERITIES, text
 
 LEVELS = {word.lower(): severity for severity, (word, _) in SEVERITIES.items()}
@@ -93,6 +93,7 @@ class Results:
         self._lines = Lines(self._file or sys.stdout.buffer)
         self._encoding = "utf-8" if self._file else sys.stdout.encoding
         self._colour = self._file is None and colours(sys.stdout)
+        self._width = width_of(sys.stdout) if self._file is None else None
         self._lost, self._told = 0, False
         self.found = False
 
@@ -113,7 +114,7 @@ class Results:
         listed = list(alerts)
         self.found = self.found or any(alert.gravity <= self._limit for alert in listed)
         if self._is_text:
-            shown = "".join(text(alert, self._colour) for alert in listed)
+            shown = "".join(text(alert, self._colour, self._width) for alert in listed)
             self._append(shown.encode(self._encoding, "backslashreplace"), len(listed))
         else:
             self._append(eve.lines(listed, source), len(listed))

@@ -3,7 +3,7 @@
 A habit is narrow, so that nobody hides behind another's: the same executable or script, run by the
 same user, seen by the same detector, into the same zone, no larger than to the next power of ten.
 What runs whatever it is told to (an interpreter without a script, a job of many programs), a known
-scanner, and a process that was only inferred have none.
+scanner, a process whose program is not known, and one that was only inferred have none.
 
 What is told while they are learned depends on what is known of the answers. Attempts that failed
 are a scan. Of echo requests by a raw socket the kernel says no more than that they were sent, which
@@ -86,6 +86,9 @@ def fan_out_habits(
 
 def _may_have_habits(alert: Alert, process: Process) -> bool:
     if alert.check.id not in _SCANS or alert.role != SENDER or alert.job is not None:
+        return False
+    # A program that nobody knows could be any.
+    if not process.identity:
         return False
     if interpreter(process.exe) is not None and process.script is None:
         return False

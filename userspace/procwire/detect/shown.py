@@ -28,12 +28,13 @@ def thing(habit: Habit) -> str:
     where = f"{habit.role} in zone {habit.zone}" if habit.role else f"zone {habit.zone}"
     names = {6: "tcp", 17: "udp"}
     protocol = names.get(habit.protocol, f"protocol {habit.protocol}")
+    program = habit.program or "an unknown program"
     asked = f"{protocol}/{habit.port}" if habit.port else f"{protocol}, any port"
     return {
-        PROGRAM: f"{habit.program} in {where}",
-        SERVICE: f"{habit.program} speaks {habit.service} in {where}",
-        USE: f"{habit.program} asks zone {habit.peer} for {asked} in {where}",
-        FAN_OUT: f"{habit.program} as {habit.user} tries up to {habit.targets:,} targets of zone"
+        PROGRAM: f"{program} in {where}",
+        SERVICE: f"{program} speaks {habit.service} in {where}",
+        USE: f"{program} asks zone {habit.peer} for {asked} in {where}",
+        FAN_OUT: f"{program} as {habit.user} tries up to {habit.targets:,} targets of zone"
         f" {habit.peer} ({habit.service}) in {where}",
         FLOW: f"zone {habit.zone} asks zone {habit.peer} for {asked}",
     }[habit.kind]

@@ -16,13 +16,14 @@ import click
 from procwire.context.allowlist import is_whole_path
 from procwire.output.hexdump import Marked, dump
 from procwire.output.printable import printable
+from procwire.output.terminal import folded
 from procwire.output.text import ANOMALY, SEVERITIES
 from procwire.record import interpreter
 from procwire.sensor.coverage import Coverage
 from procwire.told import Details, Job, Program, Told, by_check, shown_packet
 
 _LABEL = 13
-_NARROWEST = 50
+_NARROWEST = 40
 # What an Ethernet card of today sends at most; more of a packet of a larger one says nothing more.
 _DUMPED = 1536
 _ANCESTOR_LIMIT = 120
@@ -56,6 +57,7 @@ def explanation(
     word, _ = ANOMALY if last.is_anomaly else SEVERITIES.get(details.severity, ("UNKNOWN", ""))
     title = f"{details.first_of('episode')}  {word}  {details.first_of('rule')}  "
     title = printable(title + details.signature)
+    title = folded(title, width, 2)
     lines = [click.style(title, bold=True) if colour else title]
     for label, text in _facts(states, last):
         lines += _wrapped(label, printable(text), width)
@@ -91,9 +93,9 @@ def _facts(states: list[Told], last: Told) -> Iterator[tuple[str, str]]:
     ends = [_end(last.src_ip, last.src_port), _end(last.dest_ip, last.dest_port)]
     if context.targets:
         yield "source", ends[0]
-        yield "last target", f"{ends[1]} {last.proto}".strip()
+        yield "last target", f"{ends[1]} {_protocol(last.proto)}".strip()
     else:
-        yield "flow", " -> ".join(filter(None, ends)) + f" {last.proto}".rstrip()
+        yield "flow", " -> ".join(filter(None, ends)) + f" {_protocol(last.proto)}".rstrip()
     until = f" to {context.last}, {context.count:,} in all" if context.count else ""
     yield "when", f"{context.first}{until}"
     for number, told in enumerate(states):
@@ -110,6 +112,11 @@ def _facts(states: list[Told], last: Told) -> Iterator[tuple[str, str]]:
     yield "related", ", ".join(details.metadata.get("related", ()))
     yield "reference", ", ".join(details.metadata.get("reference", ()))
     yield "ATT&CK", ", ".join(details.metadata.get("analytic", ()))
+
+
+def _protocol(name: str) -> str:
+    """A protocol as EVE has it; of those without a name it has the number."""
+    return f"protocol {int(name)}" if name.isascii() and name.isdecimal() else name
 
 
 def _of_job(job: Job) -> Iterator[tuple[str, str]]:

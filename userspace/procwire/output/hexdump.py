@@ -8,7 +8,7 @@ from typing import NamedTuple
 import click
 
 # Columns of a line of the dump with so many bytes: offset, bytes, text.
-_BYTES_A_LINE = ((16, 6 + 3 * 16 + 3 + 16), (8, 0))
+_BYTES_A_LINE = ((16, 7 + 4 * 16), (8, 7 + 4 * 8), (4, 0))
 
 
 class Marked(NamedTuple):

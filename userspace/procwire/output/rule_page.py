@@ -13,14 +13,16 @@ import click
 from procwire import examples
 from procwire.catalogue import Entry, entry_of
 from procwire.detect.decided_by import decided_by
-from procwire.detect.detector import Detector
+from procwire.detect.detector import BACKSCATTER, PROTOCOL_SCAN, Detector
 from procwire.output.hexdump import Marked, dump
+from procwire.output.terminal import folded
 from procwire.output.text import SEVERITIES
 from procwire.rule import TIERS, Observed, Rule
 from procwire.settings import Settings
 
 _LABEL = 13
-_NARROWEST = 50
+_NARROWEST = 40
+_CONNECTIONS = "many connections, from packets or counted in the kernel"
 _CONSTANTS = (int, tuple, frozenset)
 _WAYS = {"lua": "as Lua", "native": "by its own keywords", "host": "not"}
 
@@ -28,7 +30,7 @@ _WAYS = {"lua": "as Lua", "native": "by its own keywords", "host": "not"}
 def page(check: Rule | Observed | Detector, width: int, colour: bool = False) -> str:
     """Lines of at most `width` columns, but for the rule's own text; the last without its end."""
     width = max(width, _NARROWEST)
-    title = f"{check.id}  {check.title}"
+    title = folded(f"{check.id}  {check.title}", width, 2)
     lines = [click.style(title, bold=True) if colour else title]
     for label, text in _facts(check):
         lines += _wrapped(label, text, width)
@@ -94,8 +96,9 @@ def _facts(check: Rule | Observed | Detector) -> Iterator[tuple[str, str]]:
         yield "sees", "several packets: there is no function of one"
         yield "back ends", "numba (procwire)"
     else:
-        yield "sees", "many connections, from packets or counted in the kernel"
-        yield "back ends", "eBPF and numba (procwire)"
+        on_wire = check in (BACKSCATTER, PROTOCOL_SCAN)
+        yield "sees", "many packets" if on_wire else _CONNECTIONS
+        yield "back ends", f"{'' if on_wire else 'eBPF and '}numba (procwire)"
     yield from _in_suricata(entry_of(check))
     if isinstance(check, Detector):
         for number, (name, value, about) in enumerate(decided_by(check, Settings())):

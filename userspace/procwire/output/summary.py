@@ -34,7 +34,9 @@ _BY_ENTRY = "context.by_entry."
 _COUNTED = "counted"
 _LABEL = 13
 _ID = 27
-_NARROWEST = 50
+# From here on there is room for columns.
+_WIDE = 55
+_NARROWEST = 40
 _SHORTEST_TITLE = 12
 _HARD_SPACE = "\xa0"
 
@@ -158,7 +160,10 @@ def _rank(found: _Found) -> tuple[bool, int, int]:
 def _row(found: _Found, width: int, colour: bool) -> str:
     """One check on one line; its title is cut, or left out, where it has no room."""
     check, word = found.check, f"{_word(found):<{len(_COUNTED)}}"
-    line = f"    {word} {found.times:>10,}  {check.id:<{_ID}} "
+    if width < _WIDE:
+        line = f" {word} {found.times:>4,} {check.id} "
+    else:
+        line = f"    {word} {found.times:>10,}  {check.id:<{_ID}} "
     room = width - len(line)
     if room >= _SHORTEST_TITLE:
         line += check.title if len(check.title) <= room else f"{check.title[: room - 1]}…"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from typing import TextIO
 
 # Columns of what goes to no terminal.
@@ -14,6 +15,22 @@ def columns(stream: TextIO) -> int:
     if not stream.isatty():
         return _LINE
     return os.get_terminal_size(stream.fileno()).columns or _LINE
+
+
+def width_of(stream: TextIO) -> int | None:
+    """The same of a terminal; None of what is none, whose lines stay whole."""
+    return columns(stream) if stream.isatty() else None
+
+
+def folded(line: str, width: int | None, hang: int) -> str:
+    """The line in pieces of at most `width` columns, cut between words where it can be; all but the
+    first begin `hang` columns to the right, or a third of the width where that is less. It stays
+    whole where `width` is None."""
+    if width is None or len(line) <= width:
+        return line
+    indent = " " * min(hang, width // 3)
+    pieces = textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False)
+    return "\n".join(pieces)
 
 
 def colours(stream: TextIO) -> bool:

@@ -16,6 +16,7 @@ from procwire.detect.observation import Endpoint, Job
 from procwire.output.address import PROTOCOL_NAMES, address_text
 from procwire.output.eve import ICMP
 from procwire.output.printable import printable
+from procwire.output.terminal import folded
 from procwire.output.timestamp import duration, timestamp
 from procwire.owners.attribution import INFERRED
 from procwire.record import Process
@@ -37,6 +38,8 @@ _DECIDE = {
     "denied": "it was denied: procwire baseline show --state denied",
 }
 _INDENT = " " * 8
+# ns; no packet's time is finer.
+_MICROSECOND = 1000
 _COMMAND_LINE_LIMIT = 200
 # Share of a job's attempts from which on the one process that made them is told first.
 _MOST = 0.75
@@ -68,16 +71,18 @@ _OF_A_HOST = ("host_ports", "host_protocols")
 _ATTEMPTS = {IPPROTO_TCP: "connections", IPPROTO_UDP: "datagrams"}
 
 
-def text(alert: Alert, colour: bool = False) -> str:
-    """Up to four lines: verdict, who did it, why it is thought so, how to refer to it."""
+def text(alert: Alert, colour: bool = False, width: int | None = None) -> str:
+    """Up to four lines: verdict, who did it, why it is thought so, how to refer to it. width: of
+    the terminal, by which they are folded; None: not at all."""
     word, shade = ANOMALY if alert.is_anomaly else SEVERITIES[alert.severity]
-    label = f"{word:<8}"
-    if colour:
-        label = click.style(label, fg=shade, bold=True)
+    label = f"{word:<{len(_INDENT)}}"
     body = _scan(alert) if alert.packet is None else _finding(alert)
     first, *more = [line for line in (*body, _reference(alert)) if line]
-    headline = f"{label}{' '.join(alert.check.analytics)}  {first}"
-    return "\n".join((headline, *(_INDENT + line for line in more))) + "\n"
+    lines = f"{label}{' '.join(alert.check.analytics)}  {first}", *(_INDENT + one for one in more)
+    headline, *others = (folded(line, width, len(_INDENT)) for line in lines)
+    if colour:
+        headline = click.style(label, fg=shade, bold=True) + headline[len(label) :]
+    return "\n".join((headline, *others)) + "\n"
 
 
 def _scan(alert: Alert) -> tuple[str, ...]:
@@ -90,16 +95,16 @@ def _scan(alert: Alert) -> tuple[str, ...]:
     if "thing" in figures:
         verdict = f"{_who(alert)}  {alert.check.title}: {printable(str(figures['thing']))}"
         return verdict, _ancestry(alert), _DECIDE[str(figures["state"])]
-    verdict = f"{_who(alert)} {does} {figures.get(name, alert.count)} {things}"
+    verdict, last = f"{_who(alert)} {does} {figures.get(name, alert.count):,} {things}", ""
     if name == "hosts" and alert.destination is not None and alert.destination.port is not None:
-        verdict += f", last on {_protocol(alert.protocol)}/{alert.destination.port}"
+        last = f", last on {_protocol(alert.protocol)}/{alert.destination.port}"
     elif name == "host_ports" and alert.protocol == IPPROTO_UDP and " by " not in things:
         verdict += " by datagrams"
     elif name == "host_protocols" and figures["hosts"] != 1:
         verdict += f" of {figures['hosts']} hosts"
     elif name in _OF_A_HOST and figures.get("hosts") == 1 and alert.destination is not None:
         verdict += f" of {address_text(alert.destination.address)}"
-    return f"{verdict} in {_span(alert)}", _ancestry(alert), _reasons(alert), _shares(alert)
+    return f"{verdict}{_in(alert)}{last}", _ancestry(alert), _reasons(alert), _shares(alert)
 
 
 def _finding(alert: Alert) -> tuple[str, ...]:
@@ -112,7 +117,7 @@ def _finding(alert: Alert) -> tuple[str, ...]:
     protocol = f" {_protocol(alert.protocol)}" if alert.protocol else ""
     unit = "byte" if alert.size == 1 else "bytes"
     place = f"packet {alert.packet}, offset {alert.offset}, {alert.size} {unit}"
-    many = f" · {alert.count} findings in {_span(alert)}" if alert.count > 1 else ""
+    many = f" · {alert.count:,} findings{_in(alert)}" if alert.count > 1 else ""
     return (
         f"{peers}{protocol}  {alert.check.title}",
         f"{alert.check.reference} · {place}{many}",
@@ -221,9 +226,10 @@ def _reference(alert: Alert) -> str:
     return f"{alert.episode} {alert.state} {timestamp(alert.time)} · {alert.check.id}"
 
 
-def _span(alert: Alert) -> str:
-    """The time between the first and the last of it."""
-    return duration((alert.last - alert.first) / 1e9)
+def _in(alert: Alert) -> str:
+    """The time between the first and the last of it, where any passed."""
+    passed = alert.last - alert.first
+    return f" in {duration(passed / 1e9)}" if passed >= _MICROSECOND else ""
 
 
 def _protocol(number: int) -> str:

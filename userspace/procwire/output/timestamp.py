@@ -14,7 +14,8 @@ _UNITS = {
     2 * 3600: ("h", 3600),
     120: ("min", 60),
     1: ("s", 1),
-    1e-9: ("ms", 0.001),
+    1e-4: ("ms", 1e-3),
+    1e-9: ("µs", 1e-6),
 }
 # What is longer is none, and would be remembered whole.
 _LONGEST = 64
@@ -29,8 +30,8 @@ def timestamp(time: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time in the unit that fits it: 25 ms, 7.2 s, 38 s, 2.5 h, 4 weeks; 0 s where it
-    is none."""
+    """A length of time in the unit that fits it: 40 µs, 25 ms, 7.2 s, 38 s, 2.5 h, 4 weeks; 0 s
+    where it is none."""
     for least, (name, unit) in _UNITS.items():
         if seconds >= least:
             number = seconds / unit

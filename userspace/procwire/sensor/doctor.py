@@ -124,8 +124,9 @@ def _hooks() -> Check:
         if counter.label.startswith((*LOSSES, *ON_PURPOSE))
     )
     seen = counted[Counter.COUNT_ATTEMPTS.label]
+    noun = "connection" if seen == 1 else "connections"
     count = f"{len(sensor.attached)} of {len(hooks)}"
-    found = f"{count} attached by {sensor.loader}, self-test passed ({seen} connections seen)"
+    found = f"{count} attached by {sensor.loader}, self-test passed ({seen} {noun} seen)"
     not_seen = of_programs(sensor.loader, sensor.left_out)
     return Check("hooks", True, found, "", not_seen=not_seen, hooks=hooks, losses=losses)
 
