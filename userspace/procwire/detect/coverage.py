@@ -166,9 +166,11 @@ def _slot(state: _State, row: _Record, name: np.uint64) -> _Whole:
                 and network.src_hi == row.src_hi
                 and network.kind == row.kind
             ):
-                if row.time - state.active[slot] > state.limits[0]:
+                if row.time - network.active > state.limits[0]:
                     _begin(network, row)
                 return slot
+        if state.names[slot] == 0:
+            break
         slot = after(state.names, slot)
     best = yielding(state.names, state.active, name)
     state.counters[0] += state.names[best] != 0

@@ -13,9 +13,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from procwire.compiled.jit import fused
+from procwire.compiled.places import places
 from procwire.compiled.prefetch import prefetch
 from procwire.detect.fanout_state import (
     BUCKETS,
+    BY_NUMBER,
     FEW,
     HOSTS,
     NEVER,
@@ -43,7 +45,6 @@ _GENERATION_MASK = (1 << 8 - RANK_BITS) - 1
 _BYTE_BITS, _BYTE = np.uint64(3), np.uint64(255)
 # No name is that of a free slot.
 _TAKEN = np.uint64(1)
-_NOWHERE = -1
 
 
 @fused
@@ -132,10 +133,11 @@ def _begin(state: State, slot: Slot, row: Record) -> None:
     subject.stride_hi = subject.stride_lo = 0
     subject.stride_port = 0
     # Its buckets are over at any time.
-    subject.ends = NEVER
+    subject.begun = subject.ends = NEVER
+    subject.judged = 0
+    subject.ages = BY_NUMBER
     for bucket in range(BUCKETS):
         subject.starts[bucket] = NEVER
-        subject.ages[bucket] = bucket
     for step in range(_STEPS):
         subject.steps[step] = 0
     _point_nowhere(subject.first)
@@ -147,62 +149,6 @@ def _begin(state: State, slot: Slot, row: Record) -> None:
 @fused
 def _point_nowhere(target: Record) -> None:
     target.hi = target.lo = target.port = target.protocol = 0
-
-
-@fused
-def roll(state: State, slot: Slot, time: int) -> None:
-    """Begin each bucket anew whose grid cell is over, and put those before the others in age."""
-    subject = state.subjects[slot]
-    subject.begun, subject.ends = NEVER, -NEVER
-    over, place, passed = np.int64(0), BUCKETS, np.int64(0)
-    for age in range(BUCKETS):
-        bucket = np.int64(subject.ages[BUCKETS - 1 - age])
-        # Figures that are judged fall as buckets turn, but for those of a window of which the
-        # bucket that began last is judged, as the clock had been set back.
-        subject.due |= passed >> bucket // 2 & subject.judged >> bucket & 1
-        passed |= np.int64(1) << bucket // 2
-        length = state.windows[bucket // 2]
-        if 0 <= time - subject.starts[bucket] < length:
-            place -= 1
-            subject.ages[place] = bucket
-        else:
-            over |= np.int64(1) << bucket
-            _turn_over(subject, bucket, _start_of(state, bucket, time))
-        subject.begun = max(subject.begun, subject.starts[bucket])
-        subject.ends = min(subject.ends, subject.starts[bucket] + length)
-    for young in range(BUCKETS):
-        if over >> young & 1:
-            place -= 1
-            subject.ages[place] = young
-    judged = 0
-    for window in range(FANOUT_WINDOWS):
-        older_one = older(subject, window)
-        judged |= 1 << older_one
-        # It begins now, and the other one goes on: the clock is set back.
-        subject.due |= over >> older_one & ~(over >> (older_one ^ 1)) & 1
-    subject.judged = judged
-
-
-@fused
-def _start_of(state: State, bucket: Slot, time: int) -> int | np.int64:
-    """When the bucket's cell of the grid began, which is the same for all subjects: the division
-    costs as much as entering an attempt."""
-    length, start = state.windows[bucket // 2], np.int64(state.cells[bucket])
-    if not 0 <= time - start < length:
-        start = time - (time + bucket % 2 * (length // 2)) % length
-        state.cells[bucket] = start
-    return start
-
-
-@fused
-def _turn_over(subject: Record, bucket: Slot, start: int | np.int64) -> None:
-    held = subject.buckets[bucket]
-    subject.starts[bucket] = held.first_time = start
-    held.attempts_before = subject.attempts & TOTALS
-    held.established_before = subject.established & TOTALS
-    held.refused_before = subject.refused & TOTALS
-    held.failures_before = subject.failures & TOTALS
-    held.sequential_run = subject.least_run = 0
 
 
 @fused
@@ -256,18 +202,16 @@ def raises(state: State, slot: Slot, sketch: Slot, code: int | np.int64) -> bool
 @fused
 def would_raise(subject: Record, attempts: int | np.int64, pair: int | np.int64) -> bool:
     """Whether a pair would raise a register in a bucket of so few attempts, had it sketches."""
-    newest, highest = subject.attempts + FEW - 1, pair | _RANK_MASK
-    for one in range(attempts):
-        if pair <= subject.latest[PAIRS * FEW + (newest - one) % FEW] <= highest:
-            return False
-    return True
+    as_high = places(subject.latest, PAIRS * FEW, FEW, pair, pair | _RANK_MASK)
+    last = ((1 << attempts) - 1) << (subject.attempts - attempts) % FEW
+    return not as_high & (last | last >> FEW)
 
 
 @fused
 def distinct(subject: Record, bucket: Slot, which: int) -> int | np.int64:
     """Estimate of the distinct hosts or pairs of a bucket, of FEW attempts by the registers that
     they would fill."""
-    attempts = since(subject.attempts, subject.buckets[bucket].attempts_before)
+    attempts = since(subject.attempts, subject.attempts_before[bucket])
     if attempts > FEW:
         return estimate(subject.sketches[bucket * SKETCHES + which])
     newest, filled = subject.attempts + FEW - 1, 0
@@ -284,20 +228,13 @@ def distinct(subject: Record, bucket: Slot, which: int) -> int | np.int64:
 @fused
 def is_quiet(state: State, subject: Record, bucket: Slot) -> bool:
     """Whether no figure of a bucket can have reached its threshold, distinct counts unseen."""
-    attempts = since(subject.attempts, subject.buckets[bucket].attempts_before)
+    attempts = since(subject.attempts, subject.attempts_before[bucket])
     if attempts > FEW:
         return False
     failures = since(subject.failures, subject.buckets[bucket].failures_before)
-    bounds = (attempts, attempts, failures, np.int64(subject.buckets[bucket].sequential_run))
+    bounds = (attempts, attempts, failures, np.int64(subject.runs[bucket]))
     quiet = True
     for measure in range(_MEASURES):
         threshold = state.thresholds[subject.kind, measure]
         quiet &= threshold == 0 or bounds[measure] < threshold
     return quiet
-
-
-@fused
-def older(subject: Record, window: int) -> int:
-    """The bucket of a window whose figures are reported."""
-    first = 2 * window
-    return first if subject.starts[first] < subject.starts[first + 1] else first + 1

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.compiled.jit import fused
-from procwire.detect.fanout_buckets import Record, Slot, distinct, older, since
+from procwire.detect.fanout_buckets import Record, Slot, distinct, since
 from procwire.detect.fanout_state import HOSTS, PAIRS, Crossing, State
+from procwire.detect.fanout_turns import older
 from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS, EventKind, Measure
 
 _WINDOWS = FANOUT_WINDOWS
@@ -36,11 +37,11 @@ def report(
     event.measure = crossing.measure
     event.threshold = min(crossing.threshold, _FIGURE_LIMIT)
     held = subject.buckets[bucket]
-    event.attempts = since(subject.attempts, held.attempts_before)
+    event.attempts = since(subject.attempts, subject.attempts_before[bucket])
     event.established = since(subject.established, held.established_before)
     event.refused = since(subject.refused, held.refused_before)
     event.failures = since(subject.failures, held.failures_before)
-    event.sequential_run = held.sequential_run
+    event.sequential_run = subject.runs[bucket]
     event.hosts = min(crossing.hosts, _FIGURE_LIMIT)
     event.host_ports = min(crossing.host_ports, _FIGURE_LIMIT)
     event.samples = min(subject.sampled, _SAMPLES)

@@ -31,21 +31,25 @@ NEVER = -(2**62)
 """No time lies in a window that begins then."""
 TOTALS = 2**32 - 1
 """The bits of a total that a bucket remembers."""
+AGE_BITS = 4
+AGE_MASK = (1 << AGE_BITS) - 1
+BY_NUMBER = sum(bucket << AGE_BITS * bucket for bucket in range(BUCKETS))
+"""Ages of buckets that nothing tells apart."""
+SET_BACK = 1 << BUCKETS
+"""Beside the buckets that are judged: of a window it is the one that began last."""
 
 TARGET = np.dtype([("hi", "u8"), ("lo", "u8"), ("port", "u2"), ("protocol", "u1")], align=True)
 BUCKET = np.dtype(
     [
         ("first_time", "i8"),
-        ("attempts_before", "u4"),
         ("established_before", "u4"),
         ("refused_before", "u4"),
         ("failures_before", "u4"),
-        ("sequential_run", "u4"),
     ],
     align=True,
 )
-"""first_time: of the first attempt; attempts_before to failures_before: the lowest 32 bits of the
-subject's totals when it began; sequential_run: the longest."""
+"""first_time: of the first attempt; established_before to failures_before: the lowest 32 bits of
+the subject's totals when it began."""
 _BY_EVERY_ATTEMPT: tuple[Field, ...] = (
     ("hi", "u8"),
     ("lo", "u8"),
@@ -56,42 +60,49 @@ _BY_EVERY_ATTEMPT: tuple[Field, ...] = (
     ("refused", "i8"),
     ("failures", "i8"),
     ("failures_due", "i8"),
-    ("run", "i8"),
-    ("least_run", "i8"),
     ("stride_hi", "u8"),
     ("stride_lo", "u8"),
-    ("stride_port", "i8"),
+    ("stride_port", "i4"),
+    ("run", "u4"),
+    ("least_run", "u4"),
+    ("ages", "u4"),
     ("kind", "u1"),
     ("due", "u1"),
     ("told", "u1"),
     ("judged", "u1"),
-    ("ages", "u1", (BUCKETS,)),
+    ("sampled", "u1"),
     ("generations", "u1", (BUCKETS,)),
     ("last", TARGET),
-    ("sampled", "i8"),
+    ("attempts_before", "u4", (BUCKETS,)),
+    ("runs", "u4", (BUCKETS,)),
     ("starts", "i8", (BUCKETS,)),
-    ("buckets", BUCKET, (BUCKETS,)),
     ("latest", "u2", (SKETCHES * FEW,)),
-    ("sketches", SKETCH, (BUCKETS * SKETCHES,)),
 )
+_BY_TURNS: tuple[Field, ...] = (("buckets", BUCKET, (BUCKETS,)),)
 _BY_REPORTS: tuple[Field, ...] = (
+    ("sketches", SKETCH, (BUCKETS * SKETCHES,)),
     ("steps", "i8", (FANOUT_WINDOWS * len(Measure),)),
     ("samples", TARGET, (SAMPLE_TARGETS,)),
     ("first", TARGET),
 )
-SUBJECT = whole_lines((*_BY_EVERY_ATTEMPT, *_BY_REPORTS))
+SUBJECT = whole_lines((*_BY_EVERY_ATTEMPT, *_BY_TURNS, *_BY_REPORTS))
 """hi to failures, run, last, first: what its buckets share, totals and the current run; begun,
 ends: within these times no bucket is over; least_run: the least of what its buckets hold as longest
 run, 0 where one is empty; failures_due: at how many failures they are as many as is told; kind: of
 its attempts; due: whether a figure that is judged rose since it was; told: whether one of `steps`
-is above 0; judged: a bit for each bucket whose figures are; ages: its buckets, the youngest first;
+is above 0; judged: a bit for each bucket whose figures are, and SET_BACK; ages: its buckets, four
+bits each, the youngest first;
 generations: by bucket, which of its registers' values are its own, and not left from before;
 latest: hosts and then pairs of the last attempts, as code_of() gives them; steps: by window and
 measure, the figure at which it is told again, 0 before it was; samples: targets, of which `sampled`
-were written. By bucket: starts, times; sketches, of hosts and of pairs, not valid for a bucket of
-FEW attempts or less."""
-SUBJECT_LINES = lines_of(np.dtype(list(_BY_EVERY_ATTEMPT), align=True).itemsize)
-"""Of a subject, those that attempts look at."""
+were written, less a multiple of their room once it is full. By bucket: attempts_before, the lowest
+32 bits of `attempts` when it began; runs, the longest, at most TOTALS; starts, times; sketches, of
+hosts and of pairs, not valid for a bucket of FEW attempts or less."""
+_OF_SHORTEST_WINDOW = 2 * BUCKET.itemsize
+SUBJECT_LINES = lines_of(
+    np.dtype(list(_BY_EVERY_ATTEMPT), align=True).itemsize + _OF_SHORTEST_WINDOW
+)
+"""Of a subject, those that attempts look at, and those that the shortest window's turns do."""
 
 
 class State(NamedTuple):

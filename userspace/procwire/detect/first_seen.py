@@ -109,7 +109,7 @@ class FirstSeen:
         shown_keys = taken(seen.shows, at)
         unusual = self._tally.count(shown_keys, times)
         at = at[unusual]
-        group = self._group_of(seen, at, clock[unusual])
+        group = self._group_of(seen, at, clock[unusual]) if len(at) else at
         self._habits.learn(self._learning_ns, clock, times)
         if not len(at):
             return []
@@ -212,7 +212,7 @@ class FirstSeen:
     def _habit(self, seen: Sightings, kind: str, row: int) -> Habit:
         """The same of one row, in words."""
         one = np.array([row])
-        group = self._groups[int(self._sources.numbers(seen.source[one])[0])]
+        group = self._groups[int(self._sources.numbers(seen.source_of(one))[0])]
         number = int(self._processes.numbers(seen.subject[one])[0])
         by_port = kind in (USE, FLOW)
         return Habit(
@@ -234,7 +234,7 @@ class FirstSeen:
             self._sources.clear()
             self._groups.clear()
             self._group_numbers = np.zeros(0, np.int64)
-        numbers, is_new = self._sources.enter(seen.source[at])
+        numbers, is_new = self._sources.enter(seen.source_of(at))
         fresh = []
         for row, began in zip(at[is_new].tolist(), clock[is_new].tolist(), strict=True):
             hi, lo = int(seen.rows["src_hi"][row]), int(seen.rows["src_lo"][row])

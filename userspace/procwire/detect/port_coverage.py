@@ -176,6 +176,8 @@ def _known(state: _State, name: np.uint64, row: _Record) -> _Whole:
                 and pair.src_hi == row.src_hi
             ):
                 return slot
+        if state.hashes[slot] == 0:
+            break
         slot = after(state.hashes, slot)
     return -1
 
@@ -243,7 +245,7 @@ def _cover(
         name = hashes[i].pair | TAKEN
         slot = _known(state, name, row)
         answered = row.outcome == _ESTABLISHED
-        is_over = slot >= 0 and row.time - state.active[slot] > state.limits[0]
+        is_over = slot >= 0 and row.time - state.pairs[slot].active > state.limits[0]
         if answered and (slot < 0 or is_over):
             continue
         if slot < 0:

@@ -187,9 +187,14 @@ def _endpoint(target: np.void) -> Endpoint:
 
 
 @fused
+def _fingerprint(pair: np.uint64) -> np.uint32:
+    return np.uint32(pair >> _HALF) | _TAKEN
+
+
+@fused
 def _is_known(known: NDArray[np.uint32], pair: np.uint64) -> bool:
     """Whether the pair of hosts was contacted before; from now on it was."""
-    place, fingerprint = np.int64(pair & _KNOWN_MASK), np.uint32(pair >> _HALF) | _TAKEN
+    place, fingerprint = np.int64(pair & _KNOWN_MASK), _fingerprint(pair)
     if known[place] == fingerprint:
         return True
     known[place] = fingerprint
@@ -256,10 +261,15 @@ def _walk(
     """Enter the ends among record.CONNECTION rows; the number of reports written."""
     written, count = 0, len(connections)
     for i in range(count):
+        if i + 2 * AHEAD < count:
+            ahead = hashes[i + 2 * AHEAD]
+            prefetch(state.known, np.int64(ahead.pair & _KNOWN_MASK), 0, 1)
         if i + AHEAD < count:
             ahead = hashes[i + AHEAD]
-            prefetch(state.known, np.int64(ahead.pair & _KNOWN_MASK), 0, 1)
-            prefetch(state.walkers, home_of(ahead.source, len(state.walkers)), 0, _WALKER_LINES)
+            # Most pairs have met before.
+            if state.known[np.int64(ahead.pair & _KNOWN_MASK)] != _fingerprint(ahead.pair):
+                home = home_of(ahead.source, len(state.walkers))
+                prefetch(state.walkers, home, 0, _WALKER_LINES)
         row = connections[i]
         if row.kind != _CONNECT or row.outcome in _WITHOUT_END:
             continue

@@ -54,18 +54,18 @@ class Sightings:
         known: NDArray[np.bool_] = numbers != 0
         return known
 
-    @cached_property
-    def source(self) -> NDArray[np.uint64]:
-        """A key for each source address."""
-        return combined(self.columns["src_hi"], self.columns["src_lo"])
+    def source_of(self, at: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """A key for the source address of each of the rows `at`, which are mostly few."""
+        return combined(self.rows["src_hi"][at], self.rows["src_lo"][at])
 
     @cached_property
     def subject(self) -> NDArray[np.uint64]:
         """A key for who made each row: the process, or the source address."""
+        source = combined(self.columns["src_hi"], self.columns["src_lo"])
         if not self.is_known.any():
-            return self.source
+            return source
         key = combined(*self.columns.process())
-        return key if self.is_known.all() else np.where(self.is_known, key, self.source)
+        return key if self.is_known.all() else np.where(self.is_known, key, source)
 
     @cached_property
     def between_stations(self) -> NDArray[np.bool_]:

@@ -1,5 +1,6 @@
 """Where in a table something is kept that is found by its hash, and what gives way to it: a few
-slots are probed from where the hash says on, beyond the last one the first."""
+slots are probed from where the hash says on, beyond the last one the first. No slot that was taken
+is free again, so nothing lies behind a free one."""
 
 from __future__ import annotations
 
@@ -25,6 +26,8 @@ def named(names: NDArray[np.uint64], name: np.uint64) -> Whole:
     for _probe in range(PROBES):
         if names[slot] == name:
             return slot
+        if names[slot] == 0:
+            break
         slot = after(names, slot)
     return -1
 

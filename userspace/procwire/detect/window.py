@@ -24,15 +24,15 @@ from procwire.detect.fanout_buckets import (
     distinct,
     is_quiet,
     look_ahead,
-    older,
     raises,
-    roll,
     since,
     slot_of,
     would_raise,
 )
 from procwire.detect.fanout_report import final_figures, report, turn
 from procwire.detect.fanout_state import (
+    AGE_BITS,
+    AGE_MASK,
     BUCKETS,
     FEW,
     HOSTS,
@@ -42,6 +42,7 @@ from procwire.detect.fanout_state import (
     Crossing,
     State,
 )
+from procwire.detect.fanout_turns import older, oldest, roll
 from procwire.detect.sketch import code_of, estimate
 from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS, Measure, Origin, Outcome
 
@@ -75,7 +76,7 @@ def _follow(subject: Record, row: Record) -> None:
     if lo == 0 and hi == 0 and port == 0:
         return
     goes_on = lo == subject.stride_lo and hi == subject.stride_hi and port == subject.stride_port
-    subject.run = subject.run + 1 if goes_on else 2
+    subject.run = min(np.int64(subject.run) + 1, TOTALS) if goes_on else 2
     subject.stride_lo, subject.stride_hi, subject.stride_port = lo, hi, port
 
 
@@ -96,7 +97,7 @@ def _attempt(state: State, slot: Slot, row: Record, hashed: Record) -> None:
     host, pair = code_of(hashed.host), code_of(hashed.target)
     if _is_fresh(state, slot, host, pair):
         _point(subject.samples[subject.sampled % _SAMPLES], row)
-        subject.sampled += 1
+        subject.sampled = subject.sampled + 1 if subject.sampled < 2 * _SAMPLES else _SAMPLES + 1
     if subject.attempts == 0:
         _point(subject.first, row)
     _point(subject.last, row)
@@ -110,11 +111,10 @@ def _attempt(state: State, slot: Slot, row: Record, hashed: Record) -> None:
 def _lengthen(state: State, subject: Record, time: int) -> None:
     """Enter the subject's run into its buckets, and the time into those that are empty."""
     subject.least_run = subject.run
-    for place in range(BUCKETS):
-        bucket = subject.buckets[place]
-        if since(subject.attempts, bucket.attempts_before) == 0:
-            bucket.first_time = time
-        bucket.sequential_run = min(max(np.int64(bucket.sequential_run), subject.run), TOTALS)
+    for bucket in range(BUCKETS):
+        if subject.runs[bucket] == 0:
+            subject.buckets[bucket].first_time = time
+        subject.runs[bucket] = max(subject.runs[bucket], subject.run)
     subject.due |= 0 < state.thresholds[subject.kind, _RUN] <= subject.run
 
 
@@ -123,15 +123,15 @@ def _is_fresh(state: State, slot: Slot, host: int | np.int64, pair: int | np.int
     """Enter a target into the sketches; whether it is to be sampled: while a bucket has few, and
     where the pair raised a register."""
     subject = state.subjects[slot]
-    judged = np.int64(subject.judged)
+    judged, ages = np.int64(subject.judged), np.int64(subject.ages)
     # Of the two of a window the older one is judged.
     sampled = _SAMPLED if judged >> _SAMPLED & 1 else _SAMPLED + 1
     least = state.least[subject.kind]
     host_rises = pair_rises = True
     fresh = False
-    for age in range(BUCKETS):
-        bucket = np.int64(subject.ages[age])
-        before = since(subject.attempts, subject.buckets[bucket].attempts_before)
+    for _age in range(BUCKETS):
+        bucket, ages = ages & AGE_MASK, ages >> AGE_BITS
+        before = since(subject.attempts, subject.attempts_before[bucket])
         is_judged = judged >> bucket & 1
         if before < FEW:
             if before + 1 >= least:
@@ -201,7 +201,7 @@ def _judge(state: State, slot: Slot, row: Record, reports: NDArray[np.void], at:
     if not subject.due:
         return 0
     subject.due = 0
-    if is_quiet(state, subject, np.int64(subject.ages[BUCKETS - 1])):
+    if is_quiet(state, subject, oldest(subject)):
         if subject.told:
             subject.told = 0
             for step in range(_WINDOWS * _MEASURES):
@@ -218,7 +218,7 @@ def _judge(state: State, slot: Slot, row: Record, reports: NDArray[np.void], at:
             continue
         hosts, pairs = distinct(subject, bucket, HOSTS), distinct(subject, bucket, PAIRS)
         failures = since(subject.failures, subject.buckets[bucket].failures_before)
-        figures = (hosts, pairs, failures, np.int64(subject.buckets[bucket].sequential_run))
+        figures = (hosts, pairs, failures, np.int64(subject.runs[bucket]))
         for measure in range(_MEASURES):
             figure, threshold = figures[measure], state.thresholds[subject.kind, measure]
             if threshold == 0:
