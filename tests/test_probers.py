@@ -15,6 +15,7 @@ from procwire.detect.detector import XMAS_PROBES, Detector
 from procwire.detect.hits import Hits
 from procwire.detect.observation import Endpoint, Observation
 from procwire.episodes import Episodes
+from procwire.output.text import text
 from procwire.record import FINDING, Attempt
 from procwire.runs.analysis import Analysis
 from procwire.settings import Settings
@@ -108,6 +109,26 @@ def test_without_a_scan_probes_grow_tenfold_and_end_with_totals():
     episodes = Episodes(rules=RULES)
     alerts = episodes.update(START + 99, hits=hits(probes(60))) + episodes.close()
     assert [(one.state, one.count) for one in alerts] == [(RAISED, 1), (GROWN, 10), (CLOSED, 60)]
+
+
+def test_growth_and_totals_list_whom_probes_go_to_and_the_first_alert_names_one():
+    answers = [(START + 100 + i, SCANNER, NETWORK + 70 + i, STRAY) for i in range(30)]
+    several = [(START + i, SCANNER, NETWORK + i % 3, XMAS) for i in range(30)]
+    for found, number in ((several, 3), (probes(60), 8), (answers, 8)):
+        episodes = Episodes(rules=RULES)
+        first, grown, end = episodes.update(START + 200, hits=hits(found)) + episodes.close()
+        assert (first.targets, first.destination is not None) == ((), True)
+        expected = list(dict.fromkeys(target for _, _, target, _ in found))[:number]
+        for one in (grown, end):
+            assert [int.from_bytes(end.address) for end in one.targets] == expected
+        assert f"{number}{' or more' * (number == 8)} hosts" in text(end)
+
+
+def test_of_one_host_nothing_is_listed():
+    again = [(START + i, SCANNER, NETWORK, XMAS) for i in range(30)]
+    episodes = Episodes(rules=RULES)
+    alerts = episodes.update(START + 99, hits=hits(again)) + episodes.close()
+    assert {one.targets for one in alerts} == {()}
 
 
 def test_probes_keep_their_scan_open():

@@ -6,8 +6,9 @@ import msgspec
 from msgspec.structs import replace
 
 from procwire.alert import FORGED_SOURCES, MOST_SOURCES, Alert
-from procwire.detect.hits import Kept
-from procwire.detect.observation import Evidence
+from procwire.detect.hits import BY_TARGET, NO_PORT, Kept
+from procwire.detect.observation import Endpoint, Evidence
+from procwire.event import SAMPLE_TARGETS
 
 Key = tuple[object, ...]
 """What an episode is of: a rule and the addresses that its findings share, or a detector's family,
@@ -20,8 +21,8 @@ class Episode(msgspec.Struct, gc=False):
     """latest: its state when it was raised, grew or was last observed; count, last: as in Alert,
     up to date; told: the count last told; figure: the largest seen; next_raise: the figure at which
     it is told again; seen: event time reached when it last had news; raised: when it began; prober:
-    whose it is, where it is part of what one prober does; due: when it closes, as queued; sources:
-    of findings with forged ones a number of them, addresses in halves."""
+    whose it is, where it is part of what one prober does; due: when it closes, as queued; others:
+    of findings that fold by one address some of the others, in halves, with their first ports."""
 
     key: Key
     latest: Alert
@@ -34,13 +35,32 @@ class Episode(msgspec.Struct, gc=False):
     raised: int
     prober: Prober | None
     due: int = 0
-    sources: set[tuple[int, int]] = msgspec.field(default_factory=set)
+    others: dict[tuple[int, int], int] = msgspec.field(default_factory=dict)
 
 
-def see_sources(episode: Episode, kept: Kept, places: list[int]) -> None:
-    """Count the forged sources of those findings, as far as such are counted."""
-    if places and len(episode.sources) < MOST_SOURCES:
-        episode.sources |= kept.sources(places)
-        number = min(len(episode.sources), MOST_SOURCES)
-        said = Evidence(FORGED_SOURCES, number)
+def see_others(episode: Episode, kept: Kept, places: list[int]) -> None:
+    """Remember the other ends of those findings, of which the episode knows one: the targets of
+    probes, as many as alerts list, or forged sources, as many as are counted."""
+    if not places:
+        return
+    others, before = episode.others, len(episode.others)
+    is_forged = episode.key[6] == BY_TARGET
+    most = MOST_SOURCES if is_forged else SAMPLE_TARGETS
+    for place in places:
+        if len(others) >= most:
+            break
+        hi, lo, port = kept.others[place]
+        others.setdefault((hi, lo), port)
+    if len(others) == before:
+        return
+    if is_forged:
+        said = Evidence(FORGED_SOURCES, len(others))
         episode.latest = replace(episode.latest, evidence=(said,))
+    elif len(others) > 1:
+        targets = tuple(_endpoint(*one, port) for one, port in others.items())
+        episode.latest = replace(episode.latest, targets=targets)
+
+
+def _endpoint(hi: int, lo: int, port: int) -> Endpoint:
+    address = (hi << 64 | lo).to_bytes(16)
+    return Endpoint(address, None if port == NO_PORT else port)

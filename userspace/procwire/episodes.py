@@ -22,7 +22,6 @@ from procwire.alert import CLOSED, GROWN, Alert, Check, finding_alert, grown, na
 from procwire.detect.detector import BLOCK, HOST_SWEEP, PROTOCOL_SCAN, Detector, wider
 from procwire.detect.hits import (
     BY_PROBER,
-    BY_TARGET,
     Found,
     Group,
     Hits,
@@ -34,7 +33,7 @@ from procwire.detect.hits import (
     one_key,
 )
 from procwire.detect.observation import Observation
-from procwire.episode import Episode, Key, Prober, see_sources
+from procwire.episode import Episode, Key, Prober, see_others
 from procwire.job_scans import JobScans
 from procwire.open_episodes import OpenEpisodes, Told
 from procwire.record import Lookup
@@ -240,7 +239,7 @@ class Episodes:
         """Enter the findings of a group. first: the first of them, where it is at hand."""
         key = group.key
         rule, shared = self._rules[key[0]], len(key) == 2
-        fold_by = None if shared else key[6]
+        fold_by = 0 if shared else key[6]
         prober = (key[2], key[3]) if fold_by == BY_PROBER else None
         episode = self._open.current(key, group.time)
         before = 0 if episode is None else episode.count
@@ -250,15 +249,15 @@ class Episodes:
                 raised = self._open.probers.finding(prober, raised, group.time)
             episode = self._open.begin(key, raised, 1, group.time, prober)
         scan = self._open.probers.scan_of(prober, group.time) if prober is not None else None
-        total, unseen = before + len(group.places), group.places if fold_by == BY_TARGET else []
+        total, unseen = before + len(group.places), group.places if fold_by else []
         while episode.next_raise <= total:
             upto = episode.next_raise - before
             place = group.places[upto - 1]
-            see_sources(episode, kept, unseen[:upto])
+            see_others(episode, kept, unseen[:upto])
             if scan is None or kept.reached[place] <= scan.raised:
                 self._tell_growth(episode, kept, place, shared)
             episode.next_raise *= 10
-        see_sources(episode, kept, unseen)
+        see_others(episode, kept, unseen)
         episode.count, episode.last = total, max(episode.last, group.last)
         self._open.hear(episode, group.seen)
         if scan is not None and group.seen > max(scan.raised, scan.seen):
@@ -274,6 +273,7 @@ class Episodes:
             first=episode.latest.first,
             count=episode.next_raise,
             evidence=episode.latest.evidence,
+            targets=episode.latest.targets,
         )
         episode.told = episode.next_raise
         self._open.told.append((kept.reached[place], episode.latest))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from procwire import layers
 from procwire.detect.forged import FORGED
 from procwire.detect.observation import Endpoint
-from procwire.detect.probes import PROBES, are_bare, probers
+from procwire.detect.probes import PROBES, are_answers, are_bare
 
 if TYPE_CHECKING:
     # Importing it loads numba, which the watch over processes does without.
@@ -101,20 +101,22 @@ Shared = tuple[int, ...]
 what they fold. Of one address alone the other is 0."""
 
 
+NO_PORT = -1
+Other = tuple[int, int, int]
+"""An address in halves, and its port or NO_PORT."""
+
+
 class Kept(NamedTuple):
     """The findings of a batch that are not only counted. at: int64 (n,), their rows in the batch's;
-    keys: what each shares with its group; times, reached: of each, as in Hits."""
+    keys: what each shares with its group; times, reached: of each, as in Hits; others: of those
+    that fold by one address the other end, empty where no finding does."""
 
     hits: Hits
     at: NDArray[np.int64]
     keys: list[Shared]
     times: list[int]
     reached: list[int]
-
-    def sources(self, places: list[int]) -> set[tuple[int, int]]:
-        """The source addresses of those rows, in halves."""
-        rows, packets = self.hits.findings["row"][self.at[places]], self.hits.packets
-        return set(zip(packets.src_hi[rows].tolist(), packets.src_lo[rows].tolist(), strict=True))
+    others: list[Other]
 
     def found(self, places: list[int]) -> list[Found]:
         """Those rows in Python's types, all at once: one number at a time costs a hundredfold."""
@@ -155,18 +157,34 @@ def gather(
     shared = [rules[at], hits.findings["in_context"][at]]
     addresses = packets.src_hi, packets.src_lo, packets.dst_hi, packets.dst_lo
     ends = [column[rows] for column in addresses]
-    is_probe = fold[rules[at]] == BY_PROBER
-    is_probe |= are_bare(packets, rows, hits.findings["size"][at])
-    probes = np.flatnonzero(is_probe)
-    if len(probes):
-        ends[0][probes], ends[1][probes] = probers(packets, rows[probes])
-        ends[2][probes] = ends[3][probes] = 0
-    forged = np.flatnonzero(fold[rules[at]] == BY_TARGET)
-    if len(forged):
-        ends[0][forged] = ends[1][forged] = 0
-    shared += [*ends, np.where(is_probe, BY_PROBER, fold[rules[at]])]
+    by = fold[rules[at]]
+    by[are_bare(packets, rows, hits.findings["size"][at])] = BY_PROBER
+    others = _fold(packets, rows, by, ends) if by.any() else []
+    shared += [*ends, by]
     keys = list(zip(*(column.tolist() for column in shared), strict=True))
-    return Kept(hits, at, keys, hits.times[rows].tolist(), hits.reached[rows].tolist())
+    return Kept(hits, at, keys, hits.times[rows].tolist(), hits.reached[rows].tolist(), others)
+
+
+def _fold(
+    packets: Packets, rows: NDArray[np.int32], by: NDArray[np.uint8], ends: list[NDArray[np.uint64]]
+) -> list[Other]:
+    """Leave of `ends`, both addresses in halves, that by which each finding folds, in place of the
+    first; the others."""
+    at = np.flatnonzero(by)
+    chosen = rows[at]
+    is_second = (by[at] == BY_TARGET) | are_answers(packets, chosen)
+    has_ports = np.isin(packets.transport[chosen], list(_WITH_PORTS))
+    port = np.full(len(rows), NO_PORT, np.int64)
+    sent = np.where(is_second, packets.src_port[chosen], packets.dst_port[chosen])
+    port[at] = np.where(has_ports, sent, NO_PORT)
+    others = []
+    for one, other in ((0, 2), (1, 3)):
+        first, second = ends[one][at], ends[other][at]
+        ends[one][at] = np.where(is_second, second, first)
+        ends[other][at] = np.where(is_second, first, second)
+        others.append(ends[other].tolist())
+        ends[other][at] = 0
+    return list(zip(*others, port.tolist(), strict=True))
 
 
 def apart(

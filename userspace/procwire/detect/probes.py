@@ -52,14 +52,11 @@ def are_bare(
     return bare
 
 
-def probers(packets: Packets, rows: NDArray[np.int32]) -> tuple[NDArray[np.uint64], ...]:
-    """The address, in halves, of who probes with each of `rows`, of which each is of a probe."""
+def are_answers(packets: Packets, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Whether each of `rows`, of which each is of a probe, is what a host owes to who probes."""
     transport, kind = packets.transport[rows], packets.src_port[rows]
     flags = packets.tcp_flags[rows]
-    answers = (transport == layers.TCP) & (flags & (_SYN | _RST) == _RST)
+    answers: NDArray[np.bool_] = (transport == layers.TCP) & (flags & (_SYN | _RST) == _RST)
     answers |= (transport == layers.ICMP4) & (kind == _ECHO_REPLY_4)
     answers |= (transport == layers.ICMP6) & (kind == _ECHO_REPLY_6)
-    return (
-        np.where(answers, packets.dst_hi[rows], packets.src_hi[rows]),
-        np.where(answers, packets.dst_lo[rows], packets.src_lo[rows]),
-    )
+    return answers

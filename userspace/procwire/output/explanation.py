@@ -91,7 +91,7 @@ def _facts(states: list[Told], last: Told) -> Iterator[tuple[str, str]]:
         said = share.process.cmdline or share.process.exe
         yield "" if number else "shared by", f"{share.attempts:,} (pid {share.process.pid})  {said}"
     ends = [_end(last.src_ip, last.src_port), _end(last.dest_ip, last.dest_port)]
-    if context.targets:
+    if context.targets and not last.is_of_packet:
         yield "source", ends[0]
         yield "last target", f"{ends[1]} {_protocol(last.proto)}".strip()
     else:

@@ -13,6 +13,7 @@ import click
 from procwire.alert import FORGED_SOURCES, MOST_SOURCES, RECEIVER, Alert
 from procwire.detect.figures import SENT_THROUGH
 from procwire.detect.observation import Endpoint, Job
+from procwire.event import SAMPLE_TARGETS
 from procwire.output.address import PROTOCOL_NAMES, address_text
 from procwire.output.eve import ICMP
 from procwire.output.printable import printable
@@ -117,12 +118,19 @@ def _finding(alert: Alert) -> tuple[str, ...]:
     protocol = f" {_protocol(alert.protocol)}" if alert.protocol else ""
     unit = "byte" if alert.size == 1 else "bytes"
     place = f"packet {alert.packet}, offset {alert.offset}, {alert.size} {unit}"
-    many = f" · {alert.count:,} findings{_in(alert)}" if alert.count > 1 else ""
+    hosts = f" on {_hosts(alert)}" if alert.targets else ""
+    many = f" · {alert.count:,} findings{hosts}{_in(alert)}" if alert.count > 1 else ""
     return (
         f"{peers}{protocol}  {alert.check.title}",
         f"{alert.check.reference} · {place}{many}",
         _by(alert),
     )
+
+
+def _hosts(alert: Alert) -> str:
+    """How many hosts were probed, of which an alert lists some."""
+    number = len(alert.targets)
+    return f"{number}{' or more' if number == SAMPLE_TARGETS else ''} hosts"
 
 
 def _forged(alert: Alert) -> str:
