@@ -13,6 +13,7 @@ from itertools import groupby
 
 from procwire.compiler import HEADLINE
 from procwire.compiler.subset import digest
+from procwire.judging.gates import PLAIN
 from procwire.layers import LAYER_NAMES
 from procwire.rule import Rule
 
@@ -95,6 +96,7 @@ def _compiled(rule: Rule) -> str:
 
 
 def _dispatch(layers: dict[int, str]) -> str:
+    gates = [PLAIN[name].__name__ for name in layers.values() if name in PLAIN]
     lines = [
         f'"""{HEADLINE}: which layer\'s rules a span meets."""',
         "",
@@ -104,6 +106,7 @@ def _dispatch(layers: dict[int, str]) -> str:
         "from procwire.generated import (",
         *[f"    {name}," for name in sorted(layers.values())],
         ")",
+        f"from procwire.judging.gates import {', '.join(sorted([*gates, 'is_in_segment']))}",
         "",
         "LAYERS = {",
         *[f"    {number}: {name}.RULES," for number, name in layers.items()],
@@ -112,23 +115,27 @@ def _dispatch(layers: dict[int, str]) -> str:
         "",
         "",
         "@kernel",
-        "def verdicts(data, spans, broken, hits):",
+        "def verdicts(data, spans, segments, broken, hits):",
         '    """Write the spans that break rules into broken, int32, and the verdict of each, a '
         "bit",
-        '    mask, into hits, int64, both (spans,). Returns how many."""',
+        "    mask, into hits, int64, both (spans,). segments: whether messages in TCP segments are",
+        '    judged. Returns how many."""',
         "    used, count = 0, spans.layer.shape[0]",
         "    for row in range(count):",
         "        prefetch(data, spans.start[min(row + SPANS_AHEAD, count - 1)], 0, 1)",
         "        layer, verdict = spans.layer[row], 0",
+        "        if not segments and is_in_segment(spans, row):",
+        "            continue",
         "        p = span_at(data, spans, row)",
-        "        outer = span_at(data, spans, int(spans.outer[row]))",
     ]
     for position, (number, name) in enumerate(layers.items()):
-        word = "elif" if position else "if"
-        lines += [
-            f"        {word} layer == {number}:",
-            f"            verdict = {name}_verdict(p, outer)",
-        ]
+        lines.append(f"        {'elif' if position else 'if'} layer == {number}:")
+        gate, indent = PLAIN.get(name), " " * 12
+        if gate is not None:
+            lines.append(f"{indent}if not {gate.__name__}(p):")
+            indent += "    "
+        outer = "span_at(data, spans, int(spans.outer[row]))"
+        lines.append(f"{indent}verdict = {name}_verdict(p, {outer})")
     lines += [
         "        if verdict:",
         "            broken[used] = row",

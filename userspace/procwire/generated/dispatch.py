@@ -36,6 +36,7 @@ from procwire.generated import (
     udp_malformed,
     vlan,
 )
+from procwire.judging.gates import ipv4_is_plain, is_in_segment, tcp_is_plain, udp_is_plain
 
 LAYERS = {
     1: ethernet.RULES,
@@ -104,77 +105,82 @@ http1_trailer_verdict = http1_trailer.verdict
 
 
 @kernel
-def verdicts(data, spans, broken, hits):
+def verdicts(data, spans, segments, broken, hits):
     """Write the spans that break rules into broken, int32, and the verdict of each, a bit
-    mask, into hits, int64, both (spans,). Returns how many."""
+    mask, into hits, int64, both (spans,). segments: whether messages in TCP segments are
+    judged. Returns how many."""
     used, count = 0, spans.layer.shape[0]
     for row in range(count):
         prefetch(data, spans.start[min(row + SPANS_AHEAD, count - 1)], 0, 1)
         layer, verdict = spans.layer[row], 0
+        if not segments and is_in_segment(spans, row):
+            continue
         p = span_at(data, spans, row)
-        outer = span_at(data, spans, int(spans.outer[row]))
         if layer == 1:
-            verdict = ethernet_verdict(p, outer)
+            verdict = ethernet_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 2:
-            verdict = vlan_verdict(p, outer)
+            verdict = vlan_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 3:
-            verdict = arp_verdict(p, outer)
+            verdict = arp_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 4:
-            verdict = ipv4_verdict(p, outer)
+            if not ipv4_is_plain(p):
+                verdict = ipv4_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 5:
-            verdict = icmp4_verdict(p, outer)
+            verdict = icmp4_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 6:
-            verdict = ipv6_verdict(p, outer)
+            verdict = ipv6_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 7:
-            verdict = icmp6_verdict(p, outer)
+            verdict = icmp6_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 8:
-            verdict = tcp_verdict(p, outer)
+            if not tcp_is_plain(p):
+                verdict = tcp_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 9:
-            verdict = udp_verdict(p, outer)
+            if not udp_is_plain(p):
+                verdict = udp_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 20:
-            verdict = ipv4_malformed_verdict(p, outer)
+            verdict = ipv4_malformed_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 21:
-            verdict = icmp4_malformed_verdict(p, outer)
+            verdict = icmp4_malformed_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 22:
-            verdict = ipv6_malformed_verdict(p, outer)
+            verdict = ipv6_malformed_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 23:
-            verdict = icmp6_malformed_verdict(p, outer)
+            verdict = icmp6_malformed_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 24:
-            verdict = tcp_malformed_verdict(p, outer)
+            verdict = tcp_malformed_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 25:
-            verdict = udp_malformed_verdict(p, outer)
+            verdict = udp_malformed_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 32:
-            verdict = gre_verdict(p, outer)
+            verdict = gre_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 35:
-            verdict = inner_ip_malformed_verdict(p, outer)
+            verdict = inner_ip_malformed_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 40:
-            verdict = dns_verdict(p, outer)
+            verdict = dns_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 41:
-            verdict = ntp_verdict(p, outer)
+            verdict = ntp_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 42:
-            verdict = dhcp_verdict(p, outer)
+            verdict = dhcp_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 43:
-            verdict = snmp_verdict(p, outer)
+            verdict = snmp_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 44:
-            verdict = modbus_verdict(p, outer)
+            verdict = modbus_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 45:
-            verdict = dnp3_verdict(p, outer)
+            verdict = dnp3_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 46:
-            verdict = http1_verdict(p, outer)
+            verdict = http1_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 47:
-            verdict = tls_verdict(p, outer)
+            verdict = tls_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 48:
-            verdict = ssh_verdict(p, outer)
+            verdict = ssh_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 49:
-            verdict = smb_verdict(p, outer)
+            verdict = smb_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 50:
-            verdict = smtp_verdict(p, outer)
+            verdict = smtp_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 51:
-            verdict = http1_chunk_verdict(p, outer)
+            verdict = http1_chunk_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 52:
-            verdict = ssh_packet_verdict(p, outer)
+            verdict = ssh_packet_verdict(p, span_at(data, spans, int(spans.outer[row])))
         elif layer == 53:
-            verdict = http1_trailer_verdict(p, outer)
+            verdict = http1_trailer_verdict(p, span_at(data, spans, int(spans.outer[row])))
         if verdict:
             broken[used] = row
             hits[used] = verdict

@@ -56,19 +56,23 @@ def _rule_table(rules: tuple[Rule | Observed, ...]) -> NDArray[np.int64]:
 _TABLE = _rule_table(all_rules())
 
 
-def evaluate(batch: PacketBatch, decoded: Decoded) -> NDArray[np.void]:
-    """FINDING (n,) of every rule that a packet of the batch breaks, in packet order."""
-    findings = judge(batch.data, decoded.spans, (batch.start, batch.captured))
+def evaluate(batch: PacketBatch, decoded: Decoded, segments: bool = True) -> NDArray[np.void]:
+    """FINDING (n,) of every rule that a packet of the batch breaks, in packet order. segments: as
+    of judge()."""
+    findings = judge(batch.data, decoded.spans, (batch.start, batch.captured), segments)
     findings["packet"] = findings["row"] + batch.first
     return findings
 
 
-def judge(data: NDArray[np.uint8], spans: Spans, extents: Extents) -> NDArray[np.void]:
+def judge(
+    data: NDArray[np.uint8], spans: Spans, extents: Extents, segments: bool = True
+) -> NDArray[np.void]:
     """FINDING (n,) of every rule that a span breaks, without packet numbers. data: uint8, what the
-    spans lie in; extents: of what each row of spans.packet stands for."""
+    spans lie in; extents: of what each row of spans.packet stands for; segments: whether messages
+    in TCP segments are judged, which may also be left to whoever reads their streams."""
     count = len(spans.layer)
     broken, hits = np.empty(count, np.int32), np.empty(count, np.int64)
-    used = _verdicts(data, spans, broken, hits)
+    used = _verdicts(data, spans, segments, broken, hits)
     if not used:
         return np.empty(0, FINDING)
     findings = np.zeros(int(np.bitwise_count(hits[:used]).sum()), FINDING)

@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 
 from procwire import layers
 from procwire.capture.batch import PacketBatch
-from procwire.compiled.jit import kernel
-from procwire.decode.columns import NO_SPAN, Decoded, Spans
+from procwire.decode.columns import NO_SPAN, Decoded
 from procwire.decode.defrag import Defragmenter, Reassembled
 from procwire.decode.frame import decode
-from procwire.decode.framing import header_size
 from procwire.judging.evaluate import evaluate, in_packet_order
 from procwire.record import FINDING
 from procwire.rules import fragments, index_of
@@ -39,9 +37,7 @@ def examine(batch: PacketBatch) -> Examined:
     """Each packet of a batch by itself. What TCP segments carry is left to whoever reads their
     streams (observe.py)."""
     decoded = decode(batch)
-    return Examined(
-        decoded, evaluate(batch, decoded._replace(spans=without_messages(decoded.spans)))
-    )
+    return Examined(decoded, evaluate(batch, decoded, segments=False))
 
 
 class Examiner:
@@ -69,21 +65,6 @@ class Examiner:
     def counters(self) -> dict[str, int]:
         """What became of fragments; see defrag.COUNTERS."""
         return self._defragmenter.counters()
-
-
-def without_messages(spans: Spans) -> Spans:
-    """The spans, those of messages in TCP segments made ones that no rule sees."""
-    layer = spans.layer.copy()
-    _hide_messages(spans, layer)
-    return spans._replace(layer=layer)
-
-
-@kernel
-def _hide_messages(spans: Spans, layer: NDArray[np.uint8]) -> None:
-    for span in range(layer.size):
-        outer = spans.outer[span]
-        if outer >= 0 and spans.layer[outer] == layers.TCP and header_size(layer[span]) > 0:
-            layer[span] = 0
 
 
 def _overlap_findings(reassembled: Reassembled, decoded: Decoded) -> NDArray[np.void]:
