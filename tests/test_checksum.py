@@ -15,7 +15,7 @@ from naive_checksum import RIGHT, UNCHECKED, WRONG, Sources, verdict
 from procwire import examples, layers
 from procwire.capture.batch import PacketBatch
 from procwire.capture.open import read_capture
-from procwire.decode.checksum import Checksums, verify
+from procwire.decode.checksum import Checksums
 from procwire.decode.columns import Decoded
 from procwire.decode.frame import decode
 from procwire.judging.checksums import Verifier
@@ -75,15 +75,14 @@ WHOLE = {
 }
 
 
-def states_in(batch: PacketBatch, decoded: Decoded) -> np.ndarray:
-    verified = verify(batch, decoded)
-    Checksums().update(decoded, verified, np.zeros(layers.MALFORMED, np.int64))
-    return verified.states
+def states_in(decoded: Decoded) -> np.ndarray:
+    Checksums().update(decoded, np.zeros(layers.MALFORMED, np.int64))
+    return decoded.verified.states
 
 
 def states_of(*packets: bytes) -> np.ndarray:
     batch = batch_of([(data, len(data), 1) for data in packets])
-    return states_in(batch, decode(batch))
+    return states_in(decode(batch))
 
 
 @settings(max_examples=30)
@@ -95,7 +94,7 @@ def test_states_equal_the_plain_twins(seed: int) -> None:
     packets += [(data, len(data), 1) for data in source.choices(chosen, k=50)]
     batch = batch_of(packets)
     decoded = decode(batch)
-    assert states_in(batch, decoded).tolist() == naive(batch, decoded, Sources())
+    assert states_in(decoded).tolist() == naive(batch, decoded, Sources())
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -122,11 +121,11 @@ def test_a_wrong_one_among_many_right_ones_stands_alone() -> None:
     tcp = decoded.spans.layer == layers.TCP
     # The first was wrong before anything was known, and now there are two and three in 1024.
     expected = [WRONG, *[RIGHT] * 1024, WRONG, WRONG]
-    assert states_in(batch, decoded)[tcp].tolist() == expected
+    assert states_in(decoded)[tcp].tolist() == expected
     batch = batch_of([(data, len(data), 1) for data in [*[good] * 1024, bad, bad]])
     decoded = decode(batch)
     verifier, counted = Verifier(), np.zeros(len(all_rules()), np.int64)
-    (finding,) = verifier.update(batch, decoded, verify(batch, decoded), counted)
+    (finding,) = verifier.update(batch, decoded, counted)
     assert all_rules()[finding["rule"]].id == "ip.checksum_alone"
     assert finding["packet"] == 1025 and finding["in_context"]
     assert [(all_rules()[rule].id, counted[rule]) for rule in np.flatnonzero(counted)] == [
@@ -173,6 +172,6 @@ def test_tshark_finds_the_same_wrong(corpus: Path, name: str) -> None:
     found = set()
     for batch in read_capture(path):
         decoded = decode(batch)
-        wrong = states_in(batch, decoded) >= WRONG
+        wrong = states_in(decoded) >= WRONG
         found |= set((decoded.spans.packet[wrong] + batch.first).tolist())
     assert found == set(map(int, told))

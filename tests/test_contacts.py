@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from naive_contacts import ACK, FIN, PSH, RST, SYN, TCP, UDP, URG, contacts
 from procwire import layers
 from procwire.capture.batch import RAW, PacketBatch
-from procwire.decode.columns import NO_SPAN, Decoded, Packets, Spans
+from procwire.decode.columns import NO_SPAN, Decoded, Packets, Spans, Verified
 from procwire.decode.contacts import Contacts
 from procwire.decode.flow_hash import end_hash, flow_hash
 from procwire.errors import UsageError
@@ -71,7 +71,8 @@ def track(tracker, packets, times):
     )
     kinds = ["i4", "u1", "i8", "i4", "i4", "i4"]
     spans = Spans(*(np.zeros(0, kind) for kind in kinds))
-    located = hashes(packets), np.full(count, NO_SPAN, np.int32)
+    sums = Verified(np.zeros(0, np.uint8), np.zeros(0, np.uint64))
+    located = hashes(packets), np.full(count, NO_SPAN, np.int32), sums
     return tracker.update(batch, Decoded(packets, spans, np.zeros(8, np.int64), *located), times)
 
 

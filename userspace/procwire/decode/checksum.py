@@ -1,22 +1,20 @@
 """Verifies the checksums of IPv4, TCP, UDP and ICMP, inside tunnels too, and keeps count by source.
 
-Sums are taken in 64 bits over 32-bit words, which the processor adds several at a time, and folded
-once (RFC 1071 section 2). A sender whose network card fills checksums in shows wrong ones where it
-is captured, so a wrong one means something only where its source is otherwise right.
+Sums are taken in 64 bits and folded once (RFC 1071 section 2). A sender whose network card fills
+checksums in shows wrong ones where it is captured, so a wrong one means something only where its
+source is otherwise right.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from procwire import layers
-from procwire.capture.batch import PacketBatch
 from procwire.capture.fields import u8, u16, u32
+from procwire.compiled.byte_sum import sum_of
 from procwire.compiled.jit import fused, kernel
-from procwire.decode.columns import Decoded, Spans
+from procwire.decode.columns import Decoded, Spans, Verified
 from procwire.decode.mix import mix64, mix_address
 
 NAMES = {
@@ -44,26 +42,6 @@ _PROTOCOL_TCP, _PROTOCOL_UDP, _PROTOCOL_ICMP6 = 6, 17, 58
 _MAPPED = np.uint64(0xFFFF << 32)
 _HALF = np.uint64(32)
 _MINUS_ZERO = np.uint64(0xFFFF)
-_ONE, _TWO, _THREE = np.uint64(1), np.uint64(2), np.uint64(3)
-_EIGHT, _SIXTEEN = np.uint64(8), np.uint64(16)
-
-
-class Verified(NamedTuple):
-    """states: uint8 (spans,), UNCHECKED, RIGHT or WRONG; keys: uint64 (spans,), the hash of layer
-    and source address of those that are checked."""
-
-    states: NDArray[np.uint8]
-    keys: NDArray[np.uint64]
-
-
-def verify(batch: PacketBatch, decoded: Decoded) -> Verified:
-    """Whether each span's checksum is right. Unchecked: layers without one, UDP that sends none,
-    fragments, what the snap length cut, and IPv6 whose extension headers change the address that
-    was summed (RFC 8200 section 8.1)."""
-    size = decoded.spans.layer.size
-    verified = Verified(np.zeros(size, np.uint8), np.empty(size, np.uint64))
-    _verify(batch.data, decoded.spans, verified)
-    return verified
 
 
 class Checksums:
@@ -73,10 +51,10 @@ class Checksums:
         self._sources = np.zeros(SOURCES, SOURCE)
         self._checked = np.zeros(layers.MALFORMED, np.int64)
 
-    def update(self, decoded: Decoded, verified: Verified, wrong: NDArray[np.int64]) -> int:
+    def update(self, decoded: Decoded, wrong: NDArray[np.int64]) -> int:
         """How many of a batch stand alone; their states are made ALONE. wrong: int64
         (layers.MALFORMED,), raised by those that are wrong, by layer."""
-        return _weigh(decoded.spans.layer, verified, self._sources, self._checked, wrong)
+        return _weigh(decoded.spans.layer, decoded.verified, self._sources, self._checked, wrong)
 
     def counters(self) -> dict[str, int]:
         """Checksums verified so far, by protocol."""
@@ -84,9 +62,14 @@ class Checksums:
 
 
 @kernel
-def _verify(data: NDArray[np.uint8], spans: Spans, verified: Verified) -> None:
-    for span in range(spans.layer.size):
+def verify(data: NDArray[np.uint8], spans: Spans, first: int, end: int, verified: Verified) -> None:
+    """Note of the spans from `first` up to `end` whether their checksums are right. Unchecked:
+    layers without one, UDP that sends none, fragments, what the snap length cut, and IPv6 whose
+    extension headers change the address that was summed (RFC 8200 section 8.1)."""
+    latest, source = -1, np.uint64(0)
+    for span in range(first, end):
         layer = spans.layer[span]
+        verified.states[span] = UNCHECKED
         if layer == layers.IPV4:
             network, rest = span, _header_sum(data, spans, span)
         elif layer in (layers.TCP, layers.UDP, layers.ICMP4, layers.ICMP6):
@@ -98,7 +81,9 @@ def _verify(data: NDArray[np.uint8], spans: Spans, verified: Verified) -> None:
             continue
         # A sum that is right is -0; only bytes that are all zero give +0.
         verified.states[span] = RIGHT if rest > 0 and rest % 0xFFFF == 0 else WRONG
-        verified.keys[span] = _key(data, spans, network, layer)
+        if network != latest:
+            latest, source = network, _source(data, spans, network)
+        verified.keys[span] = mix64(source ^ np.uint64(layer))
 
 
 @kernel
@@ -141,15 +126,14 @@ def _entered(sources: NDArray[np.void], key: np.uint64, right: bool) -> int:
 
 
 @fused
-def _key(data: NDArray[np.uint8], spans: Spans, network: int, layer: int) -> np.uint64:
+def _source(data: NDArray[np.uint8], spans: Spans, network: int) -> np.uint64:
+    """The hash of the address that sent the packet."""
     at = int(spans.start[network])
     if spans.layer[network] == layers.IPV4:
-        address = mix_address(np.uint64(0), _MAPPED | np.uint64(u32(data, at + 12, True)))
-    else:
-        high = np.uint64(u32(data, at + 8, True)) << _HALF | np.uint64(u32(data, at + 12, True))
-        low = np.uint64(u32(data, at + 16, True)) << _HALF | np.uint64(u32(data, at + 20, True))
-        address = mix_address(high, low)
-    return mix64(address ^ np.uint64(layer))
+        return mix_address(np.uint64(0), _MAPPED | np.uint64(u32(data, at + 12, True)))
+    high = np.uint64(u32(data, at + 8, True)) << _HALF | np.uint64(u32(data, at + 12, True))
+    low = np.uint64(u32(data, at + 16, True)) << _HALF | np.uint64(u32(data, at + 20, True))
+    return mix_address(high, low)
 
 
 @fused
@@ -161,9 +145,7 @@ def _header_sum(data: NDArray[np.uint8], spans: Spans, span: int) -> int:
     size = (u8(data, start) & 15) * 4
     if not _SMALLEST_HEADER <= size <= captured:
         return -1
-    # Nearly all have no options, and a sum of a known size needs no loop.
-    total = _sum(data, start, _SMALLEST_HEADER)
-    return _network_order(total + _sum(data, start + _SMALLEST_HEADER, size - _SMALLEST_HEADER))
+    return _network_order(sum_of(data, start, size))
 
 
 @fused
@@ -184,14 +166,14 @@ def _transport_sum(data: NDArray[np.uint8], spans: Spans, span: int, network: in
     elif layer == layers.ICMP6:
         protocol = _PROTOCOL_ICMP6
     elif layer == layers.ICMP4:
-        return _network_order(_sum(data, start, size))
-    if over_ipv4:
-        total = _sum(data, packet + 12, 8)
+        return _network_order(sum_of(data, start, size))
+    if not over_ipv4 and _readdressed(data, packet, start):
+        return -1
+    first, both = (packet + 12, 8) if over_ipv4 else (packet + 8, 32)
+    if first + both == start:
+        total = sum_of(data, first, both + size)
     else:
-        if _readdressed(data, packet, start):
-            return -1
-        total = _sum(data, packet + 8, 32)
-    total += _sum(data, start, size)
+        total = sum_of(data, first, both) + sum_of(data, start, size)
     return _network_order(total) + protocol + (size >> 16) + (size & 0xFFFF)
 
 
@@ -211,26 +193,6 @@ def _readdressed(data: NDArray[np.uint8], packet: int, transport: int) -> bool:
         kind = u8(data, at)
         at += size
     return False
-
-
-@fused
-def _sum(data: NDArray[np.uint8], start: int, size: int) -> np.uint64:
-    """The sum of `size` bytes as 16-bit numbers, least significant byte first: what most processors
-    load at once. Unsigned indices cannot be negative, so the loop becomes wide moves."""
-    total, at, words = np.uint64(0), np.uint64(start), np.uint64(size >> 2)
-    for i in range(words):
-        total += _word(data, at + (i << _TWO))
-    at += words << _TWO
-    for i in range(np.uint64(size & 3)):
-        total += np.uint64(data[at + i]) << ((i & _ONE) << _THREE)
-    return total
-
-
-@fused
-def _word(data: NDArray[np.uint8], at: np.uint64) -> np.uint64:
-    low = np.uint64(data[at]) | np.uint64(data[at + _ONE]) << _EIGHT
-    high = np.uint64(data[at + _TWO]) | np.uint64(data[at + _THREE]) << _EIGHT
-    return low | high << _SIXTEEN
 
 
 @fused

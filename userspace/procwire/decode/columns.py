@@ -64,6 +64,14 @@ def blank_packets(count: int) -> Packets:
     )
 
 
+class Verified(NamedTuple):
+    """Whether the checksums of spans are right. states: uint8 (spans,), see checksum.py; keys:
+    uint64 (spans,), the hash of layer and source address of those that are checked."""
+
+    states: NDArray[np.uint8]
+    keys: NDArray[np.uint64]
+
+
 class Spans(NamedTuple):
     """One row per layer found in a packet, packets in order, outer layers first. Rules are
     evaluated on spans.
@@ -121,7 +129,7 @@ class Decoded(NamedTuple):
     (decode.SKIP_REASONS).
 
     flows: uint64 (n,), flow_hash() of what has ports; span: int32 (n,), row of the span that
-    transport is of, or else of ARP, or NO_SPAN, as where it lay in fragments.
+    transport is of, or else of ARP, or NO_SPAN, as where it lay in fragments; verified: of spans.
     """
 
     packets: Packets
@@ -129,3 +137,4 @@ class Decoded(NamedTuple):
     skipped: NDArray[np.int64]
     flows: NDArray[np.uint64]
     span: NDArray[np.int32]
+    verified: Verified

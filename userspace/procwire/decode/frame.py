@@ -1,4 +1,5 @@
-"""Decodes a batch of packets in one pass: bytes to one row per packet and one row per layer.
+"""Decodes a batch of packets in one pass: bytes to one row per packet and one row per layer, and
+whether the layers' checksums are right.
 
 link.py reduces every link type to an ethertype and what follows it; network.py and transport.py
 take it from there, and what they find to be a tunnel is decoded in turn. Only captured bytes are
@@ -6,6 +7,8 @@ read, and a header is short only where the wire was.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +18,9 @@ from procwire.capture import batch as links
 from procwire.capture.batch import PacketBatch
 from procwire.capture.fields import u8, u16
 from procwire.compiled.jit import fused, kernel
-from procwire.compiled.prefetch import AHEAD, lines_of, prefetch
-from procwire.decode.columns import NO_SPAN, Decoded, Spans, blank_packets, forget
+from procwire.compiled.prefetch import AHEAD, CACHE_LINE, lines_of, prefetch
+from procwire.decode.checksum import verify
+from procwire.decode.columns import NO_SPAN, Decoded, Spans, Verified, blank_packets, forget
 from procwire.decode.encapsulation import CUT, PSEUDOWIRE, unwrap_llc, unwrap_mpls, unwrap_pppoe
 from procwire.decode.flow_hash import hash_flows
 from procwire.decode.link import (
@@ -63,8 +67,10 @@ _SPANS_A_PACKET = (_TAG_LIMIT + 4) * (_TUNNEL_LIMIT + 1) + 1
 # as the next batch gets another piece of it.
 _USUAL_SPANS = 5
 _IPV4_HEADER, _IPV6_HEADER = 20, 40
-# Ethernet, IPv4 and TCP with options.
-_HEADER_LINES = lines_of(14 + 20 + 32)
+# Packets whose bytes and columns stay in the caches until their checksums are verified.
+_AT_ONCE = 256
+# All of a packet is summed, and no more lines are asked for than Ethernet's largest has.
+_MOST_LINES = lines_of(1518)
 
 # IEEE 802.1Q, 802.1ad, and what came before 802.1ad.
 _TAG_ETHERTYPES = (0x8100, 0x88A8, 0x9100)
@@ -80,26 +86,31 @@ def decode(batch: PacketBatch) -> Decoded:
     Raises ValueError where a row points outside the data or has more captured than its length.
     """
     count = batch.start.size
-    packets, spans = blank_packets(count), _room_for(count * _USUAL_SPANS + _SPANS_A_PACKET)
+    room = count * _USUAL_SPANS + _SPANS_A_PACKET
+    packets, spans, verified = blank_packets(count), _spans(room), _verified(room)
     skipped = np.zeros(len(SKIP_REASONS), np.int64)
     used, inner, cut = np.zeros(1, np.int64), np.zeros(4, np.int64), np.zeros(1, np.bool_)
     flows, found = np.empty(count, np.uint64), np.empty(count, np.int32)
     row = 0
     while True:
         output = Output(packets, spans, used, inner, cut)
-        row = _decode_packets(batch, output, skipped, found, row)
+        row = _decode_and_verify(batch, output, skipped, found, verified, row)
         if row < 0:
             raise ValueError(f"row {-1 - row} of the batch does not lie in its data")
-        filled = Spans._make(column[: used[0]] for column in spans)
         if row == count:
             hash_flows(packets, flows)
-            return Decoded(packets, filled, skipped, flows, found)
-        spans = _room_for(2 * spans.layer.size)
-        for name, before in filled._asdict().items():
-            getattr(spans, name)[: used[0]] = before
+            filled = Spans._make(column[: used[0]] for column in spans)
+            sums = Verified._make(column[: used[0]] for column in verified)
+            return Decoded(packets, filled, skipped, flows, found, sums)
+        room *= 2
+        before: list[NDArray[Any]] = [*spans, *verified]
+        spans, verified = _spans(room), _verified(room)
+        larger: list[NDArray[Any]] = [*spans, *verified]
+        for column, full in zip(larger, before, strict=True):
+            column[: used[0]] = full[: used[0]]
 
 
-def _room_for(count: int) -> Spans:
+def _spans(count: int) -> Spans:
     return Spans(
         packet=np.empty(count, np.int32),
         layer=np.empty(count, np.uint8),
@@ -110,6 +121,31 @@ def _room_for(count: int) -> Spans:
     )
 
 
+def _verified(count: int) -> Verified:
+    return Verified(states=np.empty(count, np.uint8), keys=np.empty(count, np.uint64))
+
+
+@kernel
+def _decode_and_verify(
+    batch: PacketBatch,
+    output: Output,
+    skipped: NDArray[np.int64],
+    found: NDArray[np.int32],
+    verified: Verified,
+    first: int,
+) -> int:
+    """Decode rows from `first` on while there is room, and verify their checksums while what they
+    lie in is near; returns as _decode_packets(). found: Decoded.span."""
+    row, count = first, int(batch.start.size)
+    while row < count:
+        end, span = min(row + _AT_ONCE, count), int(output.used[0])
+        row = _decode_packets(batch, output, skipped, found, row, end)
+        verify(batch.data, output.spans, span, int(output.used[0]), verified)
+        if row < end:
+            return row
+    return count
+
+
 @kernel
 def _decode_packets(
     batch: PacketBatch,
@@ -117,12 +153,15 @@ def _decode_packets(
     skipped: NDArray[np.int64],
     found: NDArray[np.int32],
     first: int,
+    end: int,
 ) -> int:
-    """Decode rows from `first` on while there is room; returns the first one that is left, or -1
-    less the row that does not lie in the data. found: Decoded.span."""
+    """Decode rows from `first` up to `end` while there is room; returns the first one that is left,
+    or -1 less the row that does not lie in the data. found: Decoded.span."""
     room, count = output.spans.layer.size - _SPANS_A_PACKET, batch.start.size
-    for row in range(first, count):
-        prefetch(batch.data, batch.start[min(row + AHEAD, count - 1)], 0, _HEADER_LINES)
+    for row in range(first, end):
+        coming = min(row + AHEAD, count - 1)
+        lines = int(batch.captured[coming] + CACHE_LINE - 1) // CACHE_LINE
+        prefetch(batch.data, batch.start[coming], 0, min(lines, _MOST_LINES))
         if output.used[0] > room:
             return row
         frame = Extent(
@@ -139,7 +178,7 @@ def _decode_packets(
         if reason != NOT_SKIPPED:
             skipped[reason] += 1
         found[row] = _span_of(output, row, before)
-    return int(count)
+    return end
 
 
 @fused

@@ -54,7 +54,7 @@ class FlowColumns(NamedTuple):
 
 def source(batch: PacketBatch, decoded: Decoded) -> Source:
     """A batch and what decode() made of it."""
-    packets, spans, _, flows, span = decoded
+    packets, spans, flows, span = decoded.packets, decoded.spans, decoded.flows, decoded.span
     return Source(batch.data, packets, spans, batch.time, flows, span, batch.first)
 
 

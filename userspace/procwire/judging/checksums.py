@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from procwire import layers
 from procwire.capture.batch import PacketBatch
-from procwire.decode.checksum import ALONE, Checksums, Verified
+from procwire.decode.checksum import ALONE, Checksums
 from procwire.decode.columns import Decoded
 from procwire.record import FINDING
 from procwire.rules import checksums, index_of
@@ -44,17 +44,16 @@ class Verifier:
         self,
         batch: PacketBatch,
         decoded: Decoded,
-        verified: Verified,
         counted: NDArray[np.int64],
     ) -> NDArray[np.void]:
         """FINDING (n,) of the wrong checksums from sources that are right nearly always, in packet
         order, in context. counted: int64, by rule, raised by every wrong one."""
         wrong, spans = np.zeros(layers.MALFORMED, np.int64), decoded.spans
-        alone = self._checksums.update(decoded, verified, wrong)
+        alone = self._checksums.update(decoded, wrong)
         counted[_RULES] += wrong[_LAYERS]
         if not alone:
             return np.empty(0, FINDING)
-        rows = np.flatnonzero(verified.states == ALONE)
+        rows = np.flatnonzero(decoded.verified.states == ALONE)
         findings = np.zeros(rows.size, FINDING)
         findings["row"] = spans.packet[rows]
         findings["packet"] = findings["row"] + batch.first

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from procwire.alert import SOURCE_PROVEN, Alert
 from procwire.capture.batch import PacketBatch
 from procwire.context.site import Site
-from procwire.decode.checksum import Verified, verify
 from procwire.decode.columns import Decoded
 from procwire.decode.contacts import Contacts
 from procwire.decode.frame import SKIP_REASONS
@@ -54,7 +53,6 @@ class Judged(NamedTuple):
 
     part: Part
     examined: Examined
-    verified: Verified
 
 
 class Tracked(NamedTuple):
@@ -75,8 +73,7 @@ class Tracked(NamedTuple):
 def judge(part: Part) -> Judged:
     """The first step of Analysis.packets(), for each of Analysis.parts(). It remembers nothing: any
     number may run at a time, in any order."""
-    examined = examine(part.batch)
-    return Judged(part, examined, verify(part.batch, examined.decoded))
+    return Judged(part, examine(part.batch))
 
 
 class _Admission:
@@ -155,7 +152,7 @@ class Analysis:
         decoded, single = self._examiner.complete(batch, judged.examined)
         self._stations.weigh(batch, single)
         counted = np.zeros(self._checks, np.int64)
-        summed = self._verifier.update(batch, decoded, judged.verified, counted)
+        summed = self._verifier.update(batch, decoded, counted)
         self._layers.update(decoded.spans)
         self._skipped += decoded.skipped
         attempts = self._contacts.update(batch, decoded, reached)
