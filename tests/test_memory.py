@@ -1,7 +1,7 @@
 """Sparse tables: zeros, writable, and resident only where they were touched. Touched ones: resident
 and as they were. Reused memory: never shown twice at a time. Code that is given back: not resident,
 and there when it is called. What is loaded: no collection visits it, as it does all that comes
-later."""
+later. NumPy: without threads that have nothing to do."""
 
 import gc
 import mmap
@@ -169,3 +169,20 @@ def test_reading_leaves_collections_as_they_were_whatever_comes_of_the_first_bat
         assert gc.isenabled() == collects
     finally:
         gc.enable()
+
+
+def test_a_command_starts_no_threads_of_numpy_and_tells_nobody_that_it_does_not() -> None:
+    code = """if True:
+        import os, click
+        from procwire.cli.main import procwire
+        procwire.get_command(click.Context(procwire), "read")
+        print("numpy" in __import__("sys").modules, len(os.listdir("/proc/self/task")))
+        print(os.environ.get("OPENBLAS_NUM_THREADS"))
+    """
+    ran = [
+        subprocess.run(
+            [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+        )
+        for env in ({}, {"OPENBLAS_NUM_THREADS": "2"})
+    ]
+    assert [one.stdout.split() for one in ran] == [["True", "1", "None"], ["True", "1", "2"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import gc
@@ -9,6 +10,7 @@ import importlib
 import io
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -35,6 +37,24 @@ COMMANDS = {
     "watch": "procwire.cli.watch:watch",
 }
 
+_ALGEBRA_THREADS = "OPENBLAS_NUM_THREADS"
+
+
+@contextlib.contextmanager
+def _no_threads_of_numpy() -> Iterator[None]:
+    """NumPy, if it is imported meanwhile, starts no threads for linear algebra, of which nothing
+    here has any: while they look for work they take a tenth of a start."""
+    before = os.environ.get(_ALGEBRA_THREADS)
+    os.environ[_ALGEBRA_THREADS] = "1"
+    try:
+        yield
+    finally:
+        # What is run from here is not to be told.
+        if before is None:
+            del os.environ[_ALGEBRA_THREADS]
+        else:
+            os.environ[_ALGEBRA_THREADS] = before
+
 
 class Commands(click.Group):
     """A group that imports its commands on demand and names the nearest one for an unknown."""
@@ -51,7 +71,8 @@ class Commands(click.Group):
         # What modules make lasts as long as the process. Collections that visit it again and again
         # would cost a tenth of the time that a capture takes.
         gc.disable()
-        command: click.Command = getattr(importlib.import_module(module), function)
+        with _no_threads_of_numpy():
+            command: click.Command = getattr(importlib.import_module(module), function)
         gc.freeze()
         gc.enable()
         return command
