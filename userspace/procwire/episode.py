@@ -17,6 +17,12 @@ Prober = tuple[int, int]
 """An address in halves."""
 
 
+# Place in the key of a finding's episode of by what it folds.
+_FOLD = 6
+# So many ends are remembered, of so many findings of an episode: of forged sources, and of targets.
+_FORGED, _PROBED = (MOST_SOURCES, 1000), (SAMPLE_TARGETS, 100)
+
+
 class Episode(msgspec.Struct, gc=False):
     """latest: its state when it was raised, grew or was last observed; count, last: as in Alert,
     up to date; told: the count last told; figure: the largest seen; next_raise: the figure at which
@@ -38,19 +44,22 @@ class Episode(msgspec.Struct, gc=False):
     others: dict[tuple[int, int], int] = msgspec.field(default_factory=dict)
 
 
-def see_others(episode: Episode, kept: Kept, places: list[int]) -> None:
+def see_others(episode: Episode, kept: Kept, places: list[int], count: int) -> None:
     """Remember the other ends of those findings, of which the episode knows one: the targets of
-    probes, as many as alerts list, or forged sources, as many as are counted."""
-    if not places:
-        return
+    probes, as many as alerts list, or forged sources, as many as are counted. count: the findings
+    before these."""
     others, before = episode.others, len(episode.others)
-    is_forged = episode.key[6] == BY_TARGET
-    most = MOST_SOURCES if is_forged else SAMPLE_TARGETS
-    for place in places:
-        if len(others) >= most:
-            break
-        hi, lo, port = kept.others[place]
-        others.setdefault((hi, lo), port)
+    is_forged = len(episode.key) > _FOLD and episode.key[_FOLD] == BY_TARGET
+    most, looked_at = _FORGED if is_forged else _PROBED
+    if before >= most or count >= looked_at or not places:
+        return
+    ends = kept.others()
+    for place in places[: looked_at - count]:
+        hi, lo, port = ends[place]
+        if (hi, lo) not in others:
+            others[hi, lo] = port
+            if len(others) == most:
+                break
     if len(others) == before:
         return
     if is_forged:

@@ -249,15 +249,17 @@ class Episodes:
                 raised = self._open.probers.finding(prober, raised, group.time)
             episode = self._open.begin(key, raised, 1, group.time, prober)
         scan = self._open.probers.scan_of(prober, group.time) if prober is not None else None
-        total, unseen = before + len(group.places), group.places if fold_by else []
+        total, seen = before + len(group.places), 0
+        unseen = group.places if fold_by else []
         while episode.next_raise <= total:
             upto = episode.next_raise - before
             place = group.places[upto - 1]
-            see_others(episode, kept, unseen[:upto])
+            see_others(episode, kept, unseen[seen:upto], before + seen)
+            seen = upto
             if scan is None or kept.reached[place] <= scan.raised:
                 self._tell_growth(episode, kept, place, shared)
             episode.next_raise *= 10
-        see_others(episode, kept, unseen)
+        see_others(episode, kept, unseen[seen:], before + seen)
         episode.count, episode.last = total, max(episode.last, group.last)
         self._open.hear(episode, group.seen)
         if scan is not None and group.seen > max(scan.raised, scan.seen):

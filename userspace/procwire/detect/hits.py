@@ -3,7 +3,8 @@ where they are of probes, of one prober, or, where sources are forged, to one ta
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -108,15 +109,15 @@ Other = tuple[int, int, int]
 
 class Kept(NamedTuple):
     """The findings of a batch that are not only counted. at: int64 (n,), their rows in the batch's;
-    keys: what each shares with its group; times, reached: of each, as in Hits; others: of those
-    that fold by one address the other end, empty where no finding does."""
+    keys: what each shares with its group; times, reached: of each, as in Hits; others: the
+    other ends of those that fold by one, made when they are first asked for."""
 
     hits: Hits
     at: NDArray[np.int64]
     keys: list[Shared]
     times: list[int]
     reached: list[int]
-    others: list[Other]
+    others: Callable[[], list[Other]]
 
     def found(self, places: list[int]) -> list[Found]:
         """Those rows in Python's types, all at once: one number at a time costs a hundredfold."""
@@ -159,32 +160,42 @@ def gather(
     ends = [column[rows] for column in addresses]
     by = fold[rules[at]]
     by[are_bare(packets, rows, hits.findings["size"][at])] = BY_PROBER
-    others = _fold(packets, rows, by, ends) if by.any() else []
+    if by.any():
+        _fold(packets, rows, by, ends)
     shared += [*ends, by]
     keys = list(zip(*(column.tolist() for column in shared), strict=True))
+    others = cache(partial(_others, packets, rows, by))
     return Kept(hits, at, keys, hits.times[rows].tolist(), hits.reached[rows].tolist(), others)
 
 
 def _fold(
     packets: Packets, rows: NDArray[np.int32], by: NDArray[np.uint8], ends: list[NDArray[np.uint64]]
-) -> list[Other]:
+) -> None:
     """Leave of `ends`, both addresses in halves, that by which each finding folds, in place of the
-    first; the others."""
+    first."""
     at = np.flatnonzero(by)
-    chosen = rows[at]
-    is_second = (by[at] == BY_TARGET) | are_answers(packets, chosen)
-    has_ports = np.isin(packets.transport[chosen], list(_WITH_PORTS))
-    port = np.full(len(rows), NO_PORT, np.int64)
-    sent = np.where(is_second, packets.src_port[chosen], packets.dst_port[chosen])
-    port[at] = np.where(has_ports, sent, NO_PORT)
-    others = []
+    is_second = _is_second(packets, rows[at], by[at])
     for one, other in ((0, 2), (1, 3)):
-        first, second = ends[one][at], ends[other][at]
-        ends[one][at] = np.where(is_second, second, first)
-        ends[other][at] = np.where(is_second, first, second)
-        others.append(ends[other].tolist())
+        ends[one][at] = np.where(is_second, ends[other][at], ends[one][at])
         ends[other][at] = 0
-    return list(zip(*others, port.tolist(), strict=True))
+
+
+def _others(packets: Packets, rows: NDArray[np.int32], by: NDArray[np.uint8]) -> list[Other]:
+    """Of findings that fold by one end the other."""
+    is_second = _is_second(packets, rows, by)
+    hi = np.where(is_second, packets.src_hi[rows], packets.dst_hi[rows])
+    lo = np.where(is_second, packets.src_lo[rows], packets.dst_lo[rows])
+    port = np.where(is_second, packets.src_port[rows], packets.dst_port[rows]).astype(np.int64)
+    port[~np.isin(packets.transport[rows], list(_WITH_PORTS))] = NO_PORT
+    return list(zip(hi.tolist(), lo.tolist(), port.tolist(), strict=True))
+
+
+def _is_second(
+    packets: Packets, rows: NDArray[np.int32], by: NDArray[np.uint8]
+) -> NDArray[np.bool_]:
+    """Whether a finding folds by its packet's destination."""
+    is_second: NDArray[np.bool_] = (by == BY_TARGET) | are_answers(packets, rows)
+    return is_second
 
 
 def apart(
