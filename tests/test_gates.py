@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from procwire.decode.frame import decode
 from procwire.judging.evaluate import evaluate
 from procwire.judging.gates import PLAIN
-from procwire.rules import all_rules
+from procwire.rule import example
+from procwire.rules import all_rules, rules_of
 from procwire.words import Span
 
 IPV4 = "4500 0028 0001 4000 4006 0000 c000 0201 c633 6401"
@@ -111,6 +112,14 @@ def test_no_rule_fires_on_what_is_plain(layer: str) -> None:
         ]
         assert found[0][0] > 1 << 16, "the first is plain"
         assert [hidden for _, hidden in found] == [0] * len(headers)
+
+
+@pytest.mark.parametrize("layer", list(PLAIN))
+def test_what_a_rule_is_written_for_is_not_plain(layer: str) -> None:
+    examples = [(rule, text) for rule in rules_of(layer) for text in rule.fires_on]
+    assert examples
+    hidden = [(rule.id, text) for rule, text in examples if PLAIN[layer](example(text)[0])]
+    assert hidden == []
 
 
 def test_messages_in_segments_are_left_to_their_streams_where_that_is_asked_for() -> None:
