@@ -15,7 +15,8 @@ from llvmlite import binding
 from procwire import examples
 from procwire.compiled.memory import Reused, give_back_files, sparse_zeros, touch
 from procwire.compiled.prefetch import CACHE_LINE
-from procwire.detect.together import whole_lines, zeros_in_lines
+from procwire.compiled.together import whole_lines, zeros_in_lines
+from procwire.decode.flow_table import flow_table
 from procwire.errors import InputDamaged
 from procwire.runs.inputs import Inputs
 from procwire.runs.reading import Reading
@@ -55,6 +56,13 @@ def test_rows_begin_with_a_line_and_their_fields_are_apart(numbers):
     table["pairs"]["other"][:] = 255
     assert not table["first"].any() and not table["pairs"]["one"].any()
     assert (table["many"].ravel() == np.arange(100 * numbers)).all()
+
+
+def test_a_flow_and_both_its_ends_are_a_line_each():
+    table = flow_table(16, 1)
+    assert table.flows.itemsize == table.ends[0].nbytes == CACHE_LINE
+    for rows in table.flows, table.ends:
+        assert rows.ctypes.data % CACHE_LINE == 0 and not rows.view(np.uint8).any()
 
 
 def test_touching_makes_resident_and_changes_nothing():

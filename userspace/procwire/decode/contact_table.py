@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from procwire.compiled.jit import fused, kernel
 from procwire.compiled.prefetch import AHEAD, prefetch
+from procwire.compiled.together import whole_lines, zeros_in_lines
 from procwire.decode.flow_hash import end_hash, flow_hash
 from procwire.event import Origin, Outcome
 from procwire.record import Attempt
@@ -33,7 +34,7 @@ COUNTERS = (
 neighbourhood of the table; overflow: open attempts dropped from a full ring. Of both kinds the
 outcome is not seen any more, the attempt was."""
 
-ENTRY = np.dtype(
+ENTRY = whole_lines(
     [
         ("time", "i8"),
         ("src_hi", "u8"),
@@ -47,8 +48,7 @@ ENTRY = np.dtype(
         ("kind", "u1"),
         ("tcp_flags", "u1"),
         ("state", "u1"),
-    ],
-    align=True,
+    ]
 )
 OPEN, ENDED = 1, 2
 
@@ -99,7 +99,7 @@ class Table(NamedTuple):
 def new_table(capacity: int, timeouts: tuple[int, int]) -> Table:
     """An empty table. timeouts: of SYNs and of everything else, in ns."""
     table = Table(
-        np.zeros(capacity, ENTRY),
+        zeros_in_lines(capacity, ENTRY),
         np.zeros(capacity, np.uint32),
         np.zeros((RINGS, capacity), WAITING),
         np.zeros(FLOWS, np.uint32),
@@ -154,7 +154,7 @@ def look_ahead(table: Table, flow: np.uint64) -> None:
     """Ask for what is kept of a flow."""
     home = _home(table, flow)
     prefetch(table.tags, home, 0, 1)
-    prefetch(table.entries, home, 0, 2)
+    prefetch(table.entries, home, 0, 1)
 
 
 @fused

@@ -241,7 +241,7 @@ def _track(
     wanted = table.wanted[0]
     count, i = 0, 0
     while True:
-        i = next_of_note(table, packets, reached, flows, i)
+        i = next_of_note(table, packets, batch.data, batch.start, reached, flows, i)
         if i == len(flows):
             return count
         now = reached[i]

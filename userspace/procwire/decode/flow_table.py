@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from procwire.compiled.jit import fused
 from procwire.compiled.prefetch import lines_of, prefetch
+from procwire.compiled.together import zeros_in_lines
 from procwire.decode.columns import Packets
 from procwire.decode.mix import mix_address
 
@@ -43,22 +44,22 @@ FLOW = np.dtype(
 
 END = np.dtype(
     [
-        ("bytes", "u8"),  # of transport payload, on the wire
+        ("bytes", "u4"),  # of transport payload, on the wire; no more are counted than fit
         ("packets", "u4"),
         ("initial", "u4"),  # sequence number of its SYN
         ("next", "u4"),  # the highest sequence number sent, plus one
         ("acknowledged", "u4"),  # the highest acknowledgement it sent
         ("reset", "u4"),  # sequence number of its reset, where RESET_SEEN
         ("window", "u2"),  # as it last told it in a segment without SYN
+        ("stream", "u2"),  # where its payload is read (stream_table.py), plus 1; 0 is nowhere
         ("scale", "u1"),  # one more than its SYN's window scale; 0 without that option
         ("sent", "u1"),  # SENT_ bits
         ("speaks", "u1"),  # layer of its first payload, of spoken.py; 0 if that is not known
         ("mail", "u1"),  # what it sends next, of mail_dialogue.py
-        ("stream", "u4"),  # where its payload is read (stream_table.py), plus 1; 0 is nowhere
     ],
     align=True,
 )
-"""What one end of a flow sent."""
+"""What one end of a flow sent. Both ends of one are a cache line."""
 
 _FLOW_LINES, _END_LINES = lines_of(FLOW.itemsize), lines_of(2 * END.itemsize)
 
@@ -101,10 +102,10 @@ class FlowTable(NamedTuple):
 
 
 def flow_table(capacity: int, counters: int) -> FlowTable:
-    """An empty table of `capacity` flows, a power of two, 144 bytes each."""
+    """An empty table of `capacity` flows, a power of two, 128 bytes each."""
     return FlowTable(
-        np.zeros(capacity, FLOW),
-        np.zeros((capacity, 2), END),
+        zeros_in_lines(capacity, FLOW),
+        zeros_in_lines(2 * capacity, END).reshape(capacity, 2),
         np.zeros(1, FLOW),
         np.zeros(counters, np.int64),
         np.zeros(PROOFS, PROOF),
@@ -145,14 +146,13 @@ def key_of(path: Path, wanted: Record) -> int:
         high_first = bool(path.src_hi > path.dst_hi)
         if path.src_hi == path.dst_hi:
             high_first = path.src_port > path.dst_port
-    if high_first:
-        wanted.low_hi, wanted.low_lo = path.dst_hi, path.dst_lo
-        wanted.high_hi, wanted.high_lo = path.src_hi, path.src_lo
-        wanted.low_port, wanted.high_port = path.dst_port, path.src_port
-    else:
-        wanted.low_hi, wanted.low_lo = path.src_hi, path.src_lo
-        wanted.high_hi, wanted.high_lo = path.dst_hi, path.dst_lo
-        wanted.low_port, wanted.high_port = path.src_port, path.dst_port
+    # Chosen and not branched to: nobody can guess which way the next packet goes.
+    wanted.low_hi = path.dst_hi if high_first else path.src_hi
+    wanted.low_lo = path.dst_lo if high_first else path.src_lo
+    wanted.high_hi = path.src_hi if high_first else path.dst_hi
+    wanted.high_lo = path.src_lo if high_first else path.dst_lo
+    wanted.low_port = path.dst_port if high_first else path.src_port
+    wanted.high_port = path.src_port if high_first else path.dst_port
     wanted.protocol = path.transport
     return 1 if high_first else 0
 

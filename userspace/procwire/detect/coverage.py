@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from procwire.compiled.jit import fused, kernel
 from procwire.compiled.prefetch import AHEAD, lines_of, prefetch
+from procwire.compiled.together import whole_lines, zeros_in_lines
 from procwire.detect.detector import SEQUENTIAL
 from procwire.detect.observation import Endpoint, Evidence, Observation
 from procwire.detect.row_hashes import HOST_BITS, home_of, row_hashes
 from procwire.detect.slots import PROBES, TAKEN, after, named, yielding
-from procwire.detect.together import whole_lines, zeros_in_lines
 from procwire.event import Outcome
 from procwire.record import Attempt
 from procwire.settings import Settings

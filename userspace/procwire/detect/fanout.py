@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.compiled.memory import sparse_zeros
+from procwire.compiled.together import zeros_in_lines
 from procwire.detect.fanout_state import BUCKETS, COUNTERS, FEW, NEVER, SKETCHES, SUBJECT, State
 from procwire.detect.row_hashes import row_hashes
 from procwire.detect.sketch import REGISTERS
-from procwire.detect.together import zeros_in_lines
 from procwire.detect.window import count_connections, final_reports
 from procwire.event import FANOUT_EVENT, FANOUT_WINDOWS, Attempt, Origin
 from procwire.settings.traffic import FanOutSettings

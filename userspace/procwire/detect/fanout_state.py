@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.compiled.prefetch import lines_of
+from procwire.compiled.together import Field, whole_lines
 from procwire.detect.sketch import SKETCH
-from procwire.detect.together import Field, whole_lines
 from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS, Measure
 
 COUNTERS = ("attempts", "ends", "reports", "evicted")

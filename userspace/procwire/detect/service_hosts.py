@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from procwire.compiled.jit import fused, kernel
 from procwire.compiled.prefetch import AHEAD, lines_of, prefetch
+from procwire.compiled.together import whole_lines
 from procwire.detect.row_hashes import home_of
-from procwire.detect.together import whole_lines
 from procwire.event import SAMPLE_TARGETS, Origin, Outcome
 from procwire.record import Attempt
 

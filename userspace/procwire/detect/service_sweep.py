@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.together import zeros_in_lines
 from procwire.detect.detector import SERVICE_SWEEP
 from procwire.detect.observation import Endpoint, Evidence, Observation
 from procwire.detect.row_hashes import row_hashes
@@ -24,7 +25,6 @@ from procwire.detect.service_hosts import (
     State,
     follow,
 )
-from procwire.detect.together import zeros_in_lines
 from procwire.event import SAMPLE_TARGETS
 from procwire.record import Attempt
 from procwire.settings import Settings

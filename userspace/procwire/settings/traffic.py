@@ -72,7 +72,7 @@ class ContactSettings(Section):
         Seconds, Field(description="the same for datagrams, echoes, neighbours and lone segments")
     ] = 5.0
     capacity: Annotated[
-        PowerOfTwo, Field(description="attempts remembered, a power of two, 92 bytes each")
+        PowerOfTwo, Field(description="attempts remembered, a power of two, 100 bytes each")
     ] = 1 << 18
 
     @property
