@@ -8,6 +8,7 @@ the work is linear however the stream is cut. A longer message is judged by what
 from __future__ import annotations
 
 from procwire import layers
+from procwire.compiled.byte_copy import copy_bytes
 from procwire.compiled.jit import called, fused
 from procwire.decode.application import layer_of_start
 from procwire.decode.flow_table import Record
@@ -35,7 +36,6 @@ from procwire.decode.stream_table import (
     UNDECIDED,
     UNTIL_CLOSE,
     Streams,
-    copy_bytes,
     drop_part,
     room_at,
 )
@@ -115,7 +115,7 @@ def _decide(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> int:
         return 0
     copy_bytes(memory.store_read, room, memory.store, START_AT, filled)
     _enter(memory, stream, layer)
-    _walk(memory, spans, elsewhere(found), Span(memory.store_read, START_AT, filled, filled))
+    _walk_elsewhere(memory, spans, found, Span(memory.store_read, START_AT, filled, filled))
     return taken
 
 
@@ -144,6 +144,12 @@ def _enter(memory: Streams, stream: Record, layer: int) -> None:
 
 
 @called
+def _walk_elsewhere(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> None:
+    """_walk() where a few bytes were kept until they told what they are."""
+    _walk(memory, spans, elsewhere(found), p)
+
+
+@fused
 def _walk(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> None:
     stream = memory.streams[found.place]
     at, told = 0, int(spans.used[0])

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from procwire.compiled.byte_copy import copy_bytes
 from procwire.compiled.jit import called, fused
 from procwire.decode.flow_table import Record
 from procwire.decode.stream_table import (
     HELD,
     PIECE_ROOM,
     Streams,
-    copy_bytes,
     piece_at,
     pieces_free,
     take_piece,

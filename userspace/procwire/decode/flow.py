@@ -47,7 +47,7 @@ from procwire.decode.observations import (
 )
 from procwire.decode.payload import flush_streams, reads_differently
 from procwire.decode.quoted_flow import quotes_unknown_flow
-from procwire.decode.source import Ended, FlowColumns, Source, ends_of_streams
+from procwire.decode.source import Ended, FlowColumns, Source, ask_ahead, ends_of_streams
 from procwire.decode.spoken import contradictions
 from procwire.decode.stream_table import DIRECTIONS, STREAM_COUNTERS, empty_streams
 from procwire.decode.tcp_header import segment_of
@@ -61,11 +61,13 @@ too long by their next packet; evicted: living flows that had to give way in a f
 two_sided, one_sided: TCP connections by whether both directions were seen."""
 _MIDSTREAM, _TIMED_OUT, _EVICTED, _TWO_SIDED, _ONE_SIDED = range(BEGUN + 1, len(COUNTERS))
 
+_MOST_BYTES = (1 << 32) - 1
+
 
 class Flows:
     """Follows flows over any number of batches.
 
-    capacity: flows remembered, a power of two, 144 bytes each; warm_up_ns: time from the first
+    capacity: flows remembered, a power of two, 128 bytes each; warm_up_ns: time from the first
     packet on in which no context is taken to hold.
     """
 
@@ -133,6 +135,7 @@ def _follow(
         if not has_room(reading.spans):
             return row
         look_ahead(table, source.flows[min(row + AHEAD, count - 1)])
+        ask_ahead(source, row)
         if on_time(state.figures, int(source.times[row])):
             state.figures[LAST_EVICTION] = NEVER
         transport = packets.transport[row]
@@ -188,7 +191,7 @@ def _slot_of(
     flow, end = table.flows[slot], table.ends[slot, sender]
     flow.last = max(flow.last, time)
     end.packets += 1
-    end.bytes += packets.payload[row]
+    end.bytes = min(np.int64(end.bytes) + packets.payload[row], _MOST_BYTES)
     columns.flow[row] = slot
     columns.sender[row] = sender ^ flow.origin
     return slot

@@ -3,10 +3,11 @@ is judged has come."""
 
 from __future__ import annotations
 
+from procwire.compiled.byte_copy import copy_bytes
 from procwire.compiled.jit import fused
 from procwire.decode.flow_table import Record
 from procwire.decode.message_spans import NO_LAYER, Found
-from procwire.decode.stream_table import OVERFLOWING, Streams, copy_bytes, room_at, take_room
+from procwire.decode.stream_table import OVERFLOWING, Streams, room_at, take_room
 from procwire.words import Span
 
 NO_MESSAGE = -1

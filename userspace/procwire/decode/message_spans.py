@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire import layers
+from procwire.compiled.byte_copy import copy_bytes
 from procwire.compiled.jit import fused
 from procwire.decode.columns import Spans
 from procwire.decode.stream_table import (
@@ -20,8 +21,6 @@ from procwire.decode.stream_table import (
     OVERFLOWING,
     REQUESTS,
     Streams,
-    copy_bytes,
-    read_only,
 )
 from procwire.words import Span
 
@@ -52,14 +51,13 @@ COPY = np.dtype([("start", "i8"), ("row", "i4"), ("length", "i4")], align=True)
 
 class MessageSpans(NamedTuple):
     """here: MESSAGE_SPAN, spans of the batch's data; joined: MESSAGE_SPAN, spans of `kept`, whose
-    packets count the rows of copies; copies: COPY; kept: uint8; kept_read: the same, read-only;
-    used: int64 (3,), rows of here, rows of joined, bytes of kept."""
+    packets count the rows of copies; copies: COPY; kept: uint8; used: int64 (3,), rows of here,
+    rows of joined, bytes of kept."""
 
     here: NDArray[np.void]
     joined: NDArray[np.void]
     copies: NDArray[np.void]
     kept: NDArray[np.uint8]
-    kept_read: NDArray[np.uint8]
     used: NDArray[np.int64]
 
 
@@ -88,13 +86,11 @@ class Reading(NamedTuple):
 
 def message_spans() -> MessageSpans:
     """Room for the messages of a batch, or of as much of it as fits."""
-    kept = np.zeros(_COPIES, np.uint8)
     return MessageSpans(
         here=np.zeros(_ROWS, MESSAGE_SPAN),
         joined=np.zeros(_ROWS, MESSAGE_SPAN),
         copies=np.zeros(_ROWS // 2, COPY),
-        kept=kept,
-        kept_read=read_only(kept),
+        kept=np.zeros(_COPIES, np.uint8),
         used=np.zeros(3, np.int64),
     )
 

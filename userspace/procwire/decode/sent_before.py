@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from procwire.compiled.byte_copy import copy_bytes
 from procwire.compiled.jit import fused
-from procwire.decode.stream_table import WINDOW, Streams, copy_bytes
+from procwire.decode.stream_table import WINDOW, Streams
 from procwire.decode.tcp_segment import apart
 from procwire.words import Span
 

@@ -8,10 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.capture.batch import PacketBatch
+from procwire.compiled.jit import fused
+from procwire.compiled.prefetch import AHEAD, CACHE_LINE, prefetch
 from procwire.decode.columns import Decoded, Packets, Spans, blank_packets
 from procwire.decode.stream_table import DIRECTIONS
 
 NO_FLOW = -1
+_ROWS_OF_LINE = CACHE_LINE // 8
+_FAR = 4 * _ROWS_OF_LINE
+_PAST_PORTS = 12
 
 
 class Source(NamedTuple):
@@ -72,3 +77,30 @@ def blank_columns(count: int) -> FlowColumns:
         observed=np.zeros(count, np.int64),
         trusted=np.zeros(count, np.int64),
     )
+
+
+@fused
+def ask_ahead(source: Source, row: int) -> None:
+    """Ask for what rows to come read of the batch: more columns than the processor itself would
+    follow, the place of their transport headers, and some rows later these headers."""
+    packets, spans, last = source.packets, source.spans, source.times.size - 1
+    if row & (_ROWS_OF_LINE - 1) == 0:
+        far = min(row + _FAR, last)
+        prefetch(source.flows, far, 0, 1)
+        prefetch(source.times, far, 0, 1)
+        prefetch(packets.src_hi, far, 0, 1)
+        prefetch(packets.src_lo, far, 0, 1)
+        prefetch(packets.dst_hi, far, 0, 1)
+        prefetch(packets.dst_lo, far, 0, 1)
+        prefetch(source.span, far, 0, 1)
+        prefetch(packets.seq, far, 0, 1)
+        prefetch(packets.ack, far, 0, 1)
+        prefetch(packets.payload, far, 0, 1)
+    span = max(source.span[min(row + 2 * AHEAD, last)], 0)
+    prefetch(spans.start, span, 0, 1)
+    prefetch(spans.captured, span, 0, 1)
+    prefetch(spans.length, span, 0, 1)
+    prefetch(spans.outer, span, 0, 1)
+    span = source.span[min(row + AHEAD, last)]
+    if span >= 0:
+        prefetch(source.data, spans.start[span] + _PAST_PORTS, 0, 1)

@@ -21,6 +21,7 @@ from procwire.decode.flow_table import (
 )
 from procwire.decode.mail_dialogue import (
     NOT_JUDGED,
+    NOT_KNOWN,
     is_further_command,
     is_no_command,
     is_no_reply,
@@ -92,8 +93,13 @@ def contradictions(
         return 0
     side = int(columns.sender[row]) ^ int(flow.origin)
     end, peer = table.ends[slot, side], table.ends[slot, 1 - side]
-    message = _message_of(source, row)
     layer = _layer_of(source, row)
+    begins = end.sent & SENT_SYN and packets.seq[row] == (end.initial + 1) & 0xFFFFFFFF
+    mail = layer == SMTP or end.mail != NOT_KNOWN or peer.speaks == SMTP
+    disorder = columns.observed[row] & _DISORDER != 0
+    if not (begins or mail or disorder or flow.marks & TLS_DUE):
+        return 0
+    message = _message_of(source, row)
     from_client = columns.sender[row] == _ORIGINATOR
     observed, wrong = 0, False
     if flow.marks & TLS_DUE:
@@ -102,7 +108,7 @@ def contradictions(
             wrong = message.captured >= min(_HEADER_NEEDED, message.length) and layer != TLS
     elif layer == SMTP:
         _on_mail_line(flow, message, from_client)
-    if columns.observed[row] & _DISORDER:
+    if disorder:
         table.ends[slot, 0].mail = NOT_JUDGED
         table.ends[slot, 1].mail = NOT_JUDGED
     elif from_client:
@@ -115,12 +121,12 @@ def contradictions(
             observed |= MAIL_AMISS
         if layer == SMTP:
             on_reply(peer, message)
-    if end.sent & SENT_SYN and packets.seq[row] == (end.initial + 1) & 0xFFFFFFFF:
+    if begins:
         end.speaks = layer
         unknown = layer == _NOTHING and _is_no_request(message)
         if from_client and (unknown or layer == HTTP1 and _is_lowered(message)):
             end.speaks = _NO_REQUEST
-        if not from_client and layer == HTTP1 and columns.observed[row] & _DISORDER == 0:
+        if not from_client and layer == HTTP1 and not disorder:
             asked = packets.ack[row] != (peer.initial + 1) & 0xFFFFFFFF
             observed |= _out_of_turn(peer, message, asked)
         if layer in _KNOWN_BY_BYTES:

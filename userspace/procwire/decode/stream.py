@@ -114,7 +114,7 @@ def _pass_gap(memory: Streams, spans: MessageSpans, found: Found, seq: int) -> N
     stream.high = seq
 
 
-@called
+@fused
 def _take(memory: Streams, spans: MessageSpans, found: Found, payload: Span, seq: int) -> bool:
     """Compare what is known of a payload, and deliver the rest of it; what the capture cut of it
     is passed over."""

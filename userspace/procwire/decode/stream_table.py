@@ -229,13 +229,3 @@ def begin_stream(memory: Streams, stream: Record, seq: int, from_start: bool) ->
     stream.layer = 0
     stream.phase = UNDECIDED
     stream.marks = FROM_START | UNBROKEN if from_start else 0
-
-
-@fused
-def copy_bytes(
-    data: NDArray[np.uint8], start: int, into: NDArray[np.uint8], at: int, count: int
-) -> None:
-    """Copy `count` bytes. Unsigned indices cannot be negative, so this becomes wide moves."""
-    here, there = np.uint64(start), np.uint64(at)
-    for i in range(np.uint64(count)):
-        into[there + i] = data[here + i]

@@ -18,6 +18,7 @@ from procwire.decode.message_spans import MessageSpans, used_spans
 from procwire.decode.observations import OBSERVATIONS
 from procwire.decode.requests import Requests
 from procwire.decode.source import FlowColumns, Source, blank_columns, source
+from procwire.decode.stream_table import read_only
 from procwire.detect.hits import Hits
 from procwire.judging.evaluate import Extents, in_packet_order, judge
 from procwire.record import FINDING
@@ -99,7 +100,9 @@ def _judge_copies(spans: MessageSpans) -> NDArray[np.void]:
     """Findings in those of them that cross segments."""
     joined = used_spans(spans.joined, spans.used[1])
     copies = spans.copies[: spans.used[1] // 2]
-    findings = judge(spans.kept_read, joined, (copies["start"].copy(), copies["length"].copy()))
+    findings = judge(
+        read_only(spans.kept), joined, (copies["start"].copy(), copies["length"].copy())
+    )
     findings["row"] = copies["row"][findings["row"]]
     return findings
 
