@@ -108,6 +108,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         BOUNDS.begin(session.config.cache.mkdir("checked_kernels"))
 
 
+def pytest_sessionfinish() -> None:
+    # A run that ends before the test leaves nobody who would wait for it.
+    if BOUNDS.process is not None and BOUNDS.process.poll() is None:
+        BOUNDS.process.kill()
+        BOUNDS.process.communicate()
+
+
 @pytest.fixture(scope="session")
 def checked_bounds() -> Iterator[subprocess.Popen[str]]:
     assert BOUNDS.process is not None
