@@ -174,6 +174,19 @@ def test_figures_of_few_attempts_are_those_of_a_sketch(count):
     assert (turned["attempts"], turned["hosts"]) == (count, estimate(hashes))
 
 
+def test_estimates_reach_a_threshold_no_sooner_than_attempts():
+    """Of 24 hosts a sketch may say 25, and their failures have the window looked at."""
+    starts = range(NETWORK, NETWORK + 256)
+    start = next(one for one in starts if estimate([host_hash(one + i) for i in range(24)]) == 25)
+    swept = [connection(START + i * SECOND // 1000, start + i) for i in range(25)]
+    rows = [row for one in swept for row in (one, (*one[:4], Outcome.REFUSED))]
+    settings = FanOutSettings(hosts=25, host_ports=0, failures=24, sequential_run=0)
+    events = FanOut(settings).update(table(rows))
+    attempts = {measure: events["attempts"][events["measure"] == measure] for measure in Measure}
+    assert attempts[Measure.FAILURES].min() == 24
+    assert attempts[Measure.HOSTS].min() == 25
+
+
 @pytest.mark.parametrize("count", [1, 10, 100, 1000, 1300, 5000])
 def test_the_estimate_is_close_to_the_truth(count):
     hashes = {host_hash(NETWORK + 7 * i) for i in range(count)}

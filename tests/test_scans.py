@@ -336,7 +336,7 @@ def test_a_crowd_of_sources_evicts_and_says_so():
 
 def test_every_detector_has_an_example():
     named = {name for names in NAMES.values() for name in names} | {"scan.service_sweep"}
-    elsewhere = {"scan.host_sweep", "scan.block", "scan.backscatter"}
+    elsewhere = {"scan.host_sweep", "scan.block", "scan.backscatter", "scan.ip_protocols"}
     # Those that know the site, or a process alone, have theirs elsewhere.
     scans = {detector.id for detector in DETECTORS if detector.id.startswith("scan.")}
     assert named | elsewhere == scans

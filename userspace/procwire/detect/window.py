@@ -218,7 +218,10 @@ def _judge(state: State, slot: Slot, row: Record, reports: NDArray[np.void], at:
             continue
         hosts, pairs = distinct(subject, bucket, HOSTS), distinct(subject, bucket, PAIRS)
         failures = since(subject.failures, subject.buckets[bucket].failures_before)
-        figures = (hosts, pairs, failures, np.int64(subject.runs[bucket]))
+        attempts = since(subject.attempts, subject.attempts_before[bucket])
+        # An estimate may be higher. So few attempts are not looked at before they are enough.
+        most = attempts if attempts <= FEW else max(hosts, pairs)
+        figures = (min(hosts, most), min(pairs, most), failures, np.int64(subject.runs[bucket]))
         for measure in range(_MEASURES):
             figure, threshold = figures[measure], state.thresholds[subject.kind, measure]
             if threshold == 0:
