@@ -58,6 +58,13 @@ def test_eight_hosts_at_once_are_one_scan():
     assert last.figure == pytest.approx(60 * 8, rel=0.15)
 
 
+@pytest.mark.parametrize("size", [1, 7, 5000])
+def test_packets_that_go_the_way_of_the_one_before_count_once(size):
+    rows = [(START + i, ME, NETWORK + 9, 113) for i in range(500)]
+    _, scans = observed(rows + scan([99]) + rows[:2], size)
+    assert scans.counters()["packets"] == 3
+
+
 @pytest.mark.parametrize(
     "rows",
     [

@@ -1,7 +1,8 @@
 """Protocol scans: who asks a host which IP protocols it has, by packets of one after the other.
 
 Windows count distinct pairs of host and protocol by source, of protocols that hardly any host
-speaks. What hosts and routers speak among each other is not counted.
+speaks. What hosts and routers speak among each other is not counted, and packets that go the way of
+the one before count once.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class ProtocolScan:
         off = {"hosts": 0, "failures": 0, "sequential_run": 0}
         size = {"host_ports": self._protocols, "subjects": min(settings.fanout.subjects, _SOURCES)}
         self._fanout = FanOut(settings.fanout.model_copy(update=off | size))
+        self._latest = np.zeros((len(_ADDRESSES), 1), np.uint64)
 
     def update(self, packets: Packets, times: NDArray[np.int64]) -> list[Observation]:
         """The scans among the packets of a batch. times: (n,) ns since the epoch."""
@@ -46,10 +48,14 @@ class ProtocolScan:
         rows = rows[_IS_RARE[packets.protocol[rows]]]
         if not len(rows) or not self._protocols:
             return []
-        sent = np.zeros(len(rows), CONNECTION)
-        sent["time"] = times[rows]
-        for name in _ADDRESSES:
-            sent[name] = getattr(packets, name)[rows]
+        asked = np.array([getattr(packets, name)[rows] for name in _ADDRESSES], np.uint64)
+        before = np.concatenate((self._latest, asked[:, :-1]), axis=1)
+        self._latest = asked[:, -1:]
+        at = np.flatnonzero((asked != before).any(axis=0))
+        sent = np.zeros(len(at), CONNECTION)
+        sent["time"] = times[rows[at]]
+        for name, column in zip(_ADDRESSES, asked[:, at], strict=True):
+            sent[name] = column
         # What a window tells apart by port.
         sent["dst_port"] = sent["protocol"]
         sent["origin"], sent["outcome"] = Origin.WIRE, Outcome.PENDING
@@ -60,7 +66,7 @@ class ProtocolScan:
         return [replace(seen, final=True) for seen in self._observations(self._fanout.totals())]
 
     def counters(self) -> dict[str, int]:
-        """Counts of packets, reports and evicted sources by name."""
+        """Counts of packets that were looked at, reports and evicted sources by name."""
         counts = self._fanout.counters()
         return {"packets": counts["attempts"]} | {
             name: counts[name] for name in ("reports", "evicted")
