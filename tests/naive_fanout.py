@@ -75,8 +75,10 @@ class Subject:
 
 
 class NaiveFanOut:
-    def __init__(self, windows, thresholds):
-        """windows: lengths in ns; thresholds: hosts, host_ports, failures, sequential_run."""
+    def __init__(self, windows, thresholds, few=0):
+        """windows: lengths in ns; thresholds: hosts, host_ports, failures, sequential_run; few: as
+        many attempts have no more targets where a window is judged, whatever is estimated."""
+        self.few = few
         self.windows, self.thresholds = windows, dict(zip(Measure, thresholds, strict=True))
         self.subjects = {}
         self.turned = []
@@ -145,9 +147,10 @@ class NaiveFanOut:
         report = None
         for window, buckets in enumerate(subject.buckets):
             bucket = min(buckets, key=lambda bucket: bucket.start)
+            most = bucket.attempts if bucket.attempts <= self.few else math.inf
             figures = {
-                Measure.HOSTS: estimate(bucket.host_hashes),
-                Measure.HOST_PORTS: estimate(bucket.pair_hashes),
+                Measure.HOSTS: min(estimate(bucket.host_hashes), most),
+                Measure.HOST_PORTS: min(estimate(bucket.pair_hashes), most),
                 Measure.FAILURES: bucket.failures,
                 Measure.SEQUENTIAL_RUN: bucket.run,
             }

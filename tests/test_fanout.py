@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from naive_fanout import NaiveFanOut, estimate, host_hash, pair_hash
 from naive_slots import NaiveSlots
 from procwire.detect.fanout import FanOut
+from procwire.detect.fanout_state import FEW
 from procwire.detect.row_hashes import row_hashes
 from procwire.event import FANOUT_EVENT, EventKind, Measure, Origin, Outcome
 from procwire.record import CONNECTION
@@ -205,15 +206,19 @@ STEP = st.tuples(
 
 @settings(max_examples=60)
 @given(
-    st.lists(STEP, min_size=30, max_size=120), st.integers(1, 120), st.sampled_from([9, 14, 6144])
+    st.lists(STEP, min_size=30, max_size=120),
+    st.integers(1, 120),
+    st.sampled_from([9, 14, 6144]),
+    st.sampled_from([(4, 6, 3, 4), (24, 25, 3, 0)]),
 )
-def test_equals_its_twin_wherever_batches_end(steps, batch, subjects):
+def test_equals_its_twin_wherever_batches_end(steps, batch, subjects, thresholds):
+    hosts, host_ports, failures, sequential_run = thresholds
     limits = FanOutSettings(
         windows_s=(2.0, 9.0, 31.0),
-        hosts=4,
-        host_ports=6,
-        failures=3,
-        sequential_run=4,
+        hosts=hosts,
+        host_ports=host_ports,
+        failures=failures,
+        sequential_run=sequential_run,
         subjects=subjects,
     )
     move = {"next": (1, 0), "back": (-1, 0), "port": (0, 1), "again": (0, 0), "far": (977, 13)}
@@ -227,7 +232,7 @@ def test_equals_its_twin_wherever_batches_end(steps, batch, subjects):
         else:
             here = (here[0] + move[kind][0], (here[1] + move[kind][1]) % 65_536)
         rows.append(connection(time, here[0], here[1], outcome, source))
-    twin, slots = NaiveFanOut(limits.windows_ns, (4, 6, 3, 4)), NaiveSlots(subjects)
+    twin, slots = NaiveFanOut(limits.windows_ns, thresholds, FEW), NaiveSlots(subjects)
     expected = []
     for time, source, host, port, outcome in rows:
         twin.subjects.pop(slots.touch(host_hash(source), source, time), None)
