@@ -220,6 +220,10 @@ def _cover(
     """Enter the ends among record.CONNECTION rows; the number of reports written."""
     written, count = 0, len(connections)
     for i in range(count):
+        if i + 2 * AHEAD < count:
+            home = home_of(hashes[i + 2 * AHEAD].network | TAKEN, len(state.names))
+            prefetch(state.names, home, 0, 1)
+            prefetch(state.active, home, 0, 1)
         if i + AHEAD < count:
             _look_ahead(state, hashes[i + AHEAD].network | TAKEN)
         row = connections[i]

@@ -92,6 +92,15 @@ def _claimed(state: State, row: Record, source: np.uint64) -> Slot:
 
 
 @fused
+def look_far_ahead(state: State, row: Record, hashed: Record) -> None:
+    """Ask for where it says which slot is that of a row's source."""
+    place = np.int64(row.kind) * state.places + home_of(hashed.source, state.places)
+    prefetch(state.names, place, 0, 1)
+    prefetch(state.slots, place, 0, 1)
+    prefetch(state.active, place, 0, 1)
+
+
+@fused
 def look_ahead(state: State, row: Record, hashed: Record) -> None:
     """Ask for what is kept of a row's source."""
     first = np.int64(row.kind) * state.places

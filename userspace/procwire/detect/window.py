@@ -24,6 +24,7 @@ from procwire.detect.fanout_buckets import (
     distinct,
     is_quiet,
     look_ahead,
+    look_far_ahead,
     raises,
     since,
     slot_of,
@@ -262,6 +263,8 @@ def count_connections(
     A row of origin wire is an attempt, or the end of an earlier one; any other row is both."""
     written, count = 0, len(connections)
     for i in range(count):
+        if i + 2 * AHEAD < count:
+            look_far_ahead(state, connections[i + 2 * AHEAD], hashes[i + 2 * AHEAD])
         if i + AHEAD < count:
             look_ahead(state, connections[i + AHEAD], hashes[i + AHEAD])
         row = connections[i]
