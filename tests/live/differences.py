@@ -30,6 +30,8 @@ def differences(live: Sensing, scenario: Scenario) -> list[str]:
     rows = live.wait("process", pid, lambda rows: EventKind.EXIT in rows["kind"])
     if EventKind.EXIT not in rows["kind"]:
         return [f"no exit among its {len(rows)} process events"]
+    if scenario.threads:
+        rows = rows[: np.flatnonzero(rows["kind"] == EventKind.EXIT)[0] + 1]
     live.wait("connection", pid, lambda rows: len(rows) >= len(scenario.connections))
     after = live.sensor.counters()
     compared = [

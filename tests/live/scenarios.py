@@ -124,9 +124,10 @@ class Report:
 class Scenario:
     """hook: without which a kernel cannot show this; since: the Linux that first had what the
     command uses; wrapped: what executes the command in its own place; signal: what ends it, if it
-    does not exit; children: the command lines of what it forks; at_least_ns: how long each
-    connection takes; reports: those whose figures are exact; crossed: every measure that is
-    reported; counters: by how much they rise at least."""
+    does not exit; threads: whether its last two may end at once, and each tell of it; children: the
+    command lines of what it forks; at_least_ns: how long each connection takes; reports: those
+    whose figures are exact; crossed: every measure that is reported; counters: by how
+    much they rise at least."""
 
     name: str
     command: tuple[str, ...]
@@ -137,6 +138,7 @@ class Scenario:
     flags: int = 0
     exit_code: int = 0
     signal: int = 0
+    threads: bool = False
     children: tuple[tuple[str, ...], ...] = ()
     connections: tuple[Seen, ...] = ()
     at_least_ns: int = 0
@@ -159,7 +161,7 @@ SCENARIOS = (
         children=(("/bin/echo", "one"),),
         counters={"count_execs": 4, "count_forks": 2, "count_exits": 2},
     ),
-    Scenario("an exit by another thread", python(EXIT_BY_THREAD), exit_code=5),
+    Scenario("an exit by another thread", python(EXIT_BY_THREAD), exit_code=5, threads=True),
     Scenario("a signal that ends it", ("/bin/sh", "-c", "kill -TERM $$"), signal=15),
     Scenario(
         "a signal that it handles, and then one that it cannot",
