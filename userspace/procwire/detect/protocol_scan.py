@@ -52,6 +52,8 @@ class ProtocolScan:
         before = np.concatenate((self._latest, asked[:, :-1]), axis=1)
         self._latest = asked[:, -1:]
         at = np.flatnonzero((asked != before).any(axis=0))
+        if not len(at):
+            return []
         sent = np.zeros(len(at), CONNECTION)
         sent["time"] = times[rows[at]]
         for name, column in zip(_ADDRESSES, asked[:, at], strict=True):
