@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from procwire.alert import FORGED_SOURCES, MOST_SOURCES, Alert
-from procwire.detect.hits import BY_TARGET, NO_PORT, Kept
+from procwire.detect.hits import BY_TARGET, FOLD, NO_PORT, Kept
 from procwire.detect.observation import Endpoint, Evidence
 from procwire.event import SAMPLE_TARGETS
 
@@ -16,9 +16,6 @@ the kind of attempts and their subject."""
 Prober = tuple[int, int]
 """An address in halves."""
 
-
-# Place in the key of a finding's episode of by what it folds.
-_FOLD = 6
 # So many ends are remembered, of so many findings of an episode: of forged sources, and of targets.
 _FORGED, _PROBED = (MOST_SOURCES, 1000), (SAMPLE_TARGETS, 100)
 
@@ -49,7 +46,7 @@ def see_others(episode: Episode, kept: Kept, places: list[int], count: int) -> N
     probes, as many as alerts list, or forged sources, as many as are counted. count: the findings
     before these."""
     others, before = episode.others, len(episode.others)
-    is_forged = len(episode.key) > _FOLD and episode.key[_FOLD] == BY_TARGET
+    is_forged = len(episode.key) > FOLD and episode.key[FOLD] == BY_TARGET
     most, looked_at = _FORGED if is_forged else _PROBED
     if before >= most or count >= looked_at or not places:
         return

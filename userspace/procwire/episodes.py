@@ -21,7 +21,9 @@ from msgspec.structs import replace
 from procwire.alert import CLOSED, GROWN, Alert, Check, finding_alert, grown, named, scan_alert
 from procwire.detect.detector import BLOCK, HOST_SWEEP, PROTOCOL_SCAN, Detector, wider
 from procwire.detect.hits import (
+    BY_PAIR,
     BY_PROBER,
+    FOLD,
     Found,
     Group,
     Hits,
@@ -45,7 +47,6 @@ Admit = Callable[[list[Alert]], list[Alert]]
 # Of a step at which a scan is told again. Figures are estimates with a standard error of 4.6 %, and
 # a report that comes when one reached its step shows it no greater than the attempts.
 _REACHED = 0.9
-
 
 # Families of scans that findings of probes may be part of.
 _OF_PROBERS = (HOST_SWEEP.family, PROTOCOL_SCAN.family)
@@ -239,7 +240,7 @@ class Episodes:
         """Enter the findings of a group. first: the first of them, where it is at hand."""
         key = group.key
         rule, shared = self._rules[key[0]], len(key) == 2
-        fold_by = 0 if shared else key[6]
+        fold_by = BY_PAIR if shared else key[FOLD]
         prober = (key[2], key[3]) if fold_by == BY_PROBER else None
         episode = self._open.current(key, group.time)
         before = 0 if episode is None else episode.count
@@ -250,7 +251,7 @@ class Episodes:
             episode = self._open.begin(key, raised, 1, group.time, prober)
         scan = self._open.probers.scan_of(prober, group.time) if prober is not None else None
         total, seen = before + len(group.places), 0
-        unseen = group.places if fold_by else []
+        unseen = group.places if fold_by != BY_PAIR else []
         while episode.next_raise <= total:
             upto = episode.next_raise - before
             place = group.places[upto - 1]

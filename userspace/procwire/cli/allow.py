@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from procwire.detect.detector import DETECTORS
 from procwire.errors import UsageError
 from procwire.output.eve import encode
 from procwire.output.printable import printable
-from procwire.output.terminal import folded, width_of
+from procwire.output.terminal import shown
 
 THIS_FILE = "file"
 # Columns before what a line is about.
@@ -104,7 +103,7 @@ def list_entries(as_json: bool, context: Path) -> None:
         click.echo(encode(listed), nl=False)
         return
     for entry in listed:
-        click.echo(folded(_line(entry), width_of(sys.stdout), _HANG))
+        click.echo(shown(_line(entry), _HANG))
     if not listed:
         click.echo("no entries; `procwire allow add` makes one", err=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -14,7 +13,7 @@ from procwire.detect.habits import APPROVED, DENIED, PENDING, STATES
 from procwire.detect.shown import thing
 from procwire.output.eve import encode
 from procwire.output.printable import printable
-from procwire.output.terminal import folded, width_of
+from procwire.output.terminal import shown
 from procwire.output.timestamp import duration
 
 # Columns before what a line is about.
@@ -104,6 +103,6 @@ def _table(listed: list[kept.Known], none: str = "") -> None:
             f"{one.id:>6}  {one.state:<8}  {one.habit.kind:<7}  {thing(one.habit)}"
             f"  ({times} since {written(one.first)}, last {written(one.last)}{by})"
         )
-        click.echo(folded(line, width_of(sys.stdout), _HANG))
+        click.echo(shown(line, _HANG))
     if not listed:
         click.echo(none, err=True)

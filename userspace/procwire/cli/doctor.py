@@ -8,7 +8,7 @@ import click
 
 from procwire.errors import Unavailable
 from procwire.output.eve import encode
-from procwire.output.terminal import columns, folded, width_of
+from procwire.output.terminal import columns, folded, shown
 
 # (ok, required) -> word and colour.
 MARKS = {
@@ -35,13 +35,13 @@ def doctor(as_json: bool) -> int:
         width = max(len(check.name) for check in results)
         for check in results:
             word, colour = MARKS[check.ok, check.required]
-            line = fold(f"{word} {check.name:<{width}}  {check.found}", width + 7)
+            line = shown(f"{word} {check.name:<{width}}  {check.found}", width + 7)
             click.echo(click.style(word, fg=colour) + line[len(word) :])
             if not check.ok and check.remedy:
-                click.echo(fold(f"     {'':<{width}}  -> {check.remedy}", width + 10))
+                click.echo(shown(f"     {'':<{width}}  -> {check.remedy}", width + 10))
             for hook in check.hooks:
                 remedy = f" -> {hook.remedy}" if hook.remedy else ""
-                click.echo(fold(f"       {hook.name}: {hook.found}{remedy}", 9))
+                click.echo(shown(f"       {hook.name}: {hook.found}{remedy}", 9))
         losses = [loss for check in results for loss in check.losses if loss.count]
         if losses:
             click.echo("\nLost or left out meanwhile (of a run, `procwire coverage` tells):")
@@ -59,8 +59,3 @@ def doctor(as_json: bool) -> int:
 def item(text: str) -> None:
     """One line of a list, folded to the terminal's width."""
     click.echo(folded(f"- {text}", columns(sys.stdout), 2))
-
-
-def fold(line: str, hang: int) -> str:
-    """A line of the table, folded on terminals."""
-    return folded(line, width_of(sys.stdout), hang)

@@ -91,13 +91,12 @@ ends: within these times no bucket is over; least_run: the least of what its buc
 run, 0 where one is empty; failures_due: at how many failures they are as many as is told; kind: of
 its attempts; due: whether a figure that is judged rose since it was; told: whether one of `steps`
 is above 0; judged: a bit for each bucket whose figures are, and SET_BACK; ages: its buckets, four
-bits each, the youngest first;
-generations: by bucket, which of its registers' values are its own, and not left from before;
-latest: hosts and then pairs of the last attempts, as code_of() gives them; steps: by window and
-measure, the figure at which it is told again, 0 before it was; samples: targets, of which `sampled`
-were written, less a multiple of their room once it is full. By bucket: attempts_before, the lowest
-32 bits of `attempts` when it began; runs, the longest, at most TOTALS; starts, times; sketches, of
-hosts and of pairs, not valid for a bucket of FEW attempts or less."""
+bits each, the youngest first; generations: by bucket, which of its registers' values are its own,
+and not left from before; latest: hosts and then pairs of the last attempts, as code_of() gives
+them; steps: by window and measure, the figure at which it is told again, 0 before it was; samples:
+targets, of which `sampled` were written, less a multiple of their room once it is full. By bucket:
+attempts_before, the lowest 32 bits of `attempts` when it began; runs, the longest, at most TOTALS;
+starts, times; sketches, of hosts and of pairs, not valid for a bucket of FEW attempts or less."""
 _OF_SHORTEST_WINDOW = 2 * BUCKET.itemsize
 SUBJECT_LINES = lines_of(
     np.dtype(list(_BY_EVERY_ATTEMPT), align=True).itemsize + _OF_SHORTEST_WINDOW

@@ -100,7 +100,8 @@ def fold_of(rule: str) -> int:
 Shared = tuple[int, ...]
 """What findings of a group share: rule, whether its context holds, both addresses in halves, and by
 what they fold. Of one address alone the other is 0."""
-
+FOLD = 6
+"""Where that has by what they fold."""
 
 NO_PORT = -1
 Other = tuple[int, int, int]

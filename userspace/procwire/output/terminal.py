@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import textwrap
 from typing import TextIO
 
@@ -31,6 +32,11 @@ def folded(line: str, width: int | None, hang: int) -> str:
     indent = " " * min(hang, width // 3)
     pieces = textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False)
     return "\n".join(pieces)
+
+
+def shown(line: str, hang: int) -> str:
+    """The line, folded where standard output is a terminal. hang: as of folded()."""
+    return folded(line, width_of(sys.stdout), hang)
 
 
 def colours(stream: TextIO) -> bool:
