@@ -11,13 +11,14 @@ import jsonschema
 import pytest
 import records
 from commands import ENDS
+from network_records import WRITERS
 from procwire.event import Outcome
 from procwire.runs.inputs import Inputs
 from procwire.telemetry.event import Attempted, Resolved, Started
 from procwire.telemetry.faults import Faults
 from procwire.telemetry.value import address, local_moment, moment
 from reading_records import FEW, events, host, raised, read, written
-from records import MACHINE, START, WITH_PROCESSES, WRITERS
+from records import MACHINE, START, WITH_PROCESSES
 
 SCHEMA = Path(__file__).parent.parent.parent / "shared" / "facts" / "eve-schema-8.json"
 SILENT = ("flat", "security", "winlogbeat", "ecs", "structured", "sysmon_linux", "xml")

@@ -11,6 +11,7 @@ import records
 from commands import ENDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from network_records import WRITERS
 from procwire.errors import InputDamaged, RecordsDamaged
 from procwire.settings import Settings
 from procwire.telemetry.faults import Faults
@@ -18,7 +19,6 @@ from procwire.telemetry.join import Join
 from procwire.telemetry.lines import LINE_LIMIT
 from procwire.telemetry.value import epoch, moment
 from reading_records import FEW, events, read, written
-from records import WRITERS
 
 
 @pytest.mark.parametrize("form", WRITERS)

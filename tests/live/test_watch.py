@@ -25,7 +25,7 @@ pytestmark = [
 PROCWIRE = Path(sys.executable).with_name("procwire")
 ROOT = Path(__file__).parent.parent.parent
 NAMESPACE = f"pwtest-watch-{os.getpid()}"
-FINDINGS, UNAVAILABLE = 1, 4
+FINDINGS = 1
 START_S = 600
 # More than ended processes are known of, with more targets than are.
 SHORT_LIVED = """
@@ -80,6 +80,10 @@ def records(process: subprocess.Popen[str]) -> tuple[list[dict], str]:
     process.send_signal(signal.SIGTERM)
     out, talk = process.communicate(timeout=30)
     return [json.loads(line) for line in out.splitlines()], talk
+
+
+def ended(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 def completed(command: list[str]) -> int:
@@ -277,48 +281,6 @@ def test_a_half_open_scan_and_a_loop_of_processes_name_who_did_it(namespace: lis
     assert by_pid[scanner]["evidence"]["sent_through"] == "raw socket"
     assert by_pid[shell]["evidence"]["by_children"] >= 20
     assert ping not in by_pid
-
-
-def ended(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-
-def test_without_privilege_the_missing_one_and_its_remedy_are_named() -> None:
-    user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-    ran = ended([*user, str(PROCWIRE), "watch"])
-    assert ran.returncode == UNAVAILABLE
-    assert "CAP_BPF" in ran.stderr
-    assert "sudo" in ran.stderr
-
-
-# In a mount namespace of its own.
-HIDE_BTF_AND_BCC = """
-mount -t tmpfs none /sys/kernel/btf
-bcc=/usr/lib/python3/dist-packages/bcc
-if [ -d $bcc ]; then mount -t tmpfs none $bcc; fi
-exec "$@"
-"""
-
-
-@pytest.mark.parametrize(
-    ("loader", "package"),
-    [("auto", "python3-bpfcc"), ("bcc", "python3-bpfcc"), ("libbpf", "linux-image")],
-)
-def test_without_btf_the_package_is_named(loader: str, package: str) -> None:
-    hidden = ["unshare", "-m", "sh", "-c", HIDE_BTF_AND_BCC, "sh"]
-    ran = ended([*hidden, str(PROCWIRE), "watch", "--loader", loader])
-    assert ran.returncode == UNAVAILABLE
-    assert "BTF" in ran.stderr or loader == "bcc"
-    assert f"apt-get install {package}" in ran.stderr
-
-
-def test_the_demo_without_ebpf_says_why_and_checks_packets() -> None:
-    demo = ROOT / "packaging" / "demo.py"
-    hidden = ["unshare", "-m", "sh", "-c", HIDE_BTF_AND_BCC, "sh"]
-    ran = ended([*hidden, sys.executable, str(demo)])
-    assert ran.returncode == 0
-    assert "BTF" in ran.stderr
-    assert "RFC 9293" in ran.stdout
 
 
 def namespaces_of(demo: subprocess.Popen[bytes]) -> list[str]:
