@@ -31,7 +31,7 @@ FLOW = np.dtype(
         ("last", "i8"),
         ("low_port", "u2"),
         ("high_port", "u2"),
-        ("later", "u4"),  # sequence number of a SYN that came after the first and differs from it
+        ("later", "u4"),  # acknowledgement of a SYN that differs from its sender's first; 0: none
         ("number", "u4"),  # counts the flows begun, so it tells those of one slot apart
         ("protocol", "u1"),
         ("state", "u1"),
@@ -53,7 +53,7 @@ END = np.dtype(
         ("window", "u2"),  # as it last told it in a segment without SYN
         ("stream", "u2"),  # where its payload is read (stream_table.py), plus 1; 0 is nowhere
         ("scale", "u1"),  # one more than its SYN's window scale; 0 without that option
-        ("sent", "u1"),  # SENT_ bits
+        ("sent", "u1"),  # SENT_ bits and ASKED_TO_OPEN
         ("speaks", "u1"),  # layer of its first payload, of spoken.py; 0 if that is not known
         ("mail", "u1"),  # what it sends next, of mail_dialogue.py
     ],
@@ -77,7 +77,8 @@ MISMATCH_TOLD, TLS_ASKED, TLS_DUE = 32, 64, 128
 end was taken as established without its SYN being seen; counted for the capture's health; that
 protocols contradict each other was reported; STARTTLS was asked for; it was granted."""
 
-SENT_SYN, SENT_FIN, SENT_RESET = 1, 2, 4
+SENT_SYN, SENT_FIN, SENT_RESET, ASKED_TO_OPEN = 1, 2, 4, 8
+"""What an end sent: a SYN, a FIN, a reset; a SYN without ACK, which alone a SYN-ACK answers."""
 
 BEGUN = 0
 """Where FlowTable.counts has the flows begun."""

@@ -20,6 +20,8 @@ FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
 # RFC 7323 2.3: no window is larger, so nothing further away can belong to the connection.
 LARGEST_WINDOW = 1 << 30
+# RFC 7323 2.2: that of a SYN is never scaled.
+LARGEST_UNSCALED = 65535
 
 
 class Segment(NamedTuple):
