@@ -13,7 +13,7 @@ from procwire.alert import CLOSED, GROWN, RAISED
 from procwire.detect.detector import (
     Detector,
 )
-from procwire.detect.hits import Hits, gather, groups
+from procwire.detect.hits import Hits
 from procwire.episodes import Episodes
 from procwire.output.eve import Source, record
 from procwire.record import FINDING
@@ -109,23 +109,6 @@ def test_what_has_context_is_an_episode_of_its_own_and_alone_becomes_an_alert():
     alerts = Episodes(Settings(), rules).update(START + 3, hits=made)
     assert [alert.in_context for alert in alerts] == [False, True]
     assert [record(alert, Source())["event_type"] for alert in alerts] == ["anomaly", "alert"]
-
-
-def test_groups_equal_a_dictionary():
-    random = np.random.default_rng(7)
-    packets = [
-        (START, SCANNER + int(a), NETWORK + int(b)) for a, b in random.integers(0, 4, (300, 2))
-    ]
-    rules = random.integers(0, 2, 300)
-    made = hits(packets, rules)
-    contexts = made.findings["in_context"] = random.integers(0, 2, 300)
-    expected = {}
-    for place, ((_, src, dst), *of_rule) in enumerate(zip(packets, rules, contexts, strict=True)):
-        rule, context = map(int, of_rule)
-        expected.setdefault((rule, context, 0, src, 0, dst, False), []).append(place)
-    kept = gather(made, np.zeros(2, bool), np.zeros(2, bool), np.zeros(2, np.int64))
-    found = [(group.key, group.places) for group in groups(kept, range(300), QUIET)]
-    assert found == list(expected.items())
 
 
 @given(

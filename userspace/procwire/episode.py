@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from procwire.alert import FORGED_SOURCES, MOST_SOURCES, Alert
-from procwire.detect.hits import BY_TARGET, FOLD, NO_PORT, Kept
+from procwire.detect.hits import WITH_PORTS
 from procwire.detect.observation import Endpoint, Evidence
 from procwire.event import SAMPLE_TARGETS
 
-Key = tuple[object, ...]
-"""What an episode is of: a rule and the addresses that its findings share, or a detector's family,
-the kind of attempts and their subject."""
-Prober = tuple[int, int]
-"""An address in halves."""
+Key = bytes | tuple[object, ...]
+"""What an episode is of: what its findings share, of which folding.Kept makes bytes, or a rule and
+its context alone, or a detector's family, the kind of attempts and their subject."""
+Prober = bytes
+"""An address in 16 bytes of network order."""
+Of = int | str
+"""A rule, by its index, or a detector's family."""
 
 # So many ends are remembered, of so many findings of an episode: of forged sources, and of targets.
 _FORGED, _PROBED = (MOST_SOURCES, 1000), (SAMPLE_TARGETS, 100)
@@ -25,9 +29,10 @@ class Episode(msgspec.Struct, gc=False):
     up to date; told: the count last told; figure: the largest seen; next_raise: the figure at which
     it is told again; seen: event time reached when it last had news; raised: when it began; prober:
     whose it is, where it is part of what one prober does; due: when it closes, as queued; others:
-    of findings that fold by one address some of the others, in halves, with their first ports."""
+    of findings that fold by one address some of the others with their first ports."""
 
     key: Key
+    rule: Of
     latest: Alert
     count: int
     last: int
@@ -38,35 +43,28 @@ class Episode(msgspec.Struct, gc=False):
     raised: int
     prober: Prober | None
     due: int = 0
-    others: dict[tuple[int, int], int] = msgspec.field(default_factory=dict)
+    others: dict[bytes, int | None] = msgspec.field(default_factory=dict)
 
+    def see_others(self, members: NDArray[np.void], count: int) -> None:
+        """Remember the other ends of those findings (hits.Groups), of which it knows one: the
+        targets of probes, as many as alerts list, or forged sources, as many as are counted. count:
+        the findings before these."""
+        others = self.others
+        most, looked_at = _FORGED if self.prober is None else _PROBED
+        if len(others) >= most or count >= looked_at:
+            return
+        for address, port, transport, _ in members[: looked_at - count].tolist():
+            if address not in others:
+                others[address] = port if transport in WITH_PORTS else None
+                if len(others) == most:
+                    break
 
-def see_others(episode: Episode, kept: Kept, places: list[int], count: int) -> None:
-    """Remember the other ends of those findings, of which the episode knows one: the targets of
-    probes, as many as alerts list, or forged sources, as many as are counted. count: the findings
-    before these."""
-    others, before = episode.others, len(episode.others)
-    is_forged = len(episode.key) > FOLD and episode.key[FOLD] == BY_TARGET
-    most, looked_at = _FORGED if is_forged else _PROBED
-    if before >= most or count >= looked_at or not places:
-        return
-    ends = kept.others()
-    for place in places[: looked_at - count]:
-        hi, lo, port = ends[place]
-        if (hi, lo) not in others:
-            others[hi, lo] = port
-            if len(others) == most:
-                break
-    if len(others) == before:
-        return
-    if is_forged:
-        said = Evidence(FORGED_SOURCES, len(others))
-        episode.latest = replace(episode.latest, evidence=(said,))
-    elif len(others) > 1:
-        targets = tuple(_endpoint(*one, port) for one, port in others.items())
-        episode.latest = replace(episode.latest, targets=targets)
-
-
-def _endpoint(hi: int, lo: int, port: int) -> Endpoint:
-    address = (hi << 64 | lo).to_bytes(16)
-    return Endpoint(address, None if port == NO_PORT else port)
+    def with_others(self) -> Alert:
+        """Its state with the other ends that were seen."""
+        others = self.others
+        if others and self.prober is None:
+            said = Evidence(FORGED_SOURCES, len(others))
+            return replace(self.latest, evidence=(said,))
+        if len(others) < 2:
+            return self.latest
+        return replace(self.latest, targets=tuple(map(Endpoint, others, others.values())))

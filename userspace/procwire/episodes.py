@@ -13,33 +13,32 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace as with_fields
 from operator import attrgetter
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from procwire.alert import CLOSED, GROWN, Alert, Check, finding_alert, grown, named, scan_alert
 from procwire.detect.detector import BLOCK, HOST_SWEEP, PROTOCOL_SCAN, Detector, wider
 from procwire.detect.hits import (
+    ADDRESS,
     BY_PAIR,
     BY_PROBER,
-    FOLD,
-    Found,
     Group,
     Hits,
-    Kept,
-    apart,
     fold_of,
-    gather,
-    groups,
-    one_key,
 )
 from procwire.detect.observation import Observation
-from procwire.episode import Episode, Key, Prober, see_others
+from procwire.episode import Episode, Key, Prober
 from procwire.job_scans import JobScans
 from procwire.open_episodes import OpenEpisodes, Told
 from procwire.record import Lookup
 from procwire.settings import Settings
+
+if TYPE_CHECKING:
+    # Importing it loads numba, which the watch over processes does without.
+    from procwire.detect.folding import Kept
 
 Admit = Callable[[list[Alert]], list[Alert]]
 """Alerts in order of time -> those of them that are told, as they are told."""
@@ -96,7 +95,7 @@ class Episodes:
                 start = end
             self._observe(scan)
         if kept is not None:
-            self._fold(kept, start, len(kept.keys))
+            self._fold(kept, start, len(kept))
         self._open.clock = now
         self._open.close_due(now)
         return self._sorted()
@@ -149,7 +148,8 @@ class Episodes:
                 prober = self._prober(scan)
                 if prober is not None:
                     alert = self._open.probers.scan(prober, alert)
-                episode = self._open.begin(key, alert, scan.figure, alert.time, prober)
+                family = scan.detector.family
+                episode = self._open.begin(key, family, alert, alert.time, scan.figure, prober)
             if scan.job is not None:
                 self._jobs.enter(key, episode)
             if is_new:
@@ -184,8 +184,7 @@ class Episodes:
         """Who probes, where findings may be part of a scan: its source on the wire."""
         if not self._rules or scan.source is None or scan.detector.family not in _OF_PROBERS:
             return None
-        number = int.from_bytes(scan.source.address)
-        return number >> 64, number & (1 << 64) - 1
+        return scan.source.address
 
     def _kept(self, hits: Hits | None) -> Kept | None:
         """The findings that are folded; what is only counted is, with all others, by rule."""
@@ -194,13 +193,16 @@ class Episodes:
         self._tally += hits.counted
         if not len(hits.findings):
             return None
+        # Compiled code.
+        from procwire.detect.folding import gather
+
         return gather(hits, self._counted, self._fold_by, self._tally)
 
     def _fold(self, kept: Kept, start: int, end: int) -> None:
         """Findings from `start` up to `end` extend episodes, group by group."""
         while start < end:
             until = self._until_room_changes(kept, start, end)
-            self._enter(kept, range(start, until))
+            self._enter(kept, np.arange(start, until))
             start = until
 
     def _until_room_changes(self, kept: Kept, start: int, end: int) -> int:
@@ -208,78 +210,85 @@ class Episodes:
         room: who finds room must not depend on what came in one batch. What ended is closed."""
         if self._open.has_room_for(end - start):
             return end
-        now = kept.reached[start]
+        now = int(kept.reached[start])
         self._open.close_due(now)
         until = self._open.next_end_before(now + self._settings.quiet_ns)
         return max(start + 1, bisect_left(kept.reached, until, start, end))
 
-    def _enter(self, kept: Kept, rows: range) -> None:
+    def _enter(self, kept: Kept, rows: NDArray[np.int64]) -> None:
         """Extend episodes by findings among which none ends that a rule without room waits for."""
-        quiet, full = self._settings.quiet_ns, set[object]()
-        # One that gives way to another's leaves room.
-        if len(self._open) + len(rows) <= self._settings.open:
-            full = self._open.rules_without_room()
-        places, crowd = apart(kept, rows, full, self._open)
-        found = groups(kept, places, quiet)
-        begin = [one.places[0] for one in found if self._may_begin(one.key)]
-        firsts = dict(zip(begin, kept.found(begin), strict=True)) if begin else {}
-        for group in found:
-            if group.key in self._open or self._open.has_room(group.key[0]):
-                self._extend(group, kept, firsts.get(group.places[0]))
-            else:
-                crowd.setdefault(group.key[:2], []).extend(group.places)
-        for shared, folded in crowd.items():
-            self._counts["folded_sources"] += len(folded)
-            for group in one_key(kept, shared, sorted(folded), quiet):
-                self._extend(group, kept, None)
+        quiet = self._settings.quiet_ns
+        groups = kept.groups(rows, quiet)
+        columns, full, open_ = groups.columns, self._open.full(len(rows)), self._open
+        keys = [kept.keys[number] for number in columns[:, 0].tolist()]
+        # Of a flood from forged addresses nearly all groups are of none.
+        apart = [
+            at
+            for at, (key, rule) in enumerate(zip(keys, columns[:, 1].tolist(), strict=True))
+            if rule not in full or key in open_
+        ]
+        crowd = np.ones(len(keys), bool)
+        for at, values in zip(apart, columns[apart].tolist(), strict=True):
+            group = Group._make(values)
+            if keys[at] in open_ or open_.has_room(group.rule):
+                crowd[at] = False
+                self._extend(keys[at], group, kept, groups.members)
+        folded = rows[crowd[groups.of_rows]]
+        if not len(folded):
+            return
+        self._counts["folded_sources"] += len(folded)
+        groups = kept.crowds(folded, quiet)
+        for group in map(Group._make, groups.columns.tolist()):
+            self._extend(divmod(group.key, 2), group, kept, groups.members)
 
-    def _may_begin(self, key: Key) -> bool:
-        return key not in self._open and self._open.has_room(key[0])
-
-    def _extend(self, group: Group, kept: Kept, first: Found | None) -> None:
-        """Enter the findings of a group. first: the first of them, where it is at hand."""
-        key = group.key
-        rule, shared = self._rules[key[0]], len(key) == 2
-        fold_by = BY_PAIR if shared else key[FOLD]
-        prober = (key[2], key[3]) if fold_by == BY_PROBER else None
+    def _extend(self, key: Key, group: Group, kept: Kept, members: NDArray[np.void]) -> None:
+        """Enter the findings of a group."""
+        by_pair = group.fold == BY_PAIR or not isinstance(key, bytes)
         episode = self._open.current(key, group.time)
         before = 0 if episode is None else episode.count
         if episode is None:
-            raised = finding_alert(rule, first or kept.found(group.places[:1])[0], shared)
-            if prober is not None:
-                raised = self._open.probers.finding(prober, raised, group.time)
-            episode = self._open.begin(key, raised, 1, group.time, prober)
-        scan = self._open.probers.scan_of(prober, group.time) if prober is not None else None
-        total, seen = before + len(group.places), 0
-        unseen = group.places if fold_by != BY_PAIR else []
+            episode = self._begin(key, group, kept)
+        probers, prober = self._open.probers, episode.prober
+        scan = probers.scan_of(prober, group.time) if prober is not None else None
+        total, seen = before + group.end - group.start, group.start
         while episode.next_raise <= total:
-            upto = episode.next_raise - before
-            place = group.places[upto - 1]
-            see_others(episode, kept, unseen[seen:upto], before + seen)
-            seen = upto
-            if scan is None or kept.reached[place] <= scan.raised:
-                self._tell_growth(episode, kept, place, shared)
+            upto = group.start + episode.next_raise - before
+            if not by_pair:
+                episode.see_others(members[seen:upto], before + seen - group.start)
+            seen, row = upto, int(members[upto - 1]["row"])
+            if scan is None or kept.reached[row] <= scan.raised:
+                self._tell_growth(episode, kept, row)
             episode.next_raise *= 10
-        see_others(episode, kept, unseen[seen:], before + seen)
+        if not by_pair:
+            episode.see_others(members[seen : group.end], before + seen - group.start)
         episode.count, episode.last = total, max(episode.last, group.last)
         self._open.hear(episode, group.seen)
         if scan is not None and group.seen > max(scan.raised, scan.seen):
             self._open.hear(scan, group.seen)
 
-    def _tell_growth(self, episode: Episode, kept: Kept, place: int, shared: bool) -> None:
-        """Tell that the finding at `place` was the tenth, hundredth and so on."""
-        check = episode.latest.check
+    def _begin(self, key: Key, group: Group, kept: Kept) -> Episode:
+        """The episode that the first finding of a group raises."""
+        shared, prober = not isinstance(key, bytes), None
+        raised = finding_alert(self._rules[group.rule], kept.found(group.row), shared)
+        if isinstance(key, bytes) and group.fold == BY_PROBER:
+            prober = key[:ADDRESS]
+            raised = self._open.probers.finding(prober, raised, group.time)
+        return self._open.begin(key, group.rule, raised, group.time, prober=prober)
+
+    def _tell_growth(self, episode: Episode, kept: Kept, row: int) -> None:
+        """Tell that the finding in `row` was the tenth, hundredth and so on."""
+        before, shared = episode.with_others(), not isinstance(episode.key, bytes)
         episode.latest = replace(
-            finding_alert(check, kept.found([place])[0], shared),
-            episode=episode.latest.episode,
+            finding_alert(before.check, kept.found(row), shared),
+            episode=before.episode,
             state=GROWN,
-            first=episode.latest.first,
+            first=before.first,
             count=episode.next_raise,
-            evidence=episode.latest.evidence,
-            targets=episode.latest.targets,
+            evidence=before.evidence,
+            targets=before.targets,
         )
         episode.told = episode.next_raise
-        self._open.told.append((kept.reached[place], episode.latest))
+        self._open.told.append((int(kept.reached[row]), episode.latest))
 
 
 def _turn(told: Told) -> tuple[int, bool, int, int, int, str]:

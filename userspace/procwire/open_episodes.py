@@ -9,7 +9,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from procwire.alert import CLOSED, Alert
-from procwire.episode import Episode, Key, Prober
+from procwire.episode import Episode, Key, Of, Prober
 from procwire.probers import Probers
 from procwire.settings.traffic import EpisodeSettings
 
@@ -29,7 +29,7 @@ class OpenEpisodes:
         self._open: dict[Key, Episode] = {}
         self._due: list[tuple[int, int, Key]] = []
         self._pushed = 0
-        self._of_rule: Counter[object] = Counter()
+        self._of_rule: Counter[Of] = Counter()
         self.probers = Probers(self.current)
         self.told: list[Told] = []
         self.clock = 0
@@ -53,10 +53,16 @@ class OpenEpisodes:
         return None
 
     def begin(
-        self, key: Key, alert: Alert, figure: int, time: int, prober: Prober | None = None
+        self,
+        key: Key,
+        rule: Of,
+        alert: Alert,
+        time: int,
+        figure: int = 1,
+        prober: Prober | None = None,
     ) -> Episode:
         """Open an episode by its first alert, told at event time `time`; where there are too many,
-        the oldest gives way."""
+        the oldest gives way. Others as in Episode."""
         while len(self._open) >= self._settings.open:
             oldest = self._next_due()
             if oldest is not None:
@@ -65,10 +71,10 @@ class OpenEpisodes:
         count, last = alert.count, alert.last
         seen = max(time, last)
         episode = Episode(
-            key, alert, count, last, count, figure, 10 * figure, seen, alert.time, prober
+            key, rule, alert, count, last, count, figure, 10 * figure, seen, alert.time, prober
         )
         self._open[key] = episode
-        self._of_rule[key[0]] += 1
+        self._of_rule[rule] += 1
         self._counts["opened"] += 1
         self._push(episode)
         self.told.append((time, alert))
@@ -107,7 +113,7 @@ class OpenEpisodes:
             episode.raised += by
             self._push(episode)
 
-    def has_room(self, rule: object) -> bool:
+    def has_room(self, rule: Of) -> bool:
         """Whether findings of a rule may begin an episode of their own."""
         return self._of_rule[rule] < self._settings.per_rule
 
@@ -115,8 +121,11 @@ class OpenEpisodes:
         """The same of every rule, for so many episodes more."""
         return max(self._of_rule.values(), default=0) + findings <= self._settings.per_rule
 
-    def rules_without_room(self) -> set[object]:
-        """The rules of which no episode may begin."""
+    def full(self, findings: int) -> set[Of]:
+        """The rules of which none of so many findings can begin an episode."""
+        # One that gives way to another's leaves room.
+        if len(self._open) + findings > self._settings.open:
+            return set()
         most = self._settings.per_rule
         return {rule for rule, number in self._of_rule.items() if number >= most}
 
@@ -150,13 +159,13 @@ class OpenEpisodes:
         """Forget the episode; its totals are told where they are more than was told before."""
         del self._open[episode.key]
         self._ended(episode)
-        self._of_rule[episode.key[0]] -= 1
+        self._of_rule[episode.rule] -= 1
         findings: dict[str, int] = {}
         if episode.prober is not None:
             findings = self.probers.leave(episode.prober, episode)
         if episode.count != episode.told or findings:
             totals = replace(
-                episode.latest,
+                episode.with_others(),
                 state=CLOSED,
                 time=time,
                 count=episode.count,

@@ -10,7 +10,6 @@ batches end.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
 import msgspec
@@ -31,7 +30,7 @@ class _Probing(msgspec.Struct):
     alerted: int | None = None
     parts: dict[Key, Episode] = msgspec.field(default_factory=dict)
     scan: Key | None = None
-    ended: Counter[str] = msgspec.field(default_factory=Counter)
+    ended: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class Probers:
@@ -88,19 +87,19 @@ class Probers:
     def leave(self, prober: Prober, episode: Episode) -> dict[str, int]:
         """The episode has ended. Of a scan: its findings by check, which are told with it; those of
         a part that ends before its scan are kept for that."""
-        probing, findings = self._of.get(prober), Counter[str]()
+        probing, findings = self._of.get(prober), dict[str, int]()
         if probing is None:
             # Of several scans of one prober the first has the findings.
             return findings
         if episode.key in probing.parts:
             del probing.parts[episode.key]
             if probing.scan is not None:
-                probing.ended[episode.latest.check.id] += episode.count
+                _count(probing.ended, episode)
                 episode.told = episode.count
         elif episode.key == probing.scan:
-            findings, probing.scan, probing.ended = probing.ended, None, Counter()
+            findings, probing.scan, probing.ended = probing.ended, None, {}
             for part in probing.parts.values():
-                findings[part.latest.check.id] += part.count
+                _count(findings, part)
                 part.told = part.count
         if not probing.parts and probing.scan is None:
             del self._of[prober]
@@ -114,3 +113,8 @@ class Probers:
                 if key is not None:
                     self._current(key, time)
         return self._of.get(prober)
+
+
+def _count(findings: dict[str, int], of: Episode) -> None:
+    check = of.latest.check.id
+    findings[check] = findings.get(check, 0) + of.count
