@@ -76,6 +76,16 @@ def test_a_sweep_reports_with_all_its_figures():
     assert target(event["last"]) == (NETWORK + 24, 80)
 
 
+@pytest.mark.parametrize(("end", "told"), [(Outcome.ESTABLISHED, 0), (Outcome.REFUSED, 1)])
+def test_what_was_answered_is_counted_and_not_told(end, told):
+    ended = sorted(sweep(25) + sweep(25, outcome=end), key=lambda row: (row[0], row[4]))
+    settings = FanOutSettings(sequential_run=0, failures=0)
+    crossed = len(FanOut(settings).update(table(ended)))
+    fanout = FanOut(settings, unanswered=0.5)
+    assert len(fanout.update(table(ended))) == told * crossed
+    assert fanout.counters()["reports"] == crossed > 0
+
+
 def test_a_million_targets_cost_a_handful_of_reports():
     count = 200_000
     rows = np.tile(table(sweep(1)), count)

@@ -65,6 +65,10 @@ def test_packets_that_go_the_way_of_the_one_before_count_once(size):
     assert scans.counters()["packets"] == 3
 
 
+def test_one_batch_may_hold_any_number_of_them():
+    assert observed(scan(RARE[:9] * 300))[1].counters()["packets"] == 9 * 300
+
+
 @pytest.mark.parametrize(
     "rows",
     [

@@ -172,6 +172,14 @@ def test_it_is_evidence_once_questions_of_its_kind_were_seen_for_a_while(check):
     assert unasked(fresh(), [*pairs[2:], (late, answer)]) == [(15, check, False)]
 
 
+def test_a_batch_may_show_any_number_of_things_and_the_next_none():
+    packets, quiet = [(0, echo(0, SERVER, CLIENT))] * 5000, [(1, echo(8, CLIENT, SERVER))] * 5000
+    observer = fresh()
+    found = unasked(observer, packets)
+    assert found == [(n + 1, "icmp4.unsolicited_echo_reply", False) for n in range(5000)]
+    assert unasked(observer, quiet) == []
+
+
 def test_an_echo_request_in_fragments_is_a_question():
     request = IP(src=CLIENT, dst=SERVER) / ICMP(type=8, id=9, seq=3) / bytes(2000)
     fragments = [bytes(FRAME / piece) for piece in fragment(request, 1280)]

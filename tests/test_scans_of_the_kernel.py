@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from procwire.detect.judges import Judges
+from procwire.detect.judges import Judges, least_unanswered
+from procwire.detect.unanswered import is_untold, unanswered
 from procwire.event import FANOUT_EVENT, Origin
 from procwire.record import Attempt
+from procwire.settings import Settings
 from test_fanout import SECOND, START
 
 
@@ -84,14 +86,13 @@ FIGURES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.lists(FIGURES, min_size=1, max_size=8))
-def test_what_is_not_worth_asking_of_is_no_scan(drawn):
-    rows = np.zeros(len(drawn), FANOUT_EVENT)
-    rows["time_ns"], rows["window_ns"] = START + np.arange(len(drawn)), SECOND
-    for row, figures in zip(rows, drawn, strict=True):
-        for name, value in figures.items():
-            row[name] = value
-    one_by_one = Judges()
-    one_by_one._worth_asking = lambda rows: rows
-    assert Judges().update(rows) == one_by_one.update(rows)
+@settings(max_examples=300, deadline=None)
+@given(FIGURES)
+def test_of_what_was_answered_too_often_no_detector_says_that_it_is_a_scan(figures):
+    kind, origin, attempts = figures["attempt"], figures["origin"], figures["attempts"]
+    ended = figures["established"], figures["failures"]
+    counted = max(attempts - figures["unrouted"], 0), *ended
+    assume(unanswered(*counted, kind, origin) < least_unanswered(Settings()))
+    assume(not is_untold(*counted, origin))
+    others = {name: figures[name] for name in figures if name not in ("attempt", "origin")}
+    assert of_the_kernel(kind, origin, **others) == []

@@ -30,6 +30,10 @@ from procwire.words import u8, u16, u32
 SERVICES = (7, 13, 17, 19, 37, 111, 161, 389, 1812, 1813, 3283, 11211)
 _PORT_DNS, _PORT_NTP, _PORTS_DHCP = 53, 123, (67, 68)
 
+_PORTS = max(SERVICES) + 1
+_IS_SERVICE = np.zeros(_PORTS, np.bool_)
+_IS_SERVICE[[*SERVICES, _PORT_DNS, _PORT_NTP, *_PORTS_DHCP]] = True
+
 # RFC 5905 7.3 and RFC 9327: modes of NTP.
 _NTP_CLIENT, _NTP_SERVER, _NTP_CONTROL, _NTP_PRIVATE = 3, 4, 6, 7
 _NTP_RESPONSE = 0x80
@@ -58,15 +62,24 @@ def _is_group(high: np.uint64, low: np.uint64) -> bool:
 
 
 @fused
+def _is_service(port: int) -> bool:
+    """Whether questions to a port are remembered: of most packets neither is such a one."""
+    return bool(port < _PORTS and _IS_SERVICE[port])
+
+
+@fused
 def on_datagram(state: State, source: Source, row: int, columns: FlowColumns) -> None:
     """Remember what UDP packet `row` asks, or check what it answers."""
-    packets, p = source.packets, layer_of(source, row)
+    packets = source.packets
     from_port, to_port = int(packets.src_port[row]), int(packets.dst_port[row])
+    if not (_is_service(from_port) or _is_service(to_port)):
+        return
     if _PORT_DNS in (from_port, to_port):
         _on_dns(state, source, row, columns)
     elif _PORT_NTP in (from_port, to_port):
         _on_ntp(state, source, row, columns)
     elif from_port in _PORTS_DHCP and to_port in _PORTS_DHCP:
+        p = layer_of(source, row)
         if p.captured < _UDP_HEADER + 8:
             return
         # RFC 2131 section 2: op, then at 4 the transaction id. Addresses change on the way.

@@ -13,7 +13,7 @@ from procwire.capture import batch as links
 from procwire.capture.batch import PacketBatch
 from procwire.capture.fields import u8, u16, u32
 from procwire.compiled.jit import fused
-from procwire.decode.columns import Decoded, Packets, Spans
+from procwire.decode.columns import Decoded, Packets
 from procwire.decode.contact_table import Record
 from procwire.event import Outcome
 from procwire.record import Attempt
@@ -129,23 +129,6 @@ def message_verdict(batch: PacketBatch, decoded: Decoded, row: int, wanted: Reco
 
 
 @fused
-def _span(spans: Spans, packet: int, layer: int) -> int:
-    """Row of the packet's span of that layer, or -1."""
-    low, high = 0, len(spans.packet)
-    while low < high:
-        middle = (low + high) // 2
-        if spans.packet[middle] < packet:
-            low = middle + 1
-        else:
-            high = middle
-    while low < len(spans.packet) and spans.packet[low] == packet:
-        if spans.layer[low] == layer:
-            return low
-        low += 1
-    return -1
-
-
-@fused
 def _without_ports(wanted: Record, first: int, second: int, kind: int) -> None:
     wanted.src_port = first
     wanted.dst_port = second
@@ -155,8 +138,7 @@ def _without_ports(wanted: Record, first: int, second: int, kind: int) -> None:
 @fused
 def _echo(batch: PacketBatch, decoded: Decoded, row: int, wanted: Record) -> int:
     packets = decoded.packets
-    over_ipv4 = packets.transport[row] == layers.ICMP4
-    span = _span(decoded.spans, row, layers.ICMP4 if over_ipv4 else layers.ICMP6)
+    over_ipv4, span = packets.transport[row] == layers.ICMP4, decoded.span[row]
     if span < 0 or decoded.spans.captured[span] < _HEADER:
         return NOTHING
     identifier = u16(batch.data, int(decoded.spans.start[span]) + 4, True)
@@ -175,7 +157,7 @@ def _association(batch: PacketBatch, decoded: Decoded, row: int, wanted: Record)
     """RFC 9260 5.1: INIT asks, INIT ACK accepts, ABORT refuses; who echoes a cookie was given one.
     The initiate tag tells a new INIT from one that is sent again."""
     packets = decoded.packets
-    span = _span(decoded.spans, row, layers.SCTP)
+    span = decoded.span[row]
     if span < 0 or decoded.spans.captured[span] < _FIRST_CHUNK + _CHUNK_HEADER:
         return NOTHING
     at = int(decoded.spans.start[span])
@@ -200,7 +182,7 @@ def _arp(batch: PacketBatch, decoded: Decoded, row: int, wanted: Record) -> int:
     """RFC 826. A probe (RFC 5227) has no sender, an announcement asks for its own."""
     packets = decoded.packets
     source, target = packets.src_lo[row], packets.dst_lo[row]
-    span = _span(decoded.spans, row, layers.ARP)
+    span = decoded.span[row]
     if span < 0 or source == target:
         return NOTHING
     if not _is_one_host(np.uint64(0), source) or not _is_one_host(np.uint64(0), target):
@@ -220,7 +202,7 @@ def _arp(batch: PacketBatch, decoded: Decoded, row: int, wanted: Record) -> int:
 def _discovery(batch: PacketBatch, decoded: Decoded, row: int, wanted: Record) -> int:
     """RFC 4861 4.3 and 4.4. A solicitation without a sender is about an address not in use yet."""
     packets = decoded.packets
-    span = _span(decoded.spans, row, layers.ICMP6)
+    span = decoded.span[row]
     if span < 0 or decoded.spans.captured[span] < _HEADER + 16:
         return NOTHING
     asked = packets.src_port[row] == _SOLICITATION
@@ -242,7 +224,7 @@ def _unreachable4(batch: PacketBatch, decoded: Decoded, row: int, wanted: Record
     """RFC 792: an IPv4 header and 8 bytes of what could not be delivered follow. "Fragmentation
     needed" (code 4) says nothing of the destination."""
     code = decoded.packets.dst_port[row]
-    span = _span(decoded.spans, row, layers.ICMP4)
+    span = decoded.span[row]
     if span < 0 or code == _TOO_BIG:
         return NOTHING
     captured = decoded.spans.captured[span] - _HEADER
@@ -264,7 +246,7 @@ def _unreachable4(batch: PacketBatch, decoded: Decoded, row: int, wanted: Record
 @fused
 def _unreachable6(batch: PacketBatch, decoded: Decoded, row: int, wanted: Record) -> int:
     """RFC 4443 3.1: as much of the packet follows as fits."""
-    span = _span(decoded.spans, row, layers.ICMP6)
+    span = decoded.span[row]
     if span < 0 or decoded.spans.captured[span] < _HEADER + _IPV6_HEADER + _QUOTED:
         return NOTHING
     at = int(decoded.spans.start[span]) + _HEADER

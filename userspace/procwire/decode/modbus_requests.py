@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from procwire.compiled.jit import fused
+from procwire.decode.columns import Packets
 from procwire.decode.datagram_requests import pair_of
 from procwire.decode.request_table import MODBUS, State, ask, check, is_asked, layer_of
 from procwire.decode.source import FlowColumns, Source
@@ -22,12 +23,16 @@ _ANY = 0xFFFF
 
 
 @fused
-def on_modbus(state: State, source: Source, row: int, columns: FlowColumns) -> None:
-    """Remember what the messages in TCP packet `row` ask, or check what they answer."""
-    packets = source.packets
+def is_modbus(packets: Packets, row: int) -> bool:
+    """Whether a TCP segment goes to a device, or comes from one, and carries something."""
     asks, answers = packets.dst_port[row] == _PORT, packets.src_port[row] == _PORT
-    if asks == answers or packets.payload[row] == 0:
-        return
+    return bool(asks != answers and packets.payload[row] != 0)
+
+
+@fused
+def on_modbus(state: State, source: Source, row: int, columns: FlowColumns) -> None:
+    """Remember what the messages of Modbus in packet `row` ask, or check what they answer."""
+    packets, asks = source.packets, source.packets.dst_port[row] == _PORT
     p = layer_of(source, row)
     at = p.length - int(packets.payload[row])
     for _message in range(_MOST_MESSAGES):

@@ -13,8 +13,8 @@ from procwire import layers
 from procwire.compiled.jit import fused, kernel
 from procwire.compiled.memory import touch
 from procwire.decode.datagram_requests import on_datagram
-from procwire.decode.health import CLOCK, NEVER, STARTED, WARM_UP, on_time
-from procwire.decode.modbus_requests import on_modbus
+from procwire.decode.health import CLOCK, NEVER, STARTED, WARM_UP, later
+from procwire.decode.modbus_requests import is_modbus, on_modbus
 from procwire.decode.observations import (
     ARP_IP_MAC_FLIP,
     NEW_ROUTER,
@@ -91,13 +91,16 @@ class Requests:
 @kernel
 def _answer(state: State, source: Source, columns: FlowColumns) -> None:
     packets, figures = source.packets, state.figures
+    clock = int(figures[CLOCK])
     for row in range(source.times.size):
-        time = int(source.times[row])
-        on_time(figures, time)
+        clock = later(figures, clock, int(source.times[row]))
         transport = packets.transport[row]
         if transport == layers.TCP:
-            on_modbus(state, source, row, columns)
+            if is_modbus(packets, row):
+                figures[CLOCK] = clock
+                on_modbus(state, source, row, columns)
             continue
+        figures[CLOCK] = clock
         if packets.network[row] == layers.ARP:
             _on_arp(state, layer_of(source, row), row, columns)
         elif transport == layers.UDP:
@@ -106,6 +109,7 @@ def _answer(state: State, source: Source, columns: FlowColumns) -> None:
             _on_icmp4(state, source, row, columns)
         elif transport == layers.ICMP6:
             _on_icmp6(state, source, row, columns)
+    figures[CLOCK] = clock
 
 
 @fused

@@ -25,13 +25,15 @@ from procwire.settings.traffic import FanOutSettings
 class FanOut:
     """Counts attempts per source address and kind, and reports each threshold that a window
     crosses. by_kind: settings of kinds whose thresholds are others; origin: what the reports say of
-    where the rows come from."""
+    where the rows come from; unanswered: of windows of which a smaller share came to nothing there
+    is no report, though it is counted."""
 
     def __init__(
         self,
         settings: FanOutSettings | None = None,
         by_kind: Mapping[Attempt, FanOutSettings] | None = None,
         origin: Origin = Origin.WIRE,
+        unanswered: float = 0.0,
     ) -> None:
         settings = settings or FanOutSettings()
         chosen = [(by_kind or {}).get(kind, settings) for kind in Attempt]
@@ -56,6 +58,7 @@ class FanOut:
             least=np.array([min(sizes, default=FEW + 1) for sizes in targets], np.int64),
             places=settings.subjects,
             origin=int(origin),
+            unanswered=unanswered,
         )
 
     def update(

@@ -9,6 +9,7 @@ from procwire.compiled.jit import fused
 from procwire.detect.fanout_buckets import Record, Slot, distinct, since
 from procwire.detect.fanout_state import HOSTS, PAIRS, Crossing, State
 from procwire.detect.fanout_turns import older
+from procwire.detect.unanswered import is_untold, unanswered
 from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS, EventKind, Measure
 
 _WINDOWS = FANOUT_WINDOWS
@@ -18,6 +19,7 @@ _SAMPLES = SAMPLE_TARGETS
 _FIGURE_LIMIT = 2**32 - 1
 _BYTE = np.uint64(255)
 _FANOUT = int(EventKind.FANOUT)
+_unanswered, _is_untold = fused(unanswered), fused(is_untold)
 
 
 @fused
@@ -53,6 +55,17 @@ def report(
 
 
 @fused
+def may_be_scan(state: State, event: Record) -> int:
+    """1 if so great a share came to nothing that it may be a scan, or nobody knows how it ended,
+    else 0."""
+    attempts, kind = int(np.int64(event.attempts)), int(np.int64(event.attempt))
+    established, failures = int(np.int64(event.established)), int(np.int64(event.failures))
+    share = _unanswered(attempts, established, failures, kind, state.origin)
+    told = share >= state.unanswered
+    return int(told or _is_untold(attempts, established, failures, state.origin))
+
+
+@fused
 def _write_target(field: Record, target: Record) -> None:
     _write_address(field.address, target)
     field.port = target.port
@@ -79,7 +92,7 @@ def final_figures(subject: Record, window: int) -> Crossing:
 @fused
 def turn(state: State, slot: Slot, time: int, reports: NDArray[np.void], at: int) -> int:
     """Write the last figures of each window of which something was reported and whose bucket is
-    over: between two crossings its shape may have changed. The number of reports written."""
+    over: between two crossings its shape may have changed. How many reports of those are told."""
     subject, written = state.subjects[slot], 0
     for window in range(_WINDOWS):
         start, length = subject.starts[older(subject, window)], state.windows[window]
@@ -88,7 +101,8 @@ def turn(state: State, slot: Slot, time: int, reports: NDArray[np.void], at: int
             reported |= subject.steps[window * _MEASURES + measure] > 0
         if reported and not 0 <= time - start < length:
             report(state, slot, time, reports, at + written, final_figures(subject, window))
-            written += 1
+            state.counters[2] += 1
+            written += may_be_scan(state, reports[at + written])
             # Its figures fall, and what was told may be told again.
             subject.due = 1
     return written

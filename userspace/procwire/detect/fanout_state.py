@@ -112,7 +112,7 @@ class State(NamedTuple):
     generation above a rank. cells: by bucket, when the latest cell of its grid began. counters as
     in COUNTERS; windows: lengths in ns; thresholds: by kind of attempts and measure; least: by
     kind, of how many targets is told at the earliest; places: of each kind in the table, one kind's
-    behind the other's; origin: of the reports."""
+    behind the other's; origin: of the reports; unanswered: the least share that is told."""
 
     names: NDArray[np.uint64]
     active: NDArray[np.int64]
@@ -128,6 +128,7 @@ class State(NamedTuple):
     least: NDArray[np.int64]
     places: int
     origin: int
+    unanswered: float
 
 
 class Crossing(NamedTuple):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from procwire.detect.detector import Detector
 from procwire.detect.observation import Endpoint, Evidence, Job, JobProgram, Observation, ProcessId
 from procwire.detect.scattered import are_scattered
+from procwire.detect.unanswered import is_untold, unanswered
 from procwire.event import Origin, Subject
 from procwire.record import Attempt
 from procwire.settings import Settings
@@ -21,10 +22,8 @@ SENT_THROUGH = "sent_through"
 """Evidence of attempts of which only that they were sent is known."""
 
 _NOBODY = bytes(16)
-# NumPy takes 6 us to compare with a member of an enum.
-_CONNECT, _RAW, _IMPORT = int(Attempt.CONNECT), int(Origin.RAW), int(Origin.IMPORT)
 # In the order of Figures.
-_FIELDS = ["attempt", "hosts", "host_ports", "window_ns", "origin", "established"]
+_FIELDS = ["attempt", "attempts", "hosts", "host_ports", "window_ns", "origin", "established"]
 _FIELDS += ["refused", "failures", "sequential_run", "by_children", "unrouted"]
 
 
@@ -58,14 +57,16 @@ class Figures(msgspec.Struct, frozen=True):
         """The figures of rows of event.FANOUT_EVENT."""
         figures = []
         # All rows at once: a field of one row costs as much as a row.
-        shares, untold = unanswered(rows).tolist(), is_untold(rows).tolist()
-        columns = attempts_of(rows).tolist(), shares, untold, _sampled(rows), rows[_FIELDS].tolist()
-        for attempts, share, is_silent, sampled, row in zip(*columns, strict=True):
-            kind, hosts, host_ports, window_ns, origin, *others = row
+        for sampled, row in zip(_sampled(rows), rows[_FIELDS].tolist(), strict=True):
+            kind, tried, hosts, host_ports, window_ns, origin, *others = row
+            established, _refused, failures, _run, _by_children, unrouted = others
+            attempts = max(tried - unrouted, 0)
             # Estimates err to both sides; there are never more targets than attempts.
             targets = min(hosts, attempts), min(host_ports, attempts)
             known = window_ns / 1e9, origin == Origin.RAW, origin == Origin.IMPORT
-            counted = attempts, share, is_silent, sampled
+            share = unanswered(attempts, established, failures, kind, origin)
+            silent = is_untold(attempts, established, failures, origin)
+            counted = attempts, share, silent, sampled
             figures.append(cls(Attempt(kind), *counted, *targets, *known, *others))
         return figures
 
@@ -108,44 +109,6 @@ class Verdict:
 
 
 Judge = Callable[[Figures, Settings], Verdict | None]
-
-
-def attempts_of(rows: NDArray[np.void]) -> NDArray[np.int64]:
-    """Of each row of event.FANOUT_EVENT (n,), the attempts for which there was a way."""
-    found: NDArray[np.int64] = np.maximum(rows["attempts"].astype(np.int64) - rows["unrouted"], 0)
-    return found
-
-
-def unanswered(rows: NDArray[np.void]) -> NDArray[np.float64]:
-    """Share of the attempts of each row of event.FANOUT_EVENT (n,) that came to nothing.
-
-    While fewer have ended than are pending, a connection pending counts as one of them: a silent
-    target never says more. The other kinds are asked in bulk before the first reply can come, and
-    nothing is known of them till then. A raw socket is not how one asks whoever answers: what it
-    sends has come to nothing. Imported records say what has failed, and what they do not tell has
-    not."""
-    attempts, ended = attempts_of(rows), _ended(rows)
-    established, failures, some = rows["established"], rows["failures"], np.maximum(attempts, 1)
-    pending = np.maximum(1 - established / some, 0)
-    pending[rows["attempt"] != _CONNECT] = 0
-    most_ended = (ended > 0) & (2 * ended >= attempts)
-    share = np.where(most_ended, failures / np.maximum(ended, 1), pending)
-    share = np.where(rows["origin"] == _IMPORT, failures / some, share)
-    share[rows["origin"] == _RAW] = 1
-    return share
-
-
-def is_untold(rows: NDArray[np.void]) -> NDArray[np.bool_]:
-    """Whether of most attempts of each row of event.FANOUT_EVENT (n,) no record says how they
-    ended."""
-    imported = rows["origin"] == _IMPORT
-    untold: NDArray[np.bool_] = imported & (2 * _ended(rows) < attempts_of(rows))
-    return untold
-
-
-def _ended(rows: NDArray[np.void]) -> NDArray[np.int64]:
-    ended: NDArray[np.int64] = rows["established"].astype(np.int64) + rows["failures"]
-    return ended
 
 
 def _sampled(rows: NDArray[np.void]) -> list[bytes]:

@@ -16,9 +16,7 @@ from procwire.detect.figures import (
     Figures,
     Judge,
     Verdict,
-    is_untold,
     observation,
-    unanswered,
 )
 from procwire.detect.flag_probes import DETECTORS_BY_KIND, flag_probes
 from procwire.detect.icmp_sweep import icmp_sweep
@@ -26,7 +24,7 @@ from procwire.detect.neighbour_sweep import neighbour_sweep
 from procwire.detect.observation import Observation, ProcessId
 from procwire.detect.repeated import repeated_attempts
 from procwire.detect.sequential import sequential
-from procwire.detect.sightings import is_known, process_of
+from procwire.detect.sightings import process_of
 from procwire.detect.sweep import sweep
 from procwire.detect.udp_unreachable import udp_unreachable
 from procwire.record import Attempt
@@ -44,19 +42,24 @@ _JUDGES: dict[Attempt, tuple[Judge, ...]] = {
 }
 
 
+def least_unanswered(settings: Settings) -> float:
+    """The share of attempts that came to nothing below which no detector calls them a scan, unless
+    they are a known scanner's or no record says how most of them ended."""
+    sweep = settings.sweep
+    return min(sweep.unanswered, sweep.mostly_unanswered, settings.datagrams.unanswered)
+
+
 class Judges:
     """Judges fan-out rows of the kernel (a process) and of the wire (a source address) alike.
 
     is_scanner: whether a process runs a program that is known for scanning; asked where the figures
-    alone are no scan.
+    alone are no scan; None where rows are of no processes.
     """
 
     def __init__(
-        self, settings: Settings | None = None, is_scanner: IsScanner = lambda key: False
+        self, settings: Settings | None = None, is_scanner: IsScanner | None = None
     ) -> None:
         self._settings, self._is_scanner = settings or Settings(), is_scanner
-        sweeps, datagrams = self._settings.sweep, self._settings.datagrams
-        self._least = min(sweeps.unanswered, sweeps.mostly_unanswered, datagrams.unanswered)
         self._counts = {"judged": 0, "scans": 0}
 
     def update(self, rows: NDArray[np.void]) -> list[Observation]:
@@ -66,14 +69,12 @@ class Judges:
         since boot and have to be shifted first).
         """
         self._counts["judged"] += len(rows)
-        rows = self._worth_asking(rows) if len(rows) else rows
         if not len(rows):
             return []
         found = []
-        known = is_known(rows["process"]).tolist()
         for place, figures in enumerate(Figures.of(rows)):
             verdict = self._judge(figures)
-            if verdict is None and known[place] and self._is_by_scanner(rows[place]):
+            if verdict is None and self._is_by_scanner(rows[place]):
                 verdict = self._judge(replace(figures, by_scanner=True))
             if verdict is not None:
                 self._counts["scans"] += 1
@@ -84,19 +85,9 @@ class Judges:
         """judged: rows seen; scans: called a scan."""
         return dict(self._counts)
 
-    def _worth_asking(self, rows: NDArray[np.void]) -> NDArray[np.void]:
-        """Rows without those of which all detectors say no, as too many were answered: a busy host
-        has windows that are told whenever they turn."""
-        wanted = unanswered(rows) >= self._least
-        wanted |= is_untold(rows) | is_known(rows["process"])
-        if wanted.all():
-            return rows
-        if not wanted.any():
-            return rows[:0]
-        # NumPy takes 50 us to copy rows of so many fields, however few they are.
-        return rows.view(f"V{rows.dtype.itemsize}")[wanted].view(rows.dtype)
-
     def _is_by_scanner(self, row: np.void) -> bool:
+        if self._is_scanner is None:
+            return False
         key = process_of(row)
         return key is not None and self._is_scanner(key)
 

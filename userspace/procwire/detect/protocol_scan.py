@@ -8,10 +8,12 @@ the one before count once.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.jit import kernel
 from procwire.decode.columns import Packets
 from procwire.detect.detector import PROTOCOL_SCAN
 from procwire.detect.fanout import FanOut
@@ -28,7 +30,23 @@ _SPOKEN = [0, 1, 2, 4, 6, 17, 41, 46, 47, 50, 51, 58, 59, 88, 89, 103, 112, 115,
 _SPOKEN += [139]
 _IS_RARE = ~np.isin(np.arange(256), _SPOKEN)
 _SOURCES = 512
-_ADDRESSES = ("src_hi", "src_lo", "dst_hi", "dst_lo", "protocol")
+_ROOM = 1024
+
+
+class _Looked(NamedTuple):
+    """The columns of Packets that are looked at: fewer to hand to a kernel."""
+
+    transport: NDArray[np.uint8]
+    protocol: NDArray[np.uint8]
+    src_hi: NDArray[np.uint64]
+    src_lo: NDArray[np.uint64]
+    dst_hi: NDArray[np.uint64]
+    dst_lo: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, packets: Packets) -> _Looked:
+        """Those of a batch."""
+        return cls(*(getattr(packets, name) for name in cls._fields))
 
 
 class ProtocolScan:
@@ -39,29 +57,20 @@ class ProtocolScan:
         off = {"hosts": 0, "failures": 0, "sequential_run": 0}
         size = {"host_ports": self._protocols, "subjects": min(settings.fanout.subjects, _SOURCES)}
         self._fanout = FanOut(settings.fanout.model_copy(update=off | size))
-        self._latest = np.zeros((len(_ADDRESSES), 1), np.uint64)
+        self._latest = np.zeros(1, CONNECTION)
+        self._asked = np.zeros(_ROOM, CONNECTION)
+        self._asked["origin"], self._asked["outcome"] = Origin.WIRE, Outcome.PENDING
 
     def update(self, packets: Packets, times: NDArray[np.int64]) -> list[Observation]:
         """The scans among the packets of a batch. times: (n,) ns since the epoch."""
-        # Nearly all have a transport header: a look into the table costs five times as much.
-        rows = np.flatnonzero(packets.transport == 0)
-        rows = rows[_IS_RARE[packets.protocol[rows]]]
-        if not len(rows) or not self._protocols:
+        if not self._protocols:
             return []
-        asked = np.array([getattr(packets, name)[rows] for name in _ADDRESSES], np.uint64)
-        before = np.concatenate((self._latest, asked[:, :-1]), axis=1)
-        self._latest = asked[:, -1:]
-        at = np.flatnonzero((asked != before).any(axis=0))
-        if not len(at):
-            return []
-        sent = np.zeros(len(at), CONNECTION)
-        sent["time"] = times[rows[at]]
-        for name, column in zip(_ADDRESSES, asked[:, at], strict=True):
-            sent[name] = column
-        # What a window tells apart by port.
-        sent["dst_port"] = sent["protocol"]
-        sent["origin"], sent["outcome"] = Origin.WIRE, Outcome.PENDING
-        return self._observations(self._fanout.update(sent))
+        what, found, first = _Looked.of(packets), [], 0
+        while first < len(times):
+            first, count = _list_asked(what, times, _IS_RARE, self._latest, first, self._asked)
+            if count:
+                found += self._observations(self._fanout.update(self._asked[:count]))
+        return found
 
     def totals(self) -> list[Observation]:
         """The end: what the longest windows hold of each source that was told."""
@@ -107,3 +116,42 @@ def _without_ports(seen: Observation) -> Observation:
     sampled = sorted({one.port for one in seen.targets if one.port is not None})
     protocols = Evidence("sample_protocols", ", ".join(map(str, sampled)))
     return replace(seen, last_target=last, targets=targets, evidence=(*seen.evidence, protocols))
+
+
+@kernel
+def _list_asked(
+    packets: _Looked,
+    times: NDArray[np.int64],
+    is_rare: NDArray[np.bool_],
+    latest: NDArray[np.void],
+    first: int,
+    asked: NDArray[np.void],
+) -> tuple[int, int]:
+    """List packets of rare protocols from row `first` on, those that go another way than the one
+    before, as record.CONNECTION. Up to which row, and how many: as many as there is room for."""
+    count, before = 0, latest[0]
+    for row in range(first, len(times)):
+        # Nearly all have a transport header.
+        if packets.transport[row] or not is_rare[packets.protocol[row]]:
+            continue
+        if (
+            packets.src_lo[row] == before.src_lo
+            and packets.dst_lo[row] == before.dst_lo
+            and packets.protocol[row] == before.protocol
+            and packets.src_hi[row] == before.src_hi
+            and packets.dst_hi[row] == before.dst_hi
+        ):
+            continue
+        before.src_hi, before.src_lo = packets.src_hi[row], packets.src_lo[row]
+        before.dst_hi, before.dst_lo = packets.dst_hi[row], packets.dst_lo[row]
+        before.protocol = packets.protocol[row]
+        one = asked[count]
+        one.time = times[row]
+        one.src_hi, one.src_lo = before.src_hi, before.src_lo
+        one.dst_hi, one.dst_lo = before.dst_hi, before.dst_lo
+        # What a window tells apart by port.
+        one.protocol = one.dst_port = before.protocol
+        count += 1
+        if count == len(asked):
+            return row + 1, count
+    return len(times), count

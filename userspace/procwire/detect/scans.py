@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from procwire.detect.coverage import Coverage
 from procwire.detect.fanout import FanOut
 from procwire.detect.flag_probes import DETECTORS_BY_KIND
-from procwire.detect.judges import Judges
+from procwire.detect.judges import Judges, least_unanswered
 from procwire.detect.observation import Observation
 from procwire.detect.port_coverage import PortCoverage
 from procwire.detect.random_walk import RandomWalk
@@ -35,7 +35,7 @@ class Scans:
         settings = settings or Settings()
         self._judges, self._quiet_ns = Judges(settings), settings.episodes.quiet_ns
         by_kind = {kind: _thresholds(settings, kind) for kind in Attempt}
-        self._fanout = FanOut(settings.fanout, by_kind, origin)
+        self._fanout = FanOut(settings.fanout, by_kind, origin, least_unanswered(settings))
         self._walk = RandomWalk(settings)
         self._coverage = Coverage(settings)
         self._port_coverage = PortCoverage(settings)

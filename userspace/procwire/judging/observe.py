@@ -17,7 +17,7 @@ from procwire.decode.flow import Flows
 from procwire.decode.message_spans import MessageSpans, used_spans
 from procwire.decode.observations import OBSERVATIONS
 from procwire.decode.requests import Requests
-from procwire.decode.source import FlowColumns, Source, blank_columns, source
+from procwire.decode.source import NO_FLOW, FlowColumns, Source, blank_columns, source
 from procwire.decode.stream_table import read_only
 from procwire.detect.hits import Hits
 from procwire.judging.evaluate import Extents, in_packet_order, judge
@@ -26,6 +26,8 @@ from procwire.rules import all_rules
 from procwire.settings.traffic import FlowSettings
 
 _EVIDENCE = 28  # bytes: an ARP packet, a TCP header with a little of its options
+_ROOM = 4096
+_BYTES = np.dtype((np.void, FINDING.itemsize))
 
 
 def _indices() -> NDArray[np.int64]:
@@ -42,6 +44,8 @@ class Observer:
     def __init__(self, settings: FlowSettings) -> None:
         self._flows = Flows(settings.capacity, settings.warm_up_ns)
         self._requests = Requests(settings.warm_up_ns)
+        # Kept, as each batch would pay for zeros anew.
+        self._columns, self._found = blank_columns(0), np.zeros(_ROOM, FINDING)
 
     def touch(self) -> None:
         """See memory.touch."""
@@ -50,21 +54,35 @@ class Observer:
 
     def update(self, batch: PacketBatch, decoded: Decoded) -> NDArray[np.void]:
         """FINDING (n,) of every message and observation, in packet order."""
-        seen, columns = source(batch, decoded), blank_columns(len(batch.time))
+        seen, columns = source(batch, decoded), self._blank(len(batch.time))
         parts: list[NDArray[np.void]] = []
         extents = batch.start, batch.captured
         self._flows.update(
             seen, columns, lambda spans: parts.extend(_judge(spans, batch.data, extents))
         )
         self._requests.update(seen, columns)
-        rows = np.flatnonzero(columns.observed != 0)
-        if rows.size:
-            observed = np.zeros(int(np.bitwise_count(columns.observed[rows]).sum()), FINDING)
-            _list(columns, rows, seen, batch.start, _RULES, observed)
-            parts.append(observed)
-        findings = in_packet_order(*parts)
+        findings = in_packet_order(*parts, self._observations(columns, seen, batch.start))
         findings["packet"] = findings["row"] + batch.first
         return findings
+
+    def _blank(self, count: int) -> FlowColumns:
+        if len(self._columns.flow) < count:
+            self._columns = blank_columns(count)
+        flow, sender, observed, trusted = self._columns
+        flow[:count] = NO_FLOW
+        return FlowColumns(flow[:count], sender[:count], observed[:count], trusted[:count])
+
+    def _observations(
+        self, columns: FlowColumns, seen: Source, starts: NDArray[np.int64]
+    ) -> NDArray[np.void]:
+        """FINDING (n,) of what was observed, without packet numbers. Columns are blank again."""
+        parts, row = [], 0
+        while row < len(starts):
+            row, written = _list(columns, row, seen, starts, _RULES, self._found)
+            if written:
+                # NumPy copies structures field by field.
+                parts.append(self._found[:written].view(_BYTES).copy().view(FINDING))
+        return in_packet_order(*parts)
 
     def finish(self) -> Hits:
         """The end of the input: what messages break that have begun and not ended."""
@@ -110,24 +128,33 @@ def _judge_copies(spans: MessageSpans) -> NDArray[np.void]:
 @kernel
 def _list(
     columns: FlowColumns,
-    rows: NDArray[np.int64],
+    first: int,
     seen: Source,
     starts: NDArray[np.int64],
     rules: NDArray[np.int64],
     findings: NDArray[np.void],
-) -> None:
+) -> tuple[int, int]:
+    """List what was observed from row `first` on, and forget it. Up to which row there was room for
+    all, and how many findings that makes."""
     written = 0
-    for place in range(rows.size):
-        row = rows[place]
-        mask, span, bit = int(columns.observed[row]), seen.span[row], 0
+    for row in range(first, starts.size):
+        mask = int(columns.observed[row])
+        if not mask:
+            continue
+        if written + len(rules) > len(findings):
+            return row, written
+        trusted, span, bit = columns.trusted[row], seen.span[row], 0
+        columns.observed[row] = columns.trusted[row] = 0
         while mask:
             if mask & 1:
-                findings[written].row = row
-                findings[written].rule = rules[bit]
-                findings[written].in_context = columns.trusted[row] >> bit & 1
+                finding = findings[written]
+                finding.row, finding.rule = row, rules[bit]
+                finding.in_context = trusted >> bit & 1
+                finding.start = finding.size = 0
                 if span != NO_SPAN:
-                    findings[written].start = seen.spans.start[span] - starts[row]
-                    findings[written].size = min(_EVIDENCE, int(seen.spans.captured[span]))
+                    finding.start = seen.spans.start[span] - starts[row]
+                    finding.size = min(_EVIDENCE, int(seen.spans.captured[span]))
                 written += 1
             mask >>= 1
             bit += 1
+    return starts.size, written
