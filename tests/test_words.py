@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 import struct
 from collections.abc import Callable
 from random import Random
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from procwire import protocol_words, words
 from procwire.compiled.byte_search import first_of
 from procwire.compiled.jit import kernel
-from procwire.words import span
+from procwire.words import Span, span
 
 OVER_OFFSETS = (
     *("name_end", "name_walk", "name_fault", "ber_value", "ber_end", "token_end", "port_end"),
@@ -93,6 +94,9 @@ def test_where_the_upper_layer_begins(first: int) -> None:
         assert all(loaded["upper_header"](data) == found for loaded in LUA.values())
 
 
+TOKENS = string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~"
+
+
 @kernel
 def compiled_first_of(data: NDArray[np.uint8], start: int, end: int, value: int) -> int:
     return first_of(data, start, end, value)
@@ -106,6 +110,32 @@ def test_a_byte_is_found_where_bytes_find_it(text: str, start: int, end: int) ->
     for search in (first_of, compiled_first_of):
         found = search(np.frombuffer(data, np.uint8), start, end, ord("a"))
         assert found == (expected if expected >= 0 else end)
+
+
+@kernel
+def compiled_token_end(data: NDArray[np.uint8], size: int, offset: int) -> int:
+    return words.token_end(Span(data, 0, size, size), offset)
+
+
+@given(
+    st.one_of(st.binary(max_size=80), st.text(TOKENS, max_size=300).map(str.encode)),
+    st.lists(st.tuples(st.integers(0, 299), st.integers(0, 255)), max_size=3),
+    st.integers(-2, 302),
+)
+def test_a_token_ends_where_its_letters_do(
+    text: bytes, others: list[tuple[int, int]], offset: int
+) -> None:
+    data = bytearray(text)
+    for place, other in others:
+        data[place : place + 1] = bytes([other])
+    inside = bytes(data[max(offset, 0) :][: words.MOST_TOKEN])
+    expected = offset
+    if offset >= 0:
+        expected += len(inside) - len(inside.lstrip(TOKENS.encode()))
+    assert words.token_end(span(bytes(data)), offset) == expected
+    # Numba compiles for an array, and an empty one has no address.
+    array = np.frombuffer(bytes(data) + b"a", np.uint8)
+    assert compiled_token_end(array, len(data), offset) == expected
 
 
 def test_the_checksum_of_an_ipv4_header() -> None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from procwire.compiled.byte_search import first_of
+from procwire.compiled.byte_search import BLOCK, TOKEN, first_of, token_in_block
 from procwire.compiled.jit import fused
 
-TOKEN_MARKS = (33, 35, 36, 37, 38, 39, 42, 43, 45, 46, 124, 126)
 MOST_TOKEN = 256
 _PRIME = 0x7FFFFFFF
 
@@ -120,12 +119,23 @@ def find_before(p: Span, offset: int, end: int, value: int) -> int:
 def token_end(p: Span, offset: int) -> int:
     """Where the token at `offset` ends (RFC 9110 5.6.2): its letters, digits and !#$%&'*+-.^_`|~
     are counted as far as 256."""
-    for at in range(offset, offset + MOST_TOKEN):
-        value = u8(p, at)
-        letter = 65 <= value <= 90 or 94 <= value <= 122
-        if not letter and not 48 <= value <= 57 and value not in TOKEN_MARKS:
+    at, limit = offset, min(offset + MOST_TOKEN, p.captured)
+    while at >= 0 and at + BLOCK <= limit:
+        step = token_in_block(p.data, p.start + at)
+        at += step
+        if step < BLOCK:
             return at
-    return offset + MOST_TOKEN
+    while at < limit and _is_of_token(u8(p, at)):
+        at += 1
+    return at
+
+
+@fused
+def _is_of_token(value: int) -> bool:
+    for low, high in TOKEN:
+        if low <= value <= high:
+            return True
+    return False
 
 
 @fused

@@ -1,5 +1,6 @@
-"""Where a byte lies, for the words that look for one. A block is compared at once, what comes of it
-is a number with a bit for each byte, and the lowest says where: a line of text takes two steps.
+"""Where a byte lies, or a token ends, for the words that look for it. A block is compared at once,
+what comes of it is a number with a bit for each byte, and the lowest says where: a line of text
+takes two steps.
 """
 
 from __future__ import annotations
@@ -12,7 +13,19 @@ from numba.extending import intrinsic, overload
 
 from procwire.compiled.jit import fused
 
-_BLOCK = 32
+BLOCK = 32
+TOKEN = (
+    (33, 33),
+    (35, 39),
+    (42, 43),
+    (45, 46),
+    (48, 57),
+    (65, 90),
+    (94, 122),
+    (124, 124),
+    (126, 126),
+)
+"""From which byte to which those of a token are: its letters, digits and !#$%&'*+-.^_`|~."""
 
 _ir: Any = ir
 _types: Any = numba.types
@@ -24,14 +37,14 @@ _overload: Any = overload
 def first_of(data: Any, start: int, end: int, value: int) -> int:
     """Index of the first byte `value` in data[start:end], or `end`. All of these bytes exist."""
     at = start
-    while at + _BLOCK <= end:
+    while at + BLOCK <= end:
         place = _in_block(data, at, 0, value)
-        if place < _BLOCK:
+        if place < BLOCK:
             return at + place
-        at += _BLOCK
-    if at < end and end >= _BLOCK:
+        at += BLOCK
+    if at < end and end >= BLOCK:
         # The last block lies partly over what has been looked at.
-        last = end - _BLOCK
+        last = end - BLOCK
         return last + _in_block(data, last, at - last, value)
     while at < end and data[at] != value:
         at += 1
@@ -41,10 +54,18 @@ def first_of(data: Any, start: int, end: int, value: int) -> int:
 def _in_block(data: Any, start: int, skip: int, value: int) -> int:
     """How far behind `start` the first byte `value` lies that is no nearer than `skip`; the size of
     a block, all of which exists, where none does."""
-    for place in range(skip, _BLOCK):
+    for place in range(skip, BLOCK):
         if data[start + place] == value:
             return place
-    return _BLOCK
+    return BLOCK
+
+
+def token_in_block(data: Any, start: int) -> int:
+    """How many bytes of a token data[start:] begins with, BLOCK at most, all of which exist."""
+    for place in range(BLOCK):
+        if not any(low <= data[start + place] <= high for low, high in TOKEN):
+            return place
+    return BLOCK
 
 
 def _generated(typing: Any, data: Any, start: Any, skip: Any, value: Any) -> Any:
@@ -52,26 +73,50 @@ def _generated(typing: Any, data: Any, start: Any, skip: Any, value: Any) -> Any
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         held, start, skip, value = arguments
-        described = context.make_array(signature.args[0])(context, builder, held)
-        byte, bits, flag = _ir.IntType(8), _ir.IntType(_BLOCK), _ir.IntType(1)
-        block = _ir.VectorType(byte, _BLOCK)
-        at = builder.gep(builder.bitcast(described.data, byte.as_pointer()), [start])
-        read = builder.load(builder.bitcast(at, block.as_pointer()), align=1)
-        unset = _ir.Constant(block, _ir.Undefined)
+        read = _read(context, builder, signature.args[0], held, start)
+        byte, bits = read.type.element, _ir.IntType(BLOCK)
+        unset = _ir.Constant(read.type, _ir.Undefined)
         one = builder.insert_element(unset, builder.trunc(value, byte), _ir.IntType(32)(0))
-        first = _ir.Constant(_ir.VectorType(_ir.IntType(32), _BLOCK), [0] * _BLOCK)
+        first = _ir.Constant(_ir.VectorType(_ir.IntType(32), BLOCK), [0] * BLOCK)
         wanted = builder.shuffle_vector(one, unset, first)
         same = builder.bitcast(builder.icmp_unsigned("==", read, wanted), bits)
         passed = builder.trunc(skip, bits)
-        left = builder.shl(builder.lshr(same, passed), passed)
-        shape = _ir.FunctionType(bits, [bits, flag])
-        zeros = builder.module.declare_intrinsic("llvm.cttz", [bits], shape)
-        return builder.zext(builder.call(zeros, [left, flag(0)]), _ir.IntType(64))
+        return _low_zeros(builder, builder.shl(builder.lshr(same, passed), passed))
 
     return _types.int64(data, _types.int64, _types.int64, _types.int64), generate
 
 
-_place = _intrinsic(_generated)
+def _generated_token(typing: Any, data: Any, start: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        read = _read(context, builder, signature.args[0], *arguments)
+        outside = None
+        for low, high in TOKEN:
+            above = builder.sub(read, _ir.Constant(read.type, [low] * BLOCK))
+            beyond = builder.icmp_unsigned(
+                ">", above, _ir.Constant(read.type, [high - low] * BLOCK)
+            )
+            outside = beyond if outside is None else builder.and_(outside, beyond)
+        return _low_zeros(builder, builder.bitcast(outside, _ir.IntType(BLOCK)))
+
+    return _types.int64(data, _types.int64), generate
+
+
+def _read(context: Any, builder: Any, kind: Any, held: Any, start: Any) -> Any:
+    """The block of the array `held` that begins at `start`."""
+    data, byte = context.make_array(kind)(context, builder, held).data, _ir.IntType(8)
+    at = builder.gep(builder.bitcast(data, byte.as_pointer()), [start])
+    block = _ir.VectorType(byte, BLOCK)
+    return builder.load(builder.bitcast(at, block.as_pointer()), align=1)
+
+
+def _low_zeros(builder: Any, bits: Any) -> Any:
+    flag = _ir.IntType(1)
+    shape = _ir.FunctionType(bits.type, [bits.type, flag])
+    zeros = builder.module.declare_intrinsic("llvm.cttz", [bits.type], shape)
+    return builder.zext(builder.call(zeros, [bits, flag(0)]), _ir.IntType(64))
+
+
+_place, _token = _intrinsic(_generated), _intrinsic(_generated_token)
 
 
 def _compiled(data: Any, start: Any, skip: Any, value: Any) -> Any:
@@ -79,3 +124,12 @@ def _compiled(data: Any, start: Any, skip: Any, value: Any) -> Any:
 
 
 _overload(_in_block, jit_options={"forceinline": True, "_nrt": False}, strict=False)(_compiled)
+
+
+def _compiled_token(data: Any, start: Any) -> Any:
+    return lambda data, start: _token(data, start)
+
+
+_overload(token_in_block, jit_options={"forceinline": True, "_nrt": False}, strict=False)(
+    _compiled_token
+)

@@ -213,11 +213,11 @@ def http_transfer_encoding_wrong(p):
             parts = MOST_FIELDS
         after = end
         for _space in range(MOST_SPACES):
-            if start == end or u8(p, start) not in BLANKS:
+            if parts == MOST_FIELDS or start == end or u8(p, start) not in BLANKS:
                 break
             start += 1
         for _space in range(MOST_SPACES):
-            if after == start or u8(p, after - 1) not in BLANKS:
+            if parts == MOST_FIELDS or after == start or u8(p, after - 1) not in BLANKS:
                 break
             after -= 1
         # Only the lines of the field itself, of which the second and later ones are folded.

@@ -25,7 +25,7 @@ from procwire.rules.http1_body import (
 )
 from procwire.words import captured, find, find_before, folded, length, token_end, u8
 
-QUOTE = 34
+QUOTE, HYPHEN = 34, 45
 LINE_ENDS = (CR, LF)
 BEFORE_VALUE = (SP, TAB, CR, COLON)
 BEFORE_SIZE = (SP, TAB, CR, LF, 11, 12)
@@ -138,7 +138,7 @@ def http_chunk_wrong(p, outer):
             if u8(p, start) not in BLANKS:
                 break
             start += 1
-        if folded(p, start, 17) == TRANSFER_ENCODING:
+        if u8(p, start + 8) == HYPHEN and folded(p, start, 17) == TRANSFER_ENCODING:
             start += 17
             for _blank in range(MOST_SPACES):
                 fold = u8(p, start) == LF and u8(p, start + 1) in SPACES

@@ -827,13 +827,13 @@ local function http_transfer_encoding_wrong(p, outer)
     end
     after = end_
     for _space = 0, 15, 1 do
-      if ((start == end_) or (http_transfer_encoding_wrong_BLANKS[(byte(p, start + 1) or 0)] == nil)) then
+      if ((parts == 100) or (start == end_) or (http_transfer_encoding_wrong_BLANKS[(byte(p, start + 1) or 0)] == nil)) then
         do break end
       end
       start = start + 1
     end
     for _space = 0, 15, 1 do
-      if ((after == start) or (http_transfer_encoding_wrong_BLANKS[u8(p, (after - 1))] == nil)) then
+      if ((parts == 100) or (after == start) or (http_transfer_encoding_wrong_BLANKS[u8(p, (after - 1))] == nil)) then
         do break end
       end
       after = after - 1
@@ -914,7 +914,7 @@ local function http_chunk_wrong(p, outer)
       end
       start = start + 1
     end
-    if (folded(p, start, 17) == 2110039871) then
+    if (((byte(p, (start + 8) + 1) or 0) == 45) and (folded(p, start, 17) == 2110039871)) then
       start = start + 17
       for _blank = 0, 15, 1 do
         fold = (((byte(p, start + 1) or 0) == 10) and (http_chunk_wrong_SPACES[(byte(p, (start + 1) + 1) or 0)] == true))
