@@ -24,7 +24,6 @@ def _conversation():
     return FlowTable(
         np.zeros(1, FLOW).view(np.recarray),
         np.zeros((1, 2), END).view(np.recarray),
-        np.zeros(1, FLOW).view(np.recarray),
         np.zeros(1, np.int64),
         np.zeros(1, PROOF).view(np.recarray),
     )

@@ -32,6 +32,7 @@ from procwire.decode.flow_table import (
     path_of,
     place,
     proof_of,
+    set_key,
 )
 from procwire.decode.health import CLOCK, LAST_EVICTION, NEVER, Health, health, on_time
 from procwire.decode.message_spans import (
@@ -169,10 +170,10 @@ def _slot_of(
     table: FlowTable, state: Health, source: Source, row: int, columns: FlowColumns
 ) -> int:
     """Enter a packet into its flow, an old or a new one; its slot, or -1 for a lone reset."""
-    packets, wanted, figures = source.packets, table.wanted[0], state.figures
+    packets, figures = source.packets, state.figures
     time = int(source.times[row])
-    sender = key_of(path_of(packets, row), wanted)
-    slot = find(table.flows, wanted, source.flows[row])
+    key = key_of(path_of(packets, row))
+    sender, slot = key.sender, find(table.flows, key, source.flows[row])
     if slot >= 0 and is_over(table.flows[slot], time):
         table.counts[_TIMED_OUT] += 1
         _begin(table, slot, sender, source, row)
@@ -185,6 +186,7 @@ def _slot_of(
         if evicts:
             table.counts[_EVICTED] += 1
             figures[LAST_EVICTION] = figures[CLOCK]
+        set_key(table.flows[slot], key)
         _begin(table, slot, sender, source, row)
     if packets.transport[row] == layers.TCP:
         columns.observed[row] |= on_segment(table, slot, segment_of(source, row, sender))

@@ -51,7 +51,8 @@ END = np.dtype(
         ("acknowledged", "u4"),  # the highest acknowledgement it sent
         ("reset", "u4"),  # sequence number of its reset, where RESET_SEEN
         ("window", "u2"),  # as it last told it in a segment without SYN
-        ("stream", "u2"),  # where its payload is read (stream_table.py), plus 1; 0 is nowhere
+        ("stream", "u2"),  # where its payload is read (stream_table.py), or that of a flow which
+        # had the slot before, plus 1; 0 is nowhere
         ("scale", "u1"),  # one more than its SYN's window scale; 0 without that option
         ("sent", "u1"),  # SENT_ bits and ASKED_TO_OPEN
         ("speaks", "u1"),  # layer of its first payload, of spoken.py; 0 if that is not known
@@ -92,12 +93,11 @@ up to 32 s and 2 MSL as systems implement it."""
 
 
 class FlowTable(NamedTuple):
-    """flows: FLOW (capacity,); ends: END (capacity, 2), low end first; wanted: FLOW (1,), the key
-    that is looked for; counts: int64, see flow.COUNTERS; proofs: PROOF (PROOFS,)."""
+    """flows: FLOW (capacity,); ends: END (capacity, 2), low end first; counts: int64, see
+    flow.COUNTERS; proofs: PROOF (PROOFS,)."""
 
     flows: NDArray[np.void]
     ends: NDArray[np.void]
-    wanted: NDArray[np.void]
     counts: NDArray[np.int64]
     proofs: NDArray[np.void]
 
@@ -107,7 +107,6 @@ def flow_table(capacity: int, counters: int) -> FlowTable:
     return FlowTable(
         zeros_in_lines(capacity, FLOW),
         zeros_in_lines(2 * capacity, END).reshape(capacity, 2),
-        np.zeros(1, FLOW),
         np.zeros(counters, np.int64),
         np.zeros(PROOFS, PROOF),
     )
@@ -139,23 +138,38 @@ def path_of(packets: Packets, row: int) -> Path:
     )
 
 
+class Key(NamedTuple):
+    """Which flow a packet belongs to, as in FLOW; sender: its end, 0 the low, 1 the high."""
+
+    low_hi: np.uint64
+    low_lo: np.uint64
+    high_hi: np.uint64
+    high_lo: np.uint64
+    low_port: int
+    high_port: int
+    protocol: int
+    sender: int
+
+
 @fused
-def key_of(path: Path, wanted: Record) -> int:
-    """Write the key of a flow to `wanted`; which end sends along `path`: 0 the low, 1 the high."""
+def key_of(path: Path) -> Key:
+    """The flow of what goes along `path`."""
     high_first = bool(path.src_lo > path.dst_lo)
     if path.src_lo == path.dst_lo:
         high_first = bool(path.src_hi > path.dst_hi)
         if path.src_hi == path.dst_hi:
             high_first = path.src_port > path.dst_port
     # Chosen and not branched to: nobody can guess which way the next packet goes.
-    wanted.low_hi = path.dst_hi if high_first else path.src_hi
-    wanted.low_lo = path.dst_lo if high_first else path.src_lo
-    wanted.high_hi = path.src_hi if high_first else path.dst_hi
-    wanted.high_lo = path.src_lo if high_first else path.dst_lo
-    wanted.low_port = path.dst_port if high_first else path.src_port
-    wanted.high_port = path.src_port if high_first else path.dst_port
-    wanted.protocol = path.transport
-    return 1 if high_first else 0
+    return Key(
+        path.dst_hi if high_first else path.src_hi,
+        path.dst_lo if high_first else path.src_lo,
+        path.src_hi if high_first else path.dst_hi,
+        path.src_lo if high_first else path.dst_lo,
+        path.dst_port if high_first else path.src_port,
+        path.src_port if high_first else path.dst_port,
+        path.transport,
+        1 if high_first else 0,
+    )
 
 
 @fused
@@ -172,21 +186,21 @@ def look_ahead(table: FlowTable, key: np.uint64) -> None:
 
 
 @fused
-def find(flows: NDArray[np.void], wanted: Record, key: np.uint64) -> int:
-    """Slot of the flow with the key of `wanted`, of which `key` is the hash, or -1."""
-    mask, start = len(flows) - 1, _home(flows, key)
+def find(flows: NDArray[np.void], key: Key, hashed: np.uint64) -> int:
+    """Slot of the flow of that key, of which `hashed` is the hash, or -1."""
+    mask, start = len(flows) - 1, _home(flows, hashed)
     for probe in range(PROBES):
         slot = (start + probe) & mask
         flow = flows[slot]
         if (
             flow.state != FREE
-            and flow.low_lo == wanted.low_lo
-            and flow.high_lo == wanted.high_lo
-            and flow.low_port == wanted.low_port
-            and flow.high_port == wanted.high_port
-            and flow.low_hi == wanted.low_hi
-            and flow.high_hi == wanted.high_hi
-            and flow.protocol == wanted.protocol
+            and flow.low_lo == key.low_lo
+            and flow.high_lo == key.high_lo
+            and flow.low_port == key.low_port
+            and flow.high_port == key.high_port
+            and flow.low_hi == key.low_hi
+            and flow.high_hi == key.high_hi
+            and flow.protocol == key.protocol
         ):
             return int(slot)
     return -1
@@ -254,13 +268,18 @@ def prove(table: FlowTable, slot: int, time: int) -> None:
 
 
 @fused
+def set_key(flow: Record, key: Key) -> None:
+    """Make a flow one of that key."""
+    flow.low_hi, flow.low_lo = key.low_hi, key.low_lo
+    flow.high_hi, flow.high_lo = key.high_hi, key.high_lo
+    flow.low_port, flow.high_port = key.low_port, key.high_port
+    flow.protocol = key.protocol
+
+
+@fused
 def begin(table: FlowTable, slot: int, state: int, sender: int, time: int) -> None:
-    """Make `slot` a flow with the key of table.wanted, opened by end `sender`."""
-    flow, wanted = table.flows[slot], table.wanted[0]
-    flow.low_hi, flow.low_lo = wanted.low_hi, wanted.low_lo
-    flow.high_hi, flow.high_lo = wanted.high_hi, wanted.high_lo
-    flow.low_port, flow.high_port = wanted.low_port, wanted.high_port
-    flow.protocol = wanted.protocol
+    """Make the flow in `slot` a new one of the same key, opened by end `sender`."""
+    flow = table.flows[slot]
     table.counts[BEGUN] += 1
     flow.number = table.counts[BEGUN]
     flow.first = time
@@ -282,4 +301,3 @@ def begin(table: FlowTable, slot: int, state: int, sender: int, time: int) -> No
         end.sent = 0
         end.speaks = 0
         end.mail = 0
-        end.stream = 0

@@ -28,7 +28,7 @@ from procwire.decode.http_framing import (
     is_interim,
     is_response,
     method_of,
-    next_line_state,
+    pass_lines,
 )
 from procwire.decode.message_parts import NO_MESSAGE, elsewhere, keep
 from procwire.decode.message_spans import Found, MessageSpans, tell
@@ -73,16 +73,15 @@ def take_lines(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> i
         begun = p.captured >= header_size(layers.HTTP1)
         if begun and not begins_message(layers.HTTP1, p, int(stream.marks)):
             return NO_MESSAGE
-    line = int(stream.line)
+    line, limit = int(stream.line), min(p.captured, most - filled)
     ended = False
-    while step < p.captured and filled + step < most and not ended:
+    if not chunk:
+        step, line = pass_lines(p, step, limit, line)
+        ended = line == HEAD_ENDS
+    while chunk and step < limit and not ended:
         value = u8(p, step)
-        if chunk:
-            ended = line != 0 and value == LF
-            line |= 0 if value in (CR, LF) else 1
-        else:
-            line = next_line_state(line, value)
-            ended = line == HEAD_ENDS
+        ended = line != 0 and value == LF
+        line |= 0 if value in (CR, LF) else 1
         step += 1
     full = filled + step == most
     if filled == 0 and (ended or full):
@@ -130,10 +129,8 @@ def take_trailer(memory: Streams, spans: MessageSpans, found: Found, p: Span) ->
     """Take of `p` what belongs to the fields behind the last chunk, up to the empty line (RFC 9112
     7.1.2), which mostly is all there is; returns how many bytes, or NO_MESSAGE."""
     stream = memory.streams[found.place]
-    filled, step, line = int(stream.filled), 0, int(stream.line)
-    while step < p.captured and filled + step < MESSAGE_ROOM and line != HEAD_ENDS:
-        line = next_line_state(line, u8(p, step))
-        step += 1
+    filled = int(stream.filled)
+    step, line = pass_lines(p, 0, min(p.captured, MESSAGE_ROOM - filled), int(stream.line))
     full = filled + step == MESSAGE_ROOM
     if filled == 0 and (line == HEAD_ENDS or full):
         _tell_trailer(memory, spans, found, Span(p.data, p.start, step, step))

@@ -9,7 +9,7 @@ from procwire.decode.stream_table import UNTIL_CLOSE
 from procwire.words import Span, find, find_before, folded, span, u8, u32
 
 LF, CR, SP, TAB, COLON = 10, 13, 32, 9, 58
-_ZERO, _NINE = 48, 57
+_ZERO, _NINE, _HYPHEN = 48, 57, 45
 _MOST_FIELDS, _MOST_SPACES, _MOST_DIGITS, _MOST_FOLDS = 100, 16, 15, 8
 _LARGEST_CHUNK = 0x7FFFFFFF  # larger ones are judged
 _SLASHED = folded(span(b"http/"), 0, 5)
@@ -39,6 +39,22 @@ def next_line_state(state: int, value: int) -> int:
     if value == LF:
         return IN_LINE + 1 if state == IN_LINE else HEAD_ENDS
     return AFTER_LF_CR if value == CR and state == AFTER_LF else IN_LINE
+
+
+@fused
+def pass_lines(p: Span, at: int, limit: int, state: int) -> tuple[int, int]:
+    """From byte `at` on, in that state, to behind the empty line that ends a head, or to `limit`:
+    (where that is, the state there)."""
+    while at < limit:
+        if state == IN_LINE:
+            at = find_before(p, at, limit, LF)
+            if at == limit:
+                break
+        state = next_line_state(state, u8(p, at))
+        at += 1
+        if state == HEAD_ENDS:
+            break
+    return at, state
 
 
 @fused
@@ -123,13 +139,19 @@ def _coding_name(head: Span, at: int, end: int) -> int:
     differ: it counts also where the line is folded or the name comes behind a bare CR."""
     if u8(head, end - 1) == CR:
         bare = find_before(head, at + 1, end, CR)
-        if bare < end - 1 and folded(head, bare + 1, 17) == _TRANSFER_ENCODING:
+        if bare < end - 1 and _names_coding(head, bare + 1):
             return bare + 1
     for _blank in range(_MOST_SPACES):
         if u8(head, at) not in (SP, TAB, CR):
             break
         at += 1
-    return at if folded(head, at, 17) == _TRANSFER_ENCODING else -1
+    return at if _names_coding(head, at) else -1
+
+
+@fused
+def _names_coding(head: Span, at: int) -> bool:
+    # Most names are told by one byte of them.
+    return u8(head, at + 8) == _HYPHEN and folded(head, at, 17) == _TRANSFER_ENCODING
 
 
 @fused

@@ -24,6 +24,7 @@ from procwire.decode.stream_table import (
     MESSAGE,
     OUT_OF_SYNC,
     Streams,
+    end_stream,
     place_for,
 )
 from procwire.decode.tcp_segment import FIN, RST, SYN, apart
@@ -59,8 +60,9 @@ def reads_differently(
     if place == _NOWHERE:
         if size == 0:
             return False
-        place = place_for(reading.streams.streams, _owner(slot, sender))
-        table.ends[slot, sender].stream = place + 1
+        end = table.ends[slot, sender]
+        place = place_for(reading.streams, _owner(slot, sender), int(np.int64(end.stream)) - 1)
+        end.stream = place + 1
     elif _passes(reading.streams, place, source, row, payload):
         return False
     back = _place_of(table, slot, 1 - sender, reading.streams)
@@ -101,7 +103,7 @@ def _passes(memory: Streams, place: int, source: Source, row: int, payload: Span
             return False
         stream.phase = OUT_OF_SYNC
         stream.skip = 0
-        stream.used = 0
+        end_stream(memory, place)
         return True
     if ends or packets.seq[row] != stream.high:
         return False

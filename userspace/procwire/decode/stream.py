@@ -26,6 +26,7 @@ from procwire.decode.stream_table import (
     Streams,
     begin_stream,
     drop_first_piece,
+    end_stream,
     piece_at,
 )
 from procwire.decode.tcp_segment import apart
@@ -70,7 +71,7 @@ def read_segment(
         stream.marks |= ENDS
     if stream.marks & ENDS and stream.held == 0 and apart(stream.end, stream.high) <= 0:
         finish(memory, spans, found)
-        stream.used = 0
+        end_stream(memory, found.place)
     return differs
 
 

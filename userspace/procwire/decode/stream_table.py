@@ -1,9 +1,10 @@
 """The memory of TCP directions: where each stands in its sequence numbers and in its messages, its
 last bytes, segments that came too early, and messages of which a part is still to come.
 
-All of it is bounded and made at the start. A direction gets a place near its hash, and the END of
-its flow says where. Where all are taken, one that has ended gives way, or the one that was quiet
-for longest, and what it held is freed.
+All of it is bounded and made at the start. The END of a flow says which place its direction has.
+Where enough have ended, the place of the one that ended first is given to the next, so that few are
+in use and the caches know them. Where none has ended, one that was quiet for longest of a few gives
+way, and what it held is freed.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from numpy.typing import NDArray
 
 from procwire.compiled.jit import fused
 from procwire.compiled.memory import sparse_zeros
+from procwire.compiled.prefetch import lines_of, prefetch
 from procwire.decode.flow_table import Record
-from procwire.decode.mix import mix64
 
 WINDOW = 2048
 """Bytes remembered of each direction, to compare with what is sent again."""
 DIRECTIONS = 1 << 13
 _PROBES = 4
+# So many that have ended keep their places while there are others: what comes late is compared.
+_ENDED_KEPT = 1 << 9
 
 MESSAGE_ROOM = 8192
 """Bytes kept of a message that crosses segments; servers refuse longer HTTP heads as well."""
@@ -71,8 +74,12 @@ SURE, SEALED, ENDS, FROM_START, GOES_ON, UNBROKEN, REQUESTS, LOOSE = 1, 2, 4, 8,
 encrypted; its FIN was seen; it is read from its very first byte; a message of it was told; it
 was never lost where its messages begin; the last message of HTTP in it was a request."""
 
+_IN_RING = 256  # a mark, too: its place is among those that have ended
+
 UNTIL_CLOSE = 1 << 62
 """Bytes to skip where nothing of a direction will be judged any more."""
+
+_STREAM_LINES = lines_of(STREAM.itemsize)
 
 PIECE = np.dtype([("seq", "i8"), ("length", "i8"), ("next", "i8")], align=True)
 """A piece of a segment that came too early; next: as STREAM.held."""
@@ -92,7 +99,10 @@ HELD, GAPS, EVICTED, SYNC_LOST, OVERFLOWING = range(len(STREAM_COUNTERS))
 
 _ROOMS_SIZE, _PIECES_SIZE = MESSAGES * MESSAGE_ROOM, PIECES * PIECE_ROOM
 START_AT = _ROOMS_SIZE + _PIECES_SIZE
-_ROOMS, _PIECES = 0, 1  # whose free ones are stacked
+# Rows of `free`: stacks of free rooms and pieces, a ring of places whose directions have ended.
+_ROOMS, _PIECES, _ENDED = range(3)
+# Slots of `heights` behind those: places taken off the ring, given out at all, looked at in turn.
+_TAKEN, _GIVEN, _TURN = range(3, 6)
 
 
 class Streams(NamedTuple):
@@ -100,8 +110,9 @@ class Streams(NamedTuple):
     byte with sequence number n at n modulo WINDOW; pieces: PIECE (PIECES,); store: uint8, rooms of
     message parts, behind them the bytes of pieces, and from START_AT on START_ROOM bytes;
     store_read: the same, read-only as captured bytes are: kernels are compiled for each kind of
-    array; free: int32 (2, most), stacks of free rooms and pieces; heights: int64 (2,), of the
-    stacks; counts: int64, STREAM_COUNTERS. They are few, as passing them on costs more than use.
+    array; free: int32 (3, most), rooms and pieces that are free, places that have ended; heights:
+    int64 (6,), how far these are filled, see above; counts: int64, STREAM_COUNTERS. They are few,
+    as passing them on costs more than use.
     """
 
     streams: NDArray[np.void]
@@ -130,24 +141,54 @@ def empty_streams() -> Streams:
         pieces=np.zeros(PIECES, PIECE),
         store=store,
         store_read=read_only(store),
-        free=np.tile(np.arange(PIECES, dtype=np.int32), (2, 1)),
-        heights=np.array([MESSAGES, PIECES], np.int64),
+        free=np.tile(np.arange(max(PIECES, DIRECTIONS), dtype=np.int32), (3, 1)),
+        heights=np.array([MESSAGES, PIECES, 0, 0, 0, 0], np.int64),
         counts=np.zeros(len(STREAM_COUNTERS), np.int64),
     )
 
 
 @fused
-def place_for(streams: NDArray[np.void], owner: int) -> int:
-    """Where the stream of `owner` goes."""
-    home = np.int64(mix64(np.uint64(owner)) & np.uint64(DIRECTIONS - 1))
-    best = home
-    for probe in range(_PROBES):
-        place = (home + probe) & (DIRECTIONS - 1)
-        if streams[place].owner == owner or streams[place].owner == 0:
-            return int(place)
+def place_for(memory: Streams, owner: int, before: int) -> int:
+    """Where the stream of `owner` goes. before: where one of that owner was, or -1; if it still is,
+    it gives way."""
+    streams, heights = memory.streams, memory.heights
+    if before >= 0 and streams[before].owner == owner:
+        return before
+    if heights[_GIVEN] < DIRECTIONS and heights[_ENDED] - heights[_TAKEN] <= _ENDED_KEPT:
+        heights[_GIVEN] += 1
+        return int(heights[_GIVEN]) - 1
+    while heights[_TAKEN] < heights[_ENDED]:
+        place = _next_ended(memory)
+        heights[_TAKEN] += 1
+        prefetch(streams, _next_ended(memory), 0, _STREAM_LINES)
+        streams[place].marks &= ~_IN_RING
+        # What came late may have set it going again.
+        if streams[place].used == 0:
+            return place
+    turn = heights[_TURN]
+    heights[_TURN] += _PROBES
+    best = turn & (DIRECTIONS - 1)
+    for probe in range(1, _PROBES):
+        place = (turn + probe) & (DIRECTIONS - 1)
         if streams[place].used < streams[best].used:
             best = place
     return int(best)
+
+
+@fused
+def _next_ended(memory: Streams) -> int:
+    return int(memory.free[_ENDED, memory.heights[_TAKEN] & (DIRECTIONS - 1)])
+
+
+@fused
+def end_stream(memory: Streams, place: int) -> None:
+    """Nothing more is expected in a direction: its place may go to another."""
+    stream = memory.streams[place]
+    stream.used = 0
+    if not stream.marks & _IN_RING:
+        stream.marks |= _IN_RING
+        memory.free[_ENDED, memory.heights[_ENDED] & (DIRECTIONS - 1)] = place
+        memory.heights[_ENDED] += 1
 
 
 @fused
@@ -228,4 +269,4 @@ def begin_stream(memory: Streams, stream: Record, seq: int, from_start: bool) ->
     stream.requests = 0
     stream.layer = 0
     stream.phase = UNDECIDED
-    stream.marks = FROM_START | UNBROKEN if from_start else 0
+    stream.marks = (int(stream.marks) & _IN_RING) | (FROM_START | UNBROKEN if from_start else 0)

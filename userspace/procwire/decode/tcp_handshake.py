@@ -201,7 +201,6 @@ def begin_again(table: FlowTable, slot: int, segment: Segment) -> None:
     """A SYN-ACK has accepted the later SYN of its peer."""
     flow, opener, following = table.flows[slot], 1 - segment.sender, table.flows[slot].later
     mine, other = table.ends[slot, segment.sender], table.ends[slot, opener]
-    table.wanted[0] = flow
     begin(table, slot, SYN_RECEIVED, opener, segment.time)
     flow.marks = FROM_SYN
     other.initial = (np.int64(following) - 1) & 0xFFFFFFFF

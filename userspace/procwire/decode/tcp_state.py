@@ -72,7 +72,6 @@ def on_segment(table: FlowTable, slot: int, segment: Segment) -> int:
         return DATA_WITHOUT_ACK | FIN_NO_SESSION if stray else DATA_WITHOUT_ACK
     if flags & (SYN | ACK | RST) == SYN and flow.state in (CLOSED, RESET, MIDSTREAM):
         # The ports are used again (RFC 9293 3.6.1), or the beginning is now seen after all.
-        table.wanted[0] = flow
         begin(table, slot, SYN_SENT, segment.sender, segment.time)
     if (
         table.ends[slot, segment.sender].packets == 0
