@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.compiled.jit import fused
+from procwire.compiled.jit import called, fused
 from procwire.detect.fanout_buckets import Record, Slot, distinct, since
 from procwire.detect.fanout_state import HOSTS, PAIRS, Crossing, State
 from procwire.detect.fanout_turns import older
@@ -54,15 +54,21 @@ def report(
         _write_target(event.sample[place], subject.samples[place])
 
 
-@fused
-def may_be_scan(state: State, event: Record) -> int:
-    """1 if so great a share came to nothing that it may be a scan, or nobody knows how it ended,
-    else 0."""
-    attempts, kind = int(np.int64(event.attempts)), int(np.int64(event.attempt))
-    established, failures = int(np.int64(event.established)), int(np.int64(event.failures))
-    share = _unanswered(attempts, established, failures, kind, state.origin)
-    told = share >= state.unanswered
-    return int(told or _is_untold(attempts, established, failures, state.origin))
+@called
+def of_note(state: State, reports: NDArray[np.void], written: int) -> int:
+    """Move those reports to the front that may be of scans, as so great a share came to nothing or
+    nobody knows how most ended; how many they are."""
+    kept = 0
+    for at in range(written):
+        event = reports[at]
+        attempts, kind = int(np.int64(event.attempts)), int(np.int64(event.attempt))
+        established, failures = int(np.int64(event.established)), int(np.int64(event.failures))
+        share = _unanswered(attempts, established, failures, kind, state.origin)
+        untold = _is_untold(attempts, established, failures, state.origin)
+        if untold or share >= state.unanswered:
+            reports[kept] = event
+            kept += 1
+    return kept
 
 
 @fused
@@ -92,7 +98,7 @@ def final_figures(subject: Record, window: int) -> Crossing:
 @fused
 def turn(state: State, slot: Slot, time: int, reports: NDArray[np.void], at: int) -> int:
     """Write the last figures of each window of which something was reported and whose bucket is
-    over: between two crossings its shape may have changed. How many reports of those are told."""
+    over: between two crossings its shape may have changed. The number of reports written."""
     subject, written = state.subjects[slot], 0
     for window in range(_WINDOWS):
         start, length = subject.starts[older(subject, window)], state.windows[window]
@@ -101,8 +107,7 @@ def turn(state: State, slot: Slot, time: int, reports: NDArray[np.void], at: int
             reported |= subject.steps[window * _MEASURES + measure] > 0
         if reported and not 0 <= time - start < length:
             report(state, slot, time, reports, at + written, final_figures(subject, window))
-            state.counters[2] += 1
-            written += may_be_scan(state, reports[at + written])
+            written += 1
             # Its figures fall, and what was told may be told again.
             subject.due = 1
     return written

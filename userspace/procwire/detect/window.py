@@ -30,7 +30,7 @@ from procwire.detect.fanout_buckets import (
     slot_of,
     would_raise,
 )
-from procwire.detect.fanout_report import final_figures, may_be_scan, report, turn
+from procwire.detect.fanout_report import final_figures, of_note, report, turn
 from procwire.detect.fanout_state import (
     AGE_BITS,
     AGE_MASK,
@@ -197,7 +197,7 @@ def _failures_due(state: State, subject: Record) -> int | np.int64:
 
 @fused
 def _judge(state: State, slot: Slot, row: Record, reports: NDArray[np.void], at: int) -> int:
-    """Move every step; 1 if report `at` was written (the first crossing) and is told, else 0."""
+    """Move every step; 1 if report `at` was written (the first crossing), else 0."""
     subject = state.subjects[slot]
     if not subject.due:
         return 0
@@ -242,13 +242,12 @@ def _judge(state: State, slot: Slot, row: Record, reports: NDArray[np.void], at:
             crossing = Crossing(window, measure + _FIRST_MEASURE, crossed, hosts, pairs)
             report(state, slot, row.time, reports, at, crossing)
             written = 1
-            state.counters[2] += 1
             while figure >= crossed:
                 crossed *= 10
             subject.steps[steps + measure] = crossed
     subject.told = told
     subject.failures_due = _failures_due(state, subject)
-    return written and may_be_scan(state, reports[at])
+    return written
 
 
 @kernel
@@ -259,7 +258,7 @@ def count_connections(
     reports: NDArray[np.void],
 ) -> int:
     """Enter record.CONNECTION rows (n,), of these hashes, writing reports (room for 5n); how many
-    were written.
+    are of note.
 
     A row of origin wire is an attempt, or the end of an earlier one; any other row is both."""
     written, count = 0, len(connections)
@@ -284,7 +283,8 @@ def count_connections(
             _end(subject, row.outcome)
             state.counters[1] += 1
             written += _judge(state, slot, row, reports, written)
-    return written
+    state.counters[2] += written
+    return of_note(state, reports, written)
 
 
 @kernel
