@@ -9,6 +9,7 @@ from __future__ import annotations
 from naive_network import decode_arp, decode_ipv4, decode_ipv6
 from naive_packet import (
     ETHERNET,
+    GRE,
     INNER_IP_MALFORMED,
     IPV4,
     IPV6,
@@ -41,7 +42,10 @@ def decode_naive(
 def decode_nested(packet: Packet, link: int, depth: int = 0) -> None:
     """What lies inside a tunnel is a packet of its own, whose bytes begin further on."""
     try:
-        decode_link(packet, link, depth > 0)
+        carrier = len(packet.spans) - 1
+        if depth == 0 or carrier < 0 or packet.spans[carrier][0] not in (IPV4, IPV6, GRE):
+            carrier = -1
+        decode_link(packet, link, depth > 0, carrier)
     except Inner as inner:
         if depth == 3:
             raise Skip("too many layers") from None
@@ -55,7 +59,7 @@ def decode_nested(packet: Packet, link: int, depth: int = 0) -> None:
                 span[1] += inner.start
 
 
-def decode_link(packet: Packet, link: int, inside: bool) -> None:
+def decode_link(packet: Packet, link: int, inside: bool, carrier: int) -> None:
     outer = -1
     if link == 1:
         outer = packet.span(ETHERNET, 0, packet.length, -1)
@@ -87,7 +91,7 @@ def decode_link(packet: Packet, link: int, inside: bool) -> None:
         layer = IPV4 if ethertype == 0x0800 else IPV6
         packet.span(layer + MALFORMED, start, packet.length, outer)
     if inside and ethertype in (0x0800, 0x86DD):
-        decode_inner_ip(packet, ethertype, start, outer)
+        decode_inner_ip(packet, ethertype, start, outer, carrier)
     elif ethertype == 0x0800:
         decode_ipv4(packet, start, outer)
     elif ethertype == 0x86DD:
@@ -98,18 +102,18 @@ def decode_link(packet: Packet, link: int, inside: bool) -> None:
         raise Skip("802.3 length frame" if ethertype < 1536 else "unknown ethertype")
 
 
-def decode_inner_ip(packet: Packet, ethertype: int, start: int, outer: int) -> None:
+def decode_inner_ip(packet: Packet, ethertype: int, start: int, outer: int, carrier: int) -> None:
     layer, version, fixed = (IPV4, 4, 20) if ethertype == 0x0800 else (IPV6, 6, 40)
     first = packet.data[start] >> 4 if start < len(packet.data) else version
     if packet.length - start < fixed or first != version:
         packet.span(layer + MALFORMED, start, packet.length, -1)
-        packet.span(INNER_IP_MALFORMED, start, packet.length, -1)
+        packet.span(INNER_IP_MALFORMED, start, packet.length, carrier)
         return
     packet.fields.update(dict.fromkeys(packet.fields, 0))
     own = len(packet.spans)
     (decode_ipv4 if version == 4 else decode_ipv6)(packet, start, outer)
     if packet.spans[own][0] > MALFORMED:
-        packet.span(INNER_IP_MALFORMED, start, packet.length, -1)
+        packet.span(INNER_IP_MALFORMED, start, packet.length, carrier)
 
 
 def loops(packet: Packet, link: int) -> bool:

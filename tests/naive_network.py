@@ -169,7 +169,11 @@ def decode_transport(packet: Packet, start: int, end: int, own: int) -> None:
         packet.fields["tcp_flags"] = header[13]
     if layer in (ICMP4, ICMP6):
         packet.fields["seq"] = int.from_bytes(header[4:8], "big")
-    if layer == UDP and (size := int.from_bytes(header[4:6], "big")):
+    if layer == UDP:
+        ip_header = packet.spans[own][1]
+        size = int.from_bytes(header[4:6], "big")
+        if size == 0 and packet.number(ip_header + (2 if over == IPV4 else 4), 2) == 0:
+            size = end - start
         if not 8 <= size <= end - start:
             packet.spans[span][0] += MALFORMED
             return

@@ -50,6 +50,9 @@ def unwrap_labels(packet: Packet, start: int) -> tuple[int, int, int] | None:
             break
     else:
         return 0xFFFF, start, packet.length
+    named = {0: 0x0800, 2: 0x86DD}.get(int.from_bytes(packet.data[start - 4 : start], "big") >> 12)
+    if named:
+        return named, start, packet.length
     first = packet.data[start] >> 4
     if first == 0 and packet.length - start > 4:
         raise Inner(1, start + 4, packet.length)

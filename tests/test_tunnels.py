@@ -6,6 +6,7 @@ import struct
 
 import pytest
 from procwire import layers
+from procwire.capture.batch import LINUX_SLL
 from procwire.decode.columns import Decoded
 from procwire.decode.frame import SKIP_REASONS, decode
 from procwire.judging.examine import examine
@@ -107,6 +108,38 @@ def test_a_teredo_packet_longer_than_its_datagram_is_a_broken_one() -> None:
     _, findings = examine(batch_of([(frame, len(frame), 1)]))
     names = {all_rules()[finding["rule"]].id for finding in findings}
     assert names == {"ipv6.truncated", "tun.inner_ip_bad"}
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        (ETHERNET_IPV4 + ipv4(ipv6(TCP, 6), protocol=4), "ipv4.bad_version"),
+        (ETHERNET_IPV4 + ipv4(ipv4(TCP + bytes(20)), protocol=41), "ipv6.bad_version"),
+        (ETHERNET_IPV4 + ipv4(b"\0\0\x86\xdd" + ipv4(TCP + bytes(20)), 47), "ipv6.bad_version"),
+        (bytes(12) + b"\x86\xdd" + ipv6(ipv6(TCP, 6), 4), "ipv4.bad_version"),
+    ],
+)
+def test_what_a_tunnel_carries_is_of_the_version_that_it_says(frame: bytes, expected: str) -> None:
+    _, findings = examine(batch_of([(frame, len(frame), 1)]))
+    names = {all_rules()[finding["rule"]].id for finding in findings}
+    assert names - {"ipv6.truncated"} == {expected, "tun.inner_ip_bad"}
+
+
+def test_a_tunnel_is_not_taken_for_the_packet_before_it() -> None:
+    """Around a pseudowire behind Linux' cooked header there is no span."""
+    before = ETHERNET_IPV4 + ipv4(b"", protocol=50)
+    frame = bytes(14) + b"\x88\x47" + label(16, True) + bytes(4) + ETHERNET_IPV4 + b"\x60"
+    decoded = decode(batch_of([(before, len(before), 1), (frame, len(frame), LINUX_SLL)]))
+    broken = decoded.spans.layer == layers.INNER_IP_MALFORMED
+    assert decoded.spans.outer[broken].tolist() == [-1]
+
+
+@pytest.mark.parametrize(("number", "expected"), [(0, "ipv4.bad_version"), (2, "ipv6.bad_version")])
+def test_an_explicit_null_label_says_what_follows(number: int, expected: str) -> None:
+    inner = {0: ipv6(TCP, 6), 2: ipv4(TCP + bytes(20))}[number]
+    frame = bytes(12) + b"\x88\x47" + label(number, True) + inner
+    _, findings = examine(batch_of([(frame, len(frame), 1)]))
+    assert expected in {all_rules()[finding["rule"]].id for finding in findings}
 
 
 def test_a_broken_inner_header_is_found_and_leaves_the_outer_columns() -> None:

@@ -24,6 +24,7 @@ _PPP_PROTOCOL = 2
 
 _LABEL, _BOTTOM_OF_STACK = 4, 0x100
 _LABEL_LIMIT = 16
+_LABEL_SHIFT, _IPV4_FOLLOWS, _IPV6_FOLLOWS = 12, 0, 2  # explicit null, RFC 3032 2.1
 _CONTROL_WORD = 4
 
 
@@ -53,20 +54,21 @@ def unwrap_pppoe(data: NDArray[np.uint8], rest: Extent) -> tuple[int, Extent]:
 
 @fused
 def unwrap_mpls(data: NDArray[np.uint8], rest: Extent) -> tuple[int, Extent]:
-    """A stack of labels (RFC 3032); behind it the first bits tell IP from the control word of an
-    Ethernet pseudowire (RFC 4385)."""
-    bottom = 0
+    """A stack of labels (RFC 3032); behind it, where the last label does not say what follows, the
+    first bits tell IP from the control word of an Ethernet pseudowire (RFC 4385)."""
+    bottom, label = 0, 0
     for _ in range(_LABEL_LIMIT):
         if rest.captured <= _LABEL:
             return CUT, rest
-        bottom = u32(data, rest.start, True) & _BOTTOM_OF_STACK
+        entry = u32(data, rest.start, True)
+        bottom, label = entry & _BOTTOM_OF_STACK, entry >> _LABEL_SHIFT
         rest = after(rest, _LABEL)
         if bottom:
             break
     kind = u8(data, rest.start) >> 4
-    if bottom and kind == 4:
+    if bottom and (label == _IPV4_FOLLOWS or (kind == 4 and label != _IPV6_FOLLOWS)):
         return ETHERTYPE_IPV4, rest
-    if bottom and kind == 6:
+    if bottom and (label == _IPV6_FOLLOWS or kind == 6):
         return ETHERTYPE_IPV6, rest
     if bottom and kind == 0 and rest.length > _CONTROL_WORD:
         return PSEUDOWIRE, after(rest, _CONTROL_WORD)

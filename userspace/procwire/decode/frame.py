@@ -197,23 +197,41 @@ def _decode_nested(
     data: NDArray[np.uint8], frame: Extent, link: int, row: int, output: Output
 ) -> int:
     """Decode a frame, and what its tunnels carry; returns why not further."""
-    depth, inner = 0, output.inner
+    depth, inner, carrier = 0, output.inner, -1
     while True:
         inner[0] = NO_TUNNEL
-        reason = _decode_frame(data, frame, link, row, depth > 0, output)
+        reason = _decode_frame(data, frame, link, row, depth > 0, carrier, output)
         if inner[0] == NO_TUNNEL:
             return reason
         if depth == _TUNNEL_LIMIT:
             return TOO_MANY_LAYERS
         depth += 1
+        carrier = _carrier(output, row)
         link = int(inner[0])
         frame = Extent(int(inner[1]), int(inner[2]), int(inner[3]))
 
 
 @fused
+def _carrier(output: Output, row: int) -> int:
+    """The packet's span decoded last, if it is a header that says which IP it carries, else -1."""
+    last = int(output.used[0]) - 1
+    if last < 0 or output.spans.packet[last] != row:
+        return -1
+    layer = output.spans.layer[last]
+    return last if layer in (layers.IPV4, layers.IPV6, layers.GRE) else -1
+
+
+@fused
 def _decode_frame(
-    data: NDArray[np.uint8], frame: Extent, link: int, row: int, inside: bool, output: Output
+    data: NDArray[np.uint8],
+    frame: Extent,
+    link: int,
+    row: int,
+    inside: bool,
+    carrier: int,
+    output: Output,
 ) -> int:
+    """carrier: of a frame inside a tunnel, as _carrier() returns it."""
     outer = -1
     if link == links.ETHERNET:
         outer = emit(output, row, layers.ETHERNET, frame, -1)
@@ -254,7 +272,7 @@ def _decode_frame(
     if in_tunnel and not _begins_ip(data, rest, ethertype):
         over_ipv4 = ethertype == ETHERTYPE_IPV4
         emit(output, row, layers.IPV4_MALFORMED if over_ipv4 else layers.IPV6_MALFORMED, rest, -1)
-        emit(output, row, layers.INNER_IP_MALFORMED, rest, -1)
+        emit(output, row, layers.INNER_IP_MALFORMED, rest, carrier)
         return NOT_SKIPPED
     if in_tunnel:
         forget(output.packets, row)
@@ -263,7 +281,7 @@ def _decode_frame(
     network = int(output.used[0])
     reason = _decode_network(data, rest, row, ethertype, outer, output)
     if in_tunnel and output.spans.layer[network] > layers.MALFORMED:
-        emit(output, row, layers.INNER_IP_MALFORMED, rest, -1)
+        emit(output, row, layers.INNER_IP_MALFORMED, rest, carrier)
     return reason
 
 

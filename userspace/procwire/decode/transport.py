@@ -104,8 +104,9 @@ def _decode_udp(
         return malformed(output, span)
     if segment.captured < _UDP_HEADER:
         return SNAPPED
-    # RFC 2675 section 4: a jumbogram's length field is zero.
-    size = u16(data, segment.start + 4, True) or segment.length
+    size = u16(data, segment.start + 4, True)
+    if size == 0 and _says_no_length(data, network, output):
+        size = segment.length
     if size < _UDP_HEADER or size > segment.length:
         return malformed(output, span)
     output.packets.transport[row] = layers.UDP
@@ -113,6 +114,14 @@ def _decode_udp(
     datagram = first(segment, size)
     decode_datagram_payload(data, datagram, _UDP_HEADER, row, span, output)
     return enter_udp_tunnel(data, datagram, output)
+
+
+@fused
+def _says_no_length(data: NDArray[np.uint8], network: int, output: Output) -> bool:
+    """Whether the IP header of span `network` says 0 for its length. Only then may that of a
+    datagram be 0: a jumbogram's (RFC 2675 section 4), or one's that its card has not finished."""
+    at = 2 if output.spans.layer[network] == layers.IPV4 else 4
+    return u16(data, int(output.spans.start[network]) + at, True) == 0
 
 
 @fused

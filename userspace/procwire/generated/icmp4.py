@@ -12,7 +12,7 @@ RULES = (
 
 icmp4_type_unassigned = fused(icmp4.icmp4_type_unassigned)
 icmp4_code_unassigned = fused(icmp4.icmp4_code_unassigned)
-icmp4_error_quotes_no_packet = fused(icmp4.icmp4_error_quotes_no_packet)
+icmp4_message_lacks_its_content = fused(icmp4.icmp4_message_lacks_its_content)
 icmp4_redirect = fused(icmp4.icmp4_redirect)
 
 
@@ -26,7 +26,7 @@ def verdict(p, outer):
         hits |= 1
     if icmp4_code_unassigned(p):
         hits |= 2
-    if icmp4_error_quotes_no_packet(p):
+    if icmp4_message_lacks_its_content(p):
         hits |= 4
     if icmp4_redirect(p):
         hits |= 8

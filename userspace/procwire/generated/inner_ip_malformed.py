@@ -14,6 +14,6 @@ inner_ip_header_contradicts = fused(tunnel.inner_ip_header_contradicts)
 def verdict(p, outer):
     """Bit i is set if rule i of RULES fires on the span."""
     hits = 0
-    if inner_ip_header_contradicts(p):
+    if inner_ip_header_contradicts(p, outer):
         hits |= 1
     return hits

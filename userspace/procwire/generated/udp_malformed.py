@@ -20,6 +20,6 @@ def verdict(p, outer):
         hits |= 2
     if p.captured < 8:
         return hits
-    if udp_length_wrong(p):
+    if udp_length_wrong(p, outer):
         hits |= 1
     return hits

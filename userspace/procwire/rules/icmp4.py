@@ -4,6 +4,7 @@ from procwire.rule import rule
 from procwire.words import bits, captured, length, u8
 
 ERRORS = (3, 4, 5, 11, 12)
+TIME_STAMPS, MASKS = (13, 14), (17, 18)
 # Assigned by IANA, deprecated ones (RFC 6918) included: old hosts still send them.
 ASSIGNED = (
     0, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18,
@@ -52,7 +53,12 @@ def icmp4_type_unassigned(p):
     needs=8,
     at=(1, 1),
     suricata=("decoder.icmpv4.unknown_code",),
-    fires_on=["0801 0000 0000 0000", "0310 0000 0000 0000", "0b02 0000 0000 0000"],
+    fires_on=[
+        "0801 0000 0000 0000",
+        "0310 0000 0000 0000",
+        "0b02 0000 0000 0000",
+        "2b05 0000 0000 0000",
+    ],
     silent_on=["0800 0000 0000 0000", "030f 0000 0000 0000", "0910 0000 0000 0000"],
 )
 def icmp4_code_unassigned(p):
@@ -67,27 +73,41 @@ def icmp4_code_unassigned(p):
     redirect = kind == 5 and code > 3
     exceeded = kind == 11 and code > 1
     parameter = kind == 12 and code > 2
-    return unreachable or redirect or exceeded or parameter
+    extended = kind == 43 and code > 4
+    return unreachable or redirect or exceeded or parameter or extended
 
 
 @rule(
     id="icmp4.embedded_bad",
     sid=9100504,
-    title="ICMP error that quotes no IPv4 packet",
-    reference="RFC 792; RFC 1122 3.2.2",
+    title="ICMP message without the IPv4 packet or the fields that its type has",
+    reference="RFC 792; RFC 950 appendix I; RFC 1122 3.2.2",
     needs=8,
     at=(8, 20),
     suricata=("decoder.icmpv4.ipv4_trunc_pkt", "decoder.icmpv4.ipv4_unknown_ver"),
     fires_on=[
         "0301 0000 0000 0000 4500 0028",
         f"0301 0000 0000 0000 {QUOTED.replace('4500', '6500')}",
+        "0d00 0000 0001 0001 0000 0000 0000 0000 0000 00",
+        "1100 0000 0001 0001",
     ],
-    silent_on=[f"0301 0000 0000 0000 {QUOTED}", "0301 0000 0000 0000", "0800 0000 0000 0000"],
+    silent_on=[
+        f"0301 0000 0000 0000 {QUOTED}",
+        "0301 0000 0000 0000",
+        "0800 0000 0000 0000",
+        "0e00 0000 0001 0001 0000 0000 0000 0000 0000 0000",
+        "1200 0000 0001 0001 ffff ff00",
+    ],
 )
-def icmp4_error_quotes_no_packet(p):
-    """An error returns the header of the packet that caused it and at least 8 bytes more. Some
-    hosts return nothing at all, which misleads no one."""
-    if u8(p, 0) not in ERRORS or length(p) == 8:
+def icmp4_message_lacks_its_content(p):
+    """An error returns the header of the packet that caused it and at least 8 bytes more; some
+    hosts return nothing at all, which misleads no one. Time stamps and masks have fields."""
+    kind = u8(p, 0)
+    if kind in TIME_STAMPS:
+        return length(p) < 20
+    if kind in MASKS:
+        return length(p) < 12
+    if kind not in ERRORS or length(p) == 8:
         return False
     if length(p) < 28:
         return True

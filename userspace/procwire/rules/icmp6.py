@@ -43,8 +43,22 @@ def icmp6_message_cut(p):
     needs=8,
     at=(0, 2),
     suricata=("decoder.icmpv6.unassigned_type", "decoder.icmpv6.unknown_code"),
-    fires_on=["0500 0000 0000 0000", "8001 0000 0000 0000", "c800 0000 0000 0000"],
-    silent_on=["8000 0000 0000 0000", "0104 0000 0000 0000", "8f00 0000 0000 0000"],
+    fires_on=[
+        "0500 0000 0000 0000",
+        "8001 0000 0000 0000",
+        "c800 0000 0000 0000",
+        "8a02 0000 0000 0000",
+        "8b03 0000 0000 0000",
+        "8f01 0000 0000 0000",
+    ],
+    silent_on=[
+        "8000 0000 0000 0000",
+        "0104 0000 0000 0000",
+        "8f00 0000 0000 0000",
+        "8aff 0000 0000 0000",
+        "8c02 0000 0000 0000",
+        "9714 0000 0000 0000",
+    ],
 )
 def icmp6_type_or_code_unassigned(p):
     """Types 1 to 4 and 128 to 161 are assigned; those for experiments belong in a laboratory."""
@@ -52,12 +66,14 @@ def icmp6_type_or_code_unassigned(p):
     code = u8(p, 1)
     if kind == 0 or kind > 161 or 4 < kind < 128:
         return True
-    if kind == 2 or 128 <= kind <= 137:
+    if kind == 2 or 128 <= kind <= 137 or 141 <= kind <= 149:
         return code != 0
     unreachable = kind == 1 and code > 8
     exceeded = kind == 3 and code > 1
     parameter = kind == 4 and code > 10
-    return unreachable or exceeded or parameter
+    renumbering = kind == 138 and 1 < code < 255
+    information = 139 <= kind <= 140 and code > 2
+    return unreachable or exceeded or parameter or renumbering or information
 
 
 @rule(

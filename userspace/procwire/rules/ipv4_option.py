@@ -8,6 +8,7 @@ from procwire.words import bits, captured, u8
 ROUTE_OPTIONS = (7, 131, 137)
 FOUR_BYTE_OPTIONS = (136, 148)  # stream identifier and router alert
 SECURITY_OPTIONS = (130, 133)
+COMMERCIAL_SECURITY = 134  # a domain of interpretation, and a tag at least
 LOOSE_ROUTE, STRICT_ROUTE, TIME_STAMP = 131, 137, 68
 # RFC 791 and, for the last, FIPS 188: at most one in a datagram.
 LONE_OPTIONS = (7, 68, 130, 131, 136, 137, 134)
@@ -23,7 +24,8 @@ ASSIGNED = (
     sid=9100105,
     title="Malformed, repeated or unknown IPv4 option",
     layers=("ipv4",),
-    reference="RFC 791 3.1, Options; RFC 1108; RFC 2113; RFC 7126 4.23; IANA IP option numbers",
+    reference="RFC 791 3.1, Options; RFC 1108; RFC 2113; RFC 7126 4.23; FIPS 188; IANA IP option"
+    " numbers",
     needs=21,
     at=(20, 40),
     suricata=(
@@ -38,6 +40,7 @@ ASSIGNED = (
         HEADER.replace("4500 0014", "4600 0018") + " 8308 0400",
         HEADER.replace("4500 0014", "4600 0018") + " 9403 0000",
         HEADER.replace("4500 0014", "4600 0018") + " 8202 0000",
+        HEADER.replace("4500 0014", "4700 001c") + " 8606 0000 0001 0000",
         HEADER.replace("4500 0014", "4700 001c") + " 0707 03c0 0002 0100",
         HEADER.replace("4500 0014", "4700 001c") + " 0707 06c0 0002 0100",
         HEADER.replace("4500 0014", "4800 0020") + " 4404 0500 4404 0500 0000 0000",
@@ -49,12 +52,14 @@ ASSIGNED = (
         HEADER.replace("4500 0014", "4700 001c") + " 0707 04c0 0002 0100",
         HEADER.replace("4500 0014", "4600 0018") + " 0101 0100",
         HEADER.replace("4500 0014", "4800 0020") + " 820b 0000 0000 0000 0000 0000",
+        HEADER.replace("4500 0014", "4800 0020") + " 860a 0000 0001 0104 0000 0000",
     ],
 )
 def ipv4_option_malformed(p):
     """An option's length counts its type and length bytes and stays inside the header; stream
-    identifier and router alert have four bytes, security at least three, a route or time stamp
-    option a pointer behind its own three or four, which steps from one entry to the next."""
+    identifier and router alert have four bytes, security at least three, commercial security eight,
+    a route or time stamp option a pointer behind its own three or four, which steps from one entry
+    to the next."""
     end = bits(u8(p, 0), 0, 4) * 4
     offset = 20
     for _step in range(40):
@@ -75,6 +80,8 @@ def ipv4_option_malformed(p):
             if kind in FOUR_BYTE_OPTIONS and size != 4:
                 return True
             if kind in SECURITY_OPTIONS and size < 3:
+                return True
+            if kind == COMMERCIAL_SECURITY and size < 8:
                 return True
             if kind not in ASSIGNED or kind in LONE_OPTIONS and option(p, end, kind) != offset:
                 return True

@@ -1,4 +1,5 @@
-"""TCP connections (RFC 9293): what decode/tcp_state.py and tcp_handshake.py observe over the segments of a flow.
+"""TCP connections (RFC 9293): what decode/tcp_state.py and tcp_handshake.py observe over the
+segments of a flow.
 
 Named after its observations. Tier B is an alert only where the flow was seen from its SYN, or as a
 stray on a capture that has warmed up, sees both directions and does not drop.

@@ -29,26 +29,33 @@ def udp_datagram_cut(p):
     id="udp.len_mismatch",
     sid=9100301,
     title="UDP length field that contradicts its header or the IP packet",
-    reference="RFC 768, Length",
+    reference="RFC 768, Length; RFC 2675 section 4",
     layers=("udp_malformed",),
     needs=8,
     at=(4, 2),
     suricata=("decoder.udp.len_invalid",),
     zeek=("UDP_datagram_length_mismatch",),
-    fires_on=["0035 0035 0007 0000", "0035 0035 0009 0000"],
+    fires_on=[
+        "0035 0035 0007 0000",
+        "0035 0035 0009 0000",
+        "4500 001c 0001 0000 4011 | 0035 0035 0000 0000",
+        f"{IPV6} | 0035 0035 0000 0000",
+    ],
     silent_on=[
         "0035 0035 0008 0000",
-        "0035 0035 0000 0000",
         "0035 0035 0008 0000 0000",
         "0035 0035",
     ],
 )
-def udp_length_wrong(p):
-    """The length counts the eight header bytes; zero marks a jumbogram. A packet may be longer than
-    its datagram, never shorter; from the header alone nobody can tell whether the field lies or the
-    datagram was cut, so that fault breaks both rules."""
+def udp_length_wrong(p, outer):
+    """The length counts the eight header bytes; zero marks a jumbogram, whose IP header says zero,
+    too. A packet may be longer than its datagram, never shorter; from the header alone nobody can
+    tell whether the field lies or the datagram was cut, so that fault breaks both rules."""
     size = u16(p, 4)
-    return size != 0 and (size < 8 or size > length(p))
+    if size != 0:
+        return size < 8 or size > length(p)
+    version = bits(u8(outer, 0), 4, 4)
+    return version == 4 and u16(outer, 2) != 0 or version == 6 and u16(outer, 4) != 0
 
 
 @rule(

@@ -401,7 +401,7 @@ do
 -- icmp4.unknown_code: ICMP code that its type does not have (RFC 792; RFC 1812 5.2.7; IANA ICMP parameters)
 local icmp4_code_unassigned_ONE_CODE = { [0] = true, [4] = true, [8] = true, [10] = true, [13] = true, [14] = true, [15] = true, [16] = true, [17] = true, [18] = true, [42] = true }
 local function icmp4_code_unassigned(p, outer)
-  local code, exceeded, kind, parameter, redirect, unreachable
+  local code, exceeded, extended, kind, parameter, redirect, unreachable
   if #p < 8 then return false end
   kind = byte(p, 1)
   code = byte(p, 2)
@@ -415,17 +415,28 @@ local function icmp4_code_unassigned(p, outer)
   redirect = ((kind == 5) and (code > 3))
   exceeded = ((kind == 11) and (code > 1))
   parameter = ((kind == 12) and (code > 2))
-  do return (unreachable or redirect or exceeded or parameter) end
+  extended = ((kind == 43) and (code > 4))
+  do return (unreachable or redirect or exceeded or parameter or extended) end
 end
 ANSWERS[9100503] = icmp4_code_unassigned
 end
 
 do
--- icmp4.embedded_bad: ICMP error that quotes no IPv4 packet (RFC 792; RFC 1122 3.2.2)
-local icmp4_error_quotes_no_packet_ERRORS = { [3] = true, [4] = true, [5] = true, [11] = true, [12] = true }
-local function icmp4_error_quotes_no_packet(p, outer)
+-- icmp4.embedded_bad: ICMP message without the IPv4 packet or the fields that its type has (RFC 792; RFC 950 appendix I; RFC 1122 3.2.2)
+local icmp4_message_lacks_its_content_ERRORS = { [3] = true, [4] = true, [5] = true, [11] = true, [12] = true }
+local icmp4_message_lacks_its_content_MASKS = { [17] = true, [18] = true }
+local icmp4_message_lacks_its_content_TIME_STAMPS = { [13] = true, [14] = true }
+local function icmp4_message_lacks_its_content(p, outer)
+  local kind
   if #p < 8 then return false end
-  if ((icmp4_error_quotes_no_packet_ERRORS[byte(p, 1)] == nil) or (#p == 8)) then
+  kind = byte(p, 1)
+  if (icmp4_message_lacks_its_content_TIME_STAMPS[kind] == true) then
+    do return (#p < 20) end
+  end
+  if (icmp4_message_lacks_its_content_MASKS[kind] == true) then
+    do return (#p < 12) end
+  end
+  if ((icmp4_message_lacks_its_content_ERRORS[kind] == nil) or (#p == 8)) then
     do return false end
   end
   if (#p < 28) then
@@ -433,7 +444,7 @@ local function icmp4_error_quotes_no_packet(p, outer)
   end
   do return ((#p > 8) and ((bits((byte(p, 9) or 0), 4, 4) ~= 4) or (((byte(p, 9) or 0) % 16) < 5))) end
 end
-ANSWERS[9100504] = icmp4_error_quotes_no_packet
+ANSWERS[9100504] = icmp4_message_lacks_its_content
 end
 
 -- Which layer's message a datagram or a segment begins with, as procwire/decode finds it: by ports, or
@@ -577,10 +588,12 @@ local function tcp_header(frame, start, finish)
   if header >= 20 and header <= finish - start then return header end
 end
 
-local function udp_header(frame, start, finish)
+local function udp_header(frame, start, finish, at, version)
   if finish - start < 8 then return nil end
   local size = u16(frame, start + 4)
-  if size == 0 or (size >= 8 and size <= finish - start) then return 8 end
+  -- RFC 2675 section 4: 0 where the IP header says 0, too.
+  if size == 0 and u16(frame, at + (version == 4 and 2 or 4)) == 0 then return 8 end
+  if size >= 8 and size <= finish - start then return 8 end
 end
 
 local function icmp_header(_, start, finish) return finish - start >= 8 and 8 or nil end
@@ -598,7 +611,7 @@ local TRANSPORTS = {
 local function examine_transport(version, protocol, frame, at, start, finish)
   local transport = TRANSPORTS[version][protocol]
   if not transport then return end
-  local header = transport.header(frame, start, finish)
+  local header = transport.header(frame, start, finish, at, version)
   local layer = header and transport.layer or transport.broken
   if RULES[layer] then examine(layer, sub(frame, start + 1, finish), sub(frame, at + 1)) end
   if header and OF_MESSAGES and transport.inside then

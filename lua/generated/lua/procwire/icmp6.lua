@@ -400,20 +400,22 @@ local OF_MESSAGES = false
 do
 -- icmp6.bad_type_code: ICMPv6 type or code that is not assigned (RFC 4443 section 6; IANA ICMPv6 parameters)
 local function icmp6_type_or_code_unassigned(p, outer)
-  local code, exceeded, kind, parameter, unreachable
+  local code, exceeded, information, kind, parameter, renumbering, unreachable
   if #p < 8 then return false end
   kind = byte(p, 1)
   code = byte(p, 2)
   if ((kind == 0) or (kind > 161) or (4 < kind and kind < 128)) then
     do return true end
   end
-  if ((kind == 2) or (128 <= kind and kind <= 137)) then
+  if ((kind == 2) or (128 <= kind and kind <= 137) or (141 <= kind and kind <= 149)) then
     do return (code ~= 0) end
   end
   unreachable = ((kind == 1) and (code > 8))
   exceeded = ((kind == 3) and (code > 1))
   parameter = ((kind == 4) and (code > 10))
-  do return (unreachable or exceeded or parameter) end
+  renumbering = ((kind == 138) and (1 < code and code < 255))
+  information = ((139 <= kind and kind <= 140) and (code > 2))
+  do return (unreachable or exceeded or parameter or renumbering or information) end
 end
 ANSWERS[9100602] = icmp6_type_or_code_unassigned
 end
@@ -652,10 +654,12 @@ local function tcp_header(frame, start, finish)
   if header >= 20 and header <= finish - start then return header end
 end
 
-local function udp_header(frame, start, finish)
+local function udp_header(frame, start, finish, at, version)
   if finish - start < 8 then return nil end
   local size = u16(frame, start + 4)
-  if size == 0 or (size >= 8 and size <= finish - start) then return 8 end
+  -- RFC 2675 section 4: 0 where the IP header says 0, too.
+  if size == 0 and u16(frame, at + (version == 4 and 2 or 4)) == 0 then return 8 end
+  if size >= 8 and size <= finish - start then return 8 end
 end
 
 local function icmp_header(_, start, finish) return finish - start >= 8 and 8 or nil end
@@ -673,7 +677,7 @@ local TRANSPORTS = {
 local function examine_transport(version, protocol, frame, at, start, finish)
   local transport = TRANSPORTS[version][protocol]
   if not transport then return end
-  local header = transport.header(frame, start, finish)
+  local header = transport.header(frame, start, finish, at, version)
   local layer = header and transport.layer or transport.broken
   if RULES[layer] then examine(layer, sub(frame, start + 1, finish), sub(frame, at + 1)) end
   if header and OF_MESSAGES and transport.inside then

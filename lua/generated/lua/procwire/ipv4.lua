@@ -398,7 +398,7 @@ local RULES, ANSWERS = { ipv4 = {} }, {}
 local OF_MESSAGES = false
 
 do
--- ipv4.opt_malformed: Malformed, repeated or unknown IPv4 option (RFC 791 3.1, Options; RFC 1108; RFC 2113; RFC 7126 4.23; IANA IP option numbers)
+-- ipv4.opt_malformed: Malformed, repeated or unknown IPv4 option (RFC 791 3.1, Options; RFC 1108; RFC 2113; RFC 7126 4.23; FIPS 188; IANA IP option numbers)
 local ipv4_option_malformed_ASSIGNED = { [0] = true, [1] = true, [7] = true, [10] = true, [11] = true, [12] = true, [15] = true, [25] = true, [30] = true, [68] = true, [82] = true, [94] = true, [130] = true, [131] = true, [133] = true, [134] = true, [136] = true, [137] = true, [142] = true, [144] = true, [145] = true, [147] = true, [148] = true, [149] = true, [151] = true, [152] = true, [158] = true, [205] = true, [222] = true }
 local ipv4_option_malformed_FOUR_BYTE_OPTIONS = { [136] = true, [148] = true }
 local ipv4_option_malformed_LONE_OPTIONS = { [7] = true, [68] = true, [130] = true, [131] = true, [136] = true, [137] = true, [134] = true }
@@ -433,6 +433,9 @@ local function ipv4_option_malformed(p, outer)
         do return true end
       end
       if ((ipv4_option_malformed_SECURITY_OPTIONS[kind] == true) and (size < 3)) then
+        do return true end
+      end
+      if ((kind == 134) and (size < 8)) then
         do return true end
       end
       if ((ipv4_option_malformed_ASSIGNED[kind] == nil) or ((ipv4_option_malformed_LONE_OPTIONS[kind] == true) and (option(p, end_, kind) ~= offset))) then
@@ -682,10 +685,12 @@ local function tcp_header(frame, start, finish)
   if header >= 20 and header <= finish - start then return header end
 end
 
-local function udp_header(frame, start, finish)
+local function udp_header(frame, start, finish, at, version)
   if finish - start < 8 then return nil end
   local size = u16(frame, start + 4)
-  if size == 0 or (size >= 8 and size <= finish - start) then return 8 end
+  -- RFC 2675 section 4: 0 where the IP header says 0, too.
+  if size == 0 and u16(frame, at + (version == 4 and 2 or 4)) == 0 then return 8 end
+  if size >= 8 and size <= finish - start then return 8 end
 end
 
 local function icmp_header(_, start, finish) return finish - start >= 8 and 8 or nil end
@@ -703,7 +708,7 @@ local TRANSPORTS = {
 local function examine_transport(version, protocol, frame, at, start, finish)
   local transport = TRANSPORTS[version][protocol]
   if not transport then return end
-  local header = transport.header(frame, start, finish)
+  local header = transport.header(frame, start, finish, at, version)
   local layer = header and transport.layer or transport.broken
   if RULES[layer] then examine(layer, sub(frame, start + 1, finish), sub(frame, at + 1)) end
   if header and OF_MESSAGES and transport.inside then

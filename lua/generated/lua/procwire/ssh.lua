@@ -586,10 +586,12 @@ local function tcp_header(frame, start, finish)
   if header >= 20 and header <= finish - start then return header end
 end
 
-local function udp_header(frame, start, finish)
+local function udp_header(frame, start, finish, at, version)
   if finish - start < 8 then return nil end
   local size = u16(frame, start + 4)
-  if size == 0 or (size >= 8 and size <= finish - start) then return 8 end
+  -- RFC 2675 section 4: 0 where the IP header says 0, too.
+  if size == 0 and u16(frame, at + (version == 4 and 2 or 4)) == 0 then return 8 end
+  if size >= 8 and size <= finish - start then return 8 end
 end
 
 local function icmp_header(_, start, finish) return finish - start >= 8 and 8 or nil end
@@ -607,7 +609,7 @@ local TRANSPORTS = {
 local function examine_transport(version, protocol, frame, at, start, finish)
   local transport = TRANSPORTS[version][protocol]
   if not transport then return end
-  local header = transport.header(frame, start, finish)
+  local header = transport.header(frame, start, finish, at, version)
   local layer = header and transport.layer or transport.broken
   if RULES[layer] then examine(layer, sub(frame, start + 1, finish), sub(frame, at + 1)) end
   if header and OF_MESSAGES and transport.inside then

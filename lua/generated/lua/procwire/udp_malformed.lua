@@ -398,12 +398,16 @@ local RULES, ANSWERS = { udp_malformed = {} }, {}
 local OF_MESSAGES = false
 
 do
--- udp.len_mismatch: UDP length field that contradicts its header or the IP packet (RFC 768, Length)
+-- udp.len_mismatch: UDP length field that contradicts its header or the IP packet (RFC 768, Length; RFC 2675 section 4)
 local function udp_length_wrong(p, outer)
-  local size
+  local size, version
   if #p < 8 then return false end
   size = (byte(p, 5) * 256 + byte(p, 6))
-  do return ((size ~= 0) and ((size < 8) or (size > #p))) end
+  if (size ~= 0) then
+    do return ((size < 8) or (size > #p)) end
+  end
+  version = bits((byte(outer, 1) or 0), 4, 4)
+  do return (((version == 4) and (((byte(outer, 3) or 0) * 256 + (byte(outer, 4) or 0)) ~= 0)) or ((version == 6) and (((byte(outer, 5) or 0) * 256 + (byte(outer, 6) or 0)) ~= 0))) end
 end
 ANSWERS[9100301] = udp_length_wrong
 end
@@ -557,10 +561,12 @@ local function tcp_header(frame, start, finish)
   if header >= 20 and header <= finish - start then return header end
 end
 
-local function udp_header(frame, start, finish)
+local function udp_header(frame, start, finish, at, version)
   if finish - start < 8 then return nil end
   local size = u16(frame, start + 4)
-  if size == 0 or (size >= 8 and size <= finish - start) then return 8 end
+  -- RFC 2675 section 4: 0 where the IP header says 0, too.
+  if size == 0 and u16(frame, at + (version == 4 and 2 or 4)) == 0 then return 8 end
+  if size >= 8 and size <= finish - start then return 8 end
 end
 
 local function icmp_header(_, start, finish) return finish - start >= 8 and 8 or nil end
@@ -578,7 +584,7 @@ local TRANSPORTS = {
 local function examine_transport(version, protocol, frame, at, start, finish)
   local transport = TRANSPORTS[version][protocol]
   if not transport then return end
-  local header = transport.header(frame, start, finish)
+  local header = transport.header(frame, start, finish, at, version)
   local layer = header and transport.layer or transport.broken
   if RULES[layer] then examine(layer, sub(frame, start + 1, finish), sub(frame, at + 1)) end
   if header and OF_MESSAGES and transport.inside then
