@@ -19,9 +19,13 @@ def amiss(payloads: list[tuple[bool, bytes]]) -> list[int]:
     for place, (client, payload) in enumerate(payloads):
         lines = payload.splitlines(keepends=True)
         if due == "unjudged":
-            break
+            # What was asked before is answered all the same.
+            if not client and reply_due and not payload[:3].isdigit():
+                found.append(place)
+            reply_due = reply_due and client
+            continue
         if not client:
-            if reply_due and not payload[:1].isdigit():
+            if reply_due and not payload[:3].isdigit():
                 found.append(place)
             reply_due = False
             if greeted is None:

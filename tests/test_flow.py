@@ -140,6 +140,7 @@ def test_sequence_numbers_wrap():
         ([*handshake(), ask(SYN, 4000)], "syn_in_established"),
         ([*handshake(), reply(SYN | ACK, 500, 101)], "syn_in_established"),
         ([*handshake(), reply(RST, 501), reply(ACK | PSH, 501, 101, 9)], "rst_injection"),
+        ([*handshake(), ask(RST, 101), ask(FIN | ACK, 141, 501)], "rst_injection"),
         ([ask(SYN, 1), reply(RST | ACK, 0, 2), reply(SYN | ACK, 500, 2)], "rst_injection"),
         ([ask(SYN, 100), ask(SYN, 100)], "retransmit"),
         ([*WHOLE[:4], WHOLE[3]], "retransmit"),
@@ -166,10 +167,21 @@ def test_what_does_not_fit_is_observed_in_its_last_packet_alone(packets, expecte
         [*WHOLE, ask(SYN, 9000), reply(SYN | ACK, 9, 9001), ask(ACK, 9001, 10)],
         [ask(SYN, 100), reply(RST | ACK, 0, 101), ask(SYN, 200), reply(SYN | ACK, 5, 201)],
         [*handshake(), ask(RST, 101), reply(ACK | PSH, 501, 101, 9)],
+        [*handshake(), ask(RST, 102), ask(FIN | ACK, 101, 501)],
+        [*handshake(), ask(FIN | ACK, 101, 501), ask(RST, 101), ask(FIN | ACK, 101, 501)],
         [*handshake(), ask(ACK, 100, 501, 1), reply(ACK, 501, 101)],
         [ask(SYN, 100), ask(ACK, 101, 501), ask(ACK | PSH, 101, 501, 9)],
     ],
-    ids=["forgotten", "ports reused", "refused", "in flight", "keep-alive", "one direction"],
+    ids=[
+        "forgotten",
+        "ports reused",
+        "refused",
+        "in flight",
+        "FIN behind its reset",
+        "FIN sent again",
+        "keep-alive",
+        "one direction",
+    ],
 )
 def test_what_is_legal_is_not_observed(packets):
     assert not update(Flows(), packets).observed.any()

@@ -19,7 +19,7 @@ PAYLOADS = [
         *((True, b"Hello, Bob\r\n.\r\n"), (True, b"NOOP\r\n"), (True, b"\r\n"), (True, b"NOOP")),
         *((True, b"BDAT 3 LAST\r\nabc"), (True, b"AUTH LOGIN\r\n"), (True, b"\x80\x81\x82\r\n")),
         *((False, b"503 first MAIL\r\n"), (False, b"334 VXNlcg==\r\n")),
-        *((False, b"250 OK\r\n354 go\r\n"), (False, b"what?\r\n")),
+        *((False, b"250 OK\r\n354 go\r\n"), (False, b"what?\r\n"), (False, b"2\xff0 OK\r\n")),
     )
 ]
 
@@ -50,6 +50,7 @@ def test_where_a_command_is_due_the_client_sends_one(payloads, wrong):
     ("payloads", "wrong"),
     [
         ([*HELLO, MAIL[0], (False, b"OK\r\n")], [4]),
+        ([*HELLO, MAIL[0], (False, b"2\xff0 OK\r\n")], [4]),
         ([*HELLO, MAIL[0], (False, b" 250 OK\r\n"), (False, b"OK\r\n")], [4]),
         ([*HELLO[:2], (False, b"250-mail\r\n"), (False, b"DSN\r\n")], [3]),
         ([*HELLO[:2], (False, b"250-mail\r\n25"), (False, b"0 DSN\r\n")], []),

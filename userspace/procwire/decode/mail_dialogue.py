@@ -19,6 +19,7 @@ _LF, _CR, _SPACE, _MINUS, _DOT = 10, 13, 32, 45, 46
 _LINE_END = _CR * 256 + _LF
 _ZERO, _NINE = 48, 57
 _MOST_LINES = 32
+_CODE = 3  # digits
 _TEXT_FOLLOWS, _ANSWER_FOLLOWS = (int.from_bytes(code, "big") for code in (b"354", b"334"))
 # What follows these is no command, nor is it the server that answers the last two.
 _OTHERS_FOLLOW = tuple(
@@ -94,4 +95,7 @@ def is_no_reply(server: Record, message: Span) -> bool:
     no more. RFC 5321 4.2: every reply begins with a code of three digits."""
     due = server.mail == REPLY_DUE
     server.mail = NOT_KNOWN
-    return due and message.captured > 0 and not _ZERO <= u8(message, 0) <= _NINE
+    wrong = False
+    for place in range(min(_CODE, message.captured)):
+        wrong |= not _ZERO <= u8(message, place) <= _NINE
+    return due and wrong

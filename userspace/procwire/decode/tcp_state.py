@@ -165,4 +165,6 @@ def _after_reset(table: FlowTable, slot: int, segment: Segment) -> int:
         other = table.ends[slot, 1 - segment.sender]
         accepts = segment.sender != flow.origin and acknowledges_syn(flow, other, segment.ack)
         return RST_INJECTION if accepts and not mine.sent & SENT_SYN else 0
-    return RST_INJECTION if segment.payload and apart(segment.seq, mine.reset) >= 0 else 0
+    # What ends its data may have been captured behind the reset, or be sent again.
+    goes_on = segment.payload or segment.flags & FIN and not mine.sent & SENT_FIN
+    return RST_INJECTION if goes_on and apart(segment.seq, mine.reset) >= 0 else 0
