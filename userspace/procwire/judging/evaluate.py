@@ -80,17 +80,6 @@ def judge(
     return findings
 
 
-def in_packet_order(*parts: NDArray[np.void]) -> NDArray[np.void]:
-    """Findings of several sources in one FINDING array, those of one packet in the order given."""
-    filled = [part for part in parts if len(part)]
-    if len(filled) < 2:
-        return filled[0] if filled else np.empty(0, FINDING)
-    # As rows of bytes: NumPy copies structures field by field.
-    bytes_of = np.dtype((np.void, FINDING.itemsize))
-    joined = np.concatenate([part.view(bytes_of) for part in filled])
-    return joined.take(np.argsort(joined.view(FINDING)["row"], kind="stable")).view(FINDING)
-
-
 def compiled_verdict(rule: Rule, text: str) -> bool:
     """Whether the compiled rule fires on an example, on every layer that it sees."""
     p, outer = (_in_array(span) for span in example(text))

@@ -16,7 +16,8 @@ from procwire.capture.batch import PacketBatch
 from procwire.decode.columns import NO_SPAN, Decoded
 from procwire.decode.defrag import Defragmenter, Reassembled
 from procwire.decode.frame import decode
-from procwire.judging.evaluate import evaluate, in_packet_order
+from procwire.judging.evaluate import evaluate
+from procwire.judging.packet_order import in_packet_order
 from procwire.record import FINDING
 from procwire.rules import fragments, index_of
 

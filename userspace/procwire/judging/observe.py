@@ -20,7 +20,8 @@ from procwire.decode.requests import Requests
 from procwire.decode.source import NO_FLOW, FlowColumns, Source, blank_columns, source
 from procwire.decode.stream_table import read_only
 from procwire.detect.hits import Hits
-from procwire.judging.evaluate import Extents, in_packet_order, judge
+from procwire.judging.evaluate import Extents, judge
+from procwire.judging.packet_order import in_packet_order
 from procwire.record import FINDING
 from procwire.rules import all_rules
 from procwire.settings.traffic import FlowSettings

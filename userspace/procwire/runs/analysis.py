@@ -29,9 +29,9 @@ from procwire.detect.scans import Scans
 from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Episodes
 from procwire.judging.checksums import Verifier
-from procwire.judging.evaluate import in_packet_order
 from procwire.judging.examine import Examined, Examiner, examine
 from procwire.judging.observe import Observer
+from procwire.judging.packet_order import in_packet_order
 from procwire.judging.stations import Stations
 from procwire.record import CONNECTION
 from procwire.rules import all_rules
