@@ -227,15 +227,16 @@ class Episodes:
             for at, (key, rule) in enumerate(zip(keys, columns[:, 1].tolist(), strict=True))
             if rule not in full or key in open_
         ]
-        crowd = np.ones(len(keys), bool)
-        for at, values in zip(apart, columns[apart].tolist(), strict=True):
-            group = Group._make(values)
+        entered = []
+        for at, group in zip(apart, map(Group._make, columns[apart].tolist()), strict=True):
             if keys[at] in open_ or open_.has_room(group.rule):
-                crowd[at] = False
+                entered.append(at)
                 self._extend(keys[at], group, kept, groups.members)
-        folded = rows[crowd[groups.of_rows]]
-        if not len(folded):
+        if len(entered) == len(keys):
             return
+        is_crowd = np.ones(len(keys), bool)
+        is_crowd[entered] = False
+        folded = rows[is_crowd[groups.of_rows]]
         self._counts["folded_sources"] += len(folded)
         groups = kept.crowds(folded, quiet)
         for group in map(Group._make, groups.columns.tolist()):

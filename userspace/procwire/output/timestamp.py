@@ -21,8 +21,8 @@ _UNITS = {
 _LONGEST = 64
 
 
-# Of most alerts all three times are the same.
-@lru_cache(maxsize=1024)
+# Of most alerts all three times are the same; a larger memory hardly finds more.
+@lru_cache(maxsize=64)
 def timestamp(time: int) -> str:
     """ns since the epoch -> 2026-11-20T10:00:00.000000+0000. What int64 cannot hold is cut."""
     seconds, microseconds = divmod(max(-(2**63), min(time, 2**63 - 1)) // 1000, 1_000_000)
