@@ -73,7 +73,8 @@ def track(tracker, packets, times):
     spans = Spans(*(np.zeros(0, kind) for kind in kinds))
     sums = Verified(np.zeros(0, np.uint8), np.zeros(0, np.uint64))
     located = hashes(packets), np.full(count, NO_SPAN, np.int32), sums
-    return tracker.update(batch, Decoded(packets, spans, np.zeros(8, np.int64), *located), times)
+    skipped, suspects = np.zeros(8, np.int64), np.zeros(0, np.int32)
+    return tracker.update(batch, Decoded(packets, spans, skipped, *located, suspects), times)
 
 
 def outcomes(rows):

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 CACHE_LINE = 64
 AHEAD = 6
 """Rows that a kernel looks ahead: enough to wait for memory, and no more than are under way."""
-SPANS_AHEAD = 4 * AHEAD
-"""The same of layers, some four of which are a packet."""
 
 Whole: TypeAlias = int | np.int64
 

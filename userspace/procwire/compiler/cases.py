@@ -42,15 +42,20 @@ _READ = {"u8": 1, "u16": 2, "u32": 4}
 
 
 def cases(
-    rule: Rule, known: dict[Field, Values], shown: Callable[[Field], bool]
+    rule: Rule,
+    known: dict[Field, Values],
+    shown: Callable[[Field], bool],
+    least: int | None = None,
 ) -> tuple[Case, ...]:
     """The cases that cover the spans on which `rule` fires, each without the others.
 
-    known: what holds of each span that the rule is shown; shown: whether a case may name the field.
+    known: what holds of each span that the rule is shown; shown: whether a case may name the field;
+    least: bytes of the span that are captured, of which more may be cut; None: all spans are whole.
     """
-    enough = Case({length_of("p"): ((rule.needs, LARGEST_PACKET),)} if rule.needs else {})
+    guarded = rule.needs > 0 and least is None
+    enough = Case({length_of("p"): ((rule.needs, LARGEST_PACKET),)} if guarded else {})
     start = meet(Case(known), enough)
-    ways = _Walk(rule).block(rule.source.function.body[1:], {}, start) if start else ()
+    ways = _Walk(rule, least).block(rule.source.function.body[1:], {}, start) if start else ()
     return _few([_told(case, known, shown) for how, _, case in ways if how == FIRES])
 
 
@@ -66,8 +71,8 @@ def _told(case: Case, known: dict[Field, Values], shown: Callable[[Field], bool]
 
 
 class _Walk:
-    def __init__(self, rule: Rule) -> None:
-        self.source, self.statements = rule.source, 0
+    def __init__(self, rule: Rule, least: int | None) -> None:
+        self.source, self.least, self.statements = rule.source, least, 0
 
     def block(self, body: list[ast.stmt], scope: Scope, case: Case) -> Iterator[Way]:
         if not body:
@@ -198,7 +203,9 @@ class _Walk:
         span = arguments[0]
         assert isinstance(span, ast.Name)
         if word in ("length", "captured"):
-            return Number.of(length_of(span.id))
+            if self.least is None:
+                return Number.of(length_of(span.id))
+            return Number(self.least if span.id == "p" else 0, LARGEST_PACKET)
         if word in _READ:
             offset = self.number(arguments[1], scope)
             if offset.low == offset.high:

@@ -34,6 +34,15 @@ class Field(NamedTuple):
         """Whether it is one of the same span and size, elsewhere."""
         return (self.span, *self[2:]) == (other.span, *other[2:])
 
+    def value(self, data: bytes) -> int:
+        """Its value where the span is `data`."""
+        if self.size == 0:
+            return len(data)
+        number = int.from_bytes(data[self.offset : self.offset + self.size], "big")
+        if self.twin is not None:
+            return int(data[self.offset :][: self.size] == data[self.twin :][: self.size])
+        return number >> self.shift & ((1 << self.width) - 1)
+
     def among(self, values: Values) -> Truth:
         """Whether its value is one of `values`."""
         inside = shared(values, self.all)
@@ -81,6 +90,13 @@ class Case:
 
     fields: dict[Field, Values]
     exact: bool = True
+
+    def holds(self, data: bytes) -> bool:
+        """Whether the fields of the span p are so where it is `data`, and no other is asked for."""
+        return all(
+            field.span == "p" and any(low <= field.value(data) <= high for low, high in values)
+            for field, values in self.fields.items()
+        )
 
     def vague(self) -> Case:
         """The same, when more is asked."""

@@ -132,24 +132,12 @@ def native(rule: Rule, layer: str) -> list[Native]:
 
 def _silent(rule: Rule, case: Case, header: Header) -> str:
     """What leaves out headers that are seen often, in the case, and keep the rule silent."""
-    alike = [spans for spans in header.often if all(_holds(case, data) for data in spans)]
+    alike = [spans for spans in header.often if all(case.holds(data) for data in spans)]
     known = [*dict.fromkeys(filter(None, [pattern(rule, spans) for spans in alike]))]
     if not known:
         return ""
     unread = min(len(one) - len(one.lstrip(".")) for one in known)
     return f'pcre:!"/^.{{{{{unread}}}}}(?:{"|".join(one[unread:] for one in known)})/s";'
-
-
-def _holds(case: Case, data: bytes) -> bool:
-    return all(
-        field.span == "p" and any(low <= _value(field, data) <= high for low, high in values)
-        for field, values in case.fields.items()
-    )
-
-
-def _value(field: Field, data: bytes) -> int:
-    number = int.from_bytes(data[field.offset : field.offset + field.size], "big")
-    return number >> field.shift & ((1 << field.width) - 1)
 
 
 def _native(case: Case, header: Header, rule: Rule) -> Native:

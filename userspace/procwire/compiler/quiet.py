@@ -51,15 +51,16 @@ def pattern(rule: Rule, spans: tuple[bytes, ...]) -> str | None:
     silent."""
     read, size = set[int](), 0
     for data in spans:
-        seen = _seen(rule, data)
-        if seen is None:
+        needed = seen(rule, data)
+        if needed is None:
             return None
-        read, size = read | seen[0], max(size, seen[1])
+        read, size = read | needed[0], max(size, needed[1])
     return "".join(_one_of(sorted({data[at] for data in spans}), at in read) for at in range(size))
 
 
-def _seen(rule: Rule, data: bytes) -> tuple[set[int], int] | None:
-    """The offsets that the silent rule reads, and how many bytes it asks for."""
+def seen(rule: Rule, data: bytes) -> tuple[set[int], int] | None:
+    """The offsets that the rule reads of a span on which it is silent, and how many bytes it asks
+    for; None if it fires, or is silent because of the span's length."""
     watched, size = _Bytes(data), _Size(len(data))
     spoken: tuple[object, int, object, object] = (watched, 0, size, size)
     try:

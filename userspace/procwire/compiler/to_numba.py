@@ -11,9 +11,8 @@ import inspect
 import textwrap
 from itertools import groupby
 
-from procwire.compiler import HEADLINE
+from procwire.compiler import HEADLINE, gates
 from procwire.compiler.subset import digest
-from procwire.judging.gates import PLAIN
 from procwire.layers import LAYER_NAMES
 from procwire.rule import Rule
 
@@ -33,6 +32,7 @@ def modules(rules: tuple[Rule, ...]) -> dict[str, str]:
     texts["dispatch.py"] = _dispatch(
         {number: name for number, name in LAYER_NAMES.items() if f"{name}.py" in texts}
     )
+    texts["gates.py"] = gates.module(rules)
     texts["checked.py"] = _checked(rules)
     texts["__init__.py"] = f'"""{HEADLINE}: the compiled form of the rules."""\n'
     return texts
@@ -96,17 +96,15 @@ def _compiled(rule: Rule) -> str:
 
 
 def _dispatch(layers: dict[int, str]) -> str:
-    gates = [PLAIN[name].__name__ for name in layers.values() if name in PLAIN]
     lines = [
         f'"""{HEADLINE}: which layer\'s rules a span meets."""',
         "",
         "from procwire.compiled.jit import kernel",
-        "from procwire.compiled.prefetch import SPANS_AHEAD, prefetch",
+        "from procwire.compiled.prefetch import AHEAD, prefetch",
         "from procwire.decode.columns import span_at",
         "from procwire.generated import (",
         *[f"    {name}," for name in sorted(layers.values())],
         ")",
-        f"from procwire.judging.gates import {', '.join(sorted([*gates, 'is_in_segment']))}",
         "",
         "LAYERS = {",
         *[f"    {number}: {name}.RULES," for number, name in layers.items()],
@@ -115,27 +113,24 @@ def _dispatch(layers: dict[int, str]) -> str:
         "",
         "",
         "@kernel",
-        "def verdicts(data, spans, segments, broken, hits):",
-        '    """Write the spans that break rules into broken, int32, and the verdict of each, a '
-        "bit",
-        "    mask, into hits, int64, both (spans,). segments: whether messages in TCP segments are",
-        '    judged. Returns how many."""',
-        "    used, count = 0, spans.layer.shape[0]",
-        "    for row in range(count):",
-        "        prefetch(data, spans.start[min(row + SPANS_AHEAD, count - 1)], 0, 1)",
+        "def verdicts(data, spans, rows, broken, hits):",
+        '    """Write which of the spans in rows, int32 (n,), break rules into broken, int32, and '
+        "the",
+        '    verdict of each, a bit mask, into hits, int64, both (n,). Returns how many."""',
+        "    used, count = 0, rows.size",
+        "    for place in range(count):",
+        "        coming = rows[min(place + AHEAD, count - 1)]",
+        "        prefetch(data, spans.start[coming], 0, 1)",
+        "        row = int(rows[place])",
         "        layer, verdict = spans.layer[row], 0",
-        "        if not segments and is_in_segment(spans, row):",
-        "            continue",
         "        p = span_at(data, spans, row)",
     ]
     for position, (number, name) in enumerate(layers.items()):
-        lines.append(f"        {'elif' if position else 'if'} layer == {number}:")
-        gate, indent = PLAIN.get(name), " " * 12
-        if gate is not None:
-            lines.append(f"{indent}if not {gate.__name__}(p):")
-            indent += "    "
         outer = "span_at(data, spans, int(spans.outer[row]))"
-        lines.append(f"{indent}verdict = {name}_verdict(p, {outer})")
+        lines += [
+            f"        {'elif' if position else 'if'} layer == {number}:",
+            f"            verdict = {name}_verdict(p, {outer})",
+        ]
     lines += [
         "        if verdict:",
         "            broken[used] = row",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from procwire import layers
 from procwire.capture.fields import u16, u32
 from procwire.compiled.jit import fused
-from procwire.decode.output import Extent, Output, after, emit
+from procwire.decode.output import Extent, Output, add, after, emit, suspect
 from procwire.words import Span, find, token_end
 from procwire.words import u8 as w8
 from procwire.words import u16 as w16
@@ -110,7 +110,7 @@ def decode_datagram_payload(
     layer = _layer_of_ports(source, destination, _OVER_UDP)
     message = after(datagram, header)
     if layer != 0 and message.captured > 0:
-        emit(output, row, layer, message, span)
+        emit(data, output, row, layer, message, span)
 
 
 @fused
@@ -123,10 +123,13 @@ def decode_segment_payload(
     message = after(segment, header)
     begun = Span(data, message.start, message.captured, message.length)
     layer = layer_of_start(begun, source, destination, False)
+    if layer == 0:
+        return
     if layer == layers.DNS:
-        emit(output, row, layer, after(message, _DNS_PREFIX), span)
-    elif layer != 0:
-        emit(output, row, layer, message, span)
+        message = after(message, _DNS_PREFIX)
+    begins = add(output, row, layer, message, span)
+    if output.segments:
+        suspect(output, begins)
 
 
 @fused

@@ -129,7 +129,8 @@ class Decoded(NamedTuple):
     (decode.SKIP_REASONS).
 
     flows: uint64 (n,), flow_hash() of what has ports; span: int32 (n,), row of the span that
-    transport is of, or else of ARP, or NO_SPAN, as where it lay in fragments; verified: of spans.
+    transport is of, or else of ARP, or NO_SPAN, as where it lay in fragments; verified: of spans;
+    suspects: int32, rows of the spans on which a rule may fire, in order.
     """
 
     packets: Packets
@@ -138,3 +139,4 @@ class Decoded(NamedTuple):
     flows: NDArray[np.uint64]
     span: NDArray[np.int32]
     verified: Verified
+    suspects: NDArray[np.int32]

@@ -78,8 +78,9 @@ _TAG_ETHERTYPES = (0x8100, 0x88A8, 0x9100)
 _SMALLEST_ETHERTYPE = 1536
 
 
-def decode(batch: PacketBatch) -> Decoded:
-    """Decode every packet of a batch.
+def decode(batch: PacketBatch, segments: bool = True) -> Decoded:
+    """Decode every packet of a batch. segments: whether rules look at the messages that TCP
+    segments begin with, which may also be left to whoever reads their streams.
 
     Returns packets, one row per packet; spans, outer layers first; skipped, int64
     (len(SKIP_REASONS),), how many packets of this batch were not decoded further, by reason.
@@ -89,11 +90,12 @@ def decode(batch: PacketBatch) -> Decoded:
     room = count * _USUAL_SPANS + _SPANS_A_PACKET
     packets, spans, verified = blank_packets(count), _spans(room), _verified(room)
     skipped = np.zeros(len(SKIP_REASONS), np.int64)
-    used, inner, cut = np.zeros(1, np.int64), np.zeros(4, np.int64), np.zeros(1, np.bool_)
+    suspects = np.empty(room, np.int32)
+    used, inner, cut = np.zeros(2, np.int64), np.zeros(4, np.int64), np.zeros(1, np.bool_)
     flows, found = np.empty(count, np.uint64), np.empty(count, np.int32)
     row = 0
     while True:
-        output = Output(packets, spans, used, inner, cut)
+        output = Output(packets, spans, suspects, used, inner, cut, segments)
         row = _decode_and_verify(batch, output, skipped, found, verified, row)
         if row < 0:
             raise ValueError(f"row {-1 - row} of the batch does not lie in its data")
@@ -101,11 +103,11 @@ def decode(batch: PacketBatch) -> Decoded:
             hash_flows(packets, flows)
             filled = Spans._make(column[: used[0]] for column in spans)
             sums = Verified._make(column[: used[0]] for column in verified)
-            return Decoded(packets, filled, skipped, flows, found, sums)
+            return Decoded(packets, filled, skipped, flows, found, sums, suspects[: used[1]])
         room *= 2
-        before: list[NDArray[Any]] = [*spans, *verified]
-        spans, verified = _spans(room), _verified(room)
-        larger: list[NDArray[Any]] = [*spans, *verified]
+        before: list[NDArray[Any]] = [*spans, *verified, suspects]
+        spans, verified, suspects = _spans(room), _verified(room), np.empty(room, np.int32)
+        larger: list[NDArray[Any]] = [*spans, *verified, suspects]
         for column, full in zip(larger, before, strict=True):
             column[: used[0]] = full[: used[0]]
 
@@ -234,7 +236,7 @@ def _decode_frame(
     """carrier: of a frame inside a tunnel, as _carrier() returns it."""
     outer = -1
     if link == links.ETHERNET:
-        outer = emit(output, row, layers.ETHERNET, frame, -1)
+        outer = emit(data, output, row, layers.ETHERNET, frame, -1)
     size = link_header_size(data, frame, link)
     if frame.length < size:
         return NOT_SKIPPED if link == links.ETHERNET else LINK_TRUNCATED
@@ -243,13 +245,13 @@ def _decode_frame(
     ethertype = link_ethertype(data, frame, link)
     rest = after(frame, size)
     if is_loopback(data, frame, link):
-        outer = emit(output, row, layers.LOOPBACK, first(frame, size), -1)
+        outer = emit(data, output, row, layers.LOOPBACK, first(frame, size), -1)
     tags = 0
     while ethertype in _TAG_ETHERTYPES:
         if tags == _TAG_LIMIT:
             return TOO_MANY_TAGS
         tags += 1
-        emit(output, row, layers.VLAN, rest, outer)
+        emit(data, output, row, layers.VLAN, rest, outer)
         if rest.length < _TAG:
             return NOT_SKIPPED
         if rest.captured < _TAG:
@@ -271,28 +273,31 @@ def _decode_frame(
     in_tunnel = inside and ethertype in (ETHERTYPE_IPV4, ETHERTYPE_IPV6)
     if in_tunnel and not _begins_ip(data, rest, ethertype):
         over_ipv4 = ethertype == ETHERTYPE_IPV4
-        emit(output, row, layers.IPV4_MALFORMED if over_ipv4 else layers.IPV6_MALFORMED, rest, -1)
-        emit(output, row, layers.INNER_IP_MALFORMED, rest, carrier)
+        header = layers.IPV4_MALFORMED if over_ipv4 else layers.IPV6_MALFORMED
+        emit(data, output, row, header, rest, -1)
+        emit(data, output, row, layers.INNER_IP_MALFORMED, rest, carrier)
         return NOT_SKIPPED
     if in_tunnel:
         forget(output.packets, row)
     if output.cut[0] and not inside:
-        _emit_cut(output, row, ethertype, rest, outer)
+        _emit_cut(data, output, row, ethertype, rest, outer)
     network = int(output.used[0])
     reason = _decode_network(data, rest, row, ethertype, outer, output)
     if in_tunnel and output.spans.layer[network] > layers.MALFORMED:
-        emit(output, row, layers.INNER_IP_MALFORMED, rest, carrier)
+        emit(data, output, row, layers.INNER_IP_MALFORMED, rest, carrier)
     return reason
 
 
 @fused
-def _emit_cut(output: Output, row: int, ethertype: int, rest: Extent, outer: int) -> None:
+def _emit_cut(
+    data: NDArray[np.uint8], output: Output, row: int, ethertype: int, rest: Extent, outer: int
+) -> None:
     """Packets are cut on the way to the capture, too. Such a one is decoded as far as it goes, and
     its span is in the malformed layer besides."""
     if ethertype == ETHERTYPE_IPV4:
-        emit(output, row, layers.IPV4_MALFORMED, rest, outer)
+        emit(data, output, row, layers.IPV4_MALFORMED, rest, outer)
     elif ethertype == ETHERTYPE_IPV6:
-        emit(output, row, layers.IPV6_MALFORMED, rest, outer)
+        emit(data, output, row, layers.IPV6_MALFORMED, rest, outer)
 
 
 @fused

@@ -100,6 +100,11 @@ def used_spans(rows: NDArray[np.void], count: int) -> Spans:
     return Spans(*(np.ascontiguousarray(rows[name][:count]) for name in Spans._fields))
 
 
+def message_rows(count: int) -> NDArray[np.int32]:
+    """Those of the first `count` rows that are messages, each behind the header around it."""
+    return np.arange(1, count, 2, dtype=np.int32)
+
+
 @fused
 def has_room(spans: MessageSpans) -> bool:
     """Whether what one more packet delivers is sure to fit."""

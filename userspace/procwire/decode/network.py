@@ -58,7 +58,7 @@ def decode_arp(
     """Decode an ARP message (RFC 826) of packet `row` in the frame of span `outer`, or -1. Returns
     why not further, as do the others.
     """
-    emit(output, row, layers.ARP, message, outer)
+    emit(data, output, row, layers.ARP, message, outer)
     packets = output.packets
     packets.network[row] = layers.ARP
     if message.length < _ARP_FIXED:
@@ -81,7 +81,7 @@ def decode_ipv4(
     data: NDArray[np.uint8], frame: Extent, row: int, outer: int, output: Output
 ) -> int:
     """Decode the IPv4 header (RFC 791 section 3.1) at the start of `frame` and what it carries."""
-    network = emit(output, row, layers.IPV4, frame, outer)
+    network = emit(data, output, row, layers.IPV4, frame, outer)
     packets = output.packets
     packets.network[row] = layers.IPV4
     if frame.captured > 8:
@@ -114,7 +114,7 @@ def decode_ipv6(
     data: NDArray[np.uint8], frame: Extent, row: int, outer: int, output: Output
 ) -> int:
     """Decode the IPv6 header (RFC 8200 section 3) at the start of `frame` and what it carries."""
-    network = emit(output, row, layers.IPV6, frame, outer)
+    network = emit(data, output, row, layers.IPV6, frame, outer)
     packets = output.packets
     packets.network[row] = layers.IPV6
     if frame.captured > 6:

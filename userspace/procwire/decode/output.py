@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from procwire.compiled.jit import fused
 from procwire.decode.columns import Packets, Spans
+from procwire.generated.gates import may_break
 from procwire.layers import MALFORMED
+from procwire.words import Span
 
 SKIP_REASONS = (
     "snapped header",
@@ -53,16 +55,19 @@ class Extent(NamedTuple):
 
 
 class Output(NamedTuple):
-    """The arrays a decode kernel fills. used: int64 (1,), rows of spans filled so far; inner: int64
-    (4,), the packet that the one decoded last is a tunnel for: its link type or NO_TUNNEL, and its
-    extent; cut: bool (1,), PacketBatch.cut of the packet at hand.
+    """The arrays a decode kernel fills. suspects: int32, as in Decoded; used: int64 (2,), rows of
+    spans and of suspects filled so far; inner: int64 (4,), the packet that the one decoded last is
+    a tunnel for: its link type or NO_TUNNEL, and its extent; cut: bool (1,), PacketBatch.cut of the
+    packet at hand; segments: as of decode().
     """
 
     packets: Packets
     spans: Spans
+    suspects: NDArray[np.int32]
     used: NDArray[np.int64]
     inner: NDArray[np.int64]
     cut: NDArray[np.bool_]
+    segments: bool
 
 
 @fused
@@ -79,10 +84,22 @@ def first(layer: Extent, length: int) -> Extent:
 
 
 @fused
-def emit(output: Output, row: int, layer: int, extent: Extent, outer: int) -> int:
+def emit(
+    data: NDArray[np.uint8], output: Output, row: int, layer: int, extent: Extent, outer: int
+) -> int:
     """Add the span of a layer of packet `row`; outer: the row of the span around it, or -1.
     Returns the new span's row.
     """
+    span = add(output, row, layer, extent, outer)
+    # The header is at hand, and its layer is mostly a constant here.
+    if may_break(layer, Span(data, extent.start, extent.captured, extent.length)):
+        suspect(output, span)
+    return span
+
+
+@fused
+def add(output: Output, row: int, layer: int, extent: Extent, outer: int) -> int:
+    """As emit(), of a span of which no rule is asked unless suspect() says so."""
     at = int(output.used[0])
     spans = output.spans
     spans.packet[at] = row
@@ -96,6 +113,14 @@ def emit(output: Output, row: int, layer: int, extent: Extent, outer: int) -> in
 
 
 @fused
+def suspect(output: Output, span: int) -> None:
+    """Have the rules look at the latest span."""
+    count = int(output.used[1])
+    output.suspects[count] = span
+    output.used[1] = count + 1
+
+
+@fused
 def carry(output: Output, link: int, payload: Extent) -> int:
     """What was decoded is a tunnel: `payload` is the packet inside, of that link type. Nothing was
     skipped."""
@@ -106,6 +131,10 @@ def carry(output: Output, link: int, payload: Extent) -> int:
 
 @fused
 def malformed(output: Output, span: int) -> int:
-    """Move a span to its layer's malformed twin. Decoding ends there, and nothing was skipped."""
+    """Move the latest span to its layer's malformed twin. Decoding ends there, and nothing was
+    skipped."""
     output.spans.layer[span] += MALFORMED
+    count = int(output.used[1])
+    if count == 0 or output.suspects[count - 1] != span:
+        suspect(output, span)
     return NOT_SKIPPED

@@ -57,10 +57,10 @@ def decode_transport(
     if protocol == _PROTOCOL_GRE:
         return decode_gre(data, segment, row, network, output)
     if protocol == _PROTOCOL_ICMP4 and over_ipv4:
-        span = emit(output, row, layers.ICMP4, segment, network)
+        span = emit(data, output, row, layers.ICMP4, segment, network)
         return _decode_icmp(data, segment, row, span, _ICMP4_HEADER, output)
     if protocol == _PROTOCOL_ICMP6 and not over_ipv4:
-        span = emit(output, row, layers.ICMP6, segment, network)
+        span = emit(data, output, row, layers.ICMP6, segment, network)
         return _decode_icmp(data, segment, row, span, _ICMP6_HEADER, output)
     if protocol == _PROTOCOL_SCTP:
         return _decode_sctp(data, segment, row, network, output)
@@ -73,7 +73,7 @@ def decode_transport(
 def _decode_tcp(
     data: NDArray[np.uint8], segment: Extent, row: int, network: int, output: Output
 ) -> int:
-    span = emit(output, row, layers.TCP, segment, network)
+    span = emit(data, output, row, layers.TCP, segment, network)
     _decode_ports(data, segment, row, output)
     if segment.length < _TCP_HEADER:
         return malformed(output, span)
@@ -98,7 +98,7 @@ def _decode_tcp(
 def _decode_udp(
     data: NDArray[np.uint8], segment: Extent, row: int, network: int, output: Output
 ) -> int:
-    span = emit(output, row, layers.UDP, segment, network)
+    span = emit(data, output, row, layers.UDP, segment, network)
     _decode_ports(data, segment, row, output)
     if segment.length < _UDP_HEADER:
         return malformed(output, span)
@@ -136,7 +136,7 @@ def _decode_ports(data: NDArray[np.uint8], segment: Extent, row: int, output: Ou
 def _decode_sctp(
     data: NDArray[np.uint8], segment: Extent, row: int, network: int, output: Output
 ) -> int:
-    emit(output, row, layers.SCTP, segment, network)
+    emit(data, output, row, layers.SCTP, segment, network)
     _decode_ports(data, segment, row, output)
     return _end_at(_SCTP_HEADER, layers.SCTP, segment, row, output)
 
@@ -145,7 +145,7 @@ def _decode_sctp(
 def _decode_igmp(
     data: NDArray[np.uint8], message: Extent, row: int, network: int, output: Output
 ) -> int:
-    emit(output, row, layers.IGMP, message, network)
+    emit(data, output, row, layers.IGMP, message, network)
     _decode_type(data, message, row, output)
     return _end_at(_IGMP_HEADER, layers.IGMP, message, row, output)
 

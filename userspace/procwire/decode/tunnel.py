@@ -65,7 +65,7 @@ def decode_gre(
     data: NDArray[np.uint8], packet: Extent, row: int, network: int, output: Output
 ) -> int:
     """Emit the GRE span of packet `row` in the IP packet of span `network`; enter the tunnel."""
-    emit(output, row, layers.GRE, packet, network)
+    emit(data, output, row, layers.GRE, packet, network)
     if packet.length < _GRE_HEADER:
         return NOT_SKIPPED
     if packet.captured < _GRE_HEADER:

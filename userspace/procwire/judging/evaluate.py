@@ -56,23 +56,22 @@ def _rule_table(rules: tuple[Rule | Observed, ...]) -> NDArray[np.int64]:
 _TABLE = _rule_table(all_rules())
 
 
-def evaluate(batch: PacketBatch, decoded: Decoded, segments: bool = True) -> NDArray[np.void]:
-    """FINDING (n,) of every rule that a packet of the batch breaks, in packet order. segments: as
-    of judge()."""
-    findings = judge(batch.data, decoded.spans, (batch.start, batch.captured), segments)
+def evaluate(batch: PacketBatch, decoded: Decoded) -> NDArray[np.void]:
+    """FINDING (n,) of every rule that a packet of the batch breaks, in packet order."""
+    extents = batch.start, batch.captured
+    findings = judge(batch.data, decoded.spans, decoded.suspects, extents)
     findings["packet"] = findings["row"] + batch.first
     return findings
 
 
 def judge(
-    data: NDArray[np.uint8], spans: Spans, extents: Extents, segments: bool = True
+    data: NDArray[np.uint8], spans: Spans, rows: NDArray[np.int32], extents: Extents
 ) -> NDArray[np.void]:
     """FINDING (n,) of every rule that a span breaks, without packet numbers. data: uint8, what the
-    spans lie in; extents: of what each row of spans.packet stands for; segments: whether messages
-    in TCP segments are judged, which may also be left to whoever reads their streams."""
-    count = len(spans.layer)
-    broken, hits = np.empty(count, np.int32), np.empty(count, np.int64)
-    used = _verdicts(data, spans, segments, broken, hits)
+    spans lie in; rows: int32, in order, of the spans that rules have to see; extents: of what each
+    row of spans.packet stands for."""
+    broken, hits = np.empty(rows.size, np.int32), np.empty(rows.size, np.int64)
+    used = _verdicts(data, spans, rows, broken, hits)
     if not used:
         return np.empty(0, FINDING)
     findings = np.zeros(int(np.bitwise_count(hits[:used]).sum()), FINDING)

@@ -37,8 +37,8 @@ class Examined(NamedTuple):
 def examine(batch: PacketBatch) -> Examined:
     """Each packet of a batch by itself. What TCP segments carry is left to whoever reads their
     streams (observe.py)."""
-    decoded = decode(batch)
-    return Examined(decoded, evaluate(batch, decoded, segments=False))
+    decoded = decode(batch, segments=False)
+    return Examined(decoded, evaluate(batch, decoded))
 
 
 class Examiner:

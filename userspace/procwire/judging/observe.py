@@ -14,7 +14,7 @@ from procwire.capture.batch import PacketBatch
 from procwire.compiled.jit import kernel
 from procwire.decode.columns import NO_SPAN, Decoded
 from procwire.decode.flow import Flows
-from procwire.decode.message_spans import MessageSpans, used_spans
+from procwire.decode.message_spans import MessageSpans, message_rows, used_spans
 from procwire.decode.observations import OBSERVATIONS
 from procwire.decode.requests import Requests
 from procwire.decode.source import NO_FLOW, FlowColumns, Source, blank_columns, source
@@ -109,7 +109,8 @@ def _judge(
     """Findings in the messages of a part of a batch, which lies in `data`."""
     parts = []
     if spans.used[0]:
-        parts.append(judge(data, used_spans(spans.here, spans.used[0]), extents))
+        here = used_spans(spans.here, spans.used[0])
+        parts.append(judge(data, here, message_rows(spans.used[0]), extents))
     if spans.used[1]:
         parts.append(_judge_copies(spans))
     return parts
@@ -119,9 +120,8 @@ def _judge_copies(spans: MessageSpans) -> NDArray[np.void]:
     """Findings in those of them that cross segments."""
     joined = used_spans(spans.joined, spans.used[1])
     copies = spans.copies[: spans.used[1] // 2]
-    findings = judge(
-        read_only(spans.kept), joined, (copies["start"].copy(), copies["length"].copy())
-    )
+    extents = copies["start"].copy(), copies["length"].copy()
+    findings = judge(read_only(spans.kept), joined, message_rows(spans.used[1]), extents)
     findings["row"] = copies["row"][findings["row"]]
     return findings
 
