@@ -142,13 +142,14 @@ def _number(
     packets = hits.packets
     for place in range(len(hits.findings)):
         finding = hits.findings[place]
-        rule, row = finding.rule, finding.row
+        # Plain Python's records have a size of their own.
+        rule, row, size = finding.rule, finding.row, finding["size"]
         rules.tally[rule] += 1
         if rules.counted[rule]:
             continue
         made = rows[used]
         made.rule, made.in_context = rule, finding.in_context
-        made.packet, made.start, made.size = finding.packet, finding.start, finding.size
+        made.packet, made.start, made.size = finding.packet, finding.start, size
         made.time, made.reached = hits.times[row], hits.reached[row]
         made.src_hi = in_network_order(packets.src_hi[row])
         made.src_lo = in_network_order(packets.src_lo[row])
@@ -157,7 +158,7 @@ def _number(
         made.network, made.transport = packets.network[row], packets.transport[row]
         made.protocol = packets.protocol[row]
         made.src_port, made.dst_port = packets.src_port[row], packets.dst_port[row]
-        fold = BY_PROBER if is_bare(packets, row, finding.size) else rules.fold[rule]
+        fold = BY_PROBER if is_bare(packets, row, size) else rules.fold[rule]
         key = keys[known]
         made.fold = fold
         key.rule, key.in_context, key.fold = rule, finding.in_context, fold
