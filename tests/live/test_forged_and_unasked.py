@@ -157,7 +157,10 @@ CASES: dict[str, tuple[list[Command], dict[str, str]]] = {
         {"tcp.flags_null_xmas": ALERT} | ANSWERED | LONE_FIN,
     ),
     "SYN and RST": ([hping3("-S", "-R", "-p", "80")], {"tcp.flags_syn_rst": ALERT} | ANSWERED),
-    "SYN and FIN": ([nmap("--scanflags", "SYNFIN", "-p80")], {"tcp.flags_syn_fin": ALERT}),
+    "SYN and FIN": (
+        [nmap("--scanflags", "SYNFIN", "-p80")],
+        {"tcp.flags_syn_fin": ALERT} | LONE_FIN,
+    ),
     "SYN alone": ([nmap("-sS", "-p80")], {}),
     "TCP to port 0": ([hping3("-S", "-p", "0")], {"l4.port_zero": ALERT}),
     "UDP to port 0": ([hping3("-2", "-p", "0")], {"l4.port_zero": ALERT}),
