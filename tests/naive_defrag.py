@@ -16,7 +16,8 @@ class Fragment(NamedTuple):
 
 
 class NaiveDefragmenter:
-    """The first copy of a block wins (IPv4), an overlap ends the datagram (IPv6)."""
+    """The first copy of a block wins (IPv4), an overlap ends the datagram (IPv6). Of an uneven
+    fragment that more follows, whole blocks count (IPv4) or nothing (IPv6)."""
 
     def __init__(self) -> None:
         self.open: dict[object, list[Fragment]] = {}
@@ -26,6 +27,9 @@ class NaiveDefragmenter:
     def add(self, new: Fragment) -> tuple[bytes | None, bool]:
         """(payload of the datagram that is whole now, whether the fragment overlaps others)"""
         if new.key in self.ended:
+            return None, False
+        size = len(new.payload)
+        if new.more and size % 8 and (new.version == 6 or size < 8):
             return None, False
         seen = self.open.setdefault(new.key, [])
         if new in seen and new.key not in self.contested:
@@ -43,7 +47,8 @@ class NaiveDefragmenter:
         ends = [end(part) for part in seen if not part.more]
         held: dict[int, bytes] = {}
         for part in seen:
-            for at in range(0, len(part.payload), 8):
+            size = len(part.payload)
+            for at in range(0, size - size % 8 if part.more else size, 8):
                 held.setdefault((part.offset + at) // 8, part.payload[at : at + 8])
         if not ends or held.keys() != set(range(-(-ends[0] // 8))):
             return None, overlap

@@ -64,7 +64,8 @@ def random_fragment(source: Random) -> Fragment:
     key, version = source.randrange(1, 4), source.choice((4, 6))
     more = source.random() < 0.7
     offset, blocks = source.randrange(4) * 8, source.randrange(1, 4)
-    size = blocks * 8 if more else blocks * 8 - source.randrange(8)
+    even = more and source.random() < 0.9
+    size = blocks * 8 if even else blocks * 8 - source.randrange(8)
     # Mostly what one datagram would hold there, so that repetitions are exact.
     payload = bytes(range(offset, offset + size)) if source.random() < 0.8 else bytes(size)
     return Fragment(key, version, offset, more, payload)

@@ -13,7 +13,7 @@ from naive_spoken import contradiction
 from procwire.examples import IPV4_TEMPLATE, LINK, PROTOCOLS, ipv4
 from procwire.judging.examine import Examiner, examine
 from procwire.judging.observe import Observer
-from procwire.rules import all_rules
+from procwire.rules import all_rules, tls
 from procwire.settings.traffic import FlowSettings
 
 CLIENT_PORT = 40000
@@ -182,3 +182,12 @@ def test_what_arrives_in_fragments_contradicts_nothing():
 def test_equals_its_twin(port, payloads):
     place = contradiction(port, payloads)
     assert told(connection(port, payloads)) == ([] if place is None else [2 + place])
+
+
+def test_tls_that_begins_later_asks_nothing_of_what_its_peer_said_before():
+    """The server's hello is seen before the client's, of which it is the answer."""
+    hello = bytes.fromhex(tls.SERVER)
+    dialogue = [(False, GREETING), (True, b"AUTH TLS\r\n"), (False, b"234 go on\r\n")]
+    frames = connection(21, [*dialogue, (False, hello), (True, bytes.fromhex(tls.CLIENT))])
+    assert told(frames, "tls.record_bad") == []
+    assert told(connection(21, [(False, hello), (True, b"AUTH TLS, please")]), "tls.record_bad")

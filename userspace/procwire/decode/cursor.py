@@ -126,7 +126,8 @@ def _layer_of(memory: Streams, stream: Record, found: Found, p: Span) -> int:
     if layer == NO_LAYER and stream.marks & FROM_START and found.back >= 0:
         # Whoever is greeted with TLS has to answer with it.
         back = memory.streams[found.back]
-        if back.layer == layers.TLS and back.marks & SURE and p.captured >= START_ROOM:
+        greets = back.layer == layers.TLS and back.marks & SURE and back.marks & UNBROKEN
+        if greets and p.captured >= START_ROOM:
             layer = layers.TLS
     return int(layer)
 

@@ -22,6 +22,7 @@ from procwire.decode.fragment import (
     Piece,
     Slot,
     name_next_header,
+    uneven,
 )
 from procwire.decode.mix import mix64, mix_address
 
@@ -37,8 +38,9 @@ COUNTERS = (
     "dropped",
 )
 """refused: fragments without data, of an impossible size or behind more headers than there is room
-for; snapped: not captured whole; evicted, timed_out: open datagrams displaced by others, or found
-unfinished after the timeout; dropped: fragments of a datagram that an overlap ended."""
+for, uneven ones of less than a block or of IPv6; snapped: not captured whole; evicted, timed_out:
+open datagrams displaced by others, or found unfinished after the timeout; dropped: fragments of a
+datagram that an overlap ended."""
 (
     FRAGMENTS,
     REASSEMBLED,
@@ -59,7 +61,8 @@ TIMEOUT_NS = 30_000_000_000
 PROBES = 8
 
 FREE, OPEN, CONTESTED, ENDED = range(4)
-_PRESENT, _BEGINS, _ENDS = 1, 2, 4
+# _CUT: part of a block, behind which no fragment can begin.
+_PRESENT, _BEGINS, _ENDS, _CUT = 1, 2, 4, 8
 
 ENTRY = np.dtype(
     [
@@ -192,7 +195,7 @@ def repeats(table: Table, data: NDArray[np.uint8], slot: Slot, piece: Piece) -> 
         return False
     first, last = piece.offset // UNIT, (end - 1) // UNIT
     for block in range(first, last + 1):
-        expected = _PRESENT
+        expected = _CUT if block == last and uneven(piece) else _PRESENT
         if block == first:
             expected |= _BEGINS
         if block == last:
@@ -207,7 +210,8 @@ def repeats(table: Table, data: NDArray[np.uint8], slot: Slot, piece: Piece) -> 
 
 @fused
 def store(table: Table, data: NDArray[np.uint8], slot: Slot, piece: Piece) -> None:
-    """Add what is new of a fragment to the datagram of a row."""
+    """Add what is new of a fragment to the datagram of a row; of an uneven one whole blocks count
+    alone, as in Linux."""
     entry = table.entries[slot]
     if piece.offset == 0 and entry.header == 0:
         entry.header = piece.header
@@ -217,11 +221,14 @@ def store(table: Table, data: NDArray[np.uint8], slot: Slot, piece: Piece) -> No
             name_next_header(table.headers, slot, piece.header, u8(data, piece.begin - UNIT))
     first, last = piece.offset // UNIT, (piece.offset + piece.size - 1) // UNIT
     for block in range(first, last + 1):
-        if table.blocks[slot, block]:
+        if table.blocks[slot, block] & _PRESENT:
             continue
         for i in range(block * UNIT, min((block + 1) * UNIT, piece.offset + piece.size)):
             table.payload[slot, i] = data[piece.begin + i - piece.offset]
-        table.blocks[slot, block] = _PRESENT
+        if block == last and uneven(piece):
+            table.blocks[slot, block] |= _CUT
+            continue
+        table.blocks[slot, block] |= _PRESENT
         entry.blocks += 1
         table.state[HELD] += UNIT
     table.blocks[slot, first] |= _BEGINS

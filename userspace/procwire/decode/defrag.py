@@ -1,7 +1,9 @@
 """Puts IP datagrams together from their fragments (RFC 791 section 3.2, RFC 8200 section 4.5).
 
 Where IPv4 fragments overlap, the first copy of a block of 8 bytes and the first end stay;
-overlapping IPv6 fragments end their datagram (RFC 5722). An exact repetition is ignored.
+overlapping IPv6 fragments end their datagram (RFC 5722). An exact repetition is ignored. Where more
+follows an IPv4 fragment that ends within a block, its whole blocks stay, and the next fragment
+overlaps it; such an IPv6 fragment is left out (RFC 8200 section 4.5).
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ from procwire.decode.fragment import (
     impossible,
     ipv4_piece,
     ipv6_piece,
+    uneven,
     write_ipv4_length,
     write_ipv6_length,
 )
@@ -161,7 +164,9 @@ def _collect(
         wanted.protocol = packets.protocol[row] if wanted.network == layers.IPV4 else 0
         if piece.begin + piece.size > start + captured:
             table.state[SNAPPED] += 1
-        elif impossible(piece):
+        elif impossible(piece) or (
+            uneven(piece) and (wanted.network == layers.IPV6 or piece.size < UNIT)
+        ):
             table.state[REFUSED] += 1
         else:
             _enter(table, batch, piece, row, made)

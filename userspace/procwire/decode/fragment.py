@@ -36,9 +36,14 @@ class Piece(NamedTuple):
 @fused
 def impossible(piece: Piece) -> bool:
     """Whether no datagram has such a fragment."""
-    uneven = piece.more and piece.size % UNIT != 0
     too_far = piece.offset + piece.size + piece.header > LARGEST_DATAGRAM
-    return piece.size <= 0 or uneven or too_far or piece.header > HEADER_ROOM
+    return piece.size <= 0 or too_far or piece.header > HEADER_ROOM
+
+
+@fused
+def uneven(piece: Piece) -> bool:
+    """Whether more follows where no fragment can begin."""
+    return piece.more and piece.size % UNIT != 0
 
 
 @fused

@@ -15,6 +15,7 @@ RULES = (
     "ipv4.carries_icmpv6",
     "ipv4.frag_df",
     "ipv4.unknown_proto",
+    "ipv4.frag_bad_len",
 )
 
 ipv4_option_malformed = fused(ipv4_option.ipv4_option_malformed)
@@ -28,6 +29,7 @@ ipv4_ttl_zero = fused(ipv4.ipv4_ttl_zero)
 ipv4_carries_icmpv6 = fused(ipv4.ipv4_carries_icmpv6)
 ipv4_fragment_with_do_not_fragment = fused(ipv4_fragment.ipv4_fragment_with_do_not_fragment)
 ipv4_protocol_unassigned = fused(ipv4.ipv4_protocol_unassigned)
+ipv4_fragment_length_odd = fused(ipv4_fragment.ipv4_fragment_length_odd)
 
 
 @kernel
@@ -54,6 +56,8 @@ def verdict(p, outer):
         hits |= 512
     if ipv4_protocol_unassigned(p):
         hits |= 1024
+    if ipv4_fragment_length_odd(p):
+        hits |= 2048
     if p.captured < 21:
         return hits
     if ipv4_option_malformed(p):

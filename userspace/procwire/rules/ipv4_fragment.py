@@ -78,3 +78,34 @@ def ipv4_fragment_with_do_not_fragment(p):
     """Some senders cut their own datagrams and forbid routers to cut them further."""
     flags = u16(p, 6)
     return bits(flags, 14, 1) == 1 and (bits(flags, 13, 1) == 1 or bits(flags, 0, 13) > 0)
+
+
+@rule(
+    id="ipv4.frag_bad_len",
+    sid=9100116,
+    title="IPv4 fragment, not the last, whose length is no multiple of 8",
+    layers=("ipv4",),
+    reference="RFC 791 2.3, 3.2, Fragmentation",
+    needs=20,
+    at=(2, 2),
+    fires_on=[
+        HEADER.replace("4500 0014 0001 0000", "4500 0021 0001 2000") + " 0000" * 6 + " 00",
+        HEADER.replace("4500 0014 0001 0000", "4600 0024 0001 2000") + " 0101 0101" + " 0000" * 6,
+    ],
+    silent_on=[
+        HEADER.replace("4500 0014 0001 0000", "4500 0024 0001 2000") + " 0000" * 8,
+        HEADER.replace("4500 0014 0001 0000", "4500 0021 0001 0001") + " 0000" * 6 + " 00",
+        HEADER.replace("0001 0000", "0001 2000"),
+        HEADER.replace("4500 0014 0001 0000", "4500 0000 0001 2000"),
+        HEADER.replace("4500 0014 0001 0000", "4600 0020 0001 2000") + " 0101 0101" + " 0000" * 4,
+    ],
+)
+def ipv4_fragment_length_odd(p):
+    """Offsets count 8-byte units, so only the last fragment may end elsewhere. Some receivers drop
+    the odd bytes, some the fragment: a sensor cannot know which."""
+    if bits(u16(p, 6), 13, 1) == 0 or u16(p, 2) == 0:
+        return False
+    # The header's length counts 4-byte units.
+    if bits(u8(p, 0), 0, 1) == 1:
+        return bits(u16(p, 2), 0, 3) != 4
+    return bits(u16(p, 2), 0, 3) != 0
