@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,25 @@ security: {{lua: {{allow-rules: true}}}}
 packet-alert-max: 255
 pcap-file: {{checksum-checks: no}}
 stream: {{checksum-validation: no, drop-invalid: no, midstream: true, async-oneside: true}}
+classification-file: /dev/null
+reference-config-file: /dev/null
+threshold-file: /dev/null
+"""
+
+
+# As it comes, with what it tells of headers and streams by itself.
+PLAIN_SETTINGS = """%YAML 1.1
+---
+default-log-dir: {directory}
+outputs:
+  - eve-log:
+      enabled: yes
+      filename: eve.json
+      types: [anomaly: {{enabled: yes, types: {{decode: yes, stream: yes, applayer: no}}}}]
+logging: {{default-log-level: warning, outputs: [console: {{enabled: yes}}]}}
+unix-command: {{enabled: no}}
+pcap-file: {{checksum-checks: no}}
+stream: {{checksum-validation: no}}
 classification-file: /dev/null
 reference-config-file: /dev/null
 threshold-file: /dev/null
@@ -95,3 +115,25 @@ def run(suricata: Path, directory: Path, capture: Path, *options: str) -> Outcom
         stats[-1],
         done.stdout,
     )
+
+
+def events(capture: Path, directory: Path) -> dict[int, set[str]]:
+    """What Suricata 7 tells without any rule: events by number of the packet. What it put together
+    has none."""
+    settings = directory / "suricata.yaml"
+    settings.write_text(PLAIN_SETTINGS.format(directory=directory))
+    (directory / "none.rules").touch()
+    words = [program("7"), "-c", settings, "-S", directory / "none.rules", "-l", directory]
+    subprocess.run(
+        [*map(str, words), "-r", str(capture), "-k", "none", "--runmode", "single"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        timeout=TIME_LIMIT,
+        check=True,
+    )
+    told: dict[int, set[str]] = defaultdict(set)
+    for line in (directory / "eve.json").read_text().splitlines():
+        record = json.loads(line)
+        if "pcap_cnt" in record:
+            told[record["pcap_cnt"]].add(record["anomaly"].get("event", ""))
+    return told

@@ -3,9 +3,7 @@ ends is told here, too, of the same connection."""
 
 from __future__ import annotations
 
-import json
 import random
-import subprocess
 from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
@@ -17,28 +15,12 @@ from procwire.decode.tcp_segment import ACK, FIN, RST, SYN
 from procwire.judging.observe import Observer
 from procwire.rules import all_rules
 from procwire.settings.traffic import FlowSettings
-from real_suricata import TIME_LIMIT, program
+from real_suricata import events
 
 CONNECTIONS = 1500
 CLIENT_START, SERVER_START = 1000, 500_000
 FLAGS = (SYN, SYN | ACK, SYN | FIN, ACK, FIN | ACK, FIN, RST, RST | ACK)
 OFFSETS = (0, 0, 0, 1, -1, 7, -7, 300, 70_000, -70_000, 1 << 20, (1 << 31) - 5)
-SETTINGS = """%YAML 1.1
----
-default-log-dir: {directory}
-outputs:
-  - eve-log:
-      enabled: yes
-      filename: eve.json
-      types: [anomaly: {{enabled: yes, types: {{decode: no, stream: yes, applayer: no}}}}]
-logging: {{default-log-level: warning, outputs: [console: {{enabled: yes}}]}}
-unix-command: {{enabled: no}}
-pcap-file: {{checksum-checks: no}}
-stream: {{checksum-validation: no}}
-classification-file: /dev/null
-reference-config-file: /dev/null
-threshold-file: /dev/null
-"""
 
 # Its events by check; counters (tier C) are no records.
 CHECKS = {
@@ -120,26 +102,6 @@ def frame(number: int, segment: Segment) -> bytes:
     outer = examples.IPV4_TEMPLATE[:12] + ends[0] + ends[1]
     packet = examples.ipv4(outer, 6, header + segment.payload)
     return examples.LINK + b"\x08\0" + packet
-
-
-def events(capture: Path, directory: Path) -> dict[int, set[str]]:
-    """Stream events by number of the packet."""
-    settings = directory / "suricata.yaml"
-    settings.write_text(SETTINGS.format(directory=directory))
-    (directory / "none.rules").touch()
-    words = [program("7"), "-c", settings, "-S", directory / "none.rules", "-l", directory]
-    subprocess.run(
-        [*map(str, words), "-r", str(capture), "-k", "none", "--runmode", "single"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        timeout=TIME_LIMIT,
-        check=True,
-    )
-    told: dict[int, set[str]] = defaultdict(set)
-    for line in (directory / "eve.json").read_text().splitlines():
-        record = json.loads(line)
-        told[record["pcap_cnt"]].add(record["anomaly"].get("event", ""))
-    return told
 
 
 def observed(capture: Path) -> dict[int, set[str]]:
