@@ -1,7 +1,9 @@
-"""Twin of decode/stream.py: a dictionary of all bytes of one direction, by sequence number, and the
-segments behind its first gap."""
+"""Twin of decode/stream.py: a dictionary of all bytes of one direction, by sequence number, of
+which the last WINDOW count, and the segments behind its first gap."""
 
 from __future__ import annotations
+
+from procwire.decode.stream_table import WINDOW
 
 
 class _Direction:
@@ -11,7 +13,8 @@ class _Direction:
     def take(self, seq, payload):
         """Enter what is next; whether it contradicts what came before."""
         sent = dict(enumerate(payload, seq))
-        again = {n: byte for n, byte in sent.items() if n < self.high}
+        low = self.high - WINDOW
+        again = {n: byte for n, byte in sent.items() if low <= n < self.high}
         differs = len(payload) > 1 and any(self.bytes.get(n, b) != b for n, b in again.items())
         self.bytes |= {n: byte for n, byte in sent.items() if n >= self.high}
         self.high = max(self.high, seq + len(payload))

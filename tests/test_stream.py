@@ -42,10 +42,21 @@ def contradictions(frames, observer=None):
         ([(0, b"abcd"), (2, b"cdef"), (4, b"eX")], [3]),
         ([(0, b"ab"), (9, b"xy"), (0, b"cd")], [3]),
         ([(0, b"ab"), (9, b"xy"), (9, b"xz"), (2, b"0123456")], [4]),
+        ([(0, b"ab"), (4, b"ef"), (2, b"cd"), (0, b"abcdef"), (0, b"abcdeX")], [5]),
         ([(0, b"ab"), (1, b"X")], []),
         ([(-2, b"abcd"), (-1, b"bX")], [2]),
     ],
-    ids=["same", "other", "partly", "twice", "filled gap", "behind it", "keep-alive", "high"],
+    ids=[
+        "same",
+        "other",
+        "partly",
+        "twice",
+        "filled gap",
+        "behind it",
+        "in order",
+        "keep-alive",
+        "high",
+    ],
 )
 def test_what_was_sent_before_is_compared(segments, expected):
     assert contradictions([segment(seq, payload) for seq, payload in segments]) == expected
@@ -76,6 +87,32 @@ SEGMENTS = st.lists(
 
 @given(SEGMENTS, st.integers(1, 25))
 def test_equals_its_twin_wherever_batches_end(segments, size):
+    frames = [segment(seq, payload) for seq, payload in segments]
+    observer, found = fresh(), []
+    for start in range(0, len(frames), size):
+        part = contradictions(frames[start : start + size], observer)
+        found += [start + number for number in part]
+    expected = [number for number, hit in enumerate(differing(segments), 1) if hit]
+    assert found == expected
+
+
+@st.composite
+def long_segments(draw):
+    """Segments most of which go on where the one before ended, and some of which lie."""
+    sent, high = [], BASE
+    for _ in range(draw(st.integers(1, 20))):
+        back = draw(st.one_of(st.just(0), st.integers(-20, 2 * WINDOW)))
+        seq, size = max(BASE, high - back), draw(st.integers(2, WINDOW + 500))
+        payload = bytearray(number * number >> 5 & 255 for number in range(seq, seq + size))
+        if draw(st.booleans()):
+            payload[draw(st.integers(0, size - 1))] ^= 1
+        sent.append((seq, bytes(payload)))
+        high = max(high, seq + size) if back >= 0 else high
+    return sent
+
+
+@given(long_segments(), st.integers(1, 20))
+def test_equals_its_twin_where_the_window_is_filled_again_and_again(segments, size):
     frames = [segment(seq, payload) for seq, payload in segments]
     observer, found = fresh(), []
     for start in range(0, len(frames), size):

@@ -15,8 +15,7 @@ KEPT = 512  # that have ended
 
 @pytest.fixture
 def memory():
-    made = empty_streams()
-    return made._replace(streams=made.streams.view(np.recarray))
+    return empty_streams().view(np.recarray)[0]
 
 
 def begin(memory, owner, used=1, before=-1):
@@ -57,10 +56,10 @@ def test_a_direction_that_goes_on_after_its_end_keeps_its_place(memory):
 def test_where_all_are_alive_the_quietest_of_a_few_gives_way(memory):
     places = [begin(memory, owner) for owner in range(1, DIRECTIONS + 1)]
     assert places == list(range(DIRECTIONS))
-    memory.streams.used[::4] = 2
+    memory.streams["used"][::4] = 2
     for owner in range(DIRECTIONS + 1, DIRECTIONS + DIRECTIONS // 4):
         begin(memory, owner, used=2)
-    assert memory.streams.owner[::4].tolist() == list(range(1, DIRECTIONS, 4))
+    assert memory.streams["owner"][::4].tolist() == list(range(1, DIRECTIONS, 4))
 
 
 def test_a_direction_of_the_same_slot_takes_over_the_place_of_the_one_before(memory):

@@ -17,6 +17,7 @@ from procwire.decode.http_cursor import take_lines, take_trailer, tell_lines
 from procwire.decode.line_cursor import pass_text, take_line, tell_kept_line
 from procwire.decode.message_parts import NO_MESSAGE, behind_start, elsewhere, keep
 from procwire.decode.message_spans import NO_LAYER, Found, MessageSpans, tell
+from procwire.decode.own_bytes import own_span
 from procwire.decode.stream_table import (
     CHUNK,
     FROM_START,
@@ -106,16 +107,16 @@ def _decide(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> int:
         stream.phase = OUT_OF_SYNC
         return 0
     filled, room = int(stream.filled), room_at(int(stream.room))
-    begun = Span(memory.store_read, room, filled, filled)
+    begun = own_span(memory.store, room, filled, filled)
     layer = _layer_of(memory, stream, found, begun)
     if layer == NO_LAYER and filled < START_ROOM:
         return taken
     if layer == NO_LAYER:
         _enter(memory, stream, layer)
         return 0
-    copy_bytes(memory.store_read, room, memory.store, START_AT, filled)
+    copy_bytes(memory.store, room, memory.store, START_AT, filled)
     _enter(memory, stream, layer)
-    _walk_elsewhere(memory, spans, found, Span(memory.store_read, START_AT, filled, filled))
+    _walk_elsewhere(memory, spans, found, own_span(memory.store, START_AT, filled, filled))
     return taken
 
 
@@ -212,7 +213,7 @@ def _take_framed(memory: Streams, spans: MessageSpans, found: Found, p: Span) ->
     if not keep(memory, stream, p, step):
         return NO_MESSAGE
     filled = int(stream.filled)
-    part = Span(memory.store_read, room_at(int(stream.room)), filled, filled)
+    part = own_span(memory.store, room_at(int(stream.room)), filled, filled)
     if stream.wanted == 0 and filled == header:
         if not begins_message(layer, part, int(stream.marks)):
             return NO_MESSAGE
@@ -229,7 +230,7 @@ def _tell_part(memory: Streams, spans: MessageSpans, found: Found) -> None:
     stream = memory.streams[found.place]
     filled = int(stream.filled)
     size = int(stream.whole) if stream.whole else filled
-    part = Span(memory.store_read, room_at(int(stream.room)), filled, size)
+    part = own_span(memory.store, room_at(int(stream.room)), filled, size)
     _tell_framed(memory, spans, elsewhere(found), part)
     drop_part(memory, stream)
 

@@ -79,7 +79,7 @@ class Flows:
             )
         self._table = flow_table(capacity, len(COUNTERS))
         self._health = health(warm_up_ns)
-        self._reading = Reading(empty_streams(), message_spans())
+        self._streams, self._spans = empty_streams(), message_spans()
 
     def touch(self) -> None:
         """See memory.touch."""
@@ -93,20 +93,22 @@ class Flows:
         source, columns: of the same n packets; judge: is shown the messages that their streams
         carried, in packet order, in one or several parts; each is only valid during the call.
         """
-        row, count, spans = 0, source.times.size, self._reading.spans
+        row, count = 0, source.times.size
         while row < count:
-            spans.used[:] = 0
-            row = _follow(self._table, self._health, self._reading, source, columns, row)
-            judge(spans)
+            self._spans["used"] = 0
+            row = _follow(
+                self._table, self._health, self._streams, self._spans, source, columns, row
+            )
+            judge(self._spans[0])
 
     def flush(self, judge: Callable[[MessageSpans], None]) -> Ended:
         """The input ends: the same for messages that have begun and not ended. Their rows are those
         of what is returned."""
         place, ended = 0, ends_of_streams()
         while place < DIRECTIONS:
-            self._reading.spans.used[:] = 0
-            place = flush_streams(self._table, self._reading, ended, place)
-            judge(self._reading.spans)
+            self._spans["used"] = 0
+            place = flush_streams(self._table, self._streams, self._spans, ended, place)
+            judge(self._spans[0])
         return ended
 
     def completed_handshake(self, address: bytes, time: int) -> bool:
@@ -117,7 +119,7 @@ class Flows:
 
     def counters(self) -> dict[str, int]:
         """COUNTERS and STREAM_COUNTERS by name, since the start."""
-        counts = self._table.counts.tolist() + self._reading.streams.counts.tolist()
+        counts = self._table.counts.tolist() + self._streams["counts"][0].tolist()
         return dict(zip(COUNTERS + STREAM_COUNTERS, counts, strict=True))
 
 
@@ -125,13 +127,14 @@ class Flows:
 def _follow(
     table: FlowTable,
     state: Health,
-    reading: Reading,
+    streams: NDArray[np.void],
+    spans: NDArray[np.void],
     source: Source,
     columns: FlowColumns,
     first: int,
 ) -> int:
     """Follow rows from `first` on; returns the first one that is left, where room is short."""
-    packets, count = source.packets, source.times.size
+    packets, count, reading = source.packets, source.times.size, Reading(streams[0], spans[0])
     for row in range(first, count):
         if not has_room(reading.spans):
             return row

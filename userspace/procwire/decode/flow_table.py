@@ -282,18 +282,15 @@ def begin(table: FlowTable, slot: int, state: int, sender: int, time: int) -> No
     flow = table.flows[slot]
     table.counts[BEGUN] += 1
     flow.number = table.counts[BEGUN]
-    flow.first = time
-    flow.last = time
+    flow.first, flow.last = time, time
     flow.later = 0
     flow.state = state
     flow.origin = sender
     flow.marks = 0
     for side in range(2):
         end = table.ends[slot, side]
-        end.bytes = 0
-        end.packets = 0
-        end.initial = 0
-        end.next = 0
+        end.bytes, end.packets = 0, 0
+        end.initial, end.next = 0, 0
         end.acknowledged = 0
         end.reset = 0
         end.window = 0

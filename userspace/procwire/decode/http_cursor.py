@@ -32,6 +32,7 @@ from procwire.decode.http_framing import (
 )
 from procwire.decode.message_parts import NO_MESSAGE, elsewhere, keep
 from procwire.decode.message_spans import Found, MessageSpans, tell
+from procwire.decode.own_bytes import own_span
 from procwire.decode.stream_table import (
     CHUNK,
     GOES_ON,
@@ -96,7 +97,7 @@ def take_lines(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> i
         stream.line = line
         header = header_size(layers.HTTP1)
         if not chunk and filled < header <= filled + step:
-            part = Span(memory.store_read, room_at(int(stream.room)), header, header)
+            part = own_span(memory.store, room_at(int(stream.room)), header, header)
             if not begins_message(layers.HTTP1, part, int(stream.marks)):
                 return NO_MESSAGE
         if ended or full:
@@ -112,7 +113,7 @@ def tell_lines(memory: Streams, spans: MessageSpans, found: Found) -> None:
     """Of a head, a chunk's line or a trailer the part that is kept is all that will be judged."""
     stream = memory.streams[found.place]
     room, filled = room_at(int(stream.room)), int(stream.filled)
-    part = Span(memory.store_read, room, filled, filled)
+    part = own_span(memory.store, room, filled, filled)
     if stream.phase == CHUNK:
         _tell_chunk(memory, spans, elsewhere(found), part)
     elif stream.phase == TRAILER:

@@ -13,6 +13,7 @@ from procwire.decode.application import is_mail_verb
 from procwire.decode.flow_table import Record
 from procwire.decode.message_parts import NO_MESSAGE, elsewhere, keep
 from procwire.decode.message_spans import Found, MessageSpans, tell
+from procwire.decode.own_bytes import own_span
 from procwire.decode.stream_table import (
     GOES_ON,
     MESSAGE,
@@ -80,7 +81,7 @@ def tell_kept_line(memory: Streams, spans: MessageSpans, found: Found) -> None:
     """The part of a line that is kept is all that will be judged of it."""
     stream = memory.streams[found.place]
     filled = int(stream.filled)
-    part = Span(memory.store_read, room_at(int(stream.room)), filled, filled)
+    part = own_span(memory.store, room_at(int(stream.room)), filled, filled)
     _tell_line(memory, spans, elsewhere(found), part)
     drop_part(memory, stream)
 
@@ -120,7 +121,7 @@ def _byte_at(memory: Streams, stream: Record, p: Span, at: int) -> int:
     """A byte of the message whose first part is kept, and which goes on in `p`."""
     filled = int(stream.filled)
     if at < filled:
-        return int(memory.store_read[room_at(int(stream.room)) + at])
+        return int(memory.store[room_at(int(stream.room)) + at])
     return u8(p, at - filled)
 
 

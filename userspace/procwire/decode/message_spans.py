@@ -6,7 +6,7 @@ came before what precedes it, is copied beside them, behind the ports that rules
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from procwire import layers
 from procwire.compiled.byte_copy import copy_bytes
 from procwire.compiled.jit import fused
 from procwire.decode.columns import Spans
+from procwire.decode.flow_table import Record
 from procwire.decode.stream_table import (
     GOES_ON,
     MESSAGE_ROOM,
@@ -49,16 +50,18 @@ COPY = np.dtype([("start", "i8"), ("row", "i4"), ("length", "i4")], align=True)
 """A message that was copied: its first byte, the row of the packet that completed it, its bytes."""
 
 
-class MessageSpans(NamedTuple):
-    """here: MESSAGE_SPAN, spans of the batch's data; joined: MESSAGE_SPAN, spans of `kept`, whose
-    packets count the rows of copies; copies: COPY; kept: uint8; used: int64 (3,), rows of here,
-    rows of joined, bytes of kept."""
-
-    here: NDArray[np.void]
-    joined: NDArray[np.void]
-    copies: NDArray[np.void]
-    kept: NDArray[np.uint8]
-    used: NDArray[np.int64]
+MESSAGE_SPANS = np.dtype(
+    [
+        ("here", MESSAGE_SPAN, (_ROWS,)),  # spans of the batch's data
+        ("joined", MESSAGE_SPAN, (_ROWS,)),  # spans of `kept`; packets count the rows of copies
+        ("copies", COPY, (_ROWS // 2,)),
+        ("kept", "u1", (_COPIES,)),
+        ("used", "i8", (3,)),  # rows of here, rows of joined, bytes of kept
+    ],
+    align=True,
+)
+MessageSpans: TypeAlias = Record
+"""One MESSAGE_SPANS."""
 
 
 class Found(NamedTuple):
@@ -84,15 +87,9 @@ class Reading(NamedTuple):
     spans: MessageSpans
 
 
-def message_spans() -> MessageSpans:
-    """Room for the messages of a batch, or of as much of it as fits."""
-    return MessageSpans(
-        here=np.zeros(_ROWS, MESSAGE_SPAN),
-        joined=np.zeros(_ROWS, MESSAGE_SPAN),
-        copies=np.zeros(_ROWS // 2, COPY),
-        kept=np.zeros(_COPIES, np.uint8),
-        used=np.zeros(3, np.int64),
-    )
+def message_spans() -> NDArray[np.void]:
+    """Room for the messages of a batch, or of as much of it as fits: MESSAGE_SPANS (1,)."""
+    return np.zeros(1, MESSAGE_SPANS)
 
 
 def used_spans(rows: NDArray[np.void], count: int) -> Spans:

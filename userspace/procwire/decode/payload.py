@@ -7,6 +7,7 @@ found to be such by a few loads and remembered; only the others are taken throug
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from procwire import layers
 from procwire.compiled.jit import fused, kernel
@@ -172,10 +173,17 @@ def _piece(table: FlowTable, slot: int, source: Source, row: int, sender: int) -
 
 
 @kernel
-def flush_streams(table: FlowTable, reading: Reading, ended: Ended, first: int) -> int:
+def flush_streams(
+    table: FlowTable,
+    streams: NDArray[np.void],
+    spans: NDArray[np.void],
+    ended: Ended,
+    first: int,
+) -> int:
     """Judge what streams hold when the input ends, from place `first` on; returns the first one
     left, where room is short."""
-    memory, packets = reading.streams, ended.packets
+    reading, packets = Reading(streams[0], spans[0]), ended.packets
+    memory = reading.streams
     for at in range(first, DIRECTIONS):
         stream = memory.streams[at]
         if stream.owner == 0 or not has_begun(stream):

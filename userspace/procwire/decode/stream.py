@@ -15,6 +15,7 @@ from procwire.decode.early_segments import Piece, gives_up, hold, is_acknowledge
 from procwire.decode.flow_table import Record
 from procwire.decode.message_parts import behind_start, elsewhere
 from procwire.decode.message_spans import Found, MessageSpans
+from procwire.decode.own_bytes import own_span
 from procwire.decode.sent_before import contradicts, remember
 from procwire.decode.stream_table import (
     ENDS,
@@ -91,7 +92,7 @@ def _release(memory: Streams, spans: MessageSpans, found: Found, over_gap: bool)
                 return differs
             _pass_gap(memory, spans, found, seq)
             over_gap = False
-        payload = Span(memory.store_read, piece_at(number), size, size)
+        payload = own_span(memory.store, piece_at(number), size, size)
         differs |= _take(memory, spans, held, payload, seq)
         drop_first_piece(memory, stream)
     return differs

@@ -9,7 +9,7 @@ way, and what it held is freed.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,46 +105,29 @@ _ROOMS, _PIECES, _ENDED = range(3)
 _TAKEN, _GIVEN, _TURN = range(3, 6)
 
 
-class Streams(NamedTuple):
-    """streams: STREAM (DIRECTIONS,); rings: uint8 (DIRECTIONS * WINDOW,), WINDOW bytes each, the
-    byte with sequence number n at n modulo WINDOW; pieces: PIECE (PIECES,); store: uint8, rooms of
-    message parts, behind them the bytes of pieces, and from START_AT on START_ROOM bytes;
-    store_read: the same, read-only as captured bytes are: kernels are compiled for each kind of
-    array; free: int32 (3, most), rooms and pieces that are free, places that have ended; heights:
-    int64 (6,), how far these are filled, see above; counts: int64, STREAM_COUNTERS. They are few,
-    as passing them on costs more than use.
-    """
-
-    streams: NDArray[np.void]
-    rings: NDArray[np.uint8]
-    pieces: NDArray[np.void]
-    store: NDArray[np.uint8]
-    store_read: NDArray[np.uint8]
-    free: NDArray[np.int32]
-    heights: NDArray[np.int64]
-    counts: NDArray[np.int64]
+STREAMS = np.dtype(
+    [
+        ("streams", STREAM, (DIRECTIONS,)),
+        ("rings", "u1", (DIRECTIONS * WINDOW,)),  # the byte with number n at n modulo WINDOW
+        ("pieces", PIECE, (PIECES,)),
+        # Rooms of message parts, the bytes of pieces, and from START_AT on START_ROOM bytes.
+        ("store", "u1", (START_AT + START_ROOM,)),
+        ("free", "i4", (3, max(PIECES, DIRECTIONS))),  # rooms, pieces, places that have ended
+        ("heights", "i8", (6,)),  # how far these are filled, see above
+        ("counts", "i8", (len(STREAM_COUNTERS),)),
+    ],
+    align=True,
+)
+Streams: TypeAlias = Record
+"""One STREAMS. It is one record because passing eight arrays on costs more than use."""
 
 
-def read_only(memory: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The same bytes, as an array that cannot be written."""
-    view = memory.view()
-    view.flags.writeable = False
-    return view
-
-
-def empty_streams() -> Streams:
-    """Streams of which nothing was seen; 41 MB, taken as they are used."""
-    store = sparse_zeros((START_AT + START_ROOM,), np.uint8)
-    return Streams(
-        streams=sparse_zeros((DIRECTIONS,), STREAM),
-        rings=sparse_zeros((DIRECTIONS * WINDOW,), np.uint8),
-        pieces=np.zeros(PIECES, PIECE),
-        store=store,
-        store_read=read_only(store),
-        free=np.tile(np.arange(max(PIECES, DIRECTIONS), dtype=np.int32), (3, 1)),
-        heights=np.array([MESSAGES, PIECES, 0, 0, 0, 0], np.int64),
-        counts=np.zeros(len(STREAM_COUNTERS), np.int64),
-    )
+def empty_streams() -> NDArray[np.void]:
+    """STREAMS (1,) of which nothing was seen; 41 MB, taken as they are used."""
+    made = sparse_zeros((1,), STREAMS)
+    made["free"] = np.arange(max(PIECES, DIRECTIONS))
+    made["heights"][0, :_ENDED] = MESSAGES, PIECES
+    return made
 
 
 @fused

@@ -16,9 +16,9 @@ from procwire.decode.columns import NO_SPAN, Decoded
 from procwire.decode.flow import Flows
 from procwire.decode.message_spans import MessageSpans, message_rows, used_spans
 from procwire.decode.observations import OBSERVATIONS
+from procwire.decode.own_bytes import read_only
 from procwire.decode.requests import Requests
 from procwire.decode.source import NO_FLOW, FlowColumns, Source, blank_columns, source
-from procwire.decode.stream_table import read_only
 from procwire.detect.hits import Hits
 from procwire.judging.evaluate import Extents, judge
 from procwire.judging.packet_order import in_packet_order
@@ -108,20 +108,20 @@ def _judge(
 ) -> list[NDArray[np.void]]:
     """Findings in the messages of a part of a batch, which lies in `data`."""
     parts = []
-    if spans.used[0]:
-        here = used_spans(spans.here, spans.used[0])
-        parts.append(judge(data, here, message_rows(spans.used[0]), extents))
-    if spans.used[1]:
+    if spans["used"][0]:
+        here = used_spans(spans["here"], spans["used"][0])
+        parts.append(judge(data, here, message_rows(spans["used"][0]), extents))
+    if spans["used"][1]:
         parts.append(_judge_copies(spans))
     return parts
 
 
 def _judge_copies(spans: MessageSpans) -> NDArray[np.void]:
     """Findings in those of them that cross segments."""
-    joined = used_spans(spans.joined, spans.used[1])
-    copies = spans.copies[: spans.used[1] // 2]
+    joined = used_spans(spans["joined"], spans["used"][1])
+    copies = spans["copies"][: spans["used"][1] // 2]
     extents = copies["start"].copy(), copies["length"].copy()
-    findings = judge(read_only(spans.kept), joined, message_rows(spans.used[1]), extents)
+    findings = judge(read_only(spans["kept"]), joined, message_rows(spans["used"][1]), extents)
     findings["row"] = copies["row"][findings["row"]]
     return findings
 
