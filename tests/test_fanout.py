@@ -168,6 +168,26 @@ def test_a_crowd_of_sources_evicts_and_says_so():
     assert detector.counters() == {"attempts": 100, "ends": 0, "reports": 0, "evicted": 84}
 
 
+def test_who_takes_anothers_place_has_nothing_of_what_was_told_of_it():
+    """Neither the figures at which it is told again nor its targets."""
+    crowd = [
+        connection(START + number, NETWORK + number % 30, source=SCANNER + number // 30)
+        for number in range(100 * 30)
+    ]
+    detector = FanOut(FanOutSettings(subjects=8, sequential_run=0))
+    assert len(detector.update(table(crowd))) == 3 * 100
+    late = [connection(START + SECOND + i, NETWORK + i * i, source=1) for i in range(25)]
+    refused = [
+        connection(START + 2 * SECOND, NETWORK, outcome=Outcome.REFUSED, source=2)
+        for _ in range(100)
+    ]
+    swept, failed = detector.update(table(late + refused))
+    assert (swept["measure"], swept["threshold"]) == (Measure.HOSTS, 25)
+    assert (failed["measure"], failed["attempts"]) == (Measure.FAILURES, 0)
+    told_of = [target(failed["first"]), target(failed["last"]), *map(target, failed["sample"])]
+    assert told_of == [(0, 0)] * 10
+
+
 def test_ipv6_runs_carry_across_the_lower_half():
     rows = [connection(START + i, V6_EDGE + i) for i in range(25)]
     event = FanOut(FanOutSettings(hosts=0)).update(table(rows))[0]

@@ -44,6 +44,18 @@ def found(rows, chosen=None):
     return [alert.check.id for alert in alerts + episodes.close() if alert.state != "closed"]
 
 
+def test_failures_that_come_a_window_later_are_not_judged_again():
+    """Nobody answers datagrams that nobody asks for; that shows when their window is over."""
+    sent = [connection(START + i, NETWORK, 514) for i in range(60)]
+    lost = [connection(START + 15 * SECOND + i, NETWORK, 514, LOST) for i in range(60)]
+    rows = table(sent + lost)
+    rows["kind"], rows["protocol"] = Attempt.DATAGRAM, 17
+    scans = Scans(Settings(fanout=FanOutSettings(windows_s=(10, 11, 12))))
+    assert scans.update(rows) == []
+    assert scans.counters()["fanout"]["reports"] > 0
+    assert scans.counters()["sweep"]["judged"] == 0
+
+
 def hosts(count, port=80, stride=None):
     """A stride apart, or in no order: no two steps alike."""
     return [(NETWORK + i * (stride or i + 977), port) for i in range(count)]

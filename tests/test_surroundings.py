@@ -260,6 +260,12 @@ def test_what_is_forgotten_of_new_processes_is_counted(outcome: Outcome) -> None
     assert watched.counters()["new_process"] == {"evicted": LIMIT // 2}
 
 
+def test_rows_of_no_processes_are_looked_at_for_no_new_one() -> None:
+    watched = Surroundings(load(), Known(Inventory().zones, None, SITE.role_of))
+    assert watched.update(connections(*tried(8, Outcome.REFUSED))) == []
+    assert watched.counters() == {}
+
+
 def test_a_new_process_without_a_route_looks_for_nobody() -> None:
     assert observed(tried(30, Outcome.UNREACHABLE, src="0.0.0.0"), begun=NOW) == []
     assert len(observed(tried(8, Outcome.UNREACHABLE), begun=NOW)) == 1

@@ -18,7 +18,7 @@ from procwire.compiled.together import zeros_in_lines
 from procwire.detect.detector import SEQUENTIAL
 from procwire.detect.observation import Endpoint, Observation
 from procwire.detect.row_hashes import HOST_BITS, home_of, row_hashes
-from procwire.detect.slots import PROBES, TAKEN, after, named, yielding
+from procwire.detect.slots import PROBED_LINES, PROBES, TAKEN, after, named, yielding
 from procwire.detect.tried import (
     COUNTERS,
     Record,
@@ -146,6 +146,12 @@ def _begin(network: Record, row: Record) -> None:
     network.kind = row.kind
 
 
+@fused
+def _counts(row: Record) -> bool:
+    """Whether a row is the end of an attempt of a kind that counts."""
+    return row.kind in (_CONNECT, _DATAGRAM) and row.outcome not in _WITHOUT_END
+
+
 @kernel
 def _cover(
     state: State,
@@ -156,14 +162,14 @@ def _cover(
     """Enter the ends among record.CONNECTION rows; the number of reports written."""
     written, count = 0, len(connections)
     for i in range(count):
-        if i + 2 * AHEAD < count:
+        if i + 2 * AHEAD < count and _counts(connections[i + 2 * AHEAD]):
             home = home_of(hashes[i + 2 * AHEAD].network | TAKEN, len(state.names))
-            prefetch(state.names, home, 0, 1)
-            prefetch(state.active, home, 0, 1)
-        if i + AHEAD < count:
+            prefetch(state.names, home, 0, PROBED_LINES)
+            prefetch(state.active, home, 0, PROBED_LINES)
+        if i + AHEAD < count and _counts(connections[i + AHEAD]):
             _look_ahead(state, hashes[i + AHEAD].network | TAKEN)
         row = connections[i]
-        if row.kind not in (_CONNECT, _DATAGRAM) or row.outcome in _WITHOUT_END:
+        if not _counts(row):
             continue
         slot = _slot(state, row, hashes[i].network | TAKEN)
         network, host = state.entries[slot], row.dst_lo & _HOST_MASK

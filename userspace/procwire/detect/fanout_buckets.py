@@ -16,6 +16,7 @@ from procwire.compiled.jit import fused
 from procwire.compiled.places import places
 from procwire.compiled.prefetch import prefetch
 from procwire.detect.fanout_state import (
+    BEGUN_LINES,
     BUCKETS,
     BY_NUMBER,
     FEW,
@@ -29,22 +30,18 @@ from procwire.detect.fanout_state import (
 )
 from procwire.detect.row_hashes import home_of
 from procwire.detect.sketch import EMPTY_SUM, RANK_BITS, REGISTERS, estimate, estimate_of, rise
-from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS, Measure
+from procwire.detect.slots import PROBED_LINES, PROBES, TAKEN
+from procwire.event import Measure
 
 Record: TypeAlias = Any
 Slot: TypeAlias = int | np.int64
 
 _MEASURES = len(Measure)
-_STEPS = FANOUT_WINDOWS * _MEASURES
-_SAMPLES = SAMPLE_TARGETS
-_PROBES = 8
 _REGISTER_MASK = np.uint64(REGISTERS - 1)
 _RANK_MASK = (1 << RANK_BITS) - 1
 # A byte holds a rank and, above it, a generation.
 _GENERATION_MASK = (1 << 8 - RANK_BITS) - 1
 _BYTE_BITS, _BYTE = np.uint64(3), np.uint64(255)
-# No name is that of a free slot.
-_TAKEN = np.uint64(1)
 
 
 @fused
@@ -52,8 +49,8 @@ def slot_of(state: State, row: Record, source: np.uint64) -> Slot:
     """Slot of the row's source, of that hash, among those of its kind: its own, a new one, or that
     of the least recently active."""
     first = np.int64(row.kind) * state.places
-    place, name = first + home_of(source, state.places), source | _TAKEN
-    for _probe in range(_PROBES):
+    place, name = first + home_of(source, state.places), source | TAKEN
+    for _probe in range(PROBES):
         if state.names[place] == name:
             slot = np.int64(state.slots[place])
             subject = state.subjects[slot]
@@ -63,28 +60,13 @@ def slot_of(state: State, row: Record, source: np.uint64) -> Slot:
         place += 1
         if place == first + state.places:
             place = first
-    return _claimed(state, row, source)
-
-
-@fused
-def _claimed(state: State, row: Record, source: np.uint64) -> Slot:
-    """A slot for a source that has none."""
-    first = np.int64(row.kind) * state.places
-    place = best = first + home_of(source, state.places)
-    for _probe in range(_PROBES):
-        if state.names[best] and (
-            state.names[place] == 0 or state.active[place] < state.active[best]
-        ):
-            best = place
-        place += 1
-        if place == first + state.places:
-            place = first
+    best = _yielding(state, row, source)
     if state.names[best]:
         state.counters[3] += 1
     else:
         state.slots[best] = state.used[0]
         state.used[0] += 1
-    state.names[best] = source | _TAKEN
+    state.names[best] = name
     state.active[best] = row.time
     slot = np.int64(state.slots[best])
     _begin(state, slot, row)
@@ -92,25 +74,46 @@ def _claimed(state: State, row: Record, source: np.uint64) -> Slot:
 
 
 @fused
+def _yielding(state: State, row: Record, source: np.uint64) -> Slot:
+    """The place for a source that has none: a free one, or that of the least recently active."""
+    first = np.int64(row.kind) * state.places
+    place = best = first + home_of(source, state.places)
+    for _probe in range(PROBES):
+        if state.names[best] and (
+            state.names[place] == 0 or state.active[place] < state.active[best]
+        ):
+            best = place
+        place += 1
+        if place == first + state.places:
+            place = first
+    return best
+
+
+@fused
 def look_far_ahead(state: State, row: Record, hashed: Record) -> None:
     """Ask for where it says which slot is that of a row's source."""
     place = np.int64(row.kind) * state.places + home_of(hashed.source, state.places)
-    prefetch(state.names, place, 0, 1)
+    prefetch(state.names, place, 0, PROBED_LINES)
     prefetch(state.slots, place, 0, 1)
-    prefetch(state.active, place, 0, 1)
+    prefetch(state.active, place, 0, PROBED_LINES)
 
 
 @fused
 def look_ahead(state: State, row: Record, hashed: Record) -> None:
-    """Ask for what is kept of a row's source."""
+    """Ask for what is kept of a row's source, or of the one that will give way to it."""
     first = np.int64(row.kind) * state.places
-    place, name = first + home_of(hashed.source, state.places), hashed.source | _TAKEN
-    for _probe in range(_PROBES):
+    place, name = first + home_of(hashed.source, state.places), hashed.source | TAKEN
+    for _probe in range(PROBES):
         if state.names[place] == name:
             break
         place += 1
         if place == first + state.places:
             place = first
+    else:
+        given = _yielding(state, row, hashed.source)
+        slot = np.int64(state.slots[given] if state.names[given] else state.used[0])
+        prefetch(state.subjects, slot, 0, BEGUN_LINES)
+        return
     slot = np.int64(state.slots[place])
     prefetch(state.subjects, slot, 0, SUBJECT_LINES)
     block = np.int64(state.blocks[slot])
@@ -129,7 +132,7 @@ def _register(block: Slot, which: Slot, register: Slot) -> Slot:
 
 @fused
 def _begin(state: State, slot: Slot, row: Record) -> None:
-    """Make a slot that of the row's source."""
+    """Make a slot that of the row's source. What is not looked at before it is written stays."""
     subject = state.subjects[slot]
     subject.hi = row.src_hi
     subject.lo = row.src_lo
@@ -147,17 +150,8 @@ def _begin(state: State, slot: Slot, row: Record) -> None:
     subject.ages = BY_NUMBER
     for bucket in range(BUCKETS):
         subject.starts[bucket] = NEVER
-    for step in range(_STEPS):
-        subject.steps[step] = 0
-    _point_nowhere(subject.first)
-    _point_nowhere(subject.last)
-    for place in range(_SAMPLES):
-        _point_nowhere(subject.samples[place])
-
-
-@fused
-def _point_nowhere(target: Record) -> None:
-    target.hi = target.lo = target.port = target.protocol = 0
+    last = subject.last
+    last.hi = last.lo = last.port = last.protocol = 0
 
 
 @fused

@@ -48,10 +48,15 @@ def report(
     event.host_ports = min(crossing.host_ports, _FIGURE_LIMIT)
     event.samples = min(subject.sampled, _SAMPLES)
     _write_address(event.source, subject)
-    _write_target(event.first, subject.first)
+    # Of ends alone there is no first target, and no last.
+    _write_target(event.first, subject.first if subject.attempts else subject.last)
     _write_target(event.last, subject.last)
     for place in range(_SAMPLES):
-        _write_target(event.sample[place], subject.samples[place])
+        if place < subject.sampled:
+            _write_target(event.sample[place], subject.samples[place])
+        else:
+            event.sample[place].address[:] = 0
+            event.sample[place].port = event.sample[place].protocol = 0
 
 
 @called

@@ -79,13 +79,12 @@ _BY_EVERY_ATTEMPT: tuple[Field, ...] = (
     ("latest", "u2", (SKETCHES * FEW,)),
 )
 _BY_TURNS: tuple[Field, ...] = (("buckets", BUCKET, (BUCKETS,)),)
+_BY_FIRST_ATTEMPTS: tuple[Field, ...] = (("first", TARGET), ("samples", TARGET, (SAMPLE_TARGETS,)))
 _BY_REPORTS: tuple[Field, ...] = (
     ("sketches", SKETCH, (BUCKETS * SKETCHES,)),
     ("steps", "i8", (FANOUT_WINDOWS * len(Measure),)),
-    ("samples", TARGET, (SAMPLE_TARGETS,)),
-    ("first", TARGET),
 )
-SUBJECT = whole_lines((*_BY_EVERY_ATTEMPT, *_BY_TURNS, *_BY_REPORTS))
+SUBJECT = whole_lines((*_BY_EVERY_ATTEMPT, *_BY_TURNS, *_BY_FIRST_ATTEMPTS, *_BY_REPORTS))
 """hi to failures, run, last, first: what its buckets share, totals and the current run; begun,
 ends: within these times no bucket is over; least_run: the least of what its buckets hold as longest
 run, 0 where one is empty; failures_due: at how many failures they are as many as is told; kind: of
@@ -93,15 +92,18 @@ its attempts; due: whether a figure that is judged rose since it was; told: whet
 is above 0; judged: a bit for each bucket whose figures are, and SET_BACK; ages: its buckets, four
 bits each, the youngest first; generations: by bucket, which of its registers' values are its own,
 and not left from before; latest: hosts and then pairs of the last attempts, as code_of() gives
-them; steps: by window and measure, the figure at which it is told again, 0 before it was; samples:
-targets, of which `sampled` were written, less a multiple of their room once it is full. By bucket:
-attempts_before, the lowest 32 bits of `attempts` when it began; runs, the longest, at most TOTALS;
-starts, times; sketches, of hosts and of pairs, not valid for a bucket of FEW attempts or less."""
+them; steps: by window and measure, the figure at which it is told again, 0 before it was, not valid
+where none was told; samples: targets, of which `sampled` were written, less a multiple of their
+room once it is full. By bucket: attempts_before, the lowest 32 bits of `attempts` when it began;
+runs, the longest, at most TOTALS; starts, times; sketches, of hosts and of pairs, not valid for a
+bucket of FEW attempts or less."""
 _OF_SHORTEST_WINDOW = 2 * BUCKET.itemsize
 SUBJECT_LINES = lines_of(
     np.dtype(list(_BY_EVERY_ATTEMPT), align=True).itemsize + _OF_SHORTEST_WINDOW
 )
 """Of a subject, those that attempts look at, and those that the shortest window's turns do."""
+BEGUN_LINES = lines_of(dict(SUBJECT.fields or {})["samples"][1] + TARGET.itemsize)
+"""Of a subject, those that its first attempt writes."""
 
 
 class State(NamedTuple):

@@ -147,6 +147,12 @@ def _look_ahead(state: State, row: Record, name: np.uint64) -> None:
     prefetch(state.entries, slot, _FIRST_OF_BITMAPS + word // _WORDS_OF_LINE, 1)
 
 
+@fused
+def _may_fail(row: Record) -> bool:
+    """Whether a row may be the end of a connection that failed."""
+    return row.kind == _CONNECT and row.outcome != _ESTABLISHED and row.outcome not in _WITHOUT_END
+
+
 @kernel
 def _cover(
     state: State,
@@ -157,7 +163,7 @@ def _cover(
     """Enter the ends among record.CONNECTION rows; the number of reports written."""
     written, count = 0, len(connections)
     for i in range(count):
-        if i + AHEAD < count and connections[i + AHEAD].outcome != _ESTABLISHED:
+        if i + AHEAD < count and _may_fail(connections[i + AHEAD]):
             _look_ahead(state, connections[i + AHEAD], hashes[i + AHEAD].pair | TAKEN)
         row = connections[i]
         if row.kind != _CONNECT or row.outcome in _WITHOUT_END:

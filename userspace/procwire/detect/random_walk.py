@@ -96,6 +96,8 @@ class RandomWalk:
         settings = settings or Settings()
         chosen, quiet_ns = settings.random_walk, settings.episodes.quiet_ns
         self._settings = chosen
+        # Kept, because fresh pages cost more than the kernel.
+        self._reports, self._samples = _room(0)
         benign, scanner = chosen.benign_success, chosen.scanner_success
         benign_far, scanner_far = chosen.scattered_benign_success, chosen.scattered_scanner_success
         self._state = _State(
@@ -127,8 +129,9 @@ class RandomWalk:
         """
         if self._settings.hosts == 0:
             return []
-        reports = np.empty(len(connections), _REPORT)
-        samples = np.empty((len(connections), SAMPLE_TARGETS), TARGET)
+        if len(self._reports) < len(connections):
+            self._reports, self._samples = _room(len(connections))
+        reports, samples = self._reports, self._samples
         if hashes is None:
             hashes = row_hashes(connections)
         count = _walk(self._state, connections, hashes, reports, samples)
@@ -176,6 +179,11 @@ class RandomWalk:
             targets=tuple(_endpoint(target) for target in samples[:kept]),
             final=bool(report["goes_on"]),
         )
+
+
+def _room(count: int) -> tuple[NDArray[np.void], NDArray[np.void]]:
+    """Reports and their samples."""
+    return np.empty(count, _REPORT), np.empty((count, SAMPLE_TARGETS), TARGET)
 
 
 def _address(halves: np.void) -> bytes:
@@ -250,6 +258,12 @@ def _point(target: _Record, row: _Record) -> None:
     target.port, target.protocol = row.dst_port, row.protocol
 
 
+@fused
+def _counts(row: _Record) -> bool:
+    """Whether a row is the end of a connection."""
+    return row.kind == _CONNECT and row.outcome not in _WITHOUT_END
+
+
 @kernel
 def _walk(
     state: _State,
@@ -261,17 +275,17 @@ def _walk(
     """Enter the ends among record.CONNECTION rows; the number of reports written."""
     written, count = 0, len(connections)
     for i in range(count):
-        if i + 2 * AHEAD < count:
+        if i + 2 * AHEAD < count and _counts(connections[i + 2 * AHEAD]):
             ahead = hashes[i + 2 * AHEAD]
             prefetch(state.known, np.int64(ahead.pair & _KNOWN_MASK), 0, 1)
-        if i + AHEAD < count:
+        if i + AHEAD < count and _counts(connections[i + AHEAD]):
             ahead = hashes[i + AHEAD]
             # Most pairs have met before.
             if state.known[np.int64(ahead.pair & _KNOWN_MASK)] != _fingerprint(ahead.pair):
                 home = home_of(ahead.source, len(state.walkers))
                 prefetch(state.walkers, home, 0, _WALKER_LINES)
         row = connections[i]
-        if row.kind != _CONNECT or row.outcome in _WITHOUT_END:
+        if not _counts(row):
             continue
         if _is_known(state.known, hashes[i].pair):
             continue

@@ -13,6 +13,8 @@ from procwire.compiled.jit import fused
 from procwire.detect.row_hashes import home_of
 
 PROBES = 8
+PROBED_LINES = 2
+"""Lines of the cache that hold what is asked of so many slots, in numbers of 8 bytes."""
 TAKEN = np.uint64(1)
 """A bit of every name: no name is that of a free slot, which is 0."""
 

@@ -35,31 +35,32 @@ class Known(NamedTuple):
 class Surroundings:
     """Every such detector over the connections of one place of observation.
 
-    known: what is known of the site; lookup: where the process of a row is asked for; means: of
-    compiled_site.py where code is compiled anyway.
+    known: what is known of the site; lookup: where the process of a row is asked for, None where
+    rows are of no processes; means: of compiled_site.py where code is compiled anyway.
     """
 
     def __init__(
         self,
         settings: Settings,
         known: Known,
-        lookup: Lookup = lambda key: None,
+        lookup: Lookup | None = None,
         means: Means | None = None,
     ) -> None:
         self._means = means or Means()
+        asked: Lookup = lookup or (lambda key: None)
 
         def started(key: ProcessId) -> int | None:
-            found = lookup(key)
+            found = asked(key)
             return found[0].started if found is not None else None
 
         def program(key: ProcessId) -> str | None:
-            found = lookup(key)
+            found = asked(key)
             return found[0].identity if found is not None else None
 
         self._zones = known.zones
-        self._detectors: dict[str, IcsEnterprise | IcsNeighbours | NewProcess | FirstSeen] = {
-            "new_process": NewProcess(settings, started, self._means.key_map)
-        }
+        self._detectors: dict[str, IcsEnterprise | IcsNeighbours | NewProcess | FirstSeen] = {}
+        if lookup is not None:
+            self._detectors["new_process"] = NewProcess(settings, started, self._means.key_map)
         if known.zones.is_ics.any():
             self._detectors["ics_enterprise"] = IcsEnterprise(settings)
             self._detectors["ics_neighbours"] = IcsNeighbours(settings)
@@ -70,7 +71,7 @@ class Surroundings:
 
     def update(self, connections: NDArray[np.void]) -> list[Observation]:
         """What `connections` show: record.CONNECTION (n,), in event time."""
-        if not len(connections):
+        if not self._detectors or not len(connections):
             return []
         seen = self._means.sightings(connections, self._zones)
         found = [one for detector in self._detectors.values() for one in detector.update(seen)]

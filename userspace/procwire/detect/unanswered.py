@@ -18,12 +18,15 @@ def unanswered(attempts: int, established: int, failures: int, kind: int, origin
 
     While fewer have ended than are pending, a connection pending counts as one of them: a silent
     target never says more. The other kinds are asked in bulk before the first reply can come, and
-    nothing is known of them till then. A raw socket is not how one asks whoever answers: what it
+    nothing is known of them till then. Where failures are those of attempts that only another
+    window has counted, nothing was tried. A raw socket is not how one asks whoever answers: what it
     sends has come to nothing. Imported records say what has failed, and what they do not tell has
     not."""
     ended = established + failures
     if origin == _RAW:
         return 1.0
+    if attempts == 0:
+        return 0.0
     if origin == _IMPORT:
         return failures / max(attempts, 1)
     if ended > 0 and 2 * ended >= attempts:

@@ -203,12 +203,12 @@ def _judge(state: State, slot: Slot, row: Record, reports: NDArray[np.void], at:
         return 0
     subject.due = 0
     if is_quiet(state, subject, oldest(subject)):
-        if subject.told:
-            subject.told = 0
-            for step in range(_WINDOWS * _MEASURES):
-                subject.steps[step] = 0
+        subject.told = 0
         subject.failures_due = _failures_due(state, subject)
         return 0
+    if not subject.told:
+        for step in range(_WINDOWS * _MEASURES):
+            subject.steps[step] = 0
     written, told = 0, 0
     for window in range(_WINDOWS):
         bucket, steps = older(subject, window), window * _MEASURES
