@@ -43,6 +43,7 @@ def ipv4_fragment_beyond_largest_packet(p):
     ],
     silent_on=[
         HEADER.replace("4500 0014 0001 0000 40fd", "4500 002c 0001 2000 4006") + " 0000" * 12,
+        HEADER.replace("4500 0014 0001 0000 40fd", "4500 0000 0001 2000 4011") + " 0000" * 4,
         HEADER.replace("0001 0000", "0001 2000"),
     ],
 )
@@ -55,7 +56,7 @@ def ipv4_fragment_splits_header(p):
     size = u16(p, 2) - bits(u8(p, 0), 0, 4) * 4
     if offset == 1:
         return protocol == 6
-    if offset != 0 or bits(flags, 13, 1) == 0:
+    if offset != 0 or bits(flags, 13, 1) == 0 or u16(p, 2) == 0:
         return False
     return (protocol == 6 and size < 20) or (protocol == 17 and size < 8)
 

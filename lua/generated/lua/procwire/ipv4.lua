@@ -490,7 +490,7 @@ local function ipv4_fragment_splits_header(p, outer)
   if (offset == 1) then
     do return (protocol == 6) end
   end
-  if ((offset ~= 0) or (((flags - flags % 8192) / 8192 % 2) == 0)) then
+  if ((offset ~= 0) or (((flags - flags % 8192) / 8192 % 2) == 0) or ((byte(p, 3) * 256 + byte(p, 4)) == 0)) then
     do return false end
   end
   do return (((protocol == 6) and (size < 20)) or ((protocol == 17) and (size < 8))) end
