@@ -97,6 +97,15 @@ def test_states_equal_the_plain_twins(seed: int) -> None:
     assert states_in(decoded).tolist() == naive(batch, decoded, Sources())
 
 
+@pytest.mark.parametrize("behind", [0, 1, 6, 31, 32, 65])
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_lies_behind_a_packet_is_no_part_of_its_sum(name: str, behind: int) -> None:
+    """A frame is filled up to 60 bytes, and some cards append more."""
+    whole = WHOLE[name]
+    states = states_of(whole + bytes(range(7, 7 + behind)))
+    assert WRONG not in states and states.tolist() == states_of(whole).tolist()
+
+
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_damaged_byte_is_noticed(name: str) -> None:
     data = WHOLE[name]

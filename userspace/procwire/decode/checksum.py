@@ -1,6 +1,6 @@
 """Verifies the checksums of IPv4, TCP, UDP and ICMP, inside tunnels too, and keeps count by source.
 
-Sums are taken in 64 bits and folded once (RFC 1071 section 2). A sender whose network card fills
+Sums are taken in 64 bits and divided once (RFC 1071 section 2). A sender whose network card fills
 checksums in shows wrong ones where it is captured, so a wrong one means something only where its
 source is otherwise right.
 """
@@ -61,29 +61,44 @@ class Checksums:
         return {f"{name}_checked": int(self._checked[layer]) for layer, name in NAMES.items()}
 
 
-@kernel
+@fused
 def verify(data: NDArray[np.uint8], spans: Spans, first: int, end: int, verified: Verified) -> None:
     """Note of the spans from `first` up to `end` whether their checksums are right. Unchecked:
     layers without one, UDP that sends none, fragments, what the snap length cut, and IPv6 whose
     extension headers change the address that was summed (RFC 8200 section 8.1)."""
     latest, source = -1, np.uint64(0)
     for span in range(first, end):
-        layer = spans.layer[span]
-        verified.states[span] = UNCHECKED
+        layer, network, state = spans.layer[span], span, UNCHECKED
         if layer == layers.IPV4:
-            network, rest = span, _header_sum(data, spans, span)
+            state = _header_state(data, spans, span)
         elif layer in (layers.TCP, layers.UDP, layers.ICMP4, layers.ICMP6):
             network = int(spans.outer[span])
-            rest = _transport_sum(data, spans, span, network)
-        else:
+            state = _transport_state(data, spans, span, network)
+        verified.states[span] = state
+        if state == UNCHECKED:
             continue
-        if rest < 0:
-            continue
-        # A sum that is right is -0; only bytes that are all zero give +0.
-        verified.states[span] = RIGHT if rest > 0 and rest % 0xFFFF == 0 else WRONG
         if network != latest:
             latest, source = network, _source(data, spans, network)
-        verified.keys[span] = mix64(source ^ np.uint64(layer))
+        verified.keys[span] = source_key(source, layer)
+
+
+@fused
+def state_of(total: np.uint64) -> int:
+    """Of the sum over a header with its checksum: one that is right is -0. Only bytes that are all
+    zero give +0."""
+    return RIGHT if total > 0 and total % _MINUS_ZERO == 0 else WRONG
+
+
+@fused
+def in_sum(number: int) -> np.uint64:
+    """A number of the pseudo header as sum_of() would add it (RFC 1071 section 2B)."""
+    return np.uint64(((number & 0xFF) << 8) + (number >> 8))
+
+
+@fused
+def source_key(source: np.uint64, layer: int) -> np.uint64:
+    """Of a layer's checksums from the address with the hash `source`."""
+    return mix64(source ^ np.uint64(layer))
 
 
 @kernel
@@ -137,44 +152,43 @@ def _source(data: NDArray[np.uint8], spans: Spans, network: int) -> np.uint64:
 
 
 @fused
-def _header_sum(data: NDArray[np.uint8], spans: Spans, span: int) -> int:
-    """The sum over an IPv4 header; -1 where it was not captured whole."""
+def _header_state(data: NDArray[np.uint8], spans: Spans, span: int) -> int:
+    """Of an IPv4 header; it may not have been captured whole."""
     start, captured = int(spans.start[span]), np.int64(spans.captured[span])
     if captured < _SMALLEST_HEADER:
-        return -1
+        return UNCHECKED
     size = (u8(data, start) & 15) * 4
     if not _SMALLEST_HEADER <= size <= captured:
-        return -1
-    return _network_order(sum_of(data, start, size))
+        return UNCHECKED
+    return state_of(sum_of(data, start, size))
 
 
 @fused
-def _transport_sum(data: NDArray[np.uint8], spans: Spans, span: int, network: int) -> int:
-    """The sum over a transport header, what it carries and its pseudo header; -1 where it cannot be
-    told or need not hold."""
+def _transport_state(data: NDArray[np.uint8], spans: Spans, span: int, network: int) -> int:
+    """Of a transport header, what it carries and its pseudo header."""
     layer = spans.layer[span]
     start, size = int(spans.start[span]), int(spans.length[span])
     packet, over_ipv4 = int(spans.start[network]), spans.layer[network] == layers.IPV4
     if np.int64(spans.captured[span]) < size:
-        return -1
+        return UNCHECKED
     protocol = _PROTOCOL_TCP
     if layer == layers.UDP:
         protocol = _PROTOCOL_UDP
         if u16(data, start + 6, True) == 0:
-            return -1
+            return UNCHECKED
         size = u16(data, start + 4, True) or size
     elif layer == layers.ICMP6:
         protocol = _PROTOCOL_ICMP6
     elif layer == layers.ICMP4:
-        return _network_order(sum_of(data, start, size))
+        return state_of(sum_of(data, start, size))
     if not over_ipv4 and _readdressed(data, packet, start):
-        return -1
+        return UNCHECKED
     first, both = (packet + 12, 8) if over_ipv4 else (packet + 8, 32)
     if first + both == start:
         total = sum_of(data, first, both + size)
     else:
         total = sum_of(data, first, both) + sum_of(data, start, size)
-    return _network_order(total) + protocol + (size >> 16) + (size & 0xFFFF)
+    return state_of(total + in_sum(protocol + (size >> 16) + (size & 0xFFFF)))
 
 
 @fused
@@ -193,12 +207,3 @@ def _readdressed(data: NDArray[np.uint8], packet: int, transport: int) -> bool:
         kind = u8(data, at)
         at += size
     return False
-
-
-@fused
-def _network_order(total: np.uint64) -> int:
-    """The sum folded to 16 bits, most significant byte first (RFC 1071 section 2B)."""
-    folded = int(np.int64(total % _MINUS_ZERO))
-    if folded == 0 and total > 0:
-        return 0xFFFF
-    return (folded & 0xFF) << 8 | folded >> 8

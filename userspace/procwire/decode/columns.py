@@ -43,25 +43,33 @@ class Packets(NamedTuple):
     ack: NDArray[np.uint32]
 
 
+_KINDS = {
+    "network": np.uint8,
+    "protocol": np.uint8,
+    "transport": np.uint8,
+    "tcp_flags": np.uint8,
+    "ttl": np.uint8,
+    "fragment": np.uint8,
+    "src_hi": np.uint64,
+    "src_lo": np.uint64,
+    "dst_hi": np.uint64,
+    "dst_lo": np.uint64,
+    "src_port": np.uint16,
+    "dst_port": np.uint16,
+    "payload": np.int32,
+    "seq": np.uint32,
+    "ack": np.uint32,
+}
+
+
 def blank_packets(count: int) -> Packets:
     """`count` rows of packets of which nothing is known."""
-    return Packets(
-        network=np.zeros(count, np.uint8),
-        protocol=np.zeros(count, np.uint8),
-        transport=np.zeros(count, np.uint8),
-        tcp_flags=np.zeros(count, np.uint8),
-        ttl=np.zeros(count, np.uint8),
-        fragment=np.zeros(count, np.uint8),
-        src_hi=np.zeros(count, np.uint64),
-        src_lo=np.zeros(count, np.uint64),
-        dst_hi=np.zeros(count, np.uint64),
-        dst_lo=np.zeros(count, np.uint64),
-        src_port=np.zeros(count, np.uint16),
-        dst_port=np.zeros(count, np.uint16),
-        payload=np.zeros(count, np.int32),
-        seq=np.zeros(count, np.uint32),
-        ack=np.zeros(count, np.uint32),
-    )
+    return Packets(**{name: np.zeros(count, kind) for name, kind in _KINDS.items()})
+
+
+def unwritten_packets(count: int) -> Packets:
+    """`count` rows that whatever was in their memory is still in."""
+    return Packets(**{name: np.empty(count, kind) for name, kind in _KINDS.items()})
 
 
 class Verified(NamedTuple):

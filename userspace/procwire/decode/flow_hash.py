@@ -1,12 +1,11 @@
 """Hashes of flows, the same for both directions: a packet's is made once, whatever it is looked up
-for, in a pass that the processor does for several packets at a time."""
+for, while its columns are at hand."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from procwire.compiled.jit import fused, kernel
+from procwire.compiled.jit import fused
 from procwire.decode.columns import Packets
 from procwire.decode.mix import GOLDEN, mix64
 
@@ -25,10 +24,9 @@ def flow_hash(one: np.uint64, other: np.uint64, protocol: int) -> np.uint64:
     return mix64(one + other + np.uint64(protocol))
 
 
-@kernel
-def hash_flows(packets: Packets, flows: NDArray[np.uint64]) -> None:
-    """Fill in the hash of each packet's flow; of what has no ports it is none."""
-    for row in range(len(flows)):
-        source = end_hash(packets.src_hi[row], packets.src_lo[row], packets.src_port[row])
-        destination = end_hash(packets.dst_hi[row], packets.dst_lo[row], packets.dst_port[row])
-        flows[row] = flow_hash(source, destination, packets.protocol[row])
+@fused
+def hash_of(packets: Packets, row: int) -> np.uint64:
+    """Of a packet's flow; of what has no ports it is none."""
+    source = end_hash(packets.src_hi[row], packets.src_lo[row], packets.src_port[row])
+    destination = end_hash(packets.dst_hi[row], packets.dst_lo[row], packets.dst_port[row])
+    return flow_hash(source, destination, packets.protocol[row])

@@ -20,9 +20,9 @@ from procwire.capture.fields import u8, u16
 from procwire.compiled.jit import fused, kernel
 from procwire.compiled.prefetch import AHEAD, CACHE_LINE, lines_of, prefetch
 from procwire.decode.checksum import verify
-from procwire.decode.columns import NO_SPAN, Decoded, Spans, Verified, blank_packets, forget
+from procwire.decode.columns import NO_SPAN, Decoded, Spans, Verified, forget, unwritten_packets
 from procwire.decode.encapsulation import CUT, PSEUDOWIRE, unwrap_llc, unwrap_mpls, unwrap_pppoe
-from procwire.decode.flow_hash import hash_flows
+from procwire.decode.flow_hash import hash_of
 from procwire.decode.link import (
     ETHERTYPE_ARP,
     ETHERTYPE_FABRIC_PATH,
@@ -52,6 +52,7 @@ from procwire.decode.output import (
     emit,
     first,
 )
+from procwire.decode.usual import decode_usual
 
 __all__ = ["SKIP_REASONS", "decode"]
 
@@ -67,8 +68,6 @@ _SPANS_A_PACKET = (_TAG_LIMIT + 4) * (_TUNNEL_LIMIT + 1) + 1
 # as the next batch gets another piece of it.
 _USUAL_SPANS = 5
 _IPV4_HEADER, _IPV6_HEADER = 20, 40
-# Packets whose bytes and columns stay in the caches until their checksums are verified.
-_AT_ONCE = 256
 # All of a packet is summed, and no more lines are asked for than Ethernet's largest has.
 _MOST_LINES = lines_of(1518)
 
@@ -88,7 +87,7 @@ def decode(batch: PacketBatch, segments: bool = True) -> Decoded:
     """
     count = batch.start.size
     room = count * _USUAL_SPANS + _SPANS_A_PACKET
-    packets, spans, verified = blank_packets(count), _spans(room), _verified(room)
+    packets, spans, verified = unwritten_packets(count), _spans(room), _verified(room)
     skipped = np.zeros(len(SKIP_REASONS), np.int64)
     suspects = np.empty(room, np.int32)
     used, inner, cut = np.zeros(2, np.int64), np.zeros(4, np.int64), np.zeros(1, np.bool_)
@@ -96,11 +95,10 @@ def decode(batch: PacketBatch, segments: bool = True) -> Decoded:
     row = 0
     while True:
         output = Output(packets, spans, suspects, used, inner, cut, segments)
-        row = _decode_and_verify(batch, output, skipped, found, verified, row)
+        row = _decode_rows(batch, output, skipped, found, flows, verified, row)
         if row < 0:
             raise ValueError(f"row {-1 - row} of the batch does not lie in its data")
         if row == count:
-            hash_flows(packets, flows)
             filled = Spans._make(column[: used[0]] for column in spans)
             sums = Verified._make(column[: used[0]] for column in verified)
             return Decoded(packets, filled, skipped, flows, found, sums, suspects[: used[1]])
@@ -128,39 +126,20 @@ def _verified(count: int) -> Verified:
 
 
 @kernel
-def _decode_and_verify(
+def _decode_rows(
     batch: PacketBatch,
     output: Output,
     skipped: NDArray[np.int64],
     found: NDArray[np.int32],
+    flows: NDArray[np.uint64],
     verified: Verified,
     first: int,
 ) -> int:
     """Decode rows from `first` on while there is room, and verify their checksums while what they
-    lie in is near; returns as _decode_packets(). found: Decoded.span."""
-    row, count = first, int(batch.start.size)
-    while row < count:
-        end, span = min(row + _AT_ONCE, count), int(output.used[0])
-        row = _decode_packets(batch, output, skipped, found, row, end)
-        verify(batch.data, output.spans, span, int(output.used[0]), verified)
-        if row < end:
-            return row
-    return count
-
-
-@kernel
-def _decode_packets(
-    batch: PacketBatch,
-    output: Output,
-    skipped: NDArray[np.int64],
-    found: NDArray[np.int32],
-    first: int,
-    end: int,
-) -> int:
-    """Decode rows from `first` up to `end` while there is room; returns the first one that is left,
-    or -1 less the row that does not lie in the data. found: Decoded.span."""
+    lie in is near; returns the first one that is left, or -1 less the row that does not lie in the
+    data. found, flows: Decoded.span, Decoded.flows."""
     room, count = output.spans.layer.size - _SPANS_A_PACKET, batch.start.size
-    for row in range(first, end):
+    for row in range(first, count):
         coming = min(row + AHEAD, count - 1)
         lines = int(batch.captured[coming] + CACHE_LINE - 1) // CACHE_LINE
         prefetch(batch.data, batch.start[coming], 0, min(lines, _MOST_LINES))
@@ -175,12 +154,16 @@ def _decode_packets(
             return -1 - row
         if not 0 <= frame.start <= batch.data.size - frame.captured:
             return -1 - row
-        output.cut[0], before = batch.cut[row], output.used[0]
-        reason = _decode_nested(batch.data, frame, int(np.int64(batch.link[row])), row, output)
-        if reason != NOT_SKIPPED:
-            skipped[reason] += 1
-        found[row] = _span_of(output, row, before)
-    return end
+        if not decode_usual(batch, frame, row, found, output, verified):
+            output.cut[0], before = batch.cut[row], int(output.used[0])
+            forget(output.packets, row)
+            reason = _decode_nested(batch.data, frame, int(np.int64(batch.link[row])), row, output)
+            if reason != NOT_SKIPPED:
+                skipped[reason] += 1
+            found[row] = _span_of(output, row, before)
+            verify(batch.data, output.spans, before, int(output.used[0]), verified)
+        flows[row] = hash_of(output.packets, row)
+    return count
 
 
 @fused

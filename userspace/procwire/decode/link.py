@@ -16,10 +16,10 @@ from procwire.decode.output import Extent
 ETHERTYPE_IPV4, ETHERTYPE_ARP, ETHERTYPE_IPV6 = 0x0800, 0x0806, 0x86DD
 ETHERTYPE_PPPOE, ETHERTYPES_MPLS = 0x8864, (0x8847, 0x8848)
 ETHERTYPE_FABRIC_PATH = 0x8903
+ETHERNET_HEADER, ETHERNET_TYPE = 14, 12
 # Stands for whatever else a link header names that has no ethertype.
 NO_ETHERTYPE = 0xFFFF
 
-_ETHERNET_HEADER, _ETHERNET_TYPE = 14, 12
 _SLL_HEADER, _SLL_TYPE = 16, 14
 _SLL2_HEADER, _SLL2_TYPE = 20, 0
 _CISCO_HEADER, _CISCO_TYPE = 4, 2
@@ -41,7 +41,7 @@ _CISCO_ADDRESSES = (0x0F, 0x8F)
 def link_header_size(data: NDArray[np.uint8], frame: Extent, link: int) -> int:
     """Bytes before the network layer."""
     if link == links.ETHERNET:
-        return _ETHERNET_HEADER
+        return ETHERNET_HEADER
     if link == links.LINUX_SLL:
         return _SLL_HEADER
     if link == links.LINUX_SLL2:
@@ -61,7 +61,7 @@ def link_header_size(data: NDArray[np.uint8], frame: Extent, link: int) -> int:
 def link_ethertype(data: NDArray[np.uint8], frame: Extent, link: int) -> int:
     """What the link header, all of it captured, says that it carries."""
     if link == links.ETHERNET:
-        return u16(data, frame.start + _ETHERNET_TYPE, True)
+        return u16(data, frame.start + ETHERNET_TYPE, True)
     if link == links.LINUX_SLL:
         return u16(data, frame.start + _SLL_TYPE, True)
     if link == links.LINUX_SLL2:
