@@ -28,9 +28,12 @@ MODES = "af-packet", "nfq"
 
 def numbered(frame: bytes, number: int) -> bytes:
     """The frame with its number in the source address, by which it is known again. Segments get
-    sequence numbers far apart: inline, Suricata makes what is sent again equal to what it saw."""
+    sequence numbers far apart: inline, Suricata makes what is sent again equal to what it saw.
+    Fragments get an identification each: what does not fit others of its datagram is dropped."""
     marked = frame[:6] + b"\x02\0" + struct.pack(">I", number) + frame[12:]
-    if len(frame) >= 42 and frame[12:15] == b"\x08\0\x45" and frame[23] == TCP:
+    if frame[12:14] == b"\x08\0" and len(frame) >= 22 and frame[20] & 0x3F | frame[21]:
+        marked = marked[:18] + struct.pack(">H", number) + marked[20:]
+    elif len(frame) >= 42 and frame[12:15] == b"\x08\0\x45" and frame[23] == TCP:
         marked = marked[:38] + struct.pack(">I", number << 20) + marked[42:]
     return marked
 

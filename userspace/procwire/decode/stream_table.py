@@ -125,7 +125,7 @@ Streams: TypeAlias = Record
 def empty_streams() -> NDArray[np.void]:
     """STREAMS (1,) of which nothing was seen; 41 MB, taken as they are used."""
     made = sparse_zeros((1,), STREAMS)
-    made["free"] = np.arange(max(PIECES, DIRECTIONS))
+    made["free"] = np.arange(made["free"].shape[-1])
     made["heights"][0, :_ENDED] = MESSAGES, PIECES
     return made
 
