@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from pathlib import Path
 
@@ -75,6 +76,10 @@ def test_the_list_tells_what_each_entry_kept_back(run, context: Path) -> None:
         ["add", "--exe", "/bin/sh", "--reason", "x"],
         ["add", "--sha256", "file", "--reason", "x", "--expires", "1d"],
         ["add", "--exe", "/no/such", "--sha256", "file", "--reason", "x", "--expires", "1d"],
+        ["add", "--exe", "/dev/zero", "--sha256", "file", "--reason", "x", "--expires", "1d"],
+        ["add", "--user", "4294967295", "--reason", "x", "--expires", "1d"],
+        ["add", "--user", "007", "--reason", "x", "--expires", "1d"],
+        ["add", "--source", "fe80::1%eth0", "--reason", "x", "--expires", "1d"],
         ["remove", "7"],
         ["remove", "seven"],
     ],
@@ -90,3 +95,15 @@ def test_the_owner_is_who_asked(run, context: Path, monkeypatch: pytest.MonkeyPa
     assert "(ann: x)" in ran.out
     assert hashlib.sha256(Path("/bin/sh").read_bytes()).hexdigest() in ran.out
     assert context.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_account_without_a_name_owns_by_its_number(
+    run, context: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 54321")
+
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    monkeypatch.setattr("getpass.getuser", nobody)
+    words = ["--exe", "/bin/sh", "--reason", "x", "--expires", "1d", "--context", context]
+    assert f"({os.getuid()}: x)" in run("allow", "add", *words).out

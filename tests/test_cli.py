@@ -188,8 +188,28 @@ def test_a_full_standard_output_is_said(words: tuple[str, ...]) -> None:
         ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (
         ENDS["missing"],
-        "procwire: results cannot be written: No space left on device; free space\n",
+        "procwire: results cannot be written: No space left on device; "
+        "free space, or write them elsewhere\n",
     )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "rules list --json > {}",
+        "enrich - --history {0}.none > {0}",
+        "enrich - --history {0}.none -o {0}",
+    ],
+)
+def test_so_is_a_file_that_may_not_grow(words: str, tmp_path: Path) -> None:
+    procwire, kept = Path(sys.executable).with_name("procwire"), tmp_path / "kept.json"
+    (tmp_path / "kept.json.none").touch()
+    command = f"ulimit -f 1; exec {procwire} {words.format(kept)}"
+    ran = subprocess.run(
+        ["bash", "-c", command], input=b"{}\n" * 9999, stderr=subprocess.PIPE, check=False
+    )
+    assert ran.returncode == ENDS["missing"], ran.stderr
+    assert ran.stderr.startswith(b"procwire: results cannot be written: File too large; free space")
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from procwire.config import ALIASES, load, names
+from procwire.config import ALIASES, LARGEST, load, names
 from procwire.errors import UsageError
 from procwire.settings import Settings
 from pydantic import ValidationError
@@ -67,6 +67,8 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path):
         ("fanout.windows_s=[60, 10]", "fanout.windows_s"),
         ("episodes.quiet_s=true", "episodes.quiet_s"),
         ("sweep.known_scanners=[1]", "sweep.known_scanners"),
+        ("fanout.hosts=" + "9" * 5000, "integer"),
+        ("fanout.hosts=" + "[" * 9999, "integer"),
         ("=", "no setting is called"),
     ],
 )
@@ -85,6 +87,9 @@ def test_a_wrong_setting_is_refused_with_the_remedy(override, expected):
         (b"fanout = 3\n", "no setting is called fanout"),
         (b"[fanout.hosts]\nmore = 3\n", "fanout.hosts"),
         (b"\xff\xfe", "not UTF-8"),
+        (b"[fanout]\nhosts = " + b"9" * 5000, "must be TOML"),
+        (b"deep = " + b"[" * 9999, "must be TOML"),
+        (b"#" * (LARGEST + 1), "more than 1 MB"),
     ],
 )
 def test_a_wrong_file_is_refused_by_name(tmp_path, content, expected):
@@ -93,6 +98,18 @@ def test_a_wrong_file_is_refused_by_name(tmp_path, content, expected):
     with pytest.raises(UsageError, match=expected) as refused:
         load(path)
     assert str(path) in str(refused.value)
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path):
+    path = tmp_path / "procwire.toml"
+    path.write_bytes(b"\xef\xbb\xbf[fanout]\nhosts = 30\n")
+    assert load(path).fanout.hosts == 30
+
+
+def test_a_list_is_refused_once():
+    with pytest.raises(UsageError) as refused:
+        load(overrides=["fanout.windows_s=[]"])
+    assert str(refused.value).count("Field required") == 1
 
 
 def test_a_missing_file_is_refused(tmp_path):

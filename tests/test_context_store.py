@@ -287,9 +287,14 @@ def test_where_the_context_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.delenv("STATE_DIRECTORY")
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert default_path() == Path("/var/lib/procwire/context.db")
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("os.geteuid", lambda: 54321)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert default_path() == tmp_path / "procwire" / "context.db"
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 54321)
+    with pytest.raises(Unavailable, match="54321 has no home directory; set HOME"):
+        default_path()
 
 
 def test_a_store_in_memory_needs_no_file() -> None:

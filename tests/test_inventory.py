@@ -94,6 +94,7 @@ def test_the_context_keeps_it_whole(folder) -> None:
     ("name", "content", "line", "expected"),
     [
         ("a_csv", "name,address\nplc,10.0.0.1/8\n", 2, "without bits behind"),
+        ("a_csv", "name,address\nplc,fe80::1%eth0\n", 2, "fe80::1%eth0"),
         ("a_csv", "name,address\n\nplc,nowhere\n", 3, "'nowhere'"),
         ("a_csv", "name,address\nplc\n", 2, "1 columns where the first line names 2"),
         ("a_csv", "name,address\n,10.0.0.1\n", 2, "name is missing"),

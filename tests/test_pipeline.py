@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from procwire import examples
 from procwire.alert import CLOSED, GROWN, RAISED
 from procwire.capture.open import read_capture
-from procwire.errors import InputDamaged
+from procwire.errors import InputDamaged, Unavailable
 from procwire.rules import packet_rules
 from procwire.runs import pipeline
 from procwire.runs.analysis import Analysis
@@ -187,6 +187,20 @@ def test_who_stops_early_leaves_no_thread(capture):
         pairs = alerts_of(Analysis(Settings()), read_capture(capture, 1), workers)
         next(pairs)
         pairs.close()
+    assert threading.active_count() == before
+
+
+def test_where_no_thread_may_begin_the_remedy_is_told(capture, monkeypatch):
+    begin, before = threading.Thread.start, threading.active_count()
+
+    def refused(thread: threading.Thread) -> None:
+        if threading.active_count() > before:
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with pytest.raises(Unavailable, match="3 workers: can't start new thread; give --workers 1"):
+        next(alerts_of(Analysis(Settings()), read_capture(capture), 3))
     assert threading.active_count() == before
 
 

@@ -25,6 +25,12 @@ ALIASES = {
     "KnownScannerExeList": "sweep.known_scanners",
 }
 
+LARGEST = 1 << 20
+"""A limit on what is read, bytes: settings are written by people."""
+
+# Beside its own error (a ValueError) tomllib raises those of numbers and tables without end.
+_NO_TOML = (ValueError, RecursionError)
+
 
 def names() -> dict[str, str]:
     """Every setting's full name and what it means."""
@@ -66,7 +72,8 @@ def load(path: Path | None = None, overrides: Iterable[str] = ()) -> Settings:
     try:
         settings = Settings.model_validate(tree)
     except ValidationError as wrong:
-        faults += [_explain(error, chosen) for error in wrong.errors()]
+        # Of a list each value has an error of its own.
+        faults += dict.fromkeys(_explain(error, chosen) for error in wrong.errors())
     if faults:
         raise UsageError("; ".join(faults))
     return settings
@@ -78,12 +85,17 @@ def _sections() -> dict[str, type[Section]]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise UsageError(f"{path}: more than {LARGEST >> 20} MB, which is no file of settings")
+        # Editors of Windows begin their files with a byte order mark.
+        return tomllib.loads(content.decode("utf-8-sig"))
     except OSError as problem:
         raise UsageError(f"{path}: {problem.strerror}; name a readable TOML file") from None
     except UnicodeDecodeError as problem:
         raise UsageError(f"{path}: byte {problem.start} is not UTF-8, which TOML is") from None
-    except tomllib.TOMLDecodeError as problem:
+    except _NO_TOML as problem:
         raise UsageError(f"{path}: {problem}; the file must be TOML") from None
 
 
@@ -100,7 +112,7 @@ def _literal(written: str) -> Any:
     """A TOML value, or the text itself where it is none."""
     try:
         return tomllib.loads(f"value = {written}")["value"]
-    except tomllib.TOMLDecodeError:
+    except _NO_TOML:
         return written
 
 

@@ -35,7 +35,7 @@ def owner_option(command: Callable[..., Any]) -> Callable[..., Any]:
     option = click.option(
         "--owner",
         callback=_text,
-        default=lambda: os.environ.get("SUDO_USER") or getpass.getuser(),
+        default=_asker,
         help="Who answers for it; you by default.",
     )
     return option(command)
@@ -98,6 +98,14 @@ def tell_learning(store: Store, learning_s: float) -> None:
             role = f" role {group.role}" if group.role else ""
             known = f"{duration(group.observed_s)} of {duration(learning_s)}"
             _tell(f"learning what is usual in zone {group.zone}{role}: {known}")
+
+
+def _asker() -> str:
+    """Whose command it is, before sudo: by name, or by number where the account has none."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _text(context: click.Context, option: click.Parameter, value: str) -> str:

@@ -16,6 +16,7 @@ import click
 
 from procwire.cli.results import private_file
 from procwire.errors import InputDamaged, UsageError
+from procwire.output.lines import NO_ROOM
 from procwire.output.printable import printable
 from procwire.owners.enrich import Enricher, Settling
 from procwire.owners.history import default_history
@@ -67,7 +68,7 @@ def enrich(file: Path, history: Path, follow: bool, output: Path | None) -> None
             else:
                 _once(file, enricher, out)
         except OSError as problem:
-            if problem.errno in (errno.EPIPE, errno.ENOSPC):
+            if problem.errno in (errno.EPIPE, *NO_ROOM):
                 raise
             raise UsageError(f"{problem.filename or file}: {problem.strerror}") from None
     if known.unread:

@@ -37,7 +37,8 @@ def load(files: tuple[Path, ...], context: Path) -> None:
     for fault in faults[:MOST_FAULTS]:
         click.echo(f"procwire: {printable(str(fault))}", err=True)
     if faults:
-        raise UsageError(f"{len(faults)} faults; the inventory stays as it was")
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        raise UsageError(f"{count}; the inventory stays as it was")
     with opened(context) as store:
         replace_all(store, found)
     click.echo(f"{len(found.entries)} zones, {len(found.assets)} assets", err=True)

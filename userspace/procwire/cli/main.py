@@ -18,6 +18,7 @@ import click
 
 from procwire import __version__
 from procwire.errors import INTERRUPTED, ProcwireError, Unavailable
+from procwire.output.lines import NO_ROOM
 from procwire.output.printable import printable
 
 # Imported only when called: numba alone takes half a second to import.
@@ -174,8 +175,9 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as problem:
-        if problem.errno != errno.ENOSPC:
+        if problem.errno not in (*NO_ROOM, errno.EIO):
             raise
-        click.echo(f"procwire: results cannot be written: {problem.strerror}; free space", err=True)
+        remedy = "free space, or write them elsewhere"
+        click.echo(f"procwire: results cannot be written: {problem.strerror}; {remedy}", err=True)
         sys.stdout = io.StringIO()
         sys.exit(Unavailable.exit_code)

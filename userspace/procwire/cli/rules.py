@@ -105,7 +105,7 @@ def build(root: Path) -> None:
     from procwire.compiler import build as generator
 
     if not (root / "userspace" / "procwire").is_dir():
-        raise UsageError(f"{root.resolve()} is not the project's folder; go there or give --root")
+        raise UsageError(f"{root}: not the project's folder; go there or give --root")
     changed = generator.build(all_rules(), root)
     for path in changed:
         click.echo(printable(str(path)))

@@ -74,7 +74,9 @@ def build(directory: Path, drop: bool) -> None:
         tarball = directory / ruleset.TARBALL
         tarball.write_bytes(ruleset.tarball(files))
     except OSError as problem:
-        raise UsageError(f"cannot write {problem.filename}: {problem.strerror}") from None
+        # What fails as it is written, and not as it is opened, has no name.
+        place = problem.filename or directory
+        raise UsageError(f"cannot write {place}: {problem.strerror}") from None
     for path in (*written, tarball):
         click.echo(printable(str(path)))
 

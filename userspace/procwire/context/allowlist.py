@@ -42,6 +42,7 @@ _COLUMNS = (
 # Records of Windows name its programs too.
 _WHOLE_PATH = re.compile(r"/|[A-Za-z]:\\")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,9}")
 _TEXT_LIMIT = 500
 
 
@@ -229,6 +230,11 @@ def _network(text: str | None) -> IPv4Network | IPv6Network | None:
         raise UsageError(f"{problem}; give an address or a network such as 10.1.0.0/16") from None
 
 
+def _is_account_number(text: str) -> bool:
+    """Whether an account's number is written so; the greatest one stands for none."""
+    return _NUMBER.fullmatch(text) is not None and int(text) < 2**32 - 1
+
+
 def _check(wish: Wish, checks: Collection[str]) -> None:
     if all(getattr(wish, name) is None for name in _CRITERIA):
         raise UsageError("an entry without criteria would allow everything; name at least one")
@@ -243,12 +249,15 @@ def _check(wish: Wish, checks: Collection[str]) -> None:
             raise UsageError(f"--{name}: more than {_TEXT_LIMIT} bytes")
     if wish.exe is not None and not is_whole_path(wish.exe):
         raise UsageError(f"--exe {wish.exe}: give the program's whole path")
+    for name in ("source", "destination"):
+        if "%" in (getattr(wish, name) or ""):
+            raise UsageError(f"--{name}: no alert says by which link; leave % and its name out")
     if wish.sha256 is not None and not _SHA256.fullmatch(wish.sha256):
         raise UsageError(f"--sha256 {wish.sha256}: give 64 lower-case hexadecimal digits")
     if wish.port is not None and not 0 <= wish.port <= 65535:
         raise UsageError(f"--port {wish.port}: ports are 0 to 65535")
     # Accounts of Windows are not looked for here.
-    if wish.user is not None and not wish.user.isdecimal() and "\\" not in wish.user:
+    if wish.user is not None and not _is_account_number(wish.user) and "\\" not in wish.user:
         try:
             pwd.getpwnam(wish.user)
         except KeyError:

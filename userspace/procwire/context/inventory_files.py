@@ -199,7 +199,8 @@ def _is_name(value: Any) -> str | None:
 
 def _is_network(value: Any) -> str | None:
     try:
-        ip_network(value if isinstance(value, str) else "")
+        # Packets do not say by which link they came (fe80::1%eth0).
+        ip_network(value if isinstance(value, str) and "%" not in value else "")
     except ValueError:
         return "give an address or a network such as 10.1.0.0/16, without bits behind its prefix"
     return None

@@ -7,6 +7,7 @@ process that ended before it was asked for nothing is known.
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections import OrderedDict
 from pathlib import Path
 
@@ -65,9 +66,11 @@ def digest_of_program(path: Path) -> str:
 def _digest_of(path: Path) -> str | None:
     """The SHA-256 in hex of a file, None where it cannot be read or is larger than programs are."""
     try:
+        facts = path.stat()
+        # To open what is no file may wait, and to read it have no end.
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > _LARGEST:
+            return None
         with path.open("rb") as program:
-            if path.stat().st_size > _LARGEST:
-                return None
             return hashlib.file_digest(program, "sha256").hexdigest()
     except OSError:
         return None

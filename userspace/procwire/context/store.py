@@ -18,6 +18,7 @@ from typing import Any, Self
 from procwire.context.contents import faults
 from procwire.context.schema import MIGRATIONS
 from procwire.errors import InputDamaged, ProcwireError, Unavailable, UsageError
+from procwire.state_folder import state_folder
 
 FILE_NAME = "context.db"
 MODE = 0o600
@@ -27,7 +28,6 @@ MEMORY = Path(":memory:")
 # "pwir", in the header of every file of ours (https://sqlite.org/fileformat2.html, 1.3).
 _APPLICATION_ID = 0x70776972
 _MAGIC, _ID_OFFSET = b"SQLite format 3\0", 68
-_SYSTEM_STATE = Path("/var/lib/procwire")
 _SMALLEST_PAGE = 512
 # How long other writers are waited for: by a command, and by a watch, which has more to do.
 _BUSY_S, _BUSY_TURN_MS = 5.0, 200
@@ -50,16 +50,8 @@ Row = tuple[Any, ...]
 
 
 def default_path() -> Path:
-    """Where the context lies: $STATE_DIRECTORY as systemd sets it, /var/lib/procwire for root, or
-    the user's own state directory (XDG)."""
-    given = os.environ.get("STATE_DIRECTORY")
-    if given:
-        # systemd separates several by colons; the first is the service's own.
-        return Path(given.partition(":")[0]) / FILE_NAME
-    if os.geteuid() == 0:
-        return _SYSTEM_STATE / FILE_NAME
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "procwire" / FILE_NAME
+    """Where the context lies unless another place is named. Raises as state_folder() does."""
+    return state_folder() / FILE_NAME
 
 
 class Store:

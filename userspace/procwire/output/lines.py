@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import stat
 from typing import BinaryIO
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says of a write for which there is no room: on the disk, in what is the user's of
+it, or in what a file may hold (ulimit -f)."""
 
 
 class Lines:

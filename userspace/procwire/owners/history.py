@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from procwire.context.store import default_path
 from procwire.detect.observation import ProcessId
+from procwire.state_folder import state_folder
 
 FILE_NAME = "history.jsonl"
 
@@ -81,7 +81,7 @@ Line = Described | Claim | Hold | Exit | Local | Start
 
 def default_history() -> Path:
     """Where the history lies if nothing else is said: beside the context of the site."""
-    return default_path().with_name(FILE_NAME)
+    return state_folder() / FILE_NAME
 
 
 def older(path: Path) -> Path:

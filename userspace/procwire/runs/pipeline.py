@@ -20,6 +20,7 @@ from typing import TypeAlias
 from procwire.alert import Alert
 from procwire.capture.batch import PacketBatch
 from procwire.compiled.memory import share_heap
+from procwire.errors import Unavailable
 from procwire.runs.analysis import Analysis, Judged, Tracked, judge
 from procwire.runs.parts import Part
 
@@ -83,10 +84,16 @@ class _UnderWay:
         # Guards all that follows and the places, and tells of each change.
         self._changed = threading.Condition()
         self._is_read = self._is_ended = self._reads = self._tracks = False
-        threads = range(workers - 1)
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in threads]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
+        for _ in range(workers - 1):
+            thread = threading.Thread(target=self._work, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as problem:
+                self.end()
+                remedy = "give --workers 1, or raise the limit on processes (ulimit -u)"
+                raise Unavailable(f"{workers} workers: {problem}", remedy) from None
+            self._threads.append(thread)
 
     def next(self) -> tuple[PacketBatch, list[Tracked]] | None:
         """The next batch and its parts, once they are tracked; None after the last."""
