@@ -128,6 +128,13 @@ def test_usage_errors_name_the_nearest(run, words: list[str], expected: str) -> 
     assert expected in ran.talk
 
 
+@pytest.mark.parametrize(("words", "listed"), [([], "read"), (["rules"], "test")])
+def test_without_a_command_they_are_listed(run, words: list[str], listed: str) -> None:
+    ran = run(*words)
+    assert (ran.code, ran.out) == (ENDS["usage"], "")
+    assert any(line.split()[:1] == [listed] for line in ran.talk.splitlines())
+
+
 def test_a_wrong_settings_file_is_named(run, tmp_path: Path) -> None:
     settings = tmp_path / "procwire.toml"
     settings.write_text("[fanout]\nhost = 3\n")

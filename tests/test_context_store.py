@@ -183,6 +183,14 @@ def test_a_reader_sees_what_a_running_watch_has_written(path: Path) -> None:
             assert programs(reader) == ["/bin/a"]
 
 
+def test_a_copy_that_cannot_be_is_told_by_its_own_name(tmp_path: Path) -> None:
+    copy = tmp_path / "none" / "context.db"
+    with Store(tmp_path / "context.db") as store, pytest.raises(Unavailable) as refused:
+        store.copy_to(copy)
+    assert str(refused.value).startswith(f"{copy}: No such file")
+    assert str(refused.value).endswith("or record into another folder")
+
+
 def test_a_copy_is_one_private_file_that_needs_no_other(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy" / "context.db"
     copy.parent.mkdir()

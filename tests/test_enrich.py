@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -183,7 +186,7 @@ def test_file_and_standard_input(tmp_path: Path) -> None:
     lines = [line(record(SECOND, 4000)), line(record(SECOND, 4002)), b"\n"]
     (tmp_path / "eve.json").write_bytes(b"".join(lines))
     ran = run(tmp_path / "eve.json", "--history", path, "-o", tmp_path / "out")
-    assert (ran.exception, ran.return_value) == (None, None)
+    assert (ran.exception, ran.return_value) == (None, 0)
     written = (tmp_path / "out").read_bytes().splitlines(keepends=True)
     assert process_of(written[0]) is not None
     assert written[1:] == lines[1:]
@@ -281,3 +284,44 @@ def test_waits_for_the_history() -> None:
     assert settling.due(0.5) == []
     assert settling.due(1.0) == [b"a\n"]
     assert settling.rest() == [b"b\n"]
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)]
+)
+def test_following_ends_with_what_it_counted(tmp_path: Path, number: int, code: int) -> None:
+    path = history(tmp_path / "h", (0, KEY, 4000))
+    (tmp_path / "eve.json").write_bytes(line(record(SECOND, 4000)))
+    command = [Path(sys.executable).with_name("procwire"), "enrich", "--follow"]
+    following = subprocess.Popen(
+        [*command, tmp_path / "eve.json", "--history", path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert following.stdout is not None
+    assert process_of(following.stdout.readline())
+    following.send_signal(number)
+    _, talk = following.communicate(timeout=60)
+    assert following.returncode == code
+    assert b"1 records, 1 with their process" in talk
+
+
+def test_following_outlives_a_terminal_where_that_is_asked_for(tmp_path: Path) -> None:
+    eve = tmp_path / "eve.json"
+    eve.write_bytes(line(record(SECOND, 4000)))
+    path = history(tmp_path / "h", (0, KEY, 4000))
+    program = Path(sys.executable).with_name("procwire")
+    following = subprocess.Popen(
+        ["nohup", program, "enrich", "--follow", eve, "--history", path],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert following.stdout is not None
+    assert process_of(following.stdout.readline())
+    following.send_signal(signal.SIGHUP)
+    with eve.open("ab") as more:
+        more.write(line(record(SECOND, 4000)))
+    assert process_of(following.stdout.readline())
+    following.send_signal(signal.SIGTERM)
+    assert following.wait(timeout=60) == 0

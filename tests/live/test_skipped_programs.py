@@ -95,3 +95,9 @@ def test_a_script_or_a_missing_file_is_refused(tmp_path: Path) -> None:
         Sensor(skipping(str(script)))
     with pytest.raises(UsageError, match="No such file or directory; name an executable's file"):
         Sensor(skipping(str(tmp_path / "missing")))
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path, tmp_path / "fifo"):
+        with pytest.raises(UsageError, match="no regular file; name an executable's file"):
+            Sensor(skipping(str(path)))
+    with pytest.raises(UsageError, match="null byte; name an executable's file"):
+        Sensor(skipping("/bin/\0sh"))

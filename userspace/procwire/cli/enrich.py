@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import errno
-import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import BinaryIO
 
 import click
 
+from procwire.cli.ending import Ending
 from procwire.cli.results import private_file
-from procwire.errors import InputDamaged, UsageError
+from procwire.errors import INTERRUPTED, InputDamaged, UsageError
 from procwire.output.lines import NO_ROOM
 from procwire.output.printable import printable
 from procwire.owners.enrich import Enricher, Settling
@@ -41,7 +40,7 @@ POLL_S = 0.2
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write to this file, readable by its owner only, instead of stdout.",
 )
-def enrich(file: Path, history: Path, follow: bool, output: Path | None) -> None:
+def enrich(file: Path, history: Path, follow: bool, output: Path | None) -> int:
     """Add to Suricata's EVE records in FILE (- is standard input) the process whose flow they are
     about: alert.context.process in alerts, metadata.flowvars in other records.
 
@@ -54,6 +53,7 @@ def enrich(file: Path, history: Path, follow: bool, output: Path | None) -> None
         raise UsageError("standard input is followed by itself; leave --follow out")
     if not history.is_file() and not follow:
         raise UsageError(f"{history}: no history; `procwire watch --history` writes one")
+    ending = Ending() if follow else None
     with ExitStack() as stack:
         out = (
             stack.enter_context(private_file(output, (file, history)))
@@ -63,8 +63,8 @@ def enrich(file: Path, history: Path, follow: bool, output: Path | None) -> None
         try:
             known = History(history)
             enricher = Enricher(known)
-            if follow:
-                _follow(file, known, enricher, out)
+            if ending is not None:
+                _follow(file, known, enricher, out, ending)
             else:
                 _once(file, enricher, out)
         except OSError as problem:
@@ -81,6 +81,7 @@ def enrich(file: Path, history: Path, follow: bool, output: Path | None) -> None
     if enricher.first_other is not None:
         others = f"no JSON object; {counts['not_records']} such lines are kept as they are"
         raise InputDamaged(str(file), enricher.first_other, others)
+    return INTERRUPTED if ending is not None and ending.is_interrupt else 0
 
 
 def _once(file: Path, enricher: Enricher, out: BinaryIO) -> None:
@@ -106,16 +107,11 @@ def _blocks(stream: BinaryIO) -> Iterator[list[bytes]]:
         yield [rest]
 
 
-def _follow(file: Path, history: History, enricher: Enricher, out: BinaryIO) -> None:
-    ended: list[int] = []
-
-    def end(number: int, frame: FrameType | None) -> None:
-        ended.append(number)
-
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGTERM, end)
+def _follow(
+    file: Path, history: History, enricher: Enricher, out: BinaryIO, ending: Ending
+) -> None:
     following, settling = Following(file), Settling()
-    while not ended:
+    while not ending.is_due:
         lines = following.read()
         settling.add(time.monotonic(), lines)
         due = settling.due(time.monotonic())

@@ -160,9 +160,13 @@ def main() -> None:
         sys.stdout.flush()
         sys.exit(code)
     except click.ClickException as refusal:
-        # Words of the command line may be names of files that somebody else has chosen.
-        said = printable(refusal.format_message())
-        click.UsageError(said, getattr(refusal, "ctx", None)).show()
+        context, said = getattr(refusal, "ctx", None), refusal.format_message()
+        if context is not None and said == context.get_help():
+            # Without a command click has none to refuse, and shows what there are.
+            click.echo(said, err=True)
+        else:
+            # Words of the command line may be names of files that somebody else has chosen.
+            click.UsageError(printable(said), context).show()
         sys.exit(2)
     except ProcwireError as problem:
         click.echo(f"procwire: {printable(str(problem))}", err=True)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
 import msgspec
 
 from procwire.cli.context import context_option, context_to_watch
+from procwire.cli.ending import Ending
 from procwire.config import load
 from procwire.errors import INTERRUPTED, UsageError
 from procwire.output.printable import printable
@@ -140,21 +139,15 @@ def feed(
     """
     settings = load(settings_file, overrides).block
     following = Following(file)
-    ended_by: list[int] = []
-
-    def end(number: int, frame: FrameType | None) -> None:
-        ended_by.append(number)
-
     # Whoever ends it, what it has blocked is let go.
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGTERM, end)
+    ending = Ending()
     with ExitStack() as stack:
         protected = Protected(settings.protected, stack.enter_context(context_to_watch(context)))
         blocker = Blocker(socket, settings, protected, _tell)
         stack.callback(blocker.close)
         stack.callback(following.close)
         _tell(f"blocking the scanners of {file}; Ctrl-C ends it")
-        while not ended_by:
+        while not ending.is_due:
             try:
                 lines = following.read()
             except OSError as problem:
@@ -166,7 +159,7 @@ def feed(
             blocker.keep(time.monotonic())
             if not lines:
                 time.sleep(FEED_POLL_S)
-    return INTERRUPTED if signal.SIGINT in ended_by else 0
+    return INTERRUPTED if ending.is_interrupt else 0
 
 
 def _records(lines: list[bytes]) -> Iterator[dict[str, Any]]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 
 import click
 
 from procwire.alert import Alert
 from procwire.cli.context import beside, context_option, context_to_watch, tell_learning
+from procwire.cli.ending import Ending
 from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summary
 from procwire.cli.workers import workers_option
 from procwire.compiled.memory import give_back_files, keep_little
@@ -99,11 +98,6 @@ def watch(
     settings = load(config, overrides)
     # Named twice, its packets would be scans twice as large.
     interfaces = tuple(dict.fromkeys(interfaces))
-    ended_by: list[int] = []
-
-    def end(number: int, frame: FrameType | None) -> None:
-        ended_by.append(number)
-
     with ExitStack() as stack:
         captures = []
         if interfaces:
@@ -156,7 +150,7 @@ def watch(
             if blocker is not None:
                 blocker.consider(reached, time.monotonic())
                 blocker.keep(time.monotonic())
-            return bool(ended_by)
+            return ending.is_due
 
         live = Live(settings, sensor, captures, emit, site, history, record, workers, _tell)
         if record is not None:
@@ -166,8 +160,7 @@ def watch(
             # A tenth of what starting used is used again.
             give_back_files()
         keep_only(NEEDED_WHILE_WATCHING)
-        signal.signal(signal.SIGINT, end)
-        signal.signal(signal.SIGTERM, end)
+        ending = Ending()
         seen = ["processes"] * (sensor is not None) + [f"packets of {name}" for name in interfaces]
         click.echo(f"procwire: watching {', '.join(seen)}; Ctrl-C ends it", err=True)
 
@@ -181,7 +174,7 @@ def watch(
         live.run(stopped, tell)
         tell()
         tell_summary(", ".join(seen), counted())
-    if signal.SIGINT in ended_by:
+    if ending.is_interrupt:
         return INTERRUPTED
     return FINDINGS if results.found else 0
 

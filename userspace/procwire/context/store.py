@@ -16,8 +16,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from procwire.context.contents import faults
+from procwire.context.explained import explained
 from procwire.context.schema import MIGRATIONS
-from procwire.errors import InputDamaged, ProcwireError, Unavailable, UsageError
+from procwire.errors import InputDamaged, UsageError
 from procwire.state_folder import state_folder
 
 FILE_NAME = "context.db"
@@ -33,18 +34,6 @@ _SMALLEST_PAGE = 512
 _BUSY_S, _BUSY_TURN_MS = 5.0, 200
 # SQLite keeps the recent part of the database in these.
 _COMPANIONS = ("-wal", "-shm")
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-# What SQLite and the system say -> what can be done.
-_REMEDIES = {
-    "locked": "wait for the process that holds it, end it",
-    "permission": "become its owner or root, correct its permissions",
-    "readonly": "become its owner or root, correct its permissions",
-    "read-only": "mount its file system for writing",
-    "full": "free space",
-    "no space": "free space",
-}
-_ANY = "free space, correct its permissions"
 
 Row = tuple[Any, ...]
 
@@ -96,7 +85,7 @@ class Store:
 
     def rows(self, query: str, values: Sequence[object] = ()) -> list[Row]:
         """Every row that a query answers."""
-        with self._explained():
+        with explained(self.path):
             return self._connection.execute(query, values).fetchall()
 
     @contextlib.contextmanager
@@ -105,7 +94,7 @@ class Store:
 
         Raises Unavailable where the disk is full or the file may not be written.
         """
-        with self._explained():
+        with explained(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -119,7 +108,7 @@ class Store:
     def copy_to(self, path: Path) -> None:
         """A new file with what the store holds now, private like every other. Raises Unavailable
         where it cannot be written or exists."""
-        with self._explained():
+        with explained(path, "record into another folder"):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, MODE))
             with contextlib.closing(sqlite3.connect(path)) as copy:
                 self._connection.backup(copy)
@@ -128,7 +117,7 @@ class Store:
 
     def take_over(self, other: Store) -> None:
         """Hold what another store holds now, in place of what was here."""
-        with self._explained():
+        with explained(self.path):
             other._connection.backup(self._connection)
 
     def hurry(self) -> None:
@@ -145,7 +134,7 @@ class Store:
         return int(self.rows("PRAGMA data_version")[0][0])
 
     def _opened(self) -> sqlite3.Connection:
-        with self._explained():
+        with explained(self.path):
             if self.path != MEMORY:
                 self._prepare_file()
             connection = self._connected()
@@ -218,31 +207,6 @@ class Store:
                 f"{self.path}: schema {version} of an older procwire; `procwire allow list "
                 f"--context {self.path}` brings it up to date"
             )
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        """What SQLite and the system raise, as errors for people."""
-        try:
-            yield
-        except ProcwireError:
-            raise
-        except sqlite3.OperationalError as problem:
-            raise self._unavailable(str(problem)) from None
-        except sqlite3.DatabaseError as problem:
-            code = getattr(problem, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
-            if code & 0xFF not in _DAMAGED:
-                raise
-            raise InputDamaged(str(self.path), 0, f"no intact context: {problem}") from None
-        except UnicodeDecodeError:
-            # SQLite quotes the damaged text in its message.
-            raise InputDamaged(str(self.path), 0, "no intact context: damaged text") from None
-        except OSError as problem:
-            raise self._unavailable(problem.strerror or str(problem)) from None
-
-    def _unavailable(self, problem: str) -> Unavailable:
-        said = problem.lower()
-        found = (remedy for part, remedy in _REMEDIES.items() if part in said)
-        return Unavailable(f"{self.path}: {problem}", f"{next(found, _ANY)} or give --context FILE")
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
@@ -165,14 +166,18 @@ class Sensor:
         """Keeps the executables open: so the programs know them from all other files."""
         for path in programs:
             try:
-                with open(path, "rb") as program:  # noqa: PTH123 - one that is read as well
-                    is_script = program.read(2) == _SCRIPT
                 held = os.open(path, os.O_PATH)
-            except OSError as error:
+                self._cleanup.callback(os.close, held)
+                # What is no file may wait for a writer as it is opened to be read.
+                if not stat.S_ISREG(os.fstat(held).st_mode):
+                    raise ValueError("no regular file")
+                with open(f"/proc/self/fd/{held}", "rb") as program:  # noqa: PTH123
+                    is_script = program.read(2) == _SCRIPT
+            except (OSError, ValueError) as error:
+                problem = getattr(error, "strerror", error)
                 raise UsageError(
-                    f"fanout.skip_programs: {path}: {error.strerror}; name an executable's file"
+                    f"fanout.skip_programs: {path}: {problem}; name an executable's file"
                 ) from None
-            self._cleanup.callback(os.close, held)
             if is_script:
                 raise UsageError(
                     f"fanout.skip_programs: {path} is a script, which its interpreter executes; "
