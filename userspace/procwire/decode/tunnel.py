@@ -1,5 +1,5 @@
 """Finds the packet inside a tunnel: GRE (RFC 2784, 2890, 2637), VXLAN (RFC 7348), Geneve (RFC 8926)
-and Teredo (RFC 4380). frame.py decodes it next, as a packet of its link type.
+and Teredo (RFC 4380). any_frame.py decodes it next, as a packet of its link type.
 
 A UDP port proves nothing, so the tunnel's own header has to be right, too; else the datagram is an
 ordinary one.

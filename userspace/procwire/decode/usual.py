@@ -1,5 +1,5 @@
 """Decodes what nearly all packets are, whole Ethernet frames with IPv4 and TCP or UDP, to the same
-that frame.py makes of any packet; but fields stay in registers, each column is written once, and
+that any_frame.py makes of any; but fields stay in registers, each column is written once, and
 checksums are verified at once.
 """
 
