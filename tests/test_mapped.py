@@ -67,6 +67,13 @@ def test_a_file_reads_the_same_whether_it_is_shown_or_copied(write, content: byt
     assert len(shown) == len(FRAMES)
 
 
+def test_a_kernel_without_huge_pages_shows_a_file_all_the_same(write) -> None:
+    content = pcap(FRAMES)
+    with counted() as sizes, mock.patch.object(mapped.mmap, "MADV_HUGEPAGE", 9999):
+        assert len(read(write(content))) == len(FRAMES)
+    assert sum(sizes) >= len(content) - 4096
+
+
 def test_a_capture_that_is_cut_names_the_place(write) -> None:
     content = pcap(FRAMES)[:-10]
     batches = read_capture(write(content))

@@ -9,6 +9,7 @@ fs.lease-break-time says, 45 s.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import mmap
 import os
@@ -55,6 +56,10 @@ class Mapped:
             return None
         try:
             memory = mmap.mmap(self._file.fileno(), count, prot=mmap.PROT_READ, offset=at - before)
+            # What is on disk only is then read into pages of 2 MB, which are mapped at once, where
+            # the kernel and the file system know such.
+            with contextlib.suppress(OSError):
+                memory.madvise(mmap.MADV_HUGEPAGE)
             memory.madvise(_MADV_POPULATE_READ)
         except (OSError, ValueError):
             return None
