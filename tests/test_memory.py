@@ -17,6 +17,8 @@ from procwire.compiled.memory import Reused, give_back_files, sparse_zeros, touc
 from procwire.compiled.prefetch import CACHE_LINE
 from procwire.compiled.together import whole_lines, zeros_in_lines
 from procwire.decode.flow_table import flow_table
+from procwire.decode.message_spans import message_spans, used_spans
+from procwire.decode.stream_table import empty_streams
 from procwire.errors import InputDamaged
 from procwire.runs.inputs import Inputs
 from procwire.runs.reading import Reading
@@ -41,6 +43,40 @@ def test_a_sparse_table_is_zero_writable_and_small():
     assert resident() - before < SIZE // 16
     # What is only looked at takes no memory either.
     assert fresh.sum(dtype=np.int64) == 16 and resident() - before < SIZE // 16
+
+
+def advice(address):
+    """Which pages the kernel was told to use at an address: hg (huge) or nh (not huge)."""
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        first, _, rest = line.partition(" ")
+        if not first.endswith(":"):
+            start, end = (int(bound, 16) for bound in first.split("-"))
+        elif first == "VmFlags:" and start <= address < end:
+            return {"hg", "nh"} & set(rest.split())
+    raise AssertionError(f"nothing is mapped at {address:x}")
+
+
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="kernel without huge pages"
+)
+def test_what_is_taken_in_order_lies_in_huge_pages_and_what_is_not_in_small_ones():
+    table = sparse_zeros((SIZE,), np.uint8, dense=SIZE // 2)
+    first = table.ctypes.data
+    assert [advice(first + at) for at in (0, SIZE // 2 - 1)] == [{"hg"}, {"hg"}]
+    assert [advice(first + at) for at in (SIZE // 2, SIZE - 1)] == [{"nh"}, {"nh"}]
+    streams = empty_streams()[0]
+    ends = {name: advice(streams[name].ctypes.data) for name in ("rings", "streams", "store")}
+    assert ends == {"rings": {"hg"}, "streams": {"hg"}, "store": {"nh"}}
+
+
+def test_messages_are_shown_where_they_were_told_and_unused_room_takes_no_memory():
+    before = resident()
+    spans = message_spans()
+    spans["here"]["packet"][0, :10] = range(10)
+    shown = used_spans(spans[0]["here"], 10)
+    assert shown.packet.tolist() == list(range(10))
+    assert all(np.shares_memory(column, spans) for column in shown)
+    assert spans.nbytes > 1 << 22 and resident() - before < 1 << 20
 
 
 @pytest.mark.parametrize("numbers", [1, 7, 8, 9])

@@ -25,10 +25,14 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _LARGE_BLOCK = 128 << 10
 
 
-def sparse_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Zeros like numpy.zeros, of which only the small pages that are touched become resident."""
+def sparse_zeros(shape: tuple[int, ...], dtype: DTypeLike, dense: int = 0) -> NDArray[Any]:
+    """Zeros like numpy.zeros, of which only the small pages that are touched become resident.
+    dense: of so many bytes in front huge ones do, as they are taken in their order."""
     kind = np.dtype(dtype)
-    memory = _memory(math.prod(shape) * kind.itemsize, mmap.MADV_NOHUGEPAGE)
+    size = math.prod(shape) * kind.itemsize
+    memory = _memory(size, mmap.MADV_NOHUGEPAGE)
+    if dense:
+        _advise(memory, mmap.MADV_HUGEPAGE, dense)
     return np.frombuffer(memory, kind).reshape(shape)
 
 
@@ -36,10 +40,14 @@ def _memory(size: int, pages: int) -> mmap.mmap:
     """Zeros. pages: MADV_HUGEPAGE or MADV_NOHUGEPAGE."""
     # What is shared instead has no huge pages, and a page for whatever is only looked at.
     memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    _advise(memory, pages, size)
+    return memory
+
+
+def _advise(memory: mmap.mmap, pages: int, size: int) -> None:
     # EINVAL: a kernel built without transparent huge pages.
     with contextlib.suppress(OSError):
-        memory.madvise(pages)
-    return memory
+        memory.madvise(pages, 0, size)
 
 
 def touch(*arrays: NDArray[Any]) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from procwire import layers
 from procwire.compiled.byte_copy import copy_bytes
 from procwire.compiled.jit import fused
+from procwire.compiled.memory import sparse_zeros
 from procwire.decode.columns import Spans
 from procwire.decode.flow_table import Record
 from procwire.decode.stream_table import (
@@ -33,18 +34,18 @@ _PORT, _PORTS, _TCP_HEADER = 2, 4, 20
 NO_LAYER = 0
 _WITH_PORT = (layers.HTTP1_CHUNK, layers.HTTP1_TRAILER)
 
-MESSAGE_SPAN = np.dtype(
+SPAN_COLUMNS = np.dtype(
     [
-        ("start", "i8"),
-        ("packet", "i4"),
-        ("captured", "i4"),
-        ("length", "i4"),
-        ("outer", "i4"),
-        ("layer", "u1"),
+        ("start", "i8", (_ROWS,)),
+        ("packet", "i4", (_ROWS,)),
+        ("captured", "i4", (_ROWS,)),
+        ("length", "i4", (_ROWS,)),
+        ("outer", "i4", (_ROWS,)),
+        ("layer", "u1", (_ROWS,)),
     ],
     align=True,
 )
-"""A row of Spans."""
+"""Room for rows of Spans."""
 
 COPY = np.dtype([("start", "i8"), ("row", "i4"), ("length", "i4")], align=True)
 """A message that was copied: its first byte, the row of the packet that completed it, its bytes."""
@@ -52,8 +53,8 @@ COPY = np.dtype([("start", "i8"), ("row", "i4"), ("length", "i4")], align=True)
 
 MESSAGE_SPANS = np.dtype(
     [
-        ("here", MESSAGE_SPAN, (_ROWS,)),  # spans of the batch's data
-        ("joined", MESSAGE_SPAN, (_ROWS,)),  # spans of `kept`; packets count the rows of copies
+        ("here", SPAN_COLUMNS),  # spans of the batch's data
+        ("joined", SPAN_COLUMNS),  # spans of `kept`; packets count the rows of copies
         ("copies", COPY, (_ROWS // 2,)),
         ("kept", "u1", (_COPIES,)),
         ("used", "i8", (3,)),  # rows of here, rows of joined, bytes of kept
@@ -89,12 +90,12 @@ class Reading(NamedTuple):
 
 def message_spans() -> NDArray[np.void]:
     """Room for the messages of a batch, or of as much of it as fits: MESSAGE_SPANS (1,)."""
-    return np.zeros(1, MESSAGE_SPANS)
+    return sparse_zeros((1,), MESSAGE_SPANS)
 
 
-def used_spans(rows: NDArray[np.void], count: int) -> Spans:
-    """The first `count` rows of MESSAGE_SPAN as Spans."""
-    return Spans(*(np.ascontiguousarray(rows[name][:count]) for name in Spans._fields))
+def used_spans(columns: np.void, count: int) -> Spans:
+    """The first `count` rows of SPAN_COLUMNS, which are not copied."""
+    return Spans(*(columns[name][:count] for name in Spans._fields))
 
 
 def message_rows(count: int) -> NDArray[np.int32]:
@@ -125,7 +126,7 @@ def tell(
             outer = Span(message.data, found.header + _PORT, _PORT, _PORT)
         _add(spans.here, at, found.row, NO_LAYER, outer)
         _add(spans.here, at + 1, found.row, layer, message)
-        spans.here[at + 1].outer = _outer(layer, marks, at)
+        spans.here.outer[at + 1] = _outer(layer, marks, at)
         spans.used[0] = at + 2
     else:
         _tell_copy(memory, spans, found, layer, marks, message)
@@ -150,7 +151,7 @@ def _tell_copy(
         outer = Span(message.data, start + _PORT, _PORT, _PORT)
     _add(spans.joined, at, number, NO_LAYER, outer)
     _add(spans.joined, at + 1, number, layer, Span(message.data, first, size, message.length))
-    spans.joined[at + 1].outer = _outer(layer, marks, at)
+    spans.joined.outer[at + 1] = _outer(layer, marks, at)
     copy = spans.copies[number]
     copy.start = first
     copy.row = found.row
@@ -169,11 +170,10 @@ def _outer(layer: int, marks: int, header: int) -> int:
 
 
 @fused
-def _add(rows: NDArray[np.void], at: int, packet: int, layer: int, span: Span) -> None:
-    row = rows[at]
-    row.packet = packet
-    row.layer = layer
-    row.start = span.start
-    row.captured = span.captured
-    row.length = span.length
-    row.outer = -1
+def _add(columns: Record, at: int, packet: int, layer: int, span: Span) -> None:
+    columns.packet[at] = packet
+    columns.layer[at] = layer
+    columns.start[at] = span.start
+    columns.captured[at] = span.captured
+    columns.length[at] = span.length
+    columns.outer[at] = -1

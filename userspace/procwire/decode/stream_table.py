@@ -107,8 +107,9 @@ _TAKEN, _GIVEN, _TURN = range(3, 6)
 
 STREAMS = np.dtype(
     [
-        ("streams", STREAM, (DIRECTIONS,)),
+        # Places are given out in order: these two lie in huge pages.
         ("rings", "u1", (DIRECTIONS * WINDOW,)),  # the byte with number n at n modulo WINDOW
+        ("streams", STREAM, (DIRECTIONS,)),
         ("pieces", PIECE, (PIECES,)),
         # Rooms of message parts, the bytes of pieces, and from START_AT on START_ROOM bytes.
         ("store", "u1", (START_AT + START_ROOM,)),
@@ -124,7 +125,7 @@ Streams: TypeAlias = Record
 
 def empty_streams() -> NDArray[np.void]:
     """STREAMS (1,) of which nothing was seen; 41 MB, taken as they are used."""
-    made = sparse_zeros((1,), STREAMS)
+    made = sparse_zeros((1,), STREAMS, dense=DIRECTIONS * (WINDOW + STREAM.itemsize))
     made["free"] = np.arange(made["free"].shape[-1])
     made["heights"][0, :_ENDED] = MESSAGES, PIECES
     return made
