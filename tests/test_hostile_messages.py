@@ -11,8 +11,7 @@ import lupa.lua54
 import lupa.luajit21
 import numpy as np
 import pytest
-from lua_words import LUA_WORDS
-from procwire.compiler.to_lua import lua_functions
+from lua_words import lua_rules
 from procwire.rule import Rule, example, fires
 from procwire.rules import rules_of
 from procwire.words import Span, span
@@ -45,10 +44,7 @@ def messages(layer: str, chance: random.Random) -> Iterator[tuple[bytes, bytes]]
 
 def in_lua(runtime: str, layer: str) -> dict[int, object]:
     """The functions of a layer's rules, by sid."""
-    rules = rules_of(layer)
-    table = ", ".join(f"[{rule.sid}] = {rule.name}" for rule in rules)
-    text = f"{lua_functions(rules, LUA_WORDS)}\nreturn {{ {table} }}"
-    return dict(RUNTIMES[runtime](encoding=None).execute(text.encode()))
+    return lua_rules(RUNTIMES[runtime], rules_of(layer))
 
 
 def guarded(data: bytes) -> Span:

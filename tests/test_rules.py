@@ -9,9 +9,8 @@ from typing import Any
 import lupa.lua54
 import lupa.luajit21
 import pytest
-from lua_words import LUA_WORDS
+from lua_words import lua_rules
 from procwire.compiler.build import artefacts
-from procwire.compiler.to_lua import lua_functions
 from procwire.judging.evaluate import compiled_verdict
 from procwire.rule import BadRule, Observed, Rule, example, fires, observed, rule
 from procwire.rules import all_rules, index_of, packet_rules
@@ -28,10 +27,7 @@ def in_lua(runtime: type) -> Backend:
     functions: dict[int, Any] = {}
     # Lua 5.1 allows a function, the main chunk too, 200 local names.
     for first in range(0, len(packet_rules()), 50):
-        rules = packet_rules()[first : first + 50]
-        table = ", ".join(f"[{checked.sid}] = {checked.name}" for checked in rules)
-        text = f"{lua_functions(rules, LUA_WORDS)}\nreturn {{ {table} }}"
-        functions.update(runtime(encoding=None).execute(text.encode()))
+        functions |= lua_rules(runtime, packet_rules()[first : first + 50])
 
     def run(checked: Rule, text: str) -> bool:
         p, outer = example(text)

@@ -14,7 +14,7 @@ from outermost import without_inner
 from procwire import layers
 from procwire.capture.batch import PacketBatch
 from procwire.capture.open import read_capture
-from procwire.compiler.sights import HIDING, NATIVE, NATIVE_8, expression
+from procwire.compiler.sights import NATIVE, NATIVE_8, PARTLY_NATIVE, expression
 from procwire.decode.columns import Decoded
 from procwire.decode.frame import decode
 from procwire.errors import InputDamaged
@@ -28,6 +28,9 @@ FRAGMENT, ENCAPSULATED, AUTHENTICATION, NO_NEXT_HEADER = 44, 50, 51, 59
 ENCAPSULATED_HEADER = 8
 RULES = {rule.sid: rule for rule in packet_rules()}
 SIZED_OPTIONS = {25, 130, 134, 136}  # quick start, security, commercial security, stream id
+# A packet that breaks one of these may reach no script: Suricata could not decode its IP header.
+# Nor does one with an IPv6 extension header behind which nothing follows.
+HIDING = [*(name for name in NATIVE if not name.startswith("icmp")), *PARTLY_NATIVE]
 DECODING_ORDER = [*HIDING, *NATIVE, *NATIVE_8]  # what ends decoding early comes first
 WHOLE_ARP = 28  # bytes, below which it looks at no size
 LAST_ARP_OPERATION = 10  # that Suricata knows: InARP and what came before

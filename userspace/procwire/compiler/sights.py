@@ -178,10 +178,6 @@ NATIVE_8 = {
     "arp.bad_opcode": ("arp.unsupported_opcode",),
 }
 
-# A packet that breaks one of these may reach no script: Suricata could not decode its IP header.
-# Nor does one with an IPv6 extension header behind which nothing follows.
-HIDING = (*(name for name in NATIVE if not name.startswith("icmp")), *PARTLY_NATIVE)
-
 HOST_ONLY_LAYERS = {
     "arp": "Suricata shows ARP to no rule",
     "ssh_packet": "known by its place in the stream, of which scripts are shown single segments",

@@ -14,11 +14,6 @@ from procwire.rule import Rule
 INDENT = "  "
 
 
-def lua_functions(rules: tuple[Rule, ...], words: str) -> str:
-    """Lua that defines the words, as given, and one local function per rule."""
-    return "\n\n".join([words.rstrip(), *[lua_function(rule) for rule in rules], ""])
-
-
 def lua_function(rule: Rule) -> str:
     """The rule's predicate with its length guard, as a Lua function of (p, outer)."""
     body = rule.source.function.body[1:]

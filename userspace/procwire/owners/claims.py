@@ -17,7 +17,7 @@ from procwire.compiled.jit import fused, kernel
 from procwire.compiled.memory import sparse_zeros
 from procwire.decode.mix import mix64
 from procwire.event import FLAG_OLDER, FlowRole
-from procwire.owners.flow_keys import WORDS, keys_of_events
+from procwire.owners.flow_keys import keys_of_events
 
 NEVER = 2**63 - 1
 _TCP = 6
@@ -102,11 +102,6 @@ def exits_of(events: NDArray[np.void]) -> NDArray[np.void]:
     rows["started"], rows["pid"] = process["started_ns"], process["pid"]
     rows["exec_count"], rows["time"] = process["exec_count"], events["time_ns"]
     return rows
-
-
-def key_words(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Keys (n, 5) as kernels take them."""
-    return np.ascontiguousarray(keys, np.uint64).reshape(-1, WORDS)
 
 
 @kernel

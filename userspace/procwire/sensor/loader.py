@@ -11,7 +11,6 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from types import TracebackType
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -108,12 +107,7 @@ class Sensor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def trim_memory(self) -> None:
