@@ -2,13 +2,12 @@
 
 Strategy: bcc_child.py does it under the distribution's Python and hands over the descriptors of
 maps, programs and attached tracepoints; everything is detached when they close, however that comes
-about. What the programs cannot read of a process, this module reads from /proc before the first
+about. What the programs cannot read of a process, bcc_processes.py tells them before the first
 connection is watched.
 """
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 import socket
@@ -20,18 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.errors import Unavailable
-from procwire.event import COMM_SIZE, FLOW_EVENT, PROCESS_EVENT, PROCESS_KEY, EventKind
+from procwire.event import FLOW_EVENT, PROCESS_EVENT, EventKind
 from procwire.sensor.bcc_compiler import Child
 from procwire.sensor.bcc_completion import Completion
+from procwire.sensor.bcc_maps import Maps
+from procwire.sensor.bcc_processes import identity, key_of, tell_of_processes
 from procwire.sensor.counters import Counter
 from procwire.sensor.coverage import BCC_GAPS
 from procwire.sensor.executable import entry_offset, held_executables
 from procwire.sensor.machine import cgroup2_root
-from procwire.sensor.older_sockets import INTERNET, datagram_sender, flow_of, sender
-from procwire.sensor.open_sockets import OpenSocket, open_sockets
-from procwire.sensor.proc import started_ns
+from procwire.sensor.older_sockets import INTERNET, datagram_sender, flow_of
+from procwire.sensor.open_sockets import open_sockets
 from procwire.sensor.programs import Libbpf, Loader
-from procwire.sensor.running import Running, running_processes
+from procwire.sensor.running import running_processes
 
 CGROUP_HOOKS = {
     "on_socket": 2,
@@ -54,34 +54,7 @@ NEWER = {
 them."""
 UPROBES = Path("/sys/bus/event_source/devices/uprobe/type")
 
-# struct known_process of kernel/bcc/types.h.
-_KNOWN_PROCESS = np.dtype(
-    [
-        ("key", PROCESS_KEY),
-        ("parent", PROCESS_KEY),
-        ("job", [("number", "u8"), ("kind", "u8")]),
-        ("told", "u8"),
-        ("threads", "u4"),
-        ("session", "u4"),
-        ("network", "u4"),
-        ("namespace_pid", "u4"),
-        ("exit_code", "u4"),
-        ("is_ending", "u1"),
-        ("signal", "u1"),
-        ("entering", "u1"),
-        ("apart", "u1"),
-        ("skipped", "u1"),
-        ("packet_sockets", "u1"),
-        ("announced", "u1"),
-        ("used", "u1", 11),
-        ("padding", "u2"),
-        ("comm", f"S{COMM_SIZE}"),
-    ]
-)
-_SENDS_FRAMES, _SENDS_PACKETS = 1, 2
-_APART_ITSELF, _APART_CHILDREN = 1, 2
 _REGISTERS = 512
-_NOT_EXISTING = 1
 _NO_UPROBES = (
     "fanout.skip_programs: without BTF an executable is known by a uprobe, and there are none"
 )
@@ -102,6 +75,7 @@ class BccPrograms:
         self._bpf = Libbpf()
         self._ffi, self._lib = self._bpf.ffi, self._bpf.lib
         self._descriptors: dict[str, int] = {}
+        self._maps = Maps(self._bpf, self._descriptors)
         self._cleanup = ExitStack()
         try:
             self._load(settings)
@@ -117,13 +91,13 @@ class BccPrograms:
 
     def counter(self, counter: Counter) -> int:
         per_cpu = np.zeros(self._lib.libbpf_num_possible_cpus(), np.uint64)
-        self._look_up("counters", int(counter), per_cpu)
+        self._maps.look_up("counters", int(counter), per_cpu)
         return int(per_cpu.sum())
 
     def snapshot(self) -> NDArray[np.void]:
         """See Programs. /proc is walked, and keys are completed with the execs seen since."""
         running = list(running_processes())
-        keys = {process.pid: self._key_of(process) for process in running}
+        keys = {process.pid: key_of(self._maps, process) for process in running}
         rows = np.zeros(len(running), PROCESS_EVENT)
         for row, process in zip(rows, running, strict=True):
             row["kind"] = EventKind.FORK
@@ -144,14 +118,14 @@ class BccPrograms:
         """See Programs. Raw sockets and executables were taken up as the programs were loaded."""
         flows = [np.zeros(0, FLOW_EVENT)]
         for process in running_processes() if self._has_flows else ():
-            key = self._key_of(process)
+            key = key_of(self._maps, process)
             for found in open_sockets(process.pid):
                 if found.family not in INTERNET:
                     continue
                 flow = flow_of(found, key)
                 if found.type == socket.SOCK_DGRAM:
                     row = datagram_sender(found, process, key, flow)
-                    self._keep("datagram_sockets", found, row)
+                    self._maps.keep("datagram_sockets", found, row)
                 if flow is not None:
                     flows.append(flow)
         return np.concatenate(flows)
@@ -161,11 +135,14 @@ class BccPrograms:
         self._has_flows = bool(settings["flows"][0])
         with Child(root.stat().st_ino, self._has_flows) as child:
             self._receive(child)
-            self._update("settings", 0, settings)
+            self._maps.update("settings", 0, settings)
             for zeros in range(1, _REGISTERS + 1):
                 estimate = round(_REGISTERS * math.log(_REGISTERS / zeros))
-                self._update("linear_counts", zeros, np.array([estimate], np.uint32))
-            self._tell_of_processes(self._skip_programs(), bool(settings["skip_children"][0]))
+                self._maps.update("linear_counts", zeros, np.array([estimate], np.uint32))
+            programs = self._skip_programs()
+            running = list(running_processes())
+            self._completion = Completion(running)
+            tell_of_processes(self._maps, running, programs, bool(settings["skip_children"][0]))
             child.go_on()
             self._receive(child)
         cgroup = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
@@ -216,93 +193,5 @@ class BccPrograms:
             if link < 0:
                 self._bpf.fail(f"watch the entry of {held.readlink()}", -link)
             self._cleanup.callback(os.close, link)
-            skipped.add(_identity(held))
+            skipped.add(identity(held))
         return skipped
-
-    def _tell_of_processes(self, programs: set[tuple[int, int]], children: bool) -> None:
-        """Forks, execs and exits are followed already: what they say of a process counts. programs:
-        those to skip, by device and inode; children: and what they started."""
-        running = list(running_processes())
-        self._completion = Completion(running)
-        keys = {process.pid: self._key_of(process) for process in running}
-        skipped = _skipped(running, programs, children)
-        for process in running:
-            key = keys[process.pid]
-            row = np.zeros(1, _KNOWN_PROCESS)
-            row["key"], row["parent"] = key, keys.get(process.ppid, (0, 0, 0))
-            row["threads"], row["session"] = process.threads, process.session
-            row["job"] = process.job
-            row["network"] = process.network
-            row["namespace_pid"] = process.numbers[-1]
-            row["apart"] = _APART_ITSELF * (len(process.numbers) > 1)
-            row["apart"] |= _APART_CHILDREN * process.children_apart
-            row["comm"] = process.comm
-            row["skipped"] = process.pid in skipped
-            row["packet_sockets"] = self._tell_of_sockets(process, key)
-            self._update("processes", process.pid, row, _NOT_EXISTING)
-            if started_ns(process.pid) is None:
-                number = self._ffi.new("unsigned int *", process.pid)
-                self._lib.bpf_map_delete_elem(self._descriptors["processes"], number)
-
-    def _tell_of_sockets(self, process: Running, key: tuple[int, int, int]) -> int:
-        """Keeps the process's raw sockets; what its AF_PACKET ones take, as bits."""
-        takes = 0
-        for found in open_sockets(process.pid):
-            if found.family == socket.AF_PACKET:
-                packets = found.type == socket.SOCK_DGRAM
-                takes |= _SENDS_PACKETS if packets else _SENDS_FRAMES
-            elif found.type == socket.SOCK_RAW and found.family in INTERNET:
-                self._keep("raw_sockets", found, sender(found, process, key))
-        return takes
-
-    def _keep(self, table: str, found: OpenSocket, row: NDArray[np.void]) -> None:
-        """Enters an older socket, unless it is known by now."""
-        cookie = self._ffi.new("unsigned long long *", found.cookie)
-        self._write(table, cookie, row, _NOT_EXISTING)
-
-    def _key_of(self, process: Running) -> tuple[int, int, int]:
-        known = np.zeros(1, _KNOWN_PROCESS)
-        if self._look_up("processes", process.pid, known):
-            key = known["key"][0]
-            return int(key["started_ns"]), process.pid, int(key["exec_count"])
-        return process.started, process.pid, 0
-
-    def _look_up(self, table: str, key: int, into: NDArray[np.generic]) -> bool:
-        number = self._ffi.new("unsigned int *", key)
-        found: int = self._lib.bpf_map_lookup_elem(
-            self._descriptors[table], number, self._ffi.from_buffer(into)
-        )
-        return found == 0
-
-    def _update(self, table: str, key: int, row: NDArray[np.generic], flags: int = 0) -> None:
-        self._write(table, self._ffi.new("unsigned int *", key), row, flags)
-
-    def _write(self, table: str, key: object, row: NDArray[np.generic], flags: int) -> None:
-        failed = self._lib.bpf_map_update_elem(
-            self._descriptors[table], key, self._ffi.from_buffer(row), flags
-        )
-        if failed < 0 and failed != -errno.EEXIST:
-            self._bpf.fail(f"write map {table}", -failed)
-
-
-def _identity(file: Path) -> tuple[int, int]:
-    found = file.stat()
-    return found.st_dev, found.st_ino
-
-
-def _skipped(running: list[Running], programs: set[tuple[int, int]], children: bool) -> set[int]:
-    """The pids of processes that run one of these programs, by device and inode; children: and of
-    what they started."""
-    skipped = set()
-    for process in running if programs else ():
-        try:
-            if _identity(Path(f"/proc/{process.pid}/exe")) in programs:
-                skipped.add(process.pid)
-        except OSError:
-            continue
-    more = bool(skipped) and children
-    while more:
-        started = {process.pid for process in running if process.ppid in skipped}
-        more = not started <= skipped
-        skipped |= started
-    return skipped
