@@ -12,7 +12,7 @@ from procwire.cli.results import Results
 from procwire.errors import Unavailable
 from procwire.output.eve import Source
 from procwire.output.lines import Lines
-from test_eve import HIT, SCAN
+from told_alerts import HIT, SCAN
 
 LINE = b"x" * 63 + b"\n"
 
