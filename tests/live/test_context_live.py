@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from commands_running import PROCWIRE, records, started
 from procwire.context.store import Store
 from sensing import namespace
-from test_watch import PROCWIRE, records, started
 
 pytestmark = [
     pytest.mark.live,

@@ -8,8 +8,9 @@ import subprocess
 from typing import Any
 
 import pytest
+from commands_running import PROCWIRE, records, started
 from senders import python
-from test_watch import PROCWIRE, namespace, records, started
+from test_watch import namespace
 
 __all__ = ["namespace"]
 pytestmark = [

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_watch import PROCWIRE, ended, started
+from commands_running import PROCWIRE, ended, started
 from two_hosts import FAR, NEAR, NEAR_4, WIRE, run, two_hosts
 
 pytestmark = [

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 import pytest
+from commands_running import PROCWIRE, ROOT, records, started
 from sensing import namespace as network
-from test_watch import PROCWIRE, ROOT, records, started
 
 CONFINED = Path(__file__).with_name("confined.py")
 UNIT = ROOT / "packaging" / "procwire.service"

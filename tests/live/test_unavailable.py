@@ -6,7 +6,7 @@ import os
 import sys
 
 import pytest
-from test_watch import PROCWIRE, ROOT, ended
+from commands_running import PROCWIRE, ROOT, ended
 
 pytestmark = [
     pytest.mark.live,

@@ -9,12 +9,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from commands_running import PROCWIRE, ROOT, completed, ended, records, started
 from procwire.privilege import CAP_BPF, CAP_SYS_PTRACE
 
 pytestmark = [
@@ -22,11 +22,8 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root to load eBPF programs"),
     pytest.mark.skipif(shutil.which("nmap") is None, reason="nmap is not installed"),
 ]
-PROCWIRE = Path(sys.executable).with_name("procwire")
-ROOT = Path(__file__).parent.parent.parent
 NAMESPACE = f"pwtest-watch-{os.getpid()}"
 FINDINGS = 1
-START_S = 600
 # More than ended processes are known of, with more targets than are.
 SHORT_LIVED = """
 import os, socket
@@ -55,42 +52,6 @@ def namespace() -> Iterator[list[str]]:
         yield ["ip", "netns", "exec", NAMESPACE]
     finally:
         subprocess.run(["ip", "netns", "del", NAMESPACE], check=True)
-
-
-def started(command: list[str], sign: str) -> subprocess.Popen[str]:
-    """The running command, once its stderr has said `sign`. Where nothing is compiled yet, that
-    takes minutes."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    too_long = threading.Timer(START_S, process.kill)
-    too_long.start()
-    said = []
-    try:
-        for line in process.stderr:
-            said.append(line)
-            if sign in line:
-                return process
-    finally:
-        too_long.cancel()
-    process.communicate()
-    raise AssertionError(f"ended too early, or killed after {START_S} s: {''.join(said)}")
-
-
-def records(process: subprocess.Popen[str]) -> tuple[list[dict], str]:
-    process.send_signal(signal.SIGTERM)
-    out, talk = process.communicate(timeout=30)
-    return [json.loads(line) for line in out.splitlines()], talk
-
-
-def ended(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-
-def completed(command: list[str]) -> int:
-    """Runs a command to its end; its pid, as others on this machine may run the same program."""
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        assert process.wait() == 0
-        return process.pid
 
 
 def test_a_connect_scan_is_one_episode_with_its_process(namespace: list[str]) -> None:
