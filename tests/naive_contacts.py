@@ -16,16 +16,31 @@ PROBES = {
 }
 
 
+# Kinds whose silence tells nothing where answers are not captured.
+BY_ANSWERS = (Attempt.DATAGRAM, Attempt.ECHO, Attempt.ACK, Attempt.MAIMON)
+EVERYBODY = None
+
+
 class Attempts:
     def __init__(self, timeout, reply):
         self.timeouts = [timeout, reply]
         self.attempts = {}
         self.settled = set()
         self.clock = self.order = 0
+        self.answers = {EVERYBODY: {True: 0, False: 0}}
+
+    def note_answer(self, source, seen):
+        for counted in (source, EVERYBODY):
+            self.answers.setdefault(counted, {True: 0, False: 0})[seen] += 1
+
+    def tells_nothing(self, source, kind):
+        own, every = self.answers.get(source, {True: 0, False: 0}), self.answers[EVERYBODY]
+        one_sided = own[False] >= 2 and own[False] > own[True]
+        return one_sided and every[True] <= 9 * every[False] and kind in BY_ANSWERS
 
     def due(self):
-        """The attempts whose time is over, soonest first; each ring only up to its first that is
-        not."""
+        """The attempts whose time is over, soonest first, but those that tell nothing; each ring
+        only up to its first that is not."""
         found = []
         for ring, timeout in enumerate(self.timeouts):
             waiting = [
@@ -36,36 +51,39 @@ class Attempts:
             for _, key, entry in sorted(waiting, key=lambda one: one[0]):
                 if entry["time"] + timeout > self.clock:
                     break
-                found.append((entry["time"] + timeout, ring, key))
                 entry["open"] = False
+                if not self.tells_nothing(key[1], entry["kind"]):
+                    found.append((entry["time"] + timeout, ring, key))
         return merged(found)
 
-    def ask(self, key, kind, flags, seq):
+    def ask(self, key, kind, flags, number):
         known = self.attempts.get(key)
         if known is not None:
             if known["open"] or kind != Attempt.CONNECT:
                 return []
-            if known["kind"] == Attempt.CONNECT and known["seq"] == seq:
+            if known["kind"] == Attempt.CONNECT and known["number"] == number:
                 return []
         self.order += 1
         self.attempts[key] = {
             "time": self.clock,
             "kind": kind,
             "flags": flags,
-            "seq": seq,
+            "number": number,
             "open": True,
             "order": self.order,
         }
         return [(self.clock, *key[1:], Outcome.PENDING)]
 
-    def answer(self, key, outcome):
+    def answer(self, key, outcome, own=False):
         known = self.attempts.get(key)
         if known is None or not known["open"]:
             return []
         known["open"] = False
+        if not own and key[1] != key[3]:
+            self.note_answer(key[1], True)
         return [(self.clock, *key[1:], outcome)]
 
-    def packet(self, protocol, src, sport, dst, dport, flags, seq, payload):
+    def packet(self, protocol, src, sport, dst, dport, flags, seq, payload, ack):
         there, back = (protocol, src, sport, dst, dport), (protocol, dst, dport, src, sport)
         flow = frozenset((there, back))
         if flags & (SYN | RST):
@@ -82,21 +100,27 @@ class Attempts:
             return self.answer(back, Outcome.ESTABLISHED)
         if there in self.attempts:
             known = self.attempts[there]
-            goes_on = {
-                Attempt.CONNECT: flags & ACK,
-                Attempt.DATAGRAM: False,
-            }.get(known["kind"], flags != known["flags"] or payload)
-            if known["open"] and not goes_on:
+            goes_on = known["kind"] not in (Attempt.CONNECT, Attempt.DATAGRAM) and (
+                flags != known["flags"] or payload
+            )
+            advanced = (ack - known["number"]) % (1 << 32)
+            acknowledges = flags & ACK and (
+                known["kind"] == Attempt.CONNECT
+                or (known["kind"] == Attempt.ACK and 0 < advanced < 1 << 24)
+            )
+            if known["open"] and acknowledges:
+                self.note_answer(src, False)
+            elif known["open"] and not goes_on:
                 return []
             self.settled.add(flow)
-            return self.answer(there, Outcome.ESTABLISHED)
+            return self.answer(there, Outcome.ESTABLISHED, own=True)
         kind = PROBES.get(flags) if protocol == TCP else Attempt.DATAGRAM
         if (payload and flags & ACK) or (protocol == UDP and sport < 1024 <= dport):
             kind = None
         if kind is None:
             self.settled.add(flow)
             return []
-        return self.ask(there, kind, flags, seq)
+        return self.ask(there, kind, flags, ack)
 
 
 def merged(found):
@@ -109,7 +133,7 @@ def merged(found):
 
 def contacts(packets, timeout, reply):
     """packets: (time reached, protocol, source, source port, destination, destination port, flags,
-    seq, payload) in order.
+    seq, payload, ack) in order.
 
     Yields (time, source, source port, destination, destination port, outcome)."""
     table = Attempts(timeout, reply)

@@ -240,6 +240,7 @@ PACKET = st.tuples(
     st.sampled_from([SYN, SYN, SYN | ACK, RST, RST | ACK, ACK, ACK, FIN, SYN | FIN, 0, FIN | ACK]),
     st.integers(1, 2),
     st.sampled_from([0, 0, 5]),
+    st.sampled_from([1, 1, 2, (1 << 32) - 5, 1 << 28]),
 )
 
 
@@ -254,9 +255,10 @@ def test_equals_its_twin_wherever_batches_end(steps, batch):
     rows = []
     for start in range(0, len(packets), batch):
         part = packets[start : start + batch]
-        made, times = columns([(time, *plain) for time, _, *plain, _ in part])
+        made, times = columns([(time, *plain) for time, _, *plain, _, _ in part])
         made.transport[:] = [layers.UDP if packet[1] == UDP else layers.TCP for packet in part]
-        made.payload[:] = [packet[-1] for packet in part]
+        made.payload[:] = [packet[-2] for packet in part]
+        made.ack[:] = [packet[-1] for packet in part]
         rows += outcomes(track(tracker, made, times))
     assert rows == list(contacts(packets, TIMEOUT, REPLY))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from procwire.capture.batch import PacketBatch
 from procwire.capture.open import read_capture
 from procwire.decode.contacts import Contacts
 from procwire.decode.frame import decode
@@ -27,15 +28,44 @@ def as_recorded(times: Times) -> Times:
     return times
 
 
-def observed(path: Path, clock: Callable[[Times], Times] = as_recorded) -> dict[str, set[str]]:
+def all_of(batch: PacketBatch) -> PacketBatch:
+    return batch
+
+
+def lesser_side(batch: PacketBatch) -> PacketBatch:
+    """Of each pair of hosts what the lesser address sends."""
+    return _one_side(batch, 1)
+
+
+def greater_side(batch: PacketBatch) -> PacketBatch:
+    return _one_side(batch, -1)
+
+
+def _one_side(batch: PacketBatch, sign: int) -> PacketBatch:
+    packets = decode(batch).packets
+    source = zip(packets.src_hi.tolist(), packets.src_lo.tolist(), strict=True)
+    target = zip(packets.dst_hi.tolist(), packets.dst_lo.tolist(), strict=True)
+    order = [(one > two) - (one < two) for one, two in zip(source, target, strict=True)]
+    kept = np.array(order) != sign
+    columns = ("start", "captured", "length", "time", "link", "cut")
+    return batch._replace(**{name: getattr(batch, name)[kept] for name in columns})
+
+
+def observed(
+    path: Path,
+    clock: Callable[[Times], Times] = as_recorded,
+    sight: Callable[[PacketBatch], PacketBatch] = all_of,
+) -> dict[str, set[str]]:
     """Names of the scans in a capture, by source address in hexadecimal; clock: what to make of its
-    time stamps."""
+    time stamps; sight: what is seen of it."""
     settings = Settings()
     contacts, scans, parts = Contacts(), Scans(settings), Parts(settings.contacts.timeout_ns)
     found, now = [], 0
     try:
         for recorded in read_capture(path):
-            batch = recorded._replace(time=clock(recorded.time))
+            batch = sight(recorded._replace(time=clock(recorded.time)))
+            if not len(batch.start):
+                continue
             now = max(now, int(batch.time.max()))
             for part, reached in parts.of(batch):
                 found += scans.update(contacts.update(part, decode(part), reached))
@@ -60,6 +90,23 @@ def observed(path: Path, clock: Callable[[Times], Times] = as_recorded) -> dict[
 def test_recorded_scans_are_named(corpus: Path, file: str, source: str, names: set[str]) -> None:
     found = observed(corpus / "process" / file)
     assert {address[-8:]: ids - LESSER or ids for address, ids in found.items()} == {source: names}
+
+
+SIDES = [lesser_side, greater_side]
+
+
+@pytest.mark.parametrize(
+    ("file", "side", "names"),
+    [
+        ("net/ndpi_synscan.pcap", greater_side, {"scan.port_vertical"}),
+        ("net/simple_scan_445_scan.pcap", lesser_side, {"scan.slow_trw"}),
+    ],
+)
+def test_recorded_scans_are_named_where_no_answer_is_captured(
+    corpus: Path, file: str, side: Callable[[PacketBatch], PacketBatch], names: set[str]
+) -> None:
+    found = observed(corpus / "process" / file, sight=side)
+    assert [ids - LESSER or ids for ids in found.values()] == [names]
 
 
 CLOCKS: dict[str, Callable[[Times], Times]] = {
@@ -101,6 +148,16 @@ def test_peers_and_pollers_are_no_scanners(corpus: Path, file: str) -> None:
 
 def test_ordinary_traffic_shows_no_scan(corpus: Path) -> None:
     found = {path.name: observed(path) for path in sorted((corpus / "traffic").iterdir())}
+    assert len(found) > 100
+    assert {name: scans for name, scans in found.items() if scans} == {}
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_one_side_of_ordinary_traffic_shows_no_scan(
+    corpus: Path, side: Callable[[PacketBatch], PacketBatch]
+) -> None:
+    paths = sorted((corpus / "traffic").iterdir())
+    found = {path.name: observed(path, sight=side) for path in paths}
     assert len(found) > 100
     assert {name: scans for name, scans in found.items() if scans} == {}
 

@@ -124,6 +124,7 @@ _PACKETS = Input(
         "fragments.dropped",
         "contacts.evicted",
         "contacts.overflow",
+        "contacts.one_sided",
         "fanout.evicted",
         "protocol_scan.evicted",
         "random_walk.evicted",

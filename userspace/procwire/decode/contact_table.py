@@ -18,6 +18,7 @@ from procwire.compiled.jit import fused, kernel
 from procwire.compiled.prefetch import AHEAD, prefetch
 from procwire.compiled.together import whole_lines, zeros_in_lines
 from procwire.decode.flow_hash import end_hash, flow_hash
+from procwire.decode.unseen_answers import no_answers, tells_nothing
 from procwire.event import Origin, Outcome
 from procwire.record import Attempt
 
@@ -29,10 +30,12 @@ COUNTERS = (
     "unreachable",
     "evicted",
     "overflow",
+    "one_sided",
 )
 """The first five by outcome, an attempt being pending. evicted: open attempts displaced from a full
-neighbourhood of the table; overflow: open attempts dropped from a full ring. Of both kinds the
-outcome is not seen any more, the attempt was."""
+neighbourhood of the table; overflow: open attempts dropped from a full ring; one_sided: open
+attempts of sources whose answers are not captured (unseen_answers.py). Of all three the outcome is
+not seen any more, the attempt was."""
 
 ENTRY = whole_lines(
     [
@@ -50,6 +53,7 @@ ENTRY = whole_lines(
         ("state", "u1"),
     ]
 )
+"""seq: of a SYN its sequence number, of other segments what they acknowledge."""
 OPEN, ENDED = 1, 2
 
 WAITING = np.dtype([("time", "i8"), ("slot", "i8")])
@@ -62,7 +66,7 @@ CONNECTS, PROBES = 0, 1
 CLOCK, DUE = 0, 1
 HEAD, LENGTH, TIMEOUT = 2, 2 + RINGS, 2 + 2 * RINGS
 COUNTERS_FROM = 2 + 3 * RINGS
-EVICTED, OVERFLOW = COUNTERS_FROM + 5, COUNTERS_FROM + 6
+EVICTED, OVERFLOW, ONE_SIDED = range(COUNTERS_FROM + 5, COUNTERS_FROM + len(COUNTERS))
 
 NEIGHBOURHOOD = 8
 FLOWS = 1 << 16
@@ -86,7 +90,7 @@ class Table(NamedTuple):
     """entries: ENTRY (capacity,), a power of two; tags: uint32 (capacity,), a part of each entry's
     hash, 0 where there is none; waiting: WAITING (RINGS, capacity); settled: uint32 (FLOWS,),
     fingerprints; state: int64, see the slot numbers above; wanted: ENTRY (1,), what is looked
-    for."""
+    for; answers: of unseen_answers.py."""
 
     entries: NDArray[np.void]
     tags: NDArray[np.uint32]
@@ -94,6 +98,7 @@ class Table(NamedTuple):
     settled: NDArray[np.uint32]
     state: NDArray[np.int64]
     wanted: NDArray[np.void]
+    answers: NDArray[np.void]
 
 
 def new_table(capacity: int, timeouts: tuple[int, int]) -> Table:
@@ -105,6 +110,7 @@ def new_table(capacity: int, timeouts: tuple[int, int]) -> Table:
         np.zeros(FLOWS, np.uint32),
         np.zeros(COUNTERS_FROM + len(COUNTERS), np.int64),
         np.zeros(1, ENTRY),
+        no_answers(),
     )
     table.state[TIMEOUT : TIMEOUT + RINGS] = timeouts
     table.state[DUE] = _NEVER
@@ -187,12 +193,14 @@ def place(table: Table, flow: np.uint64) -> Slot:
     """Slot for a new entry: a free one, else the oldest ended attempt, else the oldest open one."""
     mask, entries = len(table.tags) - 1, table.entries
     home = _home(table, flow)
-    best = home
     for probe in range(NEIGHBOURHOOD):
         slot = (home + probe) & mask
         if table.tags[slot] == 0:
-            best = slot
-            break
+            table.tags[slot] = _tag(flow)
+            return slot
+    best = home
+    for probe in range(1, NEIGHBOURHOOD):
+        slot = (home + probe) & mask
         entry = entries[slot]
         if entry.state == entries[best].state:
             if entry.time < entries[best].time:
@@ -205,7 +213,8 @@ def place(table: Table, flow: np.uint64) -> Slot:
 
 @kernel
 def expire(table: Table, now: int, rows: NDArray[np.void], count: int) -> int:
-    """Write a timed_out row for each open attempt due at `now`; the number of rows after that."""
+    """End each open attempt due at `now`, and write a timed_out row of those that can tell; the
+    number of rows after that."""
     entries, waiting, state = table.entries, table.waiting, table.state
     mask = waiting.shape[1] - 1
     while True:
@@ -225,6 +234,9 @@ def expire(table: Table, now: int, rows: NDArray[np.void], count: int) -> int:
         entry = entries[head.slot]
         if entry.state == OPEN and entry.time == head.time:
             entry.state = ENDED
+            if tells_nothing(table.answers, entry.src_hi, entry.src_lo, entry.kind):
+                state[ONE_SIDED] += 1
+                continue
             write(rows[count], entry, due, _TIMED_OUT)
             count += 1
             state[COUNTERS_FROM + _TIMED_OUT] += 1

@@ -52,6 +52,7 @@ from procwire.decode.messages import (
     to_one_host,
 )
 from procwire.decode.of_note import next_of_note
+from procwire.decode.unseen_answers import acknowledges, note_answer
 from procwire.errors import UsageError
 from procwire.event import Outcome
 from procwire.record import CONNECTION, Attempt
@@ -63,6 +64,7 @@ _FLAGS = 0x3F
 _TCP, _UDP = layers.TCP, layers.UDP
 _PROTOCOL_TCP, _PROTOCOL_UDP = 6, 17
 _CONNECT, _DATAGRAM = int(Attempt.CONNECT), int(Attempt.DATAGRAM)
+_NEIGHBOUR = int(Attempt.NEIGHBOUR)
 _PENDING, _ESTABLISHED = int(Outcome.PENDING), int(Outcome.ESTABLISHED)
 _REFUSED = int(Outcome.REFUSED)
 
@@ -179,26 +181,26 @@ def _segment_verdict(
     slot = find(table, wanted, flow)
     if slot >= 0:
         entry = table.entries[slot]
-        if entry.state == OPEN and not _goes_on(entry, packets, row):
-            return NOTHING
+        if entry.state == OPEN:
+            if acknowledges(entry, packets, row):
+                note_answer(table.answers, entry.src_hi, entry.src_lo, False)
+            elif not _goes_on(entry, packets, row):
+                return NOTHING
         settle(table.settled, flow)
         return _ESTABLISHED
     kind = _probe(packets, row) if tcp else _datagram(packets, row)
     if kind < 0 or not to_one_host(batch, packets, row):
         settle(table.settled, flow)
         return NOTHING
-    wanted.kind, wanted.tcp_flags = kind, flags
+    wanted.kind, wanted.tcp_flags, wanted.seq = kind, flags, packets.ack[row]
     return _PENDING
 
 
 @fused
 def _goes_on(entry: Record, packets: Packets, row: int) -> bool:
-    """Whether who asked behaves as if there had been an answer, which then went another way: RFC
-    9293 3.5 lets a client acknowledge only what it was sent."""
-    if entry.kind == _DATAGRAM:
+    """Whether who asked with a segment that opens nothing sends what is no such segment."""
+    if entry.kind in (_CONNECT, _DATAGRAM):
         return False
-    if entry.kind == _CONNECT:
-        return bool(packets.tcp_flags[row] & _ACK)
     return bool(packets.tcp_flags[row] & _FLAGS != entry.tcp_flags or packets.payload[row] > 0)
 
 
@@ -244,7 +246,7 @@ def _track(
         i = next_of_note(table, packets, batch.data, batch.start, reached, flows, i)
         if i == len(flows):
             return count
-        now = reached[i]
+        row, now = i, reached[i]
         if state[DUE] <= now:
             count = expire(table, now, rows, count)
             continue
@@ -272,7 +274,11 @@ def _track(
         elif slot < 0 or entries[slot].state != OPEN:
             continue
         else:
-            entries[slot].state = ENDED
+            entry = entries[slot]
+            entry.state = ENDED
+            is_own = packets.src_lo[row] == entry.src_lo and packets.src_hi[row] == entry.src_hi
+            if not is_own and entry.kind != _NEIGHBOUR:
+                note_answer(table.answers, entry.src_hi, entry.src_lo, True)
         write(rows[count], entries[slot], now, verdict)
         state[COUNTERS_FROM + verdict] += 1
         count += 1

@@ -170,6 +170,7 @@ _MEANINGS = {
     "layers.tls": "what TLS carries behind the handshake is encrypted",
     "layers.ssh": "what SSH carries behind the handshake is encrypted",
     "fragments.*": "datagrams whose fragments were not put together",
+    "contacts.one_sided": "attempts of sources whose answers are not captured",
     "contacts.*": "attempts whose outcome was forgotten to bound memory",
     "flows.one_sided": "connections of which one direction was captured",
     "flows.midstream": "connections whose beginning was not captured",
