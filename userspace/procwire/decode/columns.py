@@ -132,13 +132,35 @@ def span_at(data: NDArray[np.uint8], spans: Spans, row: int) -> Span:
 NO_SPAN = -1
 
 
+class Joined(NamedTuple):
+    """Datagrams that fragments of a batch of n packets complete. data: uint8, the memory they lie
+    in; spans: theirs; span: int32 (n,), as Decoded.span in these spans, of the packets that
+    complete one; rows: int32 (datagrams,), the rows of these packets, in order."""
+
+    data: NDArray[np.uint8]
+    spans: Spans
+    span: NDArray[np.int32]
+    rows: NDArray[np.int32]
+
+
+def _nothing_joined() -> Joined:
+    none = np.zeros(0, np.int32)
+    spans = Spans(none, np.zeros(0, np.uint8), np.zeros(0, np.int64), none, none, none)
+    # As captured memory is, which cannot be written: kernels are compiled for one kind.
+    return Joined(np.frombuffer(b"", np.uint8), spans, none, none)
+
+
+NOTHING_JOINED = _nothing_joined()
+
+
 class Decoded(NamedTuple):
     """What decode() returns: columns of one batch of n packets. skipped counts packets per reason
     (decode.SKIP_REASONS).
 
     flows: uint64 (n,), flow_hash() of what has ports; span: int32 (n,), row of the span that
     transport is of, or else of ARP, or NO_SPAN, as where it lay in fragments; verified: of spans;
-    suspects: int32, rows of the spans on which a rule may fire, in order.
+    suspects: int32, rows of the spans on which a rule may fire, in order; joined: what examine.py
+    put together.
     """
 
     packets: Packets
@@ -148,3 +170,4 @@ class Decoded(NamedTuple):
     span: NDArray[np.int32]
     verified: Verified
     suspects: NDArray[np.int32]
+    joined: Joined = NOTHING_JOINED

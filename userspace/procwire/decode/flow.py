@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire import layers
-from procwire.compiled.jit import fused, kernel
+from procwire.compiled.jit import called, fused, kernel
 from procwire.compiled.memory import touch
 from procwire.compiled.prefetch import AHEAD
 from procwire.decode.context import weigh
@@ -48,7 +48,14 @@ from procwire.decode.observations import (
 )
 from procwire.decode.payload import flush_streams, reads_differently
 from procwire.decode.quoted_flow import quotes_unknown_flow
-from procwire.decode.source import Ended, FlowColumns, Source, ask_ahead, ends_of_streams
+from procwire.decode.source import (
+    Ended,
+    FlowColumns,
+    Source,
+    ask_ahead,
+    ends_of_streams,
+    joined_source,
+)
 from procwire.decode.spoken import contradictions
 from procwire.decode.stream_table import DIRECTIONS, STREAM_COUNTERS, empty_streams
 from procwire.decode.tcp_header import segment_of
@@ -134,8 +141,32 @@ def _follow(
     first: int,
 ) -> int:
     """Follow rows from `first` on; returns the first one that is left, where room is short."""
-    packets, count, reading = source.packets, source.times.size, Reading(streams[0], spans[0])
-    for row in range(first, count):
+    reading, rows, row = Reading(streams[0], spans[0]), source.joined.rows, first
+    for at in range(rows.size):
+        if rows[at] < row:
+            continue
+        end = int(rows[at])
+        row = _follow_rows(table, state, reading, source, columns, row, end)
+        if row == end:
+            row = _follow_rows(table, state, reading, joined_source(source), columns, row, end + 1)
+        if row <= end:
+            return row
+    return int(_follow_rows(table, state, reading, source, columns, row, source.times.size))
+
+
+@called
+def _follow_rows(
+    table: FlowTable,
+    state: Health,
+    reading: Reading,
+    source: Source,
+    columns: FlowColumns,
+    first: int,
+    end: int,
+) -> int:
+    """Follow rows from `first` up to `end`; returns as _follow()."""
+    packets, count = source.packets, source.times.size
+    for row in range(first, end):
         if not has_room(reading.spans):
             return row
         look_ahead(table, source.flows[min(row + AHEAD, count - 1)])
@@ -158,7 +189,7 @@ def _follow(
                 table.counts[_TWO_SIDED if counted > 0 else _ONE_SIDED] += 1
         elif transport == layers.UDP:
             _slot_of(table, state, source, row, columns)
-    return int(count)
+    return end
 
 
 @kernel

@@ -150,7 +150,7 @@ def _found(source: Source, row: int, header: int, place: int, back: int) -> Foun
         _layer_of(source, row),
         source.first + row,
         place,
-        header,
+        -1 if source.is_joined else header,
         back,
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from procwire import layers
-from procwire.compiled.jit import fused, kernel
+from procwire.compiled.jit import called, fused, kernel
 from procwire.compiled.memory import touch
 from procwire.decode.datagram_requests import on_datagram
 from procwire.decode.health import CLOCK, NEVER, STARTED, WARM_UP, later
@@ -45,7 +45,7 @@ from procwire.decode.request_table import (
     slot_of,
     u64,
 )
-from procwire.decode.source import FlowColumns, Source
+from procwire.decode.source import FlowColumns, Source, joined_source
 from procwire.words import Span, u8, u16, u32
 
 _ARP_REQUEST, _ARP_REPLY = 1, 2
@@ -90,9 +90,21 @@ class Requests:
 
 @kernel
 def _answer(state: State, source: Source, columns: FlowColumns) -> None:
+    rows, row = source.joined.rows, 0
+    for at in range(rows.size):
+        end = int(rows[at])
+        _answer_rows(state, source, columns, row, end)
+        _answer_rows(state, joined_source(source), columns, end, end + 1)
+        row = end + 1
+    _answer_rows(state, source, columns, row, source.times.size)
+
+
+@called
+def _answer_rows(state: State, source: Source, columns: FlowColumns, first: int, end: int) -> None:
+    """Follow rows from `first` up to `end`."""
     packets, figures = source.packets, state.figures
     clock = int(figures[CLOCK])
-    for row in range(source.times.size):
+    for row in range(first, end):
         clock = later(figures, clock, int(source.times[row]))
         transport = packets.transport[row]
         if transport == layers.TCP:

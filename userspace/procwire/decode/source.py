@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from procwire.capture.batch import PacketBatch
 from procwire.compiled.jit import fused
 from procwire.compiled.prefetch import AHEAD, CACHE_LINE, prefetch
-from procwire.decode.columns import Decoded, Packets, Spans, blank_packets
+from procwire.decode.columns import (
+    NOTHING_JOINED,
+    Decoded,
+    Joined,
+    Packets,
+    Spans,
+    blank_packets,
+)
 from procwire.decode.stream_table import DIRECTIONS
 
 NO_FLOW = -1
@@ -21,7 +28,8 @@ _PAST_PORTS = 12
 
 class Source(NamedTuple):
     """A batch of n packets. data: uint8, the memory they lie in; times: int64 (n,), ns since the
-    epoch; flows, span: as in Decoded; first: number of the first packet in its source.
+    epoch; flows, span, joined: as in Decoded; first: number of the first packet in its source;
+    is_joined: whether data, spans and span are those of joined.
     """
 
     data: NDArray[np.uint8]
@@ -31,6 +39,8 @@ class Source(NamedTuple):
     flows: NDArray[np.uint64]
     span: NDArray[np.int32]
     first: int = 1
+    joined: Joined = NOTHING_JOINED
+    is_joined: bool = False
 
 
 class Ended(NamedTuple):
@@ -60,7 +70,24 @@ class FlowColumns(NamedTuple):
 def source(batch: PacketBatch, decoded: Decoded) -> Source:
     """A batch and what decode() made of it."""
     packets, spans, flows, span = decoded.packets, decoded.spans, decoded.flows, decoded.span
-    return Source(batch.data, packets, spans, batch.time, flows, span, batch.first)
+    return Source(batch.data, packets, spans, batch.time, flows, span, batch.first, decoded.joined)
+
+
+@fused
+def joined_source(source: Source) -> Source:
+    """The same rows, with the bytes of the datagrams that they complete."""
+    joined = source.joined
+    return Source(
+        joined.data,
+        source.packets,
+        joined.spans,
+        source.times,
+        source.flows,
+        joined.span,
+        source.first,
+        joined,
+        True,
+    )
 
 
 def ends_of_streams() -> Ended:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from procwire import layers
 from procwire.capture.batch import PacketBatch
-from procwire.decode.columns import NO_SPAN, Decoded
+from procwire.decode.columns import NO_SPAN, Decoded, Joined
 from procwire.decode.defrag import Defragmenter, Reassembled
 from procwire.decode.frame import decode
 from procwire.judging.evaluate import evaluate
@@ -58,7 +58,9 @@ class Examiner:
             return examined
         parts = [_overlap_findings(reassembled, decoded)]
         if reassembled.rows.size:
-            parts.append(_examine_datagrams(reassembled, decoded))
+            inner = decode(reassembled.datagrams, segments=False)
+            parts.append(_datagram_findings(reassembled, inner))
+            decoded = _with_datagrams(decoded, reassembled, inner)
         for part in parts:
             part["packet"] = part["row"] + batch.first
         return Examined(decoded, in_packet_order(findings, *parts))
@@ -76,14 +78,20 @@ def _overlap_findings(reassembled: Reassembled, decoded: Decoded) -> NDArray[np.
     return findings
 
 
-def _examine_datagrams(reassembled: Reassembled, decoded: Decoded) -> NDArray[np.void]:
-    inner = decode(reassembled.datagrams)
+def _datagram_findings(reassembled: Reassembled, inner: Decoded) -> NDArray[np.void]:
     # The fragments' own IP headers have been judged.
     inner.spans.layer[np.append(True, np.diff(inner.spans.packet) > 0)] = 0
     findings = evaluate(reassembled.datagrams, inner)
     findings["row"] = reassembled.rows[findings["row"]]
-    for name, of_datagrams in inner.packets._asdict().items():
-        getattr(decoded.packets, name)[reassembled.rows] = of_datagrams
-    decoded.flows[reassembled.rows] = inner.flows
-    decoded.span[reassembled.rows] = NO_SPAN
     return findings
+
+
+def _with_datagrams(decoded: Decoded, reassembled: Reassembled, inner: Decoded) -> Decoded:
+    rows = reassembled.rows
+    for name, of_datagrams in inner.packets._asdict().items():
+        getattr(decoded.packets, name)[rows] = of_datagrams
+    decoded.flows[rows] = inner.flows
+    decoded.span[rows] = NO_SPAN
+    span = np.full(len(decoded.span), NO_SPAN, np.int32)
+    span[rows] = inner.span
+    return decoded._replace(joined=Joined(reassembled.datagrams.data, inner.spans, span, rows))
