@@ -32,7 +32,7 @@ class NaiveDefragmenter:
         if new.more and size % 8 and (new.version == 6 or size < 8):
             return None, False
         seen = self.open.setdefault(new.key, [])
-        if new in seen and new.key not in self.contested:
+        if any(same(new, old) for old in seen) and new.key not in self.contested:
             return None, False
         overlap = any(contradict(new, old) for old in seen)
         if overlap and new.version == 6:
@@ -47,10 +47,13 @@ class NaiveDefragmenter:
         ends = [end(part) for part in seen if not part.more]
         held: dict[int, bytes] = {}
         for part in seen:
-            size = len(part.payload)
-            for at in range(0, size - size % 8 if part.more else size, 8):
-                held.setdefault((part.offset + at) // 8, part.payload[at : at + 8])
+            payload = counted(part)
+            for at in range(0, len(payload), 8):
+                held.setdefault((part.offset + at) // 8, payload[at : at + 8])
         if not ends or held.keys() != set(range(-(-ends[0] // 8))):
+            return None, overlap
+        if any(end(part) > -(-ends[0] // 8) * 8 for part in seen):
+            # Odd bytes of an uneven fragment came from behind the end.
             return None, overlap
         del self.open[new.key]
         self.contested.discard(new.key)
@@ -59,6 +62,18 @@ class NaiveDefragmenter:
 
 def end(part: Fragment) -> int:
     return part.offset + len(part.payload)
+
+
+def counted(part: Fragment) -> bytes:
+    """Of a fragment that more follows its whole blocks."""
+    size = len(part.payload)
+    return part.payload[: size - size % 8] if part.more else part.payload
+
+
+def same(one: Fragment, other: Fragment) -> bool:
+    blocks = [(part.offset, part.more, -(-len(part.payload) // 8)) for part in (one, other)]
+    uneven = [part.more and len(part.payload) % 8 > 0 for part in (one, other)]
+    return blocks[0] == blocks[1] and uneven[0] == uneven[1] and counted(one) == counted(other)
 
 
 def contradict(one: Fragment, other: Fragment) -> bool:

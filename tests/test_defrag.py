@@ -7,7 +7,7 @@ from functools import partial
 from random import Random
 
 from batches import batch_of
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from naive_defrag import Fragment, NaiveDefragmenter
 from procwire import layers
@@ -73,6 +73,8 @@ def random_fragment(source: Random) -> Fragment:
 
 @settings(max_examples=60)
 @given(st.integers(0, 2**32))
+@example(809)
+@example(6126)
 def test_datagrams_and_overlaps_equal_the_plain_twins(seed: int) -> None:
     source = Random(seed)
     defragmenter, twins = Defragmenter(), {4: NaiveDefragmenter(), 6: NaiveDefragmenter()}

@@ -187,7 +187,8 @@ def overlaps(table: Table, slot: Slot, piece: Piece) -> bool:
 
 @fused
 def repeats(table: Table, data: NDArray[np.uint8], slot: Slot, piece: Piece) -> bool:
-    """Whether the same fragment came before; true of no other while none overlaps."""
+    """Whether the same fragment came before, of an uneven one as far as it counts; true of no other
+    while none overlaps."""
     entry, end = table.entries[slot], piece.offset + piece.size
     if piece.more and 0 <= entry.total <= end:
         return False
@@ -202,7 +203,7 @@ def repeats(table: Table, data: NDArray[np.uint8], slot: Slot, piece: Piece) -> 
             expected |= _ENDS
         if table.blocks[slot, block] != expected:
             return False
-    for i in range(piece.size):
+    for i in range(piece.size - piece.size % UNIT if uneven(piece) else piece.size):
         if table.payload[slot, piece.offset + i] != data[piece.begin + i]:
             return False
     return True
