@@ -30,13 +30,15 @@ class Attempts:
         self.answers = {EVERYBODY: {True: 0, False: 0}}
 
     def note_answer(self, source, seen):
-        for counted in (source, EVERYBODY):
-            self.answers.setdefault(counted, {True: 0, False: 0})[seen] += 1
+        own = self.answers.setdefault(source, {True: 0, False: 0})
+        if sum(own.values()) < 2:
+            self.answers[EVERYBODY][seen] += 1
+        own[seen] += 1
 
     def tells_nothing(self, source, kind):
         own, every = self.answers.get(source, {True: 0, False: 0}), self.answers[EVERYBODY]
         one_sided = own[False] >= 2 and own[False] > own[True]
-        return one_sided and every[True] <= 9 * every[False] and kind in BY_ANSWERS
+        return one_sided and every[False] > every[True] and kind in BY_ANSWERS
 
     def due(self):
         """The attempts whose time is over, soonest first, but those that tell nothing; each ring

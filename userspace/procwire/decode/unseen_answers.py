@@ -2,7 +2,8 @@
 
 A client that acknowledges what nobody was seen to send was answered (RFC 9293 3.5 lets it
 acknowledge only that). Once most answers to a source are such, that it got none tells nothing. A
-source could feign it; so it counts only where of all answers in the capture some were not seen.
+source could feign it; so it counts only where the capture shows as much of most sources, each of
+which has two votes.
 
 Bounded: a later source displaces an earlier one, of which silence tells something again.
 """
@@ -35,10 +36,8 @@ _MASK = np.uint64(SOURCES - 1)
 # Behind those of the sources those of all.
 _ALL = SOURCES
 _SAMPLE = 1 << 10
-# One lost packet is none.
+# One lost packet is none. As many of a source count among those of all.
 _SEVERAL = 2
-# As of a capture's connections (health.py).
-_SEEN_PER_UNSEEN = 9
 
 _BY_ANSWERS_ALONE = np.zeros(len(Attempt), np.bool_)
 _BY_ANSWERS_ALONE[[Attempt.DATAGRAM, Attempt.ECHO, Attempt.ACK, Attempt.MAIMON]] = True
@@ -70,13 +69,18 @@ def note_answer(answers: NDArray[np.void], high: np.uint64, low: np.uint64, is_s
     if entry.source != source:
         entry.source = source
         entry.seen = entry.unseen = 0
-    for counted in (place, _ALL):
-        entry = answers[counted]
-        entry.seen += is_seen
-        entry.unseen += not is_seen
-        if entry.seen + entry.unseen >= _SAMPLE:
-            entry.seen //= 2
-            entry.unseen //= 2
+    if entry.seen + entry.unseen < _SEVERAL:
+        _count(answers[_ALL], is_seen)
+    _count(entry, is_seen)
+
+
+@fused
+def _count(entry: _Record, is_seen: bool) -> None:
+    entry.seen += is_seen
+    entry.unseen += not is_seen
+    if entry.seen + entry.unseen >= _SAMPLE:
+        entry.seen //= 2
+        entry.unseen //= 2
 
 
 @fused
@@ -86,7 +90,7 @@ def tells_nothing(
     """Whether that an attempt of a source got no answer tells nothing. Of a connection its own
     packets tell, and no system sends the other kinds but to probe."""
     every = answers[_ALL]
-    if not _BY_ANSWERS_ALONE[kind] or every.seen > _SEEN_PER_UNSEEN * np.int64(every.unseen):
+    if not _BY_ANSWERS_ALONE[kind] or every.seen >= every.unseen:
         return False
     source = end_hash(high, low, 0)
     entry = answers[np.int64(source & _MASK)]
