@@ -292,9 +292,10 @@ def test_waits_for_the_history() -> None:
 def test_following_ends_with_what_it_counted(tmp_path: Path, number: int, code: int) -> None:
     path = history(tmp_path / "h", (0, KEY, 4000))
     (tmp_path / "eve.json").write_bytes(line(record(SECOND, 4000)))
-    command = [Path(sys.executable).with_name("procwire"), "enrich", "--follow"]
+    # What runs the tests may ignore signals itself, as nohup does, and would hand that on.
+    program = ["env", "--default-signal", Path(sys.executable).with_name("procwire")]
     following = subprocess.Popen(
-        [*command, tmp_path / "eve.json", "--history", path],
+        [*program, "enrich", "--follow", tmp_path / "eve.json", "--history", path],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
