@@ -60,7 +60,7 @@ _CONNECTS = Input(
         "why a connect failed that nobody waits for",
         "firewalls",
         "probes by processes that leave their session",
-        "connects that are older than itself",
+        "connects that are older than the sensor",
     ),
 )
 _DATAGRAMS = Input(
@@ -91,8 +91,8 @@ _RAW = Input(
         "raw sockets handed to another process",
         "VLAN tags written by the sender",
         "software switches on AF_PACKET",
-        "AF_PACKET frames sent by write, io_uring or PACKET_TX_RING, or by a socket handed over",
-        "whether AF_PACKET frames left as they were: they count as sent; of a sendmmsg, sixteen",
+        "AF_PACKET frames that no send call takes",
+        "whether AF_PACKET frames left as they were",
     ),
 )
 _PROGRAMS = Input(
@@ -106,9 +106,7 @@ _PROGRAMS = Input(
         "processes.evicted",
     ),
     spots=(
-        "of processes that end at once: the network that they just entered, unless they connect; a "
-        "login user who was set just before; their number in a container, if they execute nothing; "
-        "the interpreter of a script with a relative name",
+        "what /proc says of processes that end at once",
         "whether a process that a signal ended wrote a core",
     ),
 )

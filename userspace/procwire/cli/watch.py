@@ -120,7 +120,8 @@ def watch(
             wanted = sensor_settings(settings, with_flows=bool(captures) or history is not None)
             sensor = stack.enter_context(Sensor(wanted, loader=Loader(loader)))
             for gap in sensor.gaps:
-                click.echo(f"procwire: loaded by {sensor.loader}, it does not see {gap}", err=True)
+                unseen = f"it does not see {gap.name}: {gap.reason}"
+                click.echo(f"procwire: loaded by {sensor.loader}, {unseen}", err=True)
         except Unavailable as missing:
             if not captures:
                 raise

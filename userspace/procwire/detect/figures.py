@@ -31,8 +31,8 @@ class Figures(msgspec.Struct, frozen=True):
     """One window of one subject. Counts as in event.FANOUT_EVENT, but attempts are those for which
     there was a way: of the others, unrouted, no packet left. unanswered, is_untold: as the
     functions of that name say; sampled: addresses of targets, 16 bytes each; window_s in seconds;
-    raw: packets of raw sockets, of whose answers the kernel tells nothing; imported: other tools'
-    records, of which some tell no failures; by_scanner: made by a program known for scanning."""
+    raw: packets of raw sockets, of whose answers the kernel tells nothing; by_scanner: made by a
+    program known for scanning."""
 
     kind: Attempt
     attempts: int
@@ -43,7 +43,6 @@ class Figures(msgspec.Struct, frozen=True):
     host_ports: int
     window_s: float
     raw: bool
-    imported: bool
     established: int
     refused: int
     failures: int
@@ -63,7 +62,7 @@ class Figures(msgspec.Struct, frozen=True):
             attempts = max(tried - unrouted, 0)
             # Estimates err to both sides; there are never more targets than attempts.
             targets = min(hosts, attempts), min(host_ports, attempts)
-            known = window_ns / 1e9, origin == Origin.RAW, origin == Origin.IMPORT
+            known = window_ns / 1e9, origin == Origin.RAW
             share = unanswered(attempts, established, failures, kind, origin)
             silent = is_untold(attempts, established, failures, origin)
             counted = attempts, share, silent, sampled

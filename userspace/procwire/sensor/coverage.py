@@ -135,16 +135,39 @@ WIRE_SPOTS = (
 )
 """Of captured packets."""
 
-BCC_GAPS: tuple[str, ...] = (
-    "AF_PACKET frames sent by write, io_uring or PACKET_TX_RING, or by a socket handed over",
-    "whether AF_PACKET frames left as they were: they count as sent; of a sendmmsg, sixteen",
-    "of processes that end at once: the network that they just entered, unless they connect; a "
-    "login user who was set just before; their number in a container, if they execute nothing; the "
-    "interpreter of a script with a relative name",
-    "whether a process that a signal ended wrote a core",
-    "connects that are older than itself",
+_WITHOUT_LIBBPF = ("libbpf",)
+BCC_GAPS: tuple[BlindSpot, ...] = (
+    BlindSpot(
+        "AF_PACKET frames that no send call takes",
+        "the programs for bcc see neither write, io_uring and PACKET_TX_RING nor what is sent "
+        "through a socket that was handed over",
+        without=_WITHOUT_LIBBPF,
+    ),
+    BlindSpot(
+        "whether AF_PACKET frames left as they were",
+        "the programs for bcc count them as sent as they are handed to the kernel; of a sendmmsg, "
+        "sixteen",
+        without=_WITHOUT_LIBBPF,
+    ),
+    BlindSpot(
+        "what /proc says of processes that end at once",
+        "the network that they just entered, unless they connect; a login user who was set just "
+        "before; their number in a container, if they execute nothing; the interpreter of a script "
+        "with a relative name",
+        without=_WITHOUT_LIBBPF,
+    ),
+    BlindSpot(
+        "whether a process that a signal ended wrote a core",
+        "no tracepoint tells it to the programs for bcc",
+        without=_WITHOUT_LIBBPF,
+    ),
+    BlindSpot(
+        "connects that are older than the sensor",
+        "the programs for bcc learn whose a connect is as it begins",
+        without=_WITHOUT_LIBBPF,
+    ),
 )
-"""What libbpf's programs see and those for bcc do not, for people."""
+"""What libbpf's programs see and those for bcc do not."""
 
 LOSSES = (
     "lost",
@@ -247,8 +270,7 @@ def of_run(counters: Mapping[str, int]) -> Coverage:
 
 def of_programs(loader: str, left_out: Iterable[str]) -> tuple[BlindSpot, ...]:
     """What programs loaded so, without the hooks left out, do not see."""
-    gaps = BCC_GAPS if loader == "bcc" else ()
-    own = (BlindSpot(gap, f"the programs of {loader} do not see it", ("libbpf",)) for gap in gaps)
+    own = BCC_GAPS if loader == "bcc" else ()
     return (*own, *blind_spots(left_out))
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from procwire.errors import Unavailable
 from procwire.event import ABI_VERSION, FLOW_EVENT, PROCESS_EVENT, PROCESS_HEADER
 from procwire.sensor.counters import Counter
+from procwire.sensor.coverage import BlindSpot
 from procwire.sensor.machine import BTF, cgroup2_root
 from procwire.sensor.programs import Libbpf, Loader
 
@@ -63,7 +64,7 @@ class LibbpfPrograms:
     """
 
     loader = Loader.LIBBPF
-    gaps: tuple[str, ...] = ()
+    gaps: tuple[BlindSpot, ...] = ()
 
     def __init__(self, settings: NDArray[np.void]) -> None:
         require_object()

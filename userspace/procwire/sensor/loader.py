@@ -72,8 +72,8 @@ def no_events() -> SensorEvents:
 class Sensor:
     """A running sensor: `with Sensor(SensorSettings()) as sensor: sensor.poll(1000)`.
 
-    loader: who loaded the programs; gaps: what these do not see and those of libbpf do, one line
-    each, for people. Raises Unavailable, naming what is missing and the command that mends it.
+    loader: who loaded the programs; gaps: what these do not see and those of libbpf do. Raises
+    Unavailable, naming what is missing and the command that mends it.
     """
 
     def __init__(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from procwire.errors import Unavailable
 from procwire.sensor.counters import Counter
+from procwire.sensor.coverage import BlindSpot
 
 _LOG_LINES = 12
 _KERNEL = "run procwire doctor; the sensor is tested from Linux 5.10 on"
@@ -30,12 +31,12 @@ class Loader(StrEnum):
 class Programs(Protocol):
     """Loaded programs whose hooks are attached.
 
-    loader: who loaded them; gaps: what they do not see and libbpf's do, one line each, for people;
-    attached: the hooks that are, by section; left_out: those that are not, and why.
+    loader: who loaded them; gaps: what they do not see and libbpf's do; attached: the hooks that
+    are, by section; left_out: those that are not, and why.
     """
 
     loader: Loader
-    gaps: tuple[str, ...]
+    gaps: tuple[BlindSpot, ...]
     attached: tuple[str, ...]
     left_out: Mapping[str, str]
 
