@@ -117,6 +117,7 @@ def test_damage_in_one_file_leaves_the_others_alone(run, broken: Path, tmp_path:
         (["read", "--set", "sweep.known_scaners=[]", "x"], "nearest is sweep.known_scanners"),
         (["read", "--set", "fanout.hosts=many", "x"], "fanout.hosts"),
         (["read", "no-such-file"], "no-such-file"),
+        (["read", "-", "-"], "name - once"),
         (["rules", "show", "tcp.bad_hlne"], "nearest is tcp.bad_hlen"),
         (["rules", "show", "tcp.opt_len_bad"], "nearest is tcp.opt_malformed"),
         (["watch", "-i", "no-such-if"], "no interface no-such-if"),

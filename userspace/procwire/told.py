@@ -20,6 +20,7 @@ from procwire.output.eve import Source, encode, record
 
 # A record of ours has a few thousand bytes of command lines; a line beyond is none.
 _LONGEST = 1 << 22
+_NAME_RESULTS = "name the EVE results of a run"
 ANOMALY = "anomaly"
 
 
@@ -163,11 +164,13 @@ def told_in(path: Path, episode: str) -> list[Told]:
     """Every state of the episode in a file of EVE JSON lines, in its order. Raises UsageError."""
     wanted = episode.encode(errors="surrogateescape")
     try:
+        if path.is_char_device():
+            raise UsageError(f"{path}: a device, which may have no end; {_NAME_RESULTS}")
         with path.open("rb") as file:
             lines = iter(lambda: file.readline(_LONGEST), b"")
             return _states((line for line in lines if wanted in line), episode)
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}; name the EVE results of a run") from None
+        raise UsageError(f"{path}: {error.strerror}; {_NAME_RESULTS}") from None
 
 
 def told_by_record(folder: Path, episode: str) -> list[Told]:
@@ -225,15 +228,15 @@ def packet_of(told: Told) -> bytes | None:
     from procwire.capture.open import read_capture
 
     path = Path(told.pcap_filename)
-    if told.pcap_cnt < 1 or not path.is_file():
-        return None
     try:
+        if told.pcap_cnt < 1 or not path.is_file():
+            return None
         for batch in read_capture(path):
             row = told.pcap_cnt - batch.first
             if row < len(batch.start):
                 start = int(batch.start[row])
                 return batch.data[start : start + int(batch.captured[row])].tobytes()
-    except (InputDamaged, UsageError):
+    except (OSError, InputDamaged, UsageError):
         return None
     return None
 

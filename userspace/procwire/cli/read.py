@@ -10,13 +10,14 @@ from pathlib import Path
 
 import click
 
+from procwire.capture.source import STANDARD_INPUT
 from procwire.cli.progress import Progress
 from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summary
 from procwire.cli.workers import workers_option
 from procwire.config import load
 from procwire.context.site import Site
 from procwire.context.store import FILE_NAME, Store
-from procwire.errors import InputDamaged
+from procwire.errors import InputDamaged, UsageError
 from procwire.output.eve import Source
 from procwire.output.printable import printable
 from procwire.runs.inputs import Input, Inputs
@@ -57,6 +58,8 @@ def read(
 
     Example: procwire read --format text capture.pcap
     """
+    if files.count(STANDARD_INPUT) > 1:
+        raise UsageError("standard input can be read once; name - once")
     settings = load(config, overrides)
     damaged = False
     with ExitStack() as stack:
