@@ -197,6 +197,7 @@ def test_numbers_are_not_used_again() -> None:
     [
         ({}, "allow everything"),
         ({"exe": "nmap"}, "whole path"),
+        ({"exe": "/opt/nmap…"}, "whole path"),
         ({"exe": "/" + "x" * 600}, "more than 500"),
         ({"sha256": "ABC"}, "64 lower-case"),
         ({"user": "no-such-account"}, "no such account"),

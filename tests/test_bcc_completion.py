@@ -10,7 +10,15 @@ from threading import Thread
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from procwire.event import PROCESS_EVENT, PROCESS_HEADER, EventKind, cut_process_event
+from procwire.event import (
+    ARGV_SIZE,
+    FLAG_ARGV_TRUNCATED,
+    FLAG_EXE_TRUNCATED,
+    PROCESS_EVENT,
+    PROCESS_HEADER,
+    EventKind,
+    cut_process_event,
+)
 from procwire.sensor.bcc_completion import Completion
 from procwire.sensor.running import NO_LOGIN_UID, Running
 
@@ -48,6 +56,19 @@ def event(kind: EventKind, pid: int, *arguments: bytes, exe: bytes = b"") -> NDA
     row["kind"], row["process"]["pid"], row["parent"]["pid"] = kind, pid, PARENT
     row["exe"], row["argv"], row["argv_size"] = exe, argv, len(argv)
     return row
+
+
+def test_a_script_whose_arguments_no_longer_fit_says_so(completion, file):
+    script = file("script", b"#!/bin/sh\n")
+    rows = completion.complete(event(EventKind.EXEC, CHILD, b"x", b"7" * ARGV_SIZE, exe=script))
+    assert rows["argv_size"] == ARGV_SIZE
+    assert rows["flags"] == FLAG_ARGV_TRUNCATED
+
+
+def test_what_lies_at_a_path_that_was_cut_is_not_asked(completion, file):
+    row = event(EventKind.EXEC, CHILD, b"x", exe=file("script", b"#!/bin/sh\n"))
+    row["flags"] = FLAG_EXE_TRUNCATED
+    assert completion.complete(row)["argv"] == b"x"
 
 
 def executed(completion: Completion, *arguments: bytes, exe: bytes) -> tuple[bytes, list[bytes]]:

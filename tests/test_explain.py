@@ -75,7 +75,13 @@ def test_a_record_has_the_packet_and_its_deciding_bytes(run):
 
 
 @pytest.mark.parametrize(
-    ("exe", "option"), [("/tmp/x9", "--exe"), ("C:\\x9.exe", "--exe"), ("memfd:x9", "--source")]
+    ("exe", "option"),
+    [
+        ("/tmp/x9", "--exe"),
+        ("C:\\x9.exe", "--exe"),
+        ("memfd:x9", "--source"),
+        ("/tmp/x9…", "--source"),
+    ],
 )
 def test_what_it_says_allows_every_state_of_the_episode(tmp_path, exe, option):
     """A sweep that became a block scan is allowed as both, or the first is told again."""
@@ -175,6 +181,12 @@ def test_what_is_not_there_is_said(run):
     assert "alert.metadata.episode" in str(done.exception)
 
 
+def test_what_has_no_end_is_not_read():
+    done = CliRunner().invoke(explain, ["F-NONE", "/dev/zero"], standalone_mode=False)
+    assert isinstance(done.exception, UsageError)
+    assert "no end" in str(done.exception)
+
+
 def changed(record, place, value):
     *way, last = place
     inner = record
@@ -203,6 +215,7 @@ PROCESS = ("alert", "context", "process")
         (("alert", "metadata", "state"), ["\x1b[2J"]),
         (("pcap_filename",), "/dev/zero"),
         (("pcap_filename",), "a\0b"),
+        (("pcap_filename",), "a" * 5000),
         (("pcap_cnt",), 10**18),
         (("src_ip",), "\x1b[2J"),
     ],

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from procwire.event import PROCESS_EVENT, EventKind
+from procwire.event import (
+    ARGV_SIZE,
+    EXE_SIZE,
+    FLAG_ARGV_TRUNCATED,
+    FLAG_ARGV_UNREADABLE,
+    FLAG_EXE_TRUNCATED,
+    PROCESS_EVENT,
+    EventKind,
+)
+from procwire.record import CUT
 from procwire.sensor import cgroups
 from procwire.sensor.cgroups import CgroupPaths
 from procwire.sensor.machine import cgroup2_mount, mount_cgroup2
@@ -23,8 +32,9 @@ def key(pid, execs=0):
     return (pid * 10_000_000, BASE + pid, execs)
 
 
-def event(kind, pid, execs=0, parent=(1, 0), argv=b"", exe=b"", uid=0):
+def event(kind, pid, execs=0, parent=(1, 0), argv=b"", exe=b"", uid=0, flags=0):
     row = np.zeros(1, PROCESS_EVENT)
+    row["flags"] = flags
     row["kind"], row["process"], row["parent"] = kind, key(pid, execs), key(*parent)
     row["argv"], row["argv_size"], row["exe"], row["uid"] = argv, len(argv), exe, uid
     return row
@@ -50,6 +60,31 @@ def test_fork_inherits_exec_replaces_exit_retires():
     assert len(table) == 1
     assert table.get(key(2, 2)).exe == "/usr/bin/nmap"
     assert [process.exe for process in table.ancestry(key(2, 2))] == ["/bin/sh"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "flag", "arguments"),
+    [
+        (b"nmap\0-p\0" + b"7" * (ARGV_SIZE - 8), FLAG_ARGV_TRUNCATED, ["nmap", "-p"]),
+        (b"nmap\0-p\0", FLAG_ARGV_UNREADABLE, ["nmap"]),
+        (b"", FLAG_ARGV_UNREADABLE, []),
+    ],
+)
+def test_a_command_line_says_that_it_is_not_whole(argv, flag, arguments):
+    table = table_of(
+        event(EventKind.EXEC, 1, 1, argv=argv, flags=flag),
+        event(EventKind.FORK, 2, 1, parent=(1, 1)),
+    )
+    for pid in (1, 2):
+        *first, last = table.get(key(pid, 1)).argv
+        assert first == arguments
+        assert last.endswith(CUT)
+
+
+def test_a_path_that_was_cut_is_no_other_s():
+    cut = b"/" + b"e" * (EXE_SIZE - 2)
+    table = table_of(event(EventKind.EXEC, 1, 1, exe=cut, flags=FLAG_EXE_TRUNCATED))
+    assert table.get(key(1, 1)).exe == cut.decode() + CUT
 
 
 def test_ended_processes_are_bounded_and_evictions_counted():

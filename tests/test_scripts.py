@@ -11,7 +11,7 @@ from procwire.alert import Alert, scan_alert
 from procwire.context.allowlist import Allowlist, Entry, Wish, add
 from procwire.context.store import MEMORY, Store
 from procwire.detect.judges import Judges
-from procwire.record import Process, interpreter
+from procwire.record import CUT, Process, interpreter
 from test_alert import SCANNER_PROCESS, row
 
 PYTHON, POLLER = "/usr/bin/python3.11", "/opt/poller.py"
@@ -74,6 +74,8 @@ def test_a_script_by_its_whole_path_is_a_program_of_its_own(
         (PYTHON, ("python3", "-m", "http.server")),
         (PYTHON, ("/tmp/evil.py", POLLER)),
         (PYTHON, ("perl", POLLER)),
+        # So it begins; what stands where it was cut, whoever started it chose.
+        (PYTHON, ("python3", POLLER + CUT)),
         # The directory is not known for sure.
         (PYTHON, ("python3", "opt/poller.py")),
         (PYTHON, ("python3", "/tmp/link/../../opt/poller.py")),

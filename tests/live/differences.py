@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from procwire.event import ARGV_SIZE, EventKind, Outcome
+from procwire.record import CUT
 from procwire.sensor.processes import key_of
 from procwire.sensor.programs import Loader
 from procwire.sensor.running import login_uid_of
@@ -69,6 +70,8 @@ def identity(live: Sensing, scenario: Scenario, rows: NDArray[np.void]) -> Itera
     # behind the place where that has mounted its root.
     executable = scenario.command[0]
     named = last.exe.endswith((executable, str(Path(executable).resolve())))
+    asked = "\0".join(scenario.command)
+    arguments = asked if len(asked) < ARGV_SIZE else asked[:ARGV_SIZE] + CUT
     yield from unequal(
         (
             "process events",
@@ -83,7 +86,7 @@ def identity(live: Sensing, scenario: Scenario, rows: NDArray[np.void]) -> Itera
         ("number", {rows["process"]["pid"][0]}, set(rows["namespace_pid"].tolist())),
         ("login user", {login_uid_of(os.getpid())}, set(rows["login_uid"].tolist())),
         ("executable", executable, executable if named else last.exe),
-        ("command line", "\0".join(scenario.command)[:ARGV_SIZE], "\0".join(last.argv)),
+        ("command line", arguments, "\0".join(last.argv)),
         ("user", scenario.uid, last.uid),
         ("attribution", "kernel", last.attribution),
     )

@@ -66,6 +66,9 @@ _INTERPRETERS = {
 _VERSIONED = re.compile(r"([a-z]+)[0-9.]*")
 # Where interpreters are installed and not every user may write.
 _INSTALLED = ("/bin/", "/nix/store/", "/opt/", "/snap/", "/usr/")
+CUT = "…"
+"""Ends a path or an argument whose rest, and what came behind, was not captured."""
+
 # What is read there is no file of that name.
 _NO_FILES = ("/dev/", "/proc/")
 
@@ -78,9 +81,9 @@ class Process:
     (seen by a hook), snapshot (ran before the sensor), recorded (told by another tool's record),
     inferred (concluded from what happened around it) or none. argv holds the arguments as captured,
     undecoded bytes replaced; command_line the whole where a system keeps it as one string
-    (Windows). Of what another tool recorded, key is (started ns since the epoch, pid, running
-    number), started and uid are None where the records do not tell them, and host names the
-    machine.
+    (Windows). What was cut short ends in CUT. Of what another tool recorded, key is (started ns
+    since the epoch, pid, running number), started and uid are None where the records do not tell
+    them, and host names the machine.
     """
 
     key: tuple[int, int, int]
@@ -122,6 +125,9 @@ class Process:
         if kind is None or len(self.argv) < 2 or interpreter(self.argv[0]) != kind:
             return None
         path = self.argv[1]
+        # Whoever chooses the arguments chooses where they are cut, too.
+        if path.endswith(CUT):
+            return None
         if not path.startswith("/") or path.startswith(_NO_FILES) or normpath(path) != path:
             return None
         return path

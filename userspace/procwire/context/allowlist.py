@@ -23,7 +23,7 @@ from procwire.detect.observation import Endpoint
 from procwire.errors import UsageError
 from procwire.output.address import address_text
 from procwire.output.printable import is_text
-from procwire.record import Process
+from procwire.record import CUT, Process
 
 Digest = Callable[[Process], str | None]
 """The SHA-256 of a process's program in hex, None where it cannot be read any more."""
@@ -131,7 +131,7 @@ def remove(store: Store, number: int) -> Entry:
 
 def is_whole_path(exe: str) -> bool:
     """Whether an entry may name the program so."""
-    return _WHOLE_PATH.match(exe) is not None
+    return _WHOLE_PATH.match(exe) is not None and not exe.endswith(CUT)
 
 
 def note_suppressed(store: Store, counted: Iterable[tuple[int, int, int]]) -> None:

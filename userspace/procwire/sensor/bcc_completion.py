@@ -17,7 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.event import ARGV_SIZE, PROCESS_HEADER, EventKind, cut_process_event
+from procwire.event import (
+    ARGV_SIZE,
+    FLAG_ARGV_TRUNCATED,
+    FLAG_EXE_TRUNCATED,
+    PROCESS_HEADER,
+    EventKind,
+    cut_process_event,
+)
 from procwire.sensor.network_names import NetworkNames
 from procwire.sensor.proc import started_ns
 from procwire.sensor.running import NO_LOGIN_UID, Running, login_uid_of, namespace_pid_of
@@ -98,6 +105,8 @@ def _number_as_later(processes: NDArray[np.void]) -> None:
 def _vector(identity: Identity, row: Any) -> list[bytes] | None:
     """The arguments that the interpreter of a script was given, if the program is one. The event
     has those that were asked for, and the script's name."""
+    if row["flags"] & FLAG_EXE_TRUNCATED:
+        return None
     asked = row["argv"].ljust(int(row["argv_size"]), b"\0").removesuffix(b"\0").split(b"\0")
     rest = [row["exe"], *asked[1:]]
     started, pid = identity
@@ -149,14 +158,17 @@ def _with_arguments(
     """The rows, of which some have other arguments, and their first one as the executable."""
     if not vectors:
         return processes
-    texts = {place: (b"\0".join(vector) + b"\0")[:ARGV_SIZE] for place, vector in vectors.items()}
-    wide = cut_process_event(PROCESS_HEADER + max(map(len, texts.values())))
+    texts = {place: b"\0".join(vector) + b"\0" for place, vector in vectors.items()}
+    longest = min(max(map(len, texts.values())), ARGV_SIZE)
+    wide = cut_process_event(PROCESS_HEADER + longest)
     rows = processes
     if wide.itemsize > processes.dtype.itemsize:
         rows = np.zeros(len(processes), wide)
         for name in processes.dtype.names or ():
             rows[name] = processes[name]
     for place, text in texts.items():
-        rows["argv"][place], rows["argv_size"][place] = text, len(text)
+        rows["argv"][place], rows["argv_size"][place] = text, min(len(text), ARGV_SIZE)
+        if len(text) > ARGV_SIZE:
+            rows["flags"][place] |= FLAG_ARGV_TRUNCATED
         rows["exe"][place] = vectors[place][0]
     return rows

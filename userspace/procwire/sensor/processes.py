@@ -17,8 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.event import EventKind
-from procwire.record import Process
+from procwire.event import (
+    FLAG_ARGV_TRUNCATED,
+    FLAG_ARGV_UNREADABLE,
+    FLAG_EXE_TRUNCATED,
+    EventKind,
+)
+from procwire.record import CUT, Process
 from procwire.sensor.cgroups import CgroupPaths, container_of
 from procwire.sensor.machine import boot_epoch_ns
 from procwire.sensor.proc import ProcFacts, kept_once, read_facts, split_argv
@@ -148,8 +153,8 @@ class ProcessTable:
             started=key[0] + self._boot,
             uid=int(row["uid"]),
             user=user_name(int(row["uid"])),
-            exe=kept_once(row["exe"].decode(errors="replace")),
-            argv=split_argv(row["argv"].ljust(int(row["argv_size"]), b"\0")),
+            exe=_executable(row),
+            argv=_arguments(row),
             comm=kept_once(row["comm"].decode(errors="replace")),
             cwd=None,
             cgroup=cgroup,
@@ -185,6 +190,19 @@ class ProcessTable:
 def key_of(row: Any) -> Key:
     """The tuple of a PROCESS_KEY row."""
     return int(row["started_ns"]), int(row["pid"]), int(row["exec_count"])
+
+
+def _executable(row: Any) -> str:
+    exe = row["exe"].decode(errors="replace")
+    return kept_once(exe + CUT if row["flags"] & FLAG_EXE_TRUNCATED else exe)
+
+
+def _arguments(row: Any) -> tuple[str, ...]:
+    said = split_argv(row["argv"].ljust(int(row["argv_size"]), b"\0"))
+    if not row["flags"] & (FLAG_ARGV_TRUNCATED | FLAG_ARGV_UNREADABLE):
+        return said
+    # Whether the last one is whole cannot be told of all.
+    return (*said[:-1], said[-1] + CUT) if said else (CUT,)
 
 
 def _placed(process: Process, cgroup: str | None, container: str | None) -> Process:
