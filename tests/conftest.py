@@ -68,6 +68,18 @@ def run(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[byte
     return command
 
 
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """A capture of packets that break each rule of packets."""
+    # Compiled code, which few tests need.
+    from procwire import examples
+    from procwire.rules import packet_rules
+
+    path = tmp_path / "broken.pcap"
+    path.write_bytes(examples.capture(examples.frames(packet_rules())))
+    return path
+
+
 @pytest.fixture(scope="session", autouse=True)
 def context_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What is known of this machine is no business of the tests, nor the other way round."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +14,10 @@ from procwire.context.inventory import Inventory, replace_all
 from procwire.context.site import Site
 from procwire.context.store import MEMORY, Store
 from procwire.detect.detector import FIRST_FLOW, FIRST_PROGRAM, FIRST_SERVICE, FIRST_USE
-from procwire.detect.habits import APPROVED, DENIED, LEARNED, MOST_CONTACTS, PENDING, Habits
+from procwire.detect.habits import APPROVED, LEARNED, PENDING, Habits
 from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Episodes
 from procwire.event import Origin, Outcome
-from procwire.output.text import text
 from procwire.record import Process
 from test_surroundings import NOW, SECOND, SITE, UDP, connections
 
@@ -88,13 +86,17 @@ def store():
         yield opened
 
 
-@pytest.fixture
-def learned(store: Store) -> Run:
+def knowing(store: Store) -> Run:
     """ssh uses SSH and curl HTTP, which was learned."""
     run = Run(store)
     assert run.sees(asks(1, 22), asks(2, 443)) == []
     run.passes(0, HOUR)
     return run
+
+
+@pytest.fixture
+def learned(store: Store) -> Run:
+    return knowing(store)
 
 
 def detectors(found) -> list[object]:
@@ -219,56 +221,6 @@ def test_each_role_and_zone_learns_by_itself(learned: Run) -> None:
     by_group = {(one.role, one.zone): one.observed_s for one in baseline.learned(learned.store)}
     assert set(by_group) == {("", "office"), ("plc", "plant")}
     assert by_group["plc", "plant"] < 1 < by_group["", "office"]
-
-
-def test_what_was_denied_is_told_again_and_graver(learned: Run) -> None:
-    learned.sees(asks(3, 443, AFTER))
-    learned.site.save()
-    number = baseline.known(learned.store, (PENDING,))[0].id
-    baseline.decide(learned.store, [number], DENIED, "ann")
-    later = Run(learned.store)
-    rows = [asks(3, 443, AFTER + i * SECOND) for i in (0, 1, 120)]
-    seen = later.sees(*rows)
-    # The program and, with it, what it asked for; once a minute.
-    assert {one.severity for one in seen} == {2}
-    alerts = later.episodes.update(NOW + AFTER + HOUR, seen)
-    assert len({alert.episode for alert in alerts}) == len(alerts) >= 1
-    assert "it was denied" in text(alerts[0])
-
-
-def test_of_what_is_denied_every_destination_is_handed_on(learned: Run) -> None:
-    """Once a minute, and only if its alert was told; a script's as well."""
-    learned.sees(asks(101, 443, AFTER))
-    learned.site.save()
-    number = baseline.known(learned.store, (PENDING,))[0].id
-    baseline.decide(learned.store, [number], DENIED, "ann")
-    later = Run(learned.store)
-    rows = [asks(101, after=AFTER, dst=f"10.10.0.{host}") for host in (9, 9, 77, 78, 77)]
-    seen = later.sees(*rows)
-    assert later.site.denied_contacts() == [], "nobody was told of it, yet"
-    assert later.episodes.update(NOW + AFTER, seen)
-    later.sees(*rows, *(asks(101, after=AFTER + 60 * SECOND, dst=FAR) for _ in range(3)))
-    reached = [one.last_target for one in later.site.denied_contacts()]
-    assert [str(ip_address(one.address[12:])) for one in reached if one] == [FAR]
-    assert later.site.denied_contacts() == []
-    hosts = (f"10.{host >> 8}.{host & 255}.1" for host in range(MOST_CONTACTS + 10))
-    later.sees(*(asks(101, after=AFTER + HOUR, dst=host) for host in hosts))
-    assert len(later.site.denied_contacts()) == MOST_CONTACTS
-    assert later.site.counters()["context.contacts_lost"] == 10
-
-
-def test_a_scan_by_a_program_that_waits_is_graver(learned: Run) -> None:
-    rows = [
-        asks(3, 445, AFTER + host, dst=f"10.10.1.{host}", outcome=Outcome.REFUSED)
-        for host in range(1, 10)
-    ]
-    rows = [row | {"process": (NOW + AFTER, 3, 1)} for row in rows]
-    alerts = learned.episodes.update(NOW + AFTER, learned.sees(*rows))
-    by_check = {alert.check.id: alert for alert in alerts}
-    scan = by_check["process.new_fan_out"]
-    assert scan.severity == 2
-    assert "waits for approval" in text(scan)
-    assert by_check["first_seen.program"].severity == 4
 
 
 def test_a_replay_learns_nothing_for_good(learned: Run, tmp_path: Path) -> None:

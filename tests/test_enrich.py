@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-import os
-import signal
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import jsonschema
@@ -23,12 +19,11 @@ from procwire.errors import InputDamaged
 from procwire.event import CONNECTION_EVENT, FLOW_EVENT, FlowRole, Origin
 from procwire.output.community_id import community_id
 from procwire.output.timestamp import timestamp
-from procwire.owners.enrich import Enricher, Settling
+from procwire.owners.enrich import Enricher
 from procwire.owners.history import older
 from procwire.owners.history_writer import HistoryWriter
 from procwire.owners.past_owners import History
 from procwire.record import Process
-from procwire.runs.following import Following
 from procwire.sensor.loader import SensorEvents, no_events
 
 SCHEMA = Path(__file__).parent.parent.parent / "shared" / "facts" / "eve-schema-8.json"
@@ -250,79 +245,3 @@ def test_history_counts_what_it_cannot_tell(tmp_path: Path) -> None:
     no_network = b'["local",1,["10.0.0.0/99"]]\n'
     (tmp_path / "h").write_bytes(b'["flow",2]\n["process":\nx\n' + no_network + of_nobody)
     assert History(tmp_path / "h").unread == 4
-
-
-def test_follows_over_rotations_and_half_lines(tmp_path: Path) -> None:
-    path = tmp_path / "eve.json"
-    following = Following(path)
-    assert following.read() == []
-    with path.open("wb", buffering=0) as writer:
-        writer.write(b"one\ntw")
-        assert following.read() == [b"one\n"]
-        assert following.read() == []
-        writer.write(b"o\n")
-        assert following.read() == [b"two\n"]
-        path.rename(tmp_path / "eve.json.1")
-        writer.write(b"three\n")
-        path.write_bytes(b"four\n")
-        assert following.read() == [b"three\n"]
-    assert [one for _ in range(3) for one in following.read()] == [b"four\n"]
-    assert following.rotations == 1
-    os.truncate(path, 0)
-    assert following.read() == []
-    with path.open("ab") as writer:
-        writer.write(b"five\n")
-    assert following.read() == [b"five\n"]
-    following.close()
-
-
-def test_waits_for_the_history() -> None:
-    settling = Settling(settle_s=1.0)
-    settling.add(0.0, [b"a\n"])
-    settling.add(0.9, [b"b\n"])
-    settling.add(0.9, [])
-    assert settling.due(0.5) == []
-    assert settling.due(1.0) == [b"a\n"]
-    assert settling.rest() == [b"b\n"]
-
-
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)]
-)
-def test_following_ends_with_what_it_counted(tmp_path: Path, number: int, code: int) -> None:
-    path = history(tmp_path / "h", (0, KEY, 4000))
-    (tmp_path / "eve.json").write_bytes(line(record(SECOND, 4000)))
-    # What runs the tests may ignore signals itself, as nohup does, and would hand that on.
-    program = ["env", "--default-signal", Path(sys.executable).with_name("procwire")]
-    following = subprocess.Popen(
-        [*program, "enrich", "--follow", tmp_path / "eve.json", "--history", path],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert following.stdout is not None
-    assert process_of(following.stdout.readline())
-    following.send_signal(number)
-    _, talk = following.communicate(timeout=60)
-    assert following.returncode == code
-    assert b"1 records, 1 with their process" in talk
-
-
-def test_following_outlives_a_terminal_where_that_is_asked_for(tmp_path: Path) -> None:
-    eve = tmp_path / "eve.json"
-    eve.write_bytes(line(record(SECOND, 4000)))
-    path = history(tmp_path / "h", (0, KEY, 4000))
-    program = Path(sys.executable).with_name("procwire")
-    following = subprocess.Popen(
-        ["nohup", program, "enrich", "--follow", eve, "--history", path],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    assert following.stdout is not None
-    assert process_of(following.stdout.readline())
-    following.send_signal(signal.SIGHUP)
-    with eve.open("ab") as more:
-        more.write(line(record(SECOND, 4000)))
-    assert process_of(following.stdout.readline())
-    following.send_signal(signal.SIGTERM)
-    assert following.wait(timeout=60) == 0

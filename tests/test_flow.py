@@ -193,56 +193,6 @@ def test_a_syn_that_is_accepted_inside_a_connection_begins_a_new_one():
     assert seen[3:] == [["syn_in_established"], [], [], []]
 
 
-@pytest.mark.parametrize("initial", [777, 0])
-def test_the_answer_that_the_client_believes_is_followed(initial):
-    packets = [*handshake()[:2], reply(SYN | ACK, initial, 101), ask(ACK, 101, initial + 1)]
-    assert observed([*packets, reply(ACK | PSH, initial + 1, 101, 9)])[3:] == [[], []]
-
-
-@pytest.mark.parametrize(
-    ("place", "forged"),
-    [
-        (1, ask(SYN, 4000)),
-        (1, ask(SYN | ACK, 4000, 7)),
-        (2, ask(SYN, 4000)),
-        (2, ask(SYN | ACK, 4000, 501)),
-        (2, reply(SYN, 9000)),
-        (2, reply(SYN | ACK, 9000, 101)),
-        (2, reply(ACK, 9000, 7)),
-    ],
-)
-def test_what_is_forged_into_a_handshake_does_not_change_it(place, forged):
-    packets = [*WHOLE[:place], forged, *WHOLE[place:]]
-    seen = observed(packets)
-    assert seen.pop(place)
-    assert not any(seen)
-
-
-def test_of_two_syns_the_one_that_is_answered_counts():
-    for initial in (100, 4000):
-        answer = reply(SYN | ACK, 500, initial + 1)
-        packets = [ask(SYN, 100), ask(SYN, 4000), answer, ask(ACK, initial + 1, 501)]
-        assert observed(packets) == [[], ["hs_resend_differs"], [], []]
-
-
-@pytest.mark.parametrize(
-    ("packet", "expected"),
-    [
-        (ask(SYN | ACK, 100, 501), []),
-        (ask(SYN | ACK, 100, 500), ["hs_wrong_seq_ack"]),
-        (ask(SYN | ACK, 101, 501), ["hs_wrong_seq_ack", "hs_resend_differs"]),
-    ],
-)
-def test_both_ends_that_ask_to_open_answer_with_their_own_syn(packet, expected):
-    assert observed([ask(SYN, 100), reply(SYN, 500), packet])[2] == expected
-
-
-def test_only_who_was_asked_to_open_answers():
-    answer = ask(SYN | ACK, 100, 501)
-    assert observed([ask(SYN, 100), answer])[1] == ["synack_unsolicited", "hs_resend_differs"]
-    assert observed([*handshake(), answer])[3] == ["synack_unsolicited", "syn_in_established"]
-
-
 def test_a_fin_with_data_outside_of_connections_is_one():
     assert observed([ask(FIN, 7, 0, 5)]) == [["fin_no_session", "data_without_ack"]]
 
