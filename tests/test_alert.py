@@ -238,7 +238,7 @@ def test_a_replayed_scan_gives_the_same_alerts_from_packets_to_episode():
 
 
 def test_episode_names_are_readable_and_differ():
-    names = {episode_id(1, ("a",), first) for first in range(2000)}
+    names = {episode_id(1, "a", None, first) for first in range(2000)}
     assert len(names) == 2000
     assert all(len(name) == 8 and name.startswith("F-") for name in names)
 

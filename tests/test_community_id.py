@@ -18,10 +18,14 @@ IPV6 = st.binary(min_size=16, max_size=16)
 PORT = st.integers(0, 65535)
 
 
-def community_id(source, source_port, destination, destination_port, protocol):
+def told_of(source, source_port, destination, destination_port, protocol):
     ends = Endpoint(source, source_port), Endpoint(destination, destination_port)
     alert = Alert("F-0", RAISED, HOST_SWEEP, 3, 0, 0, 0, 1, *ends, protocol, ())
-    return record(alert, Source()).get("community_id")
+    return record(alert, Source())
+
+
+def community_id(*flow):
+    return told_of(*flow).get("community_id")
 
 
 def peers_id(source, source_port, destination, destination_port, protocol):
@@ -57,6 +61,15 @@ def test_every_type_and_some_codes_of_both_icmp(protocol):
 
 def test_a_protocol_without_ports_has_none():
     assert community_id(bytes(16), 0, bytes(16), 0, 47) is None
+
+
+def test_an_echo_and_its_reply_are_one_flow_and_another_code_is_another():
+    here, there = (MAPPED + bytes([10, 0, 0, last]) for last in (1, 2))
+    asked, answered = told_of(here, 8, there, 0, 1), told_of(there, 0, here, 0, 1)
+    assert asked["flow_id"] == answered["flow_id"]
+    assert told_of(here, 3, there, 1, 1)["flow_id"] != told_of(here, 3, there, 2, 1)["flow_id"]
+    # Flows without an ID that others know have a number all the same.
+    assert told_of(here, 0, there, 0, 47)["flow_id"] < 2**53
 
 
 @given(st.one_of(IPV4, IPV6))

@@ -4,7 +4,7 @@ packet it rests on. All time is event time, so a replay makes the same alerts.""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import msgspec
@@ -110,9 +110,10 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
         return LEAST if self.is_anomaly else self.severity
 
 
-def episode_id(sid: int, subject: Iterable[object], first: int) -> str:
-    """A readable name, the same in every replay: F- and 30 bits in base 32."""
-    text = "|".join(map(str, (sid, *subject, first)))
+def episode_id(sid: int, one: object, other: object, first: int) -> str:
+    """A readable name, the same in every replay: F- and 30 bits in base 32. one, other: whose it
+    is."""
+    text = f"{sid}|{one}|{other}|{first}"
     number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
     low, middle, high = number & 1023, number >> 10 & 1023, number >> 20 & 1023
     return f"F-{_DIGIT_PAIRS[low]}{_DIGIT_PAIRS[middle]}{_DIGIT_PAIRS[high]}"
@@ -139,7 +140,7 @@ def scan_alert(
         evidence = (*evidence, Evidence(PID, scan.subject[1]))
     subject = scan.subject if scan.job is None else scan.job.name
     return Alert(
-        episode=episode_id(scan.detector.sid, (subject, scan.source), scan.time),
+        episode=episode_id(scan.detector.sid, subject, scan.source, scan.time),
         state=RAISED,
         check=scan.detector,
         severity=severity,
@@ -193,7 +194,7 @@ def finding_alert(check: Check, finding: Found, shared: bool) -> Alert:
     source, destination = (None, None) if shared else finding.endpoints()
     subject = source and source.address, destination and destination.address
     return Alert(
-        episode=episode_id(check.sid, subject, finding.time),
+        episode=episode_id(check.sid, *subject, finding.time),
         state=RAISED,
         check=check,
         severity=check.severity,

@@ -67,7 +67,7 @@ class Episodes:
     ) -> None:
         settings = settings or Settings()
         self._admit = admit
-        self._settings, self._rules, self._lookup = settings.episodes, rules, lookup
+        self._rules, self._lookup, self._quiet_ns = rules, lookup, settings.episodes.quiet_ns
         self._counted = np.array([rule.tier == "C" for rule in rules], bool)
         self._fold_by = np.array([fold_of(rule.id) for rule in rules], np.uint8)
         self._tally = np.zeros(len(rules), np.int64)
@@ -75,7 +75,7 @@ class Episodes:
         self._graded: Counter[tuple[int, str]] = Counter()
         self._counts: Counter[str] = Counter(opened=0, evicted=0, folded_sources=0, alerts=0)
         self._jobs = JobScans()
-        self._open = OpenEpisodes(self._settings, self._counts, self._jobs.leave)
+        self._open = OpenEpisodes(settings.episodes, self._counts, self._jobs.leave)
 
     def update(
         self, now: int, observations: Iterable[Observation] = (), hits: Hits | None = None
@@ -212,24 +212,24 @@ class Episodes:
             return end
         now = int(kept.reached[start])
         self._open.close_due(now)
-        until = self._open.next_end_before(now + self._settings.quiet_ns)
+        until = self._open.next_end_before(now + self._quiet_ns)
         return max(start + 1, bisect_left(kept.reached, until, start, end))
 
     def _enter(self, kept: Kept, rows: NDArray[np.int64]) -> None:
         """Extend episodes by findings among which none ends that a rule without room waits for."""
-        quiet = self._settings.quiet_ns
+        open_, are_open, quiet = self._open, self._open.keys, self._quiet_ns
         groups = kept.groups(rows, quiet)
-        columns, full, open_ = groups.columns, self._open.full(len(rows)), self._open
+        columns, full = groups.columns, open_.full(len(rows))
         keys = [kept.keys[number] for number in columns[:, 0].tolist()]
         # Of a flood from forged addresses nearly all groups are of none.
         apart = [
             at
             for at, (key, rule) in enumerate(zip(keys, columns[:, 1].tolist(), strict=True))
-            if rule not in full or key in open_
+            if rule not in full or key in are_open
         ]
         entered = []
         for at, group in zip(apart, map(Group._make, columns[apart].tolist()), strict=True):
-            if keys[at] in open_ or open_.has_room(group.rule):
+            if keys[at] in are_open or open_.has_room(group.rule):
                 entered.append(at)
                 self._extend(keys[at], group, kept, groups.members)
         if len(entered) == len(keys):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, KeysView
 
 from msgspec.structs import replace
 
@@ -26,6 +26,7 @@ class OpenEpisodes:
         self, settings: EpisodeSettings, counts: Counter[str], ended: Callable[[Episode], None]
     ) -> None:
         self._settings, self._counts, self._ended = settings, counts, ended
+        self._quiet_ns = settings.quiet_ns
         self._open: dict[Key, Episode] = {}
         self._due: list[tuple[int, int, Key]] = []
         self._pushed = 0
@@ -34,8 +35,10 @@ class OpenEpisodes:
         self.told: list[Told] = []
         self.clock = 0
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._open
+    @property
+    def keys(self) -> KeysView[Key]:
+        """Those of all that are open, as they come and go."""
+        return self._open.keys()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -47,9 +50,9 @@ class OpenEpisodes:
     def current(self, key: Key, time: int) -> Episode | None:
         """The open episode of `key`; one that was quiet for too long by `time` is closed first."""
         episode = self._open.get(key)
-        if episode is None or time - episode.seen < self._settings.quiet_ns:
+        if episode is None or time - episode.seen < self._quiet_ns:
             return episode
-        self._close(episode, episode.seen + self._settings.quiet_ns)
+        self._close(episode, episode.seen + self._quiet_ns)
         return None
 
     def begin(
@@ -134,13 +137,13 @@ class OpenEpisodes:
         while self._due and self._due[0][0] < until:
             due, _, key = self._due[0]
             episode = self._open.get(key)
-            if episode is not None and due == episode.due == episode.seen + self._settings.quiet_ns:
+            if episode is not None and due == episode.due == episode.seen + self._quiet_ns:
                 return due
             self._next_due()
         return until
 
     def _push(self, episode: Episode) -> None:
-        episode.due = episode.seen + self._settings.quiet_ns
+        episode.due = episode.seen + self._quiet_ns
         self._pushed += 1
         heapq.heappush(self._due, (episode.due, self._pushed, episode.key))
 
@@ -150,7 +153,7 @@ class OpenEpisodes:
         episode = self._open.get(key)
         if episode is None or episode.due != due:
             return None
-        if episode.seen + self._settings.quiet_ns > due:
+        if episode.seen + self._quiet_ns > due:
             self._push(episode)
             return None
         return episode

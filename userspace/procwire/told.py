@@ -16,7 +16,8 @@ import msgspec
 
 from procwire.alert import Alert
 from procwire.errors import InputDamaged, UsageError
-from procwire.output.eve import Source, encode, record
+from procwire.output import eve
+from procwire.output.eve import Source
 
 # A record of ours has a few thousand bytes of command lines; a line beyond is none.
 _LONGEST = 1 << 22
@@ -188,7 +189,7 @@ def told_by_record(folder: Path, episode: str) -> list[Told]:
         if source.in_iface is not None:
             number = replay.interfaces.index(source.in_iface)
             place = Source(str(packets_file(folder, number)), source.in_iface)
-        lines.extend(encode(record(one, place)) for one in alerts if one.episode == episode)
+        lines.extend(eve.lines([one], place) for one in alerts if one.episode == episode)
 
     with ExitStack() as stack:
         store = None

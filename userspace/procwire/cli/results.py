@@ -16,6 +16,7 @@ from procwire.detect.detector import DETECTORS
 from procwire.errors import Unavailable, UsageError
 from procwire.output import eve
 from procwire.output.eve import Source
+from procwire.output.eve_record import Record
 from procwire.output.lines import Lines
 from procwire.output.printable import printable
 from procwire.output.summary import summary
@@ -113,7 +114,7 @@ class Results:
         else:
             self._append(eve.lines(listed, source), len(listed))
 
-    def denied(self, records: list[eve.Record]) -> None:
+    def denied(self, records: list[Record]) -> None:
         """Append what denied programs reached; text has it in their alerts."""
         if not self._is_text:
             self._append(b"".join(map(eve.encode, records)), len(records))

@@ -26,8 +26,18 @@ _SEED, _PADDING = bytes(2), bytes(1)
 
 
 def community_id(source: Endpoint, destination: Endpoint, protocol: int) -> str:
-    """The ID of a flow whose ends have ports, or for ICMP type and code in their place: the same
-    for both directions."""
+    """The ID of a flow, as of flow_digest()."""
+    return id_of(flow_digest(source, destination, protocol))
+
+
+def id_of(digest: bytes) -> str:
+    """The ID of the flow that has this digest."""
+    return "1:" + binascii.b2a_base64(digest, newline=False).decode()
+
+
+def flow_digest(source: Endpoint, destination: Endpoint, protocol: int) -> bytes:
+    """20 bytes that name a flow whose ends have ports, or for ICMP type and code in their place:
+    the same for both directions."""
     port, other_port = source.port or 0, destination.port or 0
     others, one_way = _OTHER_TYPE.get(protocol), False
     if others is not None:
@@ -38,5 +48,4 @@ def community_id(source: Endpoint, destination: Endpoint, protocol: int) -> str:
     if high < low and not one_way:
         low, high = high, low
     name = _SEED + low[0] + high[0] + protocol.to_bytes(1) + _PADDING + low[1] + high[1]
-    digest = hashlib.sha1(name, usedforsecurity=False).digest()
-    return "1:" + binascii.b2a_base64(digest, newline=False).decode()
+    return hashlib.sha1(name, usedforsecurity=False).digest()

@@ -7,7 +7,6 @@ anomaly has in common with an alert, metadata.flowvars.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,17 +14,17 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from procwire.alert import Alert
 from procwire.detect.observation import Endpoint, Evidence, Job
 from procwire.event import Subject
 from procwire.output.address import address_text, ip_version, protocol_name
-from procwire.output.community_id import community_id
+from procwire.output.community_id import flow_digest, id_of
+from procwire.output.eve_record import AlertObject, Context, FlowRecord, Metadata, Record
 from procwire.output.printable import is_harmful
 from procwire.output.timestamp import timestamp
 from procwire.record import Process
-
-Record = dict[str, Any]
 
 DENIED_FLOW = "denied"
 """Key of the variable of a denied program's flow."""
@@ -60,7 +59,7 @@ class Source:
 
 def lines(alerts: Iterable[Alert], source: Source) -> bytes:
     """The alerts' records, one JSON object a line."""
-    return b"".join(encode(record(alert, source)) for alert in alerts)
+    return b"".join([encode(_written(alert, source)) for alert in alerts])
 
 
 def encode(one: Any) -> bytes:
@@ -69,7 +68,7 @@ def encode(one: Any) -> bytes:
     try:
         line = msgspec.json.encode(one)
     except UnicodeEncodeError:
-        line = msgspec.json.encode(_valid(one))
+        line = msgspec.json.encode(_valid(msgspec.to_builtins(one)))
     # What JSON escapes by itself are the control characters below the space.
     if not line.isascii() or b"\x7f" in line:
         line = re.sub(r"[^ -~]", _json_escape, line.decode()).encode()
@@ -77,27 +76,21 @@ def encode(one: Any) -> bytes:
 
 
 def record(alert: Alert, source: Source) -> Record:
-    """The record of one alert: an anomaly for a check of tier B whose context was not seen to hold,
-    else an alert. An anomaly's own object may hold no more than its kind; its episode, and what the
-    alert would have been, is a variable of its flow."""
-    head = _head(alert, source, "anomaly" if alert.is_anomaly else "alert")
-    if source.pcap_filename is not None and alert.packet is not None:
-        head["pcap_cnt"] = alert.packet
-    if alert.is_anomaly:
-        head["anomaly"] = _anomaly(alert)
-        variable = {"key": "episode", "value": alert.episode, "alert": _alert(alert)}
-        head["metadata"] = {"flowvars": [variable]}
-    else:
-        head["alert"] = _alert(alert)
-    return head
+    """The record of one alert, by names, for whoever reads it here: an anomaly for a check of tier
+    B whose context was not seen to hold, else an alert."""
+    shown: Record = msgspec.json.decode(encode(_written(alert, source)))
+    return shown
 
 
 def denied_record(contact: Alert, source: Source) -> Record:
     """A flow of a denied program, each of which an alert tells only at first; for those who act on
     it. What it was is a variable of the flow."""
-    process = _context(contact).get("process", {})
+    process = _subject(contact)
     variable = {"key": DENIED_FLOW, "value": str(process.get("exe", "")), "process": process}
-    return _head(contact, source, "flow") | {"metadata": {"flowvars": [variable]}}
+    made = _begun(contact, source, "flow")
+    made.metadata = {"flowvars": [variable]}
+    shown: Record = msgspec.to_builtins(made)
+    return shown
 
 
 def stats_record(time: int, counters: Mapping[str, int], source: Source) -> Record:
@@ -116,50 +109,57 @@ def stats_record(time: int, counters: Mapping[str, int], source: Source) -> Reco
     }
 
 
-def _head(alert: Alert, source: Source, kind: str) -> Record:
-    flow_id, flow = _flow(alert.source, alert.destination, alert.protocol)
-    head: Record = {"timestamp": timestamp(alert.time)}
-    if flow_id is not None:
-        head["flow_id"] = flow_id
-    head |= source.fields
+def _written(alert: Alert, source: Source) -> FlowRecord:
+    """As record(). An anomaly's own object may hold no more than its kind; its episode, and what
+    the alert would have been, is a variable of its flow."""
+    is_anomaly = alert.is_anomaly
+    made = _begun(alert, source, "anomaly" if is_anomaly else "alert")
+    if source.pcap_filename is not None and alert.packet is not None:
+        made.pcap_cnt = alert.packet
+    if is_anomaly:
+        made.anomaly = _anomaly(alert)
+        variable = {"key": "episode", "value": alert.episode, "alert": _alert(alert)}
+        made.metadata = {"flowvars": [variable]}
+    else:
+        made.alert = _alert(alert)
+    return made
+
+
+def _begun(alert: Alert, source: Source, kind: str) -> FlowRecord:
+    """A record with its time, its place and its flow. ICMP's type and code stand where the ports of
+    others stand."""
+    made = FlowRecord(timestamp=timestamp(alert.time), event_type=kind)
+    if source.in_iface is not None:
+        made.in_iface = source.in_iface
+    if source.pcap_filename is not None:
+        made.pcap_filename = source.pcap_filename
     if alert.process is not None and alert.process.host is not None:
-        head["host"] = alert.process.host
-    head["event_type"] = kind
-    head |= flow
-    return head
-
-
-def _flow(
-    source: Endpoint | None, destination: Endpoint | None, protocol: int
-) -> tuple[int | None, Record]:
-    """The flow's number and what a record tells of its ends. ICMP's type and code stand where the
-    ports of others stand."""
-    fields: Record = {}
-    for side, peer in (("src", source), ("dest", destination)):
-        if peer is not None:
-            fields[f"{side}_ip"] = address_text(peer.address)
-            if protocol not in ICMP and peer.port is not None:
-                fields[f"{side}_port"] = peer.port
+        made.host = alert.process.host
+    sender, receiver, protocol = alert.source, alert.destination, alert.protocol
+    is_icmp = protocol in ICMP
+    if sender is not None:
+        made.src_ip = address_text(sender.address)
+        if sender.port is not None and not is_icmp:
+            made.src_port = sender.port
+    if receiver is not None:
+        made.dest_ip = address_text(receiver.address)
+        if receiver.port is not None and not is_icmp:
+            made.dest_port = receiver.port
     if protocol:
-        fields["proto"] = protocol_name(protocol)
-    known = source or destination
+        made.proto = protocol_name(protocol)
+    known = sender or receiver
     if known is not None:
-        fields["ip_v"] = ip_version(known.address)
-    if source is None or destination is None or source.port is None or destination.port is None:
-        return None, fields
-    if protocol in ICMP:
-        fields |= {"icmp_type": source.port, "icmp_code": destination.port}
+        made.ip_v = ip_version(known.address)
+    if sender is None or receiver is None or sender.port is None or receiver.port is None:
+        return made
+    if is_icmp:
+        made.icmp_type, made.icmp_code = sender.port, receiver.port
+    digest = flow_digest(sender, receiver, protocol)
+    # The same in every run, and within what JavaScript can hold.
+    made.flow_id = int.from_bytes(digest[:8]) >> 12
     if protocol in _WITH_COMMUNITY_ID:
-        fields["community_id"] = community_id(source, destination, protocol)
-    return _flow_id(source, destination, protocol), fields
-
-
-def _flow_id(source: Endpoint, destination: Endpoint, protocol: int) -> int:
-    """The same number for both directions and in every run, within what JavaScript can hold."""
-    one = f"{source.address.hex()}:{source.port}"
-    other = f"{destination.address.hex()}:{destination.port}"
-    name = f"{min(one, other)}|{max(one, other)}|{protocol}".encode()
-    return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest()) >> 12
+        made.community_id = id_of(digest)
+    return made
 
 
 def _anomaly(alert: Alert) -> Record:
@@ -167,59 +167,59 @@ def _anomaly(alert: Alert) -> Record:
     return {"type": _ANOMALY_TYPES.get(family, "decode"), "event": alert.check.id}
 
 
-def _alert(alert: Alert) -> Record:
+def _alert(alert: Alert) -> AlertObject:
     check = alert.check
-    metadata = {
-        "rule": [check.id],
-        "analytic": list(check.analytics),
-        "episode": [alert.episode],
-        "state": [alert.state],
-        "related": list(alert.related),
-        "reference": [check.reference],
-        "suricata": list(check.suricata),
-        "zeek": list(check.zeek),
-        "offset": [str(alert.offset)] if alert.offset is not None else [],
-        "size": [str(alert.size)] if alert.size is not None else [],
-    }
-    return {
-        "action": "allowed",
-        "gid": 1,
-        "signature_id": check.sid,
-        "rev": 1,
-        "signature": check.title,
-        "category": "",
-        "severity": alert.severity,
-        "metadata": {name: values for name, values in metadata.items() if values},
-        "context": _context(alert),
-    }
+    return AlertObject(
+        signature_id=check.sid,
+        signature=check.title,
+        severity=alert.severity,
+        metadata=Metadata(
+            rule=(check.id,),
+            analytic=check.analytics or UNSET,
+            episode=(alert.episode,),
+            state=(alert.state,),
+            related=alert.related or UNSET,
+            reference=(check.reference,),
+            suricata=check.suricata or UNSET,
+            zeek=check.zeek or UNSET,
+            offset=(str(alert.offset),) if alert.offset is not None else UNSET,
+            size=(str(alert.size),) if alert.size is not None else UNSET,
+        ),
+        context=_context(alert),
+    )
 
 
-def _context(alert: Alert) -> Record:
-    """Evidence flat, with the threshold of the first figure; every threshold beside it by name."""
-    context: Record = {
-        "count": alert.count,
-        "first": timestamp(alert.first),
-        "last": timestamp(alert.last),
-        "evidence": _evidence(alert.evidence),
-        "thresholds": {
+def _context(alert: Alert) -> Context:
+    context = Context(
+        count=alert.count,
+        first=timestamp(alert.first),
+        last=timestamp(alert.last),
+        evidence=_evidence(alert.evidence),
+        thresholds={
             one.name: {"threshold": one.threshold, "setting": one.setting}
             for one in alert.evidence
             if one.setting is not None
         },
-        "targets": [_target(one) for one in alert.targets],
-    }
+        targets=[_target(one) for one in alert.targets],
+    )
     if alert.process is not None:
-        context["process"] = process_fields(alert.process, alert.ancestors)
-        context["process"]["role"] = alert.role
+        context.process = _subject(alert)
     if alert.job is not None:
-        context["job"] = _job(alert.job, alert.process)
+        context.job = _job(alert.job, alert.process)
     if alert.shares:
-        context["shares"] = [
+        context.shares = [
             {"attempts": one.attempts, "process": _process(one.process)} for one in alert.shares
         ]
     if alert.findings:
-        context["findings"] = dict(alert.findings)
+        context.findings = dict(alert.findings)
     return context
+
+
+def _subject(alert: Alert) -> Record:
+    """The alert's process and its part in it; nothing where none is known."""
+    if alert.process is None:
+        return {}
+    return process_fields(alert.process, alert.ancestors) | {"role": alert.role}
 
 
 def _job(job: Job, process: Process | None) -> Record:
