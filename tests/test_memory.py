@@ -230,3 +230,20 @@ def test_a_command_starts_no_threads_of_numpy_and_tells_nobody_that_it_does_not(
         for env in ({}, {"OPENBLAS_NUM_THREADS": "2"})
     ]
     assert [one.stdout.split() for one in ran] == [["True", "1", "None"], ["True", "1", "2"]]
+
+
+def test_reading_a_capture_loads_neither_the_sensor_nor_a_parser_of_c(tmp_path) -> None:
+    capture = tmp_path / "one.pcap"
+    capture.write_bytes(examples.capture([bytes(60)]))
+    code = """if True:
+        import sys
+        from procwire.cli.main import procwire
+        procwire(["read", sys.argv[1]], standalone_mode=False)
+        asked = "procwire.generated.dispatch", "cffi", "pycparser", "procwire.sensor.loader"
+        print(*(name for name in asked if name in sys.modules), file=sys.stderr)
+        import cffi
+    """
+    ran = subprocess.run(
+        [sys.executable, "-c", code, capture], capture_output=True, text=True, check=True
+    )
+    assert ran.stderr.split() == ["procwire.generated.dispatch"]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,7 +23,9 @@ from procwire.output.eve import Source
 from procwire.output.printable import printable
 from procwire.runs.inputs import Input, Inputs
 from procwire.runs.reading import Reading
-from procwire.runs.replay import Replay
+
+if TYPE_CHECKING:
+    from procwire.runs.replay import Replay
 
 
 @click.command()
@@ -70,6 +73,9 @@ def read(
         files = tuple(path for path in files if path not in folders)
         chosen = settings if config or overrides else None
         for path in folders:
+            # Loads the sensor, which only a record needs.
+            from procwire.runs.replay import Replay
+
             begin = partial(Replay, path, chosen, results.write, workers=workers)
             damaged |= _replay(path, begin, store, results, form)
         for number, path in enumerate(files):

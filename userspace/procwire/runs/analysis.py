@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from procwire.alert import SOURCE_PROVEN, Alert
 from procwire.capture.batch import PacketBatch
+from procwire.compiled.unused import leave_out_cffi
 from procwire.context.site import Site
 from procwire.decode.columns import Decoded
 from procwire.decode.contacts import Contacts
@@ -44,6 +45,7 @@ _COUNTED_BY_PARTS = {
     "episodes.rule.app.one_sided_or_wrong_dir": "flows.one_sided",
 }
 
+leave_out_cffi()
 
 Attribute = Callable[[list[Alert], NDArray[np.void]], list[Alert]]
 
