@@ -17,7 +17,7 @@ from typing import Any, TextIO
 import click
 
 from procwire import __version__
-from procwire.errors import INTERRUPTED, ProcwireError, Unavailable
+from procwire.errors import INTERRUPTED, ProcwireError, Unavailable, UsageError
 from procwire.output.lines import NO_ROOM
 from procwire.output.printable import printable
 
@@ -179,9 +179,13 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as problem:
-        if problem.errno not in (*NO_ROOM, errno.EIO):
+        if problem.errno in (*NO_ROOM, errno.EIO):
+            said = f"results cannot be written: {problem.strerror}"
+            click.echo(f"procwire: {said}; free space, or write them elsewhere", err=True)
+            sys.stdout = io.StringIO()
+            sys.exit(Unavailable.exit_code)
+        if not isinstance(problem.filename, str):
             raise
-        remedy = "free space, or write them elsewhere"
-        click.echo(f"procwire: results cannot be written: {problem.strerror}; {remedy}", err=True)
-        sys.stdout = io.StringIO()
-        sys.exit(Unavailable.exit_code)
+        # A folder on the way there is closed to the user, or no file can have such a name.
+        click.echo(f"procwire: {printable(problem.filename)}: {problem.strerror}", err=True)
+        sys.exit(UsageError.exit_code)
