@@ -49,7 +49,8 @@ def decode_nested(packet: Packet, link: int, depth: int = 0) -> None:
     except Inner as inner:
         if depth == 3:
             raise Skip("too many layers") from None
-        within = Packet(packet.data[inner.start : inner.end], inner.end - inner.start, False)
+        cut = packet.cut and packet.fields["network"] == 0
+        within = Packet(packet.data[inner.start : inner.end], inner.end - inner.start, cut)
         within.fields, within.spans = packet.fields, packet.spans
         known = len(packet.spans)
         try:
@@ -97,6 +98,7 @@ def decode_link(packet: Packet, link: int, inside: bool, carrier: int) -> None:
     elif ethertype == 0x86DD:
         decode_ipv6(packet, start, outer)
     elif ethertype == 0x0806:
+        packet.fields.update(dict.fromkeys(packet.fields, 0))
         decode_arp(packet, start, outer)
     else:
         raise Skip("802.3 length frame" if ethertype < 1536 else "unknown ethertype")
@@ -105,7 +107,8 @@ def decode_link(packet: Packet, link: int, inside: bool, carrier: int) -> None:
 def decode_inner_ip(packet: Packet, ethertype: int, start: int, outer: int, carrier: int) -> None:
     layer, version, fixed = (IPV4, 4, 20) if ethertype == 0x0800 else (IPV6, 6, 40)
     first = packet.data[start] >> 4 if start < len(packet.data) else version
-    if packet.length - start < fixed or first != version:
+    around = packet.fields["network"]
+    if around and (packet.length - start < fixed or first != version):
         packet.span(layer + MALFORMED, start, packet.length, -1)
         packet.span(INNER_IP_MALFORMED, start, packet.length, carrier)
         return

@@ -146,6 +146,39 @@ def test_a_response_follows_a_request(payloads, wrong):
     assert told(connection(8000, payloads), "http.response_bad") == wrong
 
 
+FIRST_SAID = [
+    (22, [(True, REQUEST)], "app.protocol_mismatch"),
+    (443, [(True, REQUEST)], "app.protocol_mismatch"),
+    (80, [(True, HELLO)], "app.protocol_mismatch"),
+    (445, [(False, BANNER)], "app.protocol_mismatch"),
+    (443, [(True, NEGOTIATE)], "app.protocol_mismatch"),
+    (8080, [(True, HELLO), (False, RESPONSE)], "app.protocol_mismatch"),
+    (25, [*MAIL, (False, READY), (True, EHLO)], "app.protocol_mismatch"),
+    (22, [(False, BANNER), (True, UNKNOWN)], "ssh.banner_bad"),
+    (8000, [(True, UNKNOWN), (False, RESPONSE)], "http.request_line_bad"),
+    (8000, [(False, CONNECTED)], "http.response_bad"),
+]
+
+
+@pytest.mark.parametrize(("port", "payloads", "check"), FIRST_SAID)
+@pytest.mark.parametrize("size", [1, 3, 5, 7, 9])
+def test_in_how_many_segments_something_is_said_first_makes_no_difference(
+    port, payloads, check, size
+):
+    *before, (client, last) = payloads
+    pieces = [(client, last[:size]), (client, last[size:])]
+    assert len(told(connection(port, [*before, *pieces]), check)) == 1
+    if not before:
+        frames = connection(port, [(client, bytes([byte])) for byte in last])
+        assert len(told(frames, check)) == 1
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_tls_behind_starttls_may_begin_with_a_few_bytes(size):
+    payloads = [*MAIL, (False, READY), (True, HELLO[:size]), (True, HELLO[size:])]
+    assert told(connection(25, payloads)) == []
+
+
 def test_a_request_the_capture_lacks_was_asked_all_the_same():
     frames = connection(8000, [(True, REQUEST), (False, CONNECTED)])
     assert told([*frames[:2], frames[3]], "http.response_bad") == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+import numpy as np
 import pytest
 from procwire import layers
 from procwire.capture.batch import LINUX_SLL
@@ -132,6 +133,38 @@ def test_a_tunnel_is_not_taken_for_the_packet_before_it() -> None:
     decoded = decode(batch_of([(before, len(before), 1), (frame, len(frame), LINUX_SLL)]))
     broken = decoded.spans.layer == layers.INNER_IP_MALFORMED
     assert decoded.spans.outer[broken].tolist() == [-1]
+
+
+ARP = bytes.fromhex("000108000604000102000000000a0a000007") + bytes(6) + bytes([10, 0, 0, 9])
+ETHERNET_ARP = bytes(12) + b"\x08\x06" + ARP
+
+
+@pytest.mark.parametrize("message", [ETHERNET_ARP, ETHERNET_ARP[:24], ETHERNET_ARP[:17]])
+@pytest.mark.parametrize("carrier", ["GRE", "GRE over IPv6", "VXLAN", "pseudowire"])
+def test_arp_in_a_tunnel_has_nothing_of_the_packet_around_it(carrier: str, message: bytes) -> None:
+    around = {
+        "GRE": ETHERNET_IPV4 + ipv4(b"\0\0\x65\x58" + message, protocol=47),
+        "GRE over IPv6": bytes(12) + b"\x86\xdd" + ipv6(b"\0\0\x65\x58" + message, 47, LINK_LOCAL),
+        "VXLAN": ETHERNET_IPV4 + udp(4789, b"\x08" + bytes(7) + message),
+        "pseudowire": bytes(12) + b"\x88\x47" + label(16, True) + bytes(4) + message,
+    }
+    assert row(decode_one(around[carrier])) == row(decode_one(message))
+
+
+@pytest.mark.parametrize("size", [len(ETHERNET_INNER), 53, 14 + 19, 14 + 9])
+@pytest.mark.parametrize("cut", [False, True])
+def test_what_no_packet_is_around_is_judged_as_by_itself(cut: bool, size: int) -> None:
+    frame = ETHERNET_INNER[:size]
+    pseudowire = bytes(12) + b"\x88\x47" + label(16, True) + bytes(4)
+    fabric_path = bytes(12) + b"\x89\x03\x04\x20"
+    told = []
+    for data in (frame, pseudowire + frame, fabric_path + frame):
+        batch = batch_of([(data, len(data) + 20 * cut, 1)])._replace(cut=np.array([cut]))
+        decoded, findings = examine(batch)
+        names = {all_rules()[finding["rule"]].id for finding in findings}
+        told.append((row(decoded), names - {"tun.inner_ip_bad"}))
+    assert told[0] == told[1] == told[2]
+    assert ("ipv4.truncated" in told[0][1]) == (size < len(ETHERNET_INNER))
 
 
 @pytest.mark.parametrize(("number", "expected"), [(0, "ipv4.bad_version"), (2, "ipv6.bad_version")])

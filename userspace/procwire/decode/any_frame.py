@@ -170,15 +170,17 @@ def _decode_frame(
     if ethertype == CUT:
         return SNAPPED if rest.captured < rest.length else LINK_TRUNCATED
     in_tunnel = inside and ethertype in (ETHERTYPE_IPV4, ETHERTYPE_IPV6)
-    if in_tunnel and not _begins_ip(data, rest, ethertype):
+    # A pseudowire may have no packet around it.
+    outermost = output.packets.network[row] == 0
+    if in_tunnel and not outermost and not _begins_ip(data, rest, ethertype):
         over_ipv4 = ethertype == ETHERTYPE_IPV4
         header = layers.IPV4_MALFORMED if over_ipv4 else layers.IPV6_MALFORMED
         emit(data, output, row, header, rest, -1)
         emit(data, output, row, layers.INNER_IP_MALFORMED, rest, carrier)
         return NOT_SKIPPED
-    if in_tunnel:
+    if in_tunnel or ethertype == ETHERTYPE_ARP:
         forget(output.packets, row)
-    if output.cut[0] and not inside:
+    if output.cut[0] and outermost:
         _emit_cut(data, output, row, ethertype, rest, outer)
     network = int(output.used[0])
     reason = _decode_network(data, rest, row, ethertype, outer, output)

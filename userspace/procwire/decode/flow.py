@@ -183,7 +183,9 @@ def _follow_rows(
             if reads_differently(table, slot, reading, source, row, columns):
                 columns.observed[row] |= OVERLAP_DIFFERS
             if slot >= 0:
-                columns.observed[row] |= contradictions(table, slot, source, row, columns)
+                columns.observed[row] |= contradictions(
+                    table, slot, reading.streams, source, row, columns
+                )
             counted = weigh(table, slot, state, source, row, columns)
             if counted:
                 table.counts[_TWO_SIDED if counted > 0 else _ONE_SIDED] += 1

@@ -33,7 +33,8 @@ from procwire.words import Span
 
 _MAPPED = np.uint64(0xFFFF)
 _MAPPED_SHIFT = np.uint64(32)
-_NOWHERE = -1
+NOWHERE = -1
+"""Said instead of a place of a stream."""
 
 
 @fused
@@ -57,8 +58,8 @@ def reads_differently(
     captured = min(size, max(segment.captured - header, 0))
     payload = Span(source.data, segment.start + header, captured, size)
     sender = int(columns.sender[row]) ^ int(table.flows[slot].origin)
-    place = _place_of(table, slot, sender, reading.streams)
-    if place == _NOWHERE:
+    place = place_of(table, slot, sender, reading.streams)
+    if place == NOWHERE:
         if size == 0:
             return False
         end = table.ends[slot, sender]
@@ -66,9 +67,9 @@ def reads_differently(
         end.stream = place + 1
     elif _passes(reading.streams, place, source, row, payload):
         return False
-    back = _place_of(table, slot, 1 - sender, reading.streams)
+    back = place_of(table, slot, 1 - sender, reading.streams)
     if back == place:
-        back = _NOWHERE
+        back = NOWHERE
     found = _found(source, row, segment.start, place, back)
     piece = _piece(table, slot, source, row, sender)
     return bool(read_segment(reading.streams, reading.spans, found, payload, piece))
@@ -81,14 +82,14 @@ def _owner(slot: int, sender: int) -> int:
 
 
 @fused
-def _place_of(table: FlowTable, slot: int, sender: int, memory: Streams) -> int:
-    """Where the stream of an end is read, or _NOWHERE."""
+def place_of(table: FlowTable, slot: int, sender: int, memory: Streams) -> int:
+    """Where the stream of an end is read, or NOWHERE."""
     place = int(np.int64(table.ends[slot, sender].stream)) - 1
     if place < 0:
-        return _NOWHERE
+        return NOWHERE
     stream = memory.streams[place]
     mine = stream.owner == _owner(slot, sender) and stream.flow == table.flows[slot].number
-    return place if mine else _NOWHERE
+    return place if mine else NOWHERE
 
 
 @fused
@@ -134,7 +135,7 @@ def _layer_of(source: Source, row: int) -> int:
 @fused
 def _tell_alone(reading: Reading, source: Source, row: int, header: int) -> None:
     """Tell of the message that a segment outside its stream begins with; its header is there."""
-    found = _found(source, row, header, _NOWHERE, _NOWHERE)
+    found = _found(source, row, header, NOWHERE, NOWHERE)
     if header_size(found.layer) > 0:
         message = span_at(source.data, source.spans, int(source.span[row]) + 1)
         tell(reading.streams, reading.spans, found, found.layer, 0, message)

@@ -1,17 +1,22 @@
 """Which protocol each end of a TCP connection speaks, and whether its port and its peer agree.
 
-The first payload of an end counts, of a connection whose SYN was seen: later bytes may look like
-anything. What application.py knows by its first bytes is compared. What it does not know is no
-evidence, except where the peer says what is due: to a server of SSH the client's identification
-(RFC 4253 4.2), before a response of HTTP a request (RFC 9112 section 3, 9.2). After STARTTLS (RFC
-3207 section 4) the next payload counts once more: it has to be TLS.
+The first bytes of an end count, of a connection whose SYN was seen: later ones may look like
+anything. They are those of its first payload, with what follows in its stream where that is short.
+What application.py knows by them is compared. What it does not know is no evidence, except where
+the peer says what is due: to a server of SSH the client's identification (RFC 4253 4.2), before a
+response of HTTP a request (RFC 9112 section 3, 9.2). After STARTTLS (RFC 3207 section 4) the next
+payload counts once more: it has to be TLS.
 """
 
 from __future__ import annotations
 
-from procwire.compiled.jit import fused
+import numpy as np
+
+from procwire.compiled.jit import called, fused
+from procwire.decode.application import layer_of_start
 from procwire.decode.columns import span_at
 from procwire.decode.flow_table import (
+    BARELY_BEGUN,
     MISMATCH_TOLD,
     SENT_SYN,
     TLS_ASKED,
@@ -38,7 +43,11 @@ from procwire.decode.observations import (
     PROTOCOL_MISMATCH,
     RETRANSMIT,
 )
+from procwire.decode.own_bytes import own_span
+from procwire.decode.payload import NOWHERE, place_of
 from procwire.decode.source import FlowColumns, Source
+from procwire.decode.stream_table import START_AT, WINDOW, Streams
+from procwire.decode.tcp_segment import apart
 from procwire.layers import HTTP1, SMB, SMTP, SSH, TLS
 from procwire.words import Span, folded, span, token_end, u8, u32
 
@@ -66,6 +75,8 @@ _ORIGINATOR = 0
 _DISORDER = GAP | RETRANSMIT | OUT_OF_WINDOW
 _HEADER_NEEDED = 5  # bytes by which a TLS record is known
 _SSH_NEEDED = 4
+_START_NEEDED = 10  # up to the first digit of an HTTP status; others are known by fewer
+_TLS_TYPES, _SSL_2 = (20, 24), 0x80
 _STARTTLS = folded(span(b"starttls"), 0, 8)
 _LINE_FEED, _CARRIAGE_RETURN = 10, 13
 _READY = int.from_bytes(b"220", "big")
@@ -83,11 +94,16 @@ _REFUSED_FROM = 0x34  # "4", as codes of failures begin with it or "5"
 
 @fused
 def contradictions(
-    table: FlowTable, slot: int, source: Source, row: int, columns: FlowColumns
+    table: FlowTable,
+    slot: int,
+    memory: Streams,
+    source: Source,
+    row: int,
+    columns: FlowColumns,
 ) -> int:
-    """Enter what TCP packet `row` of the flow in `slot` speaks. Observed is what its port does not
-    carry or its peer does not speak, once of a flow. Nothing is known of one whose bytes are those
-    of a reassembled datagram."""
+    """Enter what TCP packet `row` of the flow in `slot` speaks, whose stream has it. Observed is
+    what its port does not carry or its peer does not speak, once of a flow. Nothing is known of one
+    whose bytes are those of a reassembled datagram."""
     packets, flow = source.packets, table.flows[slot]
     if packets.payload[row] == 0 or source.span[row] < 0 or flow.marks & MISMATCH_TOLD:
         return 0
@@ -97,7 +113,8 @@ def contradictions(
     begins = end.sent & SENT_SYN and packets.seq[row] == (end.initial + 1) & 0xFFFFFFFF
     mail = layer == SMTP or end.mail != NOT_KNOWN or peer.speaks == SMTP
     disorder = columns.observed[row] & _DISORDER != 0
-    if not (begins or mail or disorder or flow.marks & TLS_DUE):
+    barely = end.sent & BARELY_BEGUN != 0
+    if not (begins or barely or mail or disorder or flow.marks & TLS_DUE):
         return 0
     message = _message_of(source, row)
     from_client = columns.sender[row] == _ORIGINATOR
@@ -105,7 +122,7 @@ def contradictions(
     if flow.marks & TLS_DUE:
         if columns.observed[row] & (RETRANSMIT | OUT_OF_WINDOW) == 0:
             flow.marks = int(flow.marks) & ~TLS_DUE
-            wrong = message.captured >= min(_HEADER_NEEDED, message.length) and layer != TLS
+            wrong = layer != TLS and _is_no_record(message)
     elif layer == SMTP:
         _on_mail_line(flow, message, from_client)
     if disorder:
@@ -121,24 +138,78 @@ def contradictions(
             observed |= MAIL_AMISS
         if layer == SMTP:
             on_reply(peer, message)
+    port = int(packets.dst_port[row] if from_client else packets.src_port[row])
+    asked = packets.ack[row] != (peer.initial + 1) & 0xFFFFFFFF
     if begins:
-        end.speaks = layer
-        unknown = layer == _NOTHING and _is_no_request(message)
-        if from_client and (unknown or layer == HTTP1 and _is_lowered(message)):
-            end.speaks = _NO_REQUEST
-        if not from_client and layer == HTTP1 and not disorder:
-            asked = packets.ack[row] != (peer.initial + 1) & 0xFFFFFFFF
-            observed |= _out_of_turn(peer, message, asked)
-        if layer in _KNOWN_BY_BYTES:
-            service = packets.dst_port[row] if from_client else packets.src_port[row]
-            wrong |= _is_foreign(int(service), layer)
-            wrong |= peer.speaks in _KNOWN_BY_BYTES and peer.speaks != layer
-        elif from_client and peer.speaks == SSH and message.captured >= _SSH_NEEDED:
-            observed |= NO_SSH_IDENTIFICATION
-    if wrong:
+        told = _on_start(end, peer, from_client, port, layer, message, asked, disorder)
+        observed |= told
+        if message.length < _START_NEEDED and not told:
+            barely = True
+            end.sent |= BARELY_BEGUN
+    if barely:
+        begun = _begun(memory, place_of(table, slot, side, memory), end)
+        if begun.captured == _START_NEEDED:
+            end.sent = int(end.sent) & ~BARELY_BEGUN
+            ports = int(packets.src_port[row]), int(packets.dst_port[row])
+            layer = layer_of_start(begun, ports[0], ports[1], False)
+            observed |= _on_start(end, peer, from_client, port, layer, begun, asked, disorder)
+    if wrong or observed & PROTOCOL_MISMATCH:
         flow.marks |= MISMATCH_TOLD
         observed |= PROTOCOL_MISMATCH
     return observed
+
+
+@called
+def _on_start(
+    end: Record,
+    peer: Record,
+    from_client: bool,
+    port: int,
+    layer: int,
+    message: Span,
+    asked: bool,
+    disorder: bool,
+) -> int:
+    """What is observed of the first bytes of an END, of `layer` as far as is known. port: the
+    server's; asked: as in _out_of_turn()."""
+    observed = 0
+    end.speaks = layer
+    unknown = layer == _NOTHING and _is_no_request(message)
+    if from_client and (unknown or layer == HTTP1 and _is_lowered(message)):
+        end.speaks = _NO_REQUEST
+    if not from_client and layer == HTTP1 and not disorder:
+        observed |= _out_of_turn(peer, message, asked)
+    if layer in _KNOWN_BY_BYTES:
+        other = peer.speaks in _KNOWN_BY_BYTES and peer.speaks != layer
+        if other or _is_foreign(port, layer):
+            observed |= PROTOCOL_MISMATCH
+    elif from_client and peer.speaks == SSH and message.captured >= _SSH_NEEDED:
+        observed |= NO_SSH_IDENTIFICATION
+    return observed
+
+
+@fused
+def _begun(memory: Streams, place: int, end: Record) -> Span:
+    """The first bytes that an END has sent, up to _START_NEEDED, as far as its stream has them."""
+    first, size = (int(np.int64(end.initial)) + 1) & 0xFFFFFFFF, 0
+    if place != NOWHERE and memory.streams[place].low == first:
+        size = max(apart(int(np.int64(memory.streams[place].high)), first), 0)
+    captured = min(size, _START_NEEDED)
+    for at in range(captured):
+        byte = memory.rings[place * WINDOW + ((first + at) & (WINDOW - 1))]
+        memory.store[START_AT + at] = byte
+    return own_span(memory.store, START_AT, captured, size)
+
+
+@fused
+def _is_no_record(message: Span) -> bool:
+    """Whether no record of TLS or hello of SSL 2.0 begins like a payload that was not found to be
+    one, as far as that goes."""
+    if message.captured >= _HEADER_NEEDED:
+        return True
+    first = u8(message, 0)
+    record = _TLS_TYPES[0] <= first <= _TLS_TYPES[1] or first >= _SSL_2
+    return message.captured == message.length and not record
 
 
 @fused
