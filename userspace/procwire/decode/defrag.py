@@ -60,12 +60,15 @@ __all__ = ["COUNTERS", "TIMEOUT_NS", "Defragmenter", "Reassembled"]
 
 
 class _Made(NamedTuple):
-    """Datagrams: data uint8 (bytes,), start int64, length int32, row int32, each (fragments,);
-    overlaps: int32 (fragments,), rows; used: int64 (3,): datagrams, overlaps, bytes."""
+    """Datagrams: data uint8 (bytes,); start int64, length int32, time int64, link uint16, row
+    int32, each (fragments,); overlaps: int32 (fragments,), rows; used: int64 (3,): datagrams,
+    overlaps, bytes."""
 
     data: NDArray[np.uint8]
     start: NDArray[np.int64]
     length: NDArray[np.int32]
+    time: NDArray[np.int64]
+    link: NDArray[np.uint16]
     row: NDArray[np.int32]
     overlaps: NDArray[np.int32]
     used: NDArray[np.int64]
@@ -102,38 +105,36 @@ class Defragmenter:
             data=np.empty(size + (fragments.size + 1) * HEADER_ROOM, np.uint8),
             start=np.empty(fragments.size, np.int64),
             length=np.empty(fragments.size, np.int32),
+            time=np.empty(fragments.size, np.int64),
+            link=np.empty(fragments.size, np.uint16),
             row=np.empty(fragments.size, np.int32),
             overlaps=np.empty(fragments.size, np.int32),
             used=np.zeros(3, np.int64),
         )
-        # Decoding ends at a fragment, so its span is its packet's last.
-        rows = decoded.spans.packet
-        spans = np.searchsorted(rows, fragments.astype(rows.dtype), "right") - 1
-        _collect(self._table, batch, decoded.packets, decoded.spans, spans, made)
-        return _reassembled(batch, decoded.packets, made)
+        _collect(self._table, batch, decoded.packets, decoded.spans, fragments, made)
+        return _reassembled(made)
 
     def counters(self) -> dict[str, int]:
         """COUNTERS by name, since the start."""
         return dict(zip(COUNTERS, self._table.state.tolist(), strict=False))
 
 
-def _reassembled(batch: PacketBatch, packets: Packets, made: _Made) -> Reassembled:
+def _reassembled(made: _Made) -> Reassembled:
     # As captured memory is; numba compiles for each kind of array.
     made.data.flags.writeable = False
     count = int(made.used[0])
-    rows, lengths = made.row[:count], made.length[:count]
-    over_ipv6 = packets.network[rows] == layers.IPV6
+    lengths = made.length[:count]
     datagrams = PacketBatch(
         data=made.data,
         start=made.start[:count],
         captured=lengths,
         length=lengths,
-        time=batch.time[rows],
-        link=np.where(over_ipv6, links.IPV6, links.IPV4).astype(np.uint16),
+        time=made.time[:count],
+        link=made.link[:count],
         cut=np.zeros(count, np.bool_),
         first=1,
     )
-    return Reassembled(datagrams, rows, made.overlaps[: made.used[1]])
+    return Reassembled(datagrams, made.row[:count], made.overlaps[: made.used[1]])
 
 
 @kernel
@@ -145,10 +146,10 @@ def _collect(
     fragments: NDArray[np.int64],
     made: _Made,
 ) -> None:
-    """Enter every fragment of the batch. fragments: their rows in spans, in order."""
+    """Enter every fragment of the batch. fragments: their rows, in order."""
     for place in range(fragments.size):
-        span = fragments[place]
-        row = spans.packet[span]
+        row = fragments[place]
+        span = _last_span(spans, row)
         table.state[FRAGMENTS] += 1
         start, captured = int(spans.start[span]), int(np.int64(spans.captured[span]))
         if spans.layer[span] == layers.IPV4:
@@ -170,6 +171,19 @@ def _collect(
             table.state[REFUSED] += 1
         else:
             _enter(table, batch, piece, row, made)
+
+
+@fused
+def _last_span(spans: Spans, row: int) -> int:
+    """A packet's last span, which is its fragment, as decoding ends there."""
+    first, end = 0, spans.packet.size
+    while first < end:
+        middle = (first + end) // 2
+        if spans.packet[middle] <= row:
+            first = middle + 1
+        else:
+            end = middle
+    return first - 1
 
 
 @kernel
@@ -199,6 +213,7 @@ def _enter(table: Table, batch: PacketBatch, piece: Piece, row: int, made: _Made
     whole = (entry.total + UNIT - 1) // UNIT
     if entry.total >= 0 and entry.header > 0 and entry.blocks == whole == entry.reach:
         if entry.header + entry.total <= LARGEST_DATAGRAM:
+            made.time[made.used[0]] = batch.time[row]
             _write(table, slot, made, row)
             state[REASSEMBLED] += 1
         else:
@@ -217,6 +232,7 @@ def _write(table: Table, slot: Slot, made: _Made, row: int) -> None:
         write_ipv6_length(header, slot, size)
     used, start = made.used[0], made.used[2]
     made.start[used], made.length[used], made.row[used] = start, size, row
+    made.link[used] = links.IPV6 if entry.network == layers.IPV6 else links.IPV4
     for i in range(entry.header):
         made.data[start + i] = header[slot, i]
     for i in range(entry.total):

@@ -56,7 +56,9 @@ class Examiner:
         reassembled = self._defragmenter.update(batch, decoded)
         if reassembled is None:
             return examined
-        parts = [_overlap_findings(reassembled, decoded)]
+        parts = []
+        if reassembled.overlaps.size:
+            parts.append(_overlap_findings(reassembled, decoded))
         if reassembled.rows.size:
             inner = decode(reassembled.datagrams, segments=False)
             parts.append(_datagram_findings(reassembled, inner))
@@ -82,7 +84,8 @@ def _datagram_findings(reassembled: Reassembled, inner: Decoded) -> NDArray[np.v
     # The fragments' own IP headers have been judged.
     inner.spans.layer[np.append(True, np.diff(inner.spans.packet) > 0)] = 0
     findings = evaluate(reassembled.datagrams, inner)
-    findings["row"] = reassembled.rows[findings["row"]]
+    if len(findings):
+        findings["row"] = reassembled.rows[findings["row"]]
     return findings
 
 
