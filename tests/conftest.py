@@ -36,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--recordings",
         default="few",
         choices=["few", "all"],
-        help="recordings that tests/suricata runs Suricata over, one at a time",
+        help="recordings that tests/suricata and test_metamorphic.py take, one at a time",
     )
     parser.addoption(
         "--scenarios",
