@@ -193,9 +193,11 @@ def find(flows: NDArray[np.void], key: Key, hashed: np.uint64) -> int:
     for probe in range(PROBES):
         slot = (start + probe) & mask
         flow = flows[slot]
+        if flow.state == FREE:
+            # No slot becomes free again, so the flow would have been given this one.
+            return -1
         if (
-            flow.state != FREE
-            and flow.low_lo == key.low_lo
+            flow.low_lo == key.low_lo
             and flow.high_lo == key.high_lo
             and flow.low_port == key.low_port
             and flow.high_port == key.high_port
