@@ -62,13 +62,17 @@ def _blocks_generated(typing: Any, data: Any, start: Any, count: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         held, start, count = arguments
         first = _place(context, builder, signature.args[0], held, start)
-        total = _cgutils.alloca_once_value(builder, _all(0))
+        whole, upper = (_cgutils.alloca_once_value(builder, _all(0)) for _ in range(2))
         with _cgutils.for_range(builder, count) as loop:
             at = builder.gep(first, [builder.mul(loop.index, loop.index.type(_BLOCK))])
             read = builder.load(builder.bitcast(at, _vector().as_pointer()), align=1)
-            added = builder.add(builder.load(total), _halves(builder, read))
-            builder.store(added, total)
-        return _across(builder, builder.load(total))
+            builder.store(builder.add(builder.load(whole), read), whole)
+            half = builder.lshr(read, _all(_HALF))
+            builder.store(builder.add(builder.load(upper), half), upper)
+        # Less the upper halves a lane is the sum of the lower ones, which alone do not overflow it.
+        halves = builder.load(upper)
+        lower = builder.sub(builder.load(whole), builder.shl(halves, _all(_HALF)))
+        return _across(builder, builder.add(lower, halves))
 
     return _types.uint64(data, _types.int64, _types.int64), generate
 
