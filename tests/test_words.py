@@ -113,6 +113,25 @@ def test_a_byte_is_found_where_bytes_find_it(text: str, start: int, end: int) ->
 
 
 @kernel
+def compiled_folded(data: NDArray[np.uint8], size: int, offset: int, count: int) -> int:
+    return words.folded(Span(data, 0, size, size), offset, count)
+
+
+@given(st.binary(max_size=60), st.integers(-40, 70), st.integers(-2, 40))
+def test_a_text_is_a_number_whose_digits_are_its_small_letters(
+    text: bytes, offset: int, count: int
+) -> None:
+    expected = 0
+    for at in range(offset, offset + min(count, 32)):
+        digit = text[at : at + 1].lower() if at >= 0 else b""
+        expected = expected * 257 + int.from_bytes(digit, "big")
+    expected %= (1 << 31) - 1
+    assert words.folded(span(text), offset, count) == expected
+    array = np.frombuffer(text + b"a", np.uint8)
+    assert compiled_folded(array, len(text), offset, count) == expected
+
+
+@kernel
 def compiled_token_end(data: NDArray[np.uint8], size: int, offset: int) -> int:
     return words.token_end(Span(data, 0, size, size), offset)
 

@@ -1,6 +1,6 @@
-"""Where a byte lies, or a token ends, for the words that look for it. A block is compared at once,
-what comes of it is a number with a bit for each byte, and the lowest says where: a line of text
-takes two steps.
+"""Where a byte lies, a token ends or a text may be, for those who look for it in messages. A block
+is compared at once, what comes of it is a number with a bit for each byte, and the lowest says
+where: a line of text takes two steps.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numba.extending import intrinsic, overload
 from procwire.compiled.jit import fused
 
 BLOCK = 32
+_BIT_5 = 0x20  # tells small letters from capitals
 TOKEN = (
     (33, 33),
     (35, 39),
@@ -51,6 +52,35 @@ def first_of(data: Any, start: int, end: int, value: int) -> int:
     return at
 
 
+@fused
+def may_hold(data: Any, start: int, end: int, text: bytes) -> bool:
+    """Whether `text` may lie in data[start:end], in small letters or capitals: true where its
+    first, middle and last byte lie as far apart as there, but for bit 5 of each. All of these bytes
+    exist."""
+    middle, last = len(text) // 2, len(text) - 1
+    at, behind = start, end - last
+    while at < behind and behind - start >= BLOCK:
+        # The last block lies partly over what has been looked at.
+        at = min(at, behind - BLOCK)
+        begun = _alike(data, at, text[0]) & _alike(data, at + middle, text[middle])
+        if begun & _alike(data, at + last, text[last]) != 0:
+            return True
+        at += BLOCK
+    while at < behind:
+        begins = data[at] | _BIT_5 == text[0] | _BIT_5
+        begins &= data[at + middle] | _BIT_5 == text[middle] | _BIT_5
+        if begins and data[at + last] | _BIT_5 == text[last] | _BIT_5:
+            return True
+        at += 1
+    return False
+
+
+def _alike(data: Any, start: int, value: int) -> int:
+    """A bit for each byte of a block, lowest first: set where it is `value`, but for bit 5."""
+    wanted = int(value) | _BIT_5
+    return sum(1 << at for at in range(BLOCK) if int(data[start + at]) | _BIT_5 == wanted)
+
+
 def _in_block(data: Any, start: int, skip: int, value: int) -> int:
     """How far behind `start` the first byte `value` lies that is no nearer than `skip`; the size of
     a block, all of which exists, where none does."""
@@ -74,11 +104,8 @@ def _generated(typing: Any, data: Any, start: Any, skip: Any, value: Any) -> Any
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         held, start, skip, value = arguments
         read = _read(context, builder, signature.args[0], held, start)
-        byte, bits = read.type.element, _ir.IntType(BLOCK)
-        unset = _ir.Constant(read.type, _ir.Undefined)
-        one = builder.insert_element(unset, builder.trunc(value, byte), _ir.IntType(32)(0))
-        first = _ir.Constant(_ir.VectorType(_ir.IntType(32), BLOCK), [0] * BLOCK)
-        wanted = builder.shuffle_vector(one, unset, first)
+        bits = _ir.IntType(BLOCK)
+        wanted = _everywhere(builder, value, read.type)
         same = builder.bitcast(builder.icmp_unsigned("==", read, wanted), bits)
         passed = builder.trunc(skip, bits)
         return _low_zeros(builder, builder.shl(builder.lshr(same, passed), passed))
@@ -101,6 +128,26 @@ def _generated_token(typing: Any, data: Any, start: Any) -> Any:
     return _types.int64(data, _types.int64), generate
 
 
+def _generated_alike(typing: Any, data: Any, start: Any, value: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        held, start, value = arguments
+        read = _read(context, builder, signature.args[0], held, start)
+        either = _ir.Constant(read.type, [_BIT_5] * BLOCK)
+        wanted = builder.or_(_everywhere(builder, value, read.type), either)
+        alike = builder.icmp_unsigned("==", builder.or_(read, either), wanted)
+        return builder.zext(builder.bitcast(alike, _ir.IntType(BLOCK)), _ir.IntType(64))
+
+    return _types.int64(data, _types.int64, _types.int64), generate
+
+
+def _everywhere(builder: Any, value: Any, block: Any) -> Any:
+    """A block whose bytes are all `value`."""
+    unset = _ir.Constant(block, _ir.Undefined)
+    one = builder.insert_element(unset, builder.trunc(value, block.element), _ir.IntType(32)(0))
+    first = _ir.Constant(_ir.VectorType(_ir.IntType(32), BLOCK), [0] * BLOCK)
+    return builder.shuffle_vector(one, unset, first)
+
+
 def _read(context: Any, builder: Any, kind: Any, held: Any, start: Any) -> Any:
     """The block of the array `held` that begins at `start`."""
     data, byte = context.make_array(kind)(context, builder, held).data, _ir.IntType(8)
@@ -117,6 +164,7 @@ def _low_zeros(builder: Any, bits: Any) -> Any:
 
 
 _place, _token = _intrinsic(_generated), _intrinsic(_generated_token)
+_bits = _intrinsic(_generated_alike)
 
 
 def _compiled(data: Any, start: Any, skip: Any, value: Any) -> Any:
@@ -133,3 +181,10 @@ def _compiled_token(data: Any, start: Any) -> Any:
 _overload(token_in_block, jit_options={"forceinline": True, "_nrt": False}, strict=False)(
     _compiled_token
 )
+
+
+def _compiled_alike(data: Any, start: Any, value: Any) -> Any:
+    return lambda data, start, value: _bits(data, start, value)
+
+
+_overload(_alike, jit_options={"forceinline": True, "_nrt": False}, strict=False)(_compiled_alike)

@@ -1,7 +1,8 @@
 """A text without which a rule is silent, found by walking the rule as if the text were never read.
 
 Where a comparison with a text never holds, constants are followed through all branches and loops;
-if none of them leads to True, the text is needed. One search by a C function then does for a loop.
+if none of them leads to True, the text is needed. One search then does for a loop: a C function's
+in Suricata, one of many places at a time in kernels.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ _COMPARISONS = {
     ast.Gt: int.__gt__,
     ast.GtE: int.__ge__,
 }
-# A message lies in a datagram or a segment, so a test for less than its header has one answer.
 _OUTER = ast.dump(ast.parse("length(outer)", mode="eval").body)
-_LEAST_HEADER = 8
+LEAST_HEADER = 8
+"""A message lies in a datagram or a segment, so a test for less than its header has one answer."""
 
 
 def needed_text(rule: Rule) -> bytes | None:
@@ -156,7 +157,7 @@ class _Walk:
     ) -> int | None:
         one, other = self.value(left, scope), self.value(right, scope)
         if ast.dump(left) == _OUTER and isinstance(operator, ast.Gt) and other is not None:
-            return 1 if other < _LEAST_HEADER else None
+            return 1 if other < LEAST_HEADER else None
         match left:
             case ast.Call(func=ast.Name(id=self.word)) if other == self.number:
                 return {ast.Eq: 0, ast.NotEq: 1}.get(type(operator))

@@ -13,6 +13,7 @@ from itertools import groupby
 
 from procwire.compiler import HEADLINE, gates
 from procwire.compiler.subset import digest
+from procwire.compiler.texts import LEAST_HEADER, needed_text
 from procwire.layers import LAYER_NAMES
 from procwire.rule import Rule
 
@@ -20,6 +21,8 @@ MOST_RULES = 63  # bits of a verdict
 # Rules with so many loops are compiled by themselves: in one function LLVM's limits leave those of
 # several so badly optimised that they take three times as long. Small ones would pay for the call.
 _MANY_LOOPS = 3
+# All of most heads of HTTP; what is longer rules mostly do not walk through.
+_LINES_AHEAD = 8
 
 
 def modules(rules: tuple[Rule, ...]) -> dict[str, str]:
@@ -57,9 +60,11 @@ def _layer(name: str, rules: list[Rule]) -> str:
         raise ValueError(f"layer {name}: {len(rules)} rules, at most {MOST_RULES} fit a verdict")
     files = sorted({rule.predicate.__module__.rpartition(".")[2] for rule in rules})
     ways = {rule.name: _compiled(rule) for rule in rules}
+    search = ["from procwire.compiled.byte_search import may_hold"] * any(map(needed_text, rules))
     lines = [
         f'"""{HEADLINE}: the rules of the {name} layer."""',
         "",
+        *search,
         f"from procwire.compiled.jit import {', '.join(sorted({*ways.values(), 'kernel'}))}",
         f"from procwire.rules import {', '.join(files)}",
         "",
@@ -83,9 +88,21 @@ def _layer(name: str, rules: list[Rule]) -> str:
     for needs, group in groupby(numbered, key=lambda item: item[1].needs):
         lines += ["    if p.captured < " + str(needs) + ":", "        return hits"] if needs else []
         for bit, rule in group:
-            arguments = "p, outer" if rule.reads_outer else "p"
-            lines += [f"    if {rule.name}({arguments}):", f"        hits |= {1 << bit}"]
+            lines += [*_asked(rule), f"        hits |= {1 << bit}"]
     return "\n".join([*lines, "    return hits", ""])
+
+
+def _asked(rule: Rule) -> list[str]:
+    """The question whether a rule fires; only where the text may be without which it is silent."""
+    arguments = "p, outer" if rule.reads_outer else "p"
+    call, text = f"{rule.name}({arguments})", needed_text(rule)
+    if text is None:
+        return [f"    if {call}:"]
+    may_fire = f"(outer.length < {LEAST_HEADER} or may_fire)" if rule.reads_outer else "may_fire"
+    return [
+        f"    may_fire = may_hold(p.data, p.start, p.start + p.captured, {text!r})",
+        f"    if {may_fire} and {call}:",
+    ]
 
 
 def _compiled(rule: Rule) -> str:
@@ -100,7 +117,7 @@ def _dispatch(layers: dict[int, str]) -> str:
         f'"""{HEADLINE}: which layer\'s rules a span meets."""',
         "",
         "from procwire.compiled.jit import kernel",
-        "from procwire.compiled.prefetch import AHEAD, prefetch",
+        "from procwire.compiled.prefetch import AHEAD, CACHE_LINE, prefetch",
         "from procwire.decode.columns import span_at",
         "from procwire.generated import (",
         *[f"    {name}," for name in sorted(layers.values())],
@@ -120,7 +137,8 @@ def _dispatch(layers: dict[int, str]) -> str:
         "    used, count = 0, rows.size",
         "    for place in range(count):",
         "        coming = rows[min(place + AHEAD, count - 1)]",
-        "        prefetch(data, spans.start[coming], 0, 1)",
+        "        lines = int(spans.captured[coming]) // CACHE_LINE + 1",
+        f"        prefetch(data, spans.start[coming], 0, min(lines, {_LINES_AHEAD}))",
         "        row = int(rows[place])",
         "        layer, verdict = spans.layer[row], 0",
         "        p = span_at(data, spans, row)",

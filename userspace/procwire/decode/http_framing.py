@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from procwire.compiled.byte_search import may_hold
 from procwire.compiled.jit import fused
 from procwire.decode.stream_table import UNTIL_CLOSE
 from procwire.words import Span, find, find_before, folded, span, u8, u32
@@ -112,6 +113,10 @@ def body_of_request(head: Span) -> Body:
 
 @fused
 def _body_by_fields(head: Span) -> Body:
+    end = head.start + head.captured
+    told = may_hold(head.data, head.start, end, b"content-length")
+    if not told and not may_hold(head.data, head.start, end, b"transfer-encoding"):
+        return Body(NO_BODY, 0)
     at = find(head, 0, LF) + 1
     found, coding = Body(NO_BODY, 0), NO_BODY
     for _line in range(_MOST_FIELDS):
