@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from contextlib import suppress
 from typing import Any
 
 _modules: dict[str, Any] = sys.modules
@@ -16,7 +17,9 @@ def leave_out_cffi() -> None:
     # An import of it fails, as where it is not installed.
     _modules["cffi"] = None
     try:
-        importlib.import_module("numba.core.typing.cffi_utils")
+        # A numba that has it elsewhere loads what it wants to.
+        with suppress(ModuleNotFoundError):
+            importlib.import_module("numba.core.typing.cffi_utils")
     finally:
         if known is None:
             del _modules["cffi"]
