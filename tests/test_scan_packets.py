@@ -15,6 +15,8 @@ from conversations import (
     REFUSED,
     ROUND_TRIP,
     RST,
+    SECOND,
+    START,
     URG,
     Conversations,
 )
@@ -151,6 +153,16 @@ def test_two_scans_a_day_apart_are_two_episodes() -> None:
     raised = [alert for alert in alerts_of(traffic) if alert.state == "raised"]
     assert len(raised) == 2
     assert len({alert.episode for alert in raised}) == 2
+
+
+def test_a_scan_before_1970_is_told_of_that_time() -> None:
+    traffic, begin = Conversations(), -2_000_000_000
+    for i in range(40):
+        traffic.connect(begin + i * 0.5, ME[IPV4], afar(IPV4, i), 445, NOBODY_ANSWERS)
+    alerts = alerts_of(traffic)
+    times = [one - START - begin * SECOND for alert in alerts for one in (alert.first, alert.time)]
+    assert times
+    assert 0 <= min(times) <= max(times) < HOUR * SECOND
 
 
 @pytest.mark.parametrize("made", [block, slow, datagrams], ids=lambda made: made.__name__)

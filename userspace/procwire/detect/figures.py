@@ -140,8 +140,8 @@ def observation(row: np.void, verdict: Verdict, kind: Attempt) -> Observation:
     is_part = row["job_kind"] and not is_job
     return Observation(
         detector=verdict.detector,
-        time=int(row["time_ns"]),
-        first=int(row["first_ns"]),
+        time=_signed(row["time_ns"]),
+        first=_signed(row["first_ns"]),
         subject=_key(row["process"]) if row["process"]["pid"] else None,
         source=Endpoint(source) if source != _NOBODY else None,
         protocol=int(row["last"]["protocol"]),
@@ -156,6 +156,11 @@ def observation(row: np.void, verdict: Verdict, kind: Attempt) -> Observation:
         job=_job(row) if is_job else None,
         within=(int(row["job_kind"]), int(row["job"])) if is_part else None,
     )
+
+
+def _signed(time: np.uint64) -> int:
+    """Packets may be older than the epoch, which the kernel's events never are."""
+    return int(time.view(np.int64))
 
 
 def _key(key: np.void) -> ProcessId:
