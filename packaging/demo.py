@@ -22,6 +22,7 @@ SCANNER, TARGET = (f"procwire-{side}-{os.getpid()}" for side in ("scanner", "tar
 NETWORK = "10.99.0.0/24"
 PORTS = "1-100"
 PROCWIRE = Path(sys.executable).with_name("procwire")
+ended_by: list[int] = []
 START_SECONDS, SCAN_SECONDS, END_SECONDS = 60, 240, 30
 FINDINGS, UNAVAILABLE = 1, 4
 # Rules whose first example goes into the capture; one of each layer.
@@ -43,9 +44,18 @@ def say(text: str) -> None:
     print(f"\n=== {text}", flush=True)
 
 
+def end(number: int, _: object) -> None:
+    """A signal ends the demo."""
+    ended_by.append(number)
+    sys.exit(128 + number)
+
+
 def run(*command: str) -> None:
     """Run a command that has to succeed."""
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    # Python drops what a handler raises while an object is given up, as the command's just was.
+    if ended_by:
+        sys.exit(128 + ended_by[0])
 
 
 @contextmanager
@@ -154,7 +164,9 @@ def check_packets(folder: Path) -> bool:
 
 def main() -> int:
     """0 if everything was found that was put there."""
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, end)
     with tempfile.TemporaryDirectory() as folder:
         caught = catch_a_scan()
         found = check_packets(Path(folder))
@@ -166,7 +178,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(main())

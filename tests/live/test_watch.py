@@ -266,3 +266,26 @@ def test_an_interrupted_demo_leaves_nothing_behind(number: signal.Signals, made:
     demo.send_signal(number)
     assert demo.wait(timeout=60) == 128 + number
     assert namespaces_of(demo) == []
+
+
+def test_a_signal_ends_the_demo_also_where_python_drops_what_its_handler_raises() -> None:
+    code = """if True:
+        import signal, subprocess
+        import demo
+
+        class Given:
+            def __del__(self):
+                signal.raise_signal(signal.SIGTERM)
+
+        def run(*command, **options):
+            Given()
+
+        subprocess.run = run
+        signal.signal(signal.SIGTERM, demo.end)
+        demo.run("true")
+        print("went on")
+    """
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "packaging", capture_output=True, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (128 + signal.SIGTERM, b""), ran.stderr
