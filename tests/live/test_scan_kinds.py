@@ -115,7 +115,7 @@ def test_neighbours_of_ipv6_are_asked_for_in_vain(scan: Scan) -> None:
 
 
 def test_protocols_of_ipv6_are_tried(scan: Scan) -> None:
-    # nmap's requests for an echo have a code that is not assigned, which is told by itself where one
+    # nmap's requests for an echo have a code that is not assigned, which is told by itself where it
     # comes before all other probes.
     protocols = "-p0-57,59-255"
     assert scan("-6", "-Pn", "-sO", protocols, FAR_6) == {"scan.ip_protocols": SOURCE_6}
