@@ -102,8 +102,7 @@ def contradictions(
     columns: FlowColumns,
 ) -> int:
     """Enter what TCP packet `row` of the flow in `slot` speaks, whose stream has it. Observed is
-    what its port does not carry or its peer does not speak, once of a flow. Nothing is known of one
-    whose bytes are those of a reassembled datagram."""
+    what its port does not carry or its peer does not speak, once of a flow."""
     packets, flow = source.packets, table.flows[slot]
     if packets.payload[row] == 0 or source.span[row] < 0 or flow.marks & MISMATCH_TOLD:
         return 0
