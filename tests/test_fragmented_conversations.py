@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import struct
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -15,9 +14,8 @@ from procwire.judging.examine import Examiner, examine
 from procwire.judging.observe import Observer
 from procwire.rules import all_rules
 from procwire.settings.traffic import FlowSettings
-from test_benign_pieces import IPV4, frames_of
+from test_benign_pieces import IPV4, WIRE, frames_of
 
-WIRE = Path(__file__).parent.parent.parent / "shared" / "corpus" / "wire"
 LARGEST = 60_000  # bytes of a capture
 ETHERNET_HEADER, HEADER, UNIT = 14, 20, 8
 TCP, UDP = 6, 17

@@ -17,11 +17,10 @@ from procwire.errors import InputDamaged
 from procwire.runs.analysis import Analysis
 from procwire.settings import Settings
 from sent_otherwise import HEADER, LARGEST_FRAME, WAYS, Sent, Way, each
-from test_benign_pieces import frames_of
+from test_benign_pieces import WIRE, frames_of
 from test_carriage import CARRIERS, TO_IPV4, TO_IPV6, kind
 from test_tunnels import label
 
-WIRE = Path(__file__).parent.parent.parent / "shared" / "corpus" / "wire"
 LARGEST = 60_000  # bytes of a capture
 DRAWN, DRAWN_OF_CARRIER = 40, 6  # captures
 
