@@ -2,7 +2,8 @@
 
 Figures are CPU seconds of the whole process, medians over the rounds; the rounds take turns so that
 a noisy machine is noisy for all. Each program reads a capture and its tenfold: what the nine parts
-more cost is the packet path without start-up.
+more cost is the packet path without start-up. It is taken within a round: machines change their
+speed within minutes, and a start that was slow would count as packets.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,14 +83,25 @@ class Contestant:
         """Median CPU seconds for that many packets."""
         return median(run.cpu for run in self.runs[packets])
 
-    def net(self) -> float:
-        """CPU nanoseconds a packet, between a capture and its tenfold."""
-        one, ten = sorted(self.runs)[-2:]
-        return (self.cpu(ten) - self.cpu(one)) * 1e9 / (ten - one)
-
     def elapsed(self, packets: int) -> float:
         """Median elapsed seconds for that many packets."""
         return median(run.elapsed for run in self.runs[packets])
+
+    def more(self, size: int) -> float:
+        """CPU nanoseconds of each packet that a capture of that size has more than the next
+        smaller one."""
+        return self._more(size, lambda run: run.cpu)
+
+    def more_elapsed(self, size: int) -> float:
+        """The same by the clock."""
+        return self._more(size, lambda run: run.elapsed)
+
+    def _more(self, size: int, taken: Callable[[Run], float]) -> float:
+        smaller = max(other for other in self.runs if other < size)
+        rounds = zip(self.runs[smaller], self.runs[size], strict=True)
+        return (
+            median(taken(much) - taken(little) for little, much in rounds) * 1e9 / (size - smaller)
+        )
 
 
 def contestants(folder: Path) -> list[Contestant]:
@@ -182,27 +195,25 @@ def report(runners: list[Contestant]) -> None:
         if runner.missing:
             print(f"{runner.name:<12}not run: {runner.missing}")
             continue
-        size, net = max(runner.runs), runner.net()
+        size = max(runner.runs)
+        net = runner.more(size)
         print(
             f"{runner.name:<12}{size:>12,}{runner.cpu(size):>9.2f}{net:>9.0f} ns{1e9 / net:>12,.0f}"
-            f"  {net / first.net():.2f} x as fast"
+            f"  {net / first.more(max(first.runs)):.2f} x as fast"
         )
     second = next(runner for runner in runners if runner.name == TWO_CORES)
     print(f"\n{'':<12}{'packets':>12}{'CPU s':>9}{'elapsed s':>12}{'peak MB':>10}  each more")
     for runner in (first, second):
-        before = 0
+        smallest = min(runner.runs)
         for size, runs in sorted(runner.runs.items()):
             cpu, elapsed = runner.cpu(size), runner.elapsed(size)
             peak = max(run.peak_mb for run in runs)
             line = f"{runner.name:<12}{size:>12,}{cpu:>9.2f}{elapsed:>12.2f}{peak:>10.0f}"
-            if before:
-                more = (cpu - runner.cpu(before)) * 1e9 / (size - before)
-                line += f"{more:>8.0f} ns"
+            if size > smallest:
+                line += f"{runner.more(size):>8.0f} ns"
             print(line)
-            before = size
-    one, ten = sorted(first.runs)[-2:]
-    gains = [runner.elapsed(ten) - runner.elapsed(one) for runner in (first, second)]
-    print(f"A second core: {gains[0] / gains[1]:.2f} x as fast by the clock, without start-up")
+    gain = first.more_elapsed(max(first.runs)) / second.more_elapsed(max(second.runs))
+    print(f"A second core: {gain:.2f} x as fast by the clock, without start-up")
 
 
 if __name__ == "__main__":
