@@ -83,7 +83,7 @@ class NaiveOwners:
         return self._held(whole, time) or self._held(ends, time)
 
     def _held(self, claims, time):
-        begun = [one for one in claims if one.began <= time + 2_000_000]
+        begun = [one for one in claims if one.began <= time + 50_000]
         holding = [one for one in begun if one.ended >= time - S]
         connects = [one.role == FlowRole.CONNECTS for one in holding]
         if any(connects):

@@ -76,7 +76,8 @@ def test_a_port_used_again_is_whoever_s_it_was_at_the_time():
 
 def test_a_packet_before_its_event_is_inferred_if_it_is_close():
     table = owners(event(*CONNECT))
-    assert whose(table, 10 * S - 1_000_000) == (7, KERNEL)
+    assert whose(table, 10 * S - 20_000) == (7, KERNEL)
+    assert whose(table, 10 * S - 1_000_000) == (7, INFERRED)
     assert whose(table, 10 * S - 500_000_000) == (7, INFERRED)
     assert whose(table, 8 * S) is None
 
@@ -113,6 +114,17 @@ def test_who_shares_an_end_is_inferred():
     assert whose(table, 3 * S, 5000, protocol=UDP) == (10, INFERRED)
     table.update(event(FlowRole.ENDS, 10, 4 * S, HERE, 5000, protocol=UDP))
     assert whose(table, 9 * S, 5000, protocol=UDP) == (9, KERNEL)
+
+
+def test_who_takes_an_end_a_moment_later_did_not_send_what_came_before():
+    """An echo by a ping socket, and one by a process that began as the first had ended."""
+    table = owners(
+        event(FlowRole.SENDS, 9, S, HERE, 0, protocol=ICMP),
+        event(FlowRole.ENDS, 9, S + 500_000, HERE, 0, protocol=ICMP),
+        event(FlowRole.WRITES, 10, S + 700_000, HERE, 0, protocol=ICMP),
+    )
+    assert whose(table, S + 20_000, 0, protocol=ICMP) == (9, KERNEL)
+    assert whose(table, S + 720_000, 0, protocol=ICMP) == (10, INFERRED)
 
 
 def test_a_writer_of_packets_does_not_take_a_socket_s_port_for_sure():

@@ -26,8 +26,10 @@ from procwire.owners.flow_keys import EVERYWHERE, PEER_PORT, PROTOCOL
 
 # Claims of one end that are looked at: many are those of a program that opens a port again.
 _CHAIN = 64
-# Wall clock and boot clock are joined when events are read; packets bear the wall clock.
-_CLOCK_NS = 2_000_000
+# Wall clock and boot clock are joined when events are read; packets bear the wall clock, which may
+# be corrected meanwhile by 500 parts in a million (adjtimex). A process later, somebody else may
+# have the end.
+_CLOCK_NS = 50_000
 # A packet whose claim is so much younger is likely the claimant's.
 _EARLY_NS = 1_000_000_000
 # What was under way when a socket closed or its process ended.
