@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import shutil
@@ -15,6 +16,7 @@ import pytest
 from commands import Ran
 from hypothesis import settings
 from procwire.cli.main import main
+from procwire.compiled.memory import keep_little
 
 DIGEST = Path(__file__).with_name("digest.py")
 PACKAGE = Path(procwire.__file__).parent
@@ -46,6 +48,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_sessionstart() -> None:
+    # Tables of thousands of tests come and go, and what glibc kept of them were gigabytes.
+    keep_little()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def garbage_of_a_file() -> Iterator[None]:
+    """Analyses are in cycles of few objects and many megabytes, for which nobody would look."""
+    yield
+    gc.collect()
+
+
 @pytest.fixture(scope="session")
 def corpus() -> Path:
     """The folder of recordings beside the checkout, which is not part of it."""
@@ -60,6 +74,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[byte
 
     def command(*words: str | Path) -> Ran:
         monkeypatch.setattr(sys, "argv", ["procwire", *map(str, words)])
+        # It freezes all that is there, garbage, too.
+        gc.collect()
         with pytest.raises(SystemExit) as end:
             main()
         out, talk = capfdbinary.readouterr()
@@ -114,6 +130,8 @@ BOUNDS = Bounds()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
+    # What is collected lasts until the end.
+    gc.freeze()
     wanted = any("checked_bounds" in getattr(item, "fixturenames", ()) for item in session.items)
     if wanted and not session.config.option.collectonly:
         assert session.config.cache is not None

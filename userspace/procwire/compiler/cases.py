@@ -222,19 +222,18 @@ class _Walk:
 
 def _few(cases: list[Case]) -> tuple[Case, ...]:
     """MOST_CASES at most that cover the same, none of which overlaps another."""
-    kept = list(cases)
-    joined = True
-    while joined:
-        joined = False
-        for position, one in enumerate(kept):
-            for place in range(position + 1, len(kept)):
-                both = _joined(one, kept[place])
-                if both is not None:
-                    kept[position], joined = both, True
-                    del kept[place]
-                    break
-            if joined:
+    kept, at = list(cases), 0
+    while at < len(kept):
+        # No two of those before can be joined, and one that has changed meets them again.
+        for place in (*range(at), *range(at + 1, len(kept))):
+            first, second = sorted((at, place))
+            both = _joined(kept[first], kept[second])
+            if both is not None:
+                kept[first], at = both, first
+                del kept[second]
                 break
+        else:
+            at += 1
     if len(kept) <= MOST_CASES:
         return tuple(kept)
     return (reduce(_cover, kept),)
