@@ -135,7 +135,7 @@ def _old_gre(batch: PacketBatch, decoded: Decoded) -> Rows:
     spans = decoded.spans
     gre = np.flatnonzero((spans.layer == layers.GRE) & (spans.captured >= 2))
     high, low = batch.data[spans.start[gre]], batch.data[spans.start[gre] + 1]
-    old = (low & 7 == 0) & ((high & 0x4F != 0) | (low & 0xF8 != 0))
+    old = (low & 7 == 0) & (high & 0x48 != 0)
     return spans.packet[gre[old]].astype(np.intp)
 
 
@@ -181,7 +181,7 @@ REASONS: dict[str, Callable[[PacketBatch, Decoded], Rows | list[int]]] = {
     "an IPv4 length of 0, or options whose size Suricata fixes": _lengths_and_options_of_ipv4,
     "an IPv6 header cut short, less than two bytes behind its extensions, or ESP cut, which has an"
     " event of its own": _ends_of_ipv6,
-    "bits of GRE that RFC 1701 allows: refused before anything else": _old_gre,
+    "a source route in GRE, as RFC 1701 allows: refused before anything else": _old_gre,
     "a packet that does not fit its PPPoE session, whose length Suricata ignores": _short_sessions,
     "an MPLS label that no stack ends with, behind which Suricata does not look": _reserved_labels,
     "a loopback device's headers, which Suricata shows to no rule": _on_loopback,

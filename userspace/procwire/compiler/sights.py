@@ -149,6 +149,8 @@ NATIVE = {
     "gre.bad_header": (
         "gre.pkt_too_small",
         "gre.wrong_version",
+        "gre.version0_recur",
+        "gre.version0_flags",
         "gre.version0_hdr_too_big",
         "gre.version1_chksum",
         "gre.version1_route",

@@ -10,12 +10,14 @@ PPP = 0x880B
 @rule(
     id="gre.bad_header",
     sid=9100081,
-    title="GRE header of an unknown version, with a source route, or cut short",
+    title="GRE header of an unknown version, with reserved bits, a source route, or cut short",
     reference="RFC 2784 section 2; RFC 2890 section 2; RFC 2637 section 4.1",
     at=(0, 4),
     suricata=(
         "decoder.gre.pkt_too_small",
         "decoder.gre.wrong_version",
+        "decoder.gre.version0_recur",
+        "decoder.gre.version0_flags",
         "decoder.gre.version0_hdr_too_big",
         "decoder.gre.version1_chksum",
         "decoder.gre.version1_route",
@@ -33,6 +35,8 @@ PPP = 0x880B
         "b000 0800 0000 0000 0000",
         "4000 0800 0000 0000",
         "0400 88b5",
+        "0300 88b5",
+        "2008 0800 0000 0001",
         "0001 880b",
         "2001 0800 0000 0001",
         "a001 880b 0000 0001 0000 0000",
@@ -42,21 +46,21 @@ PPP = 0x880B
         "0000 88b5",
         "2000 88b5 0000 0007",
         "b000 88b5 0000 0000 0000 0007 0000 0001",
-        "0300 88b5",
         "3081 880b 0000 0001 0000 0001 0000 0001",
     ],
 )
 def gre_header_contradicts_itself(p):
-    """Versions are 0 and 1; each flag of checksum, key and number adds a word to the header. Flags
-    of a route, and the bit behind them, have packets of version 0 dropped; further reserved bits
-    are ignored. PPTP sends PPP, always with a key, and no checksum or route."""
+    """Versions are 0 and 1; each flag of checksum, key and number adds a word to the header. All
+    other bits of version 0 are sent as zero: a receiver drops the packet for those of a route and
+    the bit behind them, and ignores the rest. PPTP sends PPP, always with a key, and no checksum or
+    route."""
     if length(p) < 4:
         return True
     if captured(p) < 4:
         return False
     flags = u16(p, 0)
     version = bits(flags, 0, 3)
-    if version > 1 or version == 0 and bits(flags, 14, 1) + bits(flags, 10, 2) != 0:
+    if version > 1 or version == 0 and bits(flags, 14, 1) + bits(flags, 3, 9) != 0:
         return True
     words = 1 + bits(flags, 13, 1) + bits(flags, 12, 1)
     if bits(flags, 14, 2) != 0:
