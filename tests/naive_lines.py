@@ -7,16 +7,18 @@ import re
 from dataclasses import dataclass
 
 from naive_application import SMTP_VERBS, begins_smtp
+from naive_mail_dialogue import Due, is_amiss
 
 REPLY = re.compile(rb"[0-9][^\n]*\n")
+START = 16  # bytes by which a protocol is known
 CONTINUED = re.compile(rb"...-", re.DOTALL)
 
 
 @dataclass
 class _Side:
-    """phase: "line", "text", "chunk", "asked", "tls?", or "lost"."""
+    """phase: "begins", "line", "text", "chunk", "asked", "tls?", or "lost"."""
 
-    phase: str = "line"
+    phase: str = "begins"
     kept: bytes = b""
     chunk: int = 0
     commands: int = 0
@@ -24,12 +26,32 @@ class _Side:
 
 
 def judged(payloads):
-    """payloads: (whether the client sends it, bytes) in order, the first of each side a line.
-    Yields for each the lines and replies that it completes."""
-    client, server = _Side(), _Side()
+    """payloads: (whether the client sends it, bytes) in order. Yields for each the lines and
+    replies that it completes, and whether one is not what was due."""
+    client, server, due = _Side(), _Side(), Due()
     for from_client, payload in payloads:
         side, peer = (client, server) if from_client else (server, client)
-        yield list(_take(side, peer, payload))
+        _begin(side, payload, from_client and peer.phase == "line" and peer.unbroken)
+        lines, amiss = [], False
+        for line in _take(side, peer, payload):
+            lines.append(line)
+            if client.unbroken and server.unbroken and server.phase == "line":
+                amiss |= is_amiss(due, from_client, line)
+            _after(side, peer, line)
+        yield lines, amiss
+
+
+def _begin(side, payload, is_greeted):
+    """By its first bytes it is known whether a side speaks SMTP; a client that was greeted so,
+    by its first line, too."""
+    if side.phase != "begins":
+        return
+    begun = side.kept + payload
+    is_line = b"\n" in begun or len(begun) >= START
+    if begins_smtp(begun, len(begun)) or (is_greeted and is_line):
+        side.phase = "line"
+    elif len(begun) >= START:
+        side.phase, side.kept = "lost", b""
 
 
 def _take(side, peer, payload):
@@ -40,7 +62,7 @@ def _take(side, peer, payload):
             return
         side.phase, side.unbroken, side.kept = "line", False, b""
     side.kept += payload
-    while side.kept:
+    while side.kept and side.phase != "begins":
         if side.phase == "text":
             text, dot, rest = (b"\r\n" + side.kept).partition(b"\r\n.\r\n")
             if not dot:
@@ -60,7 +82,6 @@ def _take(side, peer, payload):
                 return
             side.kept = side.kept[len(line) :]
             yield line
-            _after(side, peer, line)
         else:
             side.phase, side.kept = "lost", b""
             return

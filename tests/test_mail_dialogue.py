@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from naive_mail_dialogue import amiss
+from naive_lines import judged
 from test_spoken import connection, told
 
 HELLO = [(False, b"220 mail ESMTP\r\n"), (True, b"EHLO a\r\n"), (False, b"250-mail\r\n250 DSN\r\n")]
@@ -38,8 +38,12 @@ def found(payloads: list[tuple[bool, bytes]]) -> list[int]:
         ([*HELLO, (True, b"BDAT 20\r\n"), (False, b"250 OK\r\n"), (True, b"Hello, Alice\r\n")], []),
         ([*HELLO, (True, b"XCLIENT NAME=a\r\n"), (False, b"220 a\r\n"), (True, b"EHLO a\r\n")], []),
         ([*HELLO, (True, b"MAIL FROM:<a"), (True, b"@b>, c\r\n")], []),
-        ([*HELLO, (True, b"("), (True, b"\r\n")], []),
+        ([*HELLO, (True, b"("), (True, b"\r\n")], [4]),
         ([*HELLO, (True, b"(help)\r\n")], [3]),
+        ([*HELLO, (True, b"NOOP\r\n(help)\r\n")], [3]),
+        ([HELLO[0], (True, b"(h"), (True, b"elp)\r\n")], [2]),
+        ([*HELLO, *MAIL, *DATA, (True, b"Hello, Alice\r\n.\r\n(help)\r\n")], [7]),
+        ([(True, b"(help)\r\n"), HELLO[0]], []),
     ],
 )
 def test_where_a_command_is_due_the_client_sends_one(payloads, wrong):
@@ -69,4 +73,5 @@ def test_every_reply_has_a_code(payloads, wrong):
 
 @given(st.lists(st.sampled_from(PAYLOADS), max_size=12))
 def test_equals_its_twin(payloads):
-    assert found(payloads) == amiss(payloads)
+    wrong = [number for number, (_, amiss) in enumerate(judged(payloads)) if amiss]
+    assert found(payloads) == wrong

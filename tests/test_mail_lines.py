@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_lines import judged
-from naive_mail_dialogue import amiss
 from procwire.rule import fires
 from procwire.rules import packet_rules
 from procwire.words import span
@@ -62,6 +61,18 @@ def test_commands_and_replies_are_judged_and_text_is_not(payloads, wrong):
     assert found(payloads) == wrong
 
 
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_in_how_many_segments_lines_come_makes_no_difference(size):
+    refused = [*GREETED, *MAIL, DATA[0], (False, b"503 no\r\n"), (True, b"Hello, Alice\r\n")]
+    for payloads in (refused, [*GREETED, MAIL[0], (False, b"OK, go on\r\n")]):
+        cut = [
+            (client, payload[at : at + size])
+            for client, payload in payloads
+            for at in range(0, len(payload), size)
+        ]
+        assert found(cut) == [len(cut) - 1]
+
+
 def test_behind_starttls_comes_tls():
     asked = [*GREETED, (True, b"STARTTLS\r\n"), (False, b"220 go\r\n")]
     cut = [(True, HELLO[:9]), (True, HELLO[9:] + HEARTBEAT)]
@@ -72,7 +83,10 @@ def test_behind_starttls_comes_tls():
 @given(st.lists(st.sampled_from(PARTS), max_size=14))
 def test_equals_its_twin(parts):
     payloads = [*GREETED, *parts]
-    wrong = amiss(payloads)
-    for number, (lines, (client, _)) in enumerate(zip(judged(payloads), payloads, strict=True)):
+    wrong = []
+    for number, ((lines, amiss), (client, _)) in enumerate(
+        zip(judged(payloads), payloads, strict=True)
+    ):
         wrong += [number for line in lines if fires(LINE, span(line), span(ends(client)))]
+        wrong += [number] * amiss
     assert sorted(found(payloads)) == sorted(wrong)

@@ -94,11 +94,6 @@ OTHERWISE = {
         for way in WAYS
         if way.startswith("cut") or way == "sent twice"
     },
-    **{
-        (way, "smtp.line_bad"): "whether a command is due is told by whole lines in their order"
-        for way in WAYS
-        if way.startswith("cut") or way == "sent twice"
-    },
     ("cut and swapped", "http.request_line_bad"): "what comes out of order answers nothing",
     ("cut and swapped", "http.response_bad"): "what comes out of order answers nothing",
 }

@@ -40,9 +40,10 @@ from procwire.decode.stream_table import (
     drop_part,
     room_at,
 )
-from procwire.words import Span
+from procwire.words import Span, find
 
 _LINES = (layers.SMTP, layers.SSH)
+_LF = 10
 _AWAITING = (UNDECIDED, TEXT_ASKED, TLS_ASKED)
 
 
@@ -125,11 +126,14 @@ def _layer_of(memory: Streams, stream: Record, found: Found, p: Span) -> int:
     """The layer of a direction's first bytes. With the port of DNS, any length may begin it."""
     layer = layer_of_start(p, found.source, found.destination, stream.marks & FROM_START != 0)
     if layer == NO_LAYER and stream.marks & FROM_START and found.back >= 0:
-        # Whoever is greeted with TLS has to answer with it.
+        # Whoever is greeted with TLS, or by a server of mail, has to answer in kind.
         back = memory.streams[found.back]
-        greets = back.layer == layers.TLS and back.marks & SURE and back.marks & UNBROKEN
-        if greets and p.captured >= START_ROOM:
+        greets = back.marks & SURE and back.marks & UNBROKEN
+        if greets and back.layer == layers.TLS and p.captured >= START_ROOM:
             layer = layers.TLS
+        line = p.captured >= START_ROOM or find(p, 0, _LF) < p.captured
+        if greets and back.layer == layers.SMTP and found.opened and line:
+            layer = layers.SMTP
     return int(layer)
 
 

@@ -41,12 +41,8 @@ from procwire.decode.message_spans import (
     has_room,
     message_spans,
 )
-from procwire.decode.observations import (
-    OVERLAP_DIFFERS,
-    RST_NO_SESSION,
-    UNSOLICITED_ERROR,
-)
-from procwire.decode.payload import flush_streams, reads_differently
+from procwire.decode.observations import RST_NO_SESSION, UNSOLICITED_ERROR
+from procwire.decode.payload import flush_streams, read_payload
 from procwire.decode.quoted_flow import quotes_unknown_flow
 from procwire.decode.source import (
     Ended,
@@ -180,8 +176,7 @@ def _follow_rows(
                 weigh(table, -1, state, source, row, columns)
         elif transport == layers.TCP:
             slot = _slot_of(table, state, source, row, columns)
-            if reads_differently(table, slot, reading, source, row, columns):
-                columns.observed[row] |= OVERLAP_DIFFERS
+            columns.observed[row] |= read_payload(table, slot, reading, source, row, columns)
             if slot >= 0:
                 columns.observed[row] |= contradictions(
                     table, slot, reading.streams, source, row, columns

@@ -56,7 +56,6 @@ END = np.dtype(
         ("scale", "u1"),  # one more than its SYN's window scale; 0 without that option
         ("sent", "u1"),  # SENT_ bits, ASKED_TO_OPEN and BARELY_BEGUN
         ("speaks", "u1"),  # layer of its first payload, of spoken.py; 0 if that is not known
-        ("mail", "u1"),  # what it sends next, of mail_dialogue.py
     ],
     align=True,
 )
@@ -300,4 +299,3 @@ def begin(table: FlowTable, slot: int, state: int, sender: int, time: int) -> No
         end.scale = 0
         end.sent = 0
         end.speaks = 0
-        end.mail = 0

@@ -11,6 +11,7 @@ from procwire import layers
 from procwire.compiled.jit import called, fused
 from procwire.decode.application import is_mail_verb
 from procwire.decode.flow_table import Record
+from procwire.decode.mail_dialogue import judge_command, judge_reply
 from procwire.decode.message_parts import NO_MESSAGE, elsewhere, keep
 from procwire.decode.message_spans import Found, MessageSpans, tell
 from procwire.decode.own_bytes import own_span
@@ -134,9 +135,14 @@ def _tell_line(memory: Streams, spans: MessageSpans, found: Found, line: Span) -
         return
     tell(memory, spans, found, layers.SMTP, int(stream.marks), line)
     stream.marks |= SURE | GOES_ON
+    is_needed = is_mail_verb(line)
+    if not found.opened:
+        judge_reply(stream, line)
+    elif found.back >= 0:
+        judge_command(stream, memory.streams[found.back], line, is_needed)
     if _ZERO <= u8(line, 0) <= _NINE:
         _on_reply(memory, found, stream, line)
-    elif is_mail_verb(line):
+    elif is_needed:
         _on_command(stream, line)
     elif stream.marks & UNBROKEN:
         stream.requests += 1

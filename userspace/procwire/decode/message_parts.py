@@ -51,4 +51,5 @@ def _no_start(found: Found, header: int) -> Found:
         found.place,
         header,
         found.back,
+        found.opened,
     )

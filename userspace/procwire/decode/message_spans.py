@@ -69,7 +69,8 @@ class Found(NamedTuple):
     """Where a message was found. row: of the packet that completes it; source, destination: ports;
     layer: what the packet's payload begins like, or NO_LAYER; packet: the number of the packet;
     place: of its stream; header: index of the packet's TCP header, or -1 if the bytes at hand are
-    not the packet's; back: place of the stream of the other direction, or -1."""
+    not the packet's; back: place of the stream of the other direction, or -1; opened: whether it is
+    a message of who opened the connection."""
 
     row: int
     source: int
@@ -79,6 +80,7 @@ class Found(NamedTuple):
     place: int
     header: int
     back: int
+    opened: bool
 
 
 class Reading(NamedTuple):

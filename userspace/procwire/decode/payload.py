@@ -16,11 +16,12 @@ from procwire.decode.early_segments import Piece
 from procwire.decode.flow_table import FROM_SYN, SENT_SYN, FlowTable
 from procwire.decode.framing import behind_sealed, header_size
 from procwire.decode.message_spans import NO_LAYER, Found, Reading, has_room, tell
-from procwire.decode.observations import OUT_OF_WINDOW
+from procwire.decode.observations import MAIL_AMISS, OUT_OF_WINDOW, OVERLAP_DIFFERS
 from procwire.decode.sent_before import remember
 from procwire.decode.source import Ended, FlowColumns, Source
 from procwire.decode.stream import flush_stream, has_begun, read_segment
 from procwire.decode.stream_table import (
+    AMISS,
     DIRECTIONS,
     MESSAGE,
     OUT_OF_SYNC,
@@ -33,27 +34,29 @@ from procwire.words import Span
 
 _MAPPED = np.uint64(0xFFFF)
 _MAPPED_SHIFT = np.uint64(32)
+_ORIGINATOR = 0
 NOWHERE = -1
 """Said instead of a place of a stream."""
 
 
 @fused
-def reads_differently(
+def read_payload(
     table: FlowTable, slot: int, reading: Reading, source: Source, row: int, columns: FlowColumns
-) -> bool:
-    """Read the payload of a segment in its stream; whether it contradicts what was sent before.
-    What has no place in a stream is judged by itself."""
+) -> int:
+    """Read the payload of a segment in its stream. Observed is that it contradicts what was sent
+    before, and that a line of mail is not what was due. What has no place in a stream is judged by
+    itself."""
     packets, span = source.packets, int(source.span[row])
     size, flags = int(np.int64(packets.payload[row])), int(packets.tcp_flags[row])
     if span < 0 or (size == 0 and flags & (FIN | RST) == 0):
-        return False
+        return 0
     segment = span_at(source.data, source.spans, span)
     header = segment.length - size
     outside = columns.observed[row] & OUT_OF_WINDOW != 0
     if slot < 0 or outside or flags & (SYN | RST):
         _tell_alone(reading, source, row, segment.start)
         if slot < 0 or outside or flags & RST == 0:
-            return False
+            return 0
         size = 0
     captured = min(size, max(segment.captured - header, 0))
     payload = Span(source.data, segment.start + header, captured, size)
@@ -61,18 +64,24 @@ def reads_differently(
     place = place_of(table, slot, sender, reading.streams)
     if place == NOWHERE:
         if size == 0:
-            return False
+            return 0
         end = table.ends[slot, sender]
         place = place_for(reading.streams, _owner(slot, sender), int(np.int64(end.stream)) - 1)
         end.stream = place + 1
     elif _passes(reading.streams, place, source, row, payload):
-        return False
+        return 0
     back = place_of(table, slot, 1 - sender, reading.streams)
     if back == place:
         back = NOWHERE
-    found = _found(source, row, segment.start, place, back)
+    opened = columns.sender[row] == _ORIGINATOR
+    found = _found(source, row, segment.start, place, back, opened)
     piece = _piece(table, slot, source, row, sender)
-    return bool(read_segment(reading.streams, reading.spans, found, payload, piece))
+    differs = read_segment(reading.streams, reading.spans, found, payload, piece)
+    observed, stream = OVERLAP_DIFFERS if differs else 0, reading.streams.streams[place]
+    if stream.marks & AMISS:
+        stream.marks &= ~AMISS
+        observed |= MAIL_AMISS
+    return observed
 
 
 @fused
@@ -135,14 +144,14 @@ def _layer_of(source: Source, row: int) -> int:
 @fused
 def _tell_alone(reading: Reading, source: Source, row: int, header: int) -> None:
     """Tell of the message that a segment outside its stream begins with; its header is there."""
-    found = _found(source, row, header, NOWHERE, NOWHERE)
+    found = _found(source, row, header, NOWHERE, NOWHERE, False)
     if header_size(found.layer) > 0:
         message = span_at(source.data, source.spans, int(source.span[row]) + 1)
         tell(reading.streams, reading.spans, found, found.layer, 0, message)
 
 
 @fused
-def _found(source: Source, row: int, header: int, place: int, back: int) -> Found:
+def _found(source: Source, row: int, header: int, place: int, back: int, opened: bool) -> Found:
     packets = source.packets
     return Found(
         row,
@@ -153,6 +162,7 @@ def _found(source: Source, row: int, header: int, place: int, back: int) -> Foun
         place,
         -1 if source.is_joined else header,
         back,
+        opened,
     )
 
 
@@ -216,6 +226,7 @@ def flush_streams(
             at,
             -1,
             -1,
+            False,
         )
         flush_stream(memory, reading.spans, found)
     return DIRECTIONS

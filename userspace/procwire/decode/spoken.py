@@ -24,19 +24,9 @@ from procwire.decode.flow_table import (
     FlowTable,
     Record,
 )
-from procwire.decode.mail_dialogue import (
-    NOT_JUDGED,
-    NOT_KNOWN,
-    is_further_command,
-    is_no_command,
-    is_no_reply,
-    on_command,
-    on_reply,
-)
 from procwire.decode.observations import (
     EARLY_HTTP_RESPONSE,
     GAP,
-    MAIL_AMISS,
     NO_HTTP_REQUEST,
     NO_SSH_IDENTIFICATION,
     OUT_OF_WINDOW,
@@ -110,13 +100,12 @@ def contradictions(
     end, peer = table.ends[slot, side], table.ends[slot, 1 - side]
     layer = _layer_of(source, row)
     begins = end.sent & SENT_SYN and packets.seq[row] == (end.initial + 1) & 0xFFFFFFFF
-    mail = layer == SMTP or end.mail != NOT_KNOWN or peer.speaks == SMTP
-    disorder = columns.observed[row] & _DISORDER != 0
     barely = end.sent & BARELY_BEGUN != 0
-    if not (begins or barely or mail or disorder or flow.marks & TLS_DUE):
+    if not (begins or barely or layer == SMTP or flow.marks & TLS_DUE):
         return 0
     message = _message_of(source, row)
     from_client = columns.sender[row] == _ORIGINATOR
+    disorder = columns.observed[row] & _DISORDER != 0
     observed, wrong = 0, False
     if flow.marks & TLS_DUE:
         if columns.observed[row] & (RETRANSMIT | OUT_OF_WINDOW) == 0:
@@ -124,19 +113,6 @@ def contradictions(
             wrong = layer != TLS and _is_no_record(message)
     elif layer == SMTP:
         _on_mail_line(flow, message, from_client)
-    if disorder:
-        table.ends[slot, 0].mail = NOT_JUDGED
-        table.ends[slot, 1].mail = NOT_JUDGED
-    elif from_client:
-        if is_no_command(end, message, layer):
-            observed |= MAIL_AMISS
-        if peer.speaks == SMTP and (layer == SMTP or is_further_command(end, message)):
-            on_command(end, peer, message)
-    else:
-        if is_no_reply(end, message):
-            observed |= MAIL_AMISS
-        if layer == SMTP:
-            on_reply(peer, message)
     port = int(packets.dst_port[row] if from_client else packets.src_port[row])
     asked = packets.ack[row] != (peer.initial + 1) & 0xFFFFFFFF
     if begins:

@@ -74,7 +74,11 @@ SURE, SEALED, ENDS, FROM_START, GOES_ON, UNBROKEN, REQUESTS, LOOSE = 1, 2, 4, 8,
 encrypted; its FIN was seen; it is read from its very first byte; a message of it was told; it
 was never lost where its messages begin; the last message of HTTP in it was a request."""
 
-_IN_RING = 256  # a mark, too: its place is among those that have ended
+AMISS, NOT_JUDGED, REPLY_DUE = 256, 512, 1024
+"""Marks of a direction of mail: a line was not what was due, which is to be told of; commands are
+not judged any more; its client awaits a reply."""
+
+_IN_RING = 2048  # a mark, too: its place is among those that have ended
 
 UNTIL_CLOSE = 1 << 62
 """Bytes to skip where nothing of a direction will be judged any more."""
