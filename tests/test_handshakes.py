@@ -46,6 +46,15 @@ def test_whoever_acknowledges_what_it_was_answered():
     assert has_completed(flows, time=100 * SECOND)
 
 
+def test_before_1970_as_well():
+    flows, begin = Flows(), -1000 * SECOND
+    clients = [CLIENT + number for number in range(1000)]
+    update(flows, [one for client in clients for one in handshake(begin, client)])
+    assert all(has_completed(flows, client, begin) for client in clients)
+    assert not has_completed(flows, time=begin - 1)
+    assert not has_completed(flows, address=0, time=begin)
+
+
 def test_whoever_cannot_know_the_answer_does_not():
     """What was guessed, resets, and connections of which the answer is missing."""
     syn, answer, _ = handshake()
@@ -79,16 +88,17 @@ def test_forgets_whoever_was_quiet_for_longest():
 
 
 @pytest.mark.parametrize("answers", [True, False])
-def test_alerts_of_scans_say_whether_their_source_is_proven(answers):
+@pytest.mark.parametrize("begin", [0, -2_000_000_000])
+def test_alerts_of_scans_say_whether_their_source_is_proven(answers, begin):
     """One scan found a service on its way, the other one none."""
     traffic = Conversations()
     there, back = (ME[4], 50000, host(4, 5), 80), (host(4, 5), 80, ME[4], 50000)
     if answers:
         # Whatever is acknowledged is 7 in these packets.
         for ends, flags, seq in ((there, SYN, 6), (back, SYN | ACK, 6), (there, ACK, 7)):
-            traffic.segment(0, ends, flags, seq)
+            traffic.segment(begin, ends, flags, seq)
     for number, port in enumerate(shuffled(80)):
-        traffic.connect(1 + number * 0.1, ME[4], host(4, 5), 1 + 7 * port, REFUSED)
+        traffic.connect(begin + 1 + number * 0.1, ME[4], host(4, 5), 1 + 7 * port, REFUSED)
     alerts = alerts_of(traffic)
     assert alerts
     for alert in alerts:

@@ -21,6 +21,7 @@ from conversations import (
     Conversations,
 )
 from procwire.detect.decided_by import decided_by
+from procwire.runs.analysis import Analysis
 from procwire.settings import Settings
 from scan_traffic import HOUR, IPV4, IPV6, ME, afar, alerts_of, host, names_of, shuffled
 
@@ -163,6 +164,9 @@ def test_a_scan_before_1970_is_told_of_that_time() -> None:
     times = [one - START - begin * SECOND for alert in alerts for one in (alert.first, alert.time)]
     assert times
     assert 0 <= min(times) <= max(times) < HOUR * SECOND
+    analysis = Analysis(Settings())
+    analysis.packets(traffic.batch())
+    assert analysis.last_time == traffic.batch().time[-1]
 
 
 @pytest.mark.parametrize("made", [block, slow, datagrams], ids=lambda made: made.__name__)

@@ -193,7 +193,8 @@ def _follow_rows(
 def _is_proven(table: FlowTable, halves: NDArray[np.uint64], time: int) -> bool:
     proof = table.proofs[proof_of(table.proofs, halves[0], halves[1])]
     same = proof.hi == halves[0] and proof.lo == halves[1]
-    return bool(same and 0 < proof.first <= time)
+    is_free = proof.hi == 0 and proof.lo == 0
+    return bool(same and not is_free and proof.first <= time)
 
 
 @fused

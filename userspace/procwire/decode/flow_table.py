@@ -64,8 +64,9 @@ END = np.dtype(
 _FLOW_LINES, _END_LINES = lines_of(FLOW.itemsize), lines_of(2 * END.itemsize)
 
 PROOF = np.dtype([("hi", "u8"), ("lo", "u8"), ("first", "i8"), ("last", "i8")])
-"""An address that opened connections, completing their handshakes: first and latest time, 0 for a
-free entry. Who forges an address does not see the number that it has to acknowledge (RFC 6528)."""
+"""An address that opened connections, completing their handshakes: first and latest time. That of a
+free entry is the unspecified one, which opens none (RFC 4291 2.5.2). Who forges an address does not
+see the number that it has to acknowledge (RFC 6528)."""
 
 FREE, DATAGRAMS, MIDSTREAM, SYN_SENT, SYN_RECEIVED, ESTABLISHED, CLOSING, CLOSED, RESET = range(9)
 """States of a flow. TCP's after RFC 9293 3.3.2, of both ends at once: CLOSING has seen one FIN,
@@ -249,7 +250,8 @@ def proof_of(proofs: NDArray[np.void], hi: np.uint64, lo: np.uint64) -> int:
     for probe in range(PROBES):
         place = (start + probe) & mask
         proof = proofs[place]
-        if proof.first and proof.lo == lo and proof.hi == hi:
+        # No entry becomes free again, so the address would have been given this one.
+        if (proof.lo == lo and proof.hi == hi) or (proof.lo == 0 and proof.hi == 0):
             return int(place)
         if proof.last < proofs[best].last:
             best = place
@@ -264,7 +266,7 @@ def prove(table: FlowTable, slot: int, time: int) -> None:
     if flow.origin:
         hi, lo = flow.high_hi, flow.high_lo
     proof = table.proofs[proof_of(table.proofs, hi, lo)]
-    if proof.first == 0 or proof.lo != lo or proof.hi != hi:
+    if proof.lo != lo or proof.hi != hi:
         proof.hi, proof.lo, proof.first = hi, lo, time
     proof.last = time
 

@@ -105,7 +105,8 @@ class _Admission:
 
 
 class Analysis:
-    """Detectors and episodes of one run. last_time: event time reached, ns since the epoch.
+    """Detectors and episodes of one run. last_time: event time reached, ns since the epoch, None
+    before the first packet.
 
     site: what is known of the site, asked about each alert; attribute: names the processes of
     alerts, given record.CONNECTION (n,), the attempts and their ends in the same batch.
@@ -135,7 +136,7 @@ class Analysis:
         self._layers = LayerCounts()
         self._checks = len(all_rules())
         self._skipped = np.zeros(len(SKIP_REASONS), np.int64)
-        self.last_time = 0
+        self.last_time: int | None = None
         self._counts = {"packets": 0, "bytes": 0, "findings": 0}
 
     def packets(self, batch: PacketBatch) -> list[Alert]:
@@ -171,7 +172,7 @@ class Analysis:
         self._admission.attempts = tracked.attempts
         scans = tracked.scans + self._surroundings.update(tracked.attempts)
         clock = int(reached[-1])
-        self.last_time = max(self.last_time, clock)
+        self.last_time = clock if self.last_time is None else max(self.last_time, clock)
         hits = Hits(findings, decoded.packets, batch.time, reached, counted)
         scans += self._backscatter.update(hits)
         scans += self._protocol_scan.update(decoded.packets, batch.time)
@@ -186,11 +187,12 @@ class Analysis:
         """The end of the input: what is still unanswered has failed, and totals are told."""
         attempts = self._admission.attempts = self._contacts.flush()
         scans = self._scans.update(attempts) + self._surroundings.update(attempts)
-        scans += self._scans.totals(self.last_time)
+        last_time = self.last_time or 0
+        scans += self._scans.totals(last_time)
         hits = self._observer.finish()
         self._counts["findings"] += len(hits.findings)
         scans += self._backscatter.totals() + self._protocol_scan.totals()
-        alerts = self._episodes.update(self.last_time, scans, hits)
+        alerts = self._episodes.update(last_time, scans, hits)
         return alerts + self._episodes.close()
 
     def counters(self) -> dict[str, int]:

@@ -136,7 +136,7 @@ class Joined:
     @property
     def last_time(self) -> int:
         """Event time reached, ns since the epoch."""
-        return max(one.last_time for one in self._analyses())
+        return max(one.last_time or 0 for one in self._analyses())
 
     def _analyses(self) -> list[ProcessAnalysis | Analysis]:
         return [self._kernel, *self._wires]

@@ -66,9 +66,9 @@ class Reading:
 
     @property
     def last_time(self) -> int:
-        """Event time reached, ns since the epoch."""
+        """Event time reached, ns since the epoch; 0 where nothing was read."""
         analyses = [one for one in (self._packets, self._records) if one is not None]
-        return max((one.last_time for one in analyses), default=0)
+        return max((one.last_time for one in analyses if one.last_time is not None), default=0)
 
     def counters(self) -> dict[str, int]:
         """Everything seen, skipped and left out."""
