@@ -5,24 +5,32 @@ labelled capture, else a few are drawn for each way."""
 from __future__ import annotations
 
 import functools
+import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 from batches import batch_of
-from procwire.capture.batch import ETHERNET
+from captures import Frame, enhanced, interface, option, pcap, section
+from procwire.capture.batch import ETHERNET, PacketBatch
+from procwire.capture.open import read_capture
 from procwire.errors import InputDamaged
 from procwire.runs.analysis import Analysis
 from procwire.settings import Settings
+from renamed import NotRenamedError, address, renamed
 from sent_otherwise import HEADER, LARGEST_FRAME, WAYS, Sent, Way, each
 from test_benign_pieces import WIRE, frames_of
 from test_carriage import CARRIERS, TO_IPV4, TO_IPV6, kind
 from test_tunnels import label
 
 LARGEST = 60_000  # bytes of a capture
-DRAWN, DRAWN_OF_CARRIER = 40, 6  # captures
+DRAWN, DRAWN_OF_CARRIER, DRAWN_OF_FORM = 40, 6, 10  # captures
+SNAPPED = 96  # bytes: Ethernet, IPv6 and TCP without most of its options
+OF_HEADERS = ("eth.", "vlan.", "arp.", "ipv4.", "tcp.")
+OF_WHOLE_FRAGMENTS = "ipv4.frag_overlap"  # those that were cut are not put together
 
 pytestmark = pytest.mark.skipif(not WIRE.is_dir(), reason="no labelled recordings beside this")
 
@@ -31,10 +39,15 @@ Told = frozenset[tuple[str, bytes | None, bytes | None, bool]]
 
 def told(packets: list[Sent], link: int | list[int] = ETHERNET) -> Told:
     """The checks found, between whom, and whether as an anomaly."""
-    analysis = Analysis(Settings())
     batch = batch_of([one.data for one in packets], [one.time for one in packets])
     batch.link[:] = link
-    alerts = [*analysis.packets(batch), *analysis.finish()]
+    return told_of([batch])
+
+
+def told_of(batches: Iterable[PacketBatch]) -> Told:
+    analysis = Analysis(Settings())
+    alerts = [alert for batch in batches for alert in analysis.packets(batch)]
+    alerts += analysis.finish()
     return frozenset(
         (one.check.id, *(end and end.address for end in ends), one.is_anomaly)
         for one in alerts
@@ -108,6 +121,10 @@ OTHERWISE_THERE = {
 }
 
 
+# What a snap length has told of one capture: its name -> rules. A body that begins like HTTP.
+MADE_UP_THERE = {"engine-state__detect-engine-state-01.pcap": {"http.request_line_bad"}}
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_what_is_told_is_the_same_however_it_was_sent(
     way: str, request: pytest.FixtureRequest
@@ -131,6 +148,72 @@ ALL_CARRIERS = {
 
 
 OF_ANY_FRAME = ("a tag", "two tags", "Ethernet in GRE", "VXLAN", "Geneve", "pseudowire")
+
+
+def test_what_is_told_is_the_same_of_other_hosts(request: pytest.FixtureRequest) -> None:
+    def between_others(packets: list[Sent], source: Random) -> list[Sent]:
+        try:
+            return each(renamed)(packets, source)
+        except NotRenamedError:
+            return packets
+
+    for name, other in changed("others", request.config, between_others, DRAWN):
+        wanted = {
+            (rule, *(end and address(end) for end in ends), is_anomaly)
+            for rule, *ends, is_anomaly in told_as_captured(name)
+        }
+        assert told(other) == wanted, name
+
+
+def as_pcapng(packets: list[Sent], source: Random) -> bytes:
+    """Several sections, each in a byte order of its own and with several interfaces."""
+    parts, at = [], 0
+    while at < len(packets):
+        order, count = source.choice("<>"), source.randint(1, 3)
+        nanoseconds = option(9, b"\x09", order) + option(0, b"", order)
+        parts += [section(order), *[interface(order=order, options=nanoseconds)] * count]
+        size = source.randint(1, 20)
+        parts += [
+            enhanced(one.data, one.time, order, source.randrange(count))
+            for one in packets[at : at + size]
+        ]
+        at += size
+    return b"".join(parts)
+
+
+FILES: dict[str, Callable[[list[Sent], Random], bytes]] = {
+    "nanoseconds": lambda packets, source: pcap(
+        [Frame(*one) for one in packets], order=source.choice("<>"), nanoseconds=True
+    ),
+    "pcapng": as_pcapng,
+    "pcapng, compressed": lambda packets, source: gzip.compress(as_pcapng(packets, source)),
+}
+
+
+@pytest.mark.parametrize("form", FILES)
+def test_what_is_told_is_the_same_of_every_form_of_file(
+    form: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    later = WAYS["years later"]
+    for name, packets in changed(form, request.config, later, DRAWN_OF_FORM):
+        path = tmp_path / "capture"
+        path.write_bytes(FILES[form](packets, Random(name)))
+        assert told_of(read_capture(path)) == told(packets), name
+
+
+def test_a_snap_length_behind_the_headers_makes_nothing_up(
+    request: pytest.FixtureRequest,
+) -> None:
+    """What is told of headers is the same; nothing is told of data that was not captured."""
+    cut = each(lambda data: data[:SNAPPED])
+    for name, other in changed("snapped", request.config, cut, DRAWN):
+        lengths = np.array([len(one.data) for one in captures()[name]], np.int32)
+        batch = batch_of([one.data for one in other], [one.time for one in other])
+        found, whole = told_of([batch._replace(length=lengths)]), told_as_captured(name)
+        made_up = {one[0] for one in found - whole}
+        assert made_up <= MADE_UP_THERE.get(Path(name).name, set()), name
+        lost = {one[0] for one in whole - found if one[0].startswith(OF_HEADERS)}
+        assert lost <= {OF_WHOLE_FRAGMENTS}, name
 
 
 @pytest.mark.parametrize("carrier", ALL_CARRIERS)
