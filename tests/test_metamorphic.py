@@ -112,11 +112,6 @@ OTHERWISE = {
 }
 # The same of one capture: (capture, rule) -> why.
 OTHERWISE_THERE = {
-    **{
-        ("firewall__tcp-session-decode-malformed-ipv4.pcap", rule): "an unknown method is known by "
-        "its whole line"
-        for rule in ("app.protocol_mismatch", "http.request_line_bad")
-    },
     ("modbus__fuzz-1011.pcap", "modbus.unsolicited_response"): "read from the stream's middle",
 }
 

@@ -149,6 +149,7 @@ def test_a_response_follows_a_request(payloads, wrong):
 FIRST_SAID = [
     (22, [(True, REQUEST)], "app.protocol_mismatch"),
     (443, [(True, REQUEST)], "app.protocol_mismatch"),
+    (443, [(True, b"REQ /a/longer/target HTTP/1.0\r\n")], "app.protocol_mismatch"),
     (80, [(True, HELLO)], "app.protocol_mismatch"),
     (445, [(False, BANNER)], "app.protocol_mismatch"),
     (443, [(True, NEGOTIATE)], "app.protocol_mismatch"),

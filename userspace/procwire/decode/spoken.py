@@ -1,11 +1,11 @@
 """Which protocol each end of a TCP connection speaks, and whether its port and its peer agree.
 
 The first bytes of an end count, of a connection whose SYN was seen: later ones may look like
-anything. They are those of its first payload, with what follows in its stream where that is short.
-What application.py knows by them is compared. What it does not know is no evidence, except where
-the peer says what is due: to a server of SSH the client's identification (RFC 4253 4.2), before a
-response of HTTP a request (RFC 9112 section 3, 9.2). After STARTTLS (RFC 3207 section 4) the next
-payload counts once more: it has to be TLS.
+anything. They are those of its first payload, with what follows in its stream where that is short,
+or may be a request whose line goes on. What application.py knows by them is compared. What it does
+not know is no evidence, except where the peer says what is due: to a server of SSH the client's
+identification (RFC 4253 4.2), before a response of HTTP a request (RFC 9112 section 3, 9.2). After
+STARTTLS (RFC 3207 section 4) the next payload counts once more: it has to be TLS.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from procwire.decode.observations import (
 from procwire.decode.own_bytes import own_span
 from procwire.decode.payload import NOWHERE, place_of
 from procwire.decode.source import FlowColumns, Source
-from procwire.decode.stream_table import START_AT, WINDOW, Streams
+from procwire.decode.stream_table import LINE_ROOM, START_AT, WINDOW, Streams
 from procwire.decode.tcp_segment import apart
 from procwire.layers import HTTP1, SMB, SMTP, SSH, TLS
-from procwire.words import Span, folded, span, token_end, u8, u32
+from procwire.words import Span, find, folded, span, token_end, u8, u32
 
 _KNOWN_BY_BYTES = (HTTP1, TLS, SSH, SMB, SMTP)
 # IANA, Service Name and Transport Protocol Port Number Registry: what these ports carry.
@@ -118,15 +118,17 @@ def contradictions(
     if begins:
         told = _on_start(end, peer, from_client, port, layer, message, asked, disorder)
         observed |= told
-        if message.length < _START_NEEDED and not told:
+        goes_on = from_client and layer == _NOTHING and _is_unfinished(message)
+        if (message.length < _START_NEEDED or goes_on) and not told:
             barely = True
             end.sent |= BARELY_BEGUN
     if barely:
         begun = _begun(memory, place_of(table, slot, side, memory), end)
-        if begun.captured == _START_NEEDED:
+        ports = int(packets.src_port[row]), int(packets.dst_port[row])
+        layer = layer_of_start(begun, ports[0], ports[1], False)
+        goes_on = from_client and layer == _NOTHING and _is_unfinished(begun)
+        if begun.captured >= _START_NEEDED and not goes_on:
             end.sent = int(end.sent) & ~BARELY_BEGUN
-            ports = int(packets.src_port[row]), int(packets.dst_port[row])
-            layer = layer_of_start(begun, ports[0], ports[1], False)
             observed |= _on_start(end, peer, from_client, port, layer, begun, asked, disorder)
     if wrong or observed & PROTOCOL_MISMATCH:
         flow.marks |= MISMATCH_TOLD
@@ -165,15 +167,25 @@ def _on_start(
 
 @fused
 def _begun(memory: Streams, place: int, end: Record) -> Span:
-    """The first bytes that an END has sent, up to _START_NEEDED, as far as its stream has them."""
+    """The first bytes that an END has sent, up to LINE_ROOM, as far as its stream has them."""
     first, size = (int(np.int64(end.initial)) + 1) & 0xFFFFFFFF, 0
     if place != NOWHERE and memory.streams[place].low == first:
         size = max(apart(int(np.int64(memory.streams[place].high)), first), 0)
-    captured = min(size, _START_NEEDED)
+    captured = min(size, LINE_ROOM)
     for at in range(captured):
         byte = memory.rings[place * WINDOW + ((first + at) & (WINDOW - 1))]
         memory.store[START_AT + at] = byte
     return own_span(memory.store, START_AT, captured, size)
+
+
+@fused
+def _is_unfinished(message: Span) -> bool:
+    """Whether a request of HTTP may begin like this whose line goes on: any token is a method where
+    the line ends in a version."""
+    size = message.captured
+    end = token_end(message, 0)
+    begun = end == size or (end > 0 and u8(message, end) == _SPACE)
+    return begun and size < LINE_ROOM and find(message, 0, _LINE_FEED) == size
 
 
 @fused

@@ -34,6 +34,8 @@ PIECE_ROOM = 2048
 PIECES = 1 << 12
 START_ROOM = 16
 """First bytes by which a protocol is recognised."""
+LINE_ROOM = 256
+"""Bytes of a first line by whose end a request of HTTP is recognised."""
 
 STREAM = np.dtype(
     [
@@ -115,8 +117,8 @@ STREAMS = np.dtype(
         ("rings", "u1", (DIRECTIONS * WINDOW,)),  # the byte with number n at n modulo WINDOW
         ("streams", STREAM, (DIRECTIONS,)),
         ("pieces", PIECE, (PIECES,)),
-        # Rooms of message parts, the bytes of pieces, and from START_AT on START_ROOM bytes.
-        ("store", "u1", (START_AT + START_ROOM,)),
+        # Rooms of message parts, the bytes of pieces, and from START_AT on LINE_ROOM bytes.
+        ("store", "u1", (START_AT + LINE_ROOM,)),
         ("free", "i4", (3, max(PIECES, DIRECTIONS))),  # rooms, pieces, places that have ended
         ("heights", "i8", (6,)),  # how far these are filled, see above
         ("counts", "i8", (len(STREAM_COUNTERS),)),
