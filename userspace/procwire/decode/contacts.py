@@ -124,7 +124,8 @@ class Contacts:
         # Every packet opens or ends at most one attempt; every open one may time out once.
         room = 2 * count + self._open()
         if len(self._rows) < room:
-            self._rows = np.empty(room, CONNECTION)
+            # With more open in each batch, all would have memory of their own.
+            self._rows = np.empty(2 * room, CONNECTION)
         used = _track(self._table, batch, decoded, reached, self._rows)
         if count:
             self._table.state[CLOCK] = reached[-1]
