@@ -48,6 +48,17 @@ CONVERSATIONS = {
         ],
         {"http.request_line_bad": 2, "http.chunk_bad": 1},
     ),
+    "requests with other blanks": (
+        HTTP,
+        [
+            b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            b" GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"PUT\t/\tHTTP/1.1\r\nHost: a b\r\n\r\n",
+            b"\t\x0bOPTIONS\x0c/ HTTP/1.1\r\nHost: a\r\nFoo Bar: b\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        ],
+        {"http.request_line_bad": 3, "http.host_bad": 1, "http.field_syntax": 1},
+    ),
     "chunks of requests": (
         HTTP,
         [
@@ -55,9 +66,10 @@ CONVERSATIONS = {
             CHUNKS + b"0x0\r\n\r\n",
             CHUNKS + b"5\nhello\r\n 5\r\nhello\n0\r\n\r\n",
             CHUNKS + b"5\r\nhello\r\n\r\n0\r\n\r\n",
+            CHUNKS + b"\r\n\r\n\r\n0\r\n\r\n",
             BAD_LINE,
         ],
-        {"http.chunk_bad": 5, "http.request_line_bad": 1},
+        {"http.chunk_bad": 6, "http.request_line_bad": 1},
     ),
     "chunks of responses": (
         HTTP[::-1],

@@ -83,6 +83,7 @@ _SMTP_GREETINGS = _SMTP_VERBS[:2]  # are known on any port
 _SMALL_LETTERS = 0x20202020
 _ZERO, _NINE, _SPACE, _LAST_PRINTABLE = 48, 57, 32, 126
 _LINE_FEED, _CARRIAGE_RETURN, _MOST_BEFORE_REQUEST = 10, 13, 12  # a known start needs four more
+_BLANKS, _MOST_BLANKS = (9, 11, 12, _SPACE), 3  # a method has one more byte
 
 _SSH_START, _SSH_PORT = int.from_bytes(b"SSH-", "big"), 22
 
@@ -225,9 +226,25 @@ def begins_http(message: Span) -> bool:
 
 @fused
 def begins_method(message: Span) -> bool:
-    """Whether the first four bytes are those of a token, or of one and a space."""
-    end = token_end(message, 0)
-    return bool(end >= 4 or (end > 0 and w8(message, end) == _SPACE))
+    """Whether the first four bytes are those of a token, or of one and a blank. Many pass over
+    blanks before it, and take any blank for a space (RFC 9112 section 3)."""
+    start = _behind_blanks(message)
+    end = token_end(message, start)
+    return bool(end > start and (end >= 4 or w8(message, end) in _BLANKS))
+
+
+@fused
+def is_blurred_request(message: Span) -> bool:
+    """Whether the first line is what begins_method() tells, up to a version of HTTP/1."""
+    return begins_method(message) and w8(message, _before_version(message)) in _BLANKS
+
+
+@fused
+def _behind_blanks(message: Span) -> int:
+    at = 0
+    while at < _MOST_BLANKS and w8(message, at) in _BLANKS:
+        at += 1
+    return at
 
 
 @fused
@@ -236,15 +253,20 @@ def _is_request_line(message: Span) -> bool:
     end = token_end(message, 0)
     if end == 0 or w8(message, end) != _SPACE:
         return False
-    end = find(message, end, _LINE_FEED)
+    return w8(message, _before_version(message)) == _SPACE
+
+
+@fused
+def _before_version(message: Span) -> int:
+    """The byte before the version of HTTP/1 that ends the first line; -1 if none does."""
+    end = find(message, 0, _LINE_FEED)
     if end >= message.captured:
-        return False
+        return -1
     if w8(message, end - 1) == _CARRIAGE_RETURN:
         end -= 1
     if w32(message, end - 4) >> 8 != _VERSION_1 or not _ZERO <= w8(message, end - 1) <= _NINE:
-        return False
-    name = w32(message, end - 8) | _SMALL_LETTERS
-    return bool(name == _HTTP_NAME and w8(message, end - 9) == _SPACE)
+        return -1
+    return end - 9 if w32(message, end - 8) | _SMALL_LETTERS == _HTTP_NAME else -1
 
 
 @fused

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from procwire import layers
 from procwire.compiled.jit import called, fused
-from procwire.decode.application import begins_http
+from procwire.decode.application import begins_http, is_blurred_request
 from procwire.decode.flow_table import Record
 from procwire.decode.framing import begins_message, header_size
 from procwire.decode.http_framing import (
@@ -161,7 +161,8 @@ def _tell_trailer(memory: Streams, spans: MessageSpans, found: Found, fields: Sp
 def _tell_head(memory: Streams, spans: MessageSpans, found: Found, head: Span) -> None:
     """Tell of the head of an HTTP message, and find out what follows it."""
     stream = memory.streams[found.place]
-    if not begins_http(head):
+    request = bool(stream.marks & REQUESTS and is_blurred_request(head))
+    if not (request or begins_http(head)):
         memory.counts[SYNC_LOST] += 1
         stream.phase = OUT_OF_SYNC
         return

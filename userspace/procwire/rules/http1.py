@@ -110,6 +110,7 @@ def http_request_line_wrong(p, outer):
         text("HTTP 1.1 200 ok|Connection: close||"),
         text("HTTP/0.1 200 ok|Connection: close||"),
         text("HTTP/x 200 ok|Connection: close||"),
+        text("HTTP/1.1||"),
     ],
     silent_on=[
         RESPONSE,
@@ -128,7 +129,7 @@ def http_request_line_wrong(p, outer):
 def http_status_line_wrong(p):
     """Browsers repair such lines and proxies do not: content passes in between. Any blank may stand
     for a space (RFC 9112 section 4), and leading zeros for nothing."""
-    if folded(p, 0, 4) != NAME or captured(p) < 13:
+    if folded(p, 0, 4) != NAME or captured(p) < 13 and find(p, 0, LF) == captured(p):
         return False
     if folded(p, 0, 5) != SLASHED:
         # What has a version all the same, such as "HTTP 1.1" and "HTTPS/1.0", and is no URL.

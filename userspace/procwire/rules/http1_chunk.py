@@ -82,6 +82,7 @@ def sent_in_chunks(body: str) -> str:
         sent_in_chunks("5;a=b\nhello|0||"),
         sent_in_chunks("5;a\rb|hello|0||"),
         sent_in_chunks("5,5|hello|0||"),
+        sent_in_chunks("5|hello|||"),
     ],
     silent_on=[
         f"{OTHER_PORT} {REQUEST}",
@@ -162,7 +163,8 @@ def http_chunk_wrong(p, outer):
                 break
             at += 1
         crlf = u8(p, behind) == CR and u8(p, behind + 1) == LF and at == behind + 2
-        if strict and at != behind and not crlf and at < captured(p):
+        cut = at == captured(p) and at <= behind + 2
+        if strict and at != behind and not crlf and not cut:
             return True
         size = 0
         digits = 0

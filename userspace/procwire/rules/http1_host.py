@@ -5,7 +5,7 @@ to its empty line, as its stream carries it; in Suricata it sees the segment tha
 from procwire.protocol_words import port_end
 from procwire.rule import rule
 from procwire.rules.http1 import CAPITALS, REQUEST, RESPONSE, text
-from procwire.words import captured, find, find_before, folded, span, u8, u32
+from procwire.words import captured, find, find_before, folded, span, token_end, u8, u16, u32
 
 TAB, LF, CR, SP, DOT, SLASH, ZERO, NINE, COLON = 9, 10, 13, 32, 46, 47, 48, 57, 58
 ONE, AT, LITERAL, LITERAL_END = 49, 64, 91, 93
@@ -17,7 +17,7 @@ MOST_FIELDS = 100
 MOST_SPACES = 16
 MOST_NAME, MOST_LABEL = 256, 63  # RFC 1035 2.3.4
 VERSION_1 = folded(span(b"http/1."), 0, 7)
-SCHEME, SCHEME_TLS = folded(span(b" http://"), 0, 8), folded(span(b" https://"), 0, 9)
+SLASHES = 0x2F2F
 CONNECT = folded(span(b"connect "), 0, 8)
 QUERY, FRAGMENT = 63, 35
 BEHIND_HOST = (SP, SLASH, QUERY, FRAGMENT)
@@ -59,6 +59,9 @@ HOST = folded(span(b"host"), 0, 4)
         text("GET / HTTP/1.1|Host: a.example:0||"),
         text("MKCOL /a HTTP/1.1|User-Agent: a||"),
         text("m-search * HTTP/1.1\nHost: a b\n\n"),
+        text("GET / HTTP/1.1|Host: a\rX: b||"),
+        text("GET / HTTP/1.1|Host: a| b||"),
+        text("GET ftp://a.example/ HTTP/1.1|Host: b.example||"),
     ],
     silent_on=[
         REQUEST,
@@ -74,7 +77,8 @@ HOST = folded(span(b"host"), 0, 4)
         text("GET http://user:word@a.example HTTP/1.1|Host: a.example||"),
         text("GET http://A.example:80/ HTTP/1.1|Host: a.example||"),
         text("GET https://a.example:/?b HTTP/1.1|Host: a.example||"),
-        text("GET ftp://b.example/ HTTP/1.1|Host: a.example||"),
+        text("GET ftp://a.example/ HTTP/1.1|Host: a.example||"),
+        text("GET /?b=ftp://b.example/ HTTP/1.1|Host: a.example||"),
         text("DESCRIBE rtsp://a.example/b RTSP/1.0|CSeq: 1||"),
         text("CONNECT [2001:db8::1]:443 HTTP/1.1|Host: [2001:db8::1]:443||"),
         text("CONNECT a.example:443 HTTP/1.1|Host: a.example||"),
@@ -91,10 +95,9 @@ def http_host_wrong(p):
         return False
     target = find_before(p, 0, end, SP)
     authority = 0
-    if folded(p, target, 8) == SCHEME:
-        authority = target + 8
-    elif folded(p, target, 9) == SCHEME_TLS:
-        authority = target + 9
+    scheme_end = token_end(p, target + 1)
+    if u8(p, scheme_end) == COLON and u16(p, scheme_end + 1) == SLASHES:
+        authority = scheme_end + 3
     elif folded(p, 0, 8) == CONNECT:
         authority = target + 1
     slash = find_before(p, authority, end, SLASH)
@@ -142,7 +145,10 @@ def http_host_wrong(p):
         if u8(p, after) not in SPACES:
             break
         after += 1
-    if u8(p, after) not in LINE_ENDS:
+    if u8(p, after) not in LINE_ENDS or u8(p, after) == CR and u8(p, after + 1) != LF:
+        return True
+    # A line that goes on in the next one (RFC 9112 5.2) is one value with a blank in it.
+    if size > 0 and u8(p, find(p, after, LF) + 1) in SPACES:
         return True
     if size == 0 or authority == 0:
         return False

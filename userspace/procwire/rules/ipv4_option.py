@@ -41,6 +41,7 @@ ASSIGNED = (
         HEADER.replace("4500 0014", "4600 0018") + " 9403 0000",
         HEADER.replace("4500 0014", "4600 0018") + " 8202 0000",
         HEADER.replace("4500 0014", "4700 001c") + " 8606 0000 0001 0000",
+        HEADER.replace("4500 0014", "4800 0020") + " 860a 0000 0001 0109 0000 0000",
         HEADER.replace("4500 0014", "4700 001c") + " 0707 03c0 0002 0100",
         HEADER.replace("4500 0014", "4700 001c") + " 0707 06c0 0002 0100",
         HEADER.replace("4500 0014", "4800 0020") + " 4404 0500 4404 0500 0000 0000",
@@ -57,9 +58,9 @@ ASSIGNED = (
 )
 def ipv4_option_malformed(p):
     """An option's length counts its type and length bytes and stays inside the header; stream
-    identifier and router alert have four bytes, security at least three, commercial security eight,
-    a route or time stamp option a pointer behind its own three or four, which steps from one entry
-    to the next."""
+    identifier and router alert have four bytes, security at least three, commercial security eight
+    with a tag inside of it (FIPS 188 4.2), a route or time stamp option a pointer behind its own
+    three or four, which steps from one entry to the next."""
     end = bits(u8(p, 0), 0, 4) * 4
     offset = 20
     for _step in range(40):
@@ -81,8 +82,10 @@ def ipv4_option_malformed(p):
                 return True
             if kind in SECURITY_OPTIONS and size < 3:
                 return True
-            if kind == COMMERCIAL_SECURITY and size < 8:
-                return True
+            if kind == COMMERCIAL_SECURITY:
+                tag = u8(p, offset + 7)
+                if size < 8 or offset + 7 < captured(p) and (tag < 2 or tag > size - 6):
+                    return True
             if kind not in ASSIGNED or kind in LONE_OPTIONS and option(p, end, kind) != offset:
                 return True
             pointer = u8(p, offset + 2)

@@ -439,7 +439,7 @@ local http_status_line_wrong_SPACES = { [32] = true, [9] = true, [11] = true, [1
 local http_status_line_wrong_STATUS_ENDS = { [32] = true, [9] = true, [11] = true, [12] = true, [13] = true, [10] = true }
 local function http_status_line_wrong(p, outer)
   if #p < 10 then return false end
-  if ((folded(p, 0, 4) ~= 1773049280) or (#p < 13)) then
+  if ((folded(p, 0, 4) ~= 1773049280) or ((#p < 13) and (((seek(p, "\10", 0 + 1, true) or #p + 1) - 1) == #p))) then
     do return false end
   end
   if (folded(p, 0, 5) ~= 407131843) then
@@ -490,7 +490,7 @@ local http_host_wrong_LINE_ENDS = { [13] = true, [10] = true }
 local http_host_wrong_NAME_MARKS = { [33] = true, [36] = true, [37] = true, [38] = true, [39] = true, [40] = true, [41] = true, [42] = true, [43] = true, [44] = true, [45] = true, [46] = true, [59] = true, [61] = true, [95] = true, [126] = true }
 local http_host_wrong_SPACES = { [32] = true, [9] = true }
 local function http_host_wrong(p, outer)
-  local after, at, authority, end_, hosts, label, letter, size, slash, start, target, user_end, value, version_end
+  local after, at, authority, end_, hosts, label, letter, scheme_end, size, slash, start, target, user_end, value, version_end
   if #p < 16 then return false end
   end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
   version_end = end_
@@ -502,15 +502,12 @@ local function http_host_wrong(p, outer)
   end
   target = find_before(p, 0, end_, 32)
   authority = 0
-  if (folded(p, target, 8) == 472284159) then
-    authority = (target + 8)
+  scheme_end = token_end(p, (target + 1))
+  if (((byte(p, scheme_end + 1) or 0) == 58) and (u16(p, (scheme_end + 1)) == 12079)) then
+    authority = (scheme_end + 3)
   else
-    if (folded(p, target, 9) == 2086223018) then
-      authority = (target + 9)
-    else
-      if (folded(p, 0, 8) == 24908929) then
-        authority = (target + 1)
-      end
+    if (folded(p, 0, 8) == 24908929) then
+      authority = (target + 1)
     end
   end
   slash = find_before(p, authority, end_, 47)
@@ -574,7 +571,10 @@ local function http_host_wrong(p, outer)
     end
     after = after + 1
   end
-  if (http_host_wrong_LINE_ENDS[(byte(p, after + 1) or 0)] == nil) then
+  if ((http_host_wrong_LINE_ENDS[(byte(p, after + 1) or 0)] == nil) or (((byte(p, after + 1) or 0) == 13) and ((byte(p, (after + 1) + 1) or 0) ~= 10))) then
+    do return true end
+  end
+  if ((size > 0) and (http_host_wrong_SPACES[(byte(p, (((seek(p, "\10", after + 1, true) or #p + 1) - 1) + 1) + 1) or 0)] == true)) then
     do return true end
   end
   if ((size == 0) or (authority == 0)) then
@@ -876,7 +876,7 @@ local http_chunk_wrong_BLANKS = { [32] = true, [9] = true, [13] = true }
 local http_chunk_wrong_LINE_ENDS = { [13] = true, [10] = true }
 local http_chunk_wrong_SPACES = { [32] = true, [9] = true }
 local function http_chunk_wrong(p, outer)
-  local after, at, bare, behind, chunked, crlf, digits, end_, ends, fold, loose, message, request, size, start, strict, value, zeros
+  local after, at, bare, behind, chunked, crlf, cut, digits, end_, ends, fold, loose, message, request, size, start, strict, value, zeros
   if #p < 1 then return false end
   end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
   request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
@@ -947,7 +947,8 @@ local function http_chunk_wrong(p, outer)
       at = at + 1
     end
     crlf = ((u8(p, behind) == 13) and (u8(p, (behind + 1)) == 10) and (at == (behind + 2)))
-    if (strict and (at ~= behind) and (not crlf) and (at < #p)) then
+    cut = ((at == #p) and (at <= (behind + 2)))
+    if (strict and (at ~= behind) and (not crlf) and (not cut)) then
       do return true end
     end
     size = 0

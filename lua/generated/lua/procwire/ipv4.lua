@@ -405,7 +405,7 @@ local ipv4_option_malformed_LONE_OPTIONS = { [7] = true, [68] = true, [130] = tr
 local ipv4_option_malformed_ROUTE_OPTIONS = { [7] = true, [131] = true, [137] = true }
 local ipv4_option_malformed_SECURITY_OPTIONS = { [130] = true, [133] = true }
 local function ipv4_option_malformed(p, outer)
-  local end_, kind, offset, pointer, size
+  local end_, kind, offset, pointer, size, tag
   if #p < 21 then return false end
   end_ = ((byte(p, 1) % 16) * 4)
   offset = 20
@@ -435,8 +435,11 @@ local function ipv4_option_malformed(p, outer)
       if ((ipv4_option_malformed_SECURITY_OPTIONS[kind] == true) and (size < 3)) then
         do return true end
       end
-      if ((kind == 134) and (size < 8)) then
-        do return true end
+      if (kind == 134) then
+        tag = (byte(p, (offset + 7) + 1) or 0)
+        if ((size < 8) or (((offset + 7) < #p) and ((tag < 2) or (tag > (size - 6))))) then
+          do return true end
+        end
       end
       if ((ipv4_option_malformed_ASSIGNED[kind] == nil) or ((ipv4_option_malformed_LONE_OPTIONS[kind] == true) and (option(p, end_, kind) ~= offset))) then
         do return true end
