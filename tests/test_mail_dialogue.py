@@ -65,6 +65,7 @@ def test_where_a_command_is_due_the_client_sends_one(payloads, wrong):
         ([*HELLO, (True, b"TURN\r\n"), (False, b"EHLO b\r\n")], []),
         ([(False, b"hello\r\n"), (True, b"EHLO a\r\n"), (False, b"hello a\r\n")], []),
         ([(False, b"what?\r\n"), (False, b"250 OK\r\n"), (False, b"220 mail\r\n")], []),
+        ([HELLO[0], DATA[0], (True, b"EHLO a\r\n"), (False, b"what?\r\n")], []),
     ],
 )
 def test_every_reply_has_a_code(payloads, wrong):

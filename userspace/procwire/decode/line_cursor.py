@@ -137,7 +137,8 @@ def _tell_line(memory: Streams, spans: MessageSpans, found: Found, line: Span) -
     stream.marks |= SURE | GOES_ON
     is_needed = is_mail_verb(line)
     if not found.opened:
-        judge_reply(stream, line)
+        followed = found.back >= 0 and memory.streams[found.back].marks & UNBROKEN != 0
+        judge_reply(stream, line, followed)
     elif found.back >= 0:
         judge_command(stream, memory.streams[found.back], line, is_needed)
     if _ZERO <= u8(line, 0) <= _NINE:

@@ -47,12 +47,14 @@ def judge_command(client: Record, server: Record, line: Span, is_needed: bool) -
 
 
 @fused
-def judge_reply(server: Record, reply: Span) -> None:
-    """The same for a reply. RFC 5321 4.2: every reply begins with a code of three digits."""
+def judge_reply(server: Record, reply: Span, client_followed: bool) -> None:
+    """The same for a reply. RFC 5321 4.2: every reply begins with a code of three digits.
+    client_followed: whether nothing of its client was lost."""
     wrong = False
     for place in range(_CODE):
         wrong |= not _ZERO <= u8(reply, place) <= _NINE
-    if wrong and server.marks & REPLY_DUE and server.marks & UNBROKEN:
+    followed = client_followed and server.marks & UNBROKEN
+    if wrong and followed and server.marks & REPLY_DUE:
         server.marks |= AMISS
     server.marks &= ~REPLY_DUE
     if u32(reply, 0) >> 8 == _ANSWER_FOLLOWS:
