@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from procwire import layers
 from procwire.capture.fields import u16, u32
 from procwire.compiled.jit import fused
+from procwire.decode.http_start import begins_http, is_http_start, is_request_line
 from procwire.decode.output import Extent, Output, add, after, emit, suspect
-from procwire.words import Span, find, token_end
+from procwire.words import Span
 from procwire.words import u8 as w8
 from procwire.words import u16 as w16
 from procwire.words import u32 as w32
@@ -40,28 +41,6 @@ _OVER_TCP = (
     (2525, layers.SMTP),
 )
 
-# The first four bytes of a request by its method (IANA, HTTP Methods, those in common use), or of a
-# response. HTTP is found on any port, and any other token is a method (RFC 9110 9.1) where the line
-# ends in a version.
-_HTTP_STARTS = tuple(
-    int.from_bytes(start, "big")
-    for start in (
-        b"GET ",
-        b"POST",
-        b"HEAD",
-        b"PUT ",
-        b"DELE",
-        b"OPTI",
-        b"TRAC",
-        b"CONN",
-        b"PATC",
-        b"PROP",
-        b"HTTP",
-    )
-)
-_HTTP_NAME = int.from_bytes(b"http", "big")  # wrong in small letters, and known all the same
-_VERSION_1 = int.from_bytes(b"/1.", "big")
-
 # The verbs that the transfer of a mail needs (RFC 5321 4.1.1, RFC 3030, 3207, 4954), in small
 # letters.
 _SMTP_VERBS = tuple(
@@ -83,7 +62,6 @@ _SMTP_GREETINGS = _SMTP_VERBS[:2]  # are known on any port
 _SMALL_LETTERS = 0x20202020
 _ZERO, _NINE, _SPACE, _LAST_PRINTABLE = 48, 57, 32, 126
 _LINE_FEED, _CARRIAGE_RETURN, _MOST_BEFORE_REQUEST = 10, 13, 12  # a known start needs four more
-_BLANKS, _MOST_BLANKS = (9, 11, 12, _SPACE), 3  # a method has one more byte
 
 _SSH_START, _SSH_PORT = int.from_bytes(b"SSH-", "big"), 22
 
@@ -182,7 +160,7 @@ def _layer_of_start(data: NDArray[np.uint8], message: Extent) -> int:
     """The layer of a message that is known by its first bytes, four at least, on any port; or 0."""
     at = message.start
     start = u32(data, at, True)
-    if start in _HTTP_STARTS or start | _SMALL_LETTERS == _HTTP_NAME:
+    if is_http_start(start):
         return layers.HTTP1
     if start == _SSH_START:
         return layers.SSH
@@ -190,7 +168,7 @@ def _layer_of_start(data: NDArray[np.uint8], message: Extent) -> int:
         return layers.TLS
     if message.captured < _SMB_HEADER:
         return 0
-    if _is_request_line(Span(data, at, message.captured, message.length)):
+    if is_request_line(Span(data, at, message.captured, message.length)):
         return layers.HTTP1
     if data[at] == 0 and u32(data, at + 4, True) in _SMB_STARTS:
         return layers.SMB
@@ -213,60 +191,6 @@ def _continues_smtp(message: Span) -> bool:
         return False
     text = _SPACE <= w8(message, 1) <= _LAST_PRINTABLE
     return bool(text and _SPACE <= w8(message, 2) <= _LAST_PRINTABLE)
-
-
-@fused
-def begins_http(message: Span) -> bool:
-    """Whether this is the beginning of an HTTP message: by its first four bytes, or by its first
-    line if that is there."""
-    start = w32(message, 0)
-    known = start in _HTTP_STARTS or start | _SMALL_LETTERS == _HTTP_NAME
-    return message.captured >= 4 and (known or _is_request_line(message))
-
-
-@fused
-def begins_method(message: Span) -> bool:
-    """Whether the first four bytes are those of a token, or of one and a blank. Many pass over
-    blanks before it, and take any blank for a space (RFC 9112 section 3)."""
-    start = _behind_blanks(message)
-    end = token_end(message, start)
-    return bool(end > start and (end >= 4 or w8(message, end) in _BLANKS))
-
-
-@fused
-def is_blurred_request(message: Span) -> bool:
-    """Whether the first line is what begins_method() tells, up to a version of HTTP/1."""
-    return begins_method(message) and w8(message, _before_version(message)) in _BLANKS
-
-
-@fused
-def _behind_blanks(message: Span) -> int:
-    at = 0
-    while at < _MOST_BLANKS and w8(message, at) in _BLANKS:
-        at += 1
-    return at
-
-
-@fused
-def _is_request_line(message: Span) -> bool:
-    """Whether a line that begins with a token and a space ends in a version of HTTP/1."""
-    end = token_end(message, 0)
-    if end == 0 or w8(message, end) != _SPACE:
-        return False
-    return w8(message, _before_version(message)) == _SPACE
-
-
-@fused
-def _before_version(message: Span) -> int:
-    """The byte before the version of HTTP/1 that ends the first line; -1 if none does."""
-    end = find(message, 0, _LINE_FEED)
-    if end >= message.captured:
-        return -1
-    if w8(message, end - 1) == _CARRIAGE_RETURN:
-        end -= 1
-    if w32(message, end - 4) >> 8 != _VERSION_1 or not _ZERO <= w8(message, end - 1) <= _NINE:
-        return -1
-    return end - 9 if w32(message, end - 8) | _SMALL_LETTERS == _HTTP_NAME else -1
 
 
 @fused

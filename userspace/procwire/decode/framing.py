@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from procwire import layers
 from procwire.compiled.jit import fused
-from procwire.decode.application import begins_http, begins_method
+from procwire.decode.http_start import begins_http, begins_method
 from procwire.decode.stream_table import MESSAGE_ROOM, REQUESTS, SEALED, SURE
 from procwire.words import Span, u8, u16, u32
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from procwire import layers
 from procwire.compiled.jit import called, fused
-from procwire.decode.application import begins_http, is_blurred_request
 from procwire.decode.flow_table import Record
 from procwire.decode.framing import begins_message, header_size
 from procwire.decode.http_framing import (
@@ -30,6 +29,7 @@ from procwire.decode.http_framing import (
     method_of,
     pass_lines,
 )
+from procwire.decode.http_start import begins_http, is_blurred_request
 from procwire.decode.message_parts import NO_MESSAGE, elsewhere, keep
 from procwire.decode.message_spans import Found, MessageSpans, tell
 from procwire.decode.own_bytes import own_span
