@@ -25,17 +25,24 @@ def find_application(packet: Packet, transport: int, start: int, end: int) -> No
     source, destination = (packet.number(header + at, 2) for at in (0, 2))
     layer = PORTS[kind].get(destination) or PORTS[kind].get(source)
     payload = packet.data[start:end]
-    if kind == TCP and layer in (None, SMTP):
-        layer = layer_of_start(payload, end - start) or layer
+    if kind == TCP:
+        layer = layer_at_port(layer, payload, end - start)
     if layer is None or not payload:
         return
-    if kind == TCP:
-        begins = BEGINS.get(layer)
-        if begins and not begins(payload, end - start):
-            return
-        if layer == DNS:
-            start += 2
+    if kind == TCP and layer == DNS:
+        start += 2
     packet.span(layer, start, end, transport)
+
+
+def layer_at_port(expected: int | None, payload: bytes, size: int) -> int | None:
+    """The layer of what is sent from or to a port that carries the one `expected`."""
+    if expected in (DNS, MODBUS, DNP3):
+        if BEGINS[expected](payload, size):
+            return expected
+        other = layer_of_start(payload, size)
+        return None if other == TLS and not is_whole_hello(payload) else other
+    mail = expected == SMTP and begins_smtp(payload, size)
+    return layer_of_start(payload, size) or (SMTP if mail else None)
 
 
 def layer_of_start(payload: bytes, size: int) -> int | None:
@@ -60,6 +67,10 @@ def begins_tls(payload: bytes, size: int) -> bool:
         return int.from_bytes(payload[:2], "big") - 0x8000 == size - 2 and payload[2] in (1, 4)
     if payload[0] in range(20, 25) and payload[1] == 3 and payload[2] <= 4:
         return True
+    return is_whole_hello(payload)
+
+
+def is_whole_hello(payload: bytes) -> bool:
     record = int.from_bytes(payload[3:5], "big")
     hello = len(payload) >= 9 and payload[0] == 22 and payload[5] in (1, 2)
     return hello and int.from_bytes(payload[6:9], "big") == record - 4
@@ -86,4 +97,4 @@ def begins_smtp(payload: bytes, size: int) -> bool:
     return len(payload) >= 4 and (reply or payload[:4].lower() in SMTP_VERBS)
 
 
-BEGINS = {DNS: begins_dns, MODBUS: begins_modbus, DNP3: begins_dnp3, SMTP: begins_smtp}
+BEGINS = {DNS: begins_dns, MODBUS: begins_modbus, DNP3: begins_dnp3}

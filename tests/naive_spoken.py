@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from naive_application import HTTP1, PORTS, SMB, SMTP, SSH, TCP, TLS, begins_smtp, layer_of_start
+from naive_application import (
+    DNP3,
+    DNS,
+    HTTP1,
+    MODBUS,
+    PORTS,
+    SMB,
+    SMTP,
+    SSH,
+    TCP,
+    TLS,
+    layer_at_port,
+)
 
 CARRIES = {22: SSH, 25: SMTP, 80: HTTP1, 139: SMB, 445: SMB, 587: SMTP} | dict.fromkeys(
     (443, 465, 636, 853, 989, 990, 992, 993, 995), TLS
 )
+CARRIES |= {53: DNS, 502: MODBUS, 20000: DNP3}
+KNOWN_BY_BYTES = (HTTP1, TLS, SSH, SMB, SMTP)
 
 
 def spoken(port: int, payload: bytes) -> int | None:
-    """The layer that a payload to or from a server's port begins with."""
-    layer = layer_of_start(payload, len(payload))
-    mail = PORTS[TCP].get(port) == SMTP and begins_smtp(payload, len(payload))
-    return layer or (SMTP if mail else None)
+    """The layer that a payload to or from a server's port begins with, if bytes can tell it."""
+    layer = layer_at_port(PORTS[TCP].get(port), payload, len(payload))
+    return layer if layer in KNOWN_BY_BYTES else None
 
 
 def contradiction(port: int, payloads: list[tuple[bool, bytes]]) -> int | None:

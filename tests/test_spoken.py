@@ -27,10 +27,14 @@ BANNER = b"SSH-2.0-OpenSSH_9.7\r\n"
 NEGOTIATE = bytes.fromhex("00000023ff534d4272") + bytes(30)
 GREETING, EHLO, ABLE = b"220 mail ESMTP\r\n", b"EHLO a\r\n", b"250 STARTTLS\r\n"
 STARTTLS, READY, REFUSED = b"STARTTLS\r\n", b"220 ready\r\n", b"454 not now\r\n"
+QUESTION = bytes.fromhex("0011 1603 0100 0001 0000 0000 0000 00 0001 0001")
+READ_COILS = bytes.fromhex("1603 0000 0006 01 01 0000 0001")
+RESET_LINK = bytes.fromhex("0564 05 c0 0100 0004 e921")
 UNKNOWN = b"\x81\x02\x03\x04 anything else"
 PAYLOADS = (
     *(HELLO, REQUEST, RESPONSE, CONNECT, CONNECTED, BANNER, NEGOTIATE),
     *(GREETING, EHLO, ABLE, STARTTLS, READY, REFUSED, UNKNOWN, b"starttls\n"),
+    *(QUESTION, READ_COILS, RESET_LINK),
 )
 MAIL = [(False, GREETING), (True, EHLO), (False, ABLE), (True, STARTTLS)]
 
@@ -65,6 +69,12 @@ def told(frames: list[bytes], check: str = "app.protocol_mismatch") -> list[int]
     ("port", "payloads", "wrong"),
     [
         (22, [(True, REQUEST), (False, BANNER)], 0),
+        (53, [(True, REQUEST), (False, RESPONSE)], 0),
+        (53, [(True, QUESTION), (False, RESPONSE)], 1),
+        (502, [(True, BANNER)], 0),
+        (502, [(True, HELLO)], 0),
+        (20000, [(True, REQUEST)], 0),
+        (20000, [(True, RESET_LINK), (False, BANNER)], 1),
         (8022, [(True, REQUEST), (False, BANNER)], 1),
         (80, [(True, HELLO)], 0),
         (443, [(True, REQUEST)], 0),
@@ -87,6 +97,10 @@ def test_what_contradicts_its_port_or_its_peer_is_told_once(port, payloads, wron
     [
         (80, [(True, REQUEST), (False, RESPONSE)]),
         (8443, [(True, REQUEST), (False, RESPONSE)]),
+        (53, [(True, QUESTION), (False, QUESTION)]),
+        (53, [(True, QUESTION * 2), (False, QUESTION + QUESTION[:9])]),
+        (502, [(True, READ_COILS), (False, READ_COILS)]),
+        (20000, [(True, RESET_LINK), (False, RESET_LINK)]),
         (3389, [(True, HELLO), (False, HELLO)]),
         (8080, [(True, CONNECT), (False, CONNECTED), (True, HELLO), (False, HELLO)]),
         (80, [(True, UNKNOWN), (False, HELLO[:3])]),
@@ -154,6 +168,11 @@ FIRST_SAID = [
     (445, [(False, BANNER)], "app.protocol_mismatch"),
     (443, [(True, NEGOTIATE)], "app.protocol_mismatch"),
     (8080, [(True, HELLO), (False, RESPONSE)], "app.protocol_mismatch"),
+    (53, [(True, REQUEST)], "app.protocol_mismatch"),
+    (53, [(True, HELLO)], "app.protocol_mismatch"),
+    (502, [(True, b"EHLO mail.a\r\n")], "app.protocol_mismatch"),
+    (502, [(True, HELLO)], "app.protocol_mismatch"),
+    (20000, [(False, BANNER)], "app.protocol_mismatch"),
     (25, [*MAIL, (False, READY), (True, EHLO)], "app.protocol_mismatch"),
     (22, [(False, BANNER), (True, UNKNOWN)], "ssh.banner_bad"),
     (8000, [(True, UNKNOWN), (False, RESPONSE)], "http.request_line_bad"),
@@ -172,6 +191,31 @@ def test_in_how_many_segments_something_is_said_first_makes_no_difference(
     if not before:
         frames = connection(port, [(client, bytes([byte])) for byte in last])
         assert len(told(frames, check)) == 1
+
+
+# Of the lengths and numbers below, each looks like the beginning of a record of TLS.
+LONG_ANSWER = bytes.fromhex("1603 0102 8180 0001 0001 0000 0000") + bytes(5623)
+WRITE = bytes.fromhex("1603 0000 000b 01 10 0000 0002 04 16030100")
+
+
+@pytest.mark.parametrize(
+    ("port", "message"),
+    [(53, QUESTION), (53, LONG_ANSWER), (502, READ_COILS), (502, WRITE), (20000, RESET_LINK)],
+)
+@pytest.mark.parametrize("client", [True, False])
+def test_what_its_port_carries_agrees_wherever_it_is_cut(port, message, client):
+    for at in range(1, min(len(message), 40)):
+        for pieces in ([message[:at], message[at:]], [message[:at], message[at:] + message]):
+            assert told(connection(port, [(client, piece) for piece in pieces])) == []
+
+
+def test_a_client_may_have_a_port_of_another_protocol():
+    ports = struct.pack(">HH", CLIENT_PORT, 22), struct.pack(">HH", 22, CLIENT_PORT)
+    theirs = struct.pack(">HH", 20000, 22), struct.pack(">HH", 22, 20000)
+    frames = connection(22, [(True, REQUEST), (False, BANNER)])
+    for before, after in zip(ports, theirs, strict=True):
+        frames = [frame.replace(before, after) for frame in frames]
+    assert told(frames) == [2]
 
 
 @pytest.mark.parametrize("size", [1, 4])
@@ -210,7 +254,7 @@ def test_what_arrives_in_fragments_contradicts_nothing():
 
 
 @given(
-    st.sampled_from((22, 25, 80, 443, 445, 465, 587, 993, 2525, 8080)),
+    st.sampled_from((22, 25, 53, 80, 443, 445, 465, 502, 587, 993, 2525, 8080, 20000)),
     st.lists(st.tuples(st.booleans(), st.sampled_from(PAYLOADS)), max_size=8),
 )
 def test_equals_its_twin(port, payloads):

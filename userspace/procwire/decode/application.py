@@ -73,6 +73,7 @@ _NETBIOS, _SESSION_REQUEST, _SESSION_REFUSED = 139, 0x81, 0x83
 _DNS_PREFIX, _DNS_HEADER = 2, 12
 _MODBUS_HEADER, _MODBUS_COUNTED_FROM = 8, 6
 _DNP3_START = 0x0564
+_OF_NUMBERS = (layers.DNS, layers.MODBUS, layers.DNP3)
 
 # RFC 8446 5.1 and Appendix E of RFC 5246: a record's header and the type of a message in it.
 _TLS_HEADER, _TLS_HANDSHAKE, _TLS_HELLOS = 5, 22, (1, 2)
@@ -119,18 +120,20 @@ def layer_of_start(message: Span, source: int, destination: int, from_start: boo
     """
     data, extent = message.data, Extent(message.start, message.captured, message.length)
     layer = _layer_of_ports(source, destination, _OVER_TCP)
-    if layer == layers.DNS:
-        begins = _fills_segment(data, extent) or (
-            from_start and extent.captured >= _DNS_PREFIX and w16(message, 0) >= _DNS_HEADER
-        )
-        return layer if begins else 0
-    if layer == layers.MODBUS:
-        return layer if _begins_modbus(data, extent) else 0
-    if layer == layers.DNP3:
-        return layer if _begins_dnp3(data, extent) else 0
+    if (
+        (layer == layers.DNS and _fills_segment(data, extent))
+        or (layer == layers.MODBUS and _begins_modbus(data, extent))
+        or (layer == layers.DNP3 and _begins_dnp3(data, extent))
+    ):
+        return layer
+    known = _layer_of_start(data, extent) if message.captured >= 4 else 0
+    # Numbers of DNS and Modbus may look like the header of a record.
+    if known == layers.TLS and layer in _OF_NUMBERS and not _is_whole_hello(data, extent):
+        known = 0
+    if known == 0 and layer == layers.DNS and from_start and message.captured >= _DNS_PREFIX:
+        return layer if w16(message, 0) >= _DNS_HEADER else 0
     if message.captured < 4:
         return 0
-    known = _layer_of_start(data, extent)
     if known == 0 and layer == layers.SMTP and _continues_smtp(message):
         known = layers.SMTP
     if known == 0 and from_start:
@@ -234,15 +237,20 @@ def _begins_tls(data: NDArray[np.uint8], message: Extent) -> bool:
     if message.captured < _TLS_HEADER:
         return False
     at = message.start
-    kind, version, size = data[at], u16(data, at + 1, True), u16(data, at + 3, True)
+    kind, version = data[at], u16(data, at + 1, True)
     if u16(data, at, True) >= _SSL_2_LENGTH:
         whole = u16(data, at, True) - _SSL_2_LENGTH == message.length - _SSL_2_COUNTED_FROM
         return whole and data[at + 2] in _SSL_2_HELLOS
     if not _TLS_FIRST_TYPE <= kind <= _TLS_LAST_TYPE:
         return False
-    if _TLS_FIRST_VERSION <= version <= _TLS_LAST_VERSION:
-        return True
-    if kind != _TLS_HANDSHAKE or message.captured < _TLS_HEADER + 4:
+    return _TLS_FIRST_VERSION <= version <= _TLS_LAST_VERSION or _is_whole_hello(data, message)
+
+
+@fused
+def _is_whole_hello(data: NDArray[np.uint8], message: Extent) -> bool:
+    """Whether a hello that fills its record begins the message, of whatever version."""
+    at = message.start
+    if message.captured < _TLS_HEADER + 4 or data[at] != _TLS_HANDSHAKE:
         return False
-    fills = u32(data, at + _TLS_HEADER, True) & 0xFFFFFF == size - 4
-    return fills and data[at + _TLS_HEADER] in _TLS_HELLOS
+    fills = u32(data, at + _TLS_HEADER, True) & 0xFFFFFF == u16(data, at + 3, True) - 4
+    return bool(fills and data[at + _TLS_HEADER] in _TLS_HELLOS)

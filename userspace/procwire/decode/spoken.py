@@ -38,7 +38,7 @@ from procwire.decode.payload import NOWHERE, place_of
 from procwire.decode.source import FlowColumns, Source
 from procwire.decode.stream_table import LINE_ROOM, START_AT, WINDOW, Streams
 from procwire.decode.tcp_segment import apart
-from procwire.layers import HTTP1, SMB, SMTP, SSH, TLS
+from procwire.layers import DNP3, DNS, HTTP1, MODBUS, SMB, SMTP, SSH, TLS
 from procwire.words import Span, find, folded, span, token_end, u8, u32
 
 _KNOWN_BY_BYTES = (HTTP1, TLS, SSH, SMB, SMTP)
@@ -46,11 +46,13 @@ _KNOWN_BY_BYTES = (HTTP1, TLS, SSH, SMB, SMTP)
 _SERVICES = (
     (22, SSH),
     (25, SMTP),
+    (53, DNS),
     (80, HTTP1),
     (139, SMB),
     (443, TLS),
     (445, SMB),
     (465, TLS),
+    (502, MODBUS),
     (587, SMTP),
     (636, TLS),
     (853, TLS),
@@ -59,6 +61,7 @@ _SERVICES = (
     (992, TLS),
     (993, TLS),
     (995, TLS),
+    (20000, DNP3),
 )
 _NOTHING = 0
 _ORIGINATOR = 0
