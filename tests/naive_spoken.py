@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from naive_application import (
-    DNP3,
     DNS,
     HTTP1,
     MODBUS,
@@ -19,7 +18,7 @@ from naive_application import (
 CARRIES = {22: SSH, 25: SMTP, 80: HTTP1, 139: SMB, 445: SMB, 587: SMTP} | dict.fromkeys(
     (443, 465, 636, 853, 989, 990, 992, 993, 995), TLS
 )
-CARRIES |= {53: DNS, 502: MODBUS, 20000: DNP3}
+CARRIES |= {53: DNS, 502: MODBUS}
 KNOWN_BY_BYTES = (HTTP1, TLS, SSH, SMB, SMTP)
 
 

@@ -38,11 +38,12 @@ from procwire.decode.payload import NOWHERE, place_of
 from procwire.decode.source import FlowColumns, Source
 from procwire.decode.stream_table import LINE_ROOM, START_AT, WINDOW, Streams
 from procwire.decode.tcp_segment import apart
-from procwire.layers import DNP3, DNS, HTTP1, MODBUS, SMB, SMTP, SSH, TLS
+from procwire.layers import DNS, HTTP1, MODBUS, SMB, SMTP, SSH, TLS
 from procwire.words import Span, find, folded, span, token_end, u8, u32
 
 _KNOWN_BY_BYTES = (HTTP1, TLS, SSH, SMB, SMTP)
-# IANA, Service Name and Transport Protocol Port Number Registry: what these ports carry.
+# IANA, Service Name and Transport Protocol Port Number Registry: what these system ports carry.
+# Others are anybody's to use as well (RFC 6335 section 6).
 _SERVICES = (
     (22, SSH),
     (25, SMTP),
@@ -61,7 +62,6 @@ _SERVICES = (
     (992, TLS),
     (993, TLS),
     (995, TLS),
-    (20000, DNP3),
 )
 _NOTHING = 0
 _ORIGINATOR = 0
