@@ -27,8 +27,8 @@ from procwire.owners.flow_keys import EVERYWHERE, PEER_PORT, PROTOCOL
 # Claims of one end that are looked at: many are those of a program that opens a port again.
 _CHAIN = 64
 # Wall clock and boot clock are joined when events are read; packets bear the wall clock, which may
-# be corrected meanwhile by 500 parts in a million (adjtimex). A process later, somebody else may
-# have the end.
+# be corrected meanwhile by 500 parts in a million (adjtimex). More would name whoever took the end
+# a moment after the sender.
 _CLOCK_NS = 50_000
 # A packet whose claim is so much younger is likely the claimant's.
 _EARLY_NS = 1_000_000_000
