@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from commands import ENDS
 from procwire import examples
+from procwire.cli.watch import watch
 from procwire.detect.decided_by import decided_by
 from procwire.detect.detector import DETECTORS
 from procwire.output.rule_page import page
+from procwire.owners.history import default_history
 from procwire.rules import observed_checks, packet_rules
 from procwire.settings import Settings
 
@@ -120,6 +122,11 @@ def test_without_a_command_they_are_listed(run, words: list[str], listed: str) -
     ran = run(*words)
     assert (ran.code, ran.out) == (ENDS["usage"], "")
     assert any(line.split()[:1] == [listed] for line in ran.talk.splitlines())
+
+
+def test_a_history_without_a_file_lies_where_enrich_looks_for_it() -> None:
+    context = watch.make_context("watch", ["--history"])
+    assert context.params["history"] == default_history()
 
 
 def test_a_wrong_settings_file_is_named(run, tmp_path: Path) -> None:

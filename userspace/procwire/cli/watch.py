@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,6 +34,15 @@ from procwire.suricata.block import Blocker
 from procwire.suricata.protected import Protected
 
 
+class _HistoryFile(click.Path):
+    """click asks no flag_value for what it is to be, as it does a default."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        return super().convert(value() if callable(value) else value, param, ctx)
+
+
 @click.command()
 @click.option(
     "-i",
@@ -49,7 +60,7 @@ from procwire.suricata.protected import Protected
 )
 @click.option(
     "--history",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=_HistoryFile(path_type=Path, dir_okay=False),
     is_flag=False,
     flag_value=default_history,
     help="Write which process began which flow, for `procwire enrich`; bounded. Without FILE where "

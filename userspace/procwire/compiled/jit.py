@@ -15,7 +15,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from procwire.compiled.indexing import index_from_front
-from procwire.compiled.kernel_cache import cached, drop_stale
+from procwire.compiled.kernel_cache import cached
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -38,7 +38,7 @@ def kernel(function: Function, **options: Any) -> Function:
     try:
         compiled = cached(compile_(), function)
     except RuntimeError:
-        # A user without a home, such as nobody, has nowhere to keep a cache.
+        # A user without a home, such as nobody, where nothing was compiled beside the sources.
         compiled = compile_()(function)
     else:
         # What lies there was compiled without the checks that may be asked for.
@@ -101,5 +101,4 @@ def fused(function: Function) -> Function:
     return part_of_kernels
 
 
-drop_stale()
 index_from_front()

@@ -1,8 +1,8 @@
 """numba's cache of compiled functions, beside their sources: never stale, and quickly read.
 
-numba looks only at the file of the function it compiles, not at the functions that one calls. So a
-module's cached kernels are dropped when it, or a module that it imports from, changed since they
-were compiled.
+numba looks only at the file of the function it compiles, not at the functions that one calls. So
+kernels are kept with a digest of their module and of all modules that it imports from, and are
+compiled anew when it is another, wherever they lie.
 
 Beside the machine code of a function numba keeps its intermediate code, for functions that call it
 and are compiled later, and reads it at once. That takes a fifth of the start of a command, in which
@@ -11,7 +11,7 @@ nothing is compiled, and much memory. Here it is read when it is asked for.
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import hashlib
 import json
 import re
@@ -27,11 +27,44 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache
 _binding: Any = binding
 _numbas_cache: Any = CompileResultCacheImpl
 _functions: Any = FunctionCache
+_config: Any = numba.config
 _PACKAGE = Path(__file__).parent.parent
 _IMPORT = re.compile(r"^from (procwire[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
 
 
+class _BesideTheSources:
+    """Where a kernel of this package was compiled by whoever may write there, for a user who may
+    write nowhere."""
+
+    def __init__(self, function: Callable[..., Any], folder: Path) -> None:
+        self._line, self._folder = function.__code__.co_firstlineno, folder
+
+    @classmethod
+    def from_function(cls, function: Callable[..., Any], file: str) -> _BesideTheSources | None:
+        folder = Path(file).parent / "__pycache__"
+        # What lies there was compiled without the checks that may be asked for.
+        usable = function.__module__ in digests() and folder.is_dir() and not _config.BOUNDSCHECK
+        return cls(function, folder) if usable else None
+
+    def get_cache_path(self) -> str:
+        return str(self._folder)
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+    def ensure_cache_path(self) -> None:
+        raise PermissionError(f"{self._folder} is only read")
+
+
 class _Compiled(_numbas_cache):  # type: ignore[misc]
+    _locator_classes = (*_numbas_cache._locator_classes, _BesideTheSources)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        digest = digests().get(function.__module__)
+        if digest is not None:
+            self._locator.get_source_stamp = lambda: digest
+
     def reduce(self, result: Any) -> Any:
         """What a file of the cache holds of a compiled function; names: what its code defines."""
         intermediate = result.library._get_module_for_linking()
@@ -50,9 +83,14 @@ class _Compiled(_numbas_cache):  # type: ignore[misc]
 
 
 class KernelCache(_functions):  # type: ignore[misc]
-    """What numba.njit(cache=True) would use. Raises RuntimeError where no folder can be written."""
+    """What numba.njit(cache=True) would use. Raises RuntimeError where there is no folder."""
 
     _impl_class = _Compiled
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        """As numba does; what finds no place is compiled again the next time."""
+        with contextlib.suppress(OSError):
+            super().save_overload(signature, result)
 
 
 @cache
@@ -81,7 +119,7 @@ def _files() -> dict[str, list[int]]:
     return {str(path): [stat.st_mtime_ns, stat.st_size] for path, stat in found}
 
 
-def _digests() -> dict[str, str]:
+def _made() -> dict[str, str]:
     """Module -> digest of its source and of those of all modules of this package it imports."""
     texts = {
         ".".join(path.relative_to(_PACKAGE.parent).with_suffix("").parts): path.read_text()
@@ -111,29 +149,27 @@ def _digests() -> dict[str, str]:
     return digests
 
 
-def drop_stale() -> None:
-    """Remove what was compiled from other sources than those that are here now."""
+@cache
+def digests() -> dict[str, str]:
+    """Module of this package -> digest of its source and of those of all modules that it imports
+    from. Removes what was compiled beside the sources from others."""
     stamp = _PACKAGE / "__pycache__" / "kernels.json"
-    try:
-        noted = json.loads(stamp.read_text())
-        files, digests = noted["files"], noted["modules"]
-    except (OSError, ValueError, KeyError, TypeError):
-        files, digests = {}, {}
-    # To look into all of them takes longer than to import some.
-    if files == (files_now := _files()):
-        return
-    digests_now = _digests()
-    stale = [module for module, digest in digests_now.items() if digests.get(module) != digest]
-    try:
+    noted: dict[str, str] = {}
+    files = _files()
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        written = json.loads(stamp.read_text())
+        noted = written["modules"]
+        # To look into all of them takes longer than to import some.
+        if written["files"] == files:
+            return noted
+    made = _made()
+    stale = [module for module, digest in made.items() if noted.get(module) != digest]
+    # Who may not write there, or has no room, looks again the next time.
+    with contextlib.suppress(OSError):
         for module in stale:
             source = _PACKAGE.parent.joinpath(*module.split("."))
             for compiled in (source.parent / "__pycache__").glob(f"{source.name}.*.nb[ic]"):
                 compiled.unlink(missing_ok=True)
         stamp.parent.mkdir(exist_ok=True)
-        stamp.write_text(json.dumps({"files": files_now, "modules": digests_now}))
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise
-        # An installed package that this user may not write: its installer made the cache, from
-        # these sources.
-        return
+        stamp.write_text(json.dumps({"files": files, "modules": made}))
+    return made

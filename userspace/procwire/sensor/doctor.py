@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from procwire.compiled import jit
+from procwire.compiled.jit import kernel
+from procwire.compiled.kernel_cache import KernelCache
 from procwire.errors import Unavailable
 from procwire.event import ABI_VERSION
 from procwire.sensor import bcc_compiler
@@ -156,15 +156,13 @@ def _bcc() -> Check:
 
 def _numba_cache() -> Check:
     """Without a place for compiled kernels every start compiles them again."""
-    folder = Path(jit.__file__).parent / "__pycache__"
     try:
-        folder.mkdir(exist_ok=True)
-        with TemporaryDirectory(dir=folder):
-            pass
-    except OSError as error:
+        folder = KernelCache(kernel).cache_path
+    except RuntimeError:
+        found = "no folder for it can be written: each start that reads packets takes minutes"
         remedy = "set NUMBA_CACHE_DIR to a folder you may write"
-        return Check("numba cache", "NUMBA_CACHE_DIR" in os.environ, str(error), remedy, False)
-    return Check("numba cache", True, str(folder), "", required=False)
+        return Check("numba cache", False, found, remedy, required=False)
+    return Check("numba cache", True, folder, "", required=False)
 
 
 _CHECKS: tuple[Callable[[], Check], ...] = (
