@@ -15,7 +15,7 @@ PORTS = {
 HTTP_WORDS = b"GET POST HEAD PUT DELE OPTI TRAC CONN PATC PROP HTTP".split()
 SMTP_VERBS = b"ehlo helo mail rcpt data bdat rset quit auth star".split()
 SMB_STARTS = {bytes([first]) + b"SMB" for first in (0xFF, 0xFE, 0xFD, 0xFC)}
-REQUEST_LINE = re.compile(rb"[\w!#$%&'*+.^`|~-]{1,256}(?= )[^\n]* (?i:HTTP)/1\.[0-9]\r?\n")
+REQUEST_LINE = re.compile(rb"[\w!#$%&'*+.^`|~-]{1,256} [^\n]* (?i:HTTP)/1\.[0-9]\r?\n")
 HTTP_STARTS = {start.ljust(4) for start in HTTP_WORDS}
 
 

@@ -103,6 +103,12 @@ def single_bytes(count: int) -> list[Packet]:
     return [tcp(1 + place, head[place : place + 1]) for place in range(len(head))]
 
 
+def unfinished_line(count: int) -> list[Packet]:
+    """A request line of a method that is not known before the line ends, which it does not."""
+    line = b"FOO /" + b"a" * count
+    return [tcp(1 + place, line[place : place + 1]) for place in range(len(line))]
+
+
 def sent_again(count: int) -> list[Packet]:
     """Segments that bring one byte each and send all the others again."""
     return [tcp(1 + place, bytes(200)) for place in range(count)]
@@ -136,6 +142,7 @@ CASES: dict[str, tuple[Callable[[int], list[Packet]], int]] = {
     "IPv6 options": (padding, 100),
     "TCP segments backwards": (segments, 200),
     "TCP segments of one byte": (single_bytes, 40),
+    "TCP segments of one byte of a line": (unfinished_line, 400),
     "TCP segments that overlap": (sent_again, 60),
     "TCP segments behind gaps": (gaps, 200),
     "HTTP fields": (fields, 150),

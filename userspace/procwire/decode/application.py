@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from procwire import layers
 from procwire.capture.fields import u16, u32
 from procwire.compiled.jit import fused
-from procwire.decode.http_start import begins_http, is_http_start, is_request_line
+from procwire.decode.http_start import (
+    begins_http,
+    behind_line_ends,
+    is_blurred_request,
+    is_http_start,
+    is_request_line,
+    is_unfinished,
+)
 from procwire.decode.output import Extent, Output, add, after, emit, suspect
 from procwire.words import Span
 from procwire.words import u8 as w8
@@ -61,7 +68,6 @@ _SMTP_VERBS = tuple(
 _SMTP_GREETINGS = _SMTP_VERBS[:2]  # are known on any port
 _SMALL_LETTERS = 0x20202020
 _ZERO, _NINE, _SPACE, _LAST_PRINTABLE = 48, 57, 32, 126
-_LINE_FEED, _CARRIAGE_RETURN, _MOST_BEFORE_REQUEST = 10, 13, 12  # a known start needs four more
 
 _SSH_START, _SSH_PORT = int.from_bytes(b"SSH-", "big"), 22
 
@@ -71,6 +77,7 @@ _SMB_HEADER, _SMB_STARTS = 8, (0xFF534D42, 0xFE534D42, 0xFD534D42, 0xFC534D42)
 _NETBIOS, _SESSION_REQUEST, _SESSION_REFUSED = 139, 0x81, 0x83
 
 _DNS_PREFIX, _DNS_HEADER = 2, 12
+_DNS_NEEDED = 16  # bytes by which another protocol would be known
 _MODBUS_HEADER, _MODBUS_COUNTED_FROM = 8, 6
 _DNP3_START = 0x0564
 _OF_NUMBERS = (layers.DNS, layers.MODBUS, layers.DNP3)
@@ -130,14 +137,14 @@ def layer_of_start(message: Span, source: int, destination: int, from_start: boo
     # Numbers of DNS and Modbus may look like the header of a record.
     if known == layers.TLS and layer in _OF_NUMBERS and not _is_whole_hello(data, extent):
         known = 0
-    if known == 0 and layer == layers.DNS and from_start and message.captured >= _DNS_PREFIX:
-        return layer if w16(message, 0) >= _DNS_HEADER else 0
     if message.captured < 4:
         return 0
     if known == 0 and layer == layers.SMTP and _continues_smtp(message):
         known = layers.SMTP
     if known == 0 and from_start:
         known = _layer_by_port(message, source, destination)
+    if known == 0 and from_start and layer == layers.DNS and _may_be_dns(message):
+        known = layers.DNS
     return int(known)
 
 
@@ -145,12 +152,11 @@ def layer_of_start(message: Span, source: int, destination: int, from_start: boo
 def _layer_by_port(message: Span, source: int, destination: int) -> int:
     """The layer of what may come before a protocol can be known: empty lines before a request of
     HTTP (RFC 9112 2.2), the packets that open a session of NetBIOS (RFC 1002 4.3.2 to 4.3.5), and
-    lines before a server of SSH identifies itself."""
-    at = 0
-    while at < _MOST_BEFORE_REQUEST and w8(message, at) in (_CARRIAGE_RETURN, _LINE_FEED):
-        at += 1
+    lines before a server of SSH identifies itself; or of a request whose line is not as it has to
+    be."""
+    at = behind_line_ends(message)
     rest = Span(message.data, message.start + at, message.captured - at, message.length - at)
-    if at > 0 and begins_http(rest):
+    if begins_http(rest) or is_blurred_request(rest):
         return layers.HTTP1
     first, text = w8(message, 0), _SPACE <= w8(message, 0) <= _LAST_PRINTABLE
     if _NETBIOS in (source, destination) and _SESSION_REQUEST <= first <= _SESSION_REFUSED:
@@ -214,6 +220,14 @@ def _fills_segment(data: NDArray[np.uint8], message: Extent) -> bool:
     if message.captured < _DNS_PREFIX or message.length < _DNS_PREFIX + _DNS_HEADER:
         return False
     return u16(data, message.start, True) == message.length - _DNS_PREFIX
+
+
+@fused
+def _may_be_dns(message: Span) -> bool:
+    """Whether as much as another protocol would be known by, or all of a message, has come."""
+    size = w16(message, 0)
+    enough = message.captured >= min(_DNS_PREFIX + size, _DNS_NEEDED)
+    return enough and size >= _DNS_HEADER and not is_unfinished(message)
 
 
 @fused

@@ -14,6 +14,7 @@ from procwire.decode.application import layer_of_start
 from procwire.decode.flow_table import Record
 from procwire.decode.framing import begins_message, frame, header_size, seals
 from procwire.decode.http_cursor import take_lines, take_trailer, tell_lines
+from procwire.decode.http_start import is_unfinished
 from procwire.decode.line_cursor import pass_text, take_line, tell_kept_line
 from procwire.decode.message_parts import NO_MESSAGE, behind_start, elsewhere, keep
 from procwire.decode.message_spans import NO_LAYER, Found, MessageSpans, tell
@@ -23,7 +24,9 @@ from procwire.decode.stream_table import (
     FROM_START,
     GOES_ON,
     MESSAGE,
+    MESSAGE_ROOM,
     OUT_OF_SYNC,
+    REQUESTS,
     SEALED,
     START_AT,
     START_ROOM,
@@ -44,6 +47,7 @@ from procwire.words import Span, find
 
 _LINES = (layers.SMTP, layers.SSH)
 _LF = 10
+_IN_LINE = 64  # bytes: more than empty lines and a method take
 _AWAITING = (UNDECIDED, TEXT_ASKED, TLS_ASKED)
 
 
@@ -99,26 +103,37 @@ def _decide(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> int:
     """Recognise the protocol by the first bytes of the direction; returns how many of `p` are
     dealt with: none where no protocol is known, as one may begin with this segment."""
     stream = memory.streams[found.place]
-    if stream.filled == 0 and (found.layer != NO_LAYER or p.captured >= START_ROOM):
+    before = int(stream.filled)
+    if before == 0:
         layer = found.layer if found.layer != NO_LAYER else _layer_of(memory, stream, found, p)
-        _enter(memory, stream, layer)
-        return 0
-    taken = min(p.captured, START_ROOM - int(stream.filled))
+        if layer != NO_LAYER or not _is_undecided(p):
+            _enter(memory, stream, found, layer)
+            return 0
+    taken = min(p.captured, MESSAGE_ROOM - before)
     if not keep(memory, stream, p, taken):
         stream.phase = OUT_OF_SYNC
         return 0
     filled, room = int(stream.filled), room_at(int(stream.room))
+    if before >= _IN_LINE and filled < MESSAGE_ROOM and find(p, 0, _LF) == p.captured:
+        return taken
     begun = own_span(memory.store, room, filled, filled)
     layer = _layer_of(memory, stream, found, begun)
-    if layer == NO_LAYER and filled < START_ROOM:
+    if layer == NO_LAYER and _is_undecided(begun):
         return taken
     if layer == NO_LAYER:
-        _enter(memory, stream, layer)
+        _enter(memory, stream, found, layer)
         return 0
     copy_bytes(memory.store, room, memory.store, START_AT, filled)
-    _enter(memory, stream, layer)
+    _enter(memory, stream, found, layer)
     _walk_elsewhere(memory, spans, found, own_span(memory.store, START_AT, filled, filled))
     return taken
+
+
+@fused
+def _is_undecided(begun: Span) -> bool:
+    """Whether more may tell what bytes are that so far begin nothing known."""
+    size = begun.captured
+    return size < START_ROOM or (size < MESSAGE_ROOM and is_unfinished(begun))
 
 
 @fused
@@ -138,7 +153,7 @@ def _layer_of(memory: Streams, stream: Record, found: Found, p: Span) -> int:
 
 
 @fused
-def _enter(memory: Streams, stream: Record, layer: int) -> None:
+def _enter(memory: Streams, stream: Record, found: Found, layer: int) -> None:
     """From here on the direction carries messages of `layer`, or none that are known."""
     drop_part(memory, stream)
     stream.layer = layer
@@ -147,6 +162,8 @@ def _enter(memory: Streams, stream: Record, layer: int) -> None:
     stream.marks &= ~(SURE | SEALED | GOES_ON)
     if stream.marks & FROM_START:
         stream.marks |= SURE
+        if found.opened and layer == layers.HTTP1:
+            stream.marks |= REQUESTS
 
 
 @called
@@ -176,7 +193,7 @@ def _walk(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> None:
                 return
             at, again = 0, False
             stream.marks &= ~UNBROKEN
-            _enter(memory, stream, found.layer)
+            _enter(memory, stream, found, found.layer)
         elif stream.phase == TEXT:
             at += pass_text(stream, rest)
         else:

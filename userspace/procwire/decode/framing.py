@@ -64,8 +64,8 @@ def header_size(layer: int) -> int:
 @fused
 def begins_message(layer: int, p: Span, marks: int) -> bool:
     """Whether a message of the layer begins at `p`, of which header_size() bytes are there. What
-    follows a message of a protocol that is sure is judged even if it is none; what follows a
-    request may be one by any method."""
+    follows a message of a protocol that is sure is judged even if it is none; where requests come,
+    one may be by any method."""
     if layer == layers.HTTP1:
         return begins_http(p) or bool(marks & REQUESTS and begins_method(p))
     if layer == layers.DNS:

@@ -33,6 +33,8 @@ _VERSION_1 = int.from_bytes(b"/1.", "big")
 _SMALL_LETTERS = 0x20202020
 _ZERO, _NINE, _SPACE, _LINE_FEED, _CARRIAGE_RETURN = 48, 57, 32, 10, 13
 _BLANKS, _MOST_BLANKS = (9, 11, 12, _SPACE), 3  # a method has one more byte
+_MOST_LINE_ENDS = 12  # a known start needs four bytes more
+_LONGEST_METHOD = 32  # IANA has one of 17
 
 
 @fused
@@ -50,10 +52,28 @@ def begins_http(message: Span) -> bool:
 
 
 @fused
+def behind_line_ends(message: Span) -> int:
+    """Where a request begins behind the empty lines that may precede it (RFC 9112 2.2)."""
+    at = 0
+    while at < _MOST_LINE_ENDS and u8(message, at) in (_CARRIAGE_RETURN, _LINE_FEED):
+        at += 1
+    return at
+
+
+@fused
+def is_unfinished(message: Span) -> bool:
+    """Whether a request of any method may begin like this, of which the first line goes on."""
+    start, size = _behind_blanks(message, behind_line_ends(message)), message.captured
+    end = token_end(message, start)
+    begun = end - start <= _LONGEST_METHOD if end == size else u8(message, end) in _BLANKS
+    return begun and (end > start or end == size) and find(message, end, _LINE_FEED) == size
+
+
+@fused
 def begins_method(message: Span) -> bool:
     """Whether the first four bytes are those of a token, or of one and a blank. Many pass over
     blanks before it, and take any blank for a space (RFC 9112 section 3)."""
-    start = _behind_blanks(message)
+    start = _behind_blanks(message, 0)
     end = token_end(message, start)
     return bool(end > start and (end >= 4 or u8(message, end) in _BLANKS))
 
@@ -65,20 +85,22 @@ def is_blurred_request(message: Span) -> bool:
 
 
 @fused
-def _behind_blanks(message: Span) -> int:
-    at = 0
-    while at < _MOST_BLANKS and u8(message, at) in _BLANKS:
+def _behind_blanks(message: Span, at: int) -> int:
+    most = at + _MOST_BLANKS
+    while at < most and u8(message, at) in _BLANKS:
         at += 1
     return at
 
 
 @fused
 def is_request_line(message: Span) -> bool:
-    """Whether a line that begins with a token and a space ends in a version of HTTP/1."""
+    """Whether a line that begins with a token and a space ends in a version of HTTP/1, and has more
+    than these: what is no more may be the end of a line."""
     end = token_end(message, 0)
     if end == 0 or u8(message, end) != _SPACE:
         return False
-    return u8(message, _before_version(message)) == _SPACE
+    before = _before_version(message)
+    return before > end and u8(message, before) == _SPACE
 
 
 @fused

@@ -24,6 +24,7 @@ from procwire.decode.flow_table import (
     FlowTable,
     Record,
 )
+from procwire.decode.http_start import is_unfinished
 from procwire.decode.observations import (
     EARLY_HTTP_RESPONSE,
     GAP,
@@ -36,10 +37,18 @@ from procwire.decode.observations import (
 from procwire.decode.own_bytes import own_span
 from procwire.decode.payload import NOWHERE, place_of
 from procwire.decode.source import FlowColumns, Source
-from procwire.decode.stream_table import LINE_ROOM, START_AT, WINDOW, Streams
+from procwire.decode.stream_table import (
+    FROM_START,
+    START_AT,
+    START_ROOM,
+    UNBROKEN,
+    UNDECIDED,
+    WINDOW,
+    Streams,
+)
 from procwire.decode.tcp_segment import apart
 from procwire.layers import DNS, HTTP1, MODBUS, SMB, SMTP, SSH, TLS
-from procwire.words import Span, find, folded, span, token_end, u8, u32
+from procwire.words import Span, folded, span, token_end, u8, u32
 
 _KNOWN_BY_BYTES = (HTTP1, TLS, SSH, SMB, SMTP)
 # IANA, Service Name and Transport Protocol Port Number Registry: what these system ports carry.
@@ -118,21 +127,26 @@ def contradictions(
         _on_mail_line(flow, message, from_client)
     port = int(packets.dst_port[row] if from_client else packets.src_port[row])
     asked = packets.ack[row] != (peer.initial + 1) & 0xFFFFFFFF
-    if begins:
-        told = _on_start(end, peer, from_client, port, layer, message, asked, disorder)
+    if begins or barely:
+        place = place_of(table, slot, side, memory)
+        begun = _begun(memory, place, end)
+        if begins and begun.captured <= message.length:
+            begun = message
+        else:
+            ports = int(packets.src_port[row]), int(packets.dst_port[row])
+            layer = layer_of_start(begun, ports[0], ports[1], False)
+        undecided = False
+        if layer == _NOTHING and place != NOWHERE:
+            stream = memory.streams[place]
+            undecided = stream.phase == UNDECIDED
+            first = stream.marks & FROM_START and stream.marks & UNBROKEN
+            layer = HTTP1 if first and stream.layer == HTTP1 else _NOTHING
+        told = _on_start(end, peer, from_client, port, layer, begun, asked, disorder)
+        goes_on = from_client and undecided and is_unfinished(begun)
         observed |= told
-        goes_on = from_client and layer == _NOTHING and _is_unfinished(message)
-        if (message.length < _START_NEEDED or goes_on) and not told:
-            barely = True
+        end.sent = int(end.sent) & ~BARELY_BEGUN
+        if (begun.length < _START_NEEDED or goes_on) and not told:
             end.sent |= BARELY_BEGUN
-    if barely:
-        begun = _begun(memory, place_of(table, slot, side, memory), end)
-        ports = int(packets.src_port[row]), int(packets.dst_port[row])
-        layer = layer_of_start(begun, ports[0], ports[1], False)
-        goes_on = from_client and layer == _NOTHING and _is_unfinished(begun)
-        if begun.captured >= _START_NEEDED and not goes_on:
-            end.sent = int(end.sent) & ~BARELY_BEGUN
-            observed |= _on_start(end, peer, from_client, port, layer, begun, asked, disorder)
     if wrong or observed & PROTOCOL_MISMATCH:
         flow.marks |= MISMATCH_TOLD
         observed |= PROTOCOL_MISMATCH
@@ -154,8 +168,8 @@ def _on_start(
     server's; asked: as in _out_of_turn()."""
     observed = 0
     end.speaks = layer
-    unknown = layer == _NOTHING and _is_no_request(message)
-    if from_client and (unknown or layer == HTTP1 and _is_lowered(message)):
+    unknown = layer == _NOTHING or layer == HTTP1 and folded(message, 0, 5) != _SLASHED
+    if from_client and unknown and _is_no_request(message):
         end.speaks = _NO_REQUEST
     if not from_client and layer == HTTP1 and not disorder:
         observed |= _out_of_turn(peer, message, asked)
@@ -170,25 +184,16 @@ def _on_start(
 
 @fused
 def _begun(memory: Streams, place: int, end: Record) -> Span:
-    """The first bytes that an END has sent, up to LINE_ROOM, as far as its stream has them."""
-    first, size = (int(np.int64(end.initial)) + 1) & 0xFFFFFFFF, 0
-    if place != NOWHERE and memory.streams[place].low == first:
+    """The first bytes that an END has sent, up to START_ROOM, if its stream still has them."""
+    first, size, captured = (int(np.int64(end.initial)) + 1) & 0xFFFFFFFF, 0, 0
+    if place != NOWHERE:
         size = max(apart(int(np.int64(memory.streams[place].high)), first), 0)
-    captured = min(size, LINE_ROOM)
+        if memory.streams[place].low == first:
+            captured = min(size, START_ROOM)
     for at in range(captured):
         byte = memory.rings[place * WINDOW + ((first + at) & (WINDOW - 1))]
         memory.store[START_AT + at] = byte
     return own_span(memory.store, START_AT, captured, size)
-
-
-@fused
-def _is_unfinished(message: Span) -> bool:
-    """Whether a request of HTTP may begin like this whose line goes on: any token is a method where
-    the line ends in a version."""
-    size = message.captured
-    end = token_end(message, 0)
-    begun = end == size or (end > 0 and u8(message, end) == _SPACE)
-    return begun and size < LINE_ROOM and find(message, 0, _LINE_FEED) == size
 
 
 @fused

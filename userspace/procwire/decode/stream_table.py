@@ -33,9 +33,8 @@ PIECE_ROOM = 2048
 """Bytes of a held piece; a larger segment is held in several."""
 PIECES = 1 << 12
 START_ROOM = 16
-"""First bytes by which a protocol is recognised."""
-LINE_ROOM = 256
-"""Bytes of a first line by whose end a request of HTTP is recognised."""
+"""First bytes by which a protocol is recognised, but for a request of HTTP by any method, which is
+by the end of its line."""
 
 STREAM = np.dtype(
     [
@@ -74,7 +73,8 @@ mail's; TEXT_ASKED, TLS_ASKED: what follows depends on the answer to DATA or STA
 SURE, SEALED, ENDS, FROM_START, GOES_ON, UNBROKEN, REQUESTS, LOOSE = 1, 2, 4, 8, 16, 32, 64, 128
 """Marks of a direction: more than its first bytes speak for its protocol; from here on it is
 encrypted; its FIN was seen; it is read from its very first byte; a message of it was told; it
-was never lost where its messages begin; the last message of HTTP in it was a request."""
+was never lost where its messages begin; the last message of HTTP in it was a request, or the first
+one is to be."""
 
 AMISS, NOT_JUDGED, REPLY_DUE = 256, 512, 1024
 """Marks of a direction of mail: a line was not what was due, which is to be told of; commands are
@@ -117,8 +117,8 @@ STREAMS = np.dtype(
         ("rings", "u1", (DIRECTIONS * WINDOW,)),  # the byte with number n at n modulo WINDOW
         ("streams", STREAM, (DIRECTIONS,)),
         ("pieces", PIECE, (PIECES,)),
-        # Rooms of message parts, the bytes of pieces, and from START_AT on LINE_ROOM bytes.
-        ("store", "u1", (START_AT + LINE_ROOM,)),
+        # Rooms of message parts, the bytes of pieces, and from START_AT on those of one room more.
+        ("store", "u1", (START_AT + MESSAGE_ROOM,)),
         ("free", "i4", (3, max(PIECES, DIRECTIONS))),  # rooms, pieces, places that have ended
         ("heights", "i8", (6,)),  # how far these are filled, see above
         ("counts", "i8", (len(STREAM_COUNTERS),)),

@@ -1,0 +1,102 @@
+"""First lines of connections that are cut anywhere: the same is told as of one that is whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from batches import batch_of
+from procwire.judging.examine import Examiner, examine
+from procwire.judging.observe import Observer
+from procwire.rules import all_rules
+from procwire.settings.traffic import FlowSettings
+from test_spoken import connection, told
+
+REST, NO_HOST = b" HTTP/1.1\r\nHost: a\r\n\r\n", b" HTTP/1.1\r\n\r\n"
+RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+GET = (True, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+MISMATCH, BAD_LINE = "app.protocol_mismatch", "http.request_line_bad"
+Payloads = list[tuple[bool, bytes]]
+
+
+def checks(frames: list[bytes], lengths: list[int] | None = None) -> Counter[str]:
+    """What is found in a whole capture. lengths: on the wire, where frames were cut."""
+    batch = batch_of(frames, np.arange(len(frames)))
+    if lengths is not None:
+        batch = batch._replace(length=np.array(lengths, np.int32))
+    decoded, _ = Examiner().complete(batch, examine(batch))
+    observer = Observer(FlowSettings(capacity=1024))
+    rules = observer.update(batch, decoded)["rule"].tolist()
+    rules += observer.finish().findings["rule"].tolist()
+    return Counter(all_rules()[rule].id for rule in rules)
+
+
+def cuts(payloads: Payloads, which: int) -> list[Payloads]:
+    """One of the payloads in two, cut at each place, and in single bytes."""
+    before, (client, data), behind = payloads[:which], payloads[which], payloads[which + 1 :]
+    parts = [[data[:at], data[at:]] for at in range(1, len(data))]
+    parts.append([bytes([byte]) for byte in data])
+    return [[*before, *((client, part) for part in one), *behind] for one in parts]
+
+
+@pytest.mark.parametrize("port", [22, 53, 80, 443, 502, 8080])
+@pytest.mark.parametrize(
+    "line",
+    [b"GET /", b"FOO /" + b"a" * 70, b"BASELINE-CONTROL /a", b"\r\nFOO /a", b"FOO\t/a", b"F  /a"],
+)
+@pytest.mark.parametrize("rest", [REST, NO_HOST])
+def test_a_first_request_may_be_cut_anywhere(port: int, line: bytes, rest: bytes) -> None:
+    payloads = [(True, line + rest), (False, RESPONSE)]
+    others, whole = cuts(payloads, 0), checks(connection(port, payloads))
+    expected = {MISMATCH} if port not in (80, 8080) else set()
+    expected |= {"http.host_bad"} if rest == NO_HOST else set()
+    expected |= {BAD_LINE} if b"\t" in line or b"  " in line else set()
+    assert set(whole) == expected
+    assert [checks(connection(port, one)) for one in others] == [whole] * len(others)
+
+
+@pytest.mark.parametrize("which", range(4))
+def test_so_may_what_follows_on_a_connection(which: int) -> None:
+    payloads = [GET, (False, RESPONSE), (True, b"FOO /aa" + NO_HOST), (False, RESPONSE)]
+    for one in cuts(payloads, which):
+        assert checks(connection(8000, one)) == {"http.host_bad": 1}
+
+
+@pytest.mark.parametrize("size", [250, 1400, 5000, 8000])
+@pytest.mark.parametrize("begun", [3, 16, 100])
+@pytest.mark.parametrize("body", [0, 3000])
+def test_a_long_line_is_known_where_it_ends(size: int, begun: int, body: int) -> None:
+    line = b"FOO /" + b"a" * size + b"b"
+    rest = REST[:-2] + b"Content-Length: %d\r\n\r\n" % body + b"x" * body
+    for at in (begun, len(line) // 2, len(line) - 1, len(line), len(line) + 1):
+        payloads = [(True, line[:at]), (True, line[at:] + rest), (False, RESPONSE)]
+        assert told(connection(443, payloads)) == [3]
+        assert checks(connection(8080, payloads)) == {}
+
+
+@pytest.mark.parametrize("method", [b"GET", b"FOO"])
+@pytest.mark.parametrize("missing", ["nothing", "a segment", "what a snap length cut"])
+def test_the_end_of_a_line_that_was_lost_begins_nothing(method: bytes, missing: str) -> None:
+    line = method + b" /" + b"a" * (9000 if missing == "nothing" else 600)
+    frames = connection(80, [(True, line[:400]), (True, line[400:]), (True, b"b" + NO_HOST)])
+    lengths = [len(frame) for frame in frames]
+    if missing == "a segment":
+        del frames[3], lengths[3]
+    elif missing == "what a snap length cut":
+        frames = [frame[:96] for frame in frames]
+    assert checks(frames, lengths)[BAD_LINE] == 0
+
+
+@pytest.mark.parametrize("port", [53, 80, 443])
+def test_a_request_of_a_few_bytes_is_one(port: int) -> None:
+    whole = checks(connection(port, [(True, b"GET /\r\n")]))
+    for one in cuts([(True, b"GET /\r\n")], 0):
+        assert checks(connection(port, one)) == whole
+
+
+def test_text_that_is_no_request_is_none() -> None:
+    for text in (b"USER a b\r\n", b"word " * 60 + b"\r\n", b"a" * 9000, b"a " * 5000):
+        for at in (1, 5, 20, len(text) - 1):
+            payloads = [(True, text[:at]), (True, text[at:]), (False, b"+OK\r\n"), GET]
+            assert checks(connection(8080, payloads)) == {}
