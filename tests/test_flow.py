@@ -131,6 +131,7 @@ def test_sequence_numbers_wrap():
         ([ask(SYN, 100, 0, 20), reply(SYN | ACK, 500, 121)], "hs_wrong_seq_ack"),
         ([*handshake()[:2], ask(ACK, 101, 600)], "hs_wrong_seq_ack"),
         ([*handshake()[:2], ask(ACK, 90, 501)], "hs_wrong_seq_ack"),
+        ([*handshake()[:2], ask(ACK, 101 + 66_000, 501)], "hs_wrong_seq_ack"),
         ([*handshake()[:2], reply(ACK, 501, 99)], "hs_wrong_seq_ack"),
         ([*handshake()[:2], reply(ACK | PSH, 66037, 101, 9)], "hs_wrong_seq_ack"),
         ([*handshake()[:2], ask(SYN, 170)], "hs_resend_differs"),

@@ -122,6 +122,8 @@ def test_what_agrees_is_not(port, payloads):
         ([(False, BANNER), (True, BANNER[:3])], []),
         ([(True, BANNER), (False, UNKNOWN)], []),
         ([(False, UNKNOWN), (True, UNKNOWN)], []),
+        ([(True, UNKNOWN), (False, BANNER)], [3]),
+        ([(True, b"PROXY TCP4 192.0.2.1 192.0.2.2 5000 22\r\n" + BANNER), (False, BANNER)], []),
     ],
 )
 def test_a_client_of_ssh_identifies_itself_at_once(payloads, wrong):

@@ -40,8 +40,34 @@ class Piece(NamedTuple):
 
 
 @called
-def hold(memory: Streams, stream: Record, piece: Piece, payload: Span) -> bool:
-    """Hold a segment; whether there was room for all of it."""
+def contradicts_held(memory: Streams, stream: Record, seq: int, payload: Span) -> bool:
+    """Whether a byte of a segment, whose first one is `seq`, is another than one that is held; then
+    all that is held is told of. Each is compared once, however many pieces have it."""
+    number, done = int(stream.held), 0
+    # RFC 9293 3.8.4: a single byte may be the garbage of a keep-alive.
+    while number and payload.length > 1:
+        piece = memory.pieces[number - 1]
+        ahead = apart(int(piece.seq), seq)
+        end = min(ahead + int(piece.length), payload.length)
+        for i in range(max(ahead, done), end):
+            if payload.data[payload.start + i] != memory.store[piece_at(number) + i - ahead]:
+                _note_told(memory, int(stream.held))
+                return True
+        done = max(done, end)
+        number = int(piece.next)
+    return False
+
+
+@fused
+def _note_told(memory: Streams, number: int) -> None:
+    while number:
+        memory.pieces[number - 1].told = True
+        number = int(memory.pieces[number - 1].next)
+
+
+@called
+def hold(memory: Streams, stream: Record, piece: Piece, payload: Span, told: bool) -> bool:
+    """Hold a segment; whether there was room for all of it. told: as in PIECE."""
     needed = (payload.length + PIECE_ROOM - 1) // PIECE_ROOM
     if pieces_free(memory) < needed or needed > MOST_PIECES:
         return False
@@ -55,6 +81,7 @@ def hold(memory: Streams, stream: Record, piece: Piece, payload: Span) -> bool:
         copy_bytes(payload.data, payload.start + done, memory.store, piece_at(number), size)
         _insert(memory, stream, number, (piece.seq + done) & 0xFFFFFFFF)
         memory.pieces[number - 1].length = size
+        memory.pieces[number - 1].told = told
         done += size
     return True
 

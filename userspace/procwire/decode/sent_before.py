@@ -16,9 +16,10 @@ from procwire.words import Span
 def contradicts(memory: Streams, place: int, payload: Span, seq: int, old: int) -> bool:
     """Whether one of the first `old` bytes of a payload is not as remembered."""
     stream, ring = memory.streams[place], memory.rings
-    # RFC 9293 3.8.4: the byte of a keep-alive is garbage.
-    first = max(0, apart(stream.low, seq)) if payload.length > 1 else old
-    for i in range(first, min(old, payload.captured)):
+    # RFC 9293 3.8.4: the byte of a keep-alive, which is the last one sent, is garbage.
+    if payload.length == 1 and apart(stream.high, seq) == 1:
+        return False
+    for i in range(max(0, apart(stream.low, seq)), min(old, payload.captured)):
         byte = ring[place * WINDOW + ((seq + i) & (WINDOW - 1))]
         if byte != payload.data[payload.start + i]:
             return True

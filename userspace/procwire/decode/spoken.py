@@ -173,6 +173,8 @@ def _on_start(
         end.speaks = _NO_REQUEST
     if not from_client and layer == HTTP1 and not disorder:
         observed |= _out_of_turn(peer, message, asked)
+    if not from_client and layer == SSH and peer.speaks == _NO_REQUEST and not disorder:
+        observed |= NO_SSH_IDENTIFICATION
     if layer in _KNOWN_BY_BYTES:
         other = peer.speaks in _KNOWN_BY_BYTES and peer.speaks != layer
         if other or _is_foreign(port, layer):

@@ -11,7 +11,13 @@ from __future__ import annotations
 
 from procwire.compiled.jit import called, fused
 from procwire.decode.cursor import cut_short, deliver, finish
-from procwire.decode.early_segments import Piece, gives_up, hold, is_acknowledged
+from procwire.decode.early_segments import (
+    Piece,
+    contradicts_held,
+    gives_up,
+    hold,
+    is_acknowledged,
+)
 from procwire.decode.flow_table import Record
 from procwire.decode.message_parts import behind_start, elsewhere
 from procwire.decode.message_spans import Found, MessageSpans
@@ -53,7 +59,10 @@ def read_segment(
     if payload.length > 0:
         ahead = apart(piece.seq, stream.high)
         whole = payload.captured == payload.length
-        if ahead > 0 and whole and hold(memory, stream, piece, payload):
+        early = ahead > 0 and whole
+        if early and stream.held:
+            differs = contradicts_held(memory, stream, piece.seq, payload)
+        if early and hold(memory, stream, piece, payload, differs):
             while stream.held and gives_up(stream, piece):
                 differs |= _release(memory, spans, found, True)
                 stream.waits = piece.time
@@ -79,7 +88,7 @@ def read_segment(
 @called
 def _release(memory: Streams, spans: MessageSpans, found: Found, over_gap: bool) -> bool:
     """Deliver the held pieces that are next; over_gap: first pass over the gap before them. Whether
-    one contradicts what was delivered."""
+    one contradicts what was delivered, which is not told yet."""
     stream = memory.streams[found.place]
     differs = False
     held = elsewhere(found)
@@ -93,7 +102,8 @@ def _release(memory: Streams, spans: MessageSpans, found: Found, over_gap: bool)
             _pass_gap(memory, spans, found, seq)
             over_gap = False
         payload = own_span(memory.store, piece_at(number), size, size)
-        differs |= _take(memory, spans, held, payload, seq)
+        contradicts = _take(memory, spans, held, payload, seq)
+        differs |= contradicts and not piece.told
         drop_first_piece(memory, stream)
     return differs
 

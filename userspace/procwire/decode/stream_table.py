@@ -87,8 +87,9 @@ UNTIL_CLOSE = 1 << 62
 
 _STREAM_LINES = lines_of(STREAM.itemsize)
 
-PIECE = np.dtype([("seq", "i8"), ("length", "i8"), ("next", "i8")], align=True)
-"""A piece of a segment that came too early; next: as STREAM.held."""
+PIECE = np.dtype([("seq", "i8"), ("length", "i8"), ("next", "i8"), ("told", "i8")], align=True)
+"""A piece of a segment that came too early; next: as STREAM.held; told: whether it was
+observed that one that is held contradicts another."""
 
 STREAM_COUNTERS = (
     "segments_held",

@@ -65,6 +65,8 @@ PADDING = "00" * 16
         f"15 0303 0000 {SEALED}",
         f"16 0301 002a {HELLO_SERVER}",
         f"8013 04 00 01 0002 0001 0003 0004 30 010080 {'22' * 4}",
+        f"16 0303 002a {HELLO_SERVER.replace('0303', '0403')}",
+        f"16 0301 002d {HELLO_CLIENT.replace('0303', 'fe03')}",
     ],
     silent_on=[
         CLIENT,
@@ -81,8 +83,8 @@ PADDING = "00" * 16
 )
 def tls_record_impossible(p, outer):
     """A peer must end such a connection: what follows a record and is none only looks like TLS.
-    A server names one version in its hello and the record around it; one that says hello in SSL 2.0
-    goes on without TLS, as may any behind an alert. A first length may be chance; without an
+    A server names one version in its hello and the record around it, and all have one major number
+    (RFC 8446 4.1.2); one that says hello in SSL 2.0 goes on without TLS, as may any behind an alert. A first length may be chance; without an
     enclosing header, the span begins behind a record."""
     if u16(p, 0) >= SSL_2:
         fields = SSL_2_HELLO + u16(p, 7) + u16(p, 9) + u16(p, 11)
@@ -106,6 +108,10 @@ def tls_record_impossible(p, outer):
         hello = kind == HANDSHAKE and u16(p, at + 5) == CLIENT_HELLO * 256
         if hello and u8(p, at + 9) == MAJOR and size > LARGEST_PLAIN:
             return True
+        hello = hello or kind == HANDSHAKE and u16(p, at + 5) == SERVER_HELLO * 256
+        if hello and 4 + u16(p, at + 7) == size and at + 10 <= captured(p):
+            if u8(p, at + 9) != MAJOR:
+                return True
         if kind == ALERT:
             return False
         at += HEADER + size

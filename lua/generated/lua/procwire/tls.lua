@@ -433,6 +433,12 @@ local function tls_record_impossible(p, outer)
     if (hello and ((byte(p, (at + 9) + 1) or 0) == 3) and (size > 16384)) then
       do return true end
     end
+    hello = (hello or ((kind == 22) and (u16(p, (at + 5)) == (2 * 256))))
+    if (hello and ((4 + u16(p, (at + 7))) == size) and ((at + 10) <= #p)) then
+      if ((byte(p, (at + 9) + 1) or 0) ~= 3) then
+        do return true end
+      end
+    end
     if (kind == 21) then
       do return false end
     end
