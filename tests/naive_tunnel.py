@@ -74,7 +74,7 @@ def enter_gre(packet: Packet, start: int, end: int, own: int) -> None:
         link = None
     if link is None:
         raise Skip("IP protocol not decoded")
-    if inner < end:
+    if inner < end or version == 0:
         raise Inner(link, inner, end)
 
 

@@ -264,3 +264,26 @@ def test_names_of_an_entry_are_its_own_and_its_data() -> None:
     assert protocol_words.dns_entry_walk(span(message), 12, 0) == 8
     assert protocol_words.dns_entry_walk(span(message), answer, 1) == 8 * 2 + 4
     assert protocol_words.dns_entry_walk(span(message), answer, 0) == 8 * 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "walked"),
+    [
+        (15, "000a c0ff", 8 * 2 + 4),
+        (33, "0000 0000 0050 c0ff", 8 * 2 + 4),
+        (6, "c0ff 00", 8 * 2 + 4),
+        (6, "00 c0ff", 8 * 2 + 4),
+        (6, "01 61 00 01 62 00", 8 * 4),
+        (15, "000a", 8 * 2),
+        (12, "", 8 * 2),
+        (16, "c0ff", 8 * 2),
+    ],
+)
+def test_names_lie_where_the_type_of_a_record_has_them(kind: int, data: str, walked: int) -> None:
+    """Deletions of updates have a type and no data (RFC 2136 2.5.2)."""
+    question, size = b"\1a\0\0\2\0\1", len(bytes.fromhex(data))
+    record = bytes.fromhex(f"c00c {kind:04x} 00ff 00000000 {size:04x} {data}")
+    message = bytes(4) + b"\0\1" + bytes(6) + question + record
+    answer = 12 + len(question)
+    assert protocol_words.dns_entry_walk(span(message), answer, 1) == walked
+    assert all(loaded["dns_entry_walk"](message, answer, 1) == walked for loaded in LUA.values())

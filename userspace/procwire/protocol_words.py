@@ -14,8 +14,10 @@ FRAGMENT, AUTHENTICATION = 44, 51
 MOST_EXTENSIONS = 16
 MOST_OPTIONS = 40  # bytes that a header of IPv4 or TCP has for them
 MOST_LABELS = 256  # a name of 255 bytes has 127, each with a pointer before it at most
-# Types of DNS records whose data is one name: NS, CNAME, PTR, DNAME.
-NAMES = (2, 5, 12, 39)
+# Types of DNS records with names in their data: NS, CNAME, PTR and DNAME are one; SOA, MINFO and RP
+# begin with two; of MX, AFSDB, RT and KX a number comes first, of SRV three.
+NAMES, TWO_NAMES = (2, 5, 12, 39), (6, 14, 17)
+PREFERRED, SERVICE = (15, 18, 21, 36), 33
 COLON, MOST_DIGITS, LAST_PORT = 58, 6, 65535
 
 
@@ -179,14 +181,34 @@ def dns_entry_end(p: Span, offset: int, index: int) -> int:
 
 
 @fused
+def data_name(p: Span, offset: int) -> int:
+    """Where the first name in the data of a DNS record begins, whose type stands at `offset` (RFC
+    1035 3.3, RFC 1183, RFC 2782); 0 if there is none."""
+    kind = u16(p, offset)
+    before = -1
+    if kind in NAMES or kind in TWO_NAMES:
+        before = 0
+    elif kind in PREFERRED:
+        before = 2
+    elif kind == SERVICE:
+        before = 6
+    return offset + 10 + before if 0 <= before < u16(p, offset + 8) else 0
+
+
+@fused
 def dns_entry_walk(p: Span, offset: int, index: int) -> int:
     """What is wrong with the names of entry number `index` of a DNS message, which begins at
-    `offset`, as name_fault() says it: of its own, or else of the one that is its data. Plus eight
-    times the labels and pointers that were read to know it."""
+    `offset`, as name_fault() says it: of its own, or else of those in its data. Plus eight times
+    the labels and pointers that were read to know it."""
     walk = name_walk(p, offset)
     end = name_end(p, offset)
-    if walk % 8 == 0 and end > 0 and index >= u16(p, 4) and u16(p, end) in NAMES:
-        walk += name_walk(p, end + 10)
+    if walk % 8 != 0 or end == 0 or index < u16(p, 4):
+        return walk
+    name = data_name(p, end)
+    if name > 0:
+        walk += name_walk(p, name)
+        if walk % 8 == 0 and u16(p, end) in TWO_NAMES:
+            walk += name_walk(p, name_end(p, name))
     return walk
 
 

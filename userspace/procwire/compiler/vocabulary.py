@@ -45,7 +45,7 @@ WORDS: dict[str, Word] = {
     "name_fault": Word(("span", "int"), 4),
     "dns_entries": Word(("span",), 4 * 255),
     "dns_entry_end": Word(("span", "int", "int"), LARGEST_PACKET),
-    "dns_entry_walk": Word(("span", "int", "int"), 2 * 8 * MOST_LABELS + 4),
+    "dns_entry_walk": Word(("span", "int", "int"), 3 * 8 * MOST_LABELS + 4),
     "ber_value": Word(("span", "int"), LARGEST_PACKET),
     "ber_end": Word(("span", "int"), LARGEST_PACKET),
     "find": Word(("span", "int", "int"), LARGEST_PACKET, constant=(2,)),

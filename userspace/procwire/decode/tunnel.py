@@ -87,7 +87,8 @@ def decode_gre(
     if link == _NO_LINK:
         return UNKNOWN_PROTOCOL
     # RFC 2637 section 4.1: without payload, it acknowledges.
-    return NOT_SKIPPED if payload.length == 0 else carry(output, link, payload)
+    acknowledges = version == 1 and payload.length == 0
+    return NOT_SKIPPED if acknowledges else carry(output, link, payload)
 
 
 @fused

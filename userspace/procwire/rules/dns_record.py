@@ -11,11 +11,12 @@ MOST_RECORDS = 128
 MOST_PARTS = 32
 OPCODE_UPDATE = 5
 CLASS_INTERNET = 1
-TYPE_A, TYPE_SOA, TYPE_MX, TYPE_TXT, TYPE_AAAA = 1, 6, 15, 16, 28
+TYPE_A, TYPE_SOA, TYPE_WKS, TYPE_AAAA = 1, 6, 11, 28
 TYPE_SRV, TYPE_OPT, TYPE_CAA = 33, 41, 257
 TYPE_HINFO, TYPE_LOC, TYPE_NAPTR, TYPE_SSHFP, TYPE_RRSIG = 13, 29, 35, 44, 46
 TYPE_NSEC3, TYPE_NSEC3PARAM = 50, 51
 NAMES = (2, 5, 12, 39)
+TEXTS = (16, 99)  # TXT, SPF
 PREFERRED = (15, 18, 21, 36)  # a number, then a name: MX, AFSDB, RT, KX
 DIGESTS = (43, 59)  # DS, CDS
 AT_LEAST_FIVE = (43, 48, 59, 60, 256)  # DS, DNSKEY, CDS, CDNSKEY, URI: four bytes, then data
@@ -35,7 +36,7 @@ OPT_QUERY = EDNS_QUERY.removesuffix(f" {OPT} 0000")
     id="dns.rr_length",
     sid=9100807,
     title="DNS record whose length does not fit its type",
-    reference="RFC 1035 3.2.1, 3.3; RFC 2782; RFC 3403 4.1; RFC 3596 2.2; RFC 4034; RFC 8659",
+    reference="RFC 1035 3.2.1-3.4.2; RFC 2782; RFC 3403 4.1; RFC 3596 2.2; RFC 4034; RFC 8659 4.1",
     layers=("dns",),
     needs=23,
     at=(12, 32),
@@ -57,6 +58,10 @@ OPT_QUERY = EDNS_QUERY.removesuffix(f" {OPT} 0000")
         f"{ANSWER} c00c 0010 0001 00000e10 0000",
         f"{ANSWER} c00c 0021 0001 00000e10 0006 0000 0000 0050",
         f"{ANSWER} c00c 0101 0001 00000e10 0004 00 05 6162",
+        f"{ANSWER} c00c 0101 0001 00000e10 0004 00 00 6162",
+        f"{ANSWER} c00c 0063 0001 00000e10 0003 05 6162",
+        f"{ANSWER} c00c 000b 0001 00000e10 0004 c0000201",
+        f"{ANSWER} c00c 002c 0001 00000e10 0002 01 01",
         f"{ANSWER} c00c 0006 0001 00000e10 0008 c00c c00c 00000001",
         f"{ANSWER} c00c 000d 0001 00000e10 0004 02 6162 05",
         f"{ANSWER} c00c 001d 0001 00000e10 000f {'00' * 15}",
@@ -133,9 +138,11 @@ def dns_record_length_wrong(p):
             return True
         if kind == TYPE_SOA and name_end(p, name_end(p, start)) + 20 != offset:
             return True
-        if kind == TYPE_CAA and (size < 2 or 2 + u8(p, start + 1) > size):
+        if kind == TYPE_CAA and (size < 2 or not 0 < u8(p, start + 1) <= size - 2):
             return True
-        if kind == TYPE_TXT:
+        if kind == TYPE_WKS and size < 5 or kind == TYPE_SSHFP and size < 3:
+            return True
+        if kind in TEXTS:
             if size == 0:
                 return True
             for _part in range(MOST_PARTS):

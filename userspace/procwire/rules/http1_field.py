@@ -22,8 +22,8 @@ HOST = folded(span(b"host"), 0, 4)
 @rule(
     id="http.field_syntax",
     sid=9101304,
-    title="HTTP field line without name and colon, folded, or with a bare carriage return",
-    reference="RFC 9112 section 5, 5.1, 5.2, 2.1, 2.2, 7.1.2",
+    title="HTTP field line without name and colon, folded, or with a bare carriage return or NUL",
+    reference="RFC 9112 section 5, 5.1, 5.2, 2.1, 2.2, 7.1.2; RFC 9110 5.5",
     layers=("http1", "http1_trailer"),
     needs=2,
     at=(0, 64),
@@ -56,6 +56,7 @@ HOST = folded(span(b"host"), 0, 4)
         text("HTTP/1.1 200 OK|Server: a|\n|"),
         text("GET / HTTP/1.1|Host: a|\n"),
         text("HTTP/1.1 200 OK\n\rServer: a\n\r\n"),
+        text("GET / HTTP/1.1|Host: a|Cookie: a\0b||"),
         f"0050 | {text('foobar||')}",
         f"0050 | {text(' foobar: a||')}",
         "0050 | 200a",
@@ -65,6 +66,7 @@ HOST = folded(span(b"host"), 0, 4)
         REQUEST,
         RESPONSE,
         text("HTTP/1.1 200 OK\nServer: a\n\nNo field at all\n"),
+        text("POST / HTTP/1.1|Host: a||\0\0\0|"),
         text("HTTP/1.1 200 OK|Server: a|X-Empty:|X-Cut by the segm"),
         text("GET /\nNo field at all\n\n"),
         text("HTTP/1.1 200 OK\rServer: a|Date: b||"),
@@ -82,7 +84,8 @@ def http_field_line_wrong(p, outer):
     a response they join what is folded (RFC 9112 5.2), unless it reads as a field of its own or
     comes first (2.2), and end lines at a bare CR or at LF CR, behind which a field is due. A
     request without a version has fields all the same if Host is one of them. Where the empty line
-    is a bare LF behind one that ends in CR LF, some read on and take the body for fields."""
+    is a bare LF behind one that ends in CR LF, some read on and take the body for fields. A NUL
+    ends a request's field for some; browsers pass over one in a response."""
     end = find(p, 0, LF)
     trailer = length(outer) == PORT
     request = trailer or folded(p, end - 9, 7) == VERSION_1 or folded(p, end - 8, 7) == VERSION_1
@@ -123,6 +126,8 @@ def http_field_line_wrong(p, outer):
         if end == captured(p):
             break
         if empty and behind_line:
+            if request and find_before(p, 0, at, 0) < at:
+                return True
             return end == at and u8(p, at - 2) == CR
         start = at
         for _blank in range(MOST_SPACES):

@@ -88,6 +88,7 @@ def icmp4_code_unassigned(p):
     fires_on=[
         "0301 0000 0000 0000 4500 0028",
         f"0301 0000 0000 0000 {QUOTED.replace('4500', '6500')}",
+        f"0301 0000 0000 0000 {QUOTED.replace('4500', '4800')}",
         "0d00 0000 0001 0001 0000 0000 0000 0000 0000 00",
         "1100 0000 0001 0001",
     ],
@@ -111,7 +112,10 @@ def icmp4_message_lacks_its_content(p):
         return False
     if length(p) < 28:
         return True
-    return captured(p) > 8 and (bits(u8(p, 8), 4, 4) != 4 or bits(u8(p, 8), 0, 4) < 5)
+    if captured(p) == 8:
+        return False
+    size = bits(u8(p, 8), 0, 4)
+    return bits(u8(p, 8), 4, 4) != 4 or size < 5 or length(p) < 8 + size * 4
 
 
 @rule(

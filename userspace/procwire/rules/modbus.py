@@ -23,6 +23,8 @@ COUNTED_ANSWERS = (1, 2, 3, 4, 12, 17, 20, 23)
 STATUS, DIAGNOSTICS, EVENT_COUNTER, READ_FILE, WRITE_FILE = 7, 8, 11, 20, 21
 MASK_WRITE, READ_WRITE, FIFO, ENCAPSULATED = 22, 23, 24, 43
 READ_IDENTIFICATION = 14
+# Modbus V1.1b3 6.8, and the statistics of Modbus Plus, which older products have.
+SUB_FUNCTIONS = (0, 1, 2, 3, 4, *range(10, 19), 20, 21)
 
 REQUEST = "c000 01f6 | "
 RESPONSE = "01f6 c000 | "
@@ -154,17 +156,20 @@ def modbus_length_wrong(p, outer):
 @rule(
     id="modbus.bad_function",
     sid=9101153,
-    title="Modbus function or exception code that does not exist",
-    reference="Modbus application protocol V1.1b3 4.1, sections 5 and 7",
+    title="Modbus function, diagnosis or exception code that does not exist",
+    reference="Modbus application protocol V1.1b3 4.1, 6.8, sections 5 and 7",
     needs=9,
     at=(7, 2),
     suricata=("app.modbus.invalid_function_code", "app.modbus.invalid_exception_code"),
+    zeek=("modbus_diag_unknown_request_subfunction",),
     fires_on=[
         f"{REQUEST} 0001 0000 0006 11 00 006b 0003",
         f"{REQUEST} 0001 0000 0006 11 83 006b 0003",
         f"{RESPONSE} 0001 0000 0003 11 83 00",
         f"{RESPONSE} 0001 0000 0003 11 80 01",
         f"{RESPONSE} 0001 0000 0003 11 83 20",
+        f"{REQUEST} 0001 0000 0006 11 08 0005 0000",
+        f"{REQUEST} 0001 0000 0006 11 08 0063 0000",
     ],
     silent_on=[
         f"{REQUEST} {READ}",
@@ -174,17 +179,22 @@ def modbus_length_wrong(p, outer):
         f"{REQUEST} 0001 0000 0004 00 5a 0002",
         f"{REQUEST} 0000 0000 0000 0000 0000",
         f"{REQUEST} 0001 0000 0006 11 00",
+        f"{REQUEST} 0001 0000 0006 11 08 0012 0000",
+        f"{REQUEST} 0001 0000 0003 11 08 00 6300",
     ],
 )
 def modbus_function_unknown(p, outer):
     """0 is not valid and 128 to 255 are for exceptions, which only a server raises. All others are
-    public, reserved for old products or free for anyone's own use."""
+    public, reserved for old products or free for anyone's own use; of what is diagnosed most
+    numbers are reserved for nobody."""
     size = u16(p, 4)
     if u16(p, 2) != 0 or size < 2 or COUNTED_FROM + size > length(p):
         return False
     function = u8(p, 7)
     if function == 0:
         return True
+    if function == DIAGNOSTICS:
+        return size >= 4 and u16(p, 8) not in SUB_FUNCTIONS
     if function < EXCEPTION:
         return False
     if u16(outer, 2) == PORT or function == EXCEPTION:

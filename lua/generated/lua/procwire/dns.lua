@@ -285,12 +285,22 @@ local function dns_entry_end(p, offset, index)
   return finish
 end
 
-local NAMES = { [2] = true, [5] = true, [12] = true, [39] = true }
+-- Types of records with names in their data, with what comes before the first; and with two.
+local NAMES = {
+  [2] = 0, [5] = 0, [6] = 0, [12] = 0, [14] = 0, [15] = 2, [17] = 0, [18] = 2, [21] = 2, [33] = 6,
+  [36] = 2, [39] = 0,
+}
+local TWO_NAMES = { [6] = true, [14] = true, [17] = true }
 
 local function dns_entry_walk(p, offset, index)
   local walk, finish = name_walk(p, offset), name_end(p, offset)
-  if walk % 8 == 0 and finish > 0 and index >= questions and NAMES[u16(p, finish)] then
-    walk = walk + name_walk(p, finish + 10)
+  if walk % 8 ~= 0 or finish == 0 or index < questions then return walk end
+  local kind = u16(p, finish)
+  local before = NAMES[kind]
+  if before and before < u16(p, finish + 8) then
+    local name = finish + 10 + before
+    walk = walk + name_walk(p, name)
+    if walk % 8 == 0 and TWO_NAMES[kind] then walk = walk + name_walk(p, name_end(p, name)) end
   end
   return walk
 end
@@ -544,7 +554,7 @@ RULES.dns[#RULES.dns + 1] = { 9100806, dns_counts_impossible }
 end
 
 do
--- dns.rr_length: DNS record whose length does not fit its type (RFC 1035 3.2.1, 3.3; RFC 2782; RFC 3403 4.1; RFC 3596 2.2; RFC 4034; RFC 8659)
+-- dns.rr_length: DNS record whose length does not fit its type (RFC 1035 3.2.1-3.4.2; RFC 2782; RFC 3403 4.1; RFC 3596 2.2; RFC 4034; RFC 8659 4.1)
 local dns_record_length_wrong_ASSOCIATIONS = { [52] = true, [53] = true }
 local dns_record_length_wrong_AT_LEAST_FIVE = { [43] = true, [48] = true, [59] = true, [60] = true, [256] = true }
 local dns_record_length_wrong_BINDINGS = { [64] = true, [65] = true }
@@ -552,6 +562,7 @@ local dns_record_length_wrong_DIGESTS = { [43] = true, [59] = true }
 local dns_record_length_wrong_NAMES = { [2] = true, [5] = true, [12] = true, [39] = true }
 local dns_record_length_wrong_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = true, [6] = true }
 local dns_record_length_wrong_PREFERRED = { [15] = true, [18] = true, [21] = true, [36] = true }
+local dns_record_length_wrong_TEXTS = { [16] = true, [99] = true }
 local dns_record_length_wrong_WITH_NAMES = { [46] = true, [47] = true, [64] = true, [65] = true }
 local dns_record_length_wrong_WITH_TYPES = { [47] = true, [50] = true }
 local function dns_record_length_wrong(p, outer)
@@ -595,10 +606,13 @@ local function dns_record_length_wrong(p, outer)
     if ((kind == 6) and ((name_end(p, name_end(p, start)) + 20) ~= offset)) then
       do return true end
     end
-    if ((kind == 257) and ((size < 2) or ((2 + (byte(p, (start + 1) + 1) or 0)) > size))) then
+    if ((kind == 257) and ((size < 2) or (not (0 < (byte(p, (start + 1) + 1) or 0) and (byte(p, (start + 1) + 1) or 0) <= (size - 2))))) then
       do return true end
     end
-    if (kind == 16) then
+    if (((kind == 11) and (size < 5)) or ((kind == 44) and (size < 3))) then
+      do return true end
+    end
+    if (dns_record_length_wrong_TEXTS[kind] == true) then
       if (size == 0) then
         do return true end
       end

@@ -285,12 +285,22 @@ local function dns_entry_end(p, offset, index)
   return finish
 end
 
-local NAMES = { [2] = true, [5] = true, [12] = true, [39] = true }
+-- Types of records with names in their data, with what comes before the first; and with two.
+local NAMES = {
+  [2] = 0, [5] = 0, [6] = 0, [12] = 0, [14] = 0, [15] = 2, [17] = 0, [18] = 2, [21] = 2, [33] = 6,
+  [36] = 2, [39] = 0,
+}
+local TWO_NAMES = { [6] = true, [14] = true, [17] = true }
 
 local function dns_entry_walk(p, offset, index)
   local walk, finish = name_walk(p, offset), name_end(p, offset)
-  if walk % 8 == 0 and finish > 0 and index >= questions and NAMES[u16(p, finish)] then
-    walk = walk + name_walk(p, finish + 10)
+  if walk % 8 ~= 0 or finish == 0 or index < questions then return walk end
+  local kind = u16(p, finish)
+  local before = NAMES[kind]
+  if before and before < u16(p, finish + 8) then
+    local name = finish + 10 + before
+    walk = walk + name_walk(p, name)
+    if walk % 8 == 0 and TWO_NAMES[kind] then walk = walk + name_walk(p, name_end(p, name)) end
   end
   return walk
 end
@@ -593,7 +603,7 @@ RULES.http1[#RULES.http1 + 1] = { 9101303, http_host_wrong }
 end
 
 do
--- http.field_syntax: HTTP field line without name and colon, folded, or with a bare carriage return (RFC 9112 section 5, 5.1, 5.2, 2.1, 2.2, 7.1.2)
+-- http.field_syntax: HTTP field line without name and colon, folded, or with a bare carriage return or NUL (RFC 9112 section 5, 5.1, 5.2, 2.1, 2.2, 7.1.2; RFC 9110 5.5)
 local http_field_line_wrong_BLANKS = { [32] = true, [9] = true, [13] = true }
 local http_field_line_wrong_FOLDS = { [32] = true, [9] = true, [13] = true, [0] = true }
 local function http_field_line_wrong(p, outer)
@@ -651,6 +661,9 @@ local function http_field_line_wrong(p, outer)
       do break end
     end
     if (empty and behind_line) then
+      if (request and (find_before(p, 0, at, 0) < at)) then
+        do return true end
+      end
       do return ((end_ == at) and (u8(p, (at - 2)) == 13)) end
     end
     start = at
@@ -862,7 +875,7 @@ local function http_transfer_encoding_wrong(p, outer)
   if request then
     do return ((minor ~= 49) or (chunked > 1) or (lengths > 0) or (unknown > 0) or (last ~= 488913554)) end
   end
-  do return ((chunked > 1) or ((chunked > 0) and ((minor ~= 49) or (unknown > 0)))) end
+  do return ((chunked > 1) or ((chunked > 0) and ((minor ~= 49) or (unknown > 0) or (lengths > 0)))) end
 end
 RULES.http1[#RULES.http1 + 1] = { 9101306, http_transfer_encoding_wrong, "transfer-encoding" }
 end

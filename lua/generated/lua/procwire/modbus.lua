@@ -285,12 +285,22 @@ local function dns_entry_end(p, offset, index)
   return finish
 end
 
-local NAMES = { [2] = true, [5] = true, [12] = true, [39] = true }
+-- Types of records with names in their data, with what comes before the first; and with two.
+local NAMES = {
+  [2] = 0, [5] = 0, [6] = 0, [12] = 0, [14] = 0, [15] = 2, [17] = 0, [18] = 2, [21] = 2, [33] = 6,
+  [36] = 2, [39] = 0,
+}
+local TWO_NAMES = { [6] = true, [14] = true, [17] = true }
 
 local function dns_entry_walk(p, offset, index)
   local walk, finish = name_walk(p, offset), name_end(p, offset)
-  if walk % 8 == 0 and finish > 0 and index >= questions and NAMES[u16(p, finish)] then
-    walk = walk + name_walk(p, finish + 10)
+  if walk % 8 ~= 0 or finish == 0 or index < questions then return walk end
+  local kind = u16(p, finish)
+  local before = NAMES[kind]
+  if before and before < u16(p, finish + 8) then
+    local name = finish + 10 + before
+    walk = walk + name_walk(p, name)
+    if walk % 8 == 0 and TWO_NAMES[kind] then walk = walk + name_walk(p, name_end(p, name)) end
   end
   return walk
 end
@@ -476,8 +486,9 @@ RULES.modbus[#RULES.modbus + 1] = { 9101152, modbus_length_wrong }
 end
 
 do
--- modbus.bad_function: Modbus function or exception code that does not exist (Modbus application protocol V1.1b3 4.1, sections 5 and 7)
+-- modbus.bad_function: Modbus function, diagnosis or exception code that does not exist (Modbus application protocol V1.1b3 4.1, 6.8, sections 5 and 7)
 local modbus_function_unknown_EXCEPTION_CODES = { [1] = true, [2] = true, [3] = true, [4] = true, [5] = true, [6] = true, [7] = true, [8] = true, [10] = true, [11] = true }
+local modbus_function_unknown_SUB_FUNCTIONS = { [0] = true, [1] = true, [2] = true, [3] = true, [4] = true, [10] = true, [11] = true, [12] = true, [13] = true, [14] = true, [15] = true, [16] = true, [17] = true, [18] = true, [20] = true, [21] = true }
 local function modbus_function_unknown(p, outer)
   local function_, size
   if #p < 9 then return false end
@@ -488,6 +499,9 @@ local function modbus_function_unknown(p, outer)
   function_ = byte(p, 8)
   if (function_ == 0) then
     do return true end
+  end
+  if (function_ == 8) then
+    do return ((size >= 4) and (modbus_function_unknown_SUB_FUNCTIONS[(byte(p, 9) * 256 + (byte(p, 10) or 0))] == nil)) end
   end
   if (function_ < 128) then
     do return false end

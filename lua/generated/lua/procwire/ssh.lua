@@ -285,12 +285,22 @@ local function dns_entry_end(p, offset, index)
   return finish
 end
 
-local NAMES = { [2] = true, [5] = true, [12] = true, [39] = true }
+-- Types of records with names in their data, with what comes before the first; and with two.
+local NAMES = {
+  [2] = 0, [5] = 0, [6] = 0, [12] = 0, [14] = 0, [15] = 2, [17] = 0, [18] = 2, [21] = 2, [33] = 6,
+  [36] = 2, [39] = 0,
+}
+local TWO_NAMES = { [6] = true, [14] = true, [17] = true }
 
 local function dns_entry_walk(p, offset, index)
   local walk, finish = name_walk(p, offset), name_end(p, offset)
-  if walk % 8 == 0 and finish > 0 and index >= questions and NAMES[u16(p, finish)] then
-    walk = walk + name_walk(p, finish + 10)
+  if walk % 8 ~= 0 or finish == 0 or index < questions then return walk end
+  local kind = u16(p, finish)
+  local before = NAMES[kind]
+  if before and before < u16(p, finish + 8) then
+    local name = finish + 10 + before
+    walk = walk + name_walk(p, name)
+    if walk % 8 == 0 and TWO_NAMES[kind] then walk = walk + name_walk(p, name_end(p, name)) end
   end
   return walk
 end
