@@ -82,10 +82,11 @@ PADDING = "00" * 16
     ],
 )
 def tls_record_impossible(p, outer):
-    """A peer must end such a connection: what follows a record and is none only looks like TLS.
-    A server names one version in its hello and the record around it, and all have one major number
-    (RFC 8446 4.1.2); one that says hello in SSL 2.0 goes on without TLS, as may any behind an alert. A first length may be chance; without an
-    enclosing header, the span begins behind a record."""
+    """A peer must end such a connection: what follows a record and is none only looks like TLS. A
+    server names one version in its hello and the record around it, and all have one major number
+    (RFC 8446 4.1.2); one that says hello in SSL 2.0 goes on without TLS, as may any behind an
+    alert. A first length may be chance; without an enclosing header, the span begins behind a
+    record."""
     if u16(p, 0) >= SSL_2:
         fields = SSL_2_HELLO + u16(p, 7) + u16(p, 9) + u16(p, 11)
         return u8(p, 2) == SSL_2_SERVER_HELLO and u16(p, 5) == SSL_2_VERSION and fields == length(p)
@@ -109,9 +110,9 @@ def tls_record_impossible(p, outer):
         if hello and u8(p, at + 9) == MAJOR and size > LARGEST_PLAIN:
             return True
         hello = hello or kind == HANDSHAKE and u16(p, at + 5) == SERVER_HELLO * 256
-        if hello and 4 + u16(p, at + 7) == size and at + 10 <= captured(p):
-            if u8(p, at + 9) != MAJOR:
-                return True
+        whole = hello and 4 + u16(p, at + 7) == size and at + 10 <= captured(p)
+        if whole and u8(p, at + 9) != MAJOR:
+            return True
         if kind == ALERT:
             return False
         at += HEADER + size

@@ -411,7 +411,7 @@ do
 -- tls.record_bad: TLS record of an unknown type or version, or of an impossible length (RFC 8446 5.1; RFC 5246 6.2, E.1; RFC 6176 section 3)
 local tls_record_impossible_NEVER_EMPTY = { [20] = true, [21] = true, [22] = true }
 local function tls_record_impossible(p, outer)
-  local at, fields, fits, hello, kind, size
+  local at, fields, fits, hello, kind, size, whole
   if #p < 5 then return false end
   if ((byte(p, 1) * 256 + byte(p, 2)) >= 32768) then
     fields = (((13 + ((byte(p, 8) or 0) * 256 + (byte(p, 9) or 0))) + ((byte(p, 10) or 0) * 256 + (byte(p, 11) or 0))) + ((byte(p, 12) or 0) * 256 + (byte(p, 13) or 0)))
@@ -444,10 +444,9 @@ local function tls_record_impossible(p, outer)
       do return true end
     end
     hello = (hello or ((kind == 22) and (u16(p, (at + 5)) == (2 * 256))))
-    if (hello and ((4 + u16(p, (at + 7))) == size) and ((at + 10) <= #p)) then
-      if ((byte(p, (at + 9) + 1) or 0) ~= 3) then
-        do return true end
-      end
+    whole = (hello and ((4 + u16(p, (at + 7))) == size) and ((at + 10) <= #p))
+    if (whole and ((byte(p, (at + 9) + 1) or 0) ~= 3)) then
+      do return true end
     end
     if (kind == 21) then
       do return false end
