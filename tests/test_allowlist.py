@@ -86,6 +86,11 @@ def test_an_entry_matches_by_what_it_names(alert: Alert, name: str) -> None:
     assert matches(alert, **{name: FITTING[name]})
 
 
+def test_addresses_of_ipv4_in_ipv6_are_those_of_ipv4(alert: Alert) -> None:
+    assert matches(alert, source="::ffff:10.9.0.1", destination="::ffff:10.1.0.0/120")
+    assert not matches(alert, source="::ffff:10.8.0.0/112")
+
+
 @pytest.mark.parametrize("name", OTHER)
 def test_all_that_it_names_has_to_fit(alert: Alert, name: str) -> None:
     other = replace(alert, check=changed(alert.check, id="scan.other"))

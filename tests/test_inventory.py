@@ -79,6 +79,14 @@ def test_an_address_is_the_most_exact_asset(folder) -> None:
     assert names == ["plc-7", "drives", None, "all six"]
 
 
+def test_addresses_of_ipv4_in_ipv6_are_those_of_ipv4(folder) -> None:
+    as_ipv6 = TOML.replace('"10.20.1.7"', '"::ffff:10.20.1.7"')
+    as_ipv6 = as_ipv6.replace('"10.10.0.0/16"', '"::ffff:10.10.0.0/112"')
+    assert listed(read_inventory(folder(b_toml=as_ipv6))[0]) == listed(
+        read_inventory(folder(site_toml=TOML))[0]
+    )
+
+
 def test_the_context_keeps_it_whole(folder) -> None:
     inventory, _ = read_inventory(folder(site_toml=TOML))
     with Store(MEMORY) as store:

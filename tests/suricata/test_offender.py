@@ -145,9 +145,10 @@ def test_refuses_whom_it_must_and_says_so(suricata: Answering, tmp_path: Path) -
         "10.0.0.53": "resolver",
         "10.0.0.1": "this host",
         "10.7.0.1": "block.protected",
+        "10.8.0.1": "block.protected",
         "10.9.0.9": "may be forged",
     }
-    settings = BlockSettings(protected=("10.7.0.0/16",))
+    settings = BlockSettings(protected=("10.7.0.0/16", "::ffff:10.8.0.0/112"))
     blocker = Blocker(tmp_path / "socket", settings, Protected(settings.protected), said.append)
     told = record("first_seen.program", **REFUSED_AGAIN)
     contacts = [told | {"dest_ip": address} for address in refused if address != "10.9.0.9"]
@@ -162,7 +163,7 @@ def test_refuses_whom_it_must_and_says_so(suricata: Answering, tmp_path: Path) -
     )
     assert len(said) == len(refused) + 1
     counts = {name: n for name, n in blocker.counters().items() if n}
-    assert counts == {"block.blocked": 1, "block.refused": 5, "block.unproven": 1}
+    assert counts == {"block.blocked": 1, "block.refused": 6, "block.unproven": 1}
     blocker.close()
     chosen = BlockSettings(unproven=True)
     blocker = Blocker(tmp_path / "socket", chosen, Protected(()), said.append)

@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import msgspec
 
@@ -21,6 +21,7 @@ from procwire.context.moments import later
 from procwire.context.store import Store
 from procwire.detect.observation import Endpoint
 from procwire.errors import UsageError
+from procwire.networks import network_of
 from procwire.output.address import address_text
 from procwire.output.printable import is_text
 from procwire.record import CUT, Process
@@ -225,7 +226,7 @@ def _network(text: str | None) -> IPv4Network | IPv6Network | None:
     if text is None:
         return None
     try:
-        return ip_network(text)
+        return network_of(text)
     except ValueError as problem:
         raise UsageError(f"{problem}; give an address or a network such as 10.1.0.0/16") from None
 

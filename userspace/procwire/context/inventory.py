@@ -6,13 +6,14 @@ Files say it (inventory_files.py), the context keeps it, and a load replaces all
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 
 import msgspec
 
 from procwire.context.store import Store
 from procwire.detect.zones import Zone, Zones
 from procwire.errors import UsageError
+from procwire.networks import network_of
 from procwire.output.address import packed
 
 CRITICALITIES = ("low", "medium", "high", "critical")
@@ -108,6 +109,6 @@ def stored(store: Store) -> Inventory:
 
 def _networks(texts: Sequence[str]) -> tuple[IPv4Network | IPv6Network, ...]:
     try:
-        return tuple(ip_network(text) for text in texts)
+        return tuple(network_of(text) for text in texts)
     except ValueError as problem:
         raise UsageError(f"inventory: {problem}; load it again") from None

@@ -12,12 +12,12 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 from procwire.context.inventory import CRITICALITIES, Asset, Inventory, ZoneEntry
 from procwire.detect.zones import KINDS, UNKNOWN
+from procwire.networks import network_of
 
 LARGEST = 16 * 1024 * 1024
 MOST_ZONES = 1000
@@ -72,12 +72,12 @@ def read_inventory(paths: Sequence[Path]) -> tuple[Inventory, list[Fault]]:
             continue
         values = record.values
         if record.what == "zone":
-            networks = tuple(str(ip_network(text)) for text in values["networks"])
+            networks = tuple(str(network_of(text)) for text in values["networks"])
             zones[values["name"]] = ZoneEntry(values["name"], values.get("kind", "it"), networks)
         else:
             asset = Asset(
                 values["name"],
-                str(ip_network(values["address"])),
+                str(network_of(values["address"])),
                 values.get("role", ""),
                 values.get("criticality", "medium"),
             )
@@ -200,7 +200,7 @@ def _is_name(value: Any) -> str | None:
 def _is_network(value: Any) -> str | None:
     try:
         # Packets do not say by which link they came (fe80::1%eth0).
-        ip_network(value if isinstance(value, str) and "%" not in value else "")
+        network_of(value if isinstance(value, str) and "%" not in value else "")
     except ValueError:
         return "give an address or a network such as 10.1.0.0/16, without bits behind its prefix"
     return None
@@ -247,7 +247,7 @@ def _identities(record: _Record) -> Iterator[tuple[str, str]]:
     """What no two records may share."""
     yield record.what, record.values["name"]
     if record.what == "asset":
-        yield "address", str(ip_network(record.values["address"]))
+        yield "address", str(network_of(record.values["address"]))
     else:
-        for network in dict.fromkeys(str(ip_network(text)) for text in record.values["networks"]):
+        for network in dict.fromkeys(str(network_of(text)) for text in record.values["networks"]):
             yield "network", network

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import NamedTuple
 
 from procwire.context.inventory import SERIOUS, Inventory, stored
 from procwire.context.store import Store
 from procwire.errors import ProcwireError
+from procwire.networks import network_of
 from procwire.output.address import mapped
 from procwire.suricata.offender import Address
 
@@ -54,7 +55,7 @@ class Protected:
     lies, which only this object asks whether it changed."""
 
     def __init__(self, networks: Sequence[str], store: Store | None = None) -> None:
-        self._networks = [ip_network(network) for network in networks]
+        self._networks = [network_of(network) for network in networks]
         self._store = store
         self._inventory = stored(store) if store is not None else Inventory()
         self._around = surroundings()
