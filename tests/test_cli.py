@@ -147,6 +147,20 @@ def test_text_for_people(run, broken: Path) -> None:
     assert "\x1b" not in ran.out
 
 
+def test_addresses_that_a_header_lacks_are_not_made_up(run, tmp_path: Path) -> None:
+    header = bytes.fromhex("4500 0028 0001 0000 4006 0000 c000 0201 c633 6401")
+    capture = tmp_path / "cut.pcap"
+    ends = {8: [None, None], 16: ["192.0.2.1", None], 20: ["192.0.2.1", "198.51.100.1"]}
+    for size, expected in ends.items():
+        frame = examples.LINK + b"\x08\x00" + header[:size]
+        capture.write_bytes(examples.capture([frame]))
+        alerts = run("read", capture).of_type("alert")
+        told = [one for one in alerts if one["alert"]["metadata"]["rule"] == ["ipv4.truncated"]]
+        assert [told[0].get("src_ip"), told[0].get("dest_ip")] == expected
+        shown = run("read", "--format", "text", capture).out
+        assert (" -> ".join(filter(None, expected)) or "unknown source") in shown
+
+
 def test_rules_list(run) -> None:
     entries = json.loads(run("rules", "list", "--json").out)
     assert len({entry["sid"] for entry in entries}) == len(entries) >= 30

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ADDRESS = 16
 """Bytes of an address. What findings share that fold by one address begins with that."""
+# Those of IPv4 are mapped, so none is this.
+_UNREAD = bytes(ADDRESS)
 WITH_PORTS = frozenset((layers.TCP, layers.UDP, layers.ICMP4, layers.ICMP6, layers.SCTP))
 """Transports with ports, or types and codes in their place."""
 
@@ -58,14 +60,17 @@ class Found(NamedTuple):
     protocol: int
 
     def endpoints(self) -> tuple[Endpoint | None, Endpoint | None]:
-        """Source and destination; None for a packet without a network layer."""
-        if self.network == 0:
-            return None, None
-        has_ports = self.transport in WITH_PORTS
+        """Source and destination; None for a packet without a network layer, or where a header of
+        IPv4 or a message of ARP ends before the address."""
         return (
-            Endpoint(self.source, self.src_port if has_ports else None),
-            Endpoint(self.destination, self.dst_port if has_ports else None),
+            self._endpoint(self.source, self.src_port),
+            self._endpoint(self.destination, self.dst_port),
         )
+
+    def _endpoint(self, address: bytes, port: int) -> Endpoint | None:
+        if self.network == 0 or (self.network != layers.IPV6 and address == _UNREAD):
+            return None
+        return Endpoint(address, port if self.transport in WITH_PORTS else None)
 
 
 BY_PAIR, BY_PROBER, BY_TARGET = range(3)

@@ -75,7 +75,7 @@ def _facts(states: list[Told], last: Told) -> Iterator[tuple[str, str]]:
     details, context = last.alert, last.alert.context
     process = context.process
     if process is None:
-        yield "who", f"{last.src_ip or 'many sources'}; no process of this host is known for it"
+        yield "who", f"{last.src_ip or 'unknown source'}; no process of this host is known for it"
     else:
         name = process.script or process.exe or process.comm
         known = f"pid {process.pid}", process.user, last.host

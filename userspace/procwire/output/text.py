@@ -109,19 +109,19 @@ def _scan(alert: Alert) -> tuple[str, ...]:
 
 
 def _finding(alert: Alert) -> tuple[str, ...]:
-    peers = "many sources"
-    if alert.source is not None and alert.destination is not None:
-        ends = alert.source, alert.destination
-        peers = " -> ".join(
-            (_forged(alert) or _peer(ends[0], alert.protocol), _peer(ends[1], alert.protocol))
-        )
+    # Frames without addresses, or many sources that are folded into one episode.
+    source, target = "unknown source" if alert.count == 1 else "unknown sources", ""
+    if alert.source is not None:
+        source = _forged(alert) or _peer(alert.source, alert.protocol)
+    if alert.destination is not None:
+        target = f" -> {_peer(alert.destination, alert.protocol)}"
     protocol = f" {_protocol(alert.protocol)}" if alert.protocol else ""
     unit = "byte" if alert.size == 1 else "bytes"
     place = f"packet {alert.packet}, offset {alert.offset}, {alert.size} {unit}"
     hosts = f" on {_hosts(alert)}" if alert.targets else ""
     many = f" · {alert.count:,} findings{hosts}{_in(alert)}" if alert.count > 1 else ""
     return (
-        f"{peers}{protocol}  {alert.check.title}",
+        f"{source}{target}{protocol}  {alert.check.title}",
         f"{alert.check.reference} · {place}{many}",
         _by(alert),
     )
