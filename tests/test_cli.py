@@ -117,6 +117,18 @@ def test_usage_errors_name_the_nearest(run, words: list[str], expected: str) -> 
     assert expected in ran.talk
 
 
+@pytest.mark.parametrize("options", [[], ["--continuous"]], ids=["each", "continuous"])
+def test_a_file_that_is_missing_is_told_before_results_are_begun(
+    run, broken: Path, tmp_path: Path, options: list[str]
+) -> None:
+    results = tmp_path / "results"
+    results.write_text("of the last run\n")
+    ran = run("read", *options, broken, tmp_path / "no-such-file", "-o", results)
+    assert (ran.code, ran.out) == (ENDS["usage"], "")
+    assert "no-such-file" in ran.talk
+    assert results.read_text() == "of the last run\n"
+
+
 @pytest.mark.parametrize(("words", "listed"), [([], "read"), (["rules"], "test")])
 def test_without_a_command_they_are_listed(run, words: list[str], listed: str) -> None:
     ran = run(*words)

@@ -145,14 +145,22 @@ def open_source(path: Path) -> Source:
         piped = cast(io.BufferedReader, sys.stdin.buffer)
         head = piped.read(_MAGIC_SIZE)
         return _streamed(path, io.BufferedReader(_Rejoined(head, piped)), head, piped.fileno())
+    check_file(path)
     try:
-        # Opening a pipe would wait for its writer.
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise UsageError(f"{path}: not a regular file; pipe it into procwire read -")
         file = path.open("rb")
         head = file.read(_MAGIC_SIZE)
         file.seek(0)
         return _streamed(path, file, head)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+
+
+def check_file(path: Path) -> None:
+    """Raises UsageError where there is no file, or one that is not read as a file."""
+    try:
+        # Opening a pipe would wait for its writer.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UsageError(f"{path}: not a regular file; pipe it into procwire read -")
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from procwire.capture.source import STANDARD_INPUT
+from procwire.capture.source import STANDARD_INPUT, check_file
 from procwire.cli.progress import Progress
 from procwire.cli.results import FINDINGS, Results, analysis_options, tell_summary
 from procwire.cli.workers import workers_option
@@ -64,12 +64,16 @@ def read(
     if files.count(STANDARD_INPUT) > 1:
         raise UsageError("standard input can be read once; name - once")
     settings = load(config, overrides)
+    folders = [path for path in files if path.is_dir()]
+    # What is misspelt is told before results are begun, whose file would be emptied.
+    for path in files:
+        if path != STANDARD_INPUT and path not in folders:
+            check_file(path)
     damaged = False
     with ExitStack() as stack:
         store = stack.enter_context(Store(context, read_only=True)) if context else None
         results = stack.enter_context(Results(output, form, fail_on, files))
         reading = Reading(settings, workers, Site(store))
-        folders = [path for path in files if path.is_dir()]
         files = tuple(path for path in files if path not in folders)
         chosen = settings if config or overrides else None
         for path in folders:
