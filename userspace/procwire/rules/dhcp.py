@@ -9,7 +9,7 @@ COOKIE = 0x63825363
 REQUEST_OR_REPLY = (1, 2)
 LAST_HARDWARE = 38  # IANA, Hardware Types
 MOST_OPTIONS = 512
-PAD, END, MESSAGE_TYPE = 0, 255, 53
+PAD, END, MESSAGE_TYPE, CLIENT_IDENTIFIER = 0, 255, 53, 61
 LAST_MESSAGE_TYPE = 18  # IANA, DHCP Message Type 53 Values
 # RFC 2132: what has one address or time, what has one byte, what lists addresses.
 FOUR_BYTES = (1, 2, 28, 50, 51, 54, 58, 59)
@@ -24,7 +24,7 @@ DISCOVER = f"{BOOTP} 63825363 3501 01"
     id="dhcp.malformed",
     sid=9101051,
     title="DHCP message that is cut, or whose options do not fit their lengths",
-    reference="RFC 2131 section 2, 4.1; RFC 2132 section 2",
+    reference="RFC 2131 section 2, 4.1; RFC 2132 section 2, 9.14",
     needs=12,
     at=(236, 64),
     suricata=("app.dhcp.malformed_options", "app.dhcp.truncated_options"),
@@ -35,6 +35,7 @@ DISCOVER = f"{BOOTP} 63825363 3501 01"
         f"{DISCOVER} 0c",
         f"{DISCOVER} 3203 c00002 ff",
         f"{DISCOVER} 0603 c00002 ff",
+        f"{DISCOVER} 3d01 01 ff",
         f"{BOOTP} 63825363 3501 00 ff",
         f"{BOOTP} 63825363 3502 0101 ff",
         f"{DISCOVER.replace('0101 0600', '0101 1100', 1)} ff",
@@ -75,6 +76,8 @@ def dhcp_message_malformed(p):
             if at + 2 + size > length(p):
                 return True
             if code in FOUR_BYTES and size != 4 or code in ONE_BYTE and size != 1:
+                return True
+            if code == CLIENT_IDENTIFIER and size < 2:
                 return True
             # RFC 3396: only a full option may be continued by the next.
             if code in ADDRESSES and (size == 0 or size < 255 and size % 4 != 0):

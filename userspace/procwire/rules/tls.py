@@ -20,6 +20,8 @@ CLIENT_HELLO, SERVER_HELLO, CERTIFICATE = 1, 2, 11
 HELLOS = (CLIENT_HELLO, SERVER_HELLO)
 # What servers send in the clear behind it: RFC 5246 7.4, RFC 5077, RFC 6066, RFC 4680.
 AFTER_SERVER_HELLO = (4, CERTIFICATE, 12, 13, 14, 22, 23)
+# IANA, TLS HandshakeType: of 7, 18, 19 and most above 26 there are none.
+MESSAGES = (*range(7), *range(8, 18), *range(20, 27), 67, 254)
 MOST_MESSAGES, MOST_EXTENSIONS = 8, 64
 SMALLEST_HELLO = 47  # version, random, empty session, suite and compression of a server
 SESSION_ID, LONGEST_SESSION_ID = 43, 32
@@ -122,8 +124,8 @@ def tls_record_impossible(p, outer):
 @rule(
     id="tls.handshake_bad",
     sid=9101402,
-    title="TLS hello or certificate whose fields do not fit its length",
-    reference="RFC 8446 section 4; RFC 5246 7.4",
+    title="TLS hello or certificate whose fields do not fit its length, or unknown message",
+    reference="RFC 8446 section 4, 5.1; RFC 5246 7.3, 7.4",
     needs=12,
     at=(0, 48),
     suricata=("app.tls.invalid_handshake_message", "app.tls.handshake_invalid_length"),
@@ -140,6 +142,8 @@ def tls_record_impossible(p, outer):
         "16 0303 0009 0b 000004 000002 0000",
         f"16 0301 0035 01 000031 0303 {RANDOM} 00 0002 1301 01 00 0006 0000 0003 0000",
         f"16 0301 0026 01 000022 0303 {RANDOM}",
+        f"16 0301 002f {HELLO_CLIENT} 0000",
+        "16 0303 0008 63 000004 a1b2c3d4",
     ],
     silent_on=[
         CLIENT,
@@ -154,12 +158,15 @@ def tls_record_impossible(p, outer):
         f"{SERVER} 14 0303 0001 01 16 0303 0009 0b 000005 000009 0000",
         f"16 0301 0020 01 000029 0303 {RANDOM} 00 0002 1301",
         f"16 0303 0028 {'93' * 40}",
+        "16 0303 0008 14 000004 a1b2c3d4",
+        "16 0303 0009 63 000004 a1b2c3d4e5",
     ],
 )
 def tls_handshake_inconsistent(p):
     """Peers must refuse it; lengths that lie are how parsers of hellos are made to read beyond. A
-    certificate at the start of a record is judged where it is surely none that is encrypted: one
-    of its two lengths fills the record."""
+    client says no more in the record of its hello. Another message at the start of a record is
+    judged where it is surely none that is encrypted: its length, or that of a certificate's chain,
+    fills the record."""
     if u8(p, 0) != HANDSHAKE or u8(p, 1) != MAJOR:
         return False
     record_end = HEADER + u16(p, 3)
@@ -169,7 +176,7 @@ def tls_handshake_inconsistent(p):
         fills = u8(p, 6) == 0 and (end == record_end or chain_end == record_end)
         return fills and end != chain_end
     if u8(p, 5) not in HELLOS:
-        return False
+        return u8(p, 5) not in MESSAGES and u8(p, 6) == 0 and end == record_end
     if u8(p, 6) == 0 and end <= record_end and end < SMALLEST_HELLO:
         return True
     if u8(p, 6) != 0 or u8(p, 9) != MAJOR or u8(p, 10) > LAST_MINOR or end > record_end:
@@ -201,7 +208,7 @@ def tls_handshake_inconsistent(p):
         if at > end:
             return True
     if u8(p, 5) == CLIENT_HELLO:
-        return False
+        return end != record_end
     at = end
     for _message in range(MOST_MESSAGES):
         if at == record_end:

@@ -408,7 +408,7 @@ local RULES, ANSWERS = { dhcp = {} }, {}
 local OF_MESSAGES = true
 
 do
--- dhcp.malformed: DHCP message that is cut, or whose options do not fit their lengths (RFC 2131 section 2, 4.1; RFC 2132 section 2)
+-- dhcp.malformed: DHCP message that is cut, or whose options do not fit their lengths (RFC 2131 section 2, 4.1; RFC 2132 section 2, 9.14)
 local dhcp_message_malformed_ADDRESSES = { [3] = true, [4] = true, [5] = true, [6] = true, [42] = true, [44] = true }
 local dhcp_message_malformed_FOUR_BYTES = { [1] = true, [2] = true, [28] = true, [50] = true, [51] = true, [54] = true, [58] = true, [59] = true }
 local dhcp_message_malformed_ONE_BYTE = { [52] = true, [53] = true }
@@ -445,6 +445,9 @@ local function dhcp_message_malformed(p, outer)
         do return true end
       end
       if (((dhcp_message_malformed_FOUR_BYTES[code] == true) and (size ~= 4)) or ((dhcp_message_malformed_ONE_BYTE[code] == true) and (size ~= 1))) then
+        do return true end
+      end
+      if ((code == 61) and (size < 2)) then
         do return true end
       end
       if ((dhcp_message_malformed_ADDRESSES[code] == true) and ((size == 0) or ((size < 255) and ((size % 4) ~= 0)))) then

@@ -459,9 +459,10 @@ RULES.tls[#RULES.tls + 1] = { 9101401, tls_record_impossible }
 end
 
 do
--- tls.handshake_bad: TLS hello or certificate whose fields do not fit its length (RFC 8446 section 4; RFC 5246 7.4)
+-- tls.handshake_bad: TLS hello or certificate whose fields do not fit its length, or unknown message (RFC 8446 section 4, 5.1; RFC 5246 7.3, 7.4)
 local tls_handshake_inconsistent_AFTER_SERVER_HELLO = { [4] = true, [11] = true, [12] = true, [13] = true, [14] = true, [22] = true, [23] = true }
 local tls_handshake_inconsistent_HELLOS = { [1] = true, [2] = true }
+local tls_handshake_inconsistent_MESSAGES = { [0] = true, [1] = true, [2] = true, [3] = true, [4] = true, [5] = true, [6] = true, [8] = true, [9] = true, [10] = true, [11] = true, [12] = true, [13] = true, [14] = true, [15] = true, [16] = true, [17] = true, [20] = true, [21] = true, [22] = true, [23] = true, [24] = true, [25] = true, [26] = true, [67] = true, [254] = true }
 local function tls_handshake_inconsistent(p, outer)
   local at, chain, chain_end, end_, fills, kind, record_end, size, suites
   if #p < 12 then return false end
@@ -476,7 +477,7 @@ local function tls_handshake_inconsistent(p, outer)
     do return (fills and (end_ ~= chain_end)) end
   end
   if (tls_handshake_inconsistent_HELLOS[byte(p, 6)] == nil) then
-    do return false end
+    do return ((tls_handshake_inconsistent_MESSAGES[byte(p, 6)] == nil) and (byte(p, 7) == 0) and (end_ == record_end)) end
   end
   if ((byte(p, 7) == 0) and (end_ <= record_end) and (end_ < 47)) then
     do return true end
@@ -521,7 +522,7 @@ local function tls_handshake_inconsistent(p, outer)
     end
   end
   if (byte(p, 6) == 1) then
-    do return false end
+    do return (end_ ~= record_end) end
   end
   at = end_
   for _message = 0, 7, 1 do
