@@ -134,6 +134,20 @@ def test_compressed_data_that_ends_early_yields_the_packets_before(write) -> Non
     assert 300 < len(frames) < 600
 
 
+def test_zstd_that_ends_where_a_packet_does_is_cut_short(write) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    # What cannot be packed lies in blocks of 128 KB, of which the first ends with the eighth.
+    content = pcap([Frame(os.urandom(16365), START + number) for number in range(9)])
+    packed = zstandard.compress(content)
+    first = zstandard.frame_header_size(packed) + 3 + (128 << 10)
+    frames, damage = read_until_damage(write(packed[:first]))
+    assert (len(frames), damage.offset) == (8, 128 << 10)
+    assert "ends inside a frame of zstd" in damage.problem
+    frames, damage = read_until_damage(write(packed[:8]))
+    assert (len(frames), damage.offset) == (0, 0)
+    assert "ends inside a frame of zstd" in damage.problem
+
+
 def test_zstd_without_its_package_names_the_remedy(write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "zstandard", None)
     with pytest.raises(Unavailable, match="pip install"):

@@ -17,7 +17,7 @@ import time
 import zipfile
 import zlib
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,8 @@ _PATIENCE_S = 0.2
 BLOCK_LIMIT = 32 << 20
 """Bytes of the largest block that is waited for. No packet comes near it."""
 _PIECE = 1 << 20
+# Of what zstd has packed: it may become 32 MB, as four bytes may stand for a block of 128 KB.
+_PACKED = 1 << 10
 
 _GZIP, _ZSTD = bytes.fromhex("1f8b"), bytes.fromhex("28b52ffd")
 ZIP = b"PK\x03\x04"
@@ -83,7 +85,11 @@ class Source:
         window = self._memory.take(filled + _WINDOW)
         window[start:filled] = left
         deadline = None
-        while filled < window.size and (read := self._read(window[filled : filled + _PIECE])):
+        while filled < window.size:
+            end = self.base + self.at + filled - start
+            read = self._read(window[filled : filled + _PIECE], end)
+            if not read:
+                break
             filled += read
             deadline = deadline or time.monotonic() + _PATIENCE_S
             if not self._comes_by(deadline):
@@ -109,13 +115,13 @@ class Source:
         self.data, self.at = window, 0
         return True
 
-    def _read(self, piece: NDArray[np.uint8]) -> int:
-        """Fill `piece` with what comes next, as far as it is there; 0 at the end."""
+    def _read(self, piece: NDArray[np.uint8], end: int) -> int:
+        """Fill `piece` with what comes next, as far as it is there; 0 at the end. end: offset of
+        the piece in the unpacked input."""
         assert self._stream is not None
         try:
             return self._stream.readinto1(piece.data)
         except _unpacking_errors() as error:
-            end = self.base + self.data.size
             problem = f"the compressed data is damaged behind this ({error}), expected more of it"
             self._damage = InputDamaged(self.path, end, problem)
             return 0
@@ -197,8 +203,7 @@ def _open_zstd(file: io.BufferedIOBase) -> io.BufferedIOBase:
     except ImportError as error:
         remedy = "install it: pip install 'procwire[zstd]', or unpack the capture: zstd -d"
         raise Unavailable("the package zstandard, which unpacks zstd", remedy) from error
-    reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-    return cast(io.BufferedIOBase, reader)
+    return _OfZstd(file, zstandard.ZstdDecompressor())
 
 
 def _unpacking_errors() -> tuple[type[Exception], ...]:
@@ -227,3 +232,31 @@ class _Rejoined(io.RawIOBase):
         piece = piece[: len(buffer)]
         buffer[: len(piece)] = piece
         return len(piece)
+
+
+class _OfZstd(io.BufferedIOBase):
+    """What frames of zstd hold (RFC 8878). The package's own reader does not tell a frame that is
+    cut short from one that ends."""
+
+    def __init__(self, file: io.BufferedIOBase, decompressor: Any) -> None:
+        self._file, self._decompressor = file, decompressor
+        self._frame: Any = None
+        self._packed, self._unpacked = b"", memoryview(b"")
+
+    def readinto1(self, buffer: memoryview) -> int:  # type: ignore[override]
+        while not self._unpacked:
+            piece = self._packed or self._file.read1(_PACKED)
+            if not piece:
+                if self._frame is not None:
+                    raise EOFError("the file ends inside a frame of zstd")
+                return 0
+            if self._frame is None:
+                self._frame = self._decompressor.decompressobj()
+            self._unpacked = memoryview(self._frame.decompress(piece))
+            self._packed = self._frame.unused_data
+            if self._frame.eof:
+                self._frame = None
+        size = min(len(buffer), len(self._unpacked))
+        buffer[:size] = self._unpacked[:size]
+        self._unpacked = self._unpacked[size:]
+        return size
