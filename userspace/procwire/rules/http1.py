@@ -111,6 +111,7 @@ def http_request_line_wrong(p, outer):
         text("HTTP/0.1 200 ok|Connection: close||"),
         text("HTTP/x 200 ok|Connection: close||"),
         text("HTTP/1.1||"),
+        text("HTTP 200 OK|Connection: close||"),
     ],
     silent_on=[
         RESPONSE,
@@ -121,6 +122,7 @@ def http_request_line_wrong(p, outer):
         text("HTTP/1.1\t0200\tok|Connection: close||"),
         text("HTTP/0.9 200 ok|Connection: close||"),
         text("HTTP is a protocol of the web|"),
+        text("HTTP 2000 requests and more|"),
         text("http://example.com/1.1 200|"),
         text("http://1.example/1.1 200|"),
         text("HTTP/1.1 20"),
@@ -136,7 +138,13 @@ def http_status_line_wrong(p):
         for at in range(4, 8):
             if ZERO <= u8(p, at) <= NINE and u8(p, at + 1) == DOT:
                 return u8(p, 4) != COLON
-        return False
+        # A status without any version.
+        if u8(p, 4) != SP or u8(p, 8) not in STATUS_ENDS:
+            return False
+        for at in range(5, 8):
+            if not ZERO <= u8(p, at) <= NINE:
+                return False
+        return True
     if folded(p, 0, 8) == VERSION_09:
         return False
     if u32(p, 0) != CAPITALS or folded(p, 0, 7) != VERSION_1 or u8(p, 8) not in SPACES:

@@ -459,7 +459,15 @@ local function http_status_line_wrong(p, outer)
         do return (p_u8_4 ~= 58) end
       end
     end
-    do return false end
+    if ((byte(p, 5) ~= 32) or (http_status_line_wrong_STATUS_ENDS[byte(p, 9)] == nil)) then
+      do return false end
+    end
+    for at = 5, 7, 1 do
+      if (not (48 <= (byte(p, at + 1) or 0) and (byte(p, at + 1) or 0) <= 57)) then
+        do return false end
+      end
+    end
+    do return true end
   end
   if (folded(p, 0, 8) == 754141491) then
     do return false end
