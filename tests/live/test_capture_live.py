@@ -146,7 +146,8 @@ def test_a_filter_selects_before_anything_is_counted(pair: None) -> None:
 
 
 def test_only_a_block_that_is_ready_ends_a_wait(pair: None) -> None:
-    capture = LiveCapture(SEE, "ether proto 0x88b5")
+    said: list[str] = []
+    capture = LiveCapture(SEE, "ether proto 0x88b5", rings=2, tell=said.append)
     wakes = select.poll()
     wakes.register(capture.fileno(), select.POLLIN)
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
@@ -160,9 +161,12 @@ def test_only_a_block_that_is_ready_ends_a_wait(pair: None) -> None:
     assert not wakes.poll(0)
     with IPRoute() as route:
         route.link("set", index=route.link_lookup(ifname=SEE)[0], state="down")
+    assert capture.stopped() == 0
     assert wakes.poll(10_000)
     assert capture.ready() == 0
     assert not wakes.poll(0)
+    assert capture.stopped() == 1
+    assert [f"interface {SEE} went down" in line for line in said] == [True]
     capture.close()
 
 

@@ -116,6 +116,7 @@ _PACKETS = Input(
     _NO_PACKETS,
     thins=(
         "capture.*.dropped",
+        "capture.*.stopped",
         "not_captured.*",
         "decode.*",
         "fragments.evicted",

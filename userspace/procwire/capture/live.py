@@ -11,13 +11,14 @@ Linux Documentation/networking/packet_mmap.rst, packet(7).
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import mmap
 import os
 import select
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import numpy as np
@@ -66,12 +67,19 @@ class LiveCapture:
     rings: as many as there are processors to receive, at most; loopback has one. link: LINKTYPE
     number of its packets. Raises UsageError for an unknown interface or one whose link type is not
     decoded, Unavailable without CAP_NET_RAW. VLAN tags that the kernel took off a frame are not
-    seen.
+    seen. tell: called with one line when the interface goes down.
     """
 
-    def __init__(self, interface: str, expression: str = "", rings: int = 1) -> None:
+    def __init__(
+        self,
+        interface: str,
+        expression: str = "",
+        rings: int = 1,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
         self.interface = interface
-        self._dropped = 0
+        self._tell = tell
+        self._dropped = self._stopped = 0
         with ExitStack() as opened:
             self._sockets = [opened.enter_context(_packet_socket())]
             hardware = self._hardware()
@@ -155,9 +163,18 @@ class LiveCapture:
         ready = self._rings.ready()
         if not ready:
             # That the interface went down is an error that ends each wait until it was read.
-            for one in self._sockets:
-                one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            errors = [one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) for one in self._sockets]
+            if errno.ENETDOWN in errors:
+                self._note_stop()
         return ready
+
+    def _note_stop(self) -> None:
+        self._stopped += 1
+        if self._tell is not None:
+            self._tell(
+                f"interface {self.interface} went down: none of its packets are seen until it is up"
+                " again; if it was removed, not before another start"
+            )
 
     def batches(self) -> Iterator[PacketBatch]:
         """See Rings.batches."""
@@ -174,6 +191,10 @@ class LiveCapture:
             counts = one.getsockopt(SOL_PACKET, PACKET_STATISTICS, 12)
             self._dropped += struct.unpack("=3I", counts)[1]
         return self._dropped
+
+    def stopped(self) -> int:
+        """How often the interface went down."""
+        return self._stopped
 
     def received(self) -> int:
         """Packets handed out so far."""

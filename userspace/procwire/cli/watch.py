@@ -124,7 +124,7 @@ def watch(
             # Before the programs are loaded, which takes ten megabytes for a moment.
             give_back_files()
         for interface in interfaces:
-            captures.append(LiveCapture(interface, " ".join(expression), workers))
+            captures.append(LiveCapture(interface, " ".join(expression), workers, _tell))
             stack.callback(captures[-1].close)
         sensor = None
         try:

@@ -165,6 +165,7 @@ class Live:
         for capture in self._captures:
             counts[f"capture.{capture.interface}.received"] = capture.received()
             counts[f"capture.{capture.interface}.dropped"] = capture.dropped()
+            counts[f"capture.{capture.interface}.stopped"] = capture.stopped()
         if self._conntrack is not None:
             counts["correlate.translations_lost"] = self._conntrack.lost
         counts.update({f"not_captured.{name}": 1 for name in self._not_captured})

@@ -188,6 +188,7 @@ _MEANINGS = {
     **{f"{_KERNEL}{counter.label}": meaning for counter, meaning in EXPLANATIONS.items()},
     "output.lost": "alerts for which there was no room where results are written",
     "capture.*.dropped": "packets that came faster than they were read",
+    "capture.*.stopped": "times that the interface went down: its packets were not captured",
     "not_captured.*": "the interface is up, and its packets were not captured: add -i",
     "decode.*": "packets that were decoded no further",
     "layers.tls": "what TLS carries behind the handshake is encrypted",
