@@ -195,8 +195,12 @@ def test_file_and_standard_input(tmp_path: Path) -> None:
 def test_says_what_is_missing(tmp_path: Path) -> None:
     ran = run("-", "--history", tmp_path / "none")
     assert "procwire watch --history" in str(ran.exception)
-    ran = run(tmp_path / "no-eve", "--history", history(tmp_path / "h", (0, KEY, 4000)))
+    out = tmp_path / "out"
+    out.write_bytes(b"of before\n")
+    path = history(tmp_path / "h", (0, KEY, 4000))
+    ran = run(tmp_path / "no-eve", "--history", path, "-o", out)
     assert "no-eve" in str(ran.exception)
+    assert out.read_bytes() == b"of before\n"
 
 
 def test_a_full_disk_is_no_fault_of_the_input(tmp_path: Path) -> None:

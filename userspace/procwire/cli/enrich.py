@@ -53,6 +53,9 @@ def enrich(file: Path, history: Path, follow: bool, output: Path | None) -> int:
         raise UsageError("standard input is followed by itself; leave --follow out")
     if not history.is_file() and not follow:
         raise UsageError(f"{history}: no history; `procwire watch --history` writes one")
+    # Before results are begun, whose file would be emptied.
+    if str(file) != "-" and not follow and not file.exists():
+        raise UsageError(f"{file}: no such file")
     ending = Ending() if follow else None
     with ExitStack() as stack:
         out = (
