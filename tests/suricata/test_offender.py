@@ -3,6 +3,7 @@ once. What answers here stands for a Suricata."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -102,6 +103,8 @@ class Answering:
 
     def __init__(self, path: Path) -> None:
         self.held: set[str] = set()
+        # Hangs up instead of answering the first of these commands.
+        self.deaf_to: set[str] = set()
         self._server = socket.socket(socket.AF_UNIX)
         self._server.bind(str(path))
         self._server.listen()
@@ -112,6 +115,9 @@ class Answering:
             client, _ = self._server.accept()
             with client, client.makefile("rw") as lines:
                 for line in lines:
+                    if json.loads(line).get("command") in self.deaf_to:
+                        self.deaf_to.clear()
+                        break
                     lines.write(json.dumps({"return": "OK", "message": self._answer(line)}) + "\n")
                     lines.flush()
 
@@ -185,6 +191,25 @@ def test_what_denied_programs_reach_is_bounded(suricata: Answering, tmp_path: Pa
     assert len(suricata.held) == 5
     blocker.close()
     assert not suricata.held, "nobody would let them go any more"
+
+
+def test_who_was_to_be_let_go_is_let_go_once_suricata_answers_again(
+    suricata: Answering, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    blocker = Blocker(tmp_path / "socket", BlockSettings(), Protected(()), said.append)
+    blocker.consider([record(src_ip="172.16.0.1", **CONNECTED)], now=0)
+    suricata.deaf_to = {"dataset-remove"}
+    moments = itertools.count(4000, 10)
+
+    def is_let_go() -> bool:
+        blocker.keep(now=next(moments))
+        return not suricata.held
+
+    wait_until(is_let_go)
+    assert any("trying again" in line for line in said)
+    assert blocker.counters()["block.expired"] == 1
+    blocker.close()
 
 
 def test_feed_follows_records_and_the_inventory(suricata: Answering, tmp_path: Path) -> None:

@@ -190,10 +190,11 @@ class Blocker:
 
     def _let_go(self, reason: str, held: list[Blocked]) -> None:
         for one in held:
+            # Where no answer comes it is known as blocked, and let go when one does.
+            self._ask("dataset-remove", datavalue=str(one.whom.address))
             del self._hosts[one.whom.address]
             self._destinations -= not one.whom.is_source
             self._counts[reason] += 1
-            self._ask("dataset-remove", datavalue=str(one.whom.address))
 
     def _reason_against(self, whom: Offender) -> str | None:
         reason = self._protected.why(whom.address, whom.is_source)
