@@ -67,9 +67,11 @@ CONVERSATIONS = {
             CHUNKS + b"5\nhello\r\n 5\r\nhello\n0\r\n\r\n",
             CHUNKS + b"5\r\nhello\r\n\r\n0\r\n\r\n",
             CHUNKS + b"\r\n\r\n\r\n0\r\n\r\n",
+            CHUNKS + b"\r\n0\r\n\r\n",
+            CHUNKS + b"5\r\nhello00\r\n\r\n",
             BAD_LINE,
         ],
-        {"http.chunk_bad": 6, "http.request_line_bad": 1},
+        {"http.chunk_bad": 8, "http.request_line_bad": 1},
     ),
     "chunks of responses": (
         HTTP[::-1],

@@ -31,7 +31,7 @@ from procwire.decode.http_framing import (
 )
 from procwire.decode.http_start import begins_http, is_blurred_request
 from procwire.decode.message_parts import NO_MESSAGE, elsewhere, keep
-from procwire.decode.message_spans import Found, MessageSpans, tell
+from procwire.decode.message_spans import FIRST_CHUNK, Found, MessageSpans, tell
 from procwire.decode.own_bytes import own_span
 from procwire.decode.stream_table import (
     CHUNK,
@@ -53,6 +53,8 @@ from procwire.decode.stream_table import (
 from procwire.words import Span, u8
 
 CHUNK_LINE_ROOM = 256
+# Of a chunk's line: whether it says anything, and whether it is the first of a request.
+_SAYS, _FIRST_LINE = 1, 4
 _EMPTY_LINE = 2  # bytes
 _MOST_REQUESTS = 16
 
@@ -81,8 +83,8 @@ def take_lines(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> i
         ended = line == HEAD_ENDS
     while chunk and step < limit and not ended:
         value = u8(p, step)
-        ended = line != 0 and value == LF
-        line |= 0 if value in (CR, LF) else 1
+        ended = line & _SAYS != 0 and value == LF
+        line |= 0 if value in (CR, LF) else _SAYS
         step += 1
     full = filled + step == most
     if filled == 0 and (ended or full):
@@ -200,6 +202,7 @@ def _expect_body(stream: Record, body: Body) -> None:
         stream.skip = body.size
     elif body.kind == CHUNKED:
         stream.phase = CHUNK
+        stream.line = _FIRST_LINE if stream.marks & REQUESTS else IN_LINE
     elif body.kind == TUNNEL:
         stream.phase = UNDECIDED
     elif body.kind != NO_BODY:
@@ -212,6 +215,7 @@ def _tell_chunk(memory: Streams, spans: MessageSpans, found: Found, line: Span) 
     request's that does not begin and end as it has to. In a response, where a line that ended with
     a bare LF has led is not known, as readers differ about what belongs to the data behind it."""
     stream = memory.streams[found.place]
+    first = stream.line & _FIRST_LINE != 0
     stream.line = IN_LINE
     size = chunk_size(line)
     loose = int(stream.marks) & (REQUESTS | LOOSE) == LOOSE
@@ -221,8 +225,9 @@ def _tell_chunk(memory: Streams, spans: MessageSpans, found: Found, line: Span) 
     if loose and chunk_size_of_any(line) < 0:
         stream.phase = OUT_OF_SYNC
         return
-    if size < 0 or (stream.marks & REQUESTS and not has_line_ends(line)):
-        tell(memory, spans, found, layers.HTTP1_CHUNK, int(stream.marks), line)
+    if size < 0 or (stream.marks & REQUESTS and not has_line_ends(line, first)):
+        marks = int(stream.marks) | (FIRST_CHUNK if first else 0)
+        tell(memory, spans, found, layers.HTTP1_CHUNK, marks, line)
         size = chunk_size_of_any(line) if size < 0 else size
     if size == 0:
         stream.phase = TRAILER

@@ -232,10 +232,10 @@ def chunk_size(line: Span) -> int:
 
 
 @fused
-def has_line_ends(line: Span) -> bool:
-    """Whether a chunk's line ends with CR LF, and begins with nothing else than these."""
-    first = u8(line, 0)
-    begun = (first != LF and first != CR) or (first == CR and u8(line, 1) == LF)
+def has_line_ends(line: Span, first: bool) -> bool:
+    """Whether a chunk's line ends with CR LF, and begins with these if it is not the first."""
+    empty = u8(line, 0) == CR and u8(line, 1) == LF
+    begun = u8(line, 0) != LF and u8(line, 0) != CR if first else empty
     return begun and line.captured > 2 and u8(line, line.captured - 2) == CR
 
 

@@ -33,6 +33,8 @@ _ROOM_FOR_A_PACKET = 1 << 18
 _PORT, _PORTS, _TCP_HEADER = 2, 4, 20
 NO_LAYER = 0
 _WITH_PORT = (layers.HTTP1_CHUNK, layers.HTTP1_TRAILER)
+FIRST_CHUNK = 1 << 8
+"""Beside the marks of a direction: a request's head ends where this line begins."""
 
 SPAN_COLUMNS = np.dtype(
     [
@@ -117,7 +119,7 @@ def tell(
     memory: Streams, spans: MessageSpans, found: Found, layer: int, marks: int, message: Span
 ) -> None:
     """Add the span of a message. message: in the packet, if found.header says so; marks: of its
-    direction."""
+    direction, with FIRST_CHUNK."""
     at = int(spans.used[0])
     if max(at, int(spans.used[1])) + 2 > _ROWS:
         memory.counts[OVERFLOWING] += 1
@@ -125,7 +127,8 @@ def tell(
         header = message.start - found.header
         outer = Span(message.data, found.header, header, header)
         if layer in _WITH_PORT:
-            outer = Span(message.data, found.header + _PORT, _PORT, _PORT)
+            size = _port_size(marks)
+            outer = Span(message.data, found.header + _PORT, size, size)
         _add(spans.here, at, found.row, NO_LAYER, outer)
         _add(spans.here, at + 1, found.row, layer, message)
         spans.here.outer[at + 1] = _outer(layer, marks, at)
@@ -150,7 +153,7 @@ def _tell_copy(
     number = at // 2
     outer = Span(message.data, start, _PORTS, _TCP_HEADER)
     if layer in _WITH_PORT:
-        outer = Span(message.data, start + _PORT, _PORT, _PORT)
+        outer = Span(message.data, start + _PORT, _port_size(marks), _port_size(marks))
     _add(spans.joined, at, number, NO_LAYER, outer)
     _add(spans.joined, at + 1, number, layer, Span(message.data, first, size, message.length))
     spans.joined.outer[at + 1] = _outer(layer, marks, at)
@@ -163,9 +166,15 @@ def _tell_copy(
 
 
 @fused
+def _port_size(marks: int) -> int:
+    return 1 if marks & FIRST_CHUNK else _PORT
+
+
+@fused
 def _outer(layer: int, marks: int, header: int) -> int:
     """What belongs to something told before is told from a beginning by having no header around
-    it; a chunk of a request, and a trailer, have the port that they go to."""
+    it; a chunk of a request, and a trailer, have the port that they go to, of the first chunk a
+    byte of it."""
     part = layer == layers.TLS and marks & GOES_ON != 0
     part |= layer == layers.HTTP1_CHUNK and marks & REQUESTS == 0
     return -1 if part else header
