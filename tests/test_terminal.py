@@ -38,7 +38,7 @@ BROKEN = examples.frames(packet_rules())
 HOSTILE = "\x1b]0;owned\x07\x1b[2J.pcap"
 
 
-def on_terminal(width: int, *command: str, results: bool = False) -> str:
+def on_terminal(width: int, *command: str, results: bool = False, terminal: str = "xterm") -> str:
     """What a terminal gets to see of a command's stderr, and of its stdout if `results`."""
     ours, theirs = pty.openpty()
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, width, 0, 0))
@@ -48,7 +48,7 @@ def on_terminal(width: int, *command: str, results: bool = False) -> str:
         stdin=theirs,
         stdout=theirs if results else subprocess.DEVNULL,
         stderr=theirs,
-        env=environment | {"TERM": "xterm"},
+        env=environment | {"TERM": terminal},
     )
     os.close(theirs)
     seen = b""
@@ -231,3 +231,13 @@ def test_a_page_fits_and_marks_the_evidence(width: int) -> None:
             )
             evidence = digits.partition("[")[2].partition("]")[0]
             assert bytes.fromhex(evidence) == shown.frame[shown.start : shown.end]
+
+
+def test_a_terminal_that_obeys_nothing_is_told_nothing(tmp_path: Path) -> None:
+    capture = tmp_path / "broken.pcap"
+    capture.write_bytes(examples.capture(BROKEN))
+    command = "read", "--format", "text", str(capture)
+    assert "\x1b" in on_terminal(80, *command, results=True)
+    assert "\x1b" not in on_terminal(80, *command, results=True, terminal="dumb")
+    assert "\x1b" in on_terminal(80, "doctor", results=True)
+    assert "\x1b" not in on_terminal(80, "doctor", results=True, terminal="dumb")

@@ -71,7 +71,11 @@ def test_colour_only_on_a_terminal_that_wants_it(monkeypatch):
             return True
 
     monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     assert "\x1b[" in text(SCAN, colours(Terminal()))
     assert "\x1b[" not in text(SCAN, colours(io.StringIO()))
+    monkeypatch.setenv("TERM", "dumb")
+    assert "\x1b[" not in text(SCAN, colours(Terminal()))
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[" not in text(SCAN, colours(Terminal()))

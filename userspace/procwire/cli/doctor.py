@@ -8,7 +8,7 @@ import click
 
 from procwire.errors import Unavailable
 from procwire.output.eve import encode
-from procwire.output.terminal import columns, folded, shown
+from procwire.output.terminal import colours, columns, folded, shown
 
 # (ok, required) -> word and colour.
 MARKS = {
@@ -36,7 +36,8 @@ def doctor(as_json: bool) -> int:
         for check in results:
             word, colour = MARKS[check.ok, check.required]
             line = shown(f"{word} {check.name:<{width}}  {check.found}", width + 7)
-            click.echo(click.style(word, fg=colour) + line[len(word) :])
+            marked = click.style(word, fg=colour) if colours(sys.stdout) else word
+            click.echo(marked + line[len(word) :])
             if not check.ok and check.remedy:
                 click.echo(shown(f"     {'':<{width}}  -> {check.remedy}", width + 10))
             for hook in check.hooks:

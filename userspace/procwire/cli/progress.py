@@ -15,7 +15,7 @@ import click
 
 from procwire.capture.source import plain_size
 from procwire.output.printable import printable
-from procwire.output.terminal import columns
+from procwire.output.terminal import columns, obeys
 
 # And show the cursor, which click hides.
 _ERASE_LINE = "\r\x1b[2K\x1b[?25h"
@@ -31,7 +31,7 @@ class Progress:
     def __init__(self, path: Path, unit: str) -> None:
         self._path, self._unit = path, unit
         self._bar: Any = None
-        self._shown = sys.stderr.isatty()
+        self._shown = obeys(sys.stderr)
         self._size: int | None = None
 
     def __enter__(self) -> Progress:

@@ -39,6 +39,12 @@ def shown(line: str, hang: int) -> str:
     return folded(line, width_of(sys.stdout), hang)
 
 
+def obeys(stream: TextIO) -> bool:
+    """Whether the stream is a terminal that moves its cursor and changes colours when told to; one
+    that does not is called "dumb" (terminfo(5))."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
 def colours(stream: TextIO) -> bool:
-    """Whether the stream is a terminal and its user has not set NO_COLOR (no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR")
+    """Whether the stream is such a terminal and its user has not set NO_COLOR (no-color.org)."""
+    return obeys(stream) and not os.environ.get("NO_COLOR")
