@@ -77,7 +77,7 @@ _MAIL = (25, 465, 587, 2525)
 _METHODS = ("GET ", "POST", "HEAD", "PUT ", "DELE", "OPTI", "TRAC", "CONN", "PATC", "PROP")
 _KNOWN = rf"(?:{'|'.join(_METHODS)}|(?i:HTTP))"
 # Any other token is a method where the line ends in a version (RFC 9110 5.6.2, 9.1).
-_REQUEST = r"[\w!#$%&'*+.^`|~-]+(?= )[^\n]* (?i:HTTP)\/1\.\d\r?\n"
+_REQUEST = r"[\w!#$%&'*+.^`|~-]+ [^\n]* (?i:HTTP)\/1\.\d\r?\n"
 _VERSIONS = "byte_test:1,<=,4,2;"
 _HELLO = "byte_test:1,>=,1,5; byte_test:1,<=,2,5;"
 _SSL_2 = "byte_test:1,>=,128,0;"

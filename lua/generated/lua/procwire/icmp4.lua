@@ -518,11 +518,12 @@ local function begins_tls(payload)
   return #payload >= 9 and kind == 22 and (hello == 1 or hello == 2) and fills
 end
 
--- Whether a line that begins with a token and a space ends in a version of HTTP/1.
+-- Whether a line that begins with a token and a space ends in a version of HTTP/1, and has more
+-- than these.
 local function begins_with_request_line(payload)
   local line = payload:match("^([^\n]*)\r?\n")
   local method = line and line:match("^[%w!#$%%&'*+.^_`|~-]+ ")
-  return method and #method <= 257 and line:lower():find(" http/1%.%d\r?$")
+  return method and #method <= 257 and line:lower():find(" http/1%.%d\r?$", #method + 1)
 end
 
 -- The layer of a message that is known by its first bytes, on any port, or nil.
