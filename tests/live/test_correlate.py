@@ -158,7 +158,9 @@ def test_flows_carry_their_process(loader: Loader) -> None:
         # Who waits for connections may have handed them on.
         assert "accepted" not in kind or ways["kernel"] == 0, kind
     for kind in ("TCP answered", "UDP", "UDP connected", "UDP passed to another process"):
-        assert counts[kind]["kernel"] >= 19, (kind, counts[kind])
+        # Of twenty; flows that were given the port of an earlier one are counted with that one.
+        known_at_once, flows = counts[kind]["kernel"], counts[kind].total()
+        assert 15 <= flows <= known_at_once + 1, (kind, counts[kind])
     assert counts["older than the sensor"] == {"snapshot": 3}
     assert known["correlate.originated_none"] <= total.total() / 100, known
 

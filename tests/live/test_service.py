@@ -46,7 +46,9 @@ def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
 @needs_systemd
 def test_systemd_accepts_every_line_of_the_unit(unit: Path) -> None:
     done = analyze("verify", "--man=no", str(unit))
-    assert (done.returncode, done.stderr) == (0, "")
+    # It loads the machine's own units as well, and tells what is amiss there.
+    ours = [line for line in done.stderr.splitlines() if UNIT.name in line]
+    assert (done.returncode, ours) == (0, [])
 
 
 @needs_systemd
