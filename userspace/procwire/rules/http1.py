@@ -112,6 +112,7 @@ def http_request_line_wrong(p, outer):
         text("HTTP/x 200 ok|Connection: close||"),
         text("HTTP/1.1||"),
         text("HTTP 200 OK|Connection: close||"),
+        text("HTTP200 OK|Connection: close||"),
     ],
     silent_on=[
         RESPONSE,
@@ -139,12 +140,13 @@ def http_status_line_wrong(p):
             if ZERO <= u8(p, at) <= NINE and u8(p, at + 1) == DOT:
                 return u8(p, 4) != COLON
         # A status without any version.
-        if u8(p, 4) != SP or u8(p, 8) not in STATUS_ENDS:
-            return False
-        for at in range(5, 8):
-            if not ZERO <= u8(p, at) <= NINE:
+        at = 4
+        if u8(p, 4) == SP:
+            at = 5
+        for i in range(3):
+            if not ZERO <= u8(p, at + i) <= NINE:
                 return False
-        return True
+        return u8(p, at + 3) in STATUS_ENDS
     if folded(p, 0, 8) == VERSION_09:
         return False
     if u32(p, 0) != CAPITALS or folded(p, 0, 7) != VERSION_1 or u8(p, 8) not in SPACES:

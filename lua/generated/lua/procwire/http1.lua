@@ -459,15 +459,16 @@ local function http_status_line_wrong(p, outer)
         do return (p_u8_4 ~= 58) end
       end
     end
-    if ((byte(p, 5) ~= 32) or (http_status_line_wrong_STATUS_ENDS[byte(p, 9)] == nil)) then
-      do return false end
+    at = 4
+    if (byte(p, 5) == 32) then
+      at = 5
     end
-    for at = 5, 7, 1 do
-      if (not (48 <= (byte(p, at + 1) or 0) and (byte(p, at + 1) or 0) <= 57)) then
+    for i = 0, 2, 1 do
+      if (not (48 <= (byte(p, (at + i) + 1) or 0) and (byte(p, (at + i) + 1) or 0) <= 57)) then
         do return false end
       end
     end
-    do return true end
+    do return (http_status_line_wrong_STATUS_ENDS[(byte(p, (at + 3) + 1) or 0)] == true) end
   end
   if (folded(p, 0, 8) == 754141491) then
     do return false end
