@@ -101,7 +101,7 @@ def unsolicited(packets, warm_up):
             if not answer:
                 asked[key] = time
                 continue
-            # A Modbus request whose header came by itself is known by its transaction.
+            # A Modbus request of which a part came by itself is known by its transaction.
             keys = [key, (check, question[:3])] if check.startswith("modbus") else [key]
             if all(time - asked.get(one, -WITHIN) >= WITHIN for one in keys):
                 broken.add(check)

@@ -70,12 +70,15 @@ def modbus(function, *transactions, answer=False):
     return bytes(FRAME / IP(src=src, dst=dst) / segment)
 
 
-# Its unit, function and data follow in another segment.
-HEADER_ALONE = bytes(
-    FRAME
-    / IP(src=CLIENT, dst=SERVER)
-    / TCP(sport=5000, dport=502, flags="PA")
-    / struct.pack(">HHH", 5, 0, 6)
+# The rest of the message follows in another segment.
+HEADER_ALONE, FIVE_BYTES, TWO_BYTES = (
+    bytes(
+        FRAME
+        / IP(src=CLIENT, dst=SERVER)
+        / TCP(sport=5000, dport=502, flags="PA")
+        / struct.pack(">HHH", transaction, 0, 6)[:size]
+    )
+    for transaction, size in ((5, 6), (6, 5), (7, 2))
 )
 
 
@@ -125,8 +128,8 @@ MORE = [
     modbus(3, 2, 4, answer=True),
     modbus(0x83, 1, answer=True),
     modbus(6, 1, answer=True),
-    HEADER_ALONE,
-    modbus(3, 5, answer=True),
+    *(HEADER_ALONE, FIVE_BYTES, TWO_BYTES),
+    *(modbus(3, transaction, answer=True) for transaction in (5, 6, 7)),
     bytes(FRAME / IP(src=SERVER, dst="255.255.255.255") / UDP(sport=161, dport=9) / b"c"),
 ]
 

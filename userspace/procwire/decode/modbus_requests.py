@@ -15,10 +15,10 @@ from procwire.decode.source import FlowColumns, Source
 from procwire.words import u8, u16
 
 _PORT = 502
-_HEADER, _COUNTED_FROM, _FEWEST, _MOST = 8, 6, 2, 254
+_TRANSACTION, _HEADER, _COUNTED_FROM, _FEWEST, _MOST = 2, 8, 6, 2, 254
 _MOST_MESSAGES = 16
 _FUNCTION = 0x7F  # the highest bit tells an exception
-# Unit and function of a request whose header came by itself; no message has both so.
+# Unit and function of a request of which a part came by itself; no message has both so.
 _ANY = 0xFFFF
 
 
@@ -38,7 +38,10 @@ def on_modbus(state: State, source: Source, row: int, columns: FlowColumns) -> N
     for _message in range(_MOST_MESSAGES):
         counted = u16(p, at + 4)
         left = p.captured - at
-        if left < _COUNTED_FROM or u16(p, at + 2) != 0 or not _FEWEST <= counted <= _MOST:
+        begun = asks and _TRANSACTION <= left < _COUNTED_FROM
+        if not begun and (left < _COUNTED_FROM or not _FEWEST <= counted <= _MOST):
+            return
+        if u16(p, at + 2) != 0:
             return
         transaction = u16(p, at) << 16
         name = pair_of(MODBUS, source, row, asks, np.uint64(transaction | _ANY))
