@@ -11,7 +11,7 @@ from procwire.judging.examine import Examiner, examine
 from procwire.judging.observe import Observer
 from procwire.rules import all_rules
 from procwire.settings.traffic import FlowSettings
-from test_spoken import connection, told
+from test_spoken import connection, segment, told
 
 REST, NO_HOST = b" HTTP/1.1\r\nHost: a\r\n\r\n", b" HTTP/1.1\r\n\r\n"
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -100,3 +100,29 @@ def test_text_that_is_no_request_is_none() -> None:
         for at in (1, 5, 20, len(text) - 1):
             payloads = [(True, text[:at]), (True, text[at:]), (False, b"+OK\r\n"), GET]
             assert checks(connection(8080, payloads)) == {}
+
+
+FIN_ACK, RST_ACK, FLAGS_AT = 0x11, 0x14, 47
+
+
+@pytest.mark.parametrize(
+    ("sent", "flags", "count"),
+    [
+        (b"GET /a/target", FIN_ACK, 1),
+        (b"GET /a HTTP/1.1", FIN_ACK, 1),
+        (b"GET /a HTTP/1.1\r\nHost", FIN_ACK, 0),
+        (b"GET /a/target", RST_ACK, 0),
+        (b"some", FIN_ACK, 0),
+        (GET[1] + b"GET /b", FIN_ACK, 1),
+        (GET[1] + b"some", FIN_ACK, 0),
+        (GET[1], FIN_ACK, 0),
+    ],
+)
+def test_a_request_that_ends_in_its_line_is_told(sent: bytes, flags: int, count: int) -> None:
+    for payloads in ([(True, sent)], *cuts([(True, sent)], 0)):
+        frames = connection(8080, payloads)
+        end = segment(8080, True, flags, (100 + len(sent), 500))
+        assert checks([*frames, end])[BAD_LINE] == count
+        if flags == FIN_ACK:
+            last = frames[-1][:FLAGS_AT] + bytes([flags]) + frames[-1][FLAGS_AT + 1 :]
+            assert checks([*frames[:-1], last])[BAD_LINE] == count

@@ -16,7 +16,12 @@ from procwire.decode.early_segments import Piece
 from procwire.decode.flow_table import FROM_SYN, SENT_SYN, FlowTable
 from procwire.decode.framing import behind_sealed, header_size
 from procwire.decode.message_spans import NO_LAYER, Found, Reading, has_room, tell
-from procwire.decode.observations import MAIL_AMISS, OUT_OF_WINDOW, OVERLAP_DIFFERS
+from procwire.decode.observations import (
+    MAIL_AMISS,
+    NO_HTTP_REQUEST,
+    OUT_OF_WINDOW,
+    OVERLAP_DIFFERS,
+)
 from procwire.decode.sent_before import remember
 from procwire.decode.source import Ended, FlowColumns, Source
 from procwire.decode.stream import flush_stream, has_begun, read_segment
@@ -44,8 +49,8 @@ def read_payload(
     table: FlowTable, slot: int, reading: Reading, source: Source, row: int, columns: FlowColumns
 ) -> int:
     """Read the payload of a segment in its stream. Observed is that it contradicts what was sent
-    before, and that a line of mail is not what was due. What has no place in a stream is judged by
-    itself."""
+    before, that a line of mail is not what was due, and that a sender ends in the line of a
+    request. What has no place in a stream is judged by itself."""
     packets, span = source.packets, int(source.span[row])
     size, flags = int(np.int64(packets.payload[row])), int(packets.tcp_flags[row])
     if span < 0 or (size == 0 and flags & (FIN | RST) == 0):
@@ -80,7 +85,10 @@ def read_payload(
     observed, stream = OVERLAP_DIFFERS if differs else 0, reading.streams.streams[place]
     if stream.marks & AMISS:
         stream.marks &= ~AMISS
-        observed |= MAIL_AMISS
+        if stream.layer == layers.SMTP:
+            observed |= MAIL_AMISS
+        elif flags & FIN:
+            observed |= NO_HTTP_REQUEST
     return observed
 
 

@@ -77,8 +77,8 @@ was never lost where its messages begin; the last message of HTTP in it was a re
 one is to be."""
 
 AMISS, NOT_JUDGED, REPLY_DUE = 256, 512, 1024
-"""Marks of a direction of mail: a line was not what was due, which is to be told of; commands are
-not judged any more; its client awaits a reply."""
+"""Marks of a direction of mail: a line was not what was due, which is to be told of, as is one of a
+request that its direction ends in; commands are not judged any more; its client awaits a reply."""
 
 _IN_RING = 2048  # a mark, too: its place is among those that have ended
 
