@@ -65,6 +65,14 @@ def _note_told(memory: Streams, number: int) -> None:
         number = int(memory.pieces[number - 1].next)
 
 
+@fused
+def is_keep_alive(payload: Span, piece: Piece) -> bool:
+    """Whether a segment has no more than the last byte that its receiver has acknowledged, which is
+    garbage (RFC 9293 3.8.4)."""
+    known = piece.acknowledged >= 0
+    return payload.length == 1 and known and apart(piece.acknowledged, piece.seq) == 1
+
+
 @called
 def hold(memory: Streams, stream: Record, piece: Piece, payload: Span, told: bool) -> bool:
     """Hold a segment; whether there was room for all of it. told: as in PIECE."""

@@ -17,6 +17,7 @@ from procwire.decode.early_segments import (
     gives_up,
     hold,
     is_acknowledged,
+    is_keep_alive,
 )
 from procwire.decode.flow_table import Record
 from procwire.decode.message_parts import behind_start, elsewhere
@@ -62,7 +63,9 @@ def read_segment(
         early = ahead > 0 and whole
         if early and stream.held:
             differs = contradicts_held(memory, stream, piece.seq, payload)
-        if early and hold(memory, stream, piece, payload, differs):
+        if early and (
+            is_keep_alive(payload, piece) or hold(memory, stream, piece, payload, differs)
+        ):
             while stream.held and gives_up(stream, piece):
                 differs |= _release(memory, spans, found, True)
                 stream.waits = piece.time
