@@ -17,6 +17,9 @@ def dns(name):
     return struct.pack(">H", len(message)) + message
 
 
+SHORT_DNS = struct.pack(">5H", 8, 7, 0x0100, 1, 0)
+
+
 def modbus(body):
     return struct.pack(">HHHB", 1, 0, len(body) + 1, 17) + body
 
@@ -135,8 +138,8 @@ CONVERSATIONS = {
     ),
     "dns": (
         (5000, 53),
-        [dns(NAME), dns(b"\xc0\x0c"), dns(NAME), dns(b"\3www\xc0\x0e")],
-        {"dns.compression_abuse": 2},
+        [dns(NAME), dns(b"\xc0\x0c"), SHORT_DNS, dns(NAME), dns(b"\3www\xc0\x0e")],
+        {"dns.compression_abuse": 2, "dns.malformed": 1},
     ),
     "modbus": (
         (5000, 502),

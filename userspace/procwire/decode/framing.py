@@ -11,7 +11,7 @@ from typing import NamedTuple
 from procwire import layers
 from procwire.compiled.jit import fused
 from procwire.decode.http_start import begins_http, begins_method
-from procwire.decode.stream_table import MESSAGE_ROOM, REQUESTS, SEALED, SURE
+from procwire.decode.stream_table import GOES_ON, MESSAGE_ROOM, REQUESTS, SEALED, SURE
 from procwire.words import Span, u8, u16, u32
 
 _DNS_PREFIX, _DNS_HEADER = 2, 12
@@ -69,7 +69,7 @@ def begins_message(layer: int, p: Span, marks: int) -> bool:
     if layer == layers.HTTP1:
         return begins_http(p) or bool(marks & REQUESTS and begins_method(p))
     if layer == layers.DNS:
-        return u16(p, 0) >= _DNS_HEADER
+        return u16(p, 0) >= _DNS_HEADER or marks & GOES_ON != 0
     if layer == layers.MODBUS:
         fits = u16(p, 4) == p.length - _MODBUS_COUNTED_FROM
         return bool(u16(p, 2) == 0 or fits or marks & SURE)
