@@ -22,6 +22,7 @@ TURNED = IPV4_TEMPLATE[:12] + IPV4_TEMPLATE[16:20] + IPV4_TEMPLATE[12:16]
 
 HELLO = bytes.fromhex("16030100050100000100")
 REQUEST, RESPONSE = b"GET / HTTP/1.1\r\n", b"HTTP/1.1 400 Bad Request\r\n"
+REST, PROXIED = b" HTTP/1.1\r\n", b"PROXY TCP4 192.0.2.1 192.0.2.2 5000 80\r\n"
 CONNECT, CONNECTED = b"CONNECT a:443 HTTP/1.1\r\n", b"HTTP/1.1 200 OK\r\n"
 BANNER = b"SSH-2.0-OpenSSH_9.7\r\n"
 NEGOTIATE = bytes.fromhex("00000023ff534d4272") + bytes(30)
@@ -147,6 +148,24 @@ def test_a_client_of_ssh_identifies_itself_at_once(payloads, wrong):
 )
 def test_what_a_server_of_http_answers_begins_like_a_request(payloads, wrong):
     assert told(connection(8000, payloads), "http.request_line_bad") == wrong
+
+
+@pytest.mark.parametrize(
+    ("payloads", "wrong"),
+    [
+        ([(True, b"FOO bar\r\n"), (False, RESPONSE)], [3]),
+        ([(True, b"\r\nLIST all of it, by name\r\n"), (False, RESPONSE)], [3]),
+        ([(True, b"FOO "), (True, b"bar\r\n"), (False, RESPONSE)], [4]),
+        ([(True, b"FOO bar"), (True, REST), (False, RESPONSE)], []),
+        ([(True, b"FOO bar HTTP/1.1\r\n"), (False, RESPONSE)], []),
+        ([(True, PROXIED + REQUEST), (False, RESPONSE)], []),
+        ([(True, PROXIED), (True, REQUEST), (False, RESPONSE)], []),
+        ([(True, b"FOO bar\r\n"), (False, UNKNOWN)], []),
+    ],
+)
+def test_a_first_line_that_ends_without_a_version_is_no_request(payloads, wrong):
+    assert told(connection(80, payloads), "http.request_line_bad") == wrong
+    assert told(connection(8001, payloads), "http.request_line_bad") == []
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ from procwire.decode.stream_table import (
 )
 from procwire.decode.tcp_segment import apart
 from procwire.layers import DNS, HTTP1, MODBUS, SMB, SMTP, SSH, TLS
-from procwire.words import Span, folded, span, token_end, u8, u32
+from procwire.words import Span, find, folded, span, token_end, u8, u32
 
 _KNOWN_BY_BYTES = (HTTP1, TLS, SSH, SMB, SMTP)
 # IANA, Service Name and Transport Protocol Port Number Registry: what these system ports carry.
@@ -72,6 +72,7 @@ _SERVICES = (
     (993, TLS),
     (995, TLS),
 )
+_HTTP_PORT = 80
 _NOTHING = 0
 _ORIGINATOR = 0
 _DISORDER = GAP | RETRANSMIT | OUT_OF_WINDOW
@@ -87,7 +88,8 @@ _READY = int.from_bytes(b"220", "big")
 _NO_REQUEST = 0xFF
 _SPACE, _ZERO, _FIRST_FAILURE = 32, 0x30, 0x34
 _MOST_EMPTY_LINES = 4
-_PROXIED = 0x0D0A0D0A  # HAProxy's PROXY protocol 2, which comes before the request
+# HAProxy's PROXY protocol, versions 1 and 2, which comes before the request.
+_PROXIED = (int.from_bytes(b"PROX", "big"), 0x0D0A0D0A)
 _SLASHED = folded(span(b"http/"), 0, 5)
 _CAPITALS = tuple(int.from_bytes(name, "big") for name in (b"GET ", b"HEAD", b"POST", b"PUT "))
 _METHODS = tuple(folded(span(name.to_bytes(4, "big")), 0, 4) for name in _CAPITALS)
@@ -169,7 +171,7 @@ def _on_start(
     observed = 0
     end.speaks = layer
     unknown = layer == _NOTHING or layer == HTTP1 and folded(message, 0, 5) != _SLASHED
-    if from_client and unknown and _is_no_request(message):
+    if from_client and unknown and _is_no_request(message, port == _HTTP_PORT and layer != HTTP1):
         end.speaks = _NO_REQUEST
     if not from_client and layer == HTTP1 and not disorder:
         observed |= _out_of_turn(peer, message, asked)
@@ -238,10 +240,11 @@ def _is_foreign(port: int, layer: int) -> bool:
 
 
 @fused
-def _is_no_request(message: Span) -> bool:
+def _is_no_request(message: Span, lacks_version: bool) -> bool:
     """Whether no line of HTTP can begin like this: RFC 9112 section 3 asks for a method, which is a
-    token in the right case, and a space; 2.2 lets empty lines pass before it."""
-    if message.captured < _HEADER_NEEDED or u32(message, 0) == _PROXIED:
+    token in the right case, and a space; 2.2 lets empty lines pass before it. lacks_version: the
+    line is none of HTTP if it ends here."""
+    if message.captured < _HEADER_NEEDED or u32(message, 0) in _PROXIED:
         return False
     at = 0
     for _line in range(_MOST_EMPTY_LINES):
@@ -250,6 +253,8 @@ def _is_no_request(message: Span) -> bool:
     end = token_end(message, at)
     if end >= message.captured:
         return False
+    if lacks_version and find(message, end, _LINE_FEED) < message.captured:
+        return True
     return _is_lowered(message) or end == at or u8(message, end) != _SPACE
 
 
