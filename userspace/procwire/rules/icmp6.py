@@ -11,11 +11,13 @@ NEIGHBOUR_DISCOVERY = (133, 134, 135, 136, 137)
 LISTENER_QUERY, LISTENER_REPORT_2 = 130, 143
 LISTENER_DISCOVERY = (130, 131, 132, 143)
 MOST_RECORDS = 128
+PREFIX, MTU = 3, 5
 IP_255 = "6000 0000 0018 3aff" + " fe80 0000 0000 0000 0000 0000 0000 0001" * 2
 IP_64 = IP_255.replace("3aff", "3a40")
 IP_1 = IP_255.replace("3aff", "3a01")
 IP_FRAGMENT = IP_255.replace("3aff", "2cff") + " 3a00 0000 0000 0001"
 SOLICITATION = "8700 0000 0000 0000 fe80 0000 0000 0000 0000 0000 0000 0001"
+ADVERTISED = "8600 0000 4000 0708 0000 0000 0000 0000"
 QUERY = "8200 0000 0000 0000 ff02 0000 0000 0000 0000 0000 0000 0001"
 RECORD = "0400 0000 ff02 0000 0000 0000 0000 0000 0000 00fb"
 
@@ -190,7 +192,7 @@ def icmp6_neighbour_hop_limit(p, outer):
 @rule(
     id="icmp6.nd_opt_bad",
     sid=9100606,
-    title="Neighbour discovery that ends before its options, or an option of length 0 or beyond it",
+    title="Neighbour discovery that ends before its options, or an option of a wrong length",
     reference="RFC 4861 4.6, 6.1, 7.1",
     needs=8,
     at=(8, 8),
@@ -207,12 +209,19 @@ def icmp6_neighbour_hop_limit(p, outer):
         f"{SOLICITATION} 0102 0200 0000 0001",
         SOLICITATION[:-5],
         "8600 0000 4000 0708 0000 0000",
+        f"{ADVERTISED} 0502 0000 0000 05dc 0000 0000 0000 0000",
+        f"{ADVERTISED} 0303 40c0 0000 0e10 0000 0e10 0000 0000 2001 0db8 0000 0000",
     ],
-    silent_on=[f"{SOLICITATION} 0101 0200 0000 0001", SOLICITATION, "8500 0000 0000 0000"],
+    silent_on=[
+        f"{SOLICITATION} 0101 0200 0000 0001",
+        SOLICITATION,
+        "8500 0000 0000 0000",
+        f"{ADVERTISED} 0501 0000 0000 05dc 0304 40c0 {'00' * 28}",
+    ],
 )
 def icmp6_neighbour_option_malformed(p):
     """Options follow the addresses that the message has; an option's length counts 8-byte units and
-    is never 0. The receiver discards the packet."""
+    is never 0, and of a prefix 4 (4.6.2) and of an MTU 1 (4.6.4)."""
     kind = u8(p, 0)
     if kind not in NEIGHBOUR_DISCOVERY:
         return False
@@ -232,8 +241,11 @@ def icmp6_neighbour_option_malformed(p):
             return True
         if offset + 2 > captured(p):
             break
+        option = u8(p, offset)
         size = u8(p, offset + 1) * 8
         if size == 0 or offset + size > length(p):
+            return True
+        if option == PREFIX and size != 32 or option == MTU and size != 8:
             return True
         offset += size
     return False

@@ -448,10 +448,10 @@ ANSWERS[9100603] = icmp6_error_quotes_no_packet
 end
 
 do
--- icmp6.nd_opt_bad: Neighbour discovery that ends before its options, or an option of length 0 or beyond it (RFC 4861 4.6, 6.1, 7.1)
+-- icmp6.nd_opt_bad: Neighbour discovery that ends before its options, or an option of a wrong length (RFC 4861 4.6, 6.1, 7.1)
 local icmp6_neighbour_option_malformed_NEIGHBOUR_DISCOVERY = { [133] = true, [134] = true, [135] = true, [136] = true, [137] = true }
 local function icmp6_neighbour_option_malformed(p, outer)
-  local kind, offset, size
+  local kind, offset, option, size
   if #p < 8 then return false end
   kind = byte(p, 1)
   if (icmp6_neighbour_option_malformed_NEIGHBOUR_DISCOVERY[kind] == nil) then
@@ -480,8 +480,12 @@ local function icmp6_neighbour_option_malformed(p, outer)
     if ((offset + 2) > #p) then
       do break end
     end
+    option = (byte(p, offset + 1) or 0)
     size = ((byte(p, (offset + 1) + 1) or 0) * 8)
     if ((size == 0) or ((offset + size) > #p)) then
+      do return true end
+    end
+    if (((option == 3) and (size ~= 32)) or ((option == 5) and (size ~= 8))) then
       do return true end
     end
     offset = offset + size
