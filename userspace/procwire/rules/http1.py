@@ -10,6 +10,7 @@ TAB, LF, VT, FF, CR, SP, SLASH, DOT, ZERO, NINE, COLON = 9, 10, 11, 12, 13, 32, 
 # http, http-alt and their usual neighbours.
 PORTS = (80, 8000, 8008, 8080, 8081, 8888)
 CAPITALS = 0x48545450  # "HTTP"
+METHODS = (0x47455420, 0x48454144, 0x504F5354, 0x50555420)  # "GET ", "HEAD", "POST", "PUT "
 SPACES = (SP, TAB, VT, FF)
 MOST_SPACES = 8
 STATUS_ENDS = (*SPACES, CR, LF)  # many servers leave out the space where no reason follows
@@ -45,6 +46,7 @@ OTHER_PORT = "c000 0bb8 |"
     fires_on=[
         f"c000 0050 | {text('GET HTTP/1.1|Host: a||')}",
         f"c000 0050 | {text('GET /|')}",
+        f"c000 0050 | {text('GET / HTTX/1.1|Host: a||')}",
         f"{OTHER_PORT} {text('GET  / HTTP/1.1|Host: a||')}",
         f"{OTHER_PORT} {text('GET /a b HTTP/1.1|Host: a||')}",
         f"{OTHER_PORT} {text('GET / http/1.1|Host: a||')}",
@@ -57,6 +59,8 @@ OTHER_PORT = "c000 0bb8 |"
         f"{OTHER_PORT} {text('CONNECT example.com:443 HTTP/1.0||')}",
         f"{OTHER_PORT} {text('OPTIONS * HTTP/1.1|Host: a||')}",
         f"c000 1f90 | {text('OPTIONS rtsp://a/b RTSP/1.0|CSeq: 1||')}",
+        f"c000 0050 | {text('GET / HTTP/2.0|Host: a||')}",
+        f"{OTHER_PORT} {text('POST /pair RTSP/1.0|CSeq: 1||')}",
         f"{OTHER_PORT} {text('CONNECT {}|')}",
         f"c000 0050 | {text('GET /a/target/that/goes/on')}",
         f"0050 c000 | {RESPONSE}",
@@ -71,8 +75,9 @@ def http_request_line_wrong(p, outer):
     if u8(p, end - 1) == CR:
         end -= 1
     if folded(p, end - 8, 7) != VERSION_1:
-        # Another protocol's version, such as RTSP/1.0.
-        if u8(p, end - 4) == SLASH and u8(p, end - 2) == DOT:
+        # Another version, or another protocol's, such as RTSP/1.0, which has no such methods.
+        version = u8(p, end - 4) == SLASH and u8(p, end - 2) == DOT
+        if version and (u32(p, 0) not in METHODS or folded(p, end - 8, 5) == SLASHED):
             return False
         return u16(outer, 2) in PORTS
     method_end = token_end(p, 0)

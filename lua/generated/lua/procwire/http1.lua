@@ -409,9 +409,10 @@ local OF_MESSAGES = true
 
 do
 -- http.request_line_bad: HTTP request line that is not method, target and version (RFC 9112 section 3)
+local http_request_line_wrong_METHODS = { [1195725856] = true, [1212498244] = true, [1347375956] = true, [1347769376] = true }
 local http_request_line_wrong_PORTS = { [80] = true, [8000] = true, [8008] = true, [8080] = true, [8081] = true, [8888] = true }
 local function http_request_line_wrong(p, outer)
-  local end_, method_end, tabs, target_end
+  local end_, method_end, tabs, target_end, version
   if #p < 5 then return false end
   end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
   if ((end_ == #p) or (folded(p, 0, 5) == 407131843)) then
@@ -421,7 +422,8 @@ local function http_request_line_wrong(p, outer)
     end_ = end_ - 1
   end
   if (folded(p, (end_ - 8), 7) ~= 2008366859) then
-    if ((u8(p, (end_ - 4)) == 47) and (u8(p, (end_ - 2)) == 46)) then
+    version = ((u8(p, (end_ - 4)) == 47) and (u8(p, (end_ - 2)) == 46))
+    if (version and ((http_request_line_wrong_METHODS[u32(p, 0)] == nil) or (folded(p, (end_ - 8), 5) == 407131843))) then
       do return false end
     end
     do return (http_request_line_wrong_PORTS[((byte(outer, 3) or 0) * 256 + (byte(outer, 4) or 0))] == true) end
