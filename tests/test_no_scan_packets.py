@@ -101,6 +101,16 @@ def traceroutes(t: Conversations, version: int) -> None:
             t.segment(200 + at + ROUND_TRIP, (target, 80, ME[version], syn[1]), SYN | ACK)
 
 
+def traces_that_go_on(t: Conversations, version: int) -> None:
+    """mtr counts its datagrams up for as long as it runs, traceroute may be told its first port."""
+    target = afar(version, 3)
+    for probe in range(400):
+        there = (ME[version], 50000, target, 33000 + probe)
+        t.datagram(probe * 0.05, there, hops=1 + probe % 20)
+        there = (ME[version], t.port(), target, 40000 + probe)
+        t.datagram(probe * 0.05, there, hops=1 + probe // 3 % 30)
+
+
 def monitor(t: Conversations, version: int) -> None:
     """Fifty machines are asked for an echo and for their service each minute; three are down."""
     for minute in range(15):
@@ -123,6 +133,7 @@ def monitor(t: Conversations, version: int) -> None:
         modbus,
         older_than_the_capture,
         traceroutes,
+        traces_that_go_on,
         monitor,
     ],
     ids=lambda made: made.__name__,

@@ -73,6 +73,12 @@ def datagrams(t: Conversations, version: int) -> None:
             t.unreachable(i * 0.25 + ROUND_TRIP, host(version, 5), ends)
 
 
+def with_few_hops(t: Conversations, version: int) -> None:
+    """A building's controllers are looked for as if their paths were traced."""
+    for i in range(60):
+        t.datagram(i * 0.1, (ME[version], 47808, host(version, 3 * i), 47808), hops=30)
+
+
 def echoes(t: Conversations, version: int) -> None:
     for i in range(60):
         t.echo(i * 0.1, ME[version], host(version, 3 * i), i % 9 == 0)
@@ -112,6 +118,7 @@ def lone(flags: int) -> Callable[[Conversations, int], None]:
         (spread_over_a_prefix, "scan.sequential"),
         (slow, "scan.slow_trw"),
         (datagrams, "scan.udp_icmp_unreach"),
+        (with_few_hops, "scan.host_sweep"),
         (echoes, "scan.icmp_sweep"),
         (neighbours, "scan.arp_nd_sweep"),
         (again_and_again, "scan.repeated_attempts"),

@@ -189,7 +189,7 @@ def find(table: Table, wanted: Record, flow: np.uint64) -> Slot:
 
 
 @fused
-def place(table: Table, flow: np.uint64) -> Slot:
+def _place(table: Table, flow: np.uint64) -> Slot:
     """Slot for a new entry: a free one, else the oldest ended attempt, else the oldest open one."""
     mask, entries = len(table.tags) - 1, table.entries
     home = _home(table, flow)
@@ -209,6 +209,16 @@ def place(table: Table, flow: np.uint64) -> Slot:
             best = slot
     table.tags[best] = _tag(flow)
     return best
+
+
+@fused
+def enter(table: Table, wanted: Record, flow: np.uint64) -> Slot:
+    """Slot of `wanted`, whose hash is `flow` and which is not there yet."""
+    slot = _place(table, flow)
+    if table.entries[slot].state == OPEN:
+        table.state[EVICTED] += 1
+    table.entries[slot] = wanted
+    return slot
 
 
 @kernel

@@ -27,7 +27,6 @@ from procwire.decode.contact_table import (
     COUNTERS_FROM,
     DUE,
     ENDED,
-    EVICTED,
     LENGTH,
     NEIGHBOURHOOD,
     OPEN,
@@ -35,11 +34,11 @@ from procwire.decode.contact_table import (
     Record,
     Table,
     await_answer,
+    enter,
     entry_hash,
     expire,
     find,
     new_table,
-    place,
     settle,
     unsettle,
     write,
@@ -52,6 +51,7 @@ from procwire.decode.messages import (
     to_one_host,
 )
 from procwire.decode.of_note import next_of_note
+from procwire.decode.path_traces import traces_a_path
 from procwire.decode.unseen_answers import acknowledges, note_answer
 from procwire.errors import UsageError
 from procwire.event import Outcome
@@ -78,9 +78,6 @@ _PROBES[_ACK] = Attempt.ACK
 
 # RFC 6335 section 6: system ports are where services answer.
 _SYSTEM_PORTS = 1024
-# traceroute counts up from IANA's port for it, one port a datagram, three for each of 30 hops. A
-# host that wants to be answered starts from a hop limit of at least 64.
-_TRACE_FIRST, _TRACE_END, _TRACE_HOPS = 33434, 33534, 32
 
 # NumPy copies structures field by field.
 _BYTES = np.dtype((np.void, CONNECTION.itemsize))
@@ -189,7 +186,7 @@ def _segment_verdict(
                 return NOTHING
         settle(table.settled, flow)
         return _ESTABLISHED
-    kind = _probe(packets, row) if tcp else _datagram(packets, row)
+    kind = _probe(packets, row) if tcp else _datagram(table, packets, row)
     if kind < 0 or not to_one_host(batch, packets, row):
         settle(table.settled, flow)
         return NOTHING
@@ -213,13 +210,11 @@ def _probe(packets: Packets, row: int) -> int:
 
 
 @fused
-def _datagram(packets: Packets, row: int) -> int:
+def _datagram(table: Table, packets: Packets, row: int) -> int:
     """The first datagram of a flow asks, unless it comes from a service to a client or counts the
     routers on a path."""
-    port = packets.dst_port[row]
-    answers = packets.src_port[row] < _SYSTEM_PORTS <= port
-    traces = _TRACE_FIRST <= port < _TRACE_END and packets.ttl[row] < _TRACE_HOPS
-    return -1 if answers or traces else _DATAGRAM
+    answers = packets.src_port[row] < _SYSTEM_PORTS <= packets.dst_port[row]
+    return -1 if answers or traces_a_path(table, packets, row) else _DATAGRAM
 
 
 @fused
@@ -248,6 +243,7 @@ def _track(
         if i == len(flows):
             return count
         row, now = i, reached[i]
+        wanted.time = now
         if state[DUE] <= now:
             count = expire(table, now, rows, count)
             continue
@@ -264,13 +260,11 @@ def _track(
         if verdict == _PENDING:
             if slot >= 0 and _is_retry(entries[slot], wanted):
                 continue
-            if slot < 0:
-                slot = place(table, flow)
-                if entries[slot].state == OPEN:
-                    state[EVICTED] += 1
-            wanted.time = now
             wanted.state = OPEN
-            entries[slot] = wanted
+            if slot < 0:
+                slot = enter(table, wanted, flow)
+            else:
+                entries[slot] = wanted
             await_answer(table, slot, now)
         elif slot < 0 or entries[slot].state != OPEN:
             continue
