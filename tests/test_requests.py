@@ -53,8 +53,8 @@ def echo(kind, src, dst, number=7):
     return bytes(FRAME / IP(src=src, dst=dst) / ICMP(type=kind, id=9, seq=number))
 
 
-def discovery(message, src="fe80::1"):
-    return bytes(FRAME / IPv6(src=src, dst="ff02::1") / message)
+def discovery(message, src="fe80::1", dst="ff02::1"):
+    return bytes(FRAME / IPv6(src=src, dst=dst) / message)
 
 
 ANSWERS = {3: bytes((2, 0, 1)), 0x83: bytes((2,))}
@@ -94,7 +94,7 @@ PAIRS = {
     "icmp4.unsolicited_echo_reply": (echo(8, CLIENT, SERVER), echo(0, SERVER, CLIENT)),
     "icmp6.unsolicited_na": (
         discovery(ICMPv6ND_NS(tgt="fe80::2")),
-        discovery(ICMPv6ND_NA(tgt="fe80::2"), "fe80::2"),
+        discovery(ICMPv6ND_NA(tgt="fe80::2", S=1), "fe80::2"),
     ),
     "udp.unsolicited_response": (asks(b"a", 5000, 161), answers(b"b", 161, 5000)),
     "dns.unsolicited_response": (asks(dns(5, False), 5000, 53), answers(dns(5, True), 53, 5000)),
@@ -181,6 +181,18 @@ def test_a_batch_may_show_any_number_of_things_and_the_next_none():
     found = unasked(observer, packets)
     assert found == [(n + 1, "icmp4.unsolicited_echo_reply", False) for n in range(5000)]
     assert unasked(observer, quiet) == []
+
+
+@pytest.mark.parametrize(
+    ("solicited", "dst", "evidence"),
+    [(0, "ff02::1", False), (0, "ff02::2", False), (1, "ff02::1", True), (0, "fe80::1", True)],
+)
+def test_who_announces_an_address_to_a_group_is_no_evidence(solicited, dst, evidence):
+    pair = PAIRS["icmp6.unsolicited_na"]
+    pairs = [(8 * i + j, packet) for i in range(8) for j, packet in enumerate(pair)]
+    announced = discovery(ICMPv6ND_NA(tgt="fe80::3", S=solicited), "fe80::3", dst)
+    found = unasked(fresh(), [*pairs, (200, announced)])
+    assert found == [(17, "icmp6.unsolicited_na", evidence)]
 
 
 def test_an_echo_request_in_fragments_is_a_question():

@@ -18,6 +18,7 @@ from procwire.decode.modbus_requests import is_modbus, on_modbus
 from procwire.decode.observations import (
     ARP_IP_MAC_FLIP,
     NEW_ROUTER,
+    UNSOLICITED_ADVERTISEMENT,
 )
 from procwire.decode.request_table import (
     ANSWER_WITHIN_NS,
@@ -51,6 +52,7 @@ from procwire.words import Span, u8, u16, u32
 _ARP_REQUEST, _ARP_REPLY = 1, 2
 _ECHO_REPLY, _ECHO_REQUEST = 0, 8
 _ROUTER_ADVERTISEMENT, _SOLICITATION, _ADVERTISEMENT = 134, 135, 136
+_SOLICITED = 0x40
 # RFC 4861 6.2.1: every router has advertised itself once within this time.
 _ROUTER_INTERVAL_NS = 1_800_000_000_000
 
@@ -182,7 +184,9 @@ def _on_icmp4(state: State, source: Source, row: int, columns: FlowColumns) -> N
 
 @fused
 def _on_icmp6(state: State, source: Source, row: int, columns: FlowColumns) -> None:
-    """RFC 4861: 7.2.6 for advertisements, which a host may also send unasked; 6.1.2 for routers."""
+    """RFC 4861: 7.2.6 for advertisements, which a host may also send unasked; 6.1.2 for routers.
+    An announcement goes to a group and does not say that it was solicited: as with gratuitous ARP,
+    that is no evidence, however new."""
     packets, figures, p = source.packets, state.figures, layer_of(source, row)
     kind = u8(p, 0)
     if kind == _ROUTER_ADVERTISEMENT:
@@ -202,3 +206,6 @@ def _on_icmp6(state: State, source: Source, row: int, columns: FlowColumns) -> N
         ask(state, name)
     else:
         check(state, NEIGHBOUR, name, row, columns)
+        to_group = packets.dst_hi[row] >> np.uint64(56) == 0xFF
+        if to_group and u8(p, 4) & _SOLICITED == 0:
+            columns.trusted[row] &= ~UNSOLICITED_ADVERTISEMENT

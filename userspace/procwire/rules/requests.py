@@ -57,7 +57,8 @@ observed(
     title="Neighbour advertisement that nobody asked for",
     reference="RFC 4861 7.2.6",
     tier="B",
-    rationale="Legal after a change of the link address, and how neighbour caches are poisoned.",
+    rationale="How neighbour caches are poisoned. Who announces its own address to a group, as "
+    "after a change or a fail-over, says that it was not solicited: never an alert.",
 )
 observed(
     id="icmp6.new_ra_source",
