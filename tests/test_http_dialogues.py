@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from procwire.decode.frame import decode
@@ -202,3 +203,14 @@ def test_each_broken_head_is_told_and_no_body(
     broken = sum(map(sum, flags)) + ENDS[end][1]
     found = broken_rules(frames_of(flights + ENDS[end][0], sizes, disorder), size)
     assert found == Counter({"http.field_syntax": broken} if broken else {})
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_what_answers_requests_that_were_not_seen_may_have_no_body(size: int) -> None:
+    """One of HEAD names the chunks that one of GET would have (RFC 9110 9.3.2)."""
+    named = head(b"HTTP/1.1 200 x", [b"Transfer-Encoding: chunked"], False)
+    frames = frames_of([(b"", named)] * 3 + [(b"", BROKEN_ANSWER)], [size], [])
+    broken = {"http.field_syntax": 1} if size == 1000 else {}
+    assert broken_rules(frames[1:], 9) == Counter(broken)
+    frames = frames_of([(b"", named + b"5\r\nhello\r\nHTTP/1.1 200 x\r\n\r\n")], [size], [])
+    assert broken_rules(frames[1:], 9) == Counter({"http.chunk_bad": 1})

@@ -16,8 +16,8 @@ from procwire.decode.http_framing import (
     IN_LINE,
     LF,
     NO_BODY,
-    OTHER_METHOD,
     TUNNEL,
+    UNSEEN_METHOD,
     Body,
     body_of_request,
     body_of_response,
@@ -53,8 +53,9 @@ from procwire.decode.stream_table import (
 from procwire.words import Span, u8
 
 CHUNK_LINE_ROOM = 256
-# Of a chunk's line: whether it says anything, and whether it is the first of a request.
-_SAYS, _FIRST_LINE = 1, 4
+# Of a chunk's line: whether it says anything, and whether it is the first of a request; or of the
+# response to a request that was not seen, which may have been HEAD.
+_SAYS, _FIRST_LINE, _IF_ANY = 1, 4, 8
 _EMPTY_LINE = 2  # bytes
 _MOST_REQUESTS = 16
 
@@ -171,25 +172,27 @@ def _tell_head(memory: Streams, spans: MessageSpans, found: Found, head: Span) -
     tell(memory, spans, found, layers.HTTP1, int(stream.marks), head)
     stream.line = IN_LINE
     stream.marks = (int(stream.marks) & ~REQUESTS) | SURE | GOES_ON
+    method = UNSEEN_METHOD
     if is_response(head):
-        body = body_of_response(head, _answers(memory, found, head))
+        method = _answers(memory, found, head)
+        body = body_of_response(head, method)
     else:
         stream.marks |= REQUESTS
         body = body_of_request(head)
         if stream.requests < _MOST_REQUESTS:
             stream.asked |= method_of(head) << (2 * int(stream.requests))
             stream.requests += 1
-    _expect_body(stream, body)
+    _expect_body(stream, body, method)
 
 
 @fused
 def _answers(memory: Streams, found: Found, head: Span) -> int:
     """The method that a response answers: of the oldest request of the other direction."""
     if found.back < 0 or is_interim(head):
-        return OTHER_METHOD
+        return UNSEEN_METHOD
     back = memory.streams[found.back]
     if back.requests == 0:
-        return OTHER_METHOD
+        return UNSEEN_METHOD
     method = int(back.asked) & 3
     back.asked >>= 2
     back.requests -= 1
@@ -197,12 +200,13 @@ def _answers(memory: Streams, found: Found, head: Span) -> int:
 
 
 @fused
-def _expect_body(stream: Record, body: Body) -> None:
+def _expect_body(stream: Record, body: Body, method: int) -> None:
     if body.kind == COUNTED:
         stream.skip = body.size
     elif body.kind == CHUNKED:
         stream.phase = CHUNK
-        stream.line = _FIRST_LINE if stream.marks & REQUESTS else IN_LINE
+        unseen = _IF_ANY if method == UNSEEN_METHOD else IN_LINE
+        stream.line = _FIRST_LINE if stream.marks & REQUESTS else unseen
     elif body.kind == TUNNEL:
         stream.phase = UNDECIDED
     elif body.kind != NO_BODY:
@@ -215,8 +219,11 @@ def _tell_chunk(memory: Streams, spans: MessageSpans, found: Found, line: Span) 
     request's that does not begin and end as it has to. In a response, where a line that ended with
     a bare LF has led is not known, as readers differ about what belongs to the data behind it."""
     stream = memory.streams[found.place]
-    first = stream.line & _FIRST_LINE != 0
+    first, if_any = stream.line & _FIRST_LINE != 0, stream.line & _IF_ANY != 0
     stream.line = IN_LINE
+    if if_any and is_response(line):
+        stream.phase = OUT_OF_SYNC
+        return
     size = chunk_size(line)
     loose = int(stream.marks) & (REQUESTS | LOOSE) == LOOSE
     stream.marks &= ~LOOSE

@@ -22,7 +22,7 @@ _HEAD, _CONNECT = int.from_bytes(b"HEAD", "big"), int.from_bytes(b"CONN", "big")
 
 NO_BODY, COUNTED, CHUNKED, UNKNOWN, TUNNEL = range(5)
 """What follows a head. UNKNOWN: a length that is none; TUNNEL: no HTTP any more."""
-OTHER_METHOD, HEAD, CONNECT = range(3)
+OTHER_METHOD, HEAD, CONNECT, UNSEEN_METHOD = range(4)
 IN_LINE, AFTER_LF, AFTER_LF_CR, HEAD_ENDS = range(4)
 """How far the empty line that ends a head is in sight."""
 
