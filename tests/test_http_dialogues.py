@@ -84,6 +84,7 @@ def head(start: bytes, fields: list[bytes], broken: bool) -> bytes:
 
 
 BROKEN_ANSWER = head(b"HTTP/1.1 200 x", [], True)
+BROKEN_REQUEST = head(b"GET / HTTP/1.1", [HOST], True)
 CONNECT = head(b"CONNECT a:443 HTTP/1.1", [b"Host: a:443"], False)
 # How a connection may end: what is sent, each beside the broken heads in it.
 ENDS: dict[str, tuple[list[Flight], int]] = {
@@ -103,7 +104,7 @@ ENDS: dict[str, tuple[list[Flight], int]] = {
     "a tunnel refused": (
         [
             (CONNECT, head(b"HTTP/1.1 403 x", [b"Content-Length: 30"], False) + TEXT[:30]),
-            (head(b"GET / HTTP/1.1", [HOST], True), head(b"HTTP/1.1 204 x", [], False)),
+            (BROKEN_REQUEST, head(b"HTTP/1.1 204 x", [], False)),
         ],
         1,
     ),
@@ -214,3 +215,19 @@ def test_what_answers_requests_that_were_not_seen_may_have_no_body(size: int) ->
     assert broken_rules(frames[1:], 9) == Counter(broken)
     frames = frames_of([(b"", named + b"5\r\nhello\r\nHTTP/1.1 200 x\r\n\r\n")], [size], [])
     assert broken_rules(frames[1:], 9) == Counter({"http.chunk_bad": 1})
+
+
+def test_text_in_another_protocol_is_no_message_for_its_first_bytes() -> None:
+    """Rows of a table that hold HTTP may begin a segment; what begins with its line is judged."""
+    rows = [
+        b"HTTP/1.1 GET / HTTP/1.1 " * 9,
+        b"GET is a method\r\nof HTTP\r\n\r\n",
+        b"http://a/\r\n",
+    ]
+    flights = [
+        (b"\0\0\0\x08\x04\xd2\x16\x2f", b"R\0\0\0\x08\0\0\0\0"),
+        *((b"", row) for row in rows),
+    ]
+    assert broken_rules(frames_of(flights, [1400], []), 9) == Counter()
+    flights.append((BROKEN_REQUEST, BROKEN_ANSWER))
+    assert broken_rules(frames_of(flights, [1400], []), 9) == Counter({"http.field_syntax": 2})

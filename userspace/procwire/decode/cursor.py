@@ -14,7 +14,7 @@ from procwire.decode.application import layer_of_start
 from procwire.decode.flow_table import Record
 from procwire.decode.framing import begins_message, frame, header_size, seals
 from procwire.decode.http_cursor import take_lines, take_trailer, tell_lines
-from procwire.decode.http_start import begins_http, is_unfinished
+from procwire.decode.http_start import begins_http, is_sound_start, is_unfinished
 from procwire.decode.line_cursor import pass_text, take_line, tell_kept_line
 from procwire.decode.message_parts import NO_MESSAGE, behind_start, elsewhere, keep
 from procwire.decode.message_spans import NO_LAYER, Found, MessageSpans, tell
@@ -202,7 +202,8 @@ def _walk(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> None:
             at += step
         elif stream.phase == OUT_OF_SYNC:
             # A segment that begins like a message, and of which nothing was told, begins anew.
-            if not again or spans.used[0] > told:
+            # Where something else was said before, text is no message for its first bytes alone.
+            if not again or spans.used[0] > told or not _begins_anew(stream, found.layer, p):
                 return
             at, again = 0, False
             stream.marks &= ~UNBROKEN
@@ -224,6 +225,11 @@ def _walk(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> None:
                 stream.phase = OUT_OF_SYNC
             else:
                 at += step
+
+
+@fused
+def _begins_anew(stream: Record, layer: int, p: Span) -> bool:
+    return bool(layer != layers.HTTP1 or stream.layer == layer or is_sound_start(p))
 
 
 @fused

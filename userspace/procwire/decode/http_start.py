@@ -52,6 +52,18 @@ def begins_http(message: Span) -> bool:
 
 
 @fused
+def is_sound_start(message: Span) -> bool:
+    """Whether what begins_http() is a message by its first line, too: a version and three digits of
+    a status, or what is_request_line() tells."""
+    if u32(message, 0) | _SMALL_LETTERS != _NAME:
+        return is_request_line(message)
+    sound = u32(message, 4) >> 8 == _VERSION_1 and u8(message, 8) in _BLANKS
+    for at in range(9, 12):
+        sound = sound and _ZERO <= u8(message, at) <= _NINE
+    return bool(sound)
+
+
+@fused
 def behind_line_ends(message: Span) -> int:
     """Where a request begins behind the empty lines that may precede it (RFC 9112 2.2)."""
     at = 0
