@@ -136,8 +136,8 @@ def test_what_is_no_epoch_is_refused(text: str) -> None:
         epoch(text)
 
 
-def archive(path: Path, content: bytes) -> bytes:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+def archive(path: Path, content: bytes, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    with zipfile.ZipFile(path, "w", method) as packed:
         packed.writestr("a.json", content)
     return path.read_bytes()
 
@@ -153,9 +153,10 @@ def test_archives_that_are_damaged_say_so(tmp_path: Path) -> None:
         locked[flags] |= 1
     (problem,) = read(written(tmp_path, bytes(locked)))[2]
     assert "encrypted" in problem
-    spoiled = bytearray(whole)
-    spoiled[len(whole) // 3] ^= 0xFF
-    assert len(read(written(tmp_path, bytes(spoiled)))[2]) == 1
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        spoiled = bytearray(archive(tmp_path / "c.zip", records.flat(FEW) * 200, method))
+        spoiled[len(spoiled) // 3] ^= 0xFF
+        assert len(read(written(tmp_path, bytes(spoiled)))[2]) == 1
 
 
 def test_what_is_left_out_ends_with_its_own_code_and_is_named(run, tmp_path: Path) -> None:

@@ -12,23 +12,24 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from procwire.telemetry.audit import Audited, call_name, interpret
-from procwire.telemetry.event import Event
+from procwire.telemetry.event import TEXT_LIMIT, Event
 from procwire.telemetry.lines import Lines
 from procwire.telemetry.syslog import messages
 from procwire.telemetry.value import epoch, number
 
+# Whatever a line holds, no part of it is gone through for each beginning of a match before it.
 RECORD = re.compile(
-    r"(?:\bnode=(?P<node>\S+) )?\btype=(?P<type>\w+) "
+    r"(?:\bnode=(?P<node>[^\s=]+) )?\btype=(?P<type>\w+) "
     r"(?:msg=)?audit\((?P<time>[-\d.]+):(?P<serial>\d+)\):"
 )
-_FIELD = re.compile(r"([\w\[\]]+)=(\"[^\"]*\"|[^\s\"\x1d]*)")
+_FIELD = re.compile(r"(?<![\w\[\]])([\w\[\]]+)=(\"[^\"]*\"|[^\s\"\x1d]*)")
 _SADDR = re.compile(r"\bsaddr=([0-9A-Fa-f]+)")
 _ARGUMENT = re.compile(r"a(\d+)(?:\[(\d+)\])?")
-# auoms quotes it without escapes.
-_COMMAND_LINE = re.compile(r" cmdline=\"?(.*?)\"? redactors=")
 _HEXADECIMAL = re.compile(r"(?:[0-9A-F]{2})+")
 # Events of which some records are still to come.
 _OPEN = 256
+# Characters of arguments: one that is kept may be written as eight, in hexadecimal of UTF-8.
+_ARGUMENTS = 8 * TEXT_LIMIT
 _NO_TEXT = ("(null)", "(none)", "?")
 _AUOMS = "AUOMS_"
 _UNSET = 2**32 - 1
@@ -42,6 +43,13 @@ class _Event:
     def __init__(self, place: int, audited: Audited) -> None:
         self.place, self.audited = place, audited
         self.arguments: dict[tuple[int, int], str] = {}
+        self._room = _ARGUMENTS
+
+    def add_argument(self, place: int, part: int, value: str) -> None:
+        """Take an argument, or a part of one, unless there were more than anybody keeps."""
+        if self._room > 0:
+            self._room -= len(value) + 1
+            self.arguments[place, part] = value
 
     def finished(self) -> Event | None:
         """What it says, with its arguments put together."""
@@ -106,7 +114,7 @@ def _enter(event: _Event, kind: str, text: str) -> None:
         for name, value in _FIELD.findall(text):
             argument = _ARGUMENT.fullmatch(name)
             if argument is not None:
-                event.arguments[int(argument[1]), int(argument[2] or 0)] = value
+                event.add_argument(int(argument[1]), int(argument[2] or 0), value)
     elif kind == "CWD":
         audited.cwd = _text(dict(_FIELD.findall(text)).get("cwd", ""))
     elif kind == "PROCTITLE" and not audited.argv:
@@ -129,9 +137,10 @@ def _enter_call(audited: Audited, text: str) -> None:
     audited.comm = _text(fields.get("comm", ""))
     audited.exe = _text(fields.get("exe", ""))
     audited.cwd = _text(fields.get("cwd", "")) or audited.cwd
-    whole = _COMMAND_LINE.search(text)
-    if whole is not None:
-        audited.command_line = whole[1]
+    line, ended, _ = text.partition(" cmdline=")[2].partition(" redactors=")
+    if ended:
+        # auoms quotes it without escapes.
+        audited.command_line = line.removeprefix('"').removesuffix('"')
 
 
 def _signed(text: str) -> int:

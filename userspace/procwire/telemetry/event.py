@@ -2,6 +2,7 @@
 tried to reach a peer, a name was resolved.
 
 Readers make these; join.py is the only one to look at them. A missing text is "", a missing pid 0.
+What is remembered of them is as long as what the kernel tells, whatever a record holds.
 """
 
 from __future__ import annotations
@@ -11,7 +12,11 @@ from typing import TypeAlias
 import msgspec
 
 from procwire.event import Outcome
-from procwire.record import Attempt
+from procwire.record import CUT, Attempt
+
+TEXT_LIMIT = 4096
+"""Characters that are kept of a text, and of a process's arguments together, as of ARGV_SIZE."""
+_TEXTS = ("guid", "exe", "comm", "user", "command_line", "cwd", "original")
 
 
 class Actor(msgspec.Struct, gc=False):
@@ -85,3 +90,49 @@ class Resolved(msgspec.Struct, gc=False):
 
 
 Event: TypeAlias = Started | Ended | Attempted | Resolved
+
+
+def shorten(event: Event) -> None:
+    """Cut the texts of an event to TEXT_LIMIT. What was longer ends in CUT."""
+    event.host = _cut(event.host)
+    if event.actor is not None:
+        _shorten_actor(event.actor)
+    if isinstance(event, Started):
+        _shorten_actor(event.parent)
+
+
+def _shorten_actor(actor: Actor) -> None:
+    if _length(actor) > TEXT_LIMIT:
+        for name in _TEXTS:
+            text = getattr(actor, name)
+            if text is not None:
+                setattr(actor, name, _cut(text))
+    if actor.argv:
+        actor.argv = _cut_arguments(actor.argv)
+
+
+def _length(actor: Actor) -> int:
+    """Of all its texts: hardly ever does one have to be looked at."""
+    return (
+        len(actor.guid)
+        + len(actor.exe)
+        + len(actor.comm)
+        + len(actor.user)
+        + len(actor.command_line or "")
+        + len(actor.cwd or "")
+        + len(actor.original)
+    )
+
+
+def _cut_arguments(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    # Each counts with the end that the kernel keeps behind it.
+    room = TEXT_LIMIT
+    for place, argument in enumerate(arguments):
+        if len(argument) >= room:
+            return (*arguments[:place], argument[:room] + CUT)
+        room -= len(argument) + 1
+    return arguments
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= TEXT_LIMIT else text[:TEXT_LIMIT] + CUT

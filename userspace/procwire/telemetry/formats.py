@@ -18,7 +18,7 @@ from procwire.telemetry import (
     windows_xml,
     zeek,
 )
-from procwire.telemetry.event import Event
+from procwire.telemetry.event import Event, shorten
 from procwire.telemetry.faults import Faults
 from procwire.telemetry.lines import Lines
 from procwire.telemetry.syslog import message_in
@@ -32,17 +32,27 @@ _LINES = 200
 
 
 class Format(NamedTuple):
-    """name: for people; read: the events of a source, its malformed records counted."""
+    """name: for people; read: the events of a source, as shorten() leaves them, its malformed
+    records counted."""
 
     name: str
     read: Reader
 
 
+def _format(name: str, read: Reader) -> Format:
+    def events(source: Source, faults: Faults) -> Iterator[Event]:
+        for event in read(source, faults):
+            shorten(event)
+            yield event
+
+    return Format(name, events)
+
+
 def _of_lines(name: str, read: LineReader) -> Format:
-    return Format(name, lambda source, faults: read(Lines(source, faults)))
+    return _format(name, lambda source, faults: read(Lines(source, faults)))
 
 
-EVENT_LOG = Format("Windows event log", event_log.read_event_log)
+EVENT_LOG = _format("Windows event log", event_log.read_event_log)
 _FLAT = _of_lines("Windows events, flat JSON", windows_json.read_flat)
 _BEAT = _of_lines("Winlogbeat", windows_json.read_winlogbeat)
 _STRUCTURED = _of_lines("Windows events, structured JSON", windows_json.read_structured)
@@ -58,7 +68,8 @@ _XML = _of_lines("Windows events, XML", windows_xml.read_xml)
 # What a line holds -> its format.
 _TEXT: tuple[tuple[re.Pattern[bytes], Format], ...] = (
     (re.compile(rb"#path\s+conn\b"), _ZEEK),
-    (re.compile(rb"<Event[ >].*<EventID[ >]"), _XML),
+    # From the first event on: nobody goes through the rest for each of them.
+    (re.compile(rb"\A(?>.*?<Event[ >]).*<EventID[ >]"), _XML),
     (re.compile(rb"\btype=\w+ (?:msg=)?audit\(\d+\.\d+:\d+\)"), _AUDIT),
 )
 # Keys that a record has -> its format; the first that fits.

@@ -143,6 +143,9 @@ class Join:
         actor = event.actor
         known = actor is not None and (actor.pid or actor.guid)
         entry = self.processes.find(event.host, actor, time) if actor and known else None
+        if isinstance(event, Attempted):
+            # It is remembered once, with its execution.
+            event.actor = None
         held = _Held(time, clock.settings, clock, event, entry)
         if not (isinstance(event, Attempted) and self._is_told_twice(event, held)):
             self._held.append(held)

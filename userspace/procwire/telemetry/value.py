@@ -15,6 +15,7 @@ _LOW = (1 << 64) - 1
 # What a signed count of ns since the epoch can hold, a margin for arithmetic left.
 _EARLIEST, _LATEST = -(2**62), 2**62
 _SHOWN = 60
+_LONGEST_MOMENT = 64
 _DIGITS = "0123456789"
 
 PORTS = 65536
@@ -22,12 +23,16 @@ PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "icmp6": 58, "ipv6-icmp": 58, "sctp
 """IP protocol numbers by the names that records use, in lower case."""
 
 
-@lru_cache(maxsize=65536)
 def address(text: str) -> tuple[int, int]:
     """The halves of an address in 16 bytes of network order, IPv4 mapped; a zone is left out."""
+    return _halves(text.partition("%")[0] if ":" in text else text)
+
+
+@lru_cache(maxsize=65536)
+def _halves(text: str) -> tuple[int, int]:
     try:
         if ":" in text:
-            whole = int.from_bytes(socket.inet_pton(socket.AF_INET6, text.partition("%")[0]))
+            whole = int.from_bytes(socket.inet_pton(socket.AF_INET6, text))
             return whole >> 64, whole & _LOW
         return 0, _MAPPED | int.from_bytes(socket.inet_pton(socket.AF_INET, text))
     except (OSError, ValueError):
@@ -59,7 +64,8 @@ def number(value: object, limit: int = 2**32) -> int:
 def moment(text: object) -> int:
     """ns since the epoch of 2020-10-22 08:29:52.016, with T and a zone or without (UTC)."""
     try:
-        if not isinstance(text, str):
+        # What is longer is none, and would be remembered.
+        if not isinstance(text, str) or len(text) > _LONGEST_MOMENT:
             raise ValueError
         whole, dot, rest = text.partition(".")
         zone = rest.lstrip(_DIGITS)

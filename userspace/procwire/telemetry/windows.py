@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +21,8 @@ from procwire.telemetry.event import Actor, Attempted, Ended, Event, Resolved, S
 from procwire.telemetry.value import PORTS, PROTOCOLS, address, moment, number
 
 SYSMON, SECURITY = "sysmon", "security"
+# Of one name, as many as an answer in one datagram of 4096 bytes has (RFC 6891 6.2.5).
+_ADDRESSES = 256
 
 Field = str | int | float | bool | None
 
@@ -175,7 +178,7 @@ def _sysmon_attempted(entry: Entry) -> Event | None:
 
 
 def _sysmon_resolved(entry: Entry) -> Event | None:
-    found = tuple(_addresses(text(entry.data.query_results)))
+    found = tuple(islice(_addresses(text(entry.data.query_results)), _ADDRESSES))
     if not found:
         return None
     return Resolved(_happened(entry), entry.host, _sysmon_actor(entry.data), found)

@@ -16,7 +16,8 @@ from procwire.telemetry.syslog import messages
 from procwire.telemetry.value import moment, number
 from procwire.telemetry.windows import Data, Entry, interpret, is_of_use
 
-_ID = re.compile(r"<EventID[^>]*>(\d+)<")
+# Whatever a line holds, no part of it is gone through for each beginning of a match before it.
+_ID = re.compile(r"<EventID[^<>]*>(\d+)<")
 _CHANNEL = re.compile(r"<Channel>([^<]*)<")
 _COMPUTER = re.compile(r"<Computer>([^<]*)<")
 _CREATED = re.compile(r"<TimeCreated SystemTime=[\"']([^\"']+)[\"']")
