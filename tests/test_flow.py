@@ -161,6 +161,13 @@ def test_what_does_not_fit_is_observed_in_its_last_packet_alone(packets, expecte
     assert all(not seen or seen == [expected] for seen in before)
 
 
+def test_a_late_reset_of_a_connection_of_before_ends_nothing():
+    again = [ask(SYN, 9000), reply(SYN | ACK, 7000, 9001), ask(ACK, 9001, 7001)]
+    late = [reply(RST, 501), reply(ACK | PSH, 7001, 9001, 9)]
+    seen = observed([*handshake(), ask(RST | ACK, 101, 501), *again, *late])
+    assert seen == [[]] * 7 + [["out_of_window"], []]
+
+
 @pytest.mark.parametrize(
     "packets",
     [

@@ -219,10 +219,13 @@ def begin_again(table: FlowTable, slot: int, segment: Segment) -> None:
 @fused
 def reset(table: FlowTable, slot: int, segment: Segment) -> int:
     """RFC 5961 3.2: only a reset at exactly the expected number ends a connection at once; ends may
-    acknowledge less than was seen, so a number up to that is taken as well."""
+    acknowledge less than was seen, so a number up to that is taken as well. One from before its
+    sender's SYN ends a connection of before, whose ports are used again (RFC 9293 3.10.7.4)."""
     flow, mine = table.flows[slot], table.ends[slot, segment.sender]
-    distance = apart(segment.seq, mine.next)
-    if abs(distance) > LARGEST_WINDOW:
+    # Of more bytes the numbers may have come round.
+    ordered = mine.sent & SENT_SYN and mine.bytes <= LARGEST_WINDOW
+    earlier = ordered and apart(segment.seq, mine.initial) < 0
+    if earlier or abs(apart(segment.seq, mine.next)) > LARGEST_WINDOW:
         return OUT_OF_WINDOW
     flow.state = RESET
     mine.reset = segment.seq
