@@ -117,7 +117,8 @@ class Attempts:
             self.settled.add(flow)
             return self.answer(there, Outcome.ESTABLISHED, own=True)
         kind = PROBES.get(flags) if protocol == TCP else Attempt.DATAGRAM
-        if (payload and flags & ACK) or (protocol == UDP and sport < 1024 <= dport):
+        answers = sport < 1024 <= dport or sport < 32768 <= dport
+        if (payload and flags & ACK) or (protocol == UDP and answers):
             kind = None
         if kind is None:
             self.settled.add(flow)

@@ -111,6 +111,14 @@ def traces_that_go_on(t: Conversations, version: int) -> None:
         t.datagram(probe * 0.05, there, hops=1 + probe // 3 % 30)
 
 
+def answers_alone(t: Conversations, version: int) -> None:
+    """Servers' datagrams, where the capture begins behind the questions or never sees them."""
+    for i in range(120):
+        near, far, port = host(version, i), afar(version, i), 32768 + i * 241 % 28000
+        t.datagram(i * 0.02, (ME[version], 5060, near if i % 2 else far, port))
+        t.datagram(i * 0.02, (host(version, 500), 51820, far, port))
+
+
 def monitor(t: Conversations, version: int) -> None:
     """Fifty machines are asked for an echo and for their service each minute; three are down."""
     for minute in range(15):
@@ -134,6 +142,7 @@ def monitor(t: Conversations, version: int) -> None:
         older_than_the_capture,
         traceroutes,
         traces_that_go_on,
+        answers_alone,
         monitor,
     ],
     ids=lambda made: made.__name__,

@@ -76,8 +76,9 @@ _PROBES[_FIN | _PSH | _URG] = Attempt.XMAS
 _PROBES[_FIN | _ACK] = Attempt.MAIMON
 _PROBES[_ACK] = Attempt.ACK
 
-# RFC 6335 section 6: system ports are where services answer.
-_SYSTEM_PORTS = 1024
+# RFC 6335 section 6: system ports are where services answer, and so are user ports; dynamic ones
+# are where clients ask from. These begin at 49152, and at 32768 as Linux has them.
+_USER_PORTS, _DYNAMIC_PORTS = 1024, 32768
 
 # NumPy copies structures field by field.
 _BYTES = np.dtype((np.void, CONNECTION.itemsize))
@@ -213,7 +214,8 @@ def _probe(packets: Packets, row: int) -> int:
 def _datagram(table: Table, packets: Packets, row: int) -> int:
     """The first datagram of a flow asks, unless it comes from a service to a client or counts the
     routers on a path."""
-    answers = packets.src_port[row] < _SYSTEM_PORTS <= packets.dst_port[row]
+    port, to_port = packets.src_port[row], packets.dst_port[row]
+    answers = port < _USER_PORTS <= to_port or port < _DYNAMIC_PORTS <= to_port
     return -1 if answers or traces_a_path(table, packets, row) else _DATAGRAM
 
 

@@ -14,7 +14,7 @@ from procwire.detect.detector import Detector
 from procwire.detect.observation import Endpoint, Evidence, Job, JobProgram, Observation, ProcessId
 from procwire.detect.scattered import are_scattered
 from procwire.detect.unanswered import is_untold, unanswered
-from procwire.event import Origin, Subject
+from procwire.event import SAMPLE_TARGETS, Origin, Subject
 from procwire.record import Attempt
 from procwire.settings import Settings
 
@@ -22,6 +22,8 @@ SENT_THROUGH = "sent_through"
 """Evidence of attempts of which only that they were sent is known."""
 
 _NOBODY = bytes(16)
+# Where clients ask from (RFC 6335 section 6): from 49152 on, in Linux from here.
+_DYNAMIC_PORTS = 32768
 # In the order of Figures.
 _FIELDS = ["attempt", "attempts", "hosts", "host_ports", "window_ns", "origin", "established"]
 _FIELDS += ["refused", "failures", "sequential_run", "by_children", "unrouted"]
@@ -30,7 +32,8 @@ _FIELDS += ["refused", "failures", "sequential_run", "by_children", "unrouted"]
 class Figures(msgspec.Struct, frozen=True):
     """One window of one subject. Counts as in event.FANOUT_EVENT, but attempts are those for which
     there was a way: of the others, unrouted, no packet left. unanswered, is_untold: as the
-    functions of that name say; sampled: addresses of targets, 16 bytes each; window_s in seconds;
+    functions of that name say; sampled: addresses of targets, 16 bytes each, and their ports
+    sampled_ports; window_s in seconds;
     raw: packets of raw sockets, of whose answers the kernel tells nothing; by_scanner: made by a
     program known for scanning."""
 
@@ -39,6 +42,7 @@ class Figures(msgspec.Struct, frozen=True):
     unanswered: float
     is_untold: bool
     sampled: bytes
+    sampled_ports: tuple[int, ...]
     hosts: int
     host_ports: int
     window_s: float
@@ -56,7 +60,8 @@ class Figures(msgspec.Struct, frozen=True):
         """The figures of rows of event.FANOUT_EVENT."""
         figures = []
         # All rows at once: a field of one row costs as much as a row.
-        for sampled, row in zip(_sampled(rows), rows[_FIELDS].tolist(), strict=True):
+        samples = zip(_sampled(rows), _sampled_ports(rows), strict=True)
+        for sampled, row in zip(samples, rows[_FIELDS].tolist(), strict=True):
             kind, tried, hosts, host_ports, window_ns, origin, *others = row
             established, _refused, failures, _run, _by_children, unrouted = others
             attempts = max(tried - unrouted, 0)
@@ -65,7 +70,7 @@ class Figures(msgspec.Struct, frozen=True):
             known = window_ns / 1e9, origin == Origin.RAW
             share = unanswered(attempts, established, failures, kind, origin)
             silent = is_untold(attempts, established, failures, origin)
-            counted = attempts, share, silent, sampled
+            counted = attempts, share, silent, *sampled
             figures.append(cls(Attempt(kind), *counted, *targets, *known, *others))
         return figures
 
@@ -79,6 +84,14 @@ class Figures(msgspec.Struct, frozen=True):
         """Whether its hosts lie in networks of their own, as far as they are sampled."""
         starts = range(0, len(self.sampled), len(_NOBODY))
         return are_scattered(self.sampled[at : at + len(_NOBODY)] for at in starts)
+
+    @property
+    def has_port_each(self) -> bool:
+        """Whether each of its hosts has a client's port of its own, as far as they are sampled: who
+        is answered has one, and no service that is looked for."""
+        ports = self.sampled_ports
+        own = len(set(ports)) == SAMPLE_TARGETS and min(ports) >= _DYNAMIC_PORTS
+        return own and self.ports_per_host < 2
 
     def fails(self, least: float) -> bool:
         """Whether so great a share came to nothing as makes a scan. What is known for scanning
@@ -116,6 +129,12 @@ def _sampled(rows: NDArray[np.void]) -> list[bytes]:
     room = len(addresses) // max(len(rows), 1)
     sizes = np.minimum(rows["samples"].astype(np.int64) * len(_NOBODY), room).tolist()
     return [addresses[n * room : n * room + size] for n, size in enumerate(sizes)]
+
+
+def _sampled_ports(rows: NDArray[np.void]) -> list[tuple[int, ...]]:
+    """The ports of the samples of each row of event.FANOUT_EVENT."""
+    ports, sizes = rows["sample"]["port"].tolist(), rows["samples"].tolist()
+    return [tuple(row[:size]) for row, size in zip(ports, sizes, strict=True)]
 
 
 def reaches(figure: float, threshold: float) -> bool:

@@ -3,6 +3,7 @@
 Counts alone fail both ways (a browser or peer-to-peer client reaches 25 hosts in a second), so the
 share of attempts that were not answered decides; order and near-total silence raise the severity.
 Hosts that lie in networks of their own are a sweep if fewer answer than scattered.py says of peers.
+Datagrams to a client's port of its own on each host look for none: a server sends such.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ def sweep(figures: Figures, settings: Settings) -> Verdict | None:
     )
     detector = _KINDS.get((many_hosts, many_ports))
     if detector is None or not figures.fails(min(limits.unanswered, limits.mostly_unanswered)):
+        return None
+    if detector is HOST_SWEEP and figures.kind is Attempt.DATAGRAM and figures.has_port_each:
         return None
     least, setting = _least_unanswered(figures, detector, settings)
     if not figures.fails(least):
