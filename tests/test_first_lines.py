@@ -136,3 +136,11 @@ def test_the_byte_of_a_keep_alive_is_no_data_wherever_it_lies() -> None:
     keep_alive = segment(80, True, 0x10, (99 + len(data), 500), b"\xff")
     frames = [*connection(80, []), first, acknowledges, keep_alive, last]
     assert "stream.overlap_differs" not in checks(frames)
+
+
+@pytest.mark.parametrize("zeros", [1, 3, 4])
+def test_zeros_before_a_status_are_no_response(zeros: int) -> None:
+    payloads = [GET, (False, bytes(zeros) + RESPONSE)]
+    for one in (payloads, *cuts(payloads, 1)):
+        assert checks(connection(80, one)) == {"http.response_bad": 1}
+    assert checks(connection(80, [GET, (False, bytes(zeros) + b"HTT")])) == {}

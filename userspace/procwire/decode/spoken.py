@@ -26,9 +26,9 @@ from procwire.decode.flow_table import (
 )
 from procwire.decode.http_start import is_unfinished
 from procwire.decode.observations import (
-    EARLY_HTTP_RESPONSE,
     GAP,
     NO_HTTP_REQUEST,
+    NO_HTTP_RESPONSE,
     NO_SSH_IDENTIFICATION,
     OUT_OF_WINDOW,
     PROTOCOL_MISMATCH,
@@ -87,7 +87,7 @@ _READY = int.from_bytes(b"220", "big")
 # What END.speaks holds beside layers: bytes that no request of HTTP begins with.
 _NO_REQUEST = 0xFF
 _SPACE, _ZERO, _FIRST_FAILURE = 32, 0x30, 0x34
-_MOST_EMPTY_LINES = 4
+_MOST_EMPTY_LINES, _MOST_ZEROS = 4, 4
 # HAProxy's PROXY protocol, versions 1 and 2, which comes before the request.
 _PROXIED = (int.from_bytes(b"PROX", "big"), 0x0D0A0D0A)
 _SLASHED = folded(span(b"http/"), 0, 5)
@@ -175,6 +175,8 @@ def _on_start(
         end.speaks = _NO_REQUEST
     if not from_client and layer == HTTP1 and not disorder:
         observed |= _out_of_turn(peer, message, asked)
+    if not from_client and layer == _NOTHING and peer.speaks == HTTP1 and _is_behind_zeros(message):
+        observed |= NO_HTTP_RESPONSE
     if not from_client and layer == SSH and peer.speaks == _NO_REQUEST and not disorder:
         observed |= NO_SSH_IDENTIFICATION
     if layer in _KNOWN_BY_BYTES:
@@ -273,7 +275,16 @@ def _out_of_turn(client: Record, message: Span, asked: bool) -> int:
     if asked:
         return NO_HTTP_REQUEST if client.speaks == _NO_REQUEST else 0
     # A server that will not wait for a request may say so (RFC 9110 15.5.9).
-    return EARLY_HTTP_RESPONSE if _ZERO < u8(message, 9) < _FIRST_FAILURE else 0
+    return NO_HTTP_RESPONSE if _ZERO < u8(message, 9) < _FIRST_FAILURE else 0
+
+
+@fused
+def _is_behind_zeros(message: Span) -> bool:
+    """Whether a response of HTTP begins behind zeros, where nothing belongs (RFC 9112 2.1, 4)."""
+    at = 0
+    while at < _MOST_ZEROS and u8(message, at) == 0:
+        at += 1
+    return at > 0 and folded(message, at, 5) == _SLASHED
 
 
 @fused
