@@ -98,6 +98,8 @@ DIALECTS = f"2400 0200 {'00' * 32} 0202 1002"
         smb_1(NEGOTIATE_1, "00 0000"),
         smb_1(NEGOTIATE_1, "00 0c00 01 4e54204c4d20302e313200"),
         smb_1(NEGOTIATE_1, "00 0b00 02 4e54204c4d20302e3132 00"),
+        smb_1(NEGOTIATE_1, "00 0b00 02 4e54204c4d20302e3132"),
+        smb_1(NEGOTIATE_1, "01 0000 0c00 02 4e54204c4d20302e313200"),
         smb_1(0x74, "02 74 00 2700 0000 02 ff 00 0000 0000"),
         smb_1(0x73, "02 75 00 2000 0000"),
         smb_1(0x73, "02 75 00 9000 0000"),
@@ -171,12 +173,13 @@ def smb_structure_wrong(p):
                 if data + count > end and command not in UNCOUNTED:
                     return True
                 if command == NEGOTIATE_1 and u8(p, start + FLAGS_1) < REPLY:
-                    if count < 2:
+                    if count < 2 or u8(p, part) != 0:
                         return True
                     dialect = data
                     for _dialect in range(MOST_DIALECTS):
                         dialect_end = find(p, dialect, 0)
-                        if dialect >= data + count or dialect_end == captured(p):
+                        cut = dialect_end == captured(p) and dialect_end < data + count
+                        if dialect >= data + count or cut:
                             break
                         if u8(p, dialect) != DIALECT or dialect_end >= data + count:
                             return True

@@ -413,7 +413,7 @@ local smb_structure_wrong_BODIES = { [36] = true, [131097] = true, [262148] = tr
 local smb_structure_wrong_CHAINED = { [36] = true, [45] = true, [46] = true, [47] = true, [115] = true, [116] = true, [117] = true, [162] = true }
 local smb_structure_wrong_UNCOUNTED = { [46] = true, [47] = true }
 local function smb_structure_wrong(p, outer)
-  local at, body, command, count, data, dialect, dialect_end, direction, end_, field, fixed, following, name_end, part, part_end, place, protocol, replies, sent, size, start, total
+  local at, body, command, count, cut, data, dialect, dialect_end, direction, end_, field, fixed, following, name_end, part, part_end, place, protocol, replies, sent, size, start, total
   if #p < 8 then return false end
   at = 0
   for _message = 0, 15, 1 do
@@ -447,13 +447,14 @@ local function smb_structure_wrong(p, outer)
           do return true end
         end
         if ((command == 114) and ((byte(p, (start + 9) + 1) or 0) < 128)) then
-          if (count < 2) then
+          if ((count < 2) or ((byte(p, part + 1) or 0) ~= 0)) then
             do return true end
           end
           dialect = data
           for _dialect = 0, 31, 1 do
             dialect_end = ((seek(p, "\0", dialect + 1, true) or #p + 1) - 1)
-            if ((dialect >= (data + count)) or (dialect_end == #p)) then
+            cut = ((dialect_end == #p) and (dialect_end < (data + count)))
+            if ((dialect >= (data + count)) or cut) then
               do break end
             end
             if (((byte(p, dialect + 1) or 0) ~= 2) or (dialect_end >= (data + count))) then
