@@ -113,6 +113,7 @@ def http_request_line_wrong(p, outer):
         text("Http/1.1 200 ok|Connection: close||"),
         text("HTTP/1.1 000 ok|Connection: close||"),
         text("HTTP 1.1 200 ok|Connection: close||"),
+        text("HTTP:1.1 200 ok|Connection: close||"),
         text("HTTP/0.1 200 ok|Connection: close||"),
         text("HTTP/x 200 ok|Connection: close||"),
         text("HTTP/1.1||"),
@@ -143,7 +144,7 @@ def http_status_line_wrong(p):
         # What has a version all the same, such as "HTTP 1.1" and "HTTPS/1.0", and is no URL.
         for at in range(4, 8):
             if ZERO <= u8(p, at) <= NINE and u8(p, at + 1) == DOT:
-                return u8(p, 4) != COLON
+                return u8(p, 4) != COLON or at == 5
         # A status without any version.
         at = 4
         if u8(p, 4) == SP:

@@ -458,7 +458,7 @@ local function http_status_line_wrong(p, outer)
     local p_u8_4 = byte(p, 5)
     for at = 4, 7, 1 do
       if ((48 <= (byte(p, at + 1) or 0) and (byte(p, at + 1) or 0) <= 57) and ((byte(p, (at + 1) + 1) or 0) == 46)) then
-        do return (p_u8_4 ~= 58) end
+        do return ((p_u8_4 ~= 58) or (at == 5)) end
       end
     end
     at = 4
