@@ -3,7 +3,7 @@ message, as its stream carries it; in Suricata it sees the segment that begins w
 """
 
 from procwire.rule import rule
-from procwire.rules.http1 import CAPITALS, REQUEST, RESPONSE, text
+from procwire.rules.http1 import CAPITALS, REQUEST, RESPONSE, STATUS_ENDS, text
 from procwire.words import captured, find, folded, span, u8, u32
 
 TAB, LF, CR, SP, COLON = 9, 10, 13, 32, 58
@@ -160,6 +160,7 @@ def http_content_length_wrong(p):
         text('HTTP/1.1 200 OK|Transfer-Encoding: "chunked"||'),
         text("HTTP/1.1 200 OK|Transfer-Encoding: \x00chunked||"),
         text("HTTP/1.10 200 OK|Transfer-Encoding: chunked||"),
+        text("HTTP/1.1.1 200 OK|Transfer-Encoding: chunked||"),
         text("HTTP/1.1 200 OK|Content-Length: 5|Transfer-Encoding: chunked||"),
         text("POST / HTTP/1.1|Host: a|Transfer-Encoding: gzip||"),
         text("POST / HTTP/1.1|Host: a|Transfer-Encoding: chunked|Transfer-Encoding: gzip||"),
@@ -189,7 +190,7 @@ def http_transfer_encoding_wrong(p):
         minor = u8(p, end - 1)
         if minor == CR:
             minor = u8(p, end - 2)
-    elif u32(p, 0) == CAPITALS and folded(p, 0, 7) == VERSION_1 and not ZERO <= u8(p, 8) <= NINE:
+    elif u32(p, 0) == CAPITALS and folded(p, 0, 7) == VERSION_1 and u8(p, 8) in STATUS_ENDS:
         minor = u8(p, 7)
     at = end + 1
     encodings = 0

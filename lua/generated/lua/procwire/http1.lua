@@ -805,6 +805,7 @@ do
 local http_transfer_encoding_wrong_BLANKS = { [32] = true, [9] = true, [13] = true }
 local http_transfer_encoding_wrong_CODINGS = { [488913554] = true, [1756468154] = true, [1420619878] = true, [212287453] = true, [946630368] = true, [1122667573] = true, [1831239247] = true, [966137007] = true, [221612396] = true, [1193661714] = true }
 local http_transfer_encoding_wrong_SPACES = { [32] = true, [9] = true }
+local http_transfer_encoding_wrong_STATUS_ENDS = { [32] = true, [9] = true, [11] = true, [12] = true, [13] = true, [10] = true }
 local function http_transfer_encoding_wrong(p, outer)
   local after, at, chunked, coding, empty, encodings, end_, first, foreign, last, lengths, minor, parts, request, start, unknown
   if #p < 16 then return false end
@@ -820,7 +821,7 @@ local function http_transfer_encoding_wrong(p, outer)
       minor = u8(p, (end_ - 2))
     end
   else
-    if ((u32(p, 0) == 1213486160) and (folded(p, 0, 7) == 2008366859) and (not (48 <= byte(p, 9) and byte(p, 9) <= 57))) then
+    if ((u32(p, 0) == 1213486160) and (folded(p, 0, 7) == 2008366859) and (http_transfer_encoding_wrong_STATUS_ENDS[byte(p, 9)] == true)) then
       minor = byte(p, 8)
     end
   end
