@@ -211,6 +211,7 @@ def test_rules_test(run) -> None:
     ran = run("rules", "test", "udp.len_mismatch", "9100401")
     assert ran.code == 0
     assert "2 rules" in ran.talk
+    assert run("rules", "test", "udp.len_mismatch").talk.startswith("1 rule, ")
 
 
 def test_rules_build_outside_the_project(run, tmp_path: Path) -> None:

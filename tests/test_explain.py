@@ -181,6 +181,14 @@ def test_what_is_not_there_is_said(run):
     assert "alert.metadata.episode" in str(done.exception)
 
 
+def test_what_holds_no_results_is_named(tmp_path):
+    capture = tmp_path / "a.pcap"
+    capture.write_bytes(b"\xd4\xc3\xb2\xa1")
+    done = CliRunner().invoke(explain, ["F-NONE", str(capture)], standalone_mode=False)
+    assert isinstance(done.exception, UsageError)
+    assert "name the EVE JSON results" in str(done.exception)
+
+
 def test_what_has_no_end_is_not_read():
     done = CliRunner().invoke(explain, ["F-NONE", "/dev/zero"], standalone_mode=False)
     assert isinstance(done.exception, UsageError)

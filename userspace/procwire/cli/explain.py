@@ -32,6 +32,9 @@ def explain(episode: str, results: Path) -> int:
     recorded = results.is_dir()
     states = (told_by_record if recorded else told_in)(results, episode)
     if not states:
+        if not recorded:
+            # What holds none is no results, which it says.
+            last_statistics(results)
         where = printable(f"{episode!r} in {results}")
         named = "`alert.metadata.episode` has the names"
         raise UsageError(f"nothing was told of an episode {where}; {named}")

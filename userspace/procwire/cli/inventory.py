@@ -10,6 +10,7 @@ from procwire.cli.context import context_option, opened, viewed
 from procwire.context.inventory import replace_all, stored
 from procwire.context.inventory_files import read_inventory
 from procwire.errors import UsageError
+from procwire.output.amount import amount
 from procwire.output.eve import encode
 from procwire.output.printable import printable
 
@@ -41,7 +42,9 @@ def load(files: tuple[Path, ...], context: Path) -> None:
         raise UsageError(f"{count}; the inventory stays as it was")
     with opened(context) as store:
         replace_all(store, found)
-    click.echo(f"{len(found.entries)} zones, {len(found.assets)} assets", err=True)
+    click.echo(
+        f"{amount(len(found.entries), 'zones')}, {amount(len(found.assets), 'assets')}", err=True
+    )
 
 
 @inventory.command()

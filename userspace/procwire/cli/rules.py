@@ -10,6 +10,7 @@ import click
 
 from procwire.detect.detector import DETECTORS, Detector
 from procwire.errors import UsageError
+from procwire.output.amount import amount
 from procwire.output.eve import encode
 from procwire.output.printable import printable
 from procwire.output.terminal import colours, columns
@@ -69,7 +70,8 @@ def test(rule_ids: tuple[str, ...]) -> int:
     for text in found:
         click.echo(text)
     examples = sum(len(rule.fires_on) + len(rule.silent_on) for rule in chosen)
-    click.echo(f"{len(chosen)} rules, {examples} examples, {len(found)} disagreements", err=True)
+    counts = {"rules": len(chosen), "examples": examples, "disagreements": len(found)}
+    click.echo(", ".join(amount(count, things) for things, count in counts.items()), err=True)
     return 1 if found else 0
 
 
@@ -109,7 +111,7 @@ def build(root: Path) -> None:
     changed = generator.build(all_rules(), root)
     for path in changed:
         click.echo(printable(str(path)))
-    click.echo(f"{len(changed)} files changed", err=True)
+    click.echo(f"{amount(len(changed), 'files')} changed", err=True)
 
 
 def _find_rule(name: str) -> Rule:

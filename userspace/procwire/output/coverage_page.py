@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from procwire.analytic_coverage import BLIND, IN_PART, SEEN, Covered, Gap, Supply
+from procwire.output.amount import amount
 from procwire.output.printable import printable
 from procwire.sensor.coverage import Coverage, Unseen
 
@@ -70,7 +71,7 @@ def _analytic(
     if one.latency is not None:
         measured = one.latency
         told = (
-            f"{measured.samples:,} alerts told within {measured.median_ms:,} ms (median), "
+            f"{amount(measured.samples, 'alerts')} told within {measured.median_ms:,} ms (median), "
             f"{measured.p95_ms:,} ms (95 of 100)"
         )
         yield from _folded(told, width, _INDENT)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import click
 
 from procwire.alert import Check
+from procwire.output.amount import amount
 from procwire.output.printable import printable
 from procwire.output.text import SEVERITIES
 from procwire.owners.attribution import NONE
@@ -68,11 +69,7 @@ def summary(
     ]
     layers = sorted(_named(counters, _LAYER).items(), key=lambda layer: -layer[1])
     facts = {
-        "seen": [
-            f"{counters[name]:,} {_in_number(unit, counters[name])}"
-            for name, unit in _SEEN.items()
-            if name in counters
-        ],
+        "seen": [amount(counters[name], unit) for name, unit in _SEEN.items() if name in counters],
         "protocols": [f"{name} {count:,}" for name, count in layers],
         "attributed": _attributed(counters),
         "findings": _by_severity(found),
@@ -90,11 +87,6 @@ def summary(
         if label == "findings":
             lines += [_row(one, width, colour) for one in sorted(found, key=_rank)]
     return "\n".join(lines)
-
-
-def _in_number(unit: str, count: int) -> str:
-    """The unit in singular where there is one: its first noun ends in the first s."""
-    return unit.replace("s", "", 1) if count == 1 else unit
 
 
 def _named(counters: Mapping[str, int], prefix: str) -> dict[str, int]:
