@@ -100,7 +100,7 @@ def parts_of(times, size):
     batch.time[:] = [START + at * SECOND for at in times]
     parts, found, firsts = Parts(10 * SECOND), [], set()
     for at in range(0, len(times), size):
-        for part, reached in parts.of(rows_of(batch, at, at + size)):
+        for part, reached, _ in parts.of(rows_of(batch, at, at + size)):
             seconds = [((one - START) // SECOND).tolist() for one in (part.time, reached)]
             found += zip(*seconds, strict=True)
             firsts.add(part.first)

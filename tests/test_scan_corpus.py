@@ -67,7 +67,7 @@ def observed(
             if not len(batch.start):
                 continue
             now = max(now, int(batch.time.max()))
-            for part, reached in parts.of(batch):
+            for part, reached, _ in parts.of(batch):
                 found += scans.update(contacts.update(part, decode(part), reached))
     except (InputDamaged, UsageError):
         # What came before the damage, or nothing of a link type that is not read.

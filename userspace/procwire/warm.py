@@ -10,9 +10,10 @@ import numpy as np
 
 from procwire import examples
 from procwire.capture.batch import ETHERNET, PacketBatch
-from procwire.capture.open import read_capture
+from procwire.capture.open import read_packets
 from procwire.capture.ring import index_packets
 from procwire.capture.rows import allocate
+from procwire.capture.source import open_source
 from procwire.capture.writer import CaptureWriter
 from procwire.decode.flow import Flows
 from procwire.event import FLOW_EVENT, PROCESS_EVENT, EventKind
@@ -69,8 +70,10 @@ def warm_up_files() -> None:
         with tempfile.NamedTemporaryFile() as file:
             file.write(content)
             file.flush()
-            for batch in read_capture(Path(file.name)):
-                Analysis(Settings()).packets(batch)
+            analysis = Analysis(Settings())
+            source = open_source(Path(file.name))
+            for batch in read_packets(source, index=analysis.while_read.index):
+                analysis.packets(batch)
 
 
 if __name__ == "__main__":

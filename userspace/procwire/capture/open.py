@@ -29,8 +29,10 @@ def is_capture(head: bytes) -> bool:
     return head[:4] in (*pcap.MAGICS, *pcap.MODIFIED_MAGICS, pcapng.MAGIC)
 
 
-def read_packets(source: Source, batch_size: int = 65536) -> Iterator[PacketBatch]:
-    """The same of a source that is open already."""
+def read_packets(
+    source: Source, batch_size: int = 65536, index: pcap.Index | None = None
+) -> Iterator[PacketBatch]:
+    """The same of a source that is open already. index: as of read_pcap()."""
     head = source.data[:4].tobytes()
     if not head:
         raise source.damaged(0, "found an empty file, expected a pcap or pcapng capture")
@@ -39,7 +41,7 @@ def read_packets(source: Source, batch_size: int = 65536) -> Iterator[PacketBatc
         raise source.damaged(0, f"{problem}; convert it: editcap {source.path} capture.pcapng")
     source.map_file()
     if head in pcap.MAGICS:
-        batches = pcap.read_pcap(source, batch_size)
+        batches = pcap.read_pcap(source, batch_size, index)
     elif head == pcapng.MAGIC:
         batches = pcapng.read_pcapng(source, batch_size)
     else:

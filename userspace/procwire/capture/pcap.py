@@ -6,7 +6,8 @@ found there into words.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from procwire.capture.batch import PacketBatch
 from procwire.capture.fields import u16, u32
 from procwire.capture.rows import LENGTH_LIMIT, RING_ROUNDING, SNAP_LIMIT, Rows, allocate, batch_of
 from procwire.capture.source import Source
-from procwire.compiled.jit import kernel
+from procwire.compiled.jit import fused, kernel
 from procwire.compiled.prefetch import CACHE_LINE, prefetch
 
 FILE_HEADER = 24
@@ -35,9 +36,9 @@ MODIFIED_MAGICS = (bytes.fromhex("a1b2cd34"), bytes.fromhex("34cdb2a1"))
 
 # Where the next header lies is known only from the one before, so all that comes is asked for: so
 # many bytes ahead, and of one packet no more lines than Ethernet's largest has.
-_BYTES_AHEAD, _LINES_A_PACKET = 3000, 24
+_BYTES_AHEAD, _LINES_A_PACKET = 1500, 24
 
-_SOUND, _HEADER_CUT, _OVER_SNAP_LIMIT, _OVER_LENGTH_LIMIT, _PACKET_CUT = range(5)
+SOUND, _HEADER_CUT, _OVER_SNAP_LIMIT, _OVER_LENGTH_LIMIT, _PACKET_CUT = range(5)
 
 # Where in a packet's header the fault shows, and what is said of it.
 _FAULTS = {
@@ -48,11 +49,28 @@ _FAULTS = {
 }
 
 
-def read_pcap(source: Source, batch_size: int) -> Iterator[PacketBatch]:
+class Form(NamedTuple):
+    """What the header of a file says of all its packets. big: most significant byte first; tick: ns
+    that a unit of fractions of a second is; snap: its snap length; link: LINKTYPE number."""
+
+    big: bool
+    tick: int
+    snap: int
+    link: int
+
+
+Index: TypeAlias = Callable[[NDArray[np.uint8], int, Form, Rows], tuple[int, int, int, int]]
+"""Indexes packets from an offset on until rows are full: (rows used, next offset, fault, value
+found)."""
+
+
+def read_pcap(source: Source, batch_size: int, index: Index | None = None) -> Iterator[PacketBatch]:
     """Packets of a capture file whose magic number is in MAGICS.
 
     Yields batches of at most `batch_size` packets; raises InputDamaged after the last sound one.
+    index: who indexes them, where somebody looks at packets meanwhile.
     """
+    index = index or index_packets
     while source.data.size < FILE_HEADER and source.advance():
         pass
     data = source.data
@@ -67,47 +85,59 @@ def read_pcap(source: Source, batch_size: int) -> Iterator[PacketBatch]:
     link_type = u32(data, 20, big) & 0xFFFF
     if link_type not in link.DECODED:
         raise link.undecoded(source.path, 20, link_type)
-    snap = u32(data, 16, big) or SNAP_LIMIT
+    form = Form(big, tick, u32(data, 16, big) or SNAP_LIMIT, link_type)
     source.at, first = FILE_HEADER, 1
     while source.at < source.data.size or source.advance():
         data = source.data
         rows = allocate(min(batch_size, (data.size - source.at) // PACKET_HEADER + 1))
-        used, source.at, fault, found = _index(data, source.at, big, tick, snap, rows)
+        used, source.at, fault, found = index(data, source.at, form, rows)
         if used:
-            rows.link[:used] = link_type
             yield batch_of(data, rows, used, first)
             first += used
         # What seems damaged may only be cut by the end of the window.
-        if fault != _SOUND and not source.advance():
+        if fault != SOUND and not source.advance():
             offset, problem = _FAULTS[fault]
             raise source.damaged(source.at + offset, problem.format(found=found))
 
 
 @kernel
-def _index(
-    data: NDArray[np.uint8], at: int, big: bool, tick: int, snap: int, rows: Rows
+def index_packets(
+    data: NDArray[np.uint8], at: int, form: Form, rows: Rows
 ) -> tuple[int, int, int, int]:
-    """Index packets from `at` on until rows are full: (used, next offset, fault, value found)."""
+    """As Index."""
     used = 0
     while used < rows.start.size and at < data.size:
-        left = data.size - at
-        if left < PACKET_HEADER:
-            return used, at, _HEADER_CUT, left
-        captured, length = u32(data, at + 8, big), u32(data, at + 12, big)
-        if captured > SNAP_LIMIT:
-            return used, at, _OVER_SNAP_LIMIT, captured
-        if length > LENGTH_LIMIT:
-            return used, at, _OVER_LENGTH_LIMIT, length
-        if captured > left - PACKET_HEADER:
-            return used, at, _PACKET_CUT, captured - (left - PACKET_HEADER)
-        lines = (PACKET_HEADER + captured + CACHE_LINE - 1) // CACHE_LINE
-        prefetch(data, at + _BYTES_AHEAD, 0, min(lines, _LINES_A_PACKET))
-        rows.start[used] = at + PACKET_HEADER
-        rows.captured[used] = captured
-        # Some writers leave the length on the wire 0; what was captured was there.
-        rows.length[used] = max(captured, length)
-        rows.cut[used] = captured < min(length, snap - RING_ROUNDING)
-        rows.time[used] = u32(data, at, big) * 1_000_000_000 + u32(data, at + 4, big) * tick
+        size, fault, found = index_packet(data, at, form, rows, used)
+        if fault != SOUND:
+            return used, at, fault, found
         used += 1
-        at += PACKET_HEADER + captured
-    return used, at, _SOUND, 0
+        at += size
+    return used, at, SOUND, 0
+
+
+@fused
+def index_packet(
+    data: NDArray[np.uint8], at: int, form: Form, rows: Rows, row: int
+) -> tuple[int, int, int]:
+    """Note where the packet at `at` lies: (its size with its header, fault, value found)."""
+    left, big = data.size - at, form.big
+    if left < PACKET_HEADER:
+        return 0, _HEADER_CUT, left
+    captured, length = u32(data, at + 8, big), u32(data, at + 12, big)
+    if captured > SNAP_LIMIT:
+        return 0, _OVER_SNAP_LIMIT, captured
+    if length > LENGTH_LIMIT:
+        return 0, _OVER_LENGTH_LIMIT, length
+    size = PACKET_HEADER + captured
+    if size > left:
+        return 0, _PACKET_CUT, size - left
+    lines = (size + CACHE_LINE - 1) // CACHE_LINE
+    prefetch(data, at + _BYTES_AHEAD, 0, min(lines, _LINES_A_PACKET))
+    rows.start[row] = at + PACKET_HEADER
+    rows.captured[row] = captured
+    # Some writers leave the length on the wire 0; what was captured was there.
+    rows.length[row] = max(captured, length)
+    rows.cut[row] = captured < min(length, form.snap - RING_ROUNDING)
+    rows.time[row] = u32(data, at, big) * 1_000_000_000 + u32(data, at + 4, big) * form.tick
+    rows.link[row] = form.link
+    return size, SOUND, 0

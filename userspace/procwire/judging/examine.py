@@ -34,10 +34,10 @@ class Examined(NamedTuple):
     findings: NDArray[np.void]
 
 
-def examine(batch: PacketBatch) -> Examined:
+def examine(batch: PacketBatch, decoded: Decoded | None = None) -> Examined:
     """Each packet of a batch by itself. What TCP segments carry is left to whoever reads their
-    streams (observe.py)."""
-    decoded = decode(batch, segments=False)
+    streams (observe.py). decoded: the batch so decoded, if it is."""
+    decoded = decoded or decode(batch, segments=False)
     return Examined(decoded, evaluate(batch, decoded))
 
 

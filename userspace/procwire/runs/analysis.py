@@ -21,6 +21,7 @@ from procwire.decode.columns import Decoded
 from procwire.decode.contacts import Contacts
 from procwire.decode.frame import SKIP_REASONS
 from procwire.decode.layer_counts import LayerCounts
+from procwire.decode.while_read import WhileRead
 from procwire.detect.backscatter import Backscatter
 from procwire.detect.compiled_site import COMPILED
 from procwire.detect.hits import Hits
@@ -75,7 +76,7 @@ class Tracked(NamedTuple):
 def judge(part: Part) -> Judged:
     """The first step of Analysis.packets(), for each of Analysis.parts(). It remembers nothing: any
     number may run at a time, in any order."""
-    return Judged(part, examine(part.batch))
+    return Judged(part, examine(part.batch, part.decoded))
 
 
 class _Admission:
@@ -106,7 +107,8 @@ class _Admission:
 
 class Analysis:
     """Detectors and episodes of one run. last_time: event time reached, ns since the epoch, None
-    before the first packet.
+    before the first packet; while_read: decodes what readers have it index, before it is given to
+    parts() as the next batch.
 
     site: what is known of the site, asked about each alert; attribute: names the processes of
     alerts, given record.CONNECTION (n,), the attempts and their ends in the same batch.
@@ -120,6 +122,7 @@ class Analysis:
     ) -> None:
         self._site = site or Site()
         contacts = settings.contacts
+        self.while_read = WhileRead()
         self._parts = Parts(contacts.timeout_ns)
         self._examiner = Examiner()
         self._verifier = Verifier()
@@ -146,12 +149,12 @@ class Analysis:
     def parts(self, batch: PacketBatch) -> Iterator[Part]:
         """The parts of a batch that are judged, tracked and concluded each by itself; batches are
         given in order."""
-        return self._parts.of(batch)
+        return self._parts.of(batch, self.while_read.decoded(batch))
 
     def track(self, judged: Judged) -> Tracked:
         """The second step, in the order of the packets: fragments, checksums and attempts. It may
         run beside conclude() of earlier batches, with which it shares nothing."""
-        batch, reached = judged.part
+        batch, reached, _ = judged.part
         decoded, single = self._examiner.complete(batch, judged.examined)
         self._stations.weigh(batch, single)
         counted = np.zeros(self._checks, np.int64)
@@ -164,7 +167,7 @@ class Analysis:
 
     def conclude(self, tracked: Tracked) -> list[Alert]:
         """The third step, in the same order: conversations, and what all that means together."""
-        (batch, reached), decoded, counted = tracked.part, tracked.decoded, tracked.counted
+        (batch, reached, _), decoded, counted = tracked.part, tracked.decoded, tracked.counted
         self._counts["packets"] += len(batch.start)
         self._counts["bytes"] += int(batch.length.sum(dtype=np.int64))
         findings = in_packet_order(*tracked.findings, self._observer.update(batch, decoded))

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.capture.batch import PacketBatch
+from procwire.decode.columns import Decoded
 
 SET = 16
 """So many packets in a row tell that a clock was set, or that so long a time has passed."""
@@ -26,10 +27,11 @@ which stray time stamps are wrong."""
 
 class Part(NamedTuple):
     """Packets of one batch. reached: int64 (n,), the latest time so far with each of them, ns since
-    the epoch."""
+    the epoch; decoded: what decode() makes of them, if that is known."""
 
     batch: PacketBatch
     reached: NDArray[np.int64]
+    decoded: Decoded | None = None
 
 
 class Parts:
@@ -39,9 +41,9 @@ class Parts:
         self._patience, self._behind, self._ahead = patience, 0, 0
         self._reached: int | None = None
 
-    def of(self, batch: PacketBatch) -> Iterator[Part]:
+    def of(self, batch: PacketBatch, decoded: Decoded | None = None) -> Iterator[Part]:
         """The parts of a batch, in order, none of them empty; batches have to be given in order,
-        too."""
+        too. decoded: as of Part."""
         times = batch.time
         if not len(times):
             return
@@ -51,7 +53,7 @@ class Parts:
         is_ahead = reached[-1] - began > AHEAD and np.diff(reached, prepend=began).max() > AHEAD
         if not is_ahead and (reached - times).max() <= self._patience:
             self._reached, self._behind, self._ahead = int(reached[-1]), 0, 0
-            yield Part(batch, reached)
+            yield Part(batch, reached, decoded)
             return
         reached = np.empty(len(times), np.int64)
         for row, time in enumerate(times.tolist()):

@@ -93,7 +93,7 @@ class Reading:
             gc.disable()
         try:
             self._packets = self._packets or Analysis(self._settings, self._site)
-            batches = read_packets(found.source)
+            batches = read_packets(found.source, index=self._packets.while_read.index)
             for batch, alerts in alerts_of(self._packets, batches, self._workers):
                 if loads:
                     gc.freeze()
