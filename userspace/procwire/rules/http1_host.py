@@ -13,6 +13,8 @@ SPACES = (SP, TAB)
 LINE_ENDS = (CR, LF)
 # RFC 3986 3.2.2: beside letters and digits, what a registered name may hold.
 NAME_MARKS = (33, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 59, 61, 95, 126)
+PERCENT, HEX = 37, tuple(b"0123456789ABCDEFabcdef")
+FUTURE = tuple(b"Vv")  # RFC 3986 3.2.2: versions of addresses to come
 MOST_FIELDS = 100
 MOST_SPACES = 16
 MOST_NAME, MOST_LABEL = 256, 63  # RFC 1035 2.3.4
@@ -61,6 +63,10 @@ HOST = folded(span(b"host"), 0, 4)
         text("m-search * HTTP/1.1\nHost: a b\n\n"),
         text("GET / HTTP/1.1|Host: a\rX: b||"),
         text("GET / HTTP/1.1|Host: a| b||"),
+        text("GET / HTTP/1.1|Host: a%2||"),
+        text("GET / HTTP/1.1|Host: [a]||"),
+        text("GET / HTTP/1.1|Host: [2001:db8::1]a||"),
+        text("GET / HTTP/1.1|Host: [2001:db8::1||"),
         text("GET ftp://a.example/ HTTP/1.1|Host: b.example||"),
     ],
     silent_on=[
@@ -74,6 +80,8 @@ HOST = folded(span(b"host"), 0, 4)
         text(f"GET / HTTP/1.1|Host: {63 * 'a'}.{63 * 'b'}.example||"),
         text("GET / HTTP/1.1|Host: a:||"),
         text("GET / HTTP/1.1|Host: [2001:db8::1]:80||"),
+        text("GET / HTTP/1.1|Host: a%2Db.example||"),
+        text("GET / HTTP/1.1|Host: [v7.a]||"),
         text("GET http://user:word@a.example HTTP/1.1|Host: a.example||"),
         text("GET http://A.example:80/ HTTP/1.1|Host: a.example||"),
         text("GET https://a.example:/?b HTTP/1.1|Host: a.example||"),
@@ -123,10 +131,17 @@ def http_host_wrong(p):
         start += 1
     after = start
     if u8(p, start) == LITERAL:
-        after = find(p, start, LITERAL_END) + 1
+        after = find_before(p, start, find(p, start, LF), LITERAL_END) + 1
+        address = u8(p, start + 1) in FUTURE or find_before(p, start, after, COLON) < after
+        if not address or u8(p, after - 1) != LITERAL_END:
+            return True
     label = after
     for _byte in range(MOST_NAME):
         value = u8(p, after)
+        if u8(p, start) == LITERAL:
+            break
+        if value == PERCENT and not (u8(p, after + 1) in HEX and u8(p, after + 2) in HEX):
+            return True
         if value == DOT:
             if after == start or u8(p, after - 1) == DOT or after - label > MOST_LABEL:
                 return True

@@ -507,11 +507,13 @@ end
 do
 -- http.host_bad: HTTP request without exactly one valid Host field, or with another host than its target (RFC 9112 3.2, 3.2.2, 3.2.3; RFC 3986 3.2.2, 3.2.3; RFC 6335 6; RFC 1035 2.3.4)
 local http_host_wrong_BEHIND_HOST = { [32] = true, [47] = true, [63] = true, [35] = true }
+local http_host_wrong_FUTURE = { [86] = true, [118] = true }
+local http_host_wrong_HEX = { [48] = true, [49] = true, [50] = true, [51] = true, [52] = true, [53] = true, [54] = true, [55] = true, [56] = true, [57] = true, [65] = true, [66] = true, [67] = true, [68] = true, [69] = true, [70] = true, [97] = true, [98] = true, [99] = true, [100] = true, [101] = true, [102] = true }
 local http_host_wrong_LINE_ENDS = { [13] = true, [10] = true }
 local http_host_wrong_NAME_MARKS = { [33] = true, [36] = true, [37] = true, [38] = true, [39] = true, [40] = true, [41] = true, [42] = true, [43] = true, [44] = true, [45] = true, [46] = true, [59] = true, [61] = true, [95] = true, [126] = true }
 local http_host_wrong_SPACES = { [32] = true, [9] = true }
 local function http_host_wrong(p, outer)
-  local after, at, authority, end_, hosts, label, letter, scheme_end, size, slash, start, target, user_end, value, version_end
+  local address, after, at, authority, end_, hosts, label, letter, scheme_end, size, slash, start, target, user_end, value, version_end
   if #p < 16 then return false end
   end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
   version_end = end_
@@ -561,11 +563,21 @@ local function http_host_wrong(p, outer)
   end
   after = start
   if ((byte(p, start + 1) or 0) == 91) then
-    after = (((seek(p, "\93", start + 1, true) or #p + 1) - 1) + 1)
+    after = (find_before(p, start, ((seek(p, "\10", start + 1, true) or #p + 1) - 1), 93) + 1)
+    address = ((http_host_wrong_FUTURE[(byte(p, (start + 1) + 1) or 0)] == true) or (find_before(p, start, after, 58) < after))
+    if ((not address) or ((byte(p, (after - 1) + 1) or 0) ~= 93)) then
+      do return true end
+    end
   end
   label = after
   for _byte = 0, 255, 1 do
     value = (byte(p, after + 1) or 0)
+    if ((byte(p, start + 1) or 0) == 91) then
+      do break end
+    end
+    if ((value == 37) and (not ((http_host_wrong_HEX[(byte(p, (after + 1) + 1) or 0)] == true) and (http_host_wrong_HEX[(byte(p, (after + 2) + 1) or 0)] == true)))) then
+      do return true end
+    end
     if (value == 46) then
       if ((after == start) or (u8(p, (after - 1)) == 46) or ((after - label) > 63)) then
         do return true end
