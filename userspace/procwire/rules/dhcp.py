@@ -11,9 +11,10 @@ LAST_HARDWARE = 38  # IANA, Hardware Types
 MOST_OPTIONS = 512
 PAD, END, MESSAGE_TYPE, CLIENT_IDENTIFIER = 0, 255, 53, 61
 LAST_MESSAGE_TYPE = 18  # IANA, DHCP Message Type 53 Values
-# RFC 2132: what has one address or time, what has one byte, what lists addresses.
+# RFC 2132: what has one address or time, what has a short number, one byte, or lists addresses.
 FOUR_BYTES = (1, 2, 28, 50, 51, 54, 58, 59)
-ONE_BYTE = (52, 53)
+TWO_BYTES = (13, 22, 26, 57)
+ONE_BYTE = (19, 20, 23, 27, 29, 30, 31, 34, 36, 37, 39, 46, 52, 53)
 ADDRESSES = (3, 4, 5, 6, 42, 44)
 
 BOOTP = "0101 0600 3903 f326" + "00" * 20 + "0200 0000 0001" + "00" * 202
@@ -36,6 +37,9 @@ DISCOVER = f"{BOOTP} 63825363 3501 01"
         f"{DISCOVER} 3203 c00002 ff",
         f"{DISCOVER} 0603 c00002 ff",
         f"{DISCOVER} 3d01 01 ff",
+        f"{DISCOVER} 3904 00000240 ff",
+        f"{DISCOVER} 2e02 0008 ff",
+        f"{BOOTP} 63825363",
         f"{BOOTP} 63825363 3501 00 ff",
         f"{BOOTP} 63825363 3502 0101 ff",
         f"{DISCOVER.replace('0101 0600', '0101 1100', 1)} ff",
@@ -44,6 +48,7 @@ DISCOVER = f"{BOOTP} 63825363 3501 01"
         BOOTP,
         f"{BOOTP} {'00' * 64}",
         f"{DISCOVER} ff",
+        f"{DISCOVER} 3902 0240 2e01 08 ff",
         f"{DISCOVER} 3704 0103 060f 3204 c0000201 00 00 ff 00 00",
         f"{DISCOVER.replace('0101 0600', '0120 0000', 1)} ff",
         "0101 0600 3903 f326",
@@ -53,7 +58,7 @@ DISCOVER = f"{BOOTP} 63825363 3501 01"
 def dhcp_message_malformed(p):
     """The last option must be the end option, and every length lies within the message. Without the
     cookie it is BOOTP, whose vendor area is free."""
-    marked = length(p) > OPTIONS and u32(p, HEADER) == COOKIE
+    marked = length(p) >= OPTIONS and u32(p, HEADER) == COOKIE
     kind = u8(p, 1)
     plausible = 0 < kind <= LAST_HARDWARE and u8(p, 2) <= 16 and u8(p, 3) <= 16
     if not marked:
@@ -76,6 +81,8 @@ def dhcp_message_malformed(p):
             if at + 2 + size > length(p):
                 return True
             if code in FOUR_BYTES and size != 4 or code in ONE_BYTE and size != 1:
+                return True
+            if code in TWO_BYTES and size != 2:
                 return True
             if code == CLIENT_IDENTIFIER and size < 2:
                 return True

@@ -411,12 +411,13 @@ do
 -- dhcp.malformed: DHCP message that is cut, or whose options do not fit their lengths (RFC 2131 section 2, 4.1; RFC 2132 section 2, 9.14)
 local dhcp_message_malformed_ADDRESSES = { [3] = true, [4] = true, [5] = true, [6] = true, [42] = true, [44] = true }
 local dhcp_message_malformed_FOUR_BYTES = { [1] = true, [2] = true, [28] = true, [50] = true, [51] = true, [54] = true, [58] = true, [59] = true }
-local dhcp_message_malformed_ONE_BYTE = { [52] = true, [53] = true }
+local dhcp_message_malformed_ONE_BYTE = { [19] = true, [20] = true, [23] = true, [27] = true, [29] = true, [30] = true, [31] = true, [34] = true, [36] = true, [37] = true, [39] = true, [46] = true, [52] = true, [53] = true }
 local dhcp_message_malformed_REQUEST_OR_REPLY = { [1] = true, [2] = true }
+local dhcp_message_malformed_TWO_BYTES = { [13] = true, [22] = true, [26] = true, [57] = true }
 local function dhcp_message_malformed(p, outer)
   local at, code, kind, marked, plausible, size
   if #p < 12 then return false end
-  marked = ((#p > 240) and (u32(p, 236) == 1669485411))
+  marked = ((#p >= 240) and (u32(p, 236) == 1669485411))
   kind = byte(p, 2)
   plausible = ((0 < kind and kind <= 38) and (byte(p, 3) <= 16) and (byte(p, 4) <= 16))
   if (not marked) then
@@ -445,6 +446,9 @@ local function dhcp_message_malformed(p, outer)
         do return true end
       end
       if (((dhcp_message_malformed_FOUR_BYTES[code] == true) and (size ~= 4)) or ((dhcp_message_malformed_ONE_BYTE[code] == true) and (size ~= 1))) then
+        do return true end
+      end
+      if ((dhcp_message_malformed_TWO_BYTES[code] == true) and (size ~= 2)) then
         do return true end
       end
       if ((code == 61) and (size < 2)) then
