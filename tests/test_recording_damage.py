@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from procwire.capture.batch import ETHERNET
 from procwire.context.site import Site
 from procwire.errors import InputDamaged, UsageError
-from procwire.event import FANOUT_EVENT
+from procwire.event import FANOUT_EVENT, PROCESS_EVENT, PROCESS_HEADER
 from procwire.runs.recording import LENGTH, ROWS, TURNS, Packets, Recorder, Turn
 from procwire.runs.replay import Replay
 from procwire.sensor.loader import no_events
@@ -62,6 +62,11 @@ def turn_of_a_fanout(**fields):
     return Turn(now=0, changes=b"[]", process=[], **rows)
 
 
+def turn_of_processes(*rows):
+    """A turn with these bytes for its processes."""
+    return Turn(now=0, changes=b"[]", process=list(rows), **dict.fromkeys(ROWS, b""))
+
+
 @pytest.mark.parametrize(
     ("frame", "problem"),
     [
@@ -69,6 +74,8 @@ def turn_of_a_fanout(**fields):
         (Packets(-1, 5), "no interface -1"),
         (turn_of_a_fanout(attempt=77), "unknown attempt"),
         (turn_of_a_fanout(subject=77), "unknown subject"),
+        (turn_of_processes(bytes(PROCESS_HEADER), b""), "a process of 0 bytes"),
+        (turn_of_processes(bytes(PROCESS_EVENT.itemsize + 1)), "a process of 4457 bytes"),
     ],
 )
 def test_what_no_run_was_given_is_damage(kept, frame, problem):

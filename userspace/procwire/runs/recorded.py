@@ -16,7 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.errors import InputDamaged, UsageError
-from procwire.event import ABI_VERSION, PROCESS_EVENT, Subject
+from procwire.event import (
+    ABI_VERSION,
+    PROCESS_EVENT,
+    PROCESS_HEADER,
+    Subject,
+    cut_process_event,
+)
 from procwire.owners.translations import TRANSLATION
 from procwire.record import Attempt
 from procwire.runs.recording import (
@@ -78,10 +84,7 @@ class Recording:
 
     def events(self, turn: Turn) -> SensorEvents:
         """The rows of a turn. Raises InputDamaged for rows that the kernel cannot have told."""
-        process = np.zeros(len(turn.process), PROCESS_EVENT)
-        raw = process.view(np.uint8).reshape(len(process), PROCESS_EVENT.itemsize)
-        for row, content in zip(raw, turn.process, strict=True):
-            row[: len(content)] = np.frombuffer(content, np.uint8, min(len(content), len(row)))
+        process = self._processes(turn.process)
         rows = {name: self._rows(getattr(turn, name), dtype) for name, dtype in ROWS.items()}
         for field, known in _KNOWN_VALUES.items():
             if not np.isin(rows["fanout"][field], list(known)).all():
@@ -98,6 +101,18 @@ class Recording:
             return msgspec.convert(json.loads(turn.changes), list[Change])
         except (ValueError, RecursionError, msgspec.ValidationError) as error:
             raise self._damaged(self._stream.tell(), f"processes of no record: {error}") from error
+
+    def _processes(self, contents: list[bytes]) -> NDArray[np.void]:
+        sizes = [len(content) for content in contents]
+        # Each takes the room of the longest, and of what is nothing millions would fit a frame.
+        for size in sizes:
+            if not PROCESS_HEADER <= size <= PROCESS_EVENT.itemsize:
+                raise self._damaged(self._stream.tell(), f"found a process of {size} bytes")
+        rows = np.zeros(len(sizes), cut_process_event(max(sizes, default=0)))
+        raw = rows.view(np.uint8).reshape(len(rows), rows.itemsize)
+        for row, content in zip(raw, contents, strict=True):
+            row[: len(content)] = np.frombuffer(content, np.uint8)
+        return rows
 
     def _rows(self, content: bytes, dtype: np.dtype[Any]) -> NDArray[np.void]:
         if len(content) % dtype.itemsize:
