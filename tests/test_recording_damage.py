@@ -15,7 +15,7 @@ from procwire.capture.batch import ETHERNET
 from procwire.context.site import Site
 from procwire.errors import InputDamaged, UsageError
 from procwire.event import FANOUT_EVENT, PROCESS_EVENT, PROCESS_HEADER
-from procwire.runs.recording import LENGTH, ROWS, TURNS, Packets, Recorder, Turn
+from procwire.runs.recording import LENGTH, ROWS, TURNS, Networks, Packets, Recorder, Turn
 from procwire.runs.replay import Replay
 from procwire.sensor.loader import no_events
 from procwire.settings import Settings
@@ -74,6 +74,7 @@ def turn_of_processes(*rows):
         (Packets(-1, 5), "no interface -1"),
         (turn_of_a_fanout(attempt=77), "unknown attempt"),
         (turn_of_a_fanout(subject=77), "unknown subject"),
+        (Networks([], {1 << 63: ["10.0.0.0/8"]}), "no frame of a record"),
         (turn_of_processes(bytes(PROCESS_HEADER), b""), "a process of 0 bytes"),
         (turn_of_processes(bytes(PROCESS_EVENT.itemsize + 1)), "a process of 4457 bytes"),
     ],

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import msgspec
 import numpy as np
@@ -52,12 +52,15 @@ ROWS = {
 }
 """Rows of a turn that are as long as their type says, by the turn's field."""
 
+# As of network namespaces, and as in events.
+Inode = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
+
 
 class Start(msgspec.Struct, tag=True):
     """The first frame. interfaces: in the order of their numbers; settings: as JSON."""
 
     abi: int
-    namespace: int
+    namespace: Inode
     interfaces: list[str]
     settings: str
 
@@ -82,7 +85,7 @@ class Networks(msgspec.Struct, tag=True):
     number."""
 
     local: list[str]
-    elsewhere: dict[int, list[str]] = {}
+    elsewhere: dict[Inode, list[str]] = {}
 
 
 class Packets(msgspec.Struct, tag=True):
