@@ -17,6 +17,7 @@ EXCEPTION_CODES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 11)
 READS = (1, 2, 3, 4)
 SINGLE_WRITES = (5, 6)
 MULTIPLE_WRITES = (15, 16)
+DATA_ACCESS = (*READS, *SINGLE_WRITES, *MULTIPLE_WRITES)
 # Requests without data, and answers that begin with a count of their bytes.
 BARE = (7, 11, 12, 17)
 COUNTED_ANSWERS = (1, 2, 3, 4, 12, 17, 20, 23)
@@ -61,6 +62,7 @@ def modbus_protocol_unknown(p):
     fires_on=[
         f"{REQUEST} 0001 0000 0001 11 03 006b 0003",
         f"{REQUEST} 0001 0000 00ff 11 03 006b 0003",
+        f"{REQUEST} 0001 0000 ffff 11 03 006b 0003",
         f"{REQUEST} 0001 0000 0005 11 03 006b 0003",
         f"{RESPONSE} 0001 0000 0008 11 03 06 022b 0000 0064",
         f"{REQUEST} 0001 0000 0006 11 10 0001 0002 04 000a 0102",
@@ -119,7 +121,7 @@ def modbus_length_wrong(p, outer):
     size = u16(p, 4)
     function = u8(p, 7)
     if size < 2 or size > MOST_COUNTED:
-        return 0 < function < 44 and size < 1024
+        return function in DATA_ACCESS or 0 < function < 44 and size < 1024
     if function in SINGLE_WRITES:
         return size != 6
     if function >= EXCEPTION and u16(outer, 0) == PORT:

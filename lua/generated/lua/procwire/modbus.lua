@@ -423,6 +423,7 @@ do
 -- modbus.bad_length: Modbus message whose length fits neither the protocol nor its function (Modbus application protocol V1.1b3 4.1, section 6; Modbus messaging V1.0b 3.1.3)
 local modbus_length_wrong_BARE = { [7] = true, [11] = true, [12] = true, [17] = true }
 local modbus_length_wrong_COUNTED_ANSWERS = { [1] = true, [2] = true, [3] = true, [4] = true, [12] = true, [17] = true, [20] = true, [23] = true }
+local modbus_length_wrong_DATA_ACCESS = { [1] = true, [2] = true, [3] = true, [4] = true, [5] = true, [6] = true, [15] = true, [16] = true }
 local modbus_length_wrong_MULTIPLE_WRITES = { [15] = true, [16] = true }
 local modbus_length_wrong_READS = { [1] = true, [2] = true, [3] = true, [4] = true }
 local modbus_length_wrong_SINGLE_WRITES = { [5] = true, [6] = true }
@@ -435,7 +436,7 @@ local function modbus_length_wrong(p, outer)
   size = (byte(p, 5) * 256 + byte(p, 6))
   function_ = byte(p, 8)
   if ((size < 2) or (size > 254)) then
-    do return ((0 < function_ and function_ < 44) and (size < 1024)) end
+    do return ((modbus_length_wrong_DATA_ACCESS[function_] == true) or ((0 < function_ and function_ < 44) and (size < 1024))) end
   end
   if (modbus_length_wrong_SINGLE_WRITES[function_] == true) then
     do return (size ~= 6) end
