@@ -158,6 +158,7 @@ def test_what_a_server_of_http_answers_begins_like_a_request(payloads, wrong):
         ([(True, b"FOO "), (True, b"bar\r\n"), (False, RESPONSE)], [4]),
         ([(True, b"FOO bar"), (True, REST), (False, RESPONSE)], []),
         ([(True, b"FOO bar HTTP/1.1\r\n"), (False, RESPONSE)], []),
+        ([(True, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), (False, RESPONSE)], []),
         ([(True, PROXIED + REQUEST), (False, RESPONSE)], []),
         ([(True, PROXIED), (True, REQUEST), (False, RESPONSE)], []),
         ([(True, b"FOO bar\r\n"), (False, UNKNOWN)], []),

@@ -90,6 +90,8 @@ _SPACE, _ZERO, _FIRST_FAILURE = 32, 0x30, 0x34
 _MOST_EMPTY_LINES, _MOST_ZEROS = 4, 4
 # HAProxy's PROXY protocol, versions 1 and 2, which comes before the request.
 _PROXIED = (int.from_bytes(b"PROX", "big"), 0x0D0A0D0A)
+# How HTTP/2 begins, which servers of HTTP/1 are to answer as a request (RFC 9113 3.4).
+_PREFACE = int.from_bytes(b"PRI ", "big"), int.from_bytes(b"* HT", "big")
 _SLASHED = folded(span(b"http/"), 0, 5)
 _CAPITALS = tuple(int.from_bytes(name, "big") for name in (b"GET ", b"HEAD", b"POST", b"PUT "))
 _METHODS = tuple(folded(span(name.to_bytes(4, "big")), 0, 4) for name in _CAPITALS)
@@ -255,7 +257,8 @@ def _is_no_request(message: Span, lacks_version: bool) -> bool:
     end = token_end(message, at)
     if end >= message.captured:
         return False
-    if lacks_version and find(message, end, _LINE_FEED) < message.captured:
+    preface = u32(message, 0) == _PREFACE[0] and u32(message, 4) == _PREFACE[1]
+    if lacks_version and not preface and find(message, end, _LINE_FEED) < message.captured:
         return True
     return _is_lowered(message) or end == at or u8(message, end) != _SPACE
 
