@@ -69,6 +69,7 @@ HOST = folded(span(b"host"), 0, 4)
         text("POST / HTTP/1.1|Host: a||\0\0\0|"),
         text("HTTP/1.1 200 OK|Server: a|X-Empty:|X-Cut by the segm"),
         text("GET /\nNo field at all\n\n"),
+        text("CONNECT {}|" + "PUB a 1|b|" * 51),
         text("HTTP/1.1 200 OK\rServer: a|Date: b||"),
         text("HTTP/1.1 200 OK|Content-Encoding:| gzip|Date: a\rAge: b||"),
         text("HTTP/1.1 200 OK\r|Server: a\n\rDate: b\r|Age:\r 1||"),
@@ -102,6 +103,8 @@ def http_field_line_wrong(p, outer):
         if u8(p, at + 4) == COLON and folded(p, at, 4) == HOST:
             request = True
         at = end + 1
+    if not request and not response:
+        return False
     end = find(p, 0, LF)
     at = find_before(p, 0, end - 1, CR) + 1
     if request and at < end:

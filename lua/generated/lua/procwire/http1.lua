@@ -653,6 +653,9 @@ local function http_field_line_wrong(p, outer)
     end
     at = (end_ + 1)
   end
+  if ((not request) and (not response)) then
+    do return false end
+  end
   end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
   at = (find_before(p, 0, (end_ - 1), 13) + 1)
   if (request and (at < end_)) then
