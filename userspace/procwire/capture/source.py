@@ -32,7 +32,7 @@ STANDARD_INPUT = Path("-")
 # With what a packet at its end leaves for the next, a few huge pages.
 _WINDOW = (8 << 20) - (256 << 10)
 # What is only shown need not lie in the caches beside what is made of it.
-_SHOWN = 16 << 20
+_SHOWN = 12 << 20
 # What comes through a pipe is handed on after so long, even if it fills no window.
 _PATIENCE_S = 0.2
 BLOCK_LIMIT = 32 << 20
