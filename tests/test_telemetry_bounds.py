@@ -12,10 +12,12 @@ import pytest
 from network_records import WRITERS
 from procwire.record import CUT
 from procwire.settings import Settings
-from procwire.telemetry.event import TEXT_LIMIT, Attempted, Resolved, Started
+from procwire.telemetry.asked import MACHINES, Asked
+from procwire.telemetry.event import TEXT_LIMIT, Actor, Attempted, Resolved, Started
 from procwire.telemetry.faults import Faults
 from procwire.telemetry.join import Join
 from procwire.telemetry.lines import LINE_LIMIT
+from procwire.telemetry.processes import Processes
 from procwire.telemetry.value import address, moment
 from reading_records import FEW, events, written
 
@@ -136,3 +138,12 @@ def test_nothing_long_is_remembered_with_what_it_means() -> None:
     assert address(f"::1%{LONG}") is address("::1")
     with pytest.raises(ValueError, match="expected a date and time"):
         moment("2020-01-01 00:00:00" + " " * TEXT_LIMIT)
+
+
+def test_who_is_at_work_is_known_of_so_many_machines_whenever_they_are_settled() -> None:
+    processes, asked, peer = Processes(), Asked(), (0, 1)
+    hosts = [f"host{number}" for number in range(MACHINES + 1)]
+    for host in hosts:
+        asked.note(processes.find(host, Actor(7, user="eve"), 0), peer, 0)
+    known = [asked.by(host, (0, 2), 0) is not None for host in hosts]
+    assert known == [False] + [True] * MACHINES

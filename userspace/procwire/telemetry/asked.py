@@ -21,7 +21,8 @@ _ASKED, _AT_WORK = 10_000_000_000, 2_000_000_000
 # Accounts that are nobody's.
 _SERVICES = ("NT AUTHORITY\\", "NT SERVICE\\", "WINDOW MANAGER\\")
 _REMEMBERED = 65536
-_AT_ONCE = 64
+# Machines with somebody at work, and how many on each.
+MACHINES, _AT_ONCE = 4096, 64
 
 
 def is_kernel(actor: Actor) -> bool:
@@ -34,7 +35,7 @@ class Asked:
 
     def __init__(self) -> None:
         self._peers: OrderedDict[tuple[str, Peer], tuple[int, Execution]] = OrderedDict()
-        self._at_work: dict[str, dict[int, tuple[int, Execution]]] = {}
+        self._at_work: OrderedDict[str, dict[int, tuple[int, Execution]]] = OrderedDict()
 
     def note(self, entry: Execution, peer: Peer, time: int) -> None:
         """An execution resolved or tried a peer."""
@@ -47,6 +48,9 @@ class Asked:
         if user and not user.upper().startswith(_SERVICES):
             at_work = self._at_work.setdefault(entry.host, {})
             at_work[entry.number] = time, entry
+            self._at_work.move_to_end(entry.host)
+            if len(self._at_work) > MACHINES:
+                self._at_work.popitem(last=False)
             if len(at_work) > _AT_ONCE:
                 del at_work[next(iter(at_work))]
 
@@ -60,7 +64,3 @@ class Asked:
             if time - since > _AT_WORK:
                 del at_work[number]
         return next(iter(at_work.values()))[1] if len(at_work) == 1 else None
-
-    def forget(self, host: str) -> None:
-        """No more is to come of a machine."""
-        self._at_work.pop(host, None)

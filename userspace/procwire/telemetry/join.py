@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from procwire.event import Origin, Outcome
 from procwire.record import CONNECTION, program_name
 from procwire.settings import Settings
-from procwire.telemetry.asked import Asked, Peer, is_kernel
+from procwire.telemetry.asked import MACHINES, Asked, Peer, is_kernel
 from procwire.telemetry.clock import HELD, Clock
 from procwire.telemetry.event import Attempted, Ended, Event, Resolved, Started
 from procwire.telemetry.processes import Execution, Processes
@@ -44,7 +44,6 @@ _NO_PROCESS = (0, 0, 0)
 # Two recorders write one attempt down within this time, in ns.
 _SAME_ATTEMPT = 10_000_000_000
 _REMEMBERED = 65536
-_MACHINES = 4096
 _HELD_LIMIT = 1 << 17
 _MAPPED = 0xFFFF
 
@@ -129,8 +128,8 @@ class Join:
         clock = self._clocks.get(event.host)
         if clock is None:
             clock = self._clocks[event.host] = Clock(event.time)
-            if len(self._clocks) > _MACHINES:
-                self._asked.forget(self._clocks.popitem(last=False)[0])
+            if len(self._clocks) > MACHINES:
+                self._clocks.popitem(last=False)
         before = clock.out_of_time
         time = clock.follow(event.time)
         self._counts["out_of_time"] += clock.out_of_time - before
