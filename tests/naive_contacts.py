@@ -117,8 +117,10 @@ class Attempts:
             self.settled.add(flow)
             return self.answer(there, Outcome.ESTABLISHED, own=True)
         kind = PROBES.get(flags) if protocol == TCP else Attempt.DATAGRAM
-        answers = sport < 1024 <= dport or sport < 32768 <= dport
-        if (payload and flags & ACK) or (protocol == UDP and answers):
+        to_client = sport < 32768 <= dport
+        if (payload or to_client) and flags & ACK:
+            kind = None
+        if protocol == UDP and (sport < 1024 <= dport or to_client):
             kind = None
         if kind is None:
             self.settled.add(flow)

@@ -111,6 +111,14 @@ def traces_that_go_on(t: Conversations, version: int) -> None:
         t.datagram(probe * 0.05, there, hops=1 + probe // 3 % 30)
 
 
+def servers_end_what_is_older(t: Conversations, version: int) -> None:
+    """A capture of one direction begins as the connections of a client end."""
+    for i in range(60):
+        back = (ME[version], 8080, host(version, 5 + i % 2), 40000 + i)
+        t.segment(i * 0.02, back, FIN | ACK)
+        t.segment(i * 0.02 + ROUND_TRIP, back, ACK)
+
+
 def answers_alone(t: Conversations, version: int) -> None:
     """Servers' datagrams, where the capture begins behind the questions or never sees them."""
     for i in range(120):
@@ -142,6 +150,7 @@ def monitor(t: Conversations, version: int) -> None:
         older_than_the_capture,
         traceroutes,
         traces_that_go_on,
+        servers_end_what_is_older,
         answers_alone,
         monitor,
     ],

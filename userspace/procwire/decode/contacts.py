@@ -205,17 +205,25 @@ def _goes_on(entry: Record, packets: Packets, row: int) -> bool:
 
 @fused
 def _probe(packets: Packets, row: int) -> int:
-    """The kind of attempt that a segment outside of any known flow is, or -1."""
-    carries = packets.payload[row] > 0 and packets.tcp_flags[row] & _ACK
-    return -1 if carries else int(np.int64(_PROBES[packets.tcp_flags[row] & _FLAGS]))
+    """The kind of attempt that a segment outside of any known flow is, or -1. What acknowledges on
+    the way from a service to a client is of a connection older than the capture."""
+    answers = packets.payload[row] > 0 or _is_to_client(packets, row)
+    if answers and packets.tcp_flags[row] & _ACK:
+        return -1
+    return int(np.int64(_PROBES[packets.tcp_flags[row] & _FLAGS]))
+
+
+@fused
+def _is_to_client(packets: Packets, row: int) -> bool:
+    return bool(packets.src_port[row] < _DYNAMIC_PORTS <= packets.dst_port[row])
 
 
 @fused
 def _datagram(table: Table, packets: Packets, row: int) -> int:
     """The first datagram of a flow asks, unless it comes from a service to a client or counts the
     routers on a path."""
-    port, to_port = packets.src_port[row], packets.dst_port[row]
-    answers = port < _USER_PORTS <= to_port or port < _DYNAMIC_PORTS <= to_port
+    answers = packets.src_port[row] < _USER_PORTS <= packets.dst_port[row]
+    answers |= _is_to_client(packets, row)
     return -1 if answers or traces_a_path(table, packets, row) else _DATAGRAM
 
 
