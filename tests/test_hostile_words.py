@@ -137,7 +137,7 @@ def test_right_ones_are_shown_so(run, site, words) -> None:
 
 def test_a_history_of_other_lines_is_told(run, site) -> None:
     ran = run("enrich", site["stats.json"], "--history", site["garbage"])
-    assert "garbage: 1 lines are none of a history and left out" in ran.talk
+    assert "garbage: left out 1 line that no history has" in ran.talk
 
 
 def test_settings_with_such_texts_are_read_again(run, site, tmp_path) -> None:

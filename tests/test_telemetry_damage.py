@@ -147,7 +147,7 @@ def test_archives_that_are_damaged_say_so(tmp_path: Path) -> None:
     (problem,) = read(written(tmp_path, whole[:-40]))[2]
     assert "the archive cannot be unpacked" in problem
     (problem,) = read(written(tmp_path, archive(tmp_path / "b.zip", b"hello")))[2]
-    assert "found an archive of 1 files, expected" in problem
+    assert "found an archive of 1 file, expected" in problem
     locked = bytearray(whole)
     for flags in (6, whole.rindex(b"PK\x01\x02") + 8):
         locked[flags] |= 1

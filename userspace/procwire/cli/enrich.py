@@ -15,6 +15,7 @@ import click
 from procwire.cli.ending import Ending
 from procwire.cli.results import private_file
 from procwire.errors import INTERRUPTED, InputDamaged, UsageError
+from procwire.output.amount import amount
 from procwire.output.lines import NO_ROOM
 from procwire.output.printable import printable
 from procwire.owners.enrich import Enricher, Settling
@@ -75,8 +76,8 @@ def enrich(file: Path, history: Path, follow: bool, output: Path | None) -> int:
                 raise
             raise UsageError(f"{problem.filename or file}: {problem.strerror}") from None
     if known.unread:
-        unread = f"procwire: {history}: {known.unread} lines are none of a history and left out"
-        click.echo(printable(unread), err=True)
+        unread = f"left out {amount(known.unread, 'lines')} that no history has"
+        click.echo(printable(f"procwire: {history}: {unread}"), err=True)
     counts = enricher.counters()
     click.echo(
         f"procwire: {counts['records']} records, {counts['enriched']} with their process", err=True

@@ -11,6 +11,7 @@ from typing import IO, NamedTuple, cast
 from procwire.capture.open import is_capture
 from procwire.capture.source import STANDARD_INPUT, ZIP, Source, open_source, stream_source
 from procwire.errors import InputDamaged
+from procwire.output.amount import amount
 from procwire.telemetry.formats import LOOKED_AT, Format, recognise
 
 _MAGIC_SIZE = 4
@@ -74,7 +75,8 @@ class Inputs:
         except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as problem:
             raise InputDamaged(name, 0, f"the archive cannot be unpacked ({problem})") from problem
         if not known:
-            raise InputDamaged(name, 0, f"found an archive of {self.skipped} files, {_EXPECTED}")
+            files = amount(self.skipped, "files")
+            raise InputDamaged(name, 0, f"found an archive of {files}, {_EXPECTED}")
 
 
 def _member(name: str, stream: IO[bytes]) -> Source:
