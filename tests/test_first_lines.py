@@ -113,6 +113,8 @@ FIN_ACK, RST_ACK, FLAGS_AT = 0x11, 0x14, 47
         (b"GET /a HTTP/1.1\r\nHost", FIN_ACK, 0),
         (b"GET /a/target", RST_ACK, 0),
         (b"some", FIN_ACK, 0),
+        (b"POSTED", FIN_ACK, 0),
+        (b"HTTP is", FIN_ACK, 0),
         (GET[1] + b"GET /b", FIN_ACK, 1),
         (GET[1] + b"some", FIN_ACK, 0),
         (GET[1], FIN_ACK, 0),
@@ -144,3 +146,11 @@ def test_zeros_before_a_status_are_no_response(zeros: int) -> None:
     for one in (payloads, *cuts(payloads, 1)):
         assert checks(connection(80, one)) == {"http.response_bad": 1}
     assert checks(connection(80, [GET, (False, bytes(zeros) + b"HTT")])) == {}
+
+
+@pytest.mark.parametrize("port", [20, 3000, 9000])
+@pytest.mark.parametrize("sent", [b"GET key", b"POSTED", b"CONNECTED", b"HEADER 1", b"HTTP is"])
+def test_text_without_a_line_is_no_request(port: int, sent: bytes) -> None:
+    """Data connections of FTP and protocols of words begin like methods, too."""
+    end = segment(port, True, FIN_ACK, (100 + len(sent), 500))
+    assert checks([*connection(port, [(True, sent)]), end]) == {}

@@ -14,7 +14,7 @@ from procwire.decode.application import layer_of_start
 from procwire.decode.flow_table import Record
 from procwire.decode.framing import begins_message, frame, header_size, seals
 from procwire.decode.http_cursor import take_lines, take_trailer, tell_lines
-from procwire.decode.http_start import begins_http, is_sound_start, is_unfinished
+from procwire.decode.http_start import ends_in_request_line, is_sound_start, is_unfinished
 from procwire.decode.line_cursor import pass_text, take_line, tell_kept_line
 from procwire.decode.message_parts import NO_MESSAGE, behind_start, elsewhere, keep
 from procwire.decode.message_spans import NO_LAYER, Found, MessageSpans, tell
@@ -89,7 +89,7 @@ def cut_short(memory: Streams, spans: MessageSpans, found: Found) -> None:
 def finish(memory: Streams, spans: MessageSpans, found: Found) -> None:
     """The direction ends: what has come of a message is all there will be."""
     stream = memory.streams[found.place]
-    if stream.filled and _is_in_request_line(memory, stream):
+    if stream.filled and _is_in_request_line(memory, stream, found.destination):
         stream.marks |= AMISS
     cut_short(memory, spans, found)
     stream.phase = OUT_OF_SYNC
@@ -97,13 +97,12 @@ def finish(memory: Streams, spans: MessageSpans, found: Found) -> None:
 
 
 @fused
-def _is_in_request_line(memory: Streams, stream: Record) -> bool:
-    """Whether of a request no more than a part of its first line has come."""
+def _is_in_request_line(memory: Streams, stream: Record, port: int) -> bool:
+    """Whether of a request to `port` no more than a part of its first line has come."""
     size = int(stream.filled)
     if stream.layer != layers.HTTP1 or stream.phase != MESSAGE or not stream.marks & REQUESTS:
         return False
-    line = own_span(memory.store, room_at(int(stream.room)), size, size)
-    return begins_http(line) and find(line, 0, _LF) == size
+    return ends_in_request_line(own_span(memory.store, room_at(int(stream.room)), size, size), port)
 
 
 @fused

@@ -35,6 +35,7 @@ _ZERO, _NINE, _SPACE, _LINE_FEED, _CARRIAGE_RETURN = 48, 57, 32, 10, 13
 _BLANKS, _MOST_BLANKS = (9, 11, 12, _SPACE), 3  # a method has one more byte
 _MOST_LINE_ENDS = 12  # a known start needs four bytes more
 _LONGEST_METHOD = 32  # IANA has one of 17
+_PORTS = (80, 8000, 8008, 8080, 8081, 8888)  # http, http-alt and their usual neighbours
 
 
 @fused
@@ -79,6 +80,15 @@ def is_unfinished(message: Span) -> bool:
     end = token_end(message, start)
     begun = end - start <= _LONGEST_METHOD if end == size else u8(message, end) in _BLANKS
     return begun and (end > start or end == size) and find(message, end, _LINE_FEED) == size
+
+
+@fused
+def ends_in_request_line(sent: Span, port: int) -> bool:
+    """Whether all that was sent to `port` is a part of a request's first line. On other ports than
+    those of HTTP it may be any text."""
+    start, end = u32(sent, 0), token_end(sent, 0)
+    asks = is_http_start(start) and start | _SMALL_LETTERS != _NAME and u8(sent, end) == _SPACE
+    return port in _PORTS and asks and find(sent, end, _LINE_FEED) == sent.captured
 
 
 @fused
