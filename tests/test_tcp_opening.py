@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from procwire.decode.tcp_segment import ACK, SYN
-from test_flow import PSH, WHOLE, ask, handshake, observed, reply
+from test_flow import PSH, SECOND, WHOLE, ask, handshake, observed, reply
 
 
 @pytest.mark.parametrize("initial", [777, 0])
@@ -37,6 +37,16 @@ def test_of_two_syns_the_one_that_is_answered_counts():
         answer = reply(SYN | ACK, 500, initial + 1)
         packets = [ask(SYN, 100), ask(SYN, 4000), answer, ask(ACK, initial + 1, 501)]
         assert observed(packets) == [[], ["hs_resend_differs"], [], []]
+
+
+def test_who_was_not_answered_opens_anew_from_the_same_port():
+    later = [ask(SYN, 4000, time=SECOND), ask(SYN, 4000, time=SECOND + 1)]
+    answer = [reply(SYN | ACK, 500, 4001, time=2 * SECOND), ask(ACK, 4001, 501, time=2 * SECOND)]
+    assert observed([ask(SYN, 100), *later, *answer]) == [[], [], ["retransmit"], [], []]
+    sooner = ask(SYN, 4000, time=SECOND - 1)
+    assert observed([ask(SYN, 100), sooner])[1] == ["hs_resend_differs"]
+    answered = [*handshake()[:2], ask(SYN, 4000, time=SECOND)]
+    assert observed(answered)[2] == ["hs_resend_differs"]
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ from procwire.decode.tcp_segment import (
     apart,
 )
 
+_SOONEST_AGAIN_NS = 1_000_000_000  # RFC 6298 2.1: before that no SYN is sent again
+
 
 @fused
 def on_first_syn(table: FlowTable, slot: int, segment: Segment) -> int:
@@ -74,7 +76,10 @@ def in_syn_sent(table: FlowTable, slot: int, segment: Segment) -> int:
         if flags & ACK and flags & SYN:
             return SYNACK_UNSOLICITED | HS_RESEND_DIFFERS
         if flags & SYN:
-            return _syn_again(flow, mine, segment)
+            seen = _syn_again(flow, mine, segment)
+            # Who was not answered gives up at last, and opens anew from the same port.
+            gave_up = segment.time - flow.last >= _SOONEST_AGAIN_NS
+            return seen & ~HS_RESEND_DIFFERS if gave_up else seen
         # The answer passed elsewhere or was lost to the capture.
         _prefers_later(flow, mine, segment.seq)
         flow.marks |= GUESSED
@@ -155,9 +160,11 @@ def in_syn_received(table: FlowTable, slot: int, segment: Segment) -> int:
 def _syn_again(flow: Record, mine: Record, segment: Segment) -> int:
     """A SYN of an end that sent one before. The first one counts until the peer has answered the
     later one: whoever forges a SYN changes nothing."""
-    if segment.seq == mine.initial and mine.sent & ASKED_TO_OPEN:
+    following = (segment.seq + 1) & 0xFFFFFFFF
+    same = segment.seq == mine.initial and mine.sent & ASKED_TO_OPEN
+    if same or (flow.later and following == flow.later):
         return RETRANSMIT
-    flow.later = (segment.seq + 1) & 0xFFFFFFFF
+    flow.later = following
     return HS_RESEND_DIFFERS
 
 
