@@ -11,11 +11,13 @@ import lupa.luajit21
 import pytest
 from lua_words import lua_rules
 from procwire.compiler.build import artefacts
+from procwire.examples import SERVICES
 from procwire.judging.evaluate import compiled_verdict
 from procwire.rule import BadRule, Observed, Rule, example, fires, observed, rule
 from procwire.rules import all_rules, index_of, packet_rules
 
 ROOT = Path(__file__).parent.parent
+LONGEST_CUT = 300  # bytes
 Backend = Callable[[Rule, str], bool]
 
 
@@ -59,6 +61,18 @@ EXAMPLES = [
 @pytest.mark.parametrize(("checked", "text", "wanted"), EXAMPLES)
 def test_example(checked: Rule, text: str, wanted: bool, backend: str) -> None:
     assert BACKENDS[backend](checked, text) == wanted
+
+
+@pytest.mark.parametrize("layer", SERVICES)
+def test_what_a_snap_length_cuts_off_is_no_fault(layer: str) -> None:
+    """What no rule minds in a message, it does not mind in the beginning of it."""
+    rules = [checked for checked in packet_rules() if layer in checked.layers]
+    for text in {text for checked in rules for text in checked.silent_on}:
+        p, outer = example(text)
+        for checked in rules:
+            if not fires(checked, p, outer):
+                cuts = (p._replace(captured=size) for size in range(min(p.captured, LONGEST_CUT)))
+                assert not any(fires(checked, cut, outer) for cut in cuts), (checked.id, text)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

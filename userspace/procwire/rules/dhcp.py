@@ -89,7 +89,8 @@ def dhcp_message_malformed(p):
             # RFC 3396: only a full option may be continued by the next.
             if code in ADDRESSES and (size == 0 or size < 255 and size % 4 != 0):
                 return True
-            if code == MESSAGE_TYPE and not 0 < u8(p, at + 2) <= LAST_MESSAGE_TYPE:
+            seen = at + 2 < captured(p)
+            if code == MESSAGE_TYPE and seen and not 0 < u8(p, at + 2) <= LAST_MESSAGE_TYPE:
                 return True
             at += 2 + size
     return False

@@ -237,6 +237,8 @@ def http_transfer_encoding_wrong(p):
         at = end + 1
     if encodings == 0:
         return False
+    # Behind what was cut off, chunks may still be the last coding.
+    unframed = last != CHUNKED and end < captured(p)
     if request:
-        return minor != ONE or chunked > 1 or lengths > 0 or unknown > 0 or last != CHUNKED
+        return minor != ONE or chunked > 1 or lengths > 0 or unknown > 0 or unframed
     return chunked > 1 or chunked > 0 and (minor != ONE or unknown > 0 or lengths > 0)

@@ -6,7 +6,7 @@ The decoder lets pass what has the protocol's number or its exact length; rules 
 """
 
 from procwire.rule import rule
-from procwire.words import length, u8, u16
+from procwire.words import captured, length, u8, u16
 
 PORT = 502
 COUNTED_FROM = 6
@@ -132,26 +132,26 @@ def modbus_length_wrong(p, outer):
     if function == MASK_WRITE:
         return size != 8
     if function == WRITE_FILE:
-        return size < 3 or length(p) > 8 and size != 3 + u8(p, 8)
+        return size < 3 or captured(p) > 8 and size != 3 + u8(p, 8)
     identification = function == ENCAPSULATED and u8(p, 8) == READ_IDENTIFICATION
     if u16(outer, 2) == PORT:
         if function in READS:
             return size != 6
         if function in MULTIPLE_WRITES:
-            return size < 8 or length(p) > 12 and size != 7 + u8(p, 12)
+            return size < 8 or captured(p) > 12 and size != 7 + u8(p, 12)
         if function in BARE:
             return size != 2
         if function == READ_FILE:
-            return size < 3 or length(p) > 8 and size != 3 + u8(p, 8)
+            return size < 3 or captured(p) > 8 and size != 3 + u8(p, 8)
         if function == READ_WRITE:
-            return size < 12 or length(p) > 16 and size != 11 + u8(p, 16)
+            return size < 12 or captured(p) > 16 and size != 11 + u8(p, 16)
         return function == FIFO and size != 4 or identification and size != 5
     if function in COUNTED_ANSWERS:
-        return size < 3 or length(p) > 8 and size != 3 + u8(p, 8)
+        return size < 3 or captured(p) > 8 and size != 3 + u8(p, 8)
     if function in MULTIPLE_WRITES or function == EVENT_COUNTER:
         return size != 6
     if function == FIFO:
-        return size < 6 or length(p) > 9 and size != 4 + u16(p, 8)
+        return size < 6 or captured(p) > 9 and size != 4 + u16(p, 8)
     return function == STATUS and size != 3 or identification and size < 8
 
 

@@ -5,7 +5,7 @@ precision that a clock could have, or a control message's own fields.
 """
 
 from procwire.rule import rule
-from procwire.words import bits, length, u8, u16
+from procwire.words import bits, captured, length, u8, u16
 
 HEADER = 48
 CONTROL_HEADER = 12
@@ -89,7 +89,7 @@ def ntp_packet_malformed(p):
     at = HEADER
     for _field in range(MOST_FIELDS):
         rest = length(p) - at
-        if rest in AUTHENTICATORS or at + 4 > length(p):
+        if rest in AUTHENTICATORS or at + 4 > captured(p):
             break
         size = u16(p, at + 2)
         if version < 4 or size < 16 or size % 4 != 0 or size > rest:

@@ -415,7 +415,7 @@ local dhcp_message_malformed_ONE_BYTE = { [19] = true, [20] = true, [23] = true,
 local dhcp_message_malformed_REQUEST_OR_REPLY = { [1] = true, [2] = true }
 local dhcp_message_malformed_TWO_BYTES = { [13] = true, [22] = true, [26] = true, [57] = true }
 local function dhcp_message_malformed(p, outer)
-  local at, code, kind, marked, plausible, size
+  local at, code, kind, marked, plausible, seen, size
   if #p < 12 then return false end
   marked = ((#p >= 240) and (u32(p, 236) == 1669485411))
   kind = byte(p, 2)
@@ -457,7 +457,8 @@ local function dhcp_message_malformed(p, outer)
       if ((dhcp_message_malformed_ADDRESSES[code] == true) and ((size == 0) or ((size < 255) and ((size % 4) ~= 0)))) then
         do return true end
       end
-      if ((code == 53) and (not (0 < (byte(p, (at + 2) + 1) or 0) and (byte(p, (at + 2) + 1) or 0) <= 18))) then
+      seen = ((at + 2) < #p)
+      if ((code == 53) and seen and (not (0 < (byte(p, (at + 2) + 1) or 0) and (byte(p, (at + 2) + 1) or 0) <= 18))) then
         do return true end
       end
       at = at + (2 + size)

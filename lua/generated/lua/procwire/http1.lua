@@ -822,7 +822,7 @@ local http_transfer_encoding_wrong_CODINGS = { [488913554] = true, [1756468154] 
 local http_transfer_encoding_wrong_SPACES = { [32] = true, [9] = true }
 local http_transfer_encoding_wrong_STATUS_ENDS = { [32] = true, [9] = true, [11] = true, [12] = true, [13] = true, [10] = true }
 local function http_transfer_encoding_wrong(p, outer)
-  local after, at, chunked, coding, empty, encodings, end_, first, foreign, last, lengths, minor, parts, request, start, unknown
+  local after, at, chunked, coding, empty, encodings, end_, first, foreign, last, lengths, minor, parts, request, start, unframed, unknown
   if #p < 16 then return false end
   end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
   request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
@@ -899,8 +899,9 @@ local function http_transfer_encoding_wrong(p, outer)
   if (encodings == 0) then
     do return false end
   end
+  unframed = ((last ~= 488913554) and (end_ < #p))
   if request then
-    do return ((minor ~= 49) or (chunked > 1) or (lengths > 0) or (unknown > 0) or (last ~= 488913554)) end
+    do return ((minor ~= 49) or (chunked > 1) or (lengths > 0) or (unknown > 0) or unframed) end
   end
   do return ((chunked > 1) or ((chunked > 0) and ((minor ~= 49) or (unknown > 0) or (lengths > 0)))) end
 end
