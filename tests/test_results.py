@@ -60,6 +60,16 @@ def test_a_run_that_lasts_counts_what_it_lost(
     assert HIT.check.id not in path.read_text()
 
 
+def test_a_file_that_is_emptied_meanwhile_goes_on_at_its_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "results"
+    with Results(path, "eve", "info") as results:
+        results.write([SCAN], Source())
+        whole = path.read_bytes()
+        path.write_bytes(b"")
+        results.write([SCAN], Source())
+    assert path.read_bytes() == whole
+
+
 def test_any_other_run_ends(tmp_path: Path) -> None:
     with Results(tmp_path / "results", "eve", "info") as results, room(1):
         with pytest.raises(Unavailable, match="results: File too large; free space"):

@@ -164,7 +164,8 @@ def private_file(path: Path, inputs: Iterable[Path]) -> BinaryIO:
         raise UsageError(f"{path}: is the input; name another file for the results")
 
     def owner_only(name: str, flags: int) -> int:
-        descriptor = os.open(name, flags, _OWNER_ONLY)
+        # Whoever copies and empties the file meanwhile, as log rotation may, finds no hole in it.
+        descriptor = os.open(name, flags | os.O_APPEND, _OWNER_ONLY)
         # One that was there keeps its mode; devices have to keep theirs.
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.fchmod(descriptor, _OWNER_ONLY)
