@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from procwire import examples
 from procwire.alert import CLOSED, GROWN, RAISED
+from procwire.capture.interfaces import SECONDS_LIMIT
 from procwire.capture.open import read_capture
 from procwire.errors import InputDamaged, Unavailable
 from procwire.rules import packet_rules
@@ -94,14 +95,14 @@ def parts_of(times, size):
     """Of packets at those seconds, in batches of `size`: time and time reached of each, and the
     numbers of those with which parts begin."""
     talk = Conversations()
-    for at in times:
-        talk.segment(at, ("10.0.0.1", 1, "10.0.0.2", 2), ACK)
+    for _ in times:
+        talk.segment(0, ("10.0.0.1", 1, "10.0.0.2", 2), ACK)
     batch = talk.batch()
     batch.time[:] = [START + at * SECOND for at in times]
     parts, found, firsts = Parts(10 * SECOND), [], set()
     for at in range(0, len(times), size):
         for part, reached, _ in parts.of(rows_of(batch, at, at + size)):
-            seconds = [((one - START) // SECOND).tolist() for one in (part.time, reached)]
+            seconds = [(one // SECOND - START // SECOND).tolist() for one in (part.time, reached)]
             found += zip(*seconds, strict=True)
             firsts.add(part.first)
     return found, firsts
@@ -148,6 +149,21 @@ def test_a_clock_that_is_set_forward_is_followed(size):
         *[2 * far + night] * 2,
     ]
     assert firsts == set(range(1, len(found) + 1, size))
+
+
+@SIZES
+def test_times_further_apart_than_64_bits_can_say_are_so(size):
+    first, last = (end - START // SECOND for end in (-SECONDS_LIMIT, SECONDS_LIMIT))
+    found, firsts = parts_of(
+        [first, *[last] * (SET - 1), first, *[last] * SET, *[first] * SET], size
+    )
+    assert [reached for _, reached in found] == [
+        *[first] * (2 * SET),
+        *[last] * SET,
+        first,
+    ]
+    set_back = len(found)
+    assert firsts == {1, set_back} | set(range(1, len(found) + 1, size))
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=30), st.integers(1, 30))

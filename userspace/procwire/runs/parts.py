@@ -50,8 +50,10 @@ class Parts:
         begin = 0
         began = self._reached = int(times[0]) if self._reached is None else self._reached
         reached = _reached_with(times, began)
-        is_ahead = reached[-1] - began > AHEAD and np.diff(reached, prepend=began).max() > AHEAD
-        if not is_ahead and (reached - times).max() <= self._patience:
+        is_ahead = (
+            int(reached[-1]) - began > AHEAD and _most(np.diff(reached, prepend=began)) > AHEAD
+        )
+        if not is_ahead and _most(reached - times) <= self._patience:
             self._reached, self._behind, self._ahead = int(reached[-1]), 0, 0
             yield Part(batch, reached, decoded)
             return
@@ -79,6 +81,11 @@ def _reached_with(times: NDArray[np.int64], before: int) -> NDArray[np.int64]:
     if times[0] >= before and not (times[1:] < times[:-1]).any():
         return times
     return np.maximum.accumulate(np.maximum(times, before))
+
+
+def _most(spans: NDArray[np.int64]) -> int:
+    """The longest of spans of time, none below 0, also of those that take 64 bits."""
+    return int(spans.view(np.uint64).max())
 
 
 def rows_of(batch: PacketBatch, start: int, end: int) -> PacketBatch:
