@@ -18,11 +18,12 @@ from procwire.capture.open import read_capture
 from procwire.capture.writer import CaptureWriter
 from procwire.context.site import Site
 from procwire.decode.frame import decode
-from procwire.errors import UsageError
+from procwire.errors import Unavailable, UsageError
 from procwire.event import FLOW_EVENT, PROCESS_EVENT, EventKind, FlowRole
 from procwire.output import eve
 from procwire.owners.translations import TRANSLATION
 from procwire.runs.joined import Joined
+from procwire.runs.live import Live
 from procwire.runs.recorded import Recording, networks_of
 from procwire.runs.recording import TURNS, Recorder
 from procwire.runs.replay import Replay
@@ -188,6 +189,12 @@ def test_the_record_is_its_owner_s_alone_and_has_a_folder_to_itself(tmp_path):
     assert (tmp_path / "one").stat().st_mode & 0o777 == 0o700
     with pytest.raises(UsageError, match="not empty"):
         Recorder(tmp_path / "one", Settings(), HOME, [])
+
+
+def test_a_history_that_cannot_be_written_leaves_no_record_behind(tmp_path):
+    with pytest.raises(Unavailable, match="Is a directory; name another file with --history"):
+        Live(Settings(), None, [], print, Site(), tmp_path, tmp_path / "one")
+    assert not (tmp_path / "one").exists()
 
 
 def test_networks_are_read_back_and_what_is_none_is_left_out(tmp_path):

@@ -99,14 +99,15 @@ class Live:
         interfaces = [capture.interface for capture in captures]
         namespace = Path("/proc/self/ns/net").stat().st_ino
         self._joined = Joined(settings, interfaces, namespace, self._processes, self._tell, site)
-        self._recorder: Recorder | None = None
-        if record is not None:
-            self._recorder = Recorder(record, settings, namespace, captures, say)
-            self._processes.changes = []
         self._history: HistoryWriter | None = None
         if history is not None:
             known = partial(self._joined.known, keep=False)
             self._history = HistoryWriter(history, known, namespace, tell=say)
+        self._recorder: Recorder | None = None
+        if record is not None:
+            # Last of what may be refused: its folder has to be empty at the next start.
+            self._recorder = Recorder(record, settings, namespace, captures, say)
+            self._processes.changes = []
         self._saved = self._located = self._looked = time.monotonic()
         self._in_force = in_force(settings)
         self._apart_s = _APART_S if captures else _EVENTS_APART_S
