@@ -18,8 +18,9 @@ from procwire.capture.source import Source
 _SMALLEST_INTERFACE_DESCRIPTION = 20
 _OPTION_END, _OPTION_RESOLUTION, _OPTION_TIME_OFFSET = 0, 9, 14
 
-# Seconds whose nanoseconds fit 64 bits: years 1678 to 2262.
-SECONDS_LIMIT = 2**63 // 10**9 - 1
+# Seconds whose nanoseconds fit 64 bits, also a day later, as answers are waited for: years 1678 to
+# 2262.
+SECONDS_LIMIT = 2**63 // 10**9 - 86_400
 # Ticks a second up to which ten times a fraction of a second fits 64 bits.
 _UNITS_LIMIT = 2**63 // 10
 
