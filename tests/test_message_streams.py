@@ -21,6 +21,7 @@ from procwire.rules import all_rules
 from procwire.settings.traffic import FlowSettings
 from procwire.words import span
 from test_requests import batch
+from test_spoken import connection, told
 
 FIRST = 4_294_967_000  # numbers wrap soon
 ACK, SYN = 0x18, 0x02
@@ -95,6 +96,14 @@ def test_no_message_is_shorter_than_what_tells_its_length(layer, header):
 def test_a_message_may_begin_with_any_segment_of_what_began_as_nothing_known(before):
     findings, _ = found([(0, before), (len(before), BAD_LINE)], HTTP)
     assert findings == Counter({"http.request_line_bad": 1})
+
+
+def test_a_length_beyond_all_bounds_is_told_only_from_the_start_of_a_stream():
+    """In the middle, the bytes of a sound message may be read one off."""
+    read, check = bytes.fromhex("0417 0000 0006 ff 04 0384 0093"), "modbus.bad_length"
+    frames = connection(502, [(True, read[1:])])
+    assert told(frames, check) == [2]
+    assert told(frames[2:], check) == []
 
 
 def test_bytes_of_a_body_are_no_messages():
