@@ -27,8 +27,9 @@ def test_the_job_is_told_of_and_no_process_of_it(live: Sensing, name: str) -> No
 
 
 SECOND = 1_000_000_000
-# Of MAX_JOBS of subject.h; a job lies where its name hashes to, or at one of the next places.
-PLACES = 1024
+SUBJECT = Path(__file__).parents[2] / "kernel" / "subject.h"
+# A job lies where its name hashes to, or at one of the next places.
+PLACES = int(SUBJECT.read_text().partition("#define MAX_JOBS ")[2].split()[0])
 
 
 def place_of(group: Path) -> int:
