@@ -23,6 +23,9 @@
 /* That of all jobs' subjects, whose pid is a place of MAX_JOBS. */
 #define SLOT_JOB SLOTS
 
+/* Of a program in a job, as many as its event has room for. */
+#define MOST_ATTEMPTS 0xffffffffULL
+
 /* A pid is enough while its process lives: entries go with the process's last thread. */
 struct subject_key {
 	__u32 pid;
@@ -125,7 +128,8 @@ SUBPROGRAM int enter_program(struct subject *job, const struct subject *subject,
 	place->process = subject->owner.process;
 	if (!subject->is_part || !place->processes)
 		place->processes++;
-	place->attempts += attempts;
+	/* A job lasts as long as it tries, and its leader is known by these. */
+	place->attempts = lesser(place->attempts + attempts, MOST_ATTEMPTS);
 	FIXED_ROUNDS
 	for (int i = 0; i < JOB_PROGRAMS; i++)
 		is_leading &= job->program[i].attempts <= place->attempts;

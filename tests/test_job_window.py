@@ -224,3 +224,8 @@ def test_threads_that_share_all_the_time_lose_and_double_nothing(window):
     )
     assert counts_of(process.state.totals) == wanted
     assert counts_of(job.state.totals) == counts_of(shared) == wanted
+
+
+@given(st.integers(1, 2**33), st.integers(1, 2**33))
+def test_a_program_of_a_job_that_lasts_has_no_fewer_attempts_than_before(window, before, more):
+    assert window.lib.probe_program(before, more) == min(min(before, 2**32 - 1) + more, 2**32 - 1)

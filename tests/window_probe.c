@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-#include "window_count.h"
-#include "window_report.h"
+#include "subject.h"
 
 #include "window_probe.h"
 
@@ -124,4 +123,15 @@ int probe_final(struct fanout_state *state, const struct fanout_settings *settin
 {
 	turn(state, settings, now);
 	return fanout_final(state, settings, crossing);
+}
+
+__u32 probe_program(__u64 before, __u64 more)
+{
+	static struct subject subject;
+	static struct subject job;
+
+	__builtin_memset(&job, 0, sizeof(job));
+	enter_program(&job, &subject, before);
+	enter_program(&job, &subject, more);
+	return job.program[0].attempts;
 }

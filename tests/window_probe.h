@@ -30,3 +30,5 @@ void probe_figures(const struct fanout_state *state, __u32 window,
 		   struct fanout_crossing *crossing);
 int probe_final(struct fanout_state *state, const struct fanout_settings *settings, __u64 now,
 		struct fanout_crossing *crossing);
+/* Attempts of a program in a job that entered so many, and then more. */
+__u32 probe_program(__u64 before, __u64 more);
