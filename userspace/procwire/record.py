@@ -16,7 +16,16 @@ import numpy as np
 
 from procwire.event import PROCESS_KEY, Attempt
 
-__all__ = ["CONNECTION", "FINDING", "Attempt", "Lookup", "Process", "interpreter", "program_name"]
+__all__ = [
+    "CONNECTION",
+    "FINDING",
+    "FIRST_DYNAMIC_PORT",
+    "Attempt",
+    "Lookup",
+    "Process",
+    "interpreter",
+    "program_name",
+]
 
 
 CONNECTION = np.dtype(
@@ -40,6 +49,10 @@ CONNECTION = np.dtype(
 """One attempt to reach a peer. Addresses are big-endian halves, IPv4 mapped, so that address
 arithmetic is integer. The destination of a NEIGHBOUR is the address asked for; where there are no
 ports, dst_port is the ICMP type (0 for ARP) and src_port an ECHO's identifier."""
+
+FIRST_DYNAMIC_PORT = 32768
+"""From here on Linux hands out ports to clients, and to services without one of their own
+(ip-sysctl); RFC 6335 section 6 has them begin at 49152."""
 
 FINDING = np.dtype(
     [

@@ -55,7 +55,7 @@ from procwire.decode.path_traces import traces_a_path
 from procwire.decode.unseen_answers import acknowledges, note_answer
 from procwire.errors import UsageError
 from procwire.event import Outcome
-from procwire.record import CONNECTION, Attempt
+from procwire.record import CONNECTION, FIRST_DYNAMIC_PORT, Attempt
 
 __all__ = ["COUNTERS", "Contacts"]
 
@@ -77,8 +77,8 @@ _PROBES[_FIN | _ACK] = Attempt.MAIMON
 _PROBES[_ACK] = Attempt.ACK
 
 # RFC 6335 section 6: system ports are where services answer, and so are user ports; dynamic ones
-# are where clients ask from. These begin at 49152, and at 32768 as Linux has them.
-_USER_PORTS, _DYNAMIC_PORTS = 1024, 32768
+# are where clients ask from.
+_USER_PORTS = 1024
 
 # NumPy copies structures field by field.
 _BYTES = np.dtype((np.void, CONNECTION.itemsize))
@@ -215,7 +215,7 @@ def _probe(packets: Packets, row: int) -> int:
 
 @fused
 def _is_to_client(packets: Packets, row: int) -> bool:
-    return bool(packets.src_port[row] < _DYNAMIC_PORTS <= packets.dst_port[row])
+    return bool(packets.src_port[row] < FIRST_DYNAMIC_PORT <= packets.dst_port[row])
 
 
 @fused

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.detect.services import has_name
-from procwire.record import CONNECTION
+from procwire.record import CONNECTION, FIRST_DYNAMIC_PORT
 
 _FIELDS: Mapping[str, Any] = CONNECTION.fields or {}
 _WORD = 8
@@ -19,8 +19,6 @@ ADDRESS = np.uint64(0xFFFFFFFF)
 MAPPED_LOOPBACK = np.uint64(0xFFFF7F)
 LOOPBACK_SHIFT = np.uint64(24)
 """127.0.0.0/8: what the lower halves of its addresses are without so many bits."""
-# Linux hands these out to clients and to services without a port of their own (ip-sysctl).
-FIRST_DYNAMIC_PORT = 32768
 IS_ANY_PORT = ~has_name(np.arange(1 << 16))
 """By port, whether it shows the same habits as all such ports."""
 IS_ANY_PORT[:FIRST_DYNAMIC_PORT] = False

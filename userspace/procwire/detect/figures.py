@@ -15,15 +15,13 @@ from procwire.detect.observation import Endpoint, Evidence, Job, JobProgram, Obs
 from procwire.detect.scattered import are_scattered
 from procwire.detect.unanswered import is_untold, unanswered
 from procwire.event import SAMPLE_TARGETS, Origin, Subject
-from procwire.record import Attempt
+from procwire.record import FIRST_DYNAMIC_PORT, Attempt
 from procwire.settings import Settings
 
 SENT_THROUGH = "sent_through"
 """Evidence of attempts of which only that they were sent is known."""
 
 _NOBODY = bytes(16)
-# Where clients ask from (RFC 6335 section 6): from 49152 on, in Linux from here.
-_DYNAMIC_PORTS = 32768
 # In the order of Figures.
 _FIELDS = ["attempt", "attempts", "hosts", "host_ports", "window_ns", "origin", "established"]
 _FIELDS += ["refused", "failures", "sequential_run", "by_children", "unrouted"]
@@ -90,7 +88,7 @@ class Figures(msgspec.Struct, frozen=True):
         """Whether each of its hosts has a client's port of its own, as far as they are sampled: who
         is answered has one, and no service that is looked for."""
         ports = self.sampled_ports
-        own = len(set(ports)) == SAMPLE_TARGETS and min(ports) >= _DYNAMIC_PORTS
+        own = len(set(ports)) == SAMPLE_TARGETS and min(ports) >= FIRST_DYNAMIC_PORT
         return own and self.ports_per_host < 2
 
     def fails(self, least: float) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.detect.fields import FIRST_DYNAMIC_PORT, Fields
+from procwire.detect.fields import Fields
 from procwire.detect.habits import FAN_OUT, FLOW, PROGRAM, SERVICE, USE, Habit
 from procwire.event import Origin, Outcome
+from procwire.record import FIRST_DYNAMIC_PORT
 
 
 def is_carried(rows: Fields) -> NDArray[np.bool_]:

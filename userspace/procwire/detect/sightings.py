@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from procwire.detect.detector import Detector
 from procwire.detect.distinct import Attempts, Reached
 from procwire.detect.fields import (
-    FIRST_DYNAMIC_PORT,
     IS_ANY_PORT,
     OF_PORT,
     Fields,
@@ -24,7 +23,7 @@ from procwire.detect.observation import Endpoint, Evidence, Observation, Process
 from procwire.detect.services import services
 from procwire.detect.zones import Zones
 from procwire.event import Origin, Outcome
-from procwire.record import Attempt
+from procwire.record import FIRST_DYNAMIC_PORT, Attempt
 
 # Kinds whose destination has a port that names a service.
 _WITH_SERVICE = (Attempt.CONNECT, Attempt.DATAGRAM)
