@@ -20,14 +20,8 @@ from procwire.detect.detector import DETECTORS
 from procwire.detect.judges import Judges
 from procwire.output.coverage_page import coverage_page
 from procwire.runs.latency import Latency as Measured
-from procwire.sensor.coverage import (
-    BCC_GAPS,
-    BLIND_SPOTS,
-    WIRE_SPOTS,
-    circumstances,
-    meaning_of,
-    of_run,
-)
+from procwire.sensor.blind_spots import BCC_GAPS, BLIND_SPOTS, WIRE_SPOTS
+from procwire.sensor.coverage import circumstances, meaning_of, of_run
 from test_alert import SCANNER_PROCESS, row
 from test_coverage import record
 

@@ -10,16 +10,9 @@ import pytest
 from procwire.errors import UsageError
 from procwire.output.statistics import last_statistics
 from procwire.sensor.bcc_loader import NEWER
+from procwire.sensor.blind_spots import BCC_GAPS, BLIND_SPOTS, WIRE_SPOTS, blind_spots
 from procwire.sensor.counters import EXPLANATIONS, Counter
-from procwire.sensor.coverage import (
-    BCC_GAPS,
-    BLIND_SPOTS,
-    WIRE_SPOTS,
-    Unseen,
-    blind_spots,
-    circumstances,
-    of_run,
-)
+from procwire.sensor.coverage import Unseen, circumstances, of_run
 
 SECTIONS = re.findall(
     r'^SEC\("(\S+)"\)$', (Path(__file__).parent.parent / "kernel/sensor.bpf.c").read_text(), re.M

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from procwire.analytics import ANALYTICS, INPUTS, Analytic, Input
-from procwire.sensor.coverage import BlindSpot, Coverage, meaning_of, of_run
+from procwire.sensor.blind_spots import BlindSpot
+from procwire.sensor.coverage import Coverage, meaning_of, of_run
 
 SEEN, IN_PART, BLIND = "seen", "in part", "blind"
 

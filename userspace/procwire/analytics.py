@@ -12,7 +12,7 @@ class Input:
     """A kind of thing that is looked at. had: patterns of counters, one of which is more than 0
     where a run had it; absent: why it is not seen then and what to do, empty where that is no gap;
     thins: patterns of counters that say how much of it was not seen; spots: names of its blind
-    spots (sensor.coverage)."""
+    spots (sensor.blind_spots)."""
 
     name: str
     had: tuple[str, ...]

@@ -24,8 +24,8 @@ from procwire.sensor.bcc_compiler import Child
 from procwire.sensor.bcc_completion import Completion
 from procwire.sensor.bcc_maps import Maps
 from procwire.sensor.bcc_processes import identity, key_of, tell_of_processes
+from procwire.sensor.blind_spots import BCC_GAPS
 from procwire.sensor.counters import Counter
-from procwire.sensor.coverage import BCC_GAPS
 from procwire.sensor.executable import entry_offset, held_executables
 from procwire.sensor.machine import cgroup2_root
 from procwire.sensor.older_sockets import INTERNET, datagram_sender, flow_of

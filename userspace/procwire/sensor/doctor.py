@@ -17,8 +17,9 @@ from procwire.compiled.kernel_cache import KernelCache
 from procwire.errors import Unavailable
 from procwire.event import ABI_VERSION
 from procwire.sensor import bcc_compiler
+from procwire.sensor.blind_spots import BlindSpot, of_programs
 from procwire.sensor.counters import EXPLANATIONS, Counter
-from procwire.sensor.coverage import LOSSES, ON_PURPOSE, BlindSpot, Unseen, of_programs
+from procwire.sensor.coverage import LOSSES, ON_PURPOSE, Unseen
 from procwire.sensor.libbpf_loader import OBJECT, OPTIONAL, REBUILD, VARIANTS
 from procwire.sensor.loader import Sensor
 from procwire.sensor.machine import (

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from procwire.errors import Unavailable
 from procwire.event import ABI_VERSION, FLOW_EVENT, PROCESS_EVENT, PROCESS_HEADER
+from procwire.sensor.blind_spots import BlindSpot
 from procwire.sensor.counters import Counter
-from procwire.sensor.coverage import BlindSpot
 from procwire.sensor.machine import BTF, cgroup2_root
 from procwire.sensor.programs import Libbpf, Loader
 
@@ -28,7 +28,7 @@ OBJECT = Path(__file__).parent.parent / "sensor.bpf.o"
 REBUILD = "pip install --force-reinstall procwire"
 
 OPTIONAL = {"tp_btf/inet_sk_error_report": "5.14", "tp_btf/sock_send_length": "6.3"}
-"""Hooks and the Linux that first had them. Without one the sensor sees less, see coverage.py."""
+"""Hooks and the Linux that first had them. Without one the sensor sees less, see blind_spots.py."""
 VARIANTS = {
     "fexit/security_socket_connect": "connects that a security module refuses are not seen",
     "fexit/__sys_connect_file": "a connect that sends no packet is told when its socket ends or "

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.errors import Unavailable
+from procwire.sensor.blind_spots import BlindSpot
 from procwire.sensor.counters import Counter
-from procwire.sensor.coverage import BlindSpot
 
 _LOG_LINES = 12
 _KERNEL = "run procwire doctor; the sensor is tested from Linux 5.10 on"
