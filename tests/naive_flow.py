@@ -10,12 +10,12 @@ from procwire.decode.flow_table import (
     DATAGRAMS,
     END,
     FLOW,
-    PROOF,
     FlowTable,
     begin,
     is_over,
 )
 from procwire.decode.observations import REPEATED, RST_NO_SESSION
+from procwire.decode.proofs import PROOF
 from procwire.decode.tcp_segment import RST, Segment
 
 

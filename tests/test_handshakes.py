@@ -8,7 +8,7 @@ from conversations import REFUSED, Conversations
 from procwire import layers
 from procwire.alert import SOURCE_PROVEN
 from procwire.decode.flow import Flows
-from procwire.decode.flow_table import PROOFS
+from procwire.decode.proofs import PROOFS
 from procwire.decode.tcp_segment import ACK, FIN, RST, SYN
 from scan_traffic import ME, alerts_of, host, shuffled
 from test_flow import CLIENT, SECOND, SERVER, update

@@ -31,7 +31,6 @@ from procwire.decode.flow_table import (
     look_ahead,
     path_of,
     place,
-    proof_of,
     set_key,
 )
 from procwire.decode.health import CLOCK, LAST_EVICTION, NEVER, Health, health, on_time
@@ -43,6 +42,7 @@ from procwire.decode.message_spans import (
 )
 from procwire.decode.observations import RST_NO_SESSION, UNSOLICITED_ERROR
 from procwire.decode.payload import flush_streams, read_payload
+from procwire.decode.proofs import is_proven
 from procwire.decode.quoted_flow import quotes_unknown_flow
 from procwire.decode.source import (
     Ended,
@@ -118,7 +118,8 @@ class Flows:
         """Whether the address (16 bytes) opened a connection up to `time`, ns since the epoch, and
         acknowledged what it was answered: then nobody forges it, who does not see its traffic. The
         latest 65,536 such addresses are known."""
-        return bool(_is_proven(self._table, np.frombuffer(address, ">u8").astype(np.uint64), time))
+        halves = np.frombuffer(address, ">u8").astype(np.uint64)
+        return bool(is_proven(self._table.proofs, halves, time))
 
     def counters(self) -> dict[str, int]:
         """COUNTERS and STREAM_COUNTERS by name, since the start."""
@@ -187,14 +188,6 @@ def _follow_rows(
         elif transport == layers.UDP:
             _slot_of(table, state, source, row, columns)
     return end
-
-
-@kernel
-def _is_proven(table: FlowTable, halves: NDArray[np.uint64], time: int) -> bool:
-    proof = table.proofs[proof_of(table.proofs, halves[0], halves[1])]
-    same = proof.hi == halves[0] and proof.lo == halves[1]
-    is_free = proof.hi == 0 and proof.lo == 0
-    return bool(same and not is_free and proof.first <= time)
 
 
 @fused

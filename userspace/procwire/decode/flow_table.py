@@ -16,7 +16,7 @@ from procwire.compiled.jit import fused
 from procwire.compiled.prefetch import lines_of, prefetch
 from procwire.compiled.together import zeros_in_lines
 from procwire.decode.columns import Packets
-from procwire.decode.mix import mix_address
+from procwire.decode.proofs import PROOF, PROOFS
 
 Record: TypeAlias = Any
 """One element of a structured array: mypy cannot see the fields that numba reads as attributes."""
@@ -63,11 +63,6 @@ END = np.dtype(
 
 _FLOW_LINES, _END_LINES = lines_of(FLOW.itemsize), lines_of(2 * END.itemsize)
 
-PROOF = np.dtype([("hi", "u8"), ("lo", "u8"), ("first", "i8"), ("last", "i8")])
-"""An address that opened connections, completing their handshakes: first and latest time. That of a
-free entry is the unspecified one, which opens none (RFC 4291 2.5.2). Who forges an address does not
-see the number that it has to acknowledge (RFC 6528)."""
-
 FREE, DATAGRAMS, MIDSTREAM, SYN_SENT, SYN_RECEIVED, ESTABLISHED, CLOSING, CLOSED, RESET = range(9)
 """States of a flow. TCP's after RFC 9293 3.3.2, of both ends at once: CLOSING has seen one FIN,
 CLOSED both. MIDSTREAM: its beginning was not seen."""
@@ -86,7 +81,6 @@ BEGUN = 0
 """Where FlowTable.counts has the flows begun."""
 
 PROBES = 8
-PROOFS = 1 << 16
 _SECOND = 1_000_000_000
 IDLE_LIMITS = np.array([0, 300, 3600, 60, 60, 3600, 3600, 60, 60], np.int64) * np.int64(_SECOND)
 """State -> ns without a packet after which a flow is over. 60 s outlast SYN retransmission steps of
@@ -95,7 +89,7 @@ up to 32 s and 2 MSL as systems implement it."""
 
 class FlowTable(NamedTuple):
     """flows: FLOW (capacity,); ends: END (capacity, 2), low end first; counts: int64, see
-    flow.COUNTERS; proofs: PROOF (PROOFS,)."""
+    flow.COUNTERS; proofs: as in proofs.py."""
 
     flows: NDArray[np.void]
     ends: NDArray[np.void]
@@ -238,37 +232,6 @@ def place(flows: NDArray[np.void], key: np.uint64, time: int) -> tuple[int, bool
         if rank > best_rank or (rank == best_rank and flows[slot].last < flows[best].last):
             best, best_rank = slot, rank
     return int(best), best_rank == 0
-
-
-@fused
-def proof_of(proofs: NDArray[np.void], hi: np.uint64, lo: np.uint64) -> int:
-    """Place of an address's proof; where it has none a free one, or that of whoever completed no
-    handshake for longest."""
-    mask = len(proofs) - 1
-    start = np.int64(mix_address(hi, lo) & np.uint64(mask))
-    best = start
-    for probe in range(PROBES):
-        place = (start + probe) & mask
-        proof = proofs[place]
-        # No entry becomes free again, so the address would have been given this one.
-        if (proof.lo == lo and proof.hi == hi) or (proof.lo == 0 and proof.hi == 0):
-            return int(place)
-        if proof.last < proofs[best].last:
-            best = place
-    return int(best)
-
-
-@fused
-def prove(table: FlowTable, slot: int, time: int) -> None:
-    """Whoever opened the flow has completed its handshake."""
-    flow = table.flows[slot]
-    hi, lo = flow.low_hi, flow.low_lo
-    if flow.origin:
-        hi, lo = flow.high_hi, flow.high_lo
-    proof = table.proofs[proof_of(table.proofs, hi, lo)]
-    if proof.lo != lo or proof.hi != hi:
-        proof.hi, proof.lo, proof.first = hi, lo, time
-    proof.last = time
 
 
 @fused

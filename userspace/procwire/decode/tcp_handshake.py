@@ -22,7 +22,6 @@ from procwire.decode.flow_table import (
     FlowTable,
     Record,
     begin,
-    prove,
 )
 from procwire.decode.observations import (
     FIN_NO_SESSION,
@@ -34,6 +33,7 @@ from procwire.decode.observations import (
     SIMULTANEOUS_OPEN,
     SYNACK_UNSOLICITED,
 )
+from procwire.decode.proofs import prove
 from procwire.decode.tcp_segment import (
     ACK,
     FIN,
@@ -151,7 +151,10 @@ def in_syn_received(table: FlowTable, slot: int, segment: Segment) -> int:
     if not 1 <= ahead <= most or not 1 <= acked <= LARGEST_WINDOW or acked > sent:
         return HS_WRONG_SEQ_ACK
     flow.state = ESTABLISHED
-    prove(table, slot, segment.time)
+    hi, lo = flow.low_hi, flow.low_lo
+    if flow.origin:
+        hi, lo = flow.high_hi, flow.high_lo
+    prove(table.proofs, hi, lo, segment.time)
     seen = HS_WRONG_SEQ_ACK if data_on_answer and acked > 1 else 0
     return seen | advance(table, slot, segment)
 
