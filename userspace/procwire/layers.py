@@ -4,6 +4,8 @@ A *span* is the bytes of one layer, from its first header byte to the end of wha
 carries. A layer whose fixed header contradicts itself or its surroundings is decoded no further;
 its span belongs to the layer's malformed twin, so that rules about broken headers cost nothing on
 intact packets, and rules about fields never read a header that is none.
+
+What decoding and rules have to know alike of a layer's messages stands here, too.
 """
 
 ETHERNET = 1
@@ -79,3 +81,8 @@ LAYER_NAMES = {
     HTTP1_TRAILER: "http1_trailer",
 }
 LAYER_NUMBERS = {name: number for number, name in LAYER_NAMES.items()}
+
+# IANA, Service Name and Transport Protocol Port Number Registry, and what is usual beside it.
+HTTP_PORTS = (80, 8000, 8008, 8080, 8081, 8888)  # http, http-alt and their neighbours
+MAIL_PORTS = (25, 465, 587, 2525)  # smtp, submissions, submission, and where 25 is blocked
+MODBUS_LENGTHS = 1024  # what has a length from here on behind two zeros is another protocol's

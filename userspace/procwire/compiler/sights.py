@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from procwire.compiler import keywords
 from procwire.compiler.keywords import HEADERS, Native, searched
+from procwire.layers import MAIL_PORTS
 from procwire.rule import Observed, Rule
 
 VERSIONS = (7, 8)
@@ -73,7 +74,7 @@ def _begins(text: str, *further: str) -> Selection:
 
 # Messages, and the packets that one may begin in, none of which is in two selections of a layer.
 # By hand: decode/ tells messages apart in kernels, and only rules are walked for their cases.
-_MAIL = (25, 465, 587, 2525)
+_NO_MAIL = f"![{','.join(map(str, MAIL_PORTS))}]"
 _METHODS = ("GET ", "POST", "HEAD", "PUT ", "DELE", "OPTI", "TRAC", "CONN", "PATC", "PROP")
 _KNOWN = rf"(?:{'|'.join(_METHODS)}|(?i:HTTP))"
 # Any other token is a method where the line ends in a version (RFC 9110 5.6.2, 9.1).
@@ -110,9 +111,9 @@ MESSAGES = {
         ),
     ),
     "smtp": (
-        Selection("tcp", either=_MAIL),
+        Selection("tcp", either=MAIL_PORTS),
         *(
-            _begins(f"{greeting} ", "nocase;")._replace(ports=f"![{','.join(map(str, _MAIL))}]")
+            _begins(f"{greeting} ", "nocase;")._replace(ports=_NO_MAIL)
             for greeting in ("ehlo", "helo")
         ),
     ),

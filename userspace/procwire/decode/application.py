@@ -42,10 +42,7 @@ _OVER_TCP = (
     (53, layers.DNS),
     (502, layers.MODBUS),
     (20000, layers.DNP3),
-    (25, layers.SMTP),
-    (465, layers.SMTP),
-    (587, layers.SMTP),
-    (2525, layers.SMTP),
+    *((port, layers.SMTP) for port in layers.MAIL_PORTS),
 )
 
 # The verbs that the transfer of a mail needs (RFC 5321 4.1.1, RFC 3030, 3207, 4954), in small

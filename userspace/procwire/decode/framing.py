@@ -15,7 +15,7 @@ from procwire.decode.stream_table import GOES_ON, MESSAGE_ROOM, REQUESTS, SEALED
 from procwire.words import Span, u8, u16, u32
 
 _DNS_PREFIX, _DNS_HEADER = 2, 12
-_MODBUS_HEADER, _MODBUS_COUNTED_FROM, _MODBUS_COUNTED, _MODBUS_LIKELY = 8, 6, (2, 254), 1024
+_MODBUS_HEADER, _MODBUS_COUNTED_FROM, _MODBUS_COUNTED = 8, 6, (2, 254)
 _DNP3_START, _DNP3_HEADER, _DNP3_LEAST, _DNP3_BLOCK = 0x0564, 10, 5, 16
 _TLS_HEADER, _TLS_TYPES, _TLS_MAJOR, _TLS_LAST_MINOR = 5, (20, 24), 3, 4
 _TLS_CHANGE_CIPHER_SPEC, _TLS_ALERT, _TLS_APPLICATION_DATA = 20, 21, 23
@@ -73,7 +73,7 @@ def begins_message(layer: int, p: Span, marks: int) -> bool:
     if layer == layers.MODBUS:
         fits = u16(p, 4) == p.length - _MODBUS_COUNTED_FROM
         # In the middle of a stream two zeros may stand anywhere.
-        likely = u16(p, 2) == 0 and u16(p, 4) < _MODBUS_LIKELY
+        likely = u16(p, 2) == 0 and u16(p, 4) < layers.MODBUS_LENGTHS
         return bool(likely or fits or marks & SURE)
     if layer == layers.DNP3:
         return u16(p, 0) == _DNP3_START

@@ -6,6 +6,7 @@ A sender that cares for no rule divides the line by other blanks, and puts some 
 from __future__ import annotations
 
 from procwire.compiled.jit import fused
+from procwire.layers import HTTP_PORTS
 from procwire.words import Span, find, token_end, u8, u32
 
 # The first four bytes of a request by its method (IANA, HTTP Methods, those in common use), or of a
@@ -35,7 +36,6 @@ _ZERO, _NINE, _SPACE, _LINE_FEED, _CARRIAGE_RETURN = 48, 57, 32, 10, 13
 _BLANKS, _MOST_BLANKS = (9, 11, 12, _SPACE), 3  # a method has one more byte
 _MOST_LINE_ENDS = 12  # a known start needs four bytes more
 _LONGEST_METHOD = 32  # IANA has one of 17
-_PORTS = (80, 8000, 8008, 8080, 8081, 8888)  # http, http-alt and their usual neighbours
 
 
 @fused
@@ -88,7 +88,7 @@ def ends_in_request_line(sent: Span, port: int) -> bool:
     those of HTTP it may be any text."""
     start, end = u32(sent, 0), token_end(sent, 0)
     asks = is_http_start(start) and start | _SMALL_LETTERS != _NAME and u8(sent, end) == _SPACE
-    return port in _PORTS and asks and find(sent, end, _LINE_FEED) == sent.captured
+    return port in HTTP_PORTS and asks and find(sent, end, _LINE_FEED) == sent.captured
 
 
 @fused

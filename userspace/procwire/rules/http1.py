@@ -3,12 +3,11 @@ line, as its stream carries it, and `outer`, the TCP header; in Suricata it sees
 begins with a message.
 """
 
+from procwire.layers import HTTP_PORTS
 from procwire.rule import rule
 from procwire.words import captured, find, find_before, folded, span, token_end, u8, u16, u32
 
 TAB, LF, VT, FF, CR, SP, SLASH, DOT, ZERO, NINE, COLON = 9, 10, 11, 12, 13, 32, 47, 46, 48, 57, 58
-# http, http-alt and their usual neighbours.
-PORTS = (80, 8000, 8008, 8080, 8081, 8888)
 CAPITALS = 0x48545450  # "HTTP"
 METHODS = (0x47455420, 0x48454144, 0x504F5354, 0x50555420)  # "GET ", "HEAD", "POST", "PUT "
 SPACES = (SP, TAB, VT, FF)
@@ -79,7 +78,7 @@ def http_request_line_wrong(p, outer):
         version = u8(p, end - 4) == SLASH and u8(p, end - 2) == DOT
         if version and (u32(p, 0) not in METHODS or folded(p, end - 8, 5) == SLASHED):
             return False
-        return u16(outer, 2) in PORTS
+        return u16(outer, 2) in HTTP_PORTS
     method_end = token_end(p, 0)
     target_end = find(p, method_end + 1, SP)
     if u8(p, method_end) != SP or target_end == method_end + 1 or target_end + 9 != end:

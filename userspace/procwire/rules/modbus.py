@@ -5,6 +5,7 @@ begins with one.
 The decoder lets pass what has the protocol's number or its exact length; rules ask for more.
 """
 
+from procwire.layers import MODBUS_LENGTHS
 from procwire.rule import rule
 from procwire.words import captured, length, u8, u16
 
@@ -121,7 +122,7 @@ def modbus_length_wrong(p, outer):
     size = u16(p, 4)
     function = u8(p, 7)
     if size < 2 or size > MOST_COUNTED:
-        return function in DATA_ACCESS or 0 < function < 44 and size < 1024
+        return function in DATA_ACCESS or 0 < function < 44 and size < MODBUS_LENGTHS
     if function in SINGLE_WRITES:
         return size != 6
     if function >= EXCEPTION and u16(outer, 0) == PORT:

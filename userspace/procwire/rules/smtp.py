@@ -5,12 +5,11 @@ no command, or no reply, where one is due is observed by decode/mail_dialogue.py
 name.
 """
 
+from procwire.layers import MAIL_PORTS
 from procwire.rule import rule
 from procwire.words import captured, find, find_before, folded, span, u8, u16
 
 LF, CR, SPACE, MINUS, ZERO, TWO, FIVE, NINE, LAST_PRINTABLE = 10, 13, 32, 45, 48, 50, 53, 57, 126
-# smtp, submissions, submission; and what providers offer where 25 is blocked.
-PORTS = (25, 465, 587, 2525)
 LONGEST_REPLY = 512
 # 4.5.3.1.4. Extensions to MAIL and RCPT add to it, such as RFC 3461 and RFC 4954.
 LONGEST_COMMAND, LONGEST_EXTENDED = 512, 2048
@@ -111,7 +110,7 @@ def smtp_line_wrong(p, outer):
         continued = 0
         for _line in range(MOST_LINES):
             end = find(p, at, LF)
-            if u16(outer, 0) not in PORTS or at == captured(p):
+            if u16(outer, 0) not in MAIL_PORTS or at == captured(p):
                 return False
             if end == captured(p):
                 return end - at > LONGEST_REPLY

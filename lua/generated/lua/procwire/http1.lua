@@ -409,8 +409,8 @@ local OF_MESSAGES = true
 
 do
 -- http.request_line_bad: HTTP request line that is not method, target and version (RFC 9112 section 3)
+local http_request_line_wrong_HTTP_PORTS = { [80] = true, [8000] = true, [8008] = true, [8080] = true, [8081] = true, [8888] = true }
 local http_request_line_wrong_METHODS = { [1195725856] = true, [1212498244] = true, [1347375956] = true, [1347769376] = true }
-local http_request_line_wrong_PORTS = { [80] = true, [8000] = true, [8008] = true, [8080] = true, [8081] = true, [8888] = true }
 local function http_request_line_wrong(p, outer)
   local end_, method_end, tabs, target_end, version
   if #p < 5 then return false end
@@ -426,7 +426,7 @@ local function http_request_line_wrong(p, outer)
     if (version and ((http_request_line_wrong_METHODS[u32(p, 0)] == nil) or (folded(p, (end_ - 8), 5) == 407131843))) then
       do return false end
     end
-    do return (http_request_line_wrong_PORTS[((byte(outer, 3) or 0) * 256 + (byte(outer, 4) or 0))] == true) end
+    do return (http_request_line_wrong_HTTP_PORTS[((byte(outer, 3) or 0) * 256 + (byte(outer, 4) or 0))] == true) end
   end
   method_end = token_end(p, 0)
   target_end = ((seek(p, "\32", (method_end + 1) + 1, true) or #p + 1) - 1)

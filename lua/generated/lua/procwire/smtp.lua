@@ -411,7 +411,7 @@ do
 -- smtp.line_bad: SMTP command or reply that breaks the syntax of its line (RFC 5321 2.3.8, 4.2, 4.5.3.1; RFC 3030 section 2)
 local smtp_line_wrong_AFTER_CODE = { [32] = true, [45] = true, [13] = true }
 local smtp_line_wrong_LAST_COMMANDS = { [1703895962] = true, [1670140059] = true, [1959764922] = true, [1654293170] = true }
-local smtp_line_wrong_PORTS = { [25] = true, [465] = true, [587] = true, [2525] = true }
+local smtp_line_wrong_MAIL_PORTS = { [25] = true, [465] = true, [587] = true, [2525] = true }
 local smtp_line_wrong_WITHOUT_ARGUMENT = { [1962081906] = true, [1962081903] = true, [1064198579] = true, [1064198576] = true, [1030908854] = true, [1030908851] = true }
 local smtp_line_wrong_WITH_ARGUMENT = { [398742] = true, [151984284] = true, [2099066263] = true, [1876749442] = true, [1876749423] = true, [1148411672] = true }
 local smtp_line_wrong_WITH_PATH = { [926267705] = true, [2022771091] = true }
@@ -429,7 +429,7 @@ local function smtp_line_wrong(p, outer)
     local outer_u16_0 = ((byte(outer, 1) or 0) * 256 + (byte(outer, 2) or 0))
     for _line = 0, 31, 1 do
       end_ = ((seek(p, "\10", at + 1, true) or #p + 1) - 1)
-      if ((smtp_line_wrong_PORTS[outer_u16_0] == nil) or (at == #p)) then
+      if ((smtp_line_wrong_MAIL_PORTS[outer_u16_0] == nil) or (at == #p)) then
         do return false end
       end
       if (end_ == #p) then
