@@ -141,10 +141,11 @@ def test_a_history_without_a_file_lies_where_enrich_looks_for_it() -> None:
     assert context.params["history"] == default_history()
 
 
-def test_a_wrong_settings_file_is_named(run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["read x", "watch", "config show", "suricata feed x x"])
+def test_a_wrong_settings_file_is_named(run, tmp_path: Path, command: str) -> None:
     settings = tmp_path / "procwire.toml"
     settings.write_text("[fanout]\nhost = 3\n")
-    ran = run("read", "-c", settings, "x")
+    ran = run(*command.split(), "-c", settings)
     assert ran.code == ENDS["usage"]
     assert str(settings) in ran.talk
     assert "nearest is fanout.hosts" in ran.talk

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from procwire.cli.settings import settings_options
 from procwire.config import load, names
 from procwire.output.eve import encode
 from procwire.output.printable import is_harmful, printable
@@ -36,21 +37,14 @@ def check(file: Path) -> None:
 
 
 @config.command()
-@click.option(
-    "-c",
-    "--config",
-    "file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="A TOML file of settings.",
-)
-@click.option("--set", "overrides", multiple=True, metavar="NAME=VALUE", help="Change one setting.")
+@settings_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of TOML.")
-def show(file: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
+def show(config: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Every setting with its value and meaning, as TOML that -c reads.
 
     Example: procwire config show --set fanout.hosts=40 > procwire.toml
     """
-    values, meanings = _values(load(file, overrides)), names()
+    values, meanings = _values(load(config, overrides)), names()
     if as_json:
         click.echo(encode(values), nl=False)
         return

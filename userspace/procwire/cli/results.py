@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import click
 
 from procwire.alert import Alert, Check
+from procwire.cli.settings import settings_options
 from procwire.detect.detector import DETECTORS
 from procwire.errors import Unavailable, UsageError
 from procwire.output import eve
@@ -52,20 +53,8 @@ def analysis_options(command: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="Exit with 1 only for findings this grave or graver.",
         ),
-        click.option(
-            "-c",
-            "--config",
-            type=click.Path(path_type=Path, dir_okay=False),
-            help="A TOML file of settings.",
-        ),
-        click.option(
-            "--set",
-            "overrides",
-            multiple=True,
-            metavar="NAME=VALUE",
-            help="Change one setting, for example fanout.hosts=40. May be repeated.",
-        ),
     ]
+    command = settings_options(command)
     for option in reversed(options):
         command = option(command)
     return command

@@ -14,6 +14,7 @@ import msgspec
 
 from procwire.cli.context import context_option, context_to_watch
 from procwire.cli.ending import Ending
+from procwire.cli.settings import settings_options
 from procwire.config import load
 from procwire.errors import INTERRUPTED, UsageError
 from procwire.output.printable import printable
@@ -117,27 +118,21 @@ def uninstall(program: str, config: Path | None) -> None:
 @click.argument("socket", type=click.Path(path_type=Path))
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @context_option
-@click.option(
-    "-s",
-    "--settings",
-    "settings_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="A TOML file of settings; those of [block] count.",
-)
-@click.option("--set", "overrides", multiple=True, metavar="NAME=VALUE", help="Change one setting.")
+@settings_options
 def feed(
     socket: Path,
     file: Path,
     context: Path,
-    settings_file: Path | None,
+    config: Path | None,
     overrides: tuple[str, ...],
 ) -> int:
     """Have the Suricata that takes commands on SOCKET block the hosts whose scans procwire writes
     to FILE, which is followed until Ctrl-C: for a sensor that runs elsewhere.
+    Of the settings those of [block] count.
 
     Example: procwire suricata feed /run/suricata-command.socket /var/log/procwire/eve.json
     """
-    settings = load(settings_file, overrides).block
+    settings = load(config, overrides).block
     following = Following(file)
     # Whoever ends it, what it has blocked is let go.
     ending = Ending()
