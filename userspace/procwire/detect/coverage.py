@@ -7,28 +7,24 @@ least recently touched gives way. What is kept of a network lies in two lines of
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from procwire.compiled.jit import fused, kernel
 from procwire.compiled.prefetch import AHEAD, lines_of, prefetch
-from procwire.compiled.together import zeros_in_lines
 from procwire.detect.detector import SEQUENTIAL
 from procwire.detect.observation import Endpoint, Observation
-from procwire.detect.row_hashes import HOST_BITS, home_of, row_hashes
+from procwire.detect.row_hashes import HOST_BITS, home_of
 from procwire.detect.slots import PROBED_LINES, PROBES, TAKEN, after, named, yielding
 from procwire.detect.tried import (
-    COUNTERS,
     Record,
     State,
+    Tried,
     Whole,
     Words,
     address,
     begin,
     ends,
-    observation,
     tried,
 )
 from procwire.event import Outcome
@@ -45,61 +41,26 @@ _CONNECT, _DATAGRAM = int(Attempt.CONNECT), int(Attempt.DATAGRAM)
 _WITHOUT_END = (int(Outcome.PENDING), int(Outcome.SENT), int(Outcome.ABORTED))
 
 
-class Coverage:
-    """Counts failed addresses per source and network."""
+class Coverage(Tried):
+    """Counts failed addresses per source and network, by rows that end a CONNECT or DATAGRAM."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         settings = settings or Settings()
         chosen, sweep = settings.coverage, settings.sweep
-        self._hosts = chosen.hosts
-        # Kept, because fresh pages cost more than the kernel.
-        self._reports = np.empty(0, _NETWORK)
         shares = np.full(len(Attempt), sweep.unanswered)
         shares[_DATAGRAM] = sweep.mostly_unanswered
-        self._state = State(
-            names=np.zeros(chosen.networks, np.uint64),
-            active=np.zeros(chosen.networks, np.int64),
-            entries=zeros_in_lines(chosen.networks, _NETWORK),
-            counters=np.zeros(len(COUNTERS), np.int64),
-            limits=np.array([chosen.memory_ns, chosen.hosts], np.int64),
-            shares=shares,
-        )
+        limits = chosen.memory_ns, chosen.hosts
+        super().__init__(_cover, chosen.networks, _NETWORK, limits, shares)
 
-    def update(
-        self, connections: NDArray[np.void], hashes: NDArray[np.void] | None = None
-    ) -> list[Observation]:
-        """The networks that `connections` show to be scanned, told again at tenfold failures.
-
-        connections: record.CONNECTION (n,), in event time; rows that end a CONNECT or DATAGRAM
-        count; hashes: row_hashes() of them.
-        """
-        if self._hosts == 0:
-            return []
-        if len(self._reports) < len(connections):
-            self._reports = np.empty(len(connections), _NETWORK)
-        if hashes is None:
-            hashes = row_hashes(connections)
-        count = _cover(self._state, connections, hashes, self._reports)
-        return [self._observation(report) for report in self._reports[:count]]
-
-    def totals(self) -> list[Observation]:
-        """What became of each network that was told."""
-        networks = self._state.entries
-        found = (self._observation(network) for network in networks[networks["told"] > 0])
-        return [replace(scan, final=True) for scan in found]
-
-    def counters(self) -> dict[str, int]:
-        """COUNTERS by name, since the start: networks."""
-        return dict(zip(COUNTERS, self._state.counters.tolist(), strict=True))
-
-    def _observation(self, network: np.void) -> Observation:
-        kind = Attempt(int(network["kind"]))
+    def observation(self, entry: np.void) -> Observation:
+        """What is handed on of a network."""
+        kind = Attempt(int(entry["kind"]))
         share = "sweep.mostly_unanswered" if kind is Attempt.DATAGRAM else "sweep.unanswered"
         words = Words("failed_hosts_of_256", "coverage.hosts", "answering_hosts", share)
         # Without the upper byte of the number, which is 0.
-        high, low = address(network, "dst")[:8], address(network, "dst")[9:]
-        last = Endpoint(high + low + bytes([network["place"]]), int(network["port"]))
-        return observation(self._state, SEQUENTIAL, words, network, kind, last)
+        high, low = address(entry, "dst")[:8], address(entry, "dst")[9:]
+        last = Endpoint(high + low + bytes([entry["place"]]), int(entry["port"]))
+        return self.told(SEQUENTIAL, words, entry, kind, last)
 
 
 @fused

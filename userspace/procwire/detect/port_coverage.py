@@ -10,28 +10,24 @@ high. Where an imported record does not tell what became of an attempt, one of a
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from procwire.compiled.jit import fused, kernel
 from procwire.compiled.prefetch import AHEAD, CACHE_LINE, lines_of, prefetch
-from procwire.compiled.together import zeros_in_lines
 from procwire.detect.detector import SLOW_PORTS
 from procwire.detect.observation import Endpoint, Observation
-from procwire.detect.row_hashes import home_of, row_hashes
+from procwire.detect.row_hashes import home_of
 from procwire.detect.slots import PROBES, TAKEN, after, named, yielding
 from procwire.detect.tried import (
-    COUNTERS,
     Record,
     State,
+    Tried,
     Whole,
     Words,
     address,
     begin,
     ends,
-    observation,
     tried,
 )
 from procwire.event import Origin, Outcome
@@ -55,54 +51,20 @@ _WITHOUT_END = (int(Outcome.PENDING), int(Outcome.ABORTED))
 _SYSTEM_PORTS = 1024
 
 
-class PortCoverage:
-    """Counts failed ports per source and destination."""
+class PortCoverage(Tried):
+    """Counts failed ports per source and destination, by rows that end a CONNECT."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         settings = settings or Settings()
         chosen = settings.port_coverage
-        # Kept, because fresh pages cost more than the kernel.
-        self._reports = np.empty(0, _PAIR)
-        self._ports = chosen.ports
-        self._state = State(
-            names=np.zeros(chosen.pairs, np.uint64),
-            active=np.zeros(chosen.pairs, np.int64),
-            entries=zeros_in_lines(chosen.pairs, _PAIR),
-            counters=np.zeros(len(COUNTERS), np.int64),
-            limits=np.array([chosen.memory_ns, chosen.ports], np.int64),
-            shares=np.full(len(Attempt), settings.sweep.unanswered),
-        )
+        limits = chosen.memory_ns, chosen.ports
+        shares = np.full(len(Attempt), settings.sweep.unanswered)
+        super().__init__(_cover, chosen.pairs, _PAIR, limits, shares)
 
-    def update(
-        self, connections: NDArray[np.void], hashes: NDArray[np.void] | None = None
-    ) -> list[Observation]:
-        """The pairs that `connections` show to be scans, told again at tenfold failures.
-
-        connections: record.CONNECTION (n,), in event time; rows that end a CONNECT count; hashes:
-        row_hashes() of them.
-        """
-        if self._ports == 0:
-            return []
-        if len(self._reports) < len(connections):
-            self._reports = np.empty(len(connections), _PAIR)
-        if hashes is None:
-            hashes = row_hashes(connections)
-        count = _cover(self._state, connections, hashes, self._reports)
-        return [self._observation(report) for report in self._reports[:count]]
-
-    def totals(self) -> list[Observation]:
-        """What became of each pair that was told."""
-        pairs = self._state.entries
-        found = (self._observation(pair) for pair in pairs[pairs["told"] > 0])
-        return [replace(scan, final=True) for scan in found]
-
-    def counters(self) -> dict[str, int]:
-        """COUNTERS by name, since the start: pairs."""
-        return dict(zip(COUNTERS, self._state.counters.tolist(), strict=True))
-
-    def _observation(self, pair: np.void) -> Observation:
-        last = Endpoint(address(pair, "dst"), int(pair["port"]))
-        return observation(self._state, SLOW_PORTS, _TOLD, pair, Attempt.CONNECT, last)
+    def observation(self, entry: np.void) -> Observation:
+        """What is handed on of a pair."""
+        last = Endpoint(address(entry, "dst"), int(entry["port"]))
+        return self.told(SLOW_PORTS, _TOLD, entry, Attempt.CONNECT, last)
 
 
 @fused

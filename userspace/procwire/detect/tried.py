@@ -7,15 +7,19 @@ its failures, and again at tenfold.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from procwire.compiled.jit import fused
-from procwire.compiled.together import whole_lines
+from procwire.compiled.together import whole_lines, zeros_in_lines
 from procwire.detect.detector import Detector
 from procwire.detect.observation import Endpoint, Evidence, Observation
+from procwire.detect.row_hashes import row_hashes
 from procwire.event import Outcome
 from procwire.record import Attempt
 
@@ -63,6 +67,89 @@ def tried(words: int, *more: tuple[str, DTypeLike]) -> np.dtype[np.void]:
     return whole_lines([*fields, ("protocol", "u1"), *more, ("tried", "u8", (2 * words,))])
 
 
+class Tried(ABC):
+    """A detector that keeps entries of tried() and is told of connections."""
+
+    def __init__(
+        self,
+        cover: Callable[..., int],
+        capacity: int,
+        entry: np.dtype[np.void],
+        limits: tuple[int, int],
+        shares: NDArray[np.float64],
+    ) -> None:
+        """cover: the kernel that enters rows: State, rows, their hashes, entries to tell of ->
+        how many of these; capacity: entries; limits, shares: as in State."""
+        self._cover = cover
+        # Kept, because fresh pages cost more than the kernel.
+        self._reports = np.empty(0, entry)
+        self._state = State(
+            names=np.zeros(capacity, np.uint64),
+            active=np.zeros(capacity, np.int64),
+            entries=zeros_in_lines(capacity, entry),
+            counters=np.zeros(len(COUNTERS), np.int64),
+            limits=np.array(limits, np.int64),
+            shares=shares,
+        )
+
+    @abstractmethod
+    def observation(self, entry: np.void) -> Observation:
+        """What is handed on of an entry."""
+
+    def update(
+        self, connections: NDArray[np.void], hashes: NDArray[np.void] | None = None
+    ) -> list[Observation]:
+        """What `connections` show to be a scan, told again at tenfold failures.
+
+        connections: record.CONNECTION (n,), in event time; hashes: row_hashes() of them.
+        """
+        if self._state.limits[1] == 0:
+            return []
+        if len(self._reports) < len(connections):
+            self._reports = np.empty(len(connections), self._reports.dtype)
+        if hashes is None:
+            hashes = row_hashes(connections)
+        count = self._cover(self._state, connections, hashes, self._reports)
+        return [self.observation(report) for report in self._reports[:count]]
+
+    def totals(self) -> list[Observation]:
+        """What became of each entry that was told."""
+        entries = self._state.entries
+        found = (self.observation(entry) for entry in entries[entries["told"] > 0])
+        return [replace(scan, final=True) for scan in found]
+
+    def counters(self) -> dict[str, int]:
+        """COUNTERS by name, since the start: entries."""
+        return dict(zip(COUNTERS, self._state.counters.tolist(), strict=True))
+
+    def told(
+        self, detector: Detector, words: Words, entry: np.void, kind: Attempt, last: Endpoint
+    ) -> Observation:
+        """An entry as an observation. last: where it failed last."""
+        state, failed, answered = self._state, int(entry["failed"]), int(entry["answered"])
+        share = round(failed / (failed + answered), 3)
+        return Observation(
+            detector=detector,
+            time=int(entry["active"]),
+            first=int(entry["first"]),
+            subject=None,
+            source=Endpoint(address(entry, "src")),
+            protocol=int(entry["protocol"]),
+            kind=kind,
+            figure=failed,
+            attempts=failed + answered,
+            severity=detector.severity,
+            evidence=(
+                Evidence(words.failed, failed, int(state.limits[1]), words.least),
+                Evidence(words.answered, answered),
+                Evidence("unanswered", share, float(state.shares[kind]), words.share),
+                Evidence("duration_s", (int(entry["active"]) - int(entry["first"])) / 1e9),
+            ),
+            last_target=last,
+            targets=(last,),
+        )
+
+
 @fused
 def begin(entry: Record, row: Record, words: int) -> None:
     """Make an entry that of a row's source and destination."""
@@ -107,34 +194,6 @@ def _is_new(entry: Record, bitmap: int, place: np.uint64, words: int) -> bool:
     before, bit = entry.tried[word], np.uint64(1) << (place & _BIT_MASK)
     entry.tried[word] = before | bit
     return bool(before & bit == 0)
-
-
-def observation(
-    state: State, detector: Detector, words: Words, entry: np.void, kind: Attempt, last: Endpoint
-) -> Observation:
-    """What is handed on of an entry. last: where it failed last."""
-    failed, answered = int(entry["failed"]), int(entry["answered"])
-    share = round(failed / (failed + answered), 3)
-    return Observation(
-        detector=detector,
-        time=int(entry["active"]),
-        first=int(entry["first"]),
-        subject=None,
-        source=Endpoint(address(entry, "src")),
-        protocol=int(entry["protocol"]),
-        kind=kind,
-        figure=failed,
-        attempts=failed + answered,
-        severity=detector.severity,
-        evidence=(
-            Evidence(words.failed, failed, int(state.limits[1]), words.least),
-            Evidence(words.answered, answered),
-            Evidence("unanswered", share, float(state.shares[kind]), words.share),
-            Evidence("duration_s", (int(entry["active"]) - int(entry["first"])) / 1e9),
-        ),
-        last_target=last,
-        targets=(last,),
-    )
 
 
 def address(entry: np.void, side: str) -> bytes:
