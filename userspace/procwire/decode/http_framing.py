@@ -210,24 +210,14 @@ def _number(head: Span, at: int, end: int) -> int:
 def chunk_size(line: Span) -> int:
     """The size that a chunk's line says if it says nothing else, -1 otherwise. line: from the end
     of what precedes it, an empty line behind a chunk, to its LF (RFC 9112 7.1)."""
-    at, size = 0, 0
+    at = 0
     if u8(line, 0) == CR:
         at = 1
     if u8(line, at) == LF:
         at += 1
-    begun = at
-    at = _behind_zeros(line, at)
-    digits = at - begun
-    for _digit in range(8):
-        value = _hexadecimal(u8(line, at))
-        if value < 0:
-            break
-        size = size * 16 + value
-        digits += 1
-        at += 1
-    if u8(line, at) == CR:
-        at += 1
-    said = digits > 0 and size <= _LARGEST_CHUNK and at == line.captured - 1
+    size, behind = _digits(line, at)
+    end = behind + 1 if u8(line, behind) == CR else behind
+    said = behind > at and size <= _LARGEST_CHUNK and end == line.captured - 1
     return size if said else -1
 
 
@@ -242,29 +232,28 @@ def has_line_ends(line: Span, first: bool) -> bool:
 @fused
 def chunk_size_of_any(line: Span) -> int:
     """The size of a chunk whose line may have blanks and extensions, -1 if it has none."""
-    at, size = 0, 0
+    at = 0
     for _space in range(_MOST_SPACES):
         if u8(line, at) not in (SP, TAB, CR, LF, 11, 12):
             break
         at += 1
-    begun = at
-    at = _behind_zeros(line, at)
-    digits = at - begun
+    size, behind = _digits(line, at)
+    return size if behind > at and _hexadecimal(u8(line, behind)) < 0 else -1
+
+
+@fused
+def _digits(line: Span, at: int) -> tuple[int, int]:
+    """(the number that up to eight hexadecimal digits behind any zeros say, where they end)"""
+    size = 0
+    while u8(line, at) == _ZERO:
+        at += 1
     for _digit in range(8):
         value = _hexadecimal(u8(line, at))
         if value < 0:
             break
         size = size * 16 + value
-        digits += 1
         at += 1
-    return size if digits > 0 and _hexadecimal(u8(line, at)) < 0 else -1
-
-
-@fused
-def _behind_zeros(line: Span, at: int) -> int:
-    while u8(line, at) == _ZERO:
-        at += 1
-    return at
+    return size, at
 
 
 @fused
