@@ -190,7 +190,7 @@ def observed(
     Raises BadRule for metadata that is wrong or taken.
     """
     made = Observed(id, sid, title, reference, analytics, severity, tier, suricata, zeek, rationale)
-    _expect(made, id, _metadata(made))
+    _expect(id, _metadata(made))
     _RULES[sid] = made
     return made
 
@@ -207,7 +207,7 @@ def _metadata(made: Rule | Observed) -> dict[str, bool]:
     }
 
 
-def _expect(made: Rule | Observed, place: str, expectations: dict[str, bool]) -> None:
+def _expect(place: str, expectations: dict[str, bool]) -> None:
     for expected, holds in expectations.items():
         if not holds:
             raise BadRule(f"{place}: expected {expected}")
@@ -223,7 +223,7 @@ def _validate(made: Rule, place: str) -> None:
         "evidence in a header that the rule reads": made.reads_outer or not made.at_outer,
         "needs of at least 0": made.needs >= 0,
     }
-    _expect(made, place, _metadata(made) | expectations)
+    _expect(place, _metadata(made) | expectations)
 
 
 def _try_examples(made: Rule, place: str) -> None:

@@ -27,12 +27,15 @@ class Detector:
     family: str = "scan"
 
 
+_SCANNING = ("AN1949", "AN1057", "AN1058", "AN2050")
+_PROBING = ("AN1949", "AN1962")
+
 HOST_SWEEP = Detector(
     "scan.host_sweep",
     9100901,
     "One source tries many hosts",
     "MITRE ATT&CK T1595.001, T1046; Jung et al. 2004",
-    ("AN1949", "AN1057", "AN1058", "AN2050"),
+    _SCANNING,
     3,
     zeek=("Scan::Address_Scan",),
     width=3,
@@ -42,7 +45,7 @@ PORT_VERTICAL = Detector(
     9100902,
     "One source tries many ports of a few hosts",
     "MITRE ATT&CK T1046, T0846.001",
-    ("AN1949", "AN1057", "AN1058", "AN2050"),
+    _SCANNING,
     3,
     zeek=("Scan::Port_Scan",),
     width=3,
@@ -52,7 +55,7 @@ BLOCK = Detector(
     9100903,
     "One source tries many ports of many hosts",
     "MITRE ATT&CK T1595.001, T1046",
-    ("AN1949", "AN1057", "AN1058", "AN2050"),
+    _SCANNING,
     2,
     width=4,
 )
@@ -61,7 +64,7 @@ SEQUENTIAL = Detector(
     9100904,
     "One source tries targets in order, or most of a small network",
     "MITRE ATT&CK T1595.001, T1046",
-    ("AN1949", "AN1057", "AN1058", "AN2050"),
+    _SCANNING,
     2,
     width=2,
 )
@@ -70,7 +73,7 @@ SLOW_WALK = Detector(
     9100905,
     "One source's first contacts fail more often than chance allows",
     "Jung, Paxson, Berger and Balakrishnan 2004",
-    ("AN1949", "AN1057", "AN1058", "AN2050"),
+    _SCANNING,
     3,
     zeek=("TRW::TRWScanner",),
     width=1,
@@ -80,7 +83,7 @@ UDP_UNREACHABLE = Detector(
     9100906,
     "One source sends datagrams to many closed ports",
     "RFC 1122 4.1.3.1; MITRE ATT&CK T1046",
-    ("AN1949", "AN1057", "AN1058", "AN2050"),
+    _SCANNING,
     2,
     width=3,
 )
@@ -89,7 +92,7 @@ NEIGHBOUR_SWEEP = Detector(
     9100907,
     "One source asks for many neighbours that do not exist",
     "RFC 826; RFC 4861 7.2; MITRE ATT&CK T1018",
-    ("AN1949", "AN1057", "AN1058", "AN2050"),
+    _SCANNING,
     3,
 )
 REPEATED_ATTEMPTS = Detector(
@@ -105,7 +108,7 @@ ICMP_SWEEP = Detector(
     9100909,
     "One source asks many hosts for an echo, few answer",
     "RFC 792; RFC 4443 4.1; MITRE ATT&CK T1018",
-    ("AN1949", "AN1057", "AN1058", "AN2050"),
+    _SCANNING,
     3,
 )
 NULL_PROBES = Detector(
@@ -113,7 +116,7 @@ NULL_PROBES = Detector(
     9100910,
     "One source probes with TCP segments without flags",
     "RFC 9293 3.10.7.1; MITRE ATT&CK T1046",
-    ("AN1949", "AN1962"),
+    _PROBING,
     2,
 )
 FIN_PROBES = Detector(
@@ -121,7 +124,7 @@ FIN_PROBES = Detector(
     9100911,
     "One source probes with lone FIN segments",
     "RFC 9293 3.10.7.1; MITRE ATT&CK T1046",
-    ("AN1949", "AN1962"),
+    _PROBING,
     2,
 )
 XMAS_PROBES = Detector(
@@ -129,7 +132,7 @@ XMAS_PROBES = Detector(
     9100912,
     "One source probes with FIN, PSH and URG",
     "RFC 9293 3.10.7.1; MITRE ATT&CK T1046",
-    ("AN1949", "AN1962"),
+    _PROBING,
     2,
 )
 MAIMON_PROBES = Detector(
@@ -137,7 +140,7 @@ MAIMON_PROBES = Detector(
     9100913,
     "One source probes with FIN and ACK outside of connections",
     "RFC 9293 3.10.7.1; MITRE ATT&CK T1046",
-    ("AN1949", "AN1962"),
+    _PROBING,
     2,
 )
 ACK_PROBES = Detector(
@@ -145,7 +148,7 @@ ACK_PROBES = Detector(
     9100914,
     "One source probes with ACK outside of connections",
     "RFC 9293 3.10.7.1; MITRE ATT&CK T1046",
-    ("AN1949", "AN1962"),
+    _PROBING,
     2,
 )
 PROTOCOL_SCAN = Detector(
@@ -153,7 +156,7 @@ PROTOCOL_SCAN = Detector(
     9100919,
     "One source tries many IP protocols of a host",
     "RFC 791 3.1, Protocol; MITRE ATT&CK T1046",
-    ("AN1949", "AN1962"),
+    _PROBING,
     2,
     family="scan.ip_protocols",
 )
@@ -162,7 +165,7 @@ BACKSCATTER = Detector(
     9100915,
     "One host answers many hosts that asked it nothing: its callers' addresses were forged",
     "Moore, Voelker and Savage 2001; RFC 9293 3.10.7.1",
-    ("AN1949", "AN1962"),
+    _PROBING,
     3,
     tier="B",
     family="backscatter",
@@ -200,7 +203,7 @@ SLOW_PORTS = Detector(
     9100916,
     "One source tries many ports of one host in vain, however slowly",
     "MITRE ATT&CK T1046, T1595.002",
-    ("AN1949", "AN1057", "AN1058", "AN2050"),
+    _SCANNING,
     3,
     zeek=("Scan::Port_Scan",),
     width=1,
@@ -228,7 +231,7 @@ FIRST_PROGRAM = Detector(
     9100934,
     "A program is on the network for the first time",
     "MITRE ATT&CK T1046, T0846; DET0376, DET0907",
-    ("AN1949", "AN1057", "AN1058", "AN2050"),
+    _SCANNING,
     4,
 )
 FIRST_SERVICE = Detector(
@@ -244,7 +247,7 @@ FIRST_USE = Detector(
     9100936,
     "A program asks for a port or a zone that it never asked for",
     "MITRE ATT&CK T1595, T1571",
-    ("AN1949", "AN1962"),
+    _PROBING,
     4,
 )
 FIRST_FLOW = Detector(
@@ -260,7 +263,7 @@ FIRST_FAN_OUT = Detector(
     9100938,
     "A program asks many hosts in order for the first time, and nobody knows who answers",
     "MITRE ATT&CK T1018; RFC 792",
-    ("AN1949", "AN1057", "AN1058", "AN2050"),
+    _SCANNING,
     4,
 )
 

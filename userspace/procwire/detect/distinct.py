@@ -165,7 +165,7 @@ class _Bucket:
         ranks = self._follow(part, rows, subjects[rows], targets[rows])
         told = np.flatnonzero(_is_step(ranks, threshold))
         reached = [
-            self._reached(part, subjects, int(rows[i]), int(ranks[i]), int(targets[rows[i]]))
+            self._reached(subjects, int(rows[i]), int(ranks[i]), int(targets[rows[i]]))
             for i in told
         ]
         # An array of its own: adding to a field of rows takes twenty times as long.
@@ -199,9 +199,7 @@ class _Bucket:
         self._counts["targets"][subject] = ranks[order]
         return ranks
 
-    def _reached(
-        self, part: Attempts, subjects: NDArray[np.int64], row: int, count: int, target: int
-    ) -> Reached:
+    def _reached(self, subjects: NDArray[np.int64], row: int, count: int, target: int) -> Reached:
         subject = subjects[row]
         earlier = int(self._attempts[subject])
         return Reached(
