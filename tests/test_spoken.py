@@ -122,12 +122,15 @@ def test_what_agrees_is_not(port, payloads):
         ([(False, BANNER), (True, BANNER), (True, UNKNOWN)], []),
         ([(False, BANNER), (True, BANNER[:3])], []),
         ([(True, BANNER), (False, UNKNOWN)], []),
+        ([(True, BANNER), (False, b"Exceeded MaxStartups\r\n")], []),
+        ([(True, BANNER), (False, bytes.fromhex("0000002c0614"))], [3]),
+        ([(True, BANNER), (False, b"hello\r\n"), (False, bytes(9))], []),
         ([(False, UNKNOWN), (True, UNKNOWN)], []),
         ([(True, UNKNOWN), (False, BANNER)], [3]),
         ([(True, b"PROXY TCP4 192.0.2.1 192.0.2.2 5000 22\r\n" + BANNER), (False, BANNER)], []),
     ],
 )
-def test_a_client_of_ssh_identifies_itself_at_once(payloads, wrong):
+def test_who_speaks_ssh_identifies_itself(payloads, wrong):
     assert told(connection(22, payloads), "ssh.banner_bad") == wrong
 
 
@@ -180,6 +183,49 @@ def test_a_first_line_that_ends_without_a_version_is_no_request(payloads, wrong)
 )
 def test_a_response_follows_a_request(payloads, wrong):
     assert told(connection(8000, payloads), "http.response_bad") == wrong
+
+
+CLIENT_HELLO, SERVER_HELLO = bytes.fromhex(tls.CLIENT), bytes.fromhex(tls.SERVER)
+ALERT = bytes.fromhex("15030300020228")
+OLD_HELLO = bytes.fromhex("802e 01 0301 0015 0000 0010") + bytes(37)
+
+
+@pytest.mark.parametrize("answer", [SERVER_HELLO, ALERT])
+@pytest.mark.parametrize(
+    ("before", "wrong"),
+    [
+        ([(True, UNKNOWN)], [3]),
+        ([(True, b"hello")], [3]),
+        ([(True, b"a")], [3]),
+        ([(True, bytes.fromhex("1305010005010000010000"))], [3]),
+        ([(True, b"PRO"), (True, b"BLEM")], [4]),
+        ([(True, CLIENT_HELLO)], []),
+        ([(True, CLIENT_HELLO[:4])], []),
+        ([(True, CLIENT_HELLO[:4]), (True, CLIENT_HELLO[4:])], []),
+        ([(True, PROXIED + CLIENT_HELLO)], []),
+        ([(True, bytes.fromhex("0d0a0d0a000d0a515549540a21"))], []),
+        ([(True, OLD_HELLO)], []),
+        ([(True, OLD_HELLO[:9]), (True, OLD_HELLO[9:])], []),
+        ([(True, UNKNOWN), (False, b"OK, go on\n"), (True, CLIENT_HELLO)], []),
+        ([], []),
+    ],
+)
+def test_a_record_of_tls_answers_one(before, answer, wrong):
+    frames = connection(8443, [*before, (False, answer)])
+    assert told(frames, "tls.record_bad") == wrong
+
+
+def test_what_only_looks_like_a_record_is_no_answer_of_tls():
+    for answer in (bytes.fromhex(tls.SEALED), CLIENT_HELLO):
+        payloads = [(True, UNKNOWN), (False, answer)]
+        assert told(connection(8443, payloads), "tls.record_bad") == []
+
+
+@pytest.mark.parametrize("answer", [b"<html>no</html>", bytes(9), b"go away!"])
+def test_a_hello_of_tls_is_answered_with_a_record_however_short(answer):
+    payloads = [(True, CLIENT_HELLO), (False, answer)]
+    assert told(connection(8443, payloads), "tls.record_bad") == [3]
+    assert told(connection(8443, [(True, CLIENT_HELLO), (False, ALERT)]), "tls.record_bad") == []
 
 
 FIRST_SAID = [

@@ -48,6 +48,7 @@ from procwire.words import Span, find
 
 _LINES = (layers.SMTP, layers.SSH)
 _LF = 10
+_KNOWN_WITHIN = 8  # bytes by which protocols that any port may carry are known
 _IN_LINE = 64  # bytes: more than empty lines and a method take
 _AWAITING = (UNDECIDED, TEXT_ASKED, TLS_ASKED)
 
@@ -156,7 +157,7 @@ def _layer_of(memory: Streams, stream: Record, found: Found, p: Span) -> int:
         # Whoever is greeted with TLS, or by a server of mail, has to answer in kind.
         back = memory.streams[found.back]
         greets = back.marks & SURE and back.marks & UNBROKEN
-        if greets and back.layer == layers.TLS and p.captured >= START_ROOM:
+        if greets and back.layer == layers.TLS and p.captured >= _KNOWN_WITHIN:
             layer = layers.TLS
         line = p.captured >= START_ROOM or find(p, 0, _LF) < p.captured
         if greets and back.layer == layers.SMTP and found.opened and line:

@@ -36,6 +36,7 @@ OBSERVATIONS = (
     "smtp.line_bad",
     "http.request_line_bad",
     "http.response_bad",
+    "tls.record_bad",
 )
 """The checks, from the lowest bit on."""
 
@@ -73,6 +74,7 @@ OBSERVATIONS = (
     MAIL_AMISS,
     NO_HTTP_REQUEST,
     NO_HTTP_RESPONSE,
+    NO_TLS_RECORD,
 ) = (1 << _bit for _bit in range(len(OBSERVATIONS)))
 
 REPEATED = 1 << len(OBSERVATIONS)

@@ -3,9 +3,10 @@
 The first bytes of an end count, of a connection whose SYN was seen: later ones may look like
 anything. They are those of its first payload, with what follows in its stream where that is short,
 or may be a request whose line goes on. What application.py knows by them is compared. What it does
-not know is no evidence, except where the peer says what is due: to a server of SSH the client's
-identification (RFC 4253 4.2), before a response of HTTP a request (RFC 9112 section 3, 9.2). After
-STARTTLS (RFC 3207 section 4) the next payload counts once more: it has to be TLS.
+not know is no evidence, except where the peer says what is due: of either end of SSH its
+identification (RFC 4253 4.2), before a response of HTTP a request (RFC 9112 section 3, 9.2), before
+a server's first record of TLS one of the client (RFC 8446 section 4). After STARTTLS (RFC 3207
+section 4) the next payload counts once more: it has to be TLS.
 """
 
 from __future__ import annotations
@@ -15,6 +16,13 @@ import numpy as np
 from procwire.compiled.jit import called, fused
 from procwire.decode.application import layer_of_start
 from procwire.decode.columns import span_at
+from procwire.decode.first_bytes import (
+    goes_before_tls,
+    is_behind_zeros,
+    is_no_record,
+    is_no_request,
+    is_of_tls_server,
+)
 from procwire.decode.flow_table import (
     BARELY_BEGUN,
     MISMATCH_TOLD,
@@ -30,6 +38,7 @@ from procwire.decode.observations import (
     NO_HTTP_REQUEST,
     NO_HTTP_RESPONSE,
     NO_SSH_IDENTIFICATION,
+    NO_TLS_RECORD,
     OUT_OF_WINDOW,
     PROTOCOL_MISMATCH,
     RETRANSMIT,
@@ -48,7 +57,7 @@ from procwire.decode.stream_table import (
 )
 from procwire.decode.tcp_segment import apart
 from procwire.layers import DNS, HTTP1, MODBUS, SMB, SMTP, SSH, TLS
-from procwire.words import Span, find, folded, span, token_end, u8, u32
+from procwire.words import Span, folded, span, u8, u32
 
 _KNOWN_BY_BYTES = (HTTP1, TLS, SSH, SMB, SMTP)
 # IANA, Service Name and Transport Protocol Port Number Registry: what these system ports carry.
@@ -76,25 +85,18 @@ _HTTP_PORT = 80
 _NOTHING = 0
 _ORIGINATOR = 0
 _DISORDER = GAP | RETRANSMIT | OUT_OF_WINDOW
-_HEADER_NEEDED = 5  # bytes by which a TLS record is known
 _SSH_NEEDED = 4
 _START_NEEDED = 10  # up to the first digit of an HTTP status; others are known by fewer
-_TLS_TYPES, _SSL_2 = (20, 24), 0x80
+_FIRST_OF_TEXT = 9  # a tab; what begins lower is no line
 _STARTTLS = folded(span(b"starttls"), 0, 8)
 _LINE_FEED, _CARRIAGE_RETURN = 10, 13
 _READY = int.from_bytes(b"220", "big")
 
-# What END.speaks holds beside layers: bytes that no request of HTTP begins with.
-_NO_REQUEST = 0xFF
-_SPACE, _ZERO, _FIRST_FAILURE = 32, 0x30, 0x34
-_MOST_EMPTY_LINES, _MOST_ZEROS = 4, 4
-# HAProxy's PROXY protocol, versions 1 and 2, which comes before the request.
-_PROXIED = (int.from_bytes(b"PROX", "big"), 0x0D0A0D0A)
-# How HTTP/2 begins, which servers of HTTP/1 are to answer as a request (RFC 9113 3.4).
-_PREFACE = int.from_bytes(b"PRI ", "big"), int.from_bytes(b"* HT", "big")
+# What END.speaks holds beside layers: bytes that no record of TLS begins with, and those that no
+# request of HTTP does either.
+_NO_RECORD, _NO_REQUEST = 0xFE, 0xFF
+_ZERO, _FIRST_FAILURE = 0x30, 0x34
 _SLASHED = folded(span(b"http/"), 0, 5)
-_CAPITALS = tuple(int.from_bytes(name, "big") for name in (b"GET ", b"HEAD", b"POST", b"PUT "))
-_METHODS = tuple(folded(span(name.to_bytes(4, "big")), 0, 4) for name in _CAPITALS)
 _REFUSED_FROM = 0x34  # "4", as codes of failures begin with it or "5"
 
 
@@ -126,7 +128,7 @@ def contradictions(
     if flow.marks & TLS_DUE:
         if columns.observed[row] & (RETRANSMIT | OUT_OF_WINDOW) == 0:
             flow.marks = int(flow.marks) & ~TLS_DUE
-            wrong = layer != TLS and _is_no_record(message)
+            wrong = layer != TLS and is_no_record(message)
     elif layer == SMTP:
         _on_mail_line(flow, message, from_client)
     port = int(packets.dst_port[row] if from_client else packets.src_port[row])
@@ -173,20 +175,27 @@ def _on_start(
     observed = 0
     end.speaks = layer
     unknown = layer == _NOTHING or layer == HTTP1 and folded(message, 0, 5) != _SLASHED
-    if from_client and unknown and _is_no_request(message, port == _HTTP_PORT and layer != HTTP1):
-        end.speaks = _NO_REQUEST
-    if not from_client and layer == HTTP1 and not disorder:
-        observed |= _out_of_turn(peer, message, asked)
-    if not from_client and layer == _NOTHING and peer.speaks == HTTP1 and _is_behind_zeros(message):
+    if from_client and unknown and not goes_before_tls(message):
+        if layer == _NOTHING and is_no_record(message):
+            end.speaks = _NO_RECORD
+        if is_no_request(message, port == _HTTP_PORT and layer != HTTP1):
+            end.speaks = _NO_REQUEST
+    if not from_client and not disorder:
+        if layer == HTTP1:
+            observed |= _out_of_turn(peer, message, asked)
+        elif layer == SSH and peer.speaks == _NO_REQUEST:
+            observed |= NO_SSH_IDENTIFICATION
+        elif layer == TLS and asked and peer.speaks in (_NO_RECORD, _NO_REQUEST):
+            observed |= NO_TLS_RECORD if is_of_tls_server(message) else 0
+    if not from_client and layer == _NOTHING and peer.speaks == HTTP1 and is_behind_zeros(message):
         observed |= NO_HTTP_RESPONSE
-    if not from_client and layer == SSH and peer.speaks == _NO_REQUEST and not disorder:
-        observed |= NO_SSH_IDENTIFICATION
     if layer in _KNOWN_BY_BYTES:
         other = peer.speaks in _KNOWN_BY_BYTES and peer.speaks != layer
         if other or _is_foreign(port, layer):
             observed |= PROTOCOL_MISMATCH
-    elif from_client and peer.speaks == SSH and message.captured >= _SSH_NEEDED:
-        observed |= NO_SSH_IDENTIFICATION
+    # A server may say lines before (RFC 4253 4.2), a client nothing.
+    elif peer.speaks == SSH and (from_client or u8(message, 0) < _FIRST_OF_TEXT):
+        observed |= NO_SSH_IDENTIFICATION if message.captured >= _SSH_NEEDED else 0
     return observed
 
 
@@ -202,17 +211,6 @@ def _begun(memory: Streams, place: int, end: Record) -> Span:
         byte = memory.rings[place * WINDOW + ((first + at) & (WINDOW - 1))]
         memory.store[START_AT + at] = byte
     return own_span(memory.store, START_AT, captured, size)
-
-
-@fused
-def _is_no_record(message: Span) -> bool:
-    """Whether no record of TLS or hello of SSL 2.0 begins like a payload that was not found to be
-    one, as far as that goes."""
-    if message.captured >= _HEADER_NEEDED:
-        return True
-    first = u8(message, 0)
-    record = _TLS_TYPES[0] <= first <= _TLS_TYPES[1] or first >= _SSL_2
-    return message.captured == message.length and not record
 
 
 @fused
@@ -244,32 +242,6 @@ def _is_foreign(port: int, layer: int) -> bool:
 
 
 @fused
-def _is_no_request(message: Span, lacks_version: bool) -> bool:
-    """Whether no line of HTTP can begin like this: RFC 9112 section 3 asks for a method, which is a
-    token in the right case, and a space; 2.2 lets empty lines pass before it. lacks_version: the
-    line is none of HTTP if it ends here."""
-    if message.captured < _HEADER_NEEDED or u32(message, 0) in _PROXIED:
-        return False
-    at = 0
-    for _line in range(_MOST_EMPTY_LINES):
-        if u8(message, at) == _CARRIAGE_RETURN and u8(message, at + 1) == _LINE_FEED:
-            at += 2
-    end = token_end(message, at)
-    if end >= message.captured:
-        return False
-    preface = u32(message, 0) == _PREFACE[0] and u32(message, 4) == _PREFACE[1]
-    if lacks_version and not preface and find(message, end, _LINE_FEED) < message.captured:
-        return True
-    return _is_lowered(message) or end == at or u8(message, end) != _SPACE
-
-
-@fused
-def _is_lowered(message: Span) -> bool:
-    """Whether a request begins with a method in other letters than capitals."""
-    return folded(message, 0, 4) in _METHODS and u32(message, 0) not in _CAPITALS
-
-
-@fused
 def _out_of_turn(client: Record, message: Span, asked: bool) -> int:
     """What is observed of a server's first payload, a message of HTTP. asked: whether the server
     acknowledges anything that its client, an END, sent."""
@@ -279,15 +251,6 @@ def _out_of_turn(client: Record, message: Span, asked: bool) -> int:
         return NO_HTTP_REQUEST if client.speaks == _NO_REQUEST else 0
     # A server that will not wait for a request may say so (RFC 9110 15.5.9).
     return NO_HTTP_RESPONSE if _ZERO < u8(message, 9) < _FIRST_FAILURE else 0
-
-
-@fused
-def _is_behind_zeros(message: Span) -> bool:
-    """Whether a response of HTTP begins behind zeros, where nothing belongs (RFC 9112 2.1, 4)."""
-    at = 0
-    while at < _MOST_ZEROS and u8(message, at) == 0:
-        at += 1
-    return at > 0 and folded(message, at, 5) == _SLASHED
 
 
 @fused

@@ -1,7 +1,8 @@
 """The identification string that opens SSH (RFC 4253 4.2). A rule sees the line, in Suricata a
 segment that begins with it; what a server may say before it is not judged, nor comments, nor a lone
 line feed at the end, which servers of both protocol versions send. A client that begins with
-something else is observed by decode/spoken.py under the same name.
+anything else, or a server with what is no line, is observed by decode/spoken.py under the same
+name.
 """
 
 from procwire.rule import rule

@@ -1,6 +1,7 @@
 """TLS records and the messages that pass before encryption (RFC 8446, RFC 5246, RFC 6520). A rule
 sees one record, as its stream carries it, of encrypted ones the header; one that follows another
 has no enclosing header. In Suricata it sees the segment that begins with a record, and all in it.
+A client that a server answers with TLS, and that sent no record, is observed by decode/spoken.py.
 
 Encrypted records look random, so a message is read only where several fields say what it is.
 """
@@ -20,8 +21,9 @@ CLIENT_HELLO, SERVER_HELLO, CERTIFICATE = 1, 2, 11
 HELLOS = (CLIENT_HELLO, SERVER_HELLO)
 # What servers send in the clear behind it: RFC 5246 7.4, RFC 5077, RFC 6066, RFC 4680.
 AFTER_SERVER_HELLO = (4, CERTIFICATE, 12, 13, 14, 22, 23)
-# IANA, TLS HandshakeType: of 7, 18, 19 and most above 26 there are none.
-MESSAGES = (*range(7), *range(8, 18), *range(20, 27), 67, 254)
+# IANA, TLS HandshakeType: what may be sent in the clear. The others are encrypted (EndOfEarlyData,
+# EncryptedExtensions, Finished, KeyUpdate), of DTLS alone, or none. 6 was a retry in drafts of 1.3.
+MESSAGES = (0, 1, 2, 4, 6, *range(CERTIFICATE, 17), 21, 22, 23)
 MOST_MESSAGES, MOST_EXTENSIONS = 8, 64
 SMALLEST_HELLO = 47  # version, random, empty session, suite and compression of a server
 SESSION_ID, LONGEST_SESSION_ID = 43, 32
@@ -144,6 +146,8 @@ def tls_record_impossible(p, outer):
         f"16 0301 0026 01 000022 0303 {RANDOM}",
         f"16 0301 002f {HELLO_CLIENT} 0000",
         "16 0303 0008 63 000004 a1b2c3d4",
+        "16 0303 0010 14 00000c a1b2c3d4 a1b2c3d4 a1b2c3d4",
+        "16 0303 0007 08 000003 000000",
     ],
     silent_on=[
         CLIENT,
@@ -158,7 +162,8 @@ def tls_record_impossible(p, outer):
         f"{SERVER} 14 0303 0001 01 16 0303 0009 0b 000005 000009 0000",
         f"16 0301 0020 01 000029 0303 {RANDOM} 00 0002 1301",
         f"16 0303 0028 {'93' * 40}",
-        "16 0303 0008 14 000004 a1b2c3d4",
+        "16 0303 0008 16 000004 a1b2c3d4",
+        "16 0303 0010 14 00000d a1b2c3d4 a1b2c3d4 a1b2c3d4",
         "16 0303 0009 63 000004 a1b2c3d4e5",
     ],
 )

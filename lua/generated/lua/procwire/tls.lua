@@ -462,7 +462,7 @@ do
 -- tls.handshake_bad: TLS hello or certificate whose fields do not fit its length, or unknown message (RFC 8446 section 4, 5.1; RFC 5246 7.3, 7.4)
 local tls_handshake_inconsistent_AFTER_SERVER_HELLO = { [4] = true, [11] = true, [12] = true, [13] = true, [14] = true, [22] = true, [23] = true }
 local tls_handshake_inconsistent_HELLOS = { [1] = true, [2] = true }
-local tls_handshake_inconsistent_MESSAGES = { [0] = true, [1] = true, [2] = true, [3] = true, [4] = true, [5] = true, [6] = true, [8] = true, [9] = true, [10] = true, [11] = true, [12] = true, [13] = true, [14] = true, [15] = true, [16] = true, [17] = true, [20] = true, [21] = true, [22] = true, [23] = true, [24] = true, [25] = true, [26] = true, [67] = true, [254] = true }
+local tls_handshake_inconsistent_MESSAGES = { [0] = true, [1] = true, [2] = true, [4] = true, [6] = true, [11] = true, [12] = true, [13] = true, [14] = true, [15] = true, [16] = true, [21] = true, [22] = true, [23] = true }
 local function tls_handshake_inconsistent(p, outer)
   local at, chain, chain_end, end_, fills, kind, record_end, size, suites
   if #p < 12 then return false end
