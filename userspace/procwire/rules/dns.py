@@ -211,20 +211,28 @@ def dns_pointer_not_backwards(p):
     at=(2, 1),
     suricata=("app.dns.invalid_opcode",),
     zeek=("DNS_unknown_opcode",),
-    fires_on=[QUERY.replace("0100", "7900", 1), QUERY.replace("0100", "0900", 1)],
+    fires_on=[
+        QUERY.replace("0100", "7900", 1),
+        QUERY.replace("0100", "0900", 1),
+        f"1234 7900 0001 0000 0000 0000 {EXAMPLE_COM} 0001 0005",
+    ],
     silent_on=[
         QUERY,
         QUERY.replace("0100", "2100", 1),
         QUERY.replace("0100", "2800", 1),
         "1234 7900 0001 0000 0000 0000 c00c 0001 0001",
         "1234 7900 4242 0000 0000 0000 00 0001 0001",
+        f"1234 7900 0001 0000 0000 0000 {EXAMPLE_COM} 0001 0005 00",
     ],
 )
 def dns_opcode_unassigned(p):
-    """Everything else is a question in order, so the operation is the fault."""
-    if bits(u8(p, 2), 3, 4) in OPCODES or u16(p, 4) != 1:
+    """Everything else is a question in order, so the operation is the fault: of a known class, or
+    all that the message holds."""
+    if bits(u8(p, 2), 3, 4) in OPCODES or u16(p, 4) != 1 or name_fault(p, HEADER) != 0:
         return False
-    return name_fault(p, HEADER) == 0 and u16(p, name_end(p, HEADER) + 2) in CLASSES
+    end = name_end(p, HEADER) + 4
+    alone = u16(p, 6) + u16(p, 8) + u16(p, 10) == 0 and end == length(p)
+    return alone or u16(p, end - 2) in CLASSES
 
 
 @rule(
@@ -235,12 +243,17 @@ def dns_opcode_unassigned(p):
     needs=17,
     at=(3, 1),
     suricata=("app.dns.z_flag_set",),
-    fires_on=[QUERY.replace("0100", "0140", 1), f"{ANSWER.replace('8180', '81c0', 1)} {RECORD}"],
+    fires_on=[
+        QUERY.replace("0100", "0140", 1),
+        f"{ANSWER.replace('8180', '81c0', 1)} {RECORD}",
+        f"1234 0140 0001 0000 0000 0000 {EXAMPLE_COM} 0001 0005",
+    ],
     silent_on=[
         QUERY,
         QUERY.replace("0100", "0130", 1),
         "1234 0140 0001 0000 0000 0000 c00c 0001 0001",
         "1234 0140 4242 0000 0000 0000 00 0001 0001",
+        f"1234 0140 0001 0000 0000 0000 {EXAMPLE_COM} 0001 0005 00",
     ],
 )
 def dns_reserved_bit(p):
@@ -248,7 +261,11 @@ def dns_reserved_bit(p):
     flags = u16(p, 2)
     if bits(flags, 6, 1) == 0 or bits(flags, 11, 4) not in OPCODES or u16(p, 4) != 1:
         return False
-    return name_fault(p, HEADER) == 0 and u16(p, name_end(p, HEADER) + 2) in CLASSES
+    if name_fault(p, HEADER) != 0:
+        return False
+    end = name_end(p, HEADER) + 4
+    alone = u16(p, 6) + u16(p, 8) + u16(p, 10) == 0 and end == length(p)
+    return alone or u16(p, end - 2) in CLASSES
 
 
 @rule(

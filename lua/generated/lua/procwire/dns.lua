@@ -503,11 +503,14 @@ do
 local dns_opcode_unassigned_CLASSES = { [1] = true, [3] = true, [4] = true, [254] = true, [255] = true }
 local dns_opcode_unassigned_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = true, [6] = true }
 local function dns_opcode_unassigned(p, outer)
+  local alone, end_
   if #p < 17 then return false end
-  if ((dns_opcode_unassigned_OPCODES[bits(byte(p, 3), 3, 4)] == true) or ((byte(p, 5) * 256 + byte(p, 6)) ~= 1)) then
+  if ((dns_opcode_unassigned_OPCODES[bits(byte(p, 3), 3, 4)] == true) or ((byte(p, 5) * 256 + byte(p, 6)) ~= 1) or (name_fault(p, 12) ~= 0)) then
     do return false end
   end
-  do return ((name_fault(p, 12) == 0) and (dns_opcode_unassigned_CLASSES[u16(p, (name_end(p, 12) + 2))] == true)) end
+  end_ = (name_end(p, 12) + 4)
+  alone = (((((byte(p, 7) * 256 + byte(p, 8)) + (byte(p, 9) * 256 + byte(p, 10))) + (byte(p, 11) * 256 + byte(p, 12))) == 0) and (end_ == #p))
+  do return (alone or (dns_opcode_unassigned_CLASSES[u16(p, (end_ - 2))] == true)) end
 end
 RULES.dns[#RULES.dns + 1] = { 9100804, dns_opcode_unassigned }
 end
@@ -517,13 +520,18 @@ do
 local dns_reserved_bit_CLASSES = { [1] = true, [3] = true, [4] = true, [254] = true, [255] = true }
 local dns_reserved_bit_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = true, [6] = true }
 local function dns_reserved_bit(p, outer)
-  local flags
+  local alone, end_, flags
   if #p < 17 then return false end
   flags = (byte(p, 3) * 256 + byte(p, 4))
   if ((((flags - flags % 64) / 64 % 2) == 0) or (dns_reserved_bit_OPCODES[((flags - flags % 2048) / 2048 % 16)] == nil) or ((byte(p, 5) * 256 + byte(p, 6)) ~= 1)) then
     do return false end
   end
-  do return ((name_fault(p, 12) == 0) and (dns_reserved_bit_CLASSES[u16(p, (name_end(p, 12) + 2))] == true)) end
+  if (name_fault(p, 12) ~= 0) then
+    do return false end
+  end
+  end_ = (name_end(p, 12) + 4)
+  alone = (((((byte(p, 7) * 256 + byte(p, 8)) + (byte(p, 9) * 256 + byte(p, 10))) + (byte(p, 11) * 256 + byte(p, 12))) == 0) and (end_ == #p))
+  do return (alone or (dns_reserved_bit_CLASSES[u16(p, (end_ - 2))] == true)) end
 end
 RULES.dns[#RULES.dns + 1] = { 9100805, dns_reserved_bit }
 end
