@@ -223,6 +223,44 @@ def test_routers_are_learned_before_a_new_one_is_evidence():
     ]
 
 
+def in_order(*said):
+    """Segments of one connection: (whether the device sends it, the transactions of its messages);
+    where a place is given instead, the segment there is sent again."""
+    sent, frames = {True: 100, False: 500}, []
+    for one in said:
+        if isinstance(one, int):
+            frames.append(frames[one])
+            continue
+        packet = Ether(modbus(3, *one[1], answer=one[0]))
+        packet[TCP].seq, packet[TCP].ack = sent[one[0]], sent[not one[0]]
+        sent[one[0]] += len(packet[TCP].payload)
+        frames.append(bytes(packet))
+    return list(enumerate(frames))
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ([(False, [1]), (True, [1]), (True, [1])], [3]),
+        ([(False, [1]), (True, [1, 1])], [2]),
+        ([(False, [1]), (False, [2]), (True, [1, 2, 2])], [3]),
+        ([(False, [1]), (True, [1]), (True, [1]), (True, [1])], [3, 4]),
+        ([(False, [1]), (True, [1]), 1], []),
+        ([(False, [1, 1]), (True, [1]), (True, [1])], []),
+        ([(False, [1]), (True, [1]), (False, [1]), (True, [1])], []),
+        ([(False, [1, 2]), (True, [2]), (True, [1]), 2], []),
+    ],
+)
+def test_a_question_of_modbus_has_one_answer(said, wrong):
+    name = "modbus.unsolicited_response"
+    assert unasked(fresh(), in_order(*said)) == [(packet, name, False) for packet in wrong]
+
+
+def test_a_modbus_question_that_the_capture_lacks_was_asked_all_the_same():
+    packets = in_order((False, [1]), (True, [1]), (False, [1]), (True, [1]))
+    assert unasked(fresh(), [*packets[:2], packets[3]]) == []
+
+
 def test_an_icmp_error_needs_the_packet_it_quotes():
     there, back = IP(src=CLIENT, dst=SERVER), IP(src=SERVER, dst=CLIENT)
     sent = there / UDP(sport=5000, dport=9) / b"x"

@@ -35,7 +35,8 @@ ANSWER_WITHIN_NS = 60_000_000_000
 
 MEMORY = np.dtype([("name", "u8"), ("time", "i8"), ("holder", "u8"), ("before", "u8")])
 """name: hash of a question or of an address, 0 if free; time: ns, when last put or seen; holder,
-before: link addresses that hold it now and held it before, 0 if unknown."""
+before: link addresses that hold it now and held it before, 0 if unknown; of a question of Modbus
+see modbus_requests.py."""
 
 # Kinds of questions. Each has a bit of observations.py for an answer that lacks it.
 KINDS = ("arp", "neighbour", "echo", "datagram", "dns", "ntp", "dhcp", "modbus")
@@ -122,9 +123,15 @@ def is_warm(state: State) -> bool:
 @fused
 def check(state: State, kind: int, name: np.uint64, row: int, columns: FlowColumns) -> None:
     """Note it in the columns if packet `row` answers the question `name`, which nobody put."""
+    note(state, kind, is_asked(state, name), row, columns)
+
+
+@fused
+def note(state: State, kind: int, asked: bool, row: int, columns: FlowColumns) -> None:
+    """Count the answer in packet `row`, and note it in the columns if it was not asked for."""
     figures = state.figures
     figures[ANSWERS] += 1
-    if is_asked(state, name):
+    if asked:
         figures[ASKED_FROM + kind] += 1
         return
     figures[UNASKED_ANSWERS] += 1
