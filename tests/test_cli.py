@@ -136,6 +136,14 @@ def test_without_a_command_they_are_listed(run, words: list[str], listed: str) -
     assert any(line.split()[:1] == [listed] for line in ran.talk.splitlines())
 
 
+@pytest.mark.parametrize(
+    "group", ["", "allow", "baseline", "config", "inventory", "rules", "suricata"]
+)
+def test_what_a_command_does_fits_a_line(run, group: str) -> None:
+    listed = run(*group.split(), "--help").out.partition("Commands:")[2]
+    assert listed and "..." not in listed
+
+
 def test_a_history_without_a_file_lies_where_enrich_looks_for_it() -> None:
     context = watch.make_context("watch", ["--history"])
     assert context.params["history"] == default_history()

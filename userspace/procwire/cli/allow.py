@@ -24,7 +24,7 @@ _HANG = 26
 
 @click.group()
 def allow() -> None:
-    """Allow expected alerts for a time: they are counted instead of told.
+    """Allow expected alerts for a time: counted, not told.
 
     Example: procwire allow list
     """
@@ -93,7 +93,7 @@ def add(
 @click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
 @context_option
 def list_entries(as_json: bool, context: Path) -> None:
-    """Every entry, and how many alerts it has kept back; expired ones too, which hold no more.
+    """Every entry, and how many alerts it has kept back. Expired ones are listed, too.
 
     Example: procwire allow list --json
     """

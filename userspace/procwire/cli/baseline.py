@@ -22,7 +22,9 @@ _HANG = 27
 
 @click.group()
 def baseline() -> None:
-    """What is usual here: programs on the network, what they ask for, what passes between zones.
+    """What is usual here, and what waits for a decision.
+
+    Programs on the network, what they ask for, what passes between zones.
 
     Example: procwire baseline pending
     """
@@ -33,7 +35,7 @@ def baseline() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 @context_option
 def show(state: str | None, as_json: bool, context: Path) -> None:
-    """Everything that was seen, and how long each role and zone was observed.
+    """Everything that was seen. Says how long each role and zone was observed, too.
 
     Example: procwire baseline show --state learned
     """
@@ -71,7 +73,7 @@ def pending(as_json: bool, context: Path) -> None:
 @owner_option
 @context_option
 def approve(numbers: tuple[int, ...], owner: str, context: Path) -> None:
-    """Take NUMBERS for usual from now on; with a program all that waits with it.
+    """Take NUMBERS for usual from now on. A program takes all that waits with it along.
 
     Example: procwire baseline approve 12 13
     """

@@ -25,7 +25,7 @@ def config() -> None:
 @config.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def check(file: Path) -> None:
-    """Read a TOML FILE of settings and say what it changes; exits with 2 if anything is wrong.
+    """Read a TOML FILE of settings and say what it changes. Exits with 2 if anything is wrong.
 
     Example: procwire config check procwire.toml
     """

@@ -21,8 +21,10 @@ from procwire.sensor.coverage import circumstances, of_run
 @click.argument("results", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 def coverage(results: Path | None, as_json: bool) -> int:
-    """Say of each analytic what was seen of it and how long alerts took; then of each of its inputs
-    what was lost or left out, and what could not be seen, why. The worst comes first.
+    """Say what a run saw of each analytic, and what not.
+
+    Of each analytic what was seen of it and how long alerts took; then of each of its inputs what
+    was lost or left out, and what could not be seen, why. The worst comes first.
 
     RESULTS is what `watch` or `read` wrote as EVE JSON lines; a `watch` that still runs adds its
     counters every minute. Without RESULTS the sensor is tried on this machine, which needs root.

@@ -22,9 +22,11 @@ MARKS = {
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
 def doctor(as_json: bool) -> int:
-    """Check privileges, kernel features and packages, and say what stays unseen.
+    """Check privileges, kernel features and packages.
 
-    Exits with 4 if something is missing that `watch` needs. Example: sudo procwire doctor
+    Says what stays unseen, too. Exits with 4 if something is missing that `watch` needs.
+
+    Example: sudo procwire doctor
     """
     from procwire.sensor.doctor import checks
 

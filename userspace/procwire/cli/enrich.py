@@ -42,8 +42,10 @@ POLL_S = 0.2
     help="Write to this file, readable by its owner only, instead of stdout.",
 )
 def enrich(file: Path, history: Path, follow: bool, output: Path | None) -> int:
-    """Add to Suricata's EVE records in FILE (- is standard input) the process whose flow they are
-    about: alert.context.process in alerts, metadata.flowvars in other records.
+    """Add processes to Suricata's EVE records.
+
+    Each record of FILE (- is standard input) gets the process whose flow it is about:
+    alert.context.process in alerts, metadata.flowvars in other records.
 
     \b
     Examples:

@@ -20,9 +20,10 @@ from procwire.told import packet_of, shown_packet, told_by_record, told_in
 @click.argument("episode")
 @click.argument("results", type=click.Path(path_type=Path, exists=True))
 def explain(episode: str, results: Path) -> int:
-    """Say why an alert or an anomaly was raised: its figures against their thresholds, who did it
-    and who started that, targets, the packet with the deciding bytes marked, how to allow it, what
-    was not seen.
+    """Say why an alert or an anomaly was raised.
+
+    Its figures against their thresholds, who did it and who started that, targets, the packet with
+    the deciding bytes marked, how to allow it, what was not seen.
 
     EPISODE is its name (F-...); RESULTS is what `watch` or `read` wrote as EVE JSON lines, or the
     folder of `watch --record`.

@@ -49,8 +49,10 @@ def read(
     config: Path | None,
     overrides: tuple[str, ...],
 ) -> int:
-    """Analyse captures (pcap, pcapng: protocol violations and scans) and records of other tools
-    (scans by process): Sysmon and Windows' Security log, auditd, laurel, Zeek's conn.log and
+    """Analyse captures, and other tools' records.
+
+    Captures are pcap and pcapng, and show protocol violations and scans; records, which show scans
+    by process, are those of Sysmon and Windows' Security log, auditd, laurel, Zeek's conn.log and
     Suricata's EVE. What a file holds is told by its content; it may be compressed with gzip or
     zstd, or a zip archive; - is standard input.
 

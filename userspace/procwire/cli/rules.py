@@ -46,8 +46,9 @@ def list_rules(as_json: bool) -> None:
 @rules.command()
 @click.argument("rule_id")
 def show(rule_id: str) -> None:
-    """One rule: why, where in the standard, its text, its back ends, and example packets with the
-    bytes marked that it is about.
+    """One rule: its reason, reference, text and examples.
+
+    Its back ends, too; examples are packets with the bytes marked that it is about.
 
     Example: procwire rules show tcp.bad_hlen
     """
@@ -59,7 +60,7 @@ def show(rule_id: str) -> None:
 @rules.command()
 @click.argument("rule_ids", nargs=-1)
 def test(rule_ids: tuple[str, ...]) -> int:
-    """Run the rules' examples in plain Python and compiled; exits with 1 if any disagrees.
+    """Run the rules' examples in plain Python and compiled. Exits with 1 if any disagrees.
 
     Example: procwire rules test udp.len_mismatch
     """
@@ -79,7 +80,7 @@ def test(rule_ids: tuple[str, ...]) -> int:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.argument("rule_ids", nargs=-1)
 def capture(file: Path, rule_ids: tuple[str, ...]) -> None:
-    """Write a pcap FILE with a packet that breaks each rule, to try this or another sensor with.
+    """Write a pcap FILE with a packet that breaks each rule. Any sensor can be tried with it.
 
     Example: procwire rules capture broken.pcap tcp.flags_syn_fin
     """
@@ -100,7 +101,7 @@ def capture(file: Path, rule_ids: tuple[str, ...]) -> None:
     help="The project's folder; the one you are in by default.",
 )
 def build(root: Path) -> None:
-    """Write what is generated from the rules: kernels, Lua, Suricata rules, documentation.
+    """Write what is generated from the rules. That is kernels, Lua, Suricata rules, documentation.
 
     Example: procwire rules build
     """

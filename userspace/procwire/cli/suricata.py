@@ -64,7 +64,7 @@ def suricata() -> None:
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 @drop_option
 def build(directory: Path, drop: bool) -> None:
-    """Write rules, scripts, and a tarball of them for suricata-update, into DIRECTORY.
+    """Write rules and scripts into DIRECTORY. The tarball of them is for suricata-update.
 
     Example: procwire suricata build /tmp/procwire-rules
     """
@@ -86,8 +86,9 @@ def build(directory: Path, drop: bool) -> None:
 @drop_option
 @click.option("--write", is_flag=True, help="Add the settings that are lacking to CONFIG.")
 def install(program: str, config: Path | None, drop: bool, write: bool) -> None:
-    """Put rules and scripts where Suricata loads them, after a test run of Suricata with them, and
-    say which settings its configuration lacks.
+    """Put rules and scripts where Suricata loads them.
+
+    Suricata tries them first. Says which settings its configuration lacks.
 
     Example: sudo procwire suricata install --write
     """
@@ -106,7 +107,7 @@ def install(program: str, config: Path | None, drop: bool, write: bool) -> None:
 @suricata.command()
 @suricata_options
 def uninstall(program: str, config: Path | None) -> None:
-    """Remove what install placed, and the lines it added to the configuration.
+    """Remove what install placed. The lines that it added to the configuration go, too.
 
     Example: sudo procwire suricata uninstall
     """
@@ -126,9 +127,10 @@ def feed(
     config: Path | None,
     overrides: tuple[str, ...],
 ) -> int:
-    """Have the Suricata that takes commands on SOCKET block the hosts whose scans procwire writes
-    to FILE, which is followed until Ctrl-C: for a sensor that runs elsewhere.
-    Of the settings those of [block] count.
+    """Have a Suricata block hosts whose scans are in FILE.
+
+    SOCKET is where it takes commands; FILE is what procwire writes, on a sensor that runs
+    elsewhere, and is followed until Ctrl-C. Of the settings those of [block] count.
 
     Example: procwire suricata feed /run/suricata-command.socket /var/log/procwire/eve.json
     """

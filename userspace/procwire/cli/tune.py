@@ -28,10 +28,11 @@ _WEEK_S = 7 * 86_400
 @click.option("--json", "as_json", is_flag=True, help="One JSON list instead of text.")
 @context_option
 def tune(per_week: float, as_json: bool, context: Path) -> None:
-    """Propose thresholds from the history of alerts, with the number of alerts that each would have
-    raised: higher where there were too many, lower where a lower one was in force for a week and
-    there were few enough. None that loses an alert of high severity is proposed, and nothing is
-    changed.
+    """Propose thresholds from the history of alerts.
+
+    Each stands with the number of alerts that it would have raised: higher where there were too
+    many, lower where a lower one was in force for a week and there were few enough. None that loses
+    an alert of high severity is proposed, and nothing is changed.
 
     Example: procwire tune --per-week 2
     """

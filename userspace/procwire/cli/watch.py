@@ -96,7 +96,9 @@ def watch(
     config: Path | None,
     overrides: tuple[str, ...],
 ) -> int:
-    """Watch this host until Ctrl-C: scans by process, protocol violations on the wire.
+    """Watch this host until Ctrl-C.
+
+    Tells scans by process and, with -i, protocol violations on the wire.
 
     EXPRESSION selects the packets of -i as tcpdump's does, pcap-filter(7).
 
