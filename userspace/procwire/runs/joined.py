@@ -19,12 +19,12 @@ from procwire.context.site import Site
 from procwire.detect.observation import ProcessId
 from procwire.output.eve import Source
 from procwire.owners.correlate import Correlator
+from procwire.owners.sources import Sources
 from procwire.record import Process
 from procwire.runs.process_analysis import ProcessAnalysis
 from procwire.sensor.loader import SensorEvents
 from procwire.sensor.namespaces import Network
 from procwire.sensor.processes import ProcessTable
-from procwire.sensor.sources import Sources
 from procwire.settings import Settings
 
 if TYPE_CHECKING:
