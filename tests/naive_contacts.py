@@ -92,6 +92,8 @@ class Attempts:
             if flags & RST:
                 return self.answer(back, Outcome.REFUSED)
             if flags & ACK:
+                if back not in self.attempts:
+                    self.note_answer(src, False)
                 return self.answer(back, Outcome.ESTABLISHED)
             self.settled.discard(flow)
             return self.ask(there, Attempt.CONNECT, flags, seq)

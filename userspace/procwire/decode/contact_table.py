@@ -51,9 +51,11 @@ ENTRY = whole_lines(
         ("kind", "u1"),
         ("tcp_flags", "u1"),
         ("state", "u1"),
+        ("sent", "u1"),
     ]
 )
-"""seq: of a SYN its sequence number, of other segments what they acknowledge."""
+"""seq: of a SYN its sequence number, of other segments what they acknowledge; sent: datagrams of an
+open attempt, as far as unseen_answers.py counts them."""
 OPEN, ENDED = 1, 2
 
 WAITING = np.dtype([("time", "i8"), ("slot", "i8")])

@@ -51,15 +51,15 @@ from procwire.decode.messages import (
     to_one_host,
 )
 from procwire.decode.of_note import next_of_note
-from procwire.decode.path_traces import traces_a_path
-from procwire.decode.unseen_answers import acknowledges, note_answer
+from procwire.decode.openings import datagram, probe
+from procwire.decode.unseen_answers import STREAM, acknowledges, note_answer, note_stream
 from procwire.errors import UsageError
 from procwire.event import Outcome
-from procwire.record import CONNECTION, FIRST_DYNAMIC_PORT, Attempt
+from procwire.record import CONNECTION, Attempt
 
 __all__ = ["COUNTERS", "Contacts"]
 
-_FIN, _SYN, _RST, _PSH, _ACK, _URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+_SYN, _RST, _ACK = 0x02, 0x04, 0x10
 _FLAGS = 0x3F
 _TCP, _UDP = layers.TCP, layers.UDP
 _PROTOCOL_TCP, _PROTOCOL_UDP = 6, 17
@@ -67,18 +67,6 @@ _CONNECT, _DATAGRAM = int(Attempt.CONNECT), int(Attempt.DATAGRAM)
 _NEIGHBOUR = int(Attempt.NEIGHBOUR)
 _PENDING, _ESTABLISHED = int(Outcome.PENDING), int(Outcome.ESTABLISHED)
 _REFUSED = int(Outcome.REFUSED)
-
-# The kind of attempt that a segment without SYN and RST is by its flags, or -1.
-_PROBES = np.full(_FLAGS + 1, -1, np.int8)
-_PROBES[0] = Attempt.NULL
-_PROBES[_FIN] = Attempt.FIN
-_PROBES[_FIN | _PSH | _URG] = Attempt.XMAS
-_PROBES[_FIN | _ACK] = Attempt.MAIMON
-_PROBES[_ACK] = Attempt.ACK
-
-# RFC 6335 section 6: system ports are where services answer, and so are user ports; dynamic ones
-# are where clients ask from.
-_USER_PORTS = 1024
 
 # NumPy copies structures field by field.
 _BYTES = np.dtype((np.void, CONNECTION.itemsize))
@@ -156,11 +144,12 @@ class Contacts:
 
 @fused
 def _segment_verdict(
-    table: Table, batch: PacketBatch, packets: Packets, row: int, flow: np.uint64
+    table: Table, batch: PacketBatch, decoded: Decoded, row: int, flow: np.uint64
 ) -> int:
     """What a TCP segment or UDP datagram of a flow that is not settled does, and in table.wanted to
     whom."""
-    wanted, tcp = table.wanted[0], packets.transport[row] == _TCP
+    packets, wanted = decoded.packets, table.wanted[0]
+    tcp = packets.transport[row] == _TCP
     flags = packets.tcp_flags[row] & _FLAGS
     protocol = _PROTOCOL_TCP if tcp else _PROTOCOL_UDP
     if flags & (_SYN | _RST):
@@ -183,48 +172,37 @@ def _segment_verdict(
         if entry.state == OPEN:
             if acknowledges(entry, packets, row):
                 note_answer(table.answers, entry.src_hi, entry.src_lo, False)
+            elif entry.kind == _DATAGRAM:
+                _sends_more(table, entry)
+                return NOTHING
             elif not _goes_on(entry, packets, row):
                 return NOTHING
         settle(table.settled, flow)
         return _ESTABLISHED
-    kind = _probe(packets, row) if tcp else _datagram(table, packets, row)
+    kind = probe(packets, row) if tcp else datagram(table, batch, decoded, row)
     if kind < 0 or not to_one_host(batch, packets, row):
         settle(table.settled, flow)
         return NOTHING
     wanted.kind, wanted.tcp_flags, wanted.seq = kind, flags, packets.ack[row]
+    wanted.sent = 1
     return _PENDING
 
 
 @fused
 def _goes_on(entry: Record, packets: Packets, row: int) -> bool:
     """Whether who asked with a segment that opens nothing sends what is no such segment."""
-    if entry.kind in (_CONNECT, _DATAGRAM):
+    if entry.kind == _CONNECT:
         return False
     return bool(packets.tcp_flags[row] & _FLAGS != entry.tcp_flags or packets.payload[row] > 0)
 
 
 @fused
-def _probe(packets: Packets, row: int) -> int:
-    """The kind of attempt that a segment outside of any known flow is, or -1. What acknowledges on
-    the way from a service to a client is of a connection older than the capture."""
-    answers = packets.payload[row] > 0 or _is_to_client(packets, row)
-    if answers and packets.tcp_flags[row] & _ACK:
-        return -1
-    return int(np.int64(_PROBES[packets.tcp_flags[row] & _FLAGS]))
-
-
-@fused
-def _is_to_client(packets: Packets, row: int) -> bool:
-    return bool(packets.src_port[row] < FIRST_DYNAMIC_PORT <= packets.dst_port[row])
-
-
-@fused
-def _datagram(table: Table, packets: Packets, row: int) -> int:
-    """The first datagram of a flow asks, unless it comes from a service to a client or counts the
-    routers on a path."""
-    answers = packets.src_port[row] < _USER_PORTS <= packets.dst_port[row]
-    answers |= _is_to_client(packets, row)
-    return -1 if answers or traces_a_path(table, packets, row) else _DATAGRAM
+def _sends_more(table: Table, entry: Record) -> None:
+    """Another datagram of an attempt that no answer is seen to."""
+    if entry.sent < STREAM:
+        entry.sent += 1
+        if entry.sent == STREAM:
+            note_stream(table.answers, entry.src_hi, entry.src_lo)
 
 
 @fused
@@ -259,7 +237,7 @@ def _track(
             continue
         if packets.transport[i] in (_TCP, _UDP):
             flow = flows[i]
-            verdict = _segment_verdict(table, batch, packets, i, flow)
+            verdict = _segment_verdict(table, batch, decoded, i, flow)
         else:
             verdict = message_verdict(batch, decoded, i, wanted)
             flow = entry_hash(wanted)
@@ -277,6 +255,9 @@ def _track(
                 entries[slot] = wanted
             await_answer(table, slot, now)
         elif slot < 0 or entries[slot].state != OPEN:
+            if slot < 0 and verdict == _ESTABLISHED and packets.tcp_flags[row] & _SYN:
+                # Who accepts a connection was asked to.
+                note_answer(table.answers, packets.src_hi[row], packets.src_lo[row], False)
             continue
         else:
             entry = entries[slot]

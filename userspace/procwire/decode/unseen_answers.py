@@ -5,6 +5,12 @@ acknowledge only that). Once most answers to a source are such, that it got none
 source could feign it; so it counts only where the capture shows as much of most sources, each of
 which has two votes.
 
+Of datagrams none acknowledges, so other signs count where answers are not seen to others either. A
+source that sends eight to one port of a host in the time in which it waits for an answer does not
+ask in vain: that would be three (RFC 8085 3.1.1). Nor does one that answers what nobody was seen to
+ask. And who asks name servers about many zones looks for names; who looks for name servers asks
+them all the same.
+
 Bounded: a later source displaces an earlier one, of which silence tells something again.
 """
 
@@ -20,8 +26,23 @@ from procwire.decode.columns import Packets
 from procwire.decode.flow_hash import end_hash
 from procwire.event import Attempt
 
-ANSWERS = np.dtype([("source", "u8"), ("seen", "u4"), ("unseen", "u4")])
-"""Answers to one source address (its hash), halved together so that they are of the recent past."""
+ANSWERS = np.dtype(
+    [
+        ("source", "u8"),
+        ("about", "u8"),
+        ("seen", "u4"),
+        ("unseen", "u4"),
+        ("streams", "u4"),
+        ("asked", "u1"),
+        ("zones", "u1"),
+        ("resolves", "u1"),
+    ],
+    align=True,
+)
+"""Answers to one source address (its hash), and flows that go on without one (streams), halved
+together so that they are of the recent past. asked: questions to name servers, up to a number at
+which is begun anew; about, zones: of these a bit for each zone, and how many bits; resolves:
+whether they are many."""
 SOURCES = 4096
 
 _Record: TypeAlias = Any
@@ -38,6 +59,12 @@ _ALL = SOURCES
 _SAMPLE = 1 << 10
 # One lost packet is none. As many of a source count among those of all.
 _SEVERAL = 2
+
+_QUESTIONS, _ZONE_MASK = 64, 63
+_MANY_ZONES = 8
+
+STREAM = 8
+"""Datagrams of a flow that nobody sends in vain."""
 
 _BY_ANSWERS_ALONE = np.zeros(len(Attempt), np.bool_)
 _BY_ANSWERS_ALONE[[Attempt.DATAGRAM, Attempt.ECHO, Attempt.ACK, Attempt.MAIMON]] = True
@@ -63,24 +90,63 @@ def acknowledges(attempt: _Record, packets: Packets, row: int) -> bool:
 @fused
 def note_answer(answers: NDArray[np.void], high: np.uint64, low: np.uint64, is_seen: bool) -> None:
     """Count an answer to the source with that address."""
-    source = end_hash(high, low, 0)
-    place = np.int64(source & _MASK)
-    entry = answers[place]
-    if entry.source != source:
-        entry.source = source
-        entry.seen = entry.unseen = 0
+    entry = answers[_place_of(answers, high, low)]
     if entry.seen + entry.unseen < _SEVERAL:
         _count(answers[_ALL], is_seen)
     _count(entry, is_seen)
 
 
 @fused
+def note_stream(answers: NDArray[np.void], high: np.uint64, low: np.uint64) -> None:
+    """Count a flow of the source with that address that goes on although no answer is seen."""
+    entry = answers[_place_of(answers, high, low)]
+    entry.streams += 1
+    _halve(entry)
+
+
+@fused
+def note_question(
+    answers: NDArray[np.void], high: np.uint64, low: np.uint64, zone: int | np.int64
+) -> None:
+    """Remember that the source with that address asks a name server about a zone, a hash."""
+    entry = answers[_place_of(answers, high, low)]
+    if entry.asked == _QUESTIONS:
+        entry.resolves = entry.zones >= _MANY_ZONES
+        entry.about = entry.asked = entry.zones = 0
+    bit = np.uint64(1) << np.uint64(zone & _ZONE_MASK)
+    entry.zones += entry.about & bit == 0
+    entry.about |= bit
+    entry.asked += 1
+    entry.resolves |= entry.zones >= _MANY_ZONES
+
+
+@fused
+def _place_of(answers: NDArray[np.void], high: np.uint64, low: np.uint64) -> np.int64:
+    """The place of the source with that address, from now on its own."""
+    source = end_hash(high, low, 0)
+    place = np.int64(source & _MASK)
+    entry = answers[place]
+    if entry.source != source:
+        entry.source = source
+        entry.about = np.uint64(0)
+        entry.seen = entry.unseen = entry.streams = 0
+        entry.asked = entry.zones = entry.resolves = 0
+    return place
+
+
+@fused
 def _count(entry: _Record, is_seen: bool) -> None:
     entry.seen += is_seen
     entry.unseen += not is_seen
-    if entry.seen + entry.unseen >= _SAMPLE:
+    _halve(entry)
+
+
+@fused
+def _halve(entry: _Record) -> None:
+    if entry.seen + entry.unseen + entry.streams >= _SAMPLE:
         entry.seen //= 2
         entry.unseen //= 2
+        entry.streams //= 2
 
 
 @fused
@@ -90,9 +156,14 @@ def tells_nothing(
     """Whether that an attempt of a source got no answer tells nothing. Of a connection its own
     packets tell, and no system sends the other kinds but to probe."""
     every = answers[_ALL]
-    if not _BY_ANSWERS_ALONE[kind] or every.seen >= every.unseen:
+    are_seen = every.seen > 0 and every.seen >= every.unseen
+    if are_seen or not _BY_ANSWERS_ALONE[kind]:
         return False
     source = end_hash(high, low, 0)
     entry = answers[np.int64(source & _MASK)]
-    is_known = entry.source == source and entry.unseen >= _SEVERAL
-    return bool(is_known and entry.unseen > entry.seen)
+    if entry.source != source:
+        return False
+    unseen = np.int64(entry.unseen)
+    if kind == _DATAGRAM:
+        unseen += entry.streams + _SEVERAL * entry.resolves
+    return bool(unseen >= _SEVERAL and unseen > entry.seen)

@@ -87,9 +87,12 @@ class Figures(msgspec.Struct, frozen=True):
     def has_port_each(self) -> bool:
         """Whether each of its hosts has a client's port of its own, as far as they are sampled: who
         is answered has one, and no service that is looked for."""
-        ports = self.sampled_ports
-        own = len(set(ports)) == SAMPLE_TARGETS and min(ports) >= FIRST_DYNAMIC_PORT
-        return own and self.ports_per_host < 2
+        return self.has_another_port_each and min(self.sampled_ports) >= FIRST_DYNAMIC_PORT
+
+    @property
+    def has_another_port_each(self) -> bool:
+        """The same of a port of any number, which an address translation may give to a client."""
+        return len(set(self.sampled_ports)) == SAMPLE_TARGETS and self.ports_per_host < 2
 
     def fails(self, least: float) -> bool:
         """Whether so great a share came to nothing as makes a scan. What is known for scanning

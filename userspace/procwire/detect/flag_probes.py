@@ -21,11 +21,15 @@ DETECTORS_BY_KIND = {
     Attempt.ACK: ACK_PROBES,
 }
 
+_OF_CONNECTIONS = (Attempt.MAIMON, Attempt.ACK)
+
 
 def flag_probes(figures: Figures, settings: Settings) -> Verdict | None:
     """Lone segments of one kind to several targets."""
     targets, least = settings.probes.targets, settings.sweep.mostly_unanswered
     if not reaches(figures.host_ports, targets) or figures.unanswered < least:
+        return None
+    if figures.kind in _OF_CONNECTIONS and figures.has_another_port_each:
         return None
     detector = DETECTORS_BY_KIND[figures.kind]
     return Verdict(
