@@ -51,6 +51,23 @@ def test_read_keeps_back_what_is_allowed_and_says_so(run, broken: Path, context:
     assert context.read_bytes() == before, "a replay leaves no trace"
 
 
+@pytest.mark.parametrize(
+    ("option", "others", "its"),
+    [
+        ("--source", "192.0.3.0/24", "192.0.2.0/24"),
+        ("--destination", "192.0.2.0/24", "198.51.100.1"),
+        ("--analytic", "AN1057", "AN1962"),
+    ],
+)
+def test_an_entry_keeps_back_what_is_all_that_it_names(
+    run, broken: Path, context: Path, option: str, others: str, its: str
+) -> None:
+    words = ["--reason", "x", "--expires", "1d", "--context", context]
+    for named, ends in ((others, "findings"), (its, "nothing")):
+        assert run("allow", "add", option, named, *words).code == ENDS["nothing"]
+        assert run("read", "--context", context, broken).code == ENDS[ends]
+
+
 def test_the_list_tells_what_each_entry_kept_back(run, context: Path) -> None:
     words = ["--expires", "30d", "--reason", "inventory", "--context", context]
     assert run("allow", "add", "--exe", "/usr/bin/nmap", *words).code == 0
