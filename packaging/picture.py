@@ -1,4 +1,6 @@
-"""Draws what the demo prints as docs/demo.svg: packaging/demo.py 2>&1 | packaging/picture.py
+"""Draws what the demo prints as docs/demo.svg.
+
+    .venv/bin/python packaging/demo.py 2>&1 | .venv/bin/python packaging/picture.py
 
 Plain text elements that keep their blanks: no font, script or style sheet from elsewhere.
 """
