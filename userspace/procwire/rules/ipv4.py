@@ -150,7 +150,8 @@ def ipv4_source_is_martian(p):
     if network == 127:
         martian = u8(p, 16) != 127
     if 240 <= network < 255 and u8(p, 9) == 6 and bits(u16(p, 6), 0, 13) == 0:
-        martian = bits(u8(p, bits(u8(p, 0), 0, 4) * 4 + 13), 4, 1) == 0
+        flags_at = bits(u8(p, 0), 0, 4) * 4 + 13
+        martian = flags_at < captured(p) and bits(u8(p, flags_at), 4, 1) == 0
     return martian and header_sums(p)
 
 
@@ -182,7 +183,8 @@ def ipv4_land(p, outer):
         return False
     if captured(outer) in LOOPBACK_HEADERS:
         return False
-    if u8(p, 0) == ECHO_HEADER and u8(p, 9) == UDP and u16(p, 22) == ECHO_PORT and u8(p, 8) >= 254:
+    to_echo = u16(p, 22) == ECHO_PORT or captured(p) < 24
+    if u8(p, 0) == ECHO_HEADER and u8(p, 9) == UDP and to_echo and u8(p, 8) >= 254:
         return False
     return u32(p, 12) == u32(p, 16) and u8(p, 12) != 127 and u32(p, 12) != 0
 

@@ -51,6 +51,7 @@ ASSIGNED = (
     silent_on=[
         HEADER.replace("4500 0014", "4600 0018") + " 9404 0000",
         HEADER.replace("4500 0014", "4700 001c") + " 0707 04c0 0002 0100",
+        HEADER.replace("4500 0014", "4700 001c") + " 4408 0500 0000 0000",
         HEADER.replace("4500 0014", "4600 0018") + " 0101 0100",
         HEADER.replace("4500 0014", "4800 0020") + " 820b 0000 0000 0000 0000 0000",
         HEADER.replace("4500 0014", "4800 0020") + " 860a 0000 0001 0104 0000 0000",
@@ -89,9 +90,12 @@ def ipv4_option_malformed(p):
             if kind not in ASSIGNED or kind in LONE_OPTIONS and option(p, end, kind) != offset:
                 return True
             pointer = u8(p, offset + 2)
-            if kind in ROUTE_OPTIONS and (size % 4 != 3 or pointer < 4 or pointer % 4 != 0):
+            seen = offset + 2 < captured(p)
+            apart = seen and (pointer < 4 or pointer % 4 != 0)
+            if kind in ROUTE_OPTIONS and (size % 4 != 3 or apart):
                 return True
-            if kind == TIME_STAMP and (size < 4 or pointer < 5 or pointer % 4 != 1):
+            apart = seen and (pointer < 5 or pointer % 4 != 1)
+            if kind == TIME_STAMP and (size < 4 or apart):
                 return True
         offset += size
     return False

@@ -415,7 +415,7 @@ local ipv4_option_malformed_LONE_OPTIONS = { [7] = true, [68] = true, [130] = tr
 local ipv4_option_malformed_ROUTE_OPTIONS = { [7] = true, [131] = true, [137] = true }
 local ipv4_option_malformed_SECURITY_OPTIONS = { [130] = true, [133] = true }
 local function ipv4_option_malformed(p, outer)
-  local end_, kind, offset, pointer, size, tag
+  local apart, end_, kind, offset, pointer, seen, size, tag
   if #p < 21 then return false end
   end_ = ((byte(p, 1) % 16) * 4)
   offset = 20
@@ -455,10 +455,13 @@ local function ipv4_option_malformed(p, outer)
         do return true end
       end
       pointer = (byte(p, (offset + 2) + 1) or 0)
-      if ((ipv4_option_malformed_ROUTE_OPTIONS[kind] == true) and (((size % 4) ~= 3) or (pointer < 4) or ((pointer % 4) ~= 0))) then
+      seen = ((offset + 2) < #p)
+      apart = (seen and ((pointer < 4) or ((pointer % 4) ~= 0)))
+      if ((ipv4_option_malformed_ROUTE_OPTIONS[kind] == true) and (((size % 4) ~= 3) or apart)) then
         do return true end
       end
-      if ((kind == 68) and ((size < 4) or (pointer < 5) or ((pointer % 4) ~= 1))) then
+      apart = (seen and ((pointer < 5) or ((pointer % 4) ~= 1)))
+      if ((kind == 68) and ((size < 4) or apart)) then
         do return true end
       end
     end
@@ -514,7 +517,7 @@ end
 do
 -- ipv4.martian_src: IPv4 source address that no host can have (RFC 1122 3.2.1.3; RFC 6890)
 local function ipv4_source_is_martian(p, outer)
-  local martian, network
+  local flags_at, martian, network
   if #p < 20 then return false end
   network = byte(p, 13)
   martian = ((network >= 224) or ((network == 0) and (u32(p, 12) ~= 0)))
@@ -522,7 +525,8 @@ local function ipv4_source_is_martian(p, outer)
     martian = (byte(p, 17) ~= 127)
   end
   if ((240 <= network and network < 255) and (byte(p, 10) == 6) and (((byte(p, 7) * 256 + byte(p, 8)) % 8192) == 0)) then
-    martian = (bits((byte(p, (((byte(p, 1) % 16) * 4) + 13) + 1) or 0), 4, 1) == 0)
+    flags_at = (((byte(p, 1) % 16) * 4) + 13)
+    martian = ((flags_at < #p) and (bits((byte(p, flags_at + 1) or 0), 4, 1) == 0))
   end
   do return (martian and header_sums(p)) end
 end
@@ -533,6 +537,7 @@ do
 -- ipv4.land: IPv4 source and destination address are the same (RFC 1122 3.2.1.3)
 local ipv4_land_LOOPBACK_HEADERS = { [4] = true, [16] = true, [20] = true }
 local function ipv4_land(p, outer)
+  local to_echo
   if #p < 20 then return false end
   if ((#outer >= 12) and filled(outer, 0, 12, 0)) then
     do return false end
@@ -540,7 +545,8 @@ local function ipv4_land(p, outer)
   if (ipv4_land_LOOPBACK_HEADERS[#outer] == true) then
     do return false end
   end
-  if ((byte(p, 1) == 69) and (byte(p, 10) == 17) and (((byte(p, 23) or 0) * 256 + (byte(p, 24) or 0)) == 3785) and (byte(p, 9) >= 254)) then
+  to_echo = ((((byte(p, 23) or 0) * 256 + (byte(p, 24) or 0)) == 3785) or (#p < 24))
+  if ((byte(p, 1) == 69) and (byte(p, 10) == 17) and to_echo and (byte(p, 9) >= 254)) then
     do return false end
   end
   do return ((u32(p, 12) == u32(p, 16)) and (byte(p, 13) ~= 127) and (u32(p, 12) ~= 0)) end
