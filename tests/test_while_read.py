@@ -76,28 +76,42 @@ def test_recordings_are_the_same(corpus, size):
         assert count > 0 and damage is None
 
 
+@SIZES
+def test_columns_of_pcapng_are_the_same(tmp_path, size):
+    """Also where a section begins, and interfaces are described, between packets."""
+    source = Random(size)
+    frames = [usual_frame(source)[0] for _ in range(200)]
+    path = tmp_path / "sections.pcapng"
+    path.write_bytes(examples.capture_ng(frames) + examples.capture_ng(frames[:50]))
+    assert compare(path, size) == (250, None)
+
+
 def test_nothing_but_tunnels_find_more_room_for_their_layers(tmp_path):
     frame = nested_frame(3)
     path = written(tmp_path / "tunnels.pcap", 500 * [(frame, len(frame))])
+    assert compare(path, 400) == (500, None)
+    path.write_bytes(examples.capture_ng(500 * [frame]))
     assert compare(path, 400) == (500, None)
 
 
 @SIZES
 def test_what_precedes_damage_is_decoded(tmp_path, size):
     path = tmp_path / "cut.pcap"
-    path.write_bytes(examples.capture(20 * [bytes(60)])[:-5])
-    count, damage = compare(path, size)
-    assert count == 19 and "5 bytes short" in damage
+    for whole in (examples.capture, examples.capture_ng):
+        path.write_bytes(whole(20 * [bytes(60)])[:-5])
+        count, damage = compare(path, size)
+        assert count == 19 and "5 bytes short" in damage
 
 
 def test_what_was_not_read_for_it_is_not_known(tmp_path):
     path = tmp_path / "sound.pcap"
-    path.write_bytes(examples.capture(3 * [bytes(60)]))
     while_read = WhileRead()
-    (other,) = read_capture(path)
-    assert while_read.decoded(other) is None
-    for _ in read_packets(open_source(path), index=while_read.index):
+    for whole in (examples.capture, examples.capture_ng):
+        path.write_bytes(whole(3 * [bytes(60)]))
+        (other,) = read_capture(path)
         assert while_read.decoded(other) is None
+        for _ in read_packets(open_source(path), index=while_read.index):
+            assert while_read.decoded(other) is None
 
 
 def run(path, size, workers, meanwhile):

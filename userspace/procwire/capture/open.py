@@ -7,6 +7,7 @@ from pathlib import Path
 
 from procwire.capture import pcap, pcapng
 from procwire.capture.batch import PacketBatch
+from procwire.capture.rows import Index
 from procwire.capture.source import Source, open_source
 from procwire.errors import UsageError
 
@@ -30,7 +31,7 @@ def is_capture(head: bytes) -> bool:
 
 
 def read_packets(
-    source: Source, batch_size: int = 65536, index: pcap.Index | None = None
+    source: Source, batch_size: int = 65536, index: Index | None = None
 ) -> Iterator[PacketBatch]:
     """The same of a source that is open already. index: as of read_pcap()."""
     head = source.data[:4].tobytes()
@@ -43,7 +44,7 @@ def read_packets(
     if head in pcap.MAGICS:
         batches = pcap.read_pcap(source, batch_size, index)
     elif head == pcapng.MAGIC:
-        batches = pcapng.read_pcapng(source, batch_size)
+        batches = pcapng.read_pcapng(source, batch_size, index)
     else:
         problem = f"found {head.hex(' ')}, expected the magic number of a pcap or pcapng capture"
         raise source.damaged(0, problem)

@@ -6,8 +6,8 @@ found there into words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,18 @@ from numpy.typing import NDArray
 from procwire.capture import link
 from procwire.capture.batch import PacketBatch
 from procwire.capture.fields import u16, u32
-from procwire.capture.rows import LENGTH_LIMIT, RING_ROUNDING, SNAP_LIMIT, Rows, allocate, batch_of
+from procwire.capture.rows import (
+    LENGTH_LIMIT,
+    RING_ROUNDING,
+    SNAP_LIMIT,
+    Index,
+    Rows,
+    allocate,
+    ask_ahead,
+    batch_of,
+)
 from procwire.capture.source import Source
 from procwire.compiled.jit import fused, kernel
-from procwire.compiled.prefetch import CACHE_LINE, prefetch
 
 FILE_HEADER = 24
 PACKET_HEADER = 16
@@ -33,10 +41,6 @@ MAGICS = {
 }
 # Kuznetzov's variant, whose packet headers are longer.
 MODIFIED_MAGICS = (bytes.fromhex("a1b2cd34"), bytes.fromhex("34cdb2a1"))
-
-# Where the next header lies is known only from the one before, so all that comes is asked for: so
-# many bytes ahead, and of one packet no more lines than Ethernet's largest has.
-_BYTES_AHEAD, _LINES_A_PACKET = 1500, 24
 
 SOUND, _HEADER_CUT, _OVER_SNAP_LIMIT, _OVER_LENGTH_LIMIT, _PACKET_CUT = range(5)
 
@@ -57,11 +61,6 @@ class Form(NamedTuple):
     tick: int
     snap: int
     link: int
-
-
-Index: TypeAlias = Callable[[NDArray[np.uint8], int, Form, Rows], tuple[int, int, int, int]]
-"""Indexes packets from an offset on until rows are full: (rows used, next offset, fault, value
-found)."""
 
 
 def read_pcap(source: Source, batch_size: int, index: Index | None = None) -> Iterator[PacketBatch]:
@@ -90,7 +89,7 @@ def read_pcap(source: Source, batch_size: int, index: Index | None = None) -> It
     while source.at < source.data.size or source.advance():
         data = source.data
         rows = allocate(min(batch_size, (data.size - source.at) // PACKET_HEADER + 1))
-        used, source.at, fault, found = index(data, source.at, form, rows)
+        used, source.at, fault, found = index(data, source.at, form, rows, 0)
         if used:
             yield batch_of(data, rows, used, first)
             first += used
@@ -102,10 +101,9 @@ def read_pcap(source: Source, batch_size: int, index: Index | None = None) -> It
 
 @kernel
 def index_packets(
-    data: NDArray[np.uint8], at: int, form: Form, rows: Rows
+    data: NDArray[np.uint8], at: int, form: Form, rows: Rows, used: int
 ) -> tuple[int, int, int, int]:
-    """As Index."""
-    used = 0
+    """As rows.Index."""
     while used < rows.start.size and at < data.size:
         size, fault, found = index_packet(data, at, form, rows, used)
         if fault != SOUND:
@@ -131,8 +129,7 @@ def index_packet(
     size = PACKET_HEADER + captured
     if size > left:
         return 0, _PACKET_CUT, size - left
-    lines = (size + CACHE_LINE - 1) // CACHE_LINE
-    prefetch(data, at + _BYTES_AHEAD, 0, min(lines, _LINES_A_PACKET))
+    ask_ahead(data, at, size)
     rows.start[row] = at + PACKET_HEADER
     rows.captured[row] = captured
     # Some writers leave the length on the wire 0; what was captured was there.

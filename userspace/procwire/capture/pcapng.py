@@ -15,7 +15,16 @@ from procwire.capture import link
 from procwire.capture.batch import PacketBatch
 from procwire.capture.fields import u16, u32
 from procwire.capture.interfaces import SECONDS_LIMIT, Section, new_section, read_interface
-from procwire.capture.rows import LENGTH_LIMIT, RING_ROUNDING, SNAP_LIMIT, Rows, allocate, batch_of
+from procwire.capture.rows import (
+    LENGTH_LIMIT,
+    RING_ROUNDING,
+    SNAP_LIMIT,
+    Index,
+    Rows,
+    allocate,
+    ask_ahead,
+    batch_of,
+)
 from procwire.capture.source import BLOCK_LIMIT, Source
 from procwire.compiled.jit import fused, kernel
 from procwire.errors import InputDamaged
@@ -37,7 +46,8 @@ _PACKET_OVERHEAD = 32
 _BYTE_ORDER_MAGIC = 0x1A2B3C4D
 
 (
-    _SOUND,
+    SOUND,
+    PACKET,
     _SECTION,
     _INTERFACE,
     _UNDECODED_LINK,
@@ -52,7 +62,7 @@ _BYTE_ORDER_MAGIC = 0x1A2B3C4D
     _OVER_LENGTH_LIMIT,
     _OVER_BLOCK,
     _BAD_TIME,
-) = range(15)
+) = range(16)
 
 # Where in its block the fault shows, and what is said of it.
 _FAULTS = {
@@ -70,12 +80,15 @@ _FAULTS = {
 }
 
 
-def read_pcapng(source: Source, batch_size: int) -> Iterator[PacketBatch]:
+def read_pcapng(
+    source: Source, batch_size: int, index: Index | None = None
+) -> Iterator[PacketBatch]:
     """Packets of a capture file that begins with MAGIC.
 
     Yields batches of at most `batch_size` packets; raises InputDamaged after the last sound one.
-    Simple packet blocks hold no time: theirs is 0.
+    Simple packet blocks hold no time: theirs is 0. index: as of read_pcap().
     """
+    index = index or index_blocks
     section = new_section(big=False)
     first = 1
     while source.at < source.data.size or source.advance():
@@ -83,7 +96,7 @@ def read_pcapng(source: Source, batch_size: int) -> Iterator[PacketBatch]:
         rows = allocate(min(batch_size, (data.size - source.at) // _SIMPLE_OVERHEAD + 1))
         used, damage = 0, None
         while used < rows.start.size and source.at < data.size and damage is None:
-            used, source.at, state, found = _index(data, source.at, section, rows, used)
+            used, source.at, state, found = index(data, source.at, section, rows, used)
             try:
                 if state == _SECTION:
                     section, source.at = _read_section_header(source)
@@ -92,7 +105,7 @@ def read_pcapng(source: Source, batch_size: int) -> Iterator[PacketBatch]:
                 elif state == _UNDECODED_LINK:
                     refused = int(section.link[found])
                     damage = link.undecoded(source.path, int(section.described[found]), refused)
-                elif state != _SOUND:
+                elif state != SOUND:
                     offset, problem = _FAULTS[state]
                     damage = source.damaged(source.at + offset, problem.format(found=found))
             except InputDamaged as error:
@@ -131,39 +144,52 @@ def _read_section_header(source: Source) -> tuple[Section, int]:
 
 
 @kernel
-def _index(
+def index_blocks(
     data: NDArray[np.uint8], at: int, section: Section, rows: Rows, used: int
 ) -> tuple[int, int, int, int]:
-    """Walk blocks from `at` on: (rows used, offset stopped at, why, value found)."""
+    """As rows.Index."""
     while used < rows.start.size and at < data.size:
-        left = data.size - at
-        if left < _SMALLEST_BLOCK:
-            return used, at, _HEADER_CUT, left
-        kind = u32(data, at, section.big)
-        if kind == _SECTION_HEADER:
-            return used, at, _SECTION, 0
-        total = u32(data, at + 4, section.big)
-        if total < _SMALLEST_BLOCK or total % 4 != 0:
-            return used, at, _BAD_LENGTH, total
-        if total > BLOCK_LIMIT:
-            return used, at, _OVER_BLOCK_LIMIT, total
-        if total > left:
-            return used, at, _BLOCK_CUT, total - left
-        trailer = u32(data, at + total - 4, section.big)
-        if trailer != total:
-            return used, at, _LENGTHS_DIFFER, trailer
-        if kind == _INTERFACE_DESCRIPTION:
-            return used, at, _INTERFACE, 0
-        if kind in _PACKETS:
-            if kind == _SIMPLE_PACKET:
-                state, found = _index_simple(data, at, total, section, rows, used)
-            else:
-                state, found = _index_packet(data, at, total, section, rows, used)
-            if state != _SOUND:
-                return used, at, state, found
+        size, state, found = index_block(data, at, section, rows, used)
+        if state == PACKET:
             used += 1
-        at += total
-    return used, at, _SOUND, 0
+        elif state != SOUND:
+            return used, at, state, found
+        at += size
+    return used, at, SOUND, 0
+
+
+@fused
+def index_block(
+    data: NDArray[np.uint8], at: int, section: Section, rows: Rows, row: int
+) -> tuple[int, int, int]:
+    """Note where the packet in the block at `at` lies: (the block's size, PACKET, or SOUND where
+    nothing was noted, or what stands in the way, value found)."""
+    left = data.size - at
+    if left < _SMALLEST_BLOCK:
+        return 0, _HEADER_CUT, left
+    kind = u32(data, at, section.big)
+    if kind == _SECTION_HEADER:
+        return 0, _SECTION, 0
+    total = u32(data, at + 4, section.big)
+    if total < _SMALLEST_BLOCK or total % 4 != 0:
+        return 0, _BAD_LENGTH, total
+    if total > BLOCK_LIMIT:
+        return 0, _OVER_BLOCK_LIMIT, total
+    if total > left:
+        return 0, _BLOCK_CUT, total - left
+    trailer = u32(data, at + total - 4, section.big)
+    if trailer != total:
+        return 0, _LENGTHS_DIFFER, trailer
+    if kind == _INTERFACE_DESCRIPTION:
+        return 0, _INTERFACE, 0
+    if kind not in _PACKETS:
+        return total, SOUND, 0
+    ask_ahead(data, at, total)
+    if kind == _SIMPLE_PACKET:
+        state, found = _index_simple(data, at, total, section, rows, row)
+    else:
+        state, found = _index_packet(data, at, total, section, rows, row)
+    return total, PACKET if state == SOUND else state, found
 
 
 @fused
@@ -188,7 +214,7 @@ def _index_simple(
     rows.cut[row] = False
     rows.time[row] = 0
     rows.link[row] = section.link[0]
-    return _SOUND, 0
+    return SOUND, 0
 
 
 @fused
@@ -226,7 +252,7 @@ def _index_packet(
     rows.cut[row] = captured < min(length, section.snap[interface] - RING_ROUNDING)
     rows.time[row] = seconds * 1_000_000_000 + _nanoseconds(ticks % units, units)
     rows.link[row] = section.link[interface]
-    return _SOUND, 0
+    return SOUND, 0
 
 
 @fused
