@@ -182,7 +182,7 @@ def tunnel(source: Random) -> tuple[int, bytes]:
     if source.random() < 0.5:
         ethertype, body = 0x6558, source.randbytes(12) + struct.pack(">H", ethertype) + body
     if kind == 2:
-        flags = rarely(source, 0x08000000, (0, 0x08000001))
+        flags = rarely(source, 0x08000000, (0, 0x08000001, 0x88400007, 0x0C000003, 0x0C000001))
         port, payload = 4789, struct.pack(">II", flags, 77 << 8) + body
     elif kind == 3:
         words = source.choice((0, 0, 1, 63))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from naive_packet import Packet, Skip
 
 TUNNELLED = {0x0800: 228, 0x86DD: 229, 0x6558: 1}
+VXLAN = (b"\x08\0\0\0", b"\x0c\0\0\3")
 
 
 class Inner(Exception):
@@ -83,7 +84,8 @@ def enter_udp(packet: Packet, start: int, end: int) -> None:
     source, destination = packet.number(start - 8, 2), packet.number(start - 6, 2)
     data = packet.data[start:end]
     if destination == 4789 and len(data) >= 8:
-        if data[:4] == b"\x08\0\0\0":
+        grouped = data[0] == 0x88 and not data[1] & ~0x48
+        if grouped or data[:4] in VXLAN:
             raise Inner(1, start + 8, end)
     elif destination == 6081 and len(data) >= 8:
         inner = start + 8 + data[0] % 64 * 4

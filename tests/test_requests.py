@@ -277,7 +277,7 @@ def test_an_icmp_error_needs_the_packet_it_quotes():
 
 def test_an_icmp_error_may_quote_a_tunnel_whose_packets_are_known():
     there, back = IP(src=CLIENT, dst=SERVER), IP(src=SERVER, dst=CLIENT)
-    carried = VXLAN(vni=5) / FRAME / there / UDP(sport=7, dport=9)
+    carried = VXLAN(vni=5) / FRAME / there / UDP(sport=5001, dport=9)
     sent = there / UDP(sport=5000, dport=4789) / carried
     packets = [sent, back / ICMP(type=3, code=3) / sent]
     assert observe(fresh(), [(i, bytes(FRAME / one)) for i, one in enumerate(packets)]) == []

@@ -39,6 +39,9 @@ TUNNELS = {
     "Ethernet in GRE": ETHERNET_IPV4 + ipv4(b"\0\0\x65\x58" + ETHERNET_INNER, protocol=47),
     "PPTP": ETHERNET_IPV4 + ipv4(b"\x20\1\x88\x0b\0\x2c\0\7\xff\3\0\x21" + INNER, protocol=47),
     "VXLAN": ETHERNET_IPV4 + udp(4789, b"\x08" + bytes(7) + ETHERNET_INNER),
+    "VXLAN of a group": ETHERNET_IPV4
+    + udp(4789, bytes.fromhex("88480007") + bytes(4) + ETHERNET_INNER),
+    "VXLAN-GPE": ETHERNET_IPV4 + udp(4789, b"\x0c\0\0\3" + bytes(4) + ETHERNET_INNER),
     "Geneve": ETHERNET_IPV4 + udp(6081, b"\1\0\x65\x58" + bytes(8) + ETHERNET_INNER),
     "Teredo": ETHERNET_IPV4 + udp(3544, ipv6(TCP, 6, TEREDO_CLIENT)),
     "Teredo with a trailer": ETHERNET_IPV4 + udp(3544, ipv6(TCP, 6, TEREDO_CLIENT) + b"\1\2ab"),
@@ -66,6 +69,9 @@ def test_columns_and_last_span_are_those_of_the_inner_packet(name: str) -> None:
     "ordinary",
     [
         udp(4789, b"\x09" + bytes(7) + ETHERNET_INNER),
+        udp(4789, b"\x08\0\0\1" + bytes(4) + ETHERNET_INNER),
+        udp(4789, b"\x88\1\0\0" + bytes(4) + ETHERNET_INNER),
+        udp(4789, b"\x0c\0\0\1" + bytes(4) + ETHERNET_INNER),
         udp(4790, b"\x08" + bytes(7) + ETHERNET_INNER),
         udp(6081, b"\x41\0\x65\x58" + bytes(8) + ETHERNET_INNER),
         udp(3544, ipv6(TCP, 6)),

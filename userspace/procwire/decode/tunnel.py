@@ -40,7 +40,10 @@ _GRE_ACKNOWLEDGEMENT, _GRE_VERSION = 0x0080, 0x0007
 _UDP_HEADER = 8
 TUNNEL_PORTS = _VXLAN_PORT, _GENEVE_PORT, _TEREDO_PORT = 4789, 6081, 3544
 """Of UDP, behind which packets are looked for."""
-_VXLAN_HEADER, _VXLAN_NETWORK_VALID = 8, 0x08
+# RFC 7348 section 5; VXLAN-GPE (IETF draft), which says that Ethernet follows; VXLAN Group Policy
+# (IETF draft), with the sender's group and two bits on it.
+_VXLAN_HEADER, _VXLAN_NETWORK, _VXLAN_ETHERNET = 8, 0x08000000, 0x0C000003
+_VXLAN_GROUP, _VXLAN_OF_GROUP = 0x88000000, 0x0048FFFF
 _GENEVE_HEADER = 8
 
 # RFC 4380 sections 5.1.1 and 2.6.
@@ -97,8 +100,10 @@ def enter_udp_tunnel(data: NDArray[np.uint8], datagram: Extent, output: Output) 
     source, destination = u16(data, datagram.start, True), u16(data, datagram.start + 2, True)
     payload = after(datagram, _UDP_HEADER)
     if destination == _VXLAN_PORT and payload.captured >= _VXLAN_HEADER:
-        # The other bits of the flags and the reserved fields are zero when sent.
-        if u32(data, payload.start, True) == _VXLAN_NETWORK_VALID << 24:
+        # All other bits of the flags and the reserved fields are zero when sent.
+        flags = u32(data, payload.start, True)
+        grouped = flags & ~_VXLAN_OF_GROUP == _VXLAN_GROUP
+        if grouped or flags in (_VXLAN_NETWORK, _VXLAN_ETHERNET):
             return carry(output, links.ETHERNET, after(payload, _VXLAN_HEADER))
     elif destination == _GENEVE_PORT and payload.captured >= _GENEVE_HEADER:
         version, options = u8(data, payload.start) >> 6, (u8(data, payload.start) & 63) * 4
