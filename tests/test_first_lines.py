@@ -130,6 +130,17 @@ def test_a_request_that_ends_in_its_line_is_told(sent: bytes, flags: int, count:
             assert checks([*frames[:-1], last])[BAD_LINE] == count
 
 
+@pytest.mark.parametrize(("answer", "count"), [(RESPONSE, 1), (b"+OK\r\n", 0)])
+def test_a_server_that_answers_in_http_was_sent_a_request_on_any_port(
+    answer: bytes, count: int
+) -> None:
+    sent = b"GET /a/target"
+    payloads = [(True, sent), (False, answer)]
+    for one in (payloads, *cuts(payloads, 0)):
+        end = segment(3000, True, FIN_ACK, (100 + len(sent), 500 + len(answer)))
+        assert checks([*connection(3000, one), end])[BAD_LINE] == count
+
+
 def test_the_byte_of_a_keep_alive_is_no_data_wherever_it_lies() -> None:
     """The capture lacks what it is said to repeat, until that is sent once more."""
     data = GET[1] * 4

@@ -90,7 +90,7 @@ def cut_short(memory: Streams, spans: MessageSpans, found: Found) -> None:
 def finish(memory: Streams, spans: MessageSpans, found: Found) -> None:
     """The direction ends: what has come of a message is all there will be."""
     stream = memory.streams[found.place]
-    if stream.filled and _is_in_request_line(memory, stream, found.destination):
+    if stream.filled and _is_in_request_line(memory, stream, found):
         stream.marks |= AMISS
     cut_short(memory, spans, found)
     stream.phase = OUT_OF_SYNC
@@ -98,12 +98,16 @@ def finish(memory: Streams, spans: MessageSpans, found: Found) -> None:
 
 
 @fused
-def _is_in_request_line(memory: Streams, stream: Record, port: int) -> bool:
-    """Whether of a request to `port` no more than a part of its first line has come."""
+def _is_in_request_line(memory: Streams, stream: Record, found: Found) -> bool:
+    """Whether of a request no more than a part of its first line has come: to a port of HTTP, or to
+    a server that answered as one."""
     size = int(stream.filled)
     if stream.layer != layers.HTTP1 or stream.phase != MESSAGE or not stream.marks & REQUESTS:
         return False
-    return ends_in_request_line(own_span(memory.store, room_at(int(stream.room)), size, size), port)
+    answered = found.back >= 0 and memory.streams[found.back].layer == layers.HTTP1
+    if found.destination not in layers.HTTP_PORTS and not answered:
+        return False
+    return ends_in_request_line(own_span(memory.store, room_at(int(stream.room)), size, size))
 
 
 @fused

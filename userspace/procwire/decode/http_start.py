@@ -6,7 +6,6 @@ A sender that cares for no rule divides the line by other blanks, and puts some 
 from __future__ import annotations
 
 from procwire.compiled.jit import fused
-from procwire.layers import HTTP_PORTS
 from procwire.words import Span, find, token_end, u8, u32
 
 # The first four bytes of a request by its method (IANA, HTTP Methods, those in common use), or of a
@@ -83,12 +82,12 @@ def is_unfinished(message: Span) -> bool:
 
 
 @fused
-def ends_in_request_line(sent: Span, port: int) -> bool:
-    """Whether all that was sent to `port` is a part of a request's first line. On other ports than
-    those of HTTP it may be any text."""
+def ends_in_request_line(sent: Span) -> bool:
+    """Whether all that was sent is a part of a request's first line, if it is one of HTTP at all:
+    it may be any text."""
     start, end = u32(sent, 0), token_end(sent, 0)
     asks = is_http_start(start) and start | _SMALL_LETTERS != _NAME and u8(sent, end) == _SPACE
-    return port in HTTP_PORTS and asks and find(sent, end, _LINE_FEED) == sent.captured
+    return asks and find(sent, end, _LINE_FEED) == sent.captured
 
 
 @fused
