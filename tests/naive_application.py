@@ -64,7 +64,12 @@ def begins_tls(payload: bytes, size: int) -> bool:
     if len(payload) < 5:
         return False
     if payload[0] >= 128:
-        return int.from_bytes(payload[:2], "big") - 0x8000 == size - 2 and payload[2] in (1, 4)
+        counted = int.from_bytes(payload[:2], "big") - 0x8000
+        if counted == size - 2 and payload[2] in (1, 4):
+            return True
+        suites, *others = (int.from_bytes(payload[at : at + 2], "big") for at in (5, 7, 9))
+        fits = len(payload) > 10 and counted == 9 + suites + sum(others)
+        return fits and payload[2] == 1 and suites > 0 and suites % 3 == 0
     if payload[0] in range(20, 25) and payload[1] == 3 and payload[2] <= 4:
         return True
     return is_whole_hello(payload)

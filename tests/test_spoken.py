@@ -215,6 +215,33 @@ def test_a_record_of_tls_answers_one(before, answer, wrong):
     assert told(frames, "tls.record_bad") == wrong
 
 
+@pytest.mark.parametrize("size", [*range(1, 46), 47])
+def test_a_hello_of_ssl_2_is_told_wherever_it_is_cut(size):
+    """Version, suites of three bytes, no session, a challenge of sixteen."""
+    hello = bytes.fromhex("802e 01 0301 0015 0000 0010") + bytes(37)
+    for pieces in ([hello[:size], hello[size:]], [bytes([byte]) for byte in hello]):
+        frames = connection(443, [(True, piece) for piece in pieces if piece])
+        assert len(told(frames, "tls.sslv2")) == 1
+        assert told(frames) == []
+
+
+@pytest.mark.parametrize(
+    "junk", [b"\xff" * 7, b"\x80\x05\x01\2\3\4\5", b"\x80\x2e\x09" + bytes(45)]
+)
+def test_behind_a_record_there_is_no_hello_of_ssl_2(junk):
+    for before in ([(True, CLIENT_HELLO)], [(True, CLIENT_HELLO), (False, SERVER_HELLO)]):
+        for client in (True, False):
+            frames = connection(8443, [*before, (False, SERVER_HELLO), (client, junk)])
+            assert told(frames, "tls.record_bad") == [len(frames) - 1]
+    joined = connection(8443, [(True, CLIENT_HELLO + junk)])
+    assert told(joined, "tls.record_bad") == [2]
+
+
+def test_what_follows_tls_that_began_in_the_middle_may_be_anything():
+    payloads = [(True, b"\xde\xad\xbe\xef" * 8), (True, CLIENT_HELLO), (True, b"\xca\xfe" * 8)]
+    assert told(connection(443, payloads), "tls.record_bad") == []
+
+
 def test_what_only_looks_like_a_record_is_no_answer_of_tls():
     for answer in (bytes.fromhex(tls.SEALED), CLIENT_HELLO):
         payloads = [(True, UNKNOWN), (False, answer)]

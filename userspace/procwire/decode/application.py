@@ -83,6 +83,7 @@ _OF_NUMBERS = (layers.DNS, layers.MODBUS, layers.DNP3)
 _TLS_HEADER, _TLS_HANDSHAKE, _TLS_HELLOS = 5, 22, (1, 2)
 _TLS_FIRST_TYPE, _TLS_LAST_TYPE, _TLS_FIRST_VERSION, _TLS_LAST_VERSION = 20, 24, 0x0300, 0x0304
 _SSL_2_COUNTED_FROM, _SSL_2_LENGTH, _SSL_2_HELLOS = 2, 0x8000, (1, 4)
+_SSL_2_FIELDS, _SSL_2_SUITE = 11, 3
 
 
 @fused
@@ -244,17 +245,30 @@ def _begins_dnp3(data: NDArray[np.uint8], message: Extent) -> bool:
 @fused
 def _begins_tls(data: NDArray[np.uint8], message: Extent) -> bool:
     """A record's header, on any port; or with another version, a hello that fills its record; or
-    a hello of SSL 2.0 that fills the segment."""
+    a hello of SSL 2.0 that fills the segment, or a client's whose fields fill it."""
     if message.captured < _TLS_HEADER:
         return False
     at = message.start
     kind, version = data[at], u16(data, at + 1, True)
     if u16(data, at, True) >= _SSL_2_LENGTH:
         whole = u16(data, at, True) - _SSL_2_LENGTH == message.length - _SSL_2_COUNTED_FROM
-        return whole and data[at + 2] in _SSL_2_HELLOS
+        return whole and data[at + 2] in _SSL_2_HELLOS or _begins_ssl_2(data, message)
     if not _TLS_FIRST_TYPE <= kind <= _TLS_LAST_TYPE:
         return False
     return _TLS_FIRST_VERSION <= version <= _TLS_LAST_VERSION or _is_whole_hello(data, message)
+
+
+@fused
+def _begins_ssl_2(data: NDArray[np.uint8], message: Extent) -> bool:
+    """A client's hello whose suites, session and challenge fill the length that it says (RFC 5246
+    E.2)."""
+    at = message.start
+    if message.captured < _SSL_2_FIELDS or data[at + 2] != _SSL_2_HELLOS[0]:
+        return False
+    suites = u16(data, at + 5, True)
+    size = _SSL_2_FIELDS + suites + u16(data, at + 7, True) + u16(data, at + 9, True)
+    fills = size == u16(data, at, True) - _SSL_2_LENGTH + _SSL_2_COUNTED_FROM
+    return bool(fills and suites > 0 and suites % _SSL_2_SUITE == 0)
 
 
 @fused

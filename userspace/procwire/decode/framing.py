@@ -11,7 +11,14 @@ from typing import NamedTuple
 from procwire import layers
 from procwire.compiled.jit import fused
 from procwire.decode.http_start import begins_http, begins_method
-from procwire.decode.stream_table import GOES_ON, MESSAGE_ROOM, REQUESTS, SEALED, SURE
+from procwire.decode.stream_table import (
+    GOES_ON,
+    MESSAGE_ROOM,
+    REQUESTS,
+    SEALED,
+    SURE,
+    UNBROKEN,
+)
 from procwire.words import Span, u8, u16, u32
 
 _DNS_PREFIX, _DNS_HEADER = 2, 12
@@ -140,6 +147,9 @@ def _frame_tls(p: Span, marks: int) -> Frame:
     """RFC 8446 5.1. Of what is encrypted only the header says anything; behind an alert the
     connection may go on without TLS, and behind a hello of SSL 2.0 with another framing."""
     kind, size = u8(p, 0), _TLS_HEADER + u16(p, 3)
+    if u16(p, 0) >= _SSL_2 and marks & GOES_ON:
+        # Not behind a record; but what began in the middle of a stream may go on as anything.
+        return Frame(_TLS_HEADER, _TLS_HEADER, 0 if marks & UNBROKEN else _TLS_HEADER, False)
     if u16(p, 0) >= _SSL_2:
         # None is as short as the header of a record, whatever its length says.
         size = max(_TLS_HEADER, 2 + u16(p, 0) - _SSL_2)

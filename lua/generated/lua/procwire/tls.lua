@@ -414,6 +414,9 @@ local function tls_record_impossible(p, outer)
   local at, fields, fits, hello, kind, size, whole
   if #p < 5 then return false end
   if ((byte(p, 1) * 256 + byte(p, 2)) >= 32768) then
+    if (#outer == 0) then
+      do return true end
+    end
     fields = (((13 + ((byte(p, 8) or 0) * 256 + (byte(p, 9) or 0))) + ((byte(p, 10) or 0) * 256 + (byte(p, 11) or 0))) + ((byte(p, 12) or 0) * 256 + (byte(p, 13) or 0)))
     do return ((byte(p, 3) == 4) and (((byte(p, 6) or 0) * 256 + (byte(p, 7) or 0)) == 2) and (fields == #p)) end
   end
