@@ -36,7 +36,8 @@ def test_a_key_map_numbers_keys_as_a_dict_does(batches: list[list[int]], limit: 
         for keys in maps:
             numbers, is_new = keys.enter(np.array(batch, np.uint64))
             assert (numbers.tolist(), is_new.tolist()) == (expected, fresh)
-    asked = np.array([*known, 2**63 + 1], np.uint64)
+    stranger = next(key for key in range(2**63, 2**64) if key not in known)
+    asked = np.array([*known, stranger], np.uint64)
     times = np.arange(len(asked)) % 3
     for keys in maps:
         counts, latest = np.full(len(known), 5), np.ones(len(known), np.int64)
