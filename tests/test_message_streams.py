@@ -98,6 +98,26 @@ def test_a_message_may_begin_with_any_segment_of_what_began_as_nothing_known(bef
     assert findings == Counter({"http.request_line_bad": 1})
 
 
+@pytest.mark.parametrize("size", [5, 1000])
+@pytest.mark.parametrize("port", [11300, 80])
+@pytest.mark.parametrize(
+    ("before", "is_other"),
+    [
+        (b"put 0 0 60 42\r\n" * 3, True),
+        (b"a1 login a b\r\n", True),
+        (b"SSH-2.0-a\r\n" + bytes(90), True),
+        (b"PROXY TCP4 192.0.2.9 192.0.2.2 4000 80\r\n", False),
+        (b"\5\1\0\5\1\0\1\xc0\0\2\2\0\x50" + bytes(8), False),
+    ],
+)
+def test_text_of_another_protocol_holds_no_message_but_on_the_ports_of_http(
+    before, is_other, port, size
+):
+    segments = [*cut(before, [size]), (len(before), BAD_LINE)]
+    findings, _ = found(segments, (40000, port))
+    assert findings["http.request_line_bad"] == (not is_other or port == 80)
+
+
 def test_a_length_beyond_all_bounds_is_told_only_from_the_start_of_a_stream():
     """In the middle, the bytes of a sound message may be read one off."""
     read, check = bytes.fromhex("0417 0000 0006 ff 04 0384 0093"), "modbus.bad_length"

@@ -10,15 +10,15 @@ from __future__ import annotations
 from procwire import layers
 from procwire.compiled.byte_copy import copy_bytes
 from procwire.compiled.jit import called, fused
-from procwire.decode.application import layer_of_start
 from procwire.decode.flow_table import Record
 from procwire.decode.framing import begins_message, frame, header_size, seals
 from procwire.decode.http_cursor import take_lines, take_trailer, tell_lines
-from procwire.decode.http_start import ends_in_request_line, is_sound_start, is_unfinished
+from procwire.decode.http_start import ends_in_request_line
 from procwire.decode.line_cursor import pass_text, take_line, tell_kept_line
 from procwire.decode.message_parts import NO_MESSAGE, behind_start, elsewhere, keep
 from procwire.decode.message_spans import NO_LAYER, Found, MessageSpans, tell
 from procwire.decode.own_bytes import own_span
+from procwire.decode.stream_start import begins_anew, is_undecided, layer_of, note_text
 from procwire.decode.stream_table import (
     AMISS,
     CHUNK,
@@ -30,7 +30,6 @@ from procwire.decode.stream_table import (
     REQUESTS,
     SEALED,
     START_AT,
-    START_ROOM,
     SURE,
     SYNC_LOST,
     TEXT,
@@ -48,7 +47,6 @@ from procwire.words import Span, find
 
 _LINES = (layers.SMTP, layers.SSH)
 _LF = 10
-_KNOWN_WITHIN = 8  # bytes by which protocols that any port may carry are known
 _IN_LINE = 64  # bytes: more than empty lines and a method take
 _AWAITING = (UNDECIDED, TEXT_ASKED, TLS_ASKED)
 
@@ -122,8 +120,10 @@ def _decide(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> int:
     stream = memory.streams[found.place]
     before = int(stream.filled)
     if before == 0:
-        layer = found.layer if found.layer != NO_LAYER else _layer_of(memory, stream, found, p)
-        if layer != NO_LAYER or not _is_undecided(p):
+        layer = found.layer if found.layer != NO_LAYER else layer_of(memory, stream, found, p)
+        if layer != NO_LAYER or not is_undecided(p):
+            if layer == NO_LAYER:
+                note_text(stream, p)
             _enter(memory, stream, found, layer)
             return 0
     taken = min(p.captured, MESSAGE_ROOM - before)
@@ -134,39 +134,17 @@ def _decide(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> int:
     if before >= _IN_LINE and filled < MESSAGE_ROOM and find(p, 0, _LF) == p.captured:
         return taken
     begun = own_span(memory.store, room, filled, filled)
-    layer = _layer_of(memory, stream, found, begun)
-    if layer == NO_LAYER and _is_undecided(begun):
+    layer = layer_of(memory, stream, found, begun)
+    if layer == NO_LAYER and is_undecided(begun):
         return taken
     if layer == NO_LAYER:
+        note_text(stream, begun)
         _enter(memory, stream, found, layer)
         return 0
     copy_bytes(memory.store, room, memory.store, START_AT, filled)
     _enter(memory, stream, found, layer)
     _walk_elsewhere(memory, spans, found, own_span(memory.store, START_AT, filled, filled))
     return taken
-
-
-@fused
-def _is_undecided(begun: Span) -> bool:
-    """Whether more may tell what bytes are that so far begin nothing known."""
-    size = begun.captured
-    return size < START_ROOM or (size < MESSAGE_ROOM and is_unfinished(begun))
-
-
-@fused
-def _layer_of(memory: Streams, stream: Record, found: Found, p: Span) -> int:
-    """The layer of a direction's first bytes. With the port of DNS, any length may begin it."""
-    layer = layer_of_start(p, found.source, found.destination, stream.marks & FROM_START != 0)
-    if layer == NO_LAYER and stream.marks & FROM_START and found.back >= 0:
-        # Whoever is greeted with TLS, or by a server of mail, has to answer in kind.
-        back = memory.streams[found.back]
-        greets = back.marks & SURE and back.marks & UNBROKEN
-        if greets and back.layer == layers.TLS and p.captured >= _KNOWN_WITHIN:
-            layer = layers.TLS
-        line = p.captured >= START_ROOM or find(p, 0, _LF) < p.captured
-        if greets and back.layer == layers.SMTP and found.opened and line:
-            layer = layers.SMTP
-    return int(layer)
 
 
 @fused
@@ -206,8 +184,7 @@ def _walk(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> None:
             at += step
         elif stream.phase == OUT_OF_SYNC:
             # A segment that begins like a message, and of which nothing was told, begins anew.
-            # Where something else was said before, text is no message for its first bytes alone.
-            if not again or spans.used[0] > told or not _begins_anew(stream, found.layer, p):
+            if not again or spans.used[0] > told or not begins_anew(stream, found, p):
                 return
             at, again = 0, False
             stream.marks &= ~UNBROKEN
@@ -229,11 +206,6 @@ def _walk(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> None:
                 stream.phase = OUT_OF_SYNC
             else:
                 at += step
-
-
-@fused
-def _begins_anew(stream: Record, layer: int, p: Span) -> bool:
-    return bool(layer != layers.HTTP1 or stream.layer == layer or is_sound_start(p))
 
 
 @fused

@@ -80,6 +80,9 @@ AMISS, NOT_JUDGED, REPLY_DUE = 256, 512, 1024
 """Marks of a direction of mail: a line was not what was due, which is to be told of, as is one of a
 request that its direction ends in; commands are not judged any more; its client awaits a reply."""
 
+OTHER_TEXT = 4096
+"""Mark of a direction that began with text of a protocol that is not known."""
+
 _IN_RING = 2048  # a mark, too: its place is among those that have ended
 
 UNTIL_CLOSE = 1 << 62
