@@ -1,14 +1,5 @@
--- Which layer's message a datagram or a segment begins with, as procwire/decode finds it: by ports, or
--- by its first bytes.
-local OVER_UDP = {
-  [53] = "dns", [5353] = "dns", [123] = "ntp", [67] = "dhcp", [68] = "dhcp",
-  [161] = "snmp", [162] = "snmp", [20000] = "dnp3",
-}
-local OVER_TCP = {
-  [53] = "dns", [502] = "modbus", [20000] = "dnp3",
-  [25] = "smtp", [465] = "smtp", [587] = "smtp", [2525] = "smtp",
-}
-
+-- Which layer's message a datagram or a segment begins with, as procwire/decode finds it: by ports
+-- (the tables OVER_UDP and OVER_TCP), or by its first bytes.
 local HTTP_STARTS = {}
 for start in ("GET POST HEAD PUT DELE OPTI TRAC CONN PATC PROP HTTP"):gmatch("%a+") do
   HTTP_STARTS[u32(#start == 3 and start .. " " or start, 0)] = true

@@ -134,6 +134,15 @@ end
 
 local function name_fault(p, offset) return name_walk(p, offset) % 8 end
 
+local CLASSES = { [1] = true, [3] = true, [4] = true, [254] = true, [255] = true }
+
+local function one_question(p)
+  if u16(p, 4) ~= 1 or name_fault(p, 12) ~= 0 then return false end
+  local finish = name_end(p, 12) + 4
+  local alone = u16(p, 6) + u16(p, 8) + u16(p, 10) == 0 and finish == #p
+  return alone or CLASSES[u16(p, finish - 2)] == true
+end
+
 local function read_entries(p)
   local flags, total = u16(p, 2), 0
   if flags < 0x8000 and (flags % 16 ~= 0 or questions == 0) then return 0 end

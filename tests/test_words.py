@@ -24,7 +24,15 @@ OVER_OFFSETS = (
     *("name_end", "name_walk", "name_fault", "ber_value", "ber_end", "token_end", "port_end"),
 )
 OTHERS = (
-    *("header_sums", "dns_entries", "dns_entry_end", "dns_entry_walk", "crc_dnp", "folded"),
+    *(
+        "header_sums",
+        "one_question",
+        "dns_entries",
+        "dns_entry_end",
+        "dns_entry_walk",
+        "crc_dnp",
+        "folded",
+    ),
     *("find", "find_before", "option", "extension", "extension_end", "upper_header"),
 )
 RUNTIMES = {"luajit": lupa.luajit21.LuaRuntime, "lua54": lupa.lua54.LuaRuntime}
@@ -61,6 +69,7 @@ def test_lua_agrees_with_python_on_any_bytes(seed: int) -> None:
     for loaded in LUA.values():
         assert loaded["dns_entries"](data) == protocol_words.dns_entries(p)
         assert loaded["header_sums"](data) == protocol_words.header_sums(p)
+        assert loaded["one_question"](data) == protocol_words.one_question(p)
         assert loaded["upper_header"](data) == protocol_words.upper_header(p)
         for kind in (source.randrange(256), 44, 51, *data[20:24]):
             end = source.randrange(70)
@@ -199,6 +208,27 @@ def test_labels_and_pointers_of_a_name_are_counted() -> None:
     message = bytes(12) + b"\1a\1b\0\1c\xc0\x0c"
     assert protocol_words.name_walk(span(message), 12) // 8 == 2
     assert protocol_words.name_walk(span(message), 17) // 8 == 4
+
+
+@pytest.mark.parametrize(
+    ("message", "sound"),
+    [
+        ("0001 000000000000 01 61 00 0001 0001", True),
+        ("0001 000000000000 01 61 00 0001 0005", True),
+        ("0001 000000000000 01 61 00 0001 0005 00", False),
+        ("0001 000000000000 01 61 00 0001 00ff 00", True),
+        ("0001 000100000000 01 61 00 0001 0005", False),
+        ("0001 000000000001 01 61 00 0001 0005", False),
+        ("0001 000000000000 01 61 00 0001", False),
+        ("0001 000000000000 c00c 0001 0001", False),
+        ("0002 000000000000 01 61 00 0001 0001", False),
+        ("0000 000000000000 01 61 00 0001 0001", False),
+    ],
+)
+def test_one_question_of_dns(message: str, sound: bool) -> None:
+    data = bytes(4) + bytes.fromhex(message)
+    assert protocol_words.one_question(span(data)) == sound
+    assert all(loaded["one_question"](data) == sound for loaded in LUA.values())
 
 
 @pytest.mark.parametrize(

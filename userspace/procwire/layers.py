@@ -85,4 +85,16 @@ LAYER_NUMBERS = {name: number for number, name in LAYER_NAMES.items()}
 # IANA, Service Name and Transport Protocol Port Number Registry, and what is usual beside it.
 HTTP_PORTS = (80, 8000, 8008, 8080, 8081, 8888)  # http, http-alt and their neighbours
 MAIL_PORTS = (25, 465, 587, 2525)  # smtp, submissions, submission, and where 25 is blocked
+# The port of either end -> the layer that is looked for behind UDP, and behind TCP.
+UDP_PORTS = {
+    53: DNS,
+    5353: DNS,
+    123: NTP,
+    67: DHCP,
+    68: DHCP,
+    161: SNMP,
+    162: SNMP,
+    20000: DNP3,
+}
+TCP_PORTS = {53: DNS, 502: MODBUS, 20000: DNP3, **dict.fromkeys(MAIL_PORTS, SMTP)}
 MODBUS_LENGTHS = 1024  # what has a length from here on behind two zeros is another protocol's

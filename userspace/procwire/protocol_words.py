@@ -18,6 +18,7 @@ MOST_LABELS = 256  # a name of 255 bytes has 127, each with a pointer before it 
 # begin with two; of MX, AFSDB, RT and KX a number comes first, of SRV three.
 NAMES, TWO_NAMES = (2, 5, 12, 39), (6, 14, 17)
 PREFERRED, SERVICE = (15, 18, 21, 36), 33
+CLASSES = (1, 3, 4, 254, 255)  # of DNS: IN, CH, HS, NONE, ANY
 COLON, MOST_DIGITS, LAST_PORT = 58, 6, 65535
 
 
@@ -149,6 +150,17 @@ def name_fault(p: Span, offset: int) -> int:
     out of the captured bytes, 2 a label longer than 63 bytes, 3 a name longer than 255, 4 a pointer
     that leads to no earlier place in the message, or one more than a name can have."""
     return name_walk(p, offset) % 8
+
+
+@fused
+def one_question(p: Span) -> bool:
+    """Whether the DNS message `p` asks one question in order (RFC 1035 4.1.2): its name holds, and
+    its class is a known one, or the question is all that there is."""
+    if u16(p, 4) != 1 or name_fault(p, 12) != 0:
+        return False
+    end = name_end(p, 12) + 4
+    alone = u16(p, 6) + u16(p, 8) + u16(p, 10) == 0 and end == p.length
+    return alone or u16(p, end - 2) in CLASSES
 
 
 @fused

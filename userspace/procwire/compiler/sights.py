@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from procwire.compiler import keywords
 from procwire.compiler.keywords import HEADERS, Native, searched
-from procwire.layers import MAIL_PORTS
+from procwire.layers import LAYER_NUMBERS, MAIL_PORTS, TCP_PORTS, UDP_PORTS
 from procwire.rule import Observed, Rule
 
 VERSIONS = (7, 8)
@@ -67,6 +67,16 @@ REJECTED = {
 }
 
 
+def _of_ports(layer: str) -> Selection:
+    """Packets from or to a port of the layer."""
+    over_udp, over_tcp = (
+        tuple(port for port, number in ports.items() if number == LAYER_NUMBERS[layer])
+        for ports in (UDP_PORTS, TCP_PORTS)
+    )
+    protocol = "ip" if over_udp and over_tcp else "udp" if over_udp else "tcp"
+    return Selection(protocol, either=tuple(dict.fromkeys(over_udp + over_tcp)))
+
+
 def _begins(text: str, *further: str) -> Selection:
     """Segments whose data begin with `text`: many such are found in one search of the data."""
     return Selection("tcp-pkt", "any", " ".join((f'content:"{text}"; startswith;', *further)))
@@ -83,12 +93,7 @@ _VERSIONS = "byte_test:1,<=,4,2;"
 _HELLO = "byte_test:1,>=,1,5; byte_test:1,<=,2,5;"
 _SSL_2 = "byte_test:1,>=,128,0;"
 MESSAGES = {
-    "dns": (Selection("ip", either=(53, 5353)),),
-    "ntp": (Selection("udp", either=(123,)),),
-    "dhcp": (Selection("udp", either=(67, 68)),),
-    "snmp": (Selection("udp", either=(161, 162)),),
-    "modbus": (Selection("tcp", either=(502,)),),
-    "dnp3": (Selection("ip", either=(20000,)),),
+    **{layer: (_of_ports(layer),) for layer in ("dns", "ntp", "dhcp", "snmp", "modbus", "dnp3")},
     "http1": (Selection("tcp-pkt", "any", f'pcre:"/^(?:{_KNOWN}|{_REQUEST})/";'),),
     "tls": (
         # Encrypted data count where another record's header follows.
@@ -111,7 +116,7 @@ MESSAGES = {
         ),
     ),
     "smtp": (
-        Selection("tcp", either=MAIL_PORTS),
+        _of_ports("smtp"),
         *(
             _begins(f"{greeting} ", "nocase;")._replace(ports=_NO_MAIL)
             for greeting in ("ehlo", "helo")

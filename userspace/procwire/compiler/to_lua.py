@@ -8,7 +8,9 @@ division, no goto.
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 
+from procwire.layers import LAYER_NAMES
 from procwire.rule import Rule
 
 INDENT = "  "
@@ -35,6 +37,12 @@ def lua_function(rule: Rule) -> str:
 def lua_string(text: bytes) -> str:
     """The bytes as a literal that both versions read alike."""
     return '"' + "".join(chr(b) if chr(b).isalnum() or b == 45 else f"\\{b:03}" for b in text) + '"'
+
+
+def lua_layers(name: str, layers: Mapping[int, int]) -> str:
+    """The table `name` that has a layer's name at each port."""
+    entries = (f'[{port}] = "{LAYER_NAMES[number]}"' for port, number in layers.items())
+    return f"local {name} = {{ {', '.join(entries)} }}"
 
 
 def _assigned(function: ast.FunctionDef) -> set[str]:

@@ -37,7 +37,8 @@ from procwire.compiler.sights import (
     signature,
 )
 from procwire.compiler.texts import needed_text
-from procwire.compiler.to_lua import lua_function, lua_string
+from procwire.compiler.to_lua import lua_function, lua_layers, lua_string
+from procwire.layers import TCP_PORTS, UDP_PORTS
 from procwire.rule import Observed, Rule
 from procwire.suricata.commands import BLOCKED
 
@@ -117,7 +118,8 @@ def _script(
         # A block each: Lua 5.1 allows a function, the main chunk too, 200 local names.
         parts.append("\n".join(["do", lua_function(rule), entry, "end"]))
     ending = sources[GATE if gated else ONE_RULE]
-    return _joined([*parts, sources[MESSAGE_STARTS], sources[WALK], ending])
+    ports = [lua_layers("OVER_UDP", UDP_PORTS), lua_layers("OVER_TCP", TCP_PORTS)]
+    return _joined([*parts, *ports, sources[MESSAGE_STARTS], sources[WALK], ending])
 
 
 def _joined(parts: list[str]) -> str:

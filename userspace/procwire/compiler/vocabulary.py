@@ -43,6 +43,7 @@ WORDS: dict[str, Word] = {
     "filled": Word(("span", "int", "int", "int"), "bool", constant=(2, 3)),
     "name_end": Word(("span", "int"), LARGEST_PACKET),
     "name_fault": Word(("span", "int"), 4),
+    "one_question": Word(("span",), "bool"),
     "dns_entries": Word(("span",), 4 * 255),
     "dns_entry_end": Word(("span", "int", "int"), LARGEST_PACKET),
     "dns_entry_walk": Word(("span", "int", "int"), 3 * 8 * MOST_LABELS + 4),

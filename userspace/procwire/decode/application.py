@@ -27,23 +27,7 @@ from procwire.words import u8 as w8
 from procwire.words import u16 as w16
 from procwire.words import u32 as w32
 
-# IANA, Service Name and Transport Protocol Port Number Registry.
-_OVER_UDP = (
-    (53, layers.DNS),
-    (5353, layers.DNS),
-    (123, layers.NTP),
-    (67, layers.DHCP),
-    (68, layers.DHCP),
-    (161, layers.SNMP),
-    (162, layers.SNMP),
-    (20000, layers.DNP3),
-)
-_OVER_TCP = (
-    (53, layers.DNS),
-    (502, layers.MODBUS),
-    (20000, layers.DNP3),
-    *((port, layers.SMTP) for port in layers.MAIL_PORTS),
-)
+_OVER_UDP, _OVER_TCP = tuple(layers.UDP_PORTS.items()), tuple(layers.TCP_PORTS.items())
 
 # The verbs that the transfer of a mail needs (RFC 5321 4.1.1, RFC 3030, 3207, 4954), in small
 # letters.

@@ -5,7 +5,15 @@ or TCP.
 Other protocols use port 53, too: before a rule judges, the header must be one that DNS could have.
 """
 
-from procwire.protocol_words import dns_entries, dns_entry_end, dns_entry_walk, name_end, name_fault
+from procwire.protocol_words import (
+    CLASSES,
+    dns_entries,
+    dns_entry_end,
+    dns_entry_walk,
+    name_end,
+    name_fault,
+    one_question,
+)
 from procwire.rule import rule
 from procwire.words import bits, captured, length, u8, u16
 
@@ -13,7 +21,6 @@ HEADER = 12
 MOST_ENTRIES = 1020
 # IANA, DNS OpCodes: QUERY, STATUS, NOTIFY, UPDATE, stateful operations. 1 is obsolete (RFC 3425).
 OPCODES = (0, 2, 4, 5, 6)
-CLASSES = (1, 3, 4, 254, 255)
 MULTICAST_PORT = 5353
 RAN_OUT, LABEL_TOO_LONG, NAME_TOO_LONG, BAD_POINTER = 1, 2, 3, 4
 # Labels and pointers that the names of a message may take to read, so that cost grows with bytes.
@@ -228,11 +235,7 @@ def dns_pointer_not_backwards(p):
 def dns_opcode_unassigned(p):
     """Everything else is a question in order, so the operation is the fault: of a known class, or
     all that the message holds."""
-    if bits(u8(p, 2), 3, 4) in OPCODES or u16(p, 4) != 1 or name_fault(p, HEADER) != 0:
-        return False
-    end = name_end(p, HEADER) + 4
-    alone = u16(p, 6) + u16(p, 8) + u16(p, 10) == 0 and end == length(p)
-    return alone or u16(p, end - 2) in CLASSES
+    return bits(u8(p, 2), 3, 4) not in OPCODES and one_question(p)
 
 
 @rule(
@@ -259,13 +262,7 @@ def dns_opcode_unassigned(p):
 def dns_reserved_bit(p):
     """Z must be zero in all queries and responses; a covert channel, or a peer that is no DNS."""
     flags = u16(p, 2)
-    if bits(flags, 6, 1) == 0 or bits(flags, 11, 4) not in OPCODES or u16(p, 4) != 1:
-        return False
-    if name_fault(p, HEADER) != 0:
-        return False
-    end = name_end(p, HEADER) + 4
-    alone = u16(p, 6) + u16(p, 8) + u16(p, 10) == 0 and end == length(p)
-    return alone or u16(p, end - 2) in CLASSES
+    return bits(flags, 6, 1) == 1 and bits(flags, 11, 4) in OPCODES and one_question(p)
 
 
 @rule(

@@ -2,12 +2,21 @@
 and `outer`, the header of UDP or TCP with its ports.
 """
 
-from procwire.protocol_words import name_end, name_fault
+from procwire.protocol_words import CLASSES, name_end, name_fault
 from procwire.rule import rule
-from procwire.rules.dns import ANSWER, CLASSES, HEADER, MULTICAST, OPCODES, QUERY, QUESTION, RECORD
+from procwire.rules.dns import (
+    ANSWER,
+    HEADER,
+    MULTICAST,
+    MULTICAST_PORT,
+    OPCODES,
+    QUERY,
+    QUESTION,
+    RECORD,
+)
 from procwire.words import bits, u16
 
-SERVER, MULTICAST_PORT = 53, 5353
+SERVER = 53
 RESPONSE = 0x8000
 TO_SERVER, FROM_SERVER = "c000 0035 0000 0000 |", "0035 c000 0000 0000 |"
 

@@ -255,6 +255,15 @@ end
 
 local function name_fault(p, offset) return name_walk(p, offset) % 8 end
 
+local CLASSES = { [1] = true, [3] = true, [4] = true, [254] = true, [255] = true }
+
+local function one_question(p)
+  if u16(p, 4) ~= 1 or name_fault(p, 12) ~= 0 then return false end
+  local finish = name_end(p, 12) + 4
+  local alone = u16(p, 6) + u16(p, 8) + u16(p, 10) == 0 and finish == #p
+  return alone or CLASSES[u16(p, finish - 2)] == true
+end
+
 local function read_entries(p)
   local flags, total = u16(p, 2), 0
   if flags < 0x8000 and (flags % 16 ~= 0 or questions == 0) then return 0 end
@@ -500,38 +509,22 @@ end
 
 do
 -- dns.bad_opcode: DNS operation code that is not assigned (RFC 1035 4.1.1; RFC 6895 2.2; RFC 3425)
-local dns_opcode_unassigned_CLASSES = { [1] = true, [3] = true, [4] = true, [254] = true, [255] = true }
 local dns_opcode_unassigned_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = true, [6] = true }
 local function dns_opcode_unassigned(p, outer)
-  local alone, end_
   if #p < 17 then return false end
-  if ((dns_opcode_unassigned_OPCODES[bits(byte(p, 3), 3, 4)] == true) or ((byte(p, 5) * 256 + byte(p, 6)) ~= 1) or (name_fault(p, 12) ~= 0)) then
-    do return false end
-  end
-  end_ = (name_end(p, 12) + 4)
-  alone = (((((byte(p, 7) * 256 + byte(p, 8)) + (byte(p, 9) * 256 + byte(p, 10))) + (byte(p, 11) * 256 + byte(p, 12))) == 0) and (end_ == #p))
-  do return (alone or (dns_opcode_unassigned_CLASSES[u16(p, (end_ - 2))] == true)) end
+  do return ((dns_opcode_unassigned_OPCODES[bits(byte(p, 3), 3, 4)] == nil) and one_question(p)) end
 end
 RULES.dns[#RULES.dns + 1] = { 9100804, dns_opcode_unassigned }
 end
 
 do
 -- dns.z_flag: DNS message with the reserved header bit set (RFC 1035 4.1.1 (Z); RFC 6895 2.1)
-local dns_reserved_bit_CLASSES = { [1] = true, [3] = true, [4] = true, [254] = true, [255] = true }
 local dns_reserved_bit_OPCODES = { [0] = true, [2] = true, [4] = true, [5] = true, [6] = true }
 local function dns_reserved_bit(p, outer)
-  local alone, end_, flags
+  local flags
   if #p < 17 then return false end
   flags = (byte(p, 3) * 256 + byte(p, 4))
-  if ((((flags - flags % 64) / 64 % 2) == 0) or (dns_reserved_bit_OPCODES[((flags - flags % 2048) / 2048 % 16)] == nil) or ((byte(p, 5) * 256 + byte(p, 6)) ~= 1)) then
-    do return false end
-  end
-  if (name_fault(p, 12) ~= 0) then
-    do return false end
-  end
-  end_ = (name_end(p, 12) + 4)
-  alone = (((((byte(p, 7) * 256 + byte(p, 8)) + (byte(p, 9) * 256 + byte(p, 10))) + (byte(p, 11) * 256 + byte(p, 12))) == 0) and (end_ == #p))
-  do return (alone or (dns_reserved_bit_CLASSES[u16(p, (end_ - 2))] == true)) end
+  do return ((((flags - flags % 64) / 64 % 2) == 1) and (dns_reserved_bit_OPCODES[((flags - flags % 2048) / 2048 % 16)] == true) and one_question(p)) end
 end
 RULES.dns[#RULES.dns + 1] = { 9100805, dns_reserved_bit }
 end
@@ -806,17 +799,12 @@ end
 RULES.dns[#RULES.dns + 1] = { 9100809, dns_direction_wrong }
 end
 
--- Which layer's message a datagram or a segment begins with, as procwire/decode finds it: by ports, or
--- by its first bytes.
-local OVER_UDP = {
-  [53] = "dns", [5353] = "dns", [123] = "ntp", [67] = "dhcp", [68] = "dhcp",
-  [161] = "snmp", [162] = "snmp", [20000] = "dnp3",
-}
-local OVER_TCP = {
-  [53] = "dns", [502] = "modbus", [20000] = "dnp3",
-  [25] = "smtp", [465] = "smtp", [587] = "smtp", [2525] = "smtp",
-}
+local OVER_UDP = { [53] = "dns", [5353] = "dns", [123] = "ntp", [67] = "dhcp", [68] = "dhcp", [161] = "snmp", [162] = "snmp", [20000] = "dnp3" }
 
+local OVER_TCP = { [53] = "dns", [502] = "modbus", [20000] = "dnp3", [25] = "smtp", [465] = "smtp", [587] = "smtp", [2525] = "smtp" }
+
+-- Which layer's message a datagram or a segment begins with, as procwire/decode finds it: by ports
+-- (the tables OVER_UDP and OVER_TCP), or by its first bytes.
 local HTTP_STARTS = {}
 for start in ("GET POST HEAD PUT DELE OPTI TRAC CONN PATC PROP HTTP"):gmatch("%a+") do
   HTTP_STARTS[u32(#start == 3 and start .. " " or start, 0)] = true

@@ -255,6 +255,15 @@ end
 
 local function name_fault(p, offset) return name_walk(p, offset) % 8 end
 
+local CLASSES = { [1] = true, [3] = true, [4] = true, [254] = true, [255] = true }
+
+local function one_question(p)
+  if u16(p, 4) ~= 1 or name_fault(p, 12) ~= 0 then return false end
+  local finish = name_end(p, 12) + 4
+  local alone = u16(p, 6) + u16(p, 8) + u16(p, 10) == 0 and finish == #p
+  return alone or CLASSES[u16(p, finish - 2)] == true
+end
+
 local function read_entries(p)
   local flags, total = u16(p, 2), 0
   if flags < 0x8000 and (flags % 16 ~= 0 or questions == 0) then return 0 end
@@ -563,17 +572,12 @@ end
 ANSWERS[9100112] = ipv4_ttl_zero
 end
 
--- Which layer's message a datagram or a segment begins with, as procwire/decode finds it: by ports, or
--- by its first bytes.
-local OVER_UDP = {
-  [53] = "dns", [5353] = "dns", [123] = "ntp", [67] = "dhcp", [68] = "dhcp",
-  [161] = "snmp", [162] = "snmp", [20000] = "dnp3",
-}
-local OVER_TCP = {
-  [53] = "dns", [502] = "modbus", [20000] = "dnp3",
-  [25] = "smtp", [465] = "smtp", [587] = "smtp", [2525] = "smtp",
-}
+local OVER_UDP = { [53] = "dns", [5353] = "dns", [123] = "ntp", [67] = "dhcp", [68] = "dhcp", [161] = "snmp", [162] = "snmp", [20000] = "dnp3" }
 
+local OVER_TCP = { [53] = "dns", [502] = "modbus", [20000] = "dnp3", [25] = "smtp", [465] = "smtp", [587] = "smtp", [2525] = "smtp" }
+
+-- Which layer's message a datagram or a segment begins with, as procwire/decode finds it: by ports
+-- (the tables OVER_UDP and OVER_TCP), or by its first bytes.
 local HTTP_STARTS = {}
 for start in ("GET POST HEAD PUT DELE OPTI TRAC CONN PATC PROP HTTP"):gmatch("%a+") do
   HTTP_STARTS[u32(#start == 3 and start .. " " or start, 0)] = true
