@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from procwire.compiled.byte_copy import copy_bytes
 from procwire.compiled.jit import kernel
-from procwire.decode.own_bytes import read_only
+from procwire.decode.read_only import read_only
 
 ROOM = 300
 
@@ -34,7 +34,7 @@ BEYOND = """
 import numpy as np
 from procwire.compiled.byte_copy import copy_bytes
 from procwire.compiled.jit import kernel
-from procwire.decode.own_bytes import read_only
+from procwire.decode.read_only import read_only
 
 @kernel
 def compiled(data, into):

@@ -15,9 +15,9 @@ from procwire.capture.batch import PacketBatch
 from procwire.decode.any_frame import MOST_SPANS, decode_any
 from procwire.decode.checksum import UNCHECKED
 from procwire.decode.columns import Decoded, Spans, Verified, unwritten_packets
+from procwire.decode.fast_path import decode_usual
 from procwire.decode.frame import decode
 from procwire.decode.output import NOT_SKIPPED, SKIP_REASONS, Extent, Output
-from procwire.decode.usual import decode_usual
 from test_checksum import whole
 from test_decode import ETHERNET_IPV4, TCP, batch_of, ipv4
 

@@ -20,6 +20,8 @@ from procwire import layers
 from procwire.capture.batch import PacketBatch
 from procwire.compiled.jit import fused, kernel
 from procwire.compiled.memory import touch
+from procwire.decode.attempt_kinds import datagram, probe
+from procwire.decode.attempt_prefilter import next_candidate
 from procwire.decode.columns import Decoded, Packets
 from procwire.decode.contact_table import (
     CLOCK,
@@ -43,15 +45,13 @@ from procwire.decode.contact_table import (
     unsettle,
     write,
 )
-from procwire.decode.messages import (
+from procwire.decode.control_messages import (
     NOTHING,
     backward,
     forward,
     message_verdict,
     to_one_host,
 )
-from procwire.decode.of_note import next_of_note
-from procwire.decode.openings import datagram, probe
 from procwire.decode.unseen_answers import STREAM, acknowledges, note_answer, note_stream
 from procwire.errors import UsageError
 from procwire.event import Outcome
@@ -227,7 +227,7 @@ def _track(
     wanted = table.wanted[0]
     count, i = 0, 0
     while True:
-        i = next_of_note(table, packets, batch.data, batch.start, reached, flows, i)
+        i = next_candidate(table, packets, batch.data, batch.start, reached, flows, i)
         if i == len(flows):
             return count
         row, now = i, reached[i]

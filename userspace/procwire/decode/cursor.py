@@ -17,7 +17,7 @@ from procwire.decode.http_start import ends_in_request_line
 from procwire.decode.line_cursor import pass_text, take_line, tell_kept_line
 from procwire.decode.message_parts import NO_MESSAGE, behind_start, elsewhere, keep
 from procwire.decode.message_spans import NO_LAYER, Found, MessageSpans, tell
-from procwire.decode.own_bytes import own_span
+from procwire.decode.read_only import own_span
 from procwire.decode.stream_start import begins_anew, is_undecided, layer_of, note_text
 from procwire.decode.stream_table import (
     AMISS,

@@ -1,7 +1,7 @@
 """Decodes a batch of packets in one pass: bytes to one row per packet and one row per layer, and
 whether the layers' checksums are right.
 
-What nearly all packets are is decoded by itself (usual.py), all else by any_frame.py. Only captured
+What nearly all packets are takes the fast path (fast_path.py), all else any_frame.py. Only captured
 bytes are read, and a header is short only where the wire was.
 """
 
@@ -17,9 +17,9 @@ from procwire.compiled.jit import fused, kernel
 from procwire.compiled.prefetch import AHEAD, CACHE_LINE, lines_of, prefetch
 from procwire.decode.any_frame import MOST_SPANS, decode_any
 from procwire.decode.columns import Decoded, Packets, Spans, Verified, unwritten_packets
+from procwire.decode.fast_path import decode_usual
 from procwire.decode.flow_hash import hash_of
 from procwire.decode.output import NOT_SKIPPED, SKIP_REASONS, Extent, Output
-from procwire.decode.usual import decode_usual
 
 __all__ = ["SKIP_REASONS", "decode"]
 

@@ -32,7 +32,7 @@ from procwire.decode.http_framing import (
 from procwire.decode.http_start import begins_http, is_blurred_request
 from procwire.decode.message_parts import NO_MESSAGE, elsewhere, keep
 from procwire.decode.message_spans import FIRST_CHUNK, Found, MessageSpans, tell
-from procwire.decode.own_bytes import own_span
+from procwire.decode.read_only import own_span
 from procwire.decode.stream_table import (
     CHUNK,
     GOES_ON,

@@ -14,7 +14,7 @@ from procwire.decode.flow_table import Record
 from procwire.decode.mail_dialogue import judge_command, judge_reply
 from procwire.decode.message_parts import NO_MESSAGE, elsewhere, keep
 from procwire.decode.message_spans import Found, MessageSpans, tell
-from procwire.decode.own_bytes import own_span
+from procwire.decode.read_only import own_span
 from procwire.decode.stream_table import (
     GOES_ON,
     MESSAGE,

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from procwire import layers
 from procwire.compiled.jit import fused, kernel
 from procwire.decode.columns import span_at
-from procwire.decode.early_segments import Piece
 from procwire.decode.flow_table import FROM_SYN, SENT_SYN, FlowTable
 from procwire.decode.framing import behind_sealed, header_size
 from procwire.decode.message_spans import NO_LAYER, Found, Reading, has_room, tell
@@ -22,7 +21,8 @@ from procwire.decode.observations import (
     OUT_OF_WINDOW,
     OVERLAP_DIFFERS,
 )
-from procwire.decode.sent_before import remember
+from procwire.decode.out_of_order import Piece
+from procwire.decode.retransmissions import remember
 from procwire.decode.source import Ended, FlowColumns, Source
 from procwire.decode.stream import flush_stream, has_begun, read_segment
 from procwire.decode.stream_table import (

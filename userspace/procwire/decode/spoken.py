@@ -43,8 +43,8 @@ from procwire.decode.observations import (
     PROTOCOL_MISMATCH,
     RETRANSMIT,
 )
-from procwire.decode.own_bytes import own_span
 from procwire.decode.payload import NOWHERE, place_of
+from procwire.decode.read_only import own_span
 from procwire.decode.source import FlowColumns, Source
 from procwire.decode.stream_table import (
     FROM_START,

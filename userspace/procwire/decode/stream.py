@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from procwire.compiled.jit import called, fused
 from procwire.decode.cursor import cut_short, deliver, finish
-from procwire.decode.early_segments import (
+from procwire.decode.flow_table import Record
+from procwire.decode.message_parts import behind_start, elsewhere
+from procwire.decode.message_spans import Found, MessageSpans
+from procwire.decode.out_of_order import (
     Piece,
     contradicts_held,
     gives_up,
@@ -19,11 +22,8 @@ from procwire.decode.early_segments import (
     is_acknowledged,
     is_keep_alive,
 )
-from procwire.decode.flow_table import Record
-from procwire.decode.message_parts import behind_start, elsewhere
-from procwire.decode.message_spans import Found, MessageSpans
-from procwire.decode.own_bytes import own_span
-from procwire.decode.sent_before import contradicts, remember
+from procwire.decode.read_only import own_span
+from procwire.decode.retransmissions import contradicts, remember
 from procwire.decode.stream_table import (
     ENDS,
     EVICTED,

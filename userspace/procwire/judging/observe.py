@@ -16,7 +16,7 @@ from procwire.decode.columns import NO_SPAN, Decoded
 from procwire.decode.flow import Flows
 from procwire.decode.message_spans import MessageSpans, message_rows, used_spans
 from procwire.decode.observations import OBSERVATIONS
-from procwire.decode.own_bytes import read_only
+from procwire.decode.read_only import read_only
 from procwire.decode.requests import Requests
 from procwire.decode.source import NO_FLOW, FlowColumns, Source, blank_columns, source
 from procwire.detect.hits import Hits

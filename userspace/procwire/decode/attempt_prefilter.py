@@ -34,7 +34,7 @@ def _may_matter(table: Table, packets: Packets, row: int, flow: np.uint64) -> bo
 
 
 @called
-def next_of_note(
+def next_candidate(
     table: Table,
     packets: Packets,
     data: NDArray[np.uint8],

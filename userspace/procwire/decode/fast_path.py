@@ -1,6 +1,6 @@
-"""Decodes what nearly all packets are, whole Ethernet frames with IPv4 and TCP or UDP, to the same
-that any_frame.py makes of any; but fields stay in registers, each column is written once, and
-checksums are verified at once.
+"""The fast path: decodes what nearly all packets are, whole Ethernet frames with IPv4 and TCP or
+UDP, to the same that any_frame.py makes of any; but fields stay in registers, each column is
+written once, and checksums are verified at once.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 import numba
 import numpy as np
-from procwire.decode.own_bytes import own_span, read_only
+from procwire.decode.read_only import own_span, read_only
 from procwire.words import Span, u16
 
 MEMORY = np.dtype([("count", "i8"), ("store", "u1", (64,))])

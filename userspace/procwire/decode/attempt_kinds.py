@@ -9,7 +9,7 @@ from procwire.compiled.jit import fused
 from procwire.decode.columns import Decoded, Packets, span_at
 from procwire.decode.contact_table import Table
 from procwire.decode.datagram_roles import answers, goes_on, zone_asked
-from procwire.decode.path_traces import traces_a_path
+from procwire.decode.traceroute import traces_a_path
 from procwire.decode.unseen_answers import note_question, note_stream
 from procwire.record import FIRST_DYNAMIC_PORT, Attempt
 

@@ -1,4 +1,4 @@
-"""Segments that came before what precedes them: held in pieces, in the order of their sequence
+"""Segments out of order, which came before what precedes them: held in pieces, by their sequence
 numbers, until the gap before them is filled or given up."""
 
 from __future__ import annotations
