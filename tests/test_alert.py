@@ -14,7 +14,7 @@ from procwire.detect.detector import (
     SEQUENTIAL,
 )
 from procwire.detect.fanout import FanOut
-from procwire.detect.judges import Judges
+from procwire.detect.fanout_detectors import FanoutDetectors
 from procwire.episodes import Episodes
 from procwire.event import FANOUT_EVENT, Origin, Outcome
 from procwire.output.text import text
@@ -68,7 +68,7 @@ def row(**figures):
 
 
 def kinds(rows, settings=None):
-    return [scan.detector for scan in Judges(settings).update(rows)]
+    return [scan.detector for scan in FanoutDetectors(settings).update(rows)]
 
 
 def brief(alerts):
@@ -84,7 +84,7 @@ def test_the_shape_of_the_fan_out_names_the_scan():
 
 
 def test_mostly_answered_attempts_are_no_scan():
-    detector = Judges()
+    detector = FanoutDetectors()
     assert detector.update(row(established=13)) == []
     assert detector.counters() == {"judged": 1, "scans": 0}
     assert kinds(row(established=12)) == [HOST_SWEEP]
@@ -99,7 +99,7 @@ def test_more_established_than_attempts_in_a_window_is_no_scan():
 
 def test_silence_and_order_raise_the_severity():
     def severity(**figures):
-        return Judges().update(row(**figures))[0].severity
+        return FanoutDetectors().update(row(**figures))[0].severity
 
     assert severity(established=10) == 3
     assert severity() == 2
@@ -108,7 +108,9 @@ def test_silence_and_order_raise_the_severity():
 
 
 def test_evidence_carries_thresholds_and_the_names_of_their_settings():
-    evidence = {one.name: one for one in Judges().update(row(hosts=214, attempts=214))[0].evidence}
+    evidence = {
+        one.name: one for one in FanoutDetectors().update(row(hosts=214, attempts=214))[0].evidence
+    }
     assert (evidence["hosts"].value, evidence["hosts"].threshold) == (214, 25)
     assert evidence["hosts"].setting == "fanout.hosts"
     assert evidence["window_s"].value == 60
@@ -143,7 +145,7 @@ def test_what_is_not_seen_of_raw_sockets_is_no_figure_and_no_attempt_a_connectio
 
 
 def alerts_of(rows):
-    return Episodes().update(START, Judges().update(rows))
+    return Episodes().update(START, FanoutDetectors().update(rows))
 
 
 def test_told_severities_are_counted_by_check_as_the_site_weighs_them():
@@ -153,7 +155,7 @@ def test_told_severities_are_counted_by_check_as_the_site_weighs_them():
         return [msgspec.structs.replace(one, severity=1) for one in alerts]
 
     episodes = Episodes(admit=critical)
-    episodes.update(START, Judges().update(row(established=10)))
+    episodes.update(START, FanoutDetectors().update(row(established=10)))
     counted = episodes.counters()
     assert counted["severity.1.scan.host_sweep"] == 1
     assert "severity.3.scan.host_sweep" not in counted
@@ -163,14 +165,14 @@ def test_states_of_one_moment_are_told_as_they_grew():
     """All thresholds may be crossed between two packets of one time stamp."""
     run = row(hosts=20, host_ports=20, attempts=20, sequential_run=20)
     for rows in (run, row(attempts=400, hosts=400)), (row(attempts=400, hosts=400), run):
-        told = Episodes().update(START, Judges().update(np.concatenate(rows)))
+        told = Episodes().update(START, FanoutDetectors().update(np.concatenate(rows)))
         assert told[-1].count == 400
         assert [one.count for one in told] == sorted(one.count for one in told)
 
 
 def test_one_episode_per_scan_with_growth_and_totals():
     episodes = Episodes()
-    observe = Judges().update
+    observe = FanoutDetectors().update
     alerts = episodes.update(START, observe(row()))
     alerts += episodes.update(START, observe(row(time_ns=START + SECOND, hosts=100, attempts=100)))
     alerts += episodes.update(
@@ -195,7 +197,7 @@ def test_hosts_and_ports_together_become_one_block_scan():
     rows = np.concatenate(
         [row(), row(time_ns=START + 1, window_ns=600 * SECOND, hosts=3, host_ports=60, attempts=60)]
     )
-    alerts = Episodes().update(START, Judges().update(rows))
+    alerts = Episodes().update(START, FanoutDetectors().update(rows))
     assert [(alert.state, alert.check) for alert in alerts] == [
         (RAISED, HOST_SWEEP),
         (GROWN, BLOCK),
@@ -213,11 +215,11 @@ def test_a_process_comes_with_its_ancestry():
         asked.append(key)
         return SCANNER_PROCESS, [PARENT]
 
-    alert = Episodes(lookup=lookup).update(START, Judges().update(rows))[0]
+    alert = Episodes(lookup=lookup).update(START, FanoutDetectors().update(rows))[0]
     assert asked == [KEY]
     assert (alert.process, alert.ancestors) == (SCANNER_PROCESS, (PARENT,))
     assert alert.source is None
-    unknown = Episodes().update(START, Judges().update(rows))[0]
+    unknown = Episodes().update(START, FanoutDetectors().update(rows))[0]
     assert unknown.process is None
     assert ("pid", 4711) in [(one.name, one.value) for one in unknown.evidence]
 
@@ -225,7 +227,7 @@ def test_a_process_comes_with_its_ancestry():
 def test_a_replayed_scan_gives_the_same_alerts_from_packets_to_episode():
     def run(size):
         rows, now = contacts_of_a_scan(size)
-        fanout, judge, episodes = FanOut(FanOutSettings()), Judges(), Episodes()
+        fanout, judge, episodes = FanOut(FanOutSettings()), FanoutDetectors(), Episodes()
         alerts = []
         for connections in rows:
             alerts += episodes.update(now, judge.update(fanout.update(connections)))
@@ -252,4 +254,4 @@ def test_the_detectors_have_sids_and_names_of_their_own():
 
 def test_an_imported_crawl_that_succeeds_is_silent():
     rows = table(sweep(500, outcome=Outcome.ESTABLISHED), origin=5)
-    assert Judges().update(FanOut().update(rows)) == []
+    assert FanoutDetectors().update(FanOut().update(rows)) == []

@@ -18,7 +18,7 @@ from procwire.context.moments import later, written
 from procwire.context.program import Programs, digest_of_program
 from procwire.context.site import Site
 from procwire.context.store import MEMORY, Store
-from procwire.detect.judges import Judges
+from procwire.detect.fanout_detectors import FanoutDetectors
 from procwire.detect.observation import Endpoint
 from procwire.errors import UsageError
 from procwire.sensor.proc import started_ns
@@ -38,7 +38,7 @@ def address(text: str, port: int | None = 445) -> Endpoint:
 def alert() -> Alert:
     """A sweep of 10.1.0.0/24 on one port by /tmp/x9 of www-data."""
     targets = tuple(address(f"10.1.0.{host}") for host in range(1, 9))
-    (scan,) = Judges().update(row())
+    (scan,) = FanoutDetectors().update(row())
     return replace(
         scan_alert(scan, (SCANNER_PROCESS, ()), ()),
         time=NOW,

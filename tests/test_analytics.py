@@ -17,7 +17,7 @@ from procwire.context.allowlist import Wish, add
 from procwire.context.site import Site
 from procwire.context.store import MEMORY, Store
 from procwire.detect.detector import DETECTORS
-from procwire.detect.judges import Judges
+from procwire.detect.fanout_detectors import FanoutDetectors
 from procwire.output.coverage_page import coverage_page
 from procwire.runs.latency import Latency as Measured
 from procwire.sensor.blind_spots import BCC_GAPS, BLIND_SPOTS, WIRE_SPOTS
@@ -99,7 +99,7 @@ def test_what_a_missing_hook_or_loader_hides_is_a_gap_where_it_matters() -> None
 
 
 def test_latency_is_measured_by_analytic() -> None:
-    (scan,) = Judges().update(row())
+    (scan,) = FanoutDetectors().update(row())
     alert = scan_alert(scan, (SCANNER_PROCESS, ()), ())
     measured = Measured()
     for delay in (100, 200, 300):
@@ -112,7 +112,7 @@ def test_latency_is_measured_by_analytic() -> None:
 
 
 def test_an_entry_that_has_expired_is_told_of() -> None:
-    (scan,) = Judges().update(row())
+    (scan,) = FanoutDetectors().update(row())
     alert = scan_alert(scan, (SCANNER_PROCESS, ()), ())
     with Store(MEMORY) as store:
         wish = Wish(exe=SCANNER_PROCESS.exe, owner="ann", reason="x", expires="1h")

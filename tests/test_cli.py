@@ -11,8 +11,8 @@ import pytest
 from commands import ENDS
 from procwire import examples
 from procwire.cli.watch import watch
-from procwire.detect.decided_by import decided_by
 from procwire.detect.detector import DETECTORS
+from procwire.detect.detector_settings import decided_by
 from procwire.output.rule_page import page
 from procwire.owners.history import default_history
 from procwire.rules import observed_checks, packet_rules

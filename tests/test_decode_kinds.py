@@ -14,7 +14,7 @@ from procwire.capture import batch as links
 from procwire.capture.link import DECODED
 from procwire.capture.open import read_capture
 from procwire.decode.frame import decode
-from procwire.detect.hits import Found
+from procwire.detect.finding_groups import Found
 from readings import Reading, procwire_readings
 from test_decode import TCP, decode_one, ipv4, row
 from test_tunnels import TUNNELS, ipv6

@@ -15,7 +15,7 @@ from procwire.cli.explain import explain
 from procwire.context.allowlist import Allowlist, Wish, add, entries
 from procwire.context.store import MEMORY, Store
 from procwire.detect.detector import KNOWN_SCANNER
-from procwire.detect.judges import Judges
+from procwire.detect.fanout_detectors import FanoutDetectors
 from procwire.episodes import Episodes
 from procwire.errors import UsageError
 from procwire.output.eve import Source, encode, lines, stats_record
@@ -90,7 +90,9 @@ def test_what_it_says_allows_every_state_of_the_episode(tmp_path, exe, option):
     for shape in shapes:
         shape["process"] = [KEY]
     episodes = Episodes(lookup=lambda key: (whose, []))
-    alerts = [one for n, s in enumerate(shapes) for one in episodes.update(n, Judges().update(s))]
+    alerts = [
+        one for n, s in enumerate(shapes) for one in episodes.update(n, FanoutDetectors().update(s))
+    ]
     assert len({one.check.id for one in alerts}) == 2
     results = tmp_path / "eve.json"
     results.write_bytes(lines(alerts, Source()))
@@ -110,7 +112,7 @@ def test_what_it_says_allows_every_state_of_the_episode(tmp_path, exe, option):
 
 def test_a_start_that_another_tool_recorded_names_its_host_and_counts_nothing(tmp_path):
     whose = replace(SCANNER_PROCESS, host="srv-01", attribution="recorded")
-    (alert,) = Episodes(lookup=lambda key: (whose, [])).update(0, Judges().update(row()))
+    (alert,) = Episodes(lookup=lambda key: (whose, [])).update(0, FanoutDetectors().update(row()))
     start = changed_alert(alert, check=KNOWN_SCANNER, process=whose, count=0)
     results = tmp_path / "eve.json"
     results.write_bytes(lines([start], Source()))
@@ -123,7 +125,7 @@ def test_a_start_that_another_tool_recorded_names_its_host_and_counts_nothing(tm
 def test_what_allows_an_interpreter_says_so(tmp_path):
     shell = replace(SCANNER_PROCESS, exe="/bin/sh")
     episodes = Episodes(lookup=lambda key: (shell, []))
-    alerts = episodes.update(0, Judges().update(of_a_process(KEY)))
+    alerts = episodes.update(0, FanoutDetectors().update(of_a_process(KEY)))
     results = tmp_path / "eve.json"
     results.write_bytes(lines(alerts, Source()))
     assert "whatever that interpreter runs" in said(alerts[0].episode, results)

@@ -13,8 +13,8 @@ from procwire.alert import CLOSED, GROWN, RECEIVER, scan_alert
 from procwire.context import baseline, site
 from procwire.context.store import MEMORY, Store
 from procwire.detect.detector import FIRST_FAN_OUT, ICMP_SWEEP
+from procwire.detect.fanout_detectors import FanoutDetectors
 from procwire.detect.habits import APPROVED, DENIED, LEARNED, PENDING, Habit
-from procwire.detect.judges import Judges
 from procwire.detect.observation import Endpoint, Job
 from procwire.event import Origin, Outcome, Subject
 from procwire.record import Attempt, Process
@@ -37,7 +37,7 @@ def sweep(time, hosts=60, process=PINGER, network="10.10.3", origin=Origin.RAW, 
     that none of them answered."""
     figures = {"attempts": hosts, "hosts": hosts, "host_ports": hosts, "sequential_run": hosts}
     figures["failures"] = hosts * (origin != Origin.RAW)
-    (scan,) = Judges().update(row(attempt=Attempt.ECHO, origin=origin, **figures))
+    (scan,) = FanoutDetectors().update(row(attempt=Attempt.ECHO, origin=origin, **figures))
     targets = tuple(endpoint(f"{network}.{n}") for n in range(1, 9))
     ends = {"source": endpoint("10.10.0.5"), "destination": targets[-1], "targets": targets}
     known = (process, ()) if process is not None else None

@@ -13,7 +13,7 @@ from procwire.alert import CLOSED, GROWN, RAISED
 from procwire.detect.detector import (
     Detector,
 )
-from procwire.detect.hits import Hits
+from procwire.detect.finding_groups import Hits
 from procwire.episodes import Episodes
 from procwire.output.eve import Source, record
 from procwire.record import FINDING

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from procwire import layers
+from procwire.detect.finding_groups import BY_PAIR, BY_PROBER, BY_TARGET, Hits
 from procwire.detect.folding import gather
-from procwire.detect.hits import BY_PAIR, BY_PROBER, BY_TARGET, Hits
 from procwire.record import FINDING
 from test_contacts import columns
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from procwire import layers
 from procwire.alert import CLOSED, GROWN, RAISED
 from procwire.detect.detector import Detector
-from procwire.detect.hits import Hits
+from procwire.detect.finding_groups import Hits
 from procwire.episodes import Episodes
 from procwire.output.text import text
 from procwire.record import FINDING

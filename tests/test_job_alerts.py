@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 from procwire.alert import CLOSED, GROWN, RAISED
-from procwire.detect.judges import Judges
+from procwire.detect.fanout_detectors import FanoutDetectors
 from procwire.episodes import Episodes
 from procwire.event import Measure, Subject
 from procwire.output.eve import Source, encode, record
@@ -56,7 +56,7 @@ def scans(*rows):
     return [
         alert
         for number, one in enumerate(rows)
-        for alert in episodes.update(int(one["time_ns"][0]) + number, Judges().update(one))
+        for alert in episodes.update(int(one["time_ns"][0]) + number, FanoutDetectors().update(one))
     ]
 
 
@@ -130,7 +130,7 @@ def test_totals_of_a_window_raise_nothing():
     totals = of_a_job(measure=0, attempts=90, time_ns=START + SECOND)
     episodes = Episodes(lookup=lookup)
     for one in (of_a_job(), totals):
-        episodes.update(int(one["time_ns"][0]), Judges().update(one))
+        episodes.update(int(one["time_ns"][0]), FanoutDetectors().update(one))
     (closed,) = episodes.close()
     assert (closed.state, closed.count) == (CLOSED, 90)
 

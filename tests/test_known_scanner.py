@@ -10,7 +10,7 @@ from procwire.detect.detector import (
     PORT_VERTICAL,
     SEQUENTIAL,
 )
-from procwire.detect.judges import Judges
+from procwire.detect.fanout_detectors import FanoutDetectors
 from procwire.episodes import Episodes
 from procwire.event import Origin
 from procwire.record import Attempt
@@ -24,9 +24,9 @@ def test_a_known_scanner_is_graver_and_says_why():
     rows["process"]["pid"] = 4711
     settings = Settings(sweep=SweepSettings(known_scanners=("X9",)))
     episodes = Episodes(settings, lookup=lambda key: (SCANNER_PROCESS, []))
-    alert = episodes.update(START, Judges().update(rows))[0]
+    alert = episodes.update(START, FanoutDetectors().update(rows))[0]
     rows["hosts"] = rows["host_ports"] = rows["attempts"] = 1000
-    (grown,) = episodes.update(START, Judges().update(rows))
+    (grown,) = episodes.update(START, FanoutDetectors().update(rows))
     for state in (alert, grown):
         assert state.severity <= 2
         assert state.evidence[-1].setting == "sweep.known_scanners"
@@ -44,10 +44,10 @@ def test_a_known_scanner_is_graver_and_says_why():
 )
 def test_it_scans_whoever_answers(figures, detector):
     rows = row(**figures)
-    scanners = Judges(is_scanner=lambda key: key == KEY)
+    scanners = FanoutDetectors(is_scanner=lambda key: key == KEY)
     assert scanners.update(rows) == []
     rows["process"]["started_ns"], rows["process"]["pid"], rows["process"]["exec_count"] = KEY
-    assert Judges().update(rows) == []
+    assert FanoutDetectors().update(rows) == []
     (told,) = scanners.update(rows)
     assert told.detector is detector
     shares = [one.threshold for one in told.evidence if one.name == "unanswered"]

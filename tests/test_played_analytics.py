@@ -10,7 +10,7 @@ from conversations import Conversations
 from procwire.analytics import ANALYTICS
 from procwire.context.store import MEMORY, Store
 from procwire.decode.tcp_segment import ACK, FIN
-from procwire.detect.judges import Judges
+from procwire.detect.fanout_detectors import FanoutDetectors
 from procwire.detect.scans import Scans
 from procwire.episodes import Episodes
 from procwire.event import Outcome
@@ -42,7 +42,7 @@ def of_a_process(**figures):
     """What the kernel counted of /tmp/x9."""
     rows = row(**figures)
     rows["process"] = KEY
-    return told(Judges().update(rows), lambda key: (SCANNER_PROCESS, (PARENT,)))
+    return told(FanoutDetectors().update(rows), lambda key: (SCANNER_PROCESS, (PARENT,)))
 
 
 def of_a_site(*rows):

@@ -20,7 +20,7 @@ from conversations import (
     URG,
     Conversations,
 )
-from procwire.detect.decided_by import decided_by
+from procwire.detect.detector_settings import decided_by
 from procwire.runs.analysis import Analysis
 from procwire.settings import Settings
 from scan_traffic import HOUR, IPV4, IPV6, ME, afar, alerts_of, host, names_of, shuffled

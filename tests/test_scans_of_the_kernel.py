@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from procwire.detect.judges import Judges, least_unanswered
+from procwire.detect.fanout_detectors import FanoutDetectors, least_unanswered
 from procwire.detect.unanswered import is_untold, unanswered
 from procwire.event import FANOUT_EVENT, Origin
 from procwire.record import Attempt
@@ -23,7 +23,7 @@ def of_the_kernel(kind, origin, **figures):
         row[name] = 60
     for name, value in figures.items():
         row[name] = value
-    return [seen.detector.id for seen in Judges().update(row)]
+    return [seen.detector.id for seen in FanoutDetectors().update(row)]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_rows_of_the_kernel_are_judged_in_order_of_time():
     rows["time_ns"], rows["window_ns"] = (START, START + 1), SECOND
     rows["attempt"] = Attempt.NULL, Attempt.CONNECT
     rows["origin"], rows["attempts"], rows["hosts"], rows["host_ports"] = Origin.RAW, 60, 1, 60
-    assert [seen.kind for seen in Judges().update(rows)] == [Attempt.NULL, Attempt.CONNECT]
+    assert [seen.kind for seen in FanoutDetectors().update(rows)] == [Attempt.NULL, Attempt.CONNECT]
 
 
 FIGURES = st.fixed_dictionaries(

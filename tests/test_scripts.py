@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from procwire.alert import Alert, scan_alert
 from procwire.context.allowlist import Allowlist, Entry, Wish, add
 from procwire.context.store import MEMORY, Store
-from procwire.detect.judges import Judges
+from procwire.detect.fanout_detectors import FanoutDetectors
 from procwire.record import CUT, Process, interpreter
 from test_alert import SCANNER_PROCESS, row
 
@@ -96,7 +96,7 @@ def test_what_does_not_say_it_beyond_doubt_is_the_interpreter(
 
 
 def alert_of(one: Process) -> Alert:
-    (scan,) = Judges().update(row())
+    (scan,) = FanoutDetectors().update(row())
     return scan_alert(scan, (one, ()), ())
 
 

@@ -18,7 +18,7 @@ from procwire.context.allowlist import Wish, add
 from procwire.context.site import Site
 from procwire.context.store import MEMORY, Store
 from procwire.context.tuning import LEADING, Decided, keep, note_in_force, propose
-from procwire.detect.judges import Judges
+from procwire.detect.fanout_detectors import FanoutDetectors
 from procwire.settings import Settings
 from test_alert import SCANNER_PROCESS, row
 
@@ -154,7 +154,7 @@ def test_every_count_is_that_of_the_alerts_it_would_raise(
 
 
 def a_scan() -> Alert:
-    (scan,) = Judges().update(row())
+    (scan,) = FanoutDetectors().update(row())
     return scan_alert(scan, (SCANNER_PROCESS, ()), ())
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from procwire.detect.judges import Judges
+from procwire.detect.fanout_detectors import FanoutDetectors
 from procwire.event import EventKind, Measure, Subject
 from procwire.sensor.processes import key_of
 from senders import ORPHANS, STARTED_FROM_OUTSIDE, WORKERS, python
@@ -50,7 +50,7 @@ def session(live: Sensing) -> None:
     # The process that is named is the last of them, and none is told of by itself.
     assert row["process"] == row["program"]["process"][0]
     assert not of_processes(live, session)
-    (scan,) = Judges().update(row.reshape(1))
+    (scan,) = FanoutDetectors().update(row.reshape(1))
     assert scan.job is not None
     assert scan.job.name == (Subject.SESSION, session)
 

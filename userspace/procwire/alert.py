@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
-from procwire.detect.hits import Found
+from procwire.detect.finding_groups import Found
 from procwire.detect.observation import Endpoint, Evidence, Job, Observation
 from procwire.record import Lookup, Process
 

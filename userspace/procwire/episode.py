@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from procwire.alert import FORGED_SOURCES, MOST_SOURCES, Alert
-from procwire.detect.hits import WITH_PORTS
+from procwire.detect.finding_groups import WITH_PORTS
 from procwire.detect.observation import Endpoint, Evidence
 from procwire.event import SAMPLE_TARGETS
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from procwire.alert import CLOSED, GROWN, Alert, Check, finding_alert, grown, named, scan_alert
 from procwire.detect.detector import BLOCK, HOST_SWEEP, PROTOCOL_SCAN, Detector, wider
-from procwire.detect.hits import (
+from procwire.detect.finding_groups import (
     ADDRESS,
     BY_PAIR,
     BY_PROBER,

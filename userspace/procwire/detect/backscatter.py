@@ -16,7 +16,7 @@ from procwire import layers
 from procwire.detect.detector import BACKSCATTER
 from procwire.detect.fanout import FanOut
 from procwire.detect.figures import Figures, Verdict, observation, reaches
-from procwire.detect.hits import Hits
+from procwire.detect.finding_groups import Hits
 from procwire.detect.observation import Evidence, Observation
 from procwire.event import Origin, Outcome
 from procwire.record import CONNECTION, Attempt

@@ -18,7 +18,7 @@ from procwire import layers
 from procwire.compiled.jit import fused, kernel
 from procwire.decode.columns import Packets
 from procwire.decode.mix import mix64
-from procwire.detect.hits import (
+from procwire.detect.finding_groups import (
     ADDRESS,
     BY_PAIR,
     BY_PROBER,

@@ -1,7 +1,7 @@
 """All scan detectors behind one door: connections in, observations out.
 
 Strategy: each kind of attempt has fan-out windows and thresholds of its own, so that a resolver's
-answered queries do not hide its owner's scan; judges.py says what judges them.
+answered queries do not hide its owner's scan; fanout_detectors.py says what judges them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from procwire.detect.coverage import Coverage
 from procwire.detect.fanout import FanOut
+from procwire.detect.fanout_detectors import FanoutDetectors, least_unanswered
 from procwire.detect.flag_probes import DETECTORS_BY_KIND
-from procwire.detect.judges import Judges, least_unanswered
 from procwire.detect.observation import Observation
 from procwire.detect.port_coverage import PortCoverage
 from procwire.detect.random_walk import RandomWalk
@@ -33,7 +33,7 @@ class Scans:
 
     def __init__(self, settings: Settings | None = None, origin: Origin = Origin.WIRE) -> None:
         settings = settings or Settings()
-        self._judges, self._quiet_ns = Judges(settings), settings.episodes.quiet_ns
+        self._detectors, self._quiet_ns = FanoutDetectors(settings), settings.episodes.quiet_ns
         by_kind = {kind: _thresholds(settings, kind) for kind in Attempt}
         self._fanout = FanOut(settings.fanout, by_kind, origin, least_unanswered(settings))
         self._walk = RandomWalk(settings)
@@ -56,7 +56,7 @@ class Scans:
         found += self._coverage.update(connections, hashes)
         found += self._port_coverage.update(connections, hashes)
         found += self._service_sweep.update(connections, service_hosts, hashes)
-        found += self._judges.update(self._fanout.update(connections, hashes))
+        found += self._detectors.update(self._fanout.update(connections, hashes))
         return sorted(found, key=attrgetter("time"))
 
     def totals(self, now: int) -> list[Observation]:
@@ -64,7 +64,7 @@ class Scans:
         was reported. Of one whose episode is over by then nothing is raised again."""
         found = self._walk.totals() + self._coverage.totals() + self._port_coverage.totals()
         ended = now - self._quiet_ns
-        for scan in self._judges.update(self._fanout.totals()):
+        for scan in self._detectors.update(self._fanout.totals()):
             found.append(replace(scan, final=scan.time <= ended))
         return sorted(found, key=attrgetter("time"))
 
@@ -72,7 +72,7 @@ class Scans:
         """Counts by part and name."""
         return {
             "fanout": self._fanout.counters(),
-            "sweep": self._judges.counters(),
+            "sweep": self._detectors.counters(),
             "random_walk": self._walk.counters(),
             "coverage": self._coverage.counters(),
             "port_coverage": self._port_coverage.counters(),

@@ -19,7 +19,7 @@ from procwire.decode.observations import OBSERVATIONS
 from procwire.decode.read_only import read_only
 from procwire.decode.requests import Requests
 from procwire.decode.source import NO_FLOW, FlowColumns, Source, blank_columns, source
-from procwire.detect.hits import Hits
+from procwire.detect.finding_groups import Hits
 from procwire.judging.evaluate import Extents, judge
 from procwire.judging.packet_order import in_packet_order
 from procwire.record import FINDING

@@ -12,8 +12,8 @@ import click
 
 from procwire import examples
 from procwire.catalogue import Entry, entry_of
-from procwire.detect.decided_by import decided_by
 from procwire.detect.detector import BACKSCATTER, PROTOCOL_SCAN, Detector
+from procwire.detect.detector_settings import decided_by
 from procwire.output.hexdump import Marked, dump
 from procwire.output.terminal import folded
 from procwire.output.text import SEVERITIES

@@ -24,7 +24,7 @@ from procwire.decode.layer_counts import LayerCounts
 from procwire.decode.while_read import WhileRead
 from procwire.detect.backscatter import Backscatter
 from procwire.detect.compiled_site import COMPILED
-from procwire.detect.hits import Hits
+from procwire.detect.finding_groups import Hits
 from procwire.detect.observation import Evidence, Observation
 from procwire.detect.protocol_scan import ProtocolScan
 from procwire.detect.scans import Scans

@@ -1,4 +1,4 @@
-"""The path from the kernel's counters to alerts, in event time: judges and episodes, no packets.
+"""The path from the kernel's counters to alerts, in event time: detectors and episodes, no packets.
 
 Free of compiled code: who watches processes alone needs neither numba nor its memory.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from procwire.alert import Alert
 from procwire.context.site import Site
-from procwire.detect.judges import Judges
+from procwire.detect.fanout_detectors import FanoutDetectors
 from procwire.detect.observation import ProcessId
 from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Admit, Episodes
@@ -29,7 +29,7 @@ _SAME = ("process", "protocol", "origin", "outcome", "family")
 
 
 class ProcessAnalysis:
-    """Judges and episodes of one run. last_time: event time reached, ns since the epoch.
+    """Detectors and episodes of one run. last_time: event time reached, ns since the epoch.
 
     lookup: where the process of a row is asked for; site: what is known of the site, asked about
     each alert; link: names what is told of the same processes from elsewhere.
@@ -49,7 +49,7 @@ class ProcessAnalysis:
             found = lookup(key)
             return found is not None and found[0].program in scanners
 
-        self._judges = Judges(settings, is_scanner)
+        self._detectors = FanoutDetectors(settings, is_scanner)
         self._site = site
         self._lookup, self._set_by = lookup, 0
         self._surroundings = Surroundings(settings, site.known, self._by_the_clock)
@@ -69,7 +69,7 @@ class ProcessAnalysis:
         self.last_time = max(self.last_time, now)
         rows = connection_rows(connections)
         self._site.note_home(rows)
-        found = self._judges.update(fanouts) + self._surroundings.update(rows)
+        found = self._detectors.update(fanouts) + self._surroundings.update(rows)
         return self._episodes.update(now, sorted(found, key=attrgetter("time")))
 
     def clock_set(self, by: int) -> None:
@@ -84,7 +84,7 @@ class ProcessAnalysis:
     def counters(self) -> dict[str, int]:
         """What was seen, by part and name."""
         parts = {
-            "sweep": self._judges.counters(),
+            "sweep": self._detectors.counters(),
             **self._surroundings.counters(),
             "episodes": self._episodes.counters(),
         }

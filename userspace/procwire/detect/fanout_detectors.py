@@ -49,8 +49,8 @@ def least_unanswered(settings: Settings) -> float:
     return min(sweep.unanswered, sweep.mostly_unanswered, settings.datagrams.unanswered)
 
 
-class Judges:
-    """Judges fan-out rows of the kernel (a process) and of the wire (a source address) alike.
+class FanoutDetectors:
+    """Judge fan-out rows of the kernel (a process) and of the wire (a source address) alike.
 
     is_scanner: whether a process runs a program that is known for scanning; asked where the figures
     alone are no scan; None where rows are of no processes.
