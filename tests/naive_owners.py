@@ -1,4 +1,4 @@
-"""Whose a flow is, one claim after the other: what claims.py and held.py have to agree with."""
+"""Whose a flow is, claim by claim: what claims.py and owner_lookup.py have to agree with."""
 
 from __future__ import annotations
 

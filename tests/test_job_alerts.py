@@ -9,13 +9,13 @@ from dataclasses import replace
 import numpy as np
 from procwire.alert import CLOSED, GROWN, RAISED
 from procwire.detect.fanout_detectors import FanoutDetectors
+from procwire.episode_records import told_in
 from procwire.episodes import Episodes
 from procwire.event import Measure, Subject
 from procwire.output.eve import Source, encode, record
 from procwire.output.explanation import explanation
 from procwire.output.text import text
 from procwire.record import Attempt, Process
-from procwire.told import told_in
 from test_alert import KEY, PARENT, SCANNER_PROCESS, SECOND, START, row
 
 GROUP = "/docker-1"

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from llvmlite import binding
 from procwire import examples
+from procwire.compiled.aligned_records import whole_lines, zeros_in_lines
 from procwire.compiled.memory import Reused, give_back_files, sparse_zeros, touch
 from procwire.compiled.prefetch import CACHE_LINE
-from procwire.compiled.together import whole_lines, zeros_in_lines
 from procwire.decode.flow_table import flow_table
 from procwire.decode.message_spans import message_spans, used_spans
 from procwire.decode.stream_table import empty_streams

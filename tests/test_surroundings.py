@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from naive_distinct import naive_zone
 from procwire.config import load
 from procwire.context.inventory import Asset, Inventory, ZoneEntry
-from procwire.context.weight import weighed
+from procwire.context.severity import weighed
 from procwire.detect.compiled_site import COMPILED, CompiledSightings
 from procwire.detect.detector import ICS_ENTERPRISE, ICS_NEIGHBOURS, NEW_PROCESS
 from procwire.detect.observation import Endpoint

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
+from procwire.episode_records import packet_of, shown_packet, told_by_record, told_in
 from procwire.errors import UsageError
 from procwire.output.explanation import explanation
 from procwire.output.printable import printable
 from procwire.output.statistics import last_statistics
 from procwire.output.terminal import colours, columns
 from procwire.sensor.coverage import of_run
-from procwire.told import packet_of, shown_packet, told_by_record, told_in
 
 
 @click.command()

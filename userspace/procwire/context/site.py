@@ -19,8 +19,8 @@ from procwire.context.allowlist import Allowlist, entries, note_suppressed
 from procwire.context.fan_out_habits import Telling, fan_out_habits, telling
 from procwire.context.inventory import Inventory, stored
 from procwire.context.program import Programs
+from procwire.context.severity import weighed
 from procwire.context.store import Store
-from procwire.context.weight import weighed
 from procwire.detect.detector import FIRST_FAN_OUT
 from procwire.detect.habits import DENIED, Habits
 from procwire.detect.observation import Endpoint, Observation

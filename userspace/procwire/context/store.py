@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from procwire.context.contents import faults
-from procwire.context.explained import explained
+from procwire.context.integrity import faults
 from procwire.context.schema import MIGRATIONS
+from procwire.context.store_errors import explained
 from procwire.errors import InputDamaged, UsageError
 from procwire.state_folder import state_folder
 

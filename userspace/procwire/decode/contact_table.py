@@ -14,9 +14,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.aligned_records import whole_lines, zeros_in_lines
 from procwire.compiled.jit import fused, kernel
 from procwire.compiled.prefetch import AHEAD, prefetch
-from procwire.compiled.together import whole_lines, zeros_in_lines
 from procwire.decode.flow_hash import end_hash, flow_hash
 from procwire.decode.unseen_answers import no_answers, tells_nothing
 from procwire.event import Origin, Outcome

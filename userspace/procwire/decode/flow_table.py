@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.aligned_records import zeros_in_lines
 from procwire.compiled.jit import fused
 from procwire.compiled.prefetch import lines_of, prefetch
-from procwire.compiled.together import zeros_in_lines
 from procwire.decode.columns import Packets
 from procwire.decode.proofs import PROOF, PROOFS
 

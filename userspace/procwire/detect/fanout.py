@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.aligned_records import zeros_in_lines
 from procwire.compiled.memory import sparse_zeros
-from procwire.compiled.together import zeros_in_lines
 from procwire.detect.fanout_state import BUCKETS, COUNTERS, FEW, NEVER, SKETCHES, SUBJECT, State
 from procwire.detect.row_hashes import row_hashes
 from procwire.detect.sketch import REGISTERS

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from procwire.compiled.jit import fused
-from procwire.compiled.places import places
+from procwire.compiled.number_search import places
 from procwire.compiled.prefetch import prefetch
 from procwire.detect.fanout_state import (
     BEGUN_LINES,

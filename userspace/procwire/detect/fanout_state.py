@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.aligned_records import Field, whole_lines
 from procwire.compiled.prefetch import lines_of
-from procwire.compiled.together import Field, whole_lines
 from procwire.detect.sketch import SKETCH
 from procwire.event import FANOUT_WINDOWS, SAMPLE_TARGETS, Measure
 

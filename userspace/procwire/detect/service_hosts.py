@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from procwire.compiled.aligned_records import whole_lines
 from procwire.compiled.jit import fused, kernel
 from procwire.compiled.prefetch import AHEAD, lines_of, prefetch
-from procwire.compiled.together import whole_lines
 from procwire.detect.row_hashes import home_of
 from procwire.event import SAMPLE_TARGETS, Origin, Outcome
 from procwire.record import Attempt

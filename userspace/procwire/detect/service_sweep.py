@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.compiled.together import zeros_in_lines
+from procwire.compiled.aligned_records import zeros_in_lines
 from procwire.detect.detector import SERVICE_SWEEP
 from procwire.detect.observation import Endpoint, Evidence, Observation
 from procwire.detect.row_hashes import row_hashes

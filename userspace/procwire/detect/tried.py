@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from procwire.compiled.aligned_records import whole_lines, zeros_in_lines
 from procwire.compiled.jit import fused
-from procwire.compiled.together import whole_lines, zeros_in_lines
 from procwire.detect.detector import Detector
 from procwire.detect.observation import Endpoint, Evidence, Observation
 from procwire.detect.row_hashes import row_hashes

@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator
 import click
 
 from procwire.context.allowlist import is_whole_path
+from procwire.episode_records import Details, Job, Program, Told, by_check, shown_packet
 from procwire.output.hexdump import Marked, dump
 from procwire.output.printable import printable
 from procwire.output.terminal import folded
 from procwire.output.text import ANOMALY, SEVERITIES
 from procwire.record import interpreter
 from procwire.sensor.coverage import Coverage
-from procwire.told import Details, Job, Program, Told, by_check, shown_packet
 
 _LABEL = 13
 _NARROWEST = 40

@@ -28,7 +28,7 @@ from procwire.owners.claims import (
     exits_of,
 )
 from procwire.owners.flow_keys import WITHOUT_PORTS, key_of
-from procwire.owners.held import FOUND, Places, find
+from procwire.owners.owner_lookup import FOUND, Places, find
 from procwire.owners.translations import Translations
 from procwire.sensor.namespaces import Network
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from procwire.compiled.jit import kernel
-from procwire.compiled.places import places
+from procwire.compiled.number_search import places
 
 COUNT = 24
 
