@@ -25,7 +25,6 @@ from procwire.detect.ics_enterprise import IcsEnterprise
 from procwire.detect.ics_neighbours import IcsNeighbours
 from procwire.detect.key_map import KeyMap, combined
 from procwire.detect.new_process import NewProcess
-from procwire.detect.observation import ProcessId
 from procwire.detect.port_coverage import PortCoverage
 from procwire.detect.random_walk import RandomWalk
 from procwire.detect.row_hashes import row_hashes
@@ -35,7 +34,7 @@ from procwire.detect.sightings import Sightings
 from procwire.detect.surroundings import Known, Surroundings
 from procwire.detect.zones import Zone, Zones
 from procwire.event import Origin, Outcome
-from procwire.record import CONNECTION, Attempt, Process
+from procwire.record import CONNECTION, Attempt, Process, ProcessId
 from procwire.settings import Settings
 from pytest_benchmark.fixture import BenchmarkFixture
 

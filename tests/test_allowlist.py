@@ -19,8 +19,8 @@ from procwire.context.program import Programs, digest_of_program
 from procwire.context.site import Site
 from procwire.context.store import MEMORY, Store
 from procwire.detect.fanout_detectors import FanoutDetectors
-from procwire.detect.observation import Endpoint
 from procwire.errors import UsageError
+from procwire.record import Endpoint
 from procwire.sensor.proc import started_ns
 from test_alert import SCANNER_PROCESS, row
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from procwire.alert import RAISED, Alert
 from procwire.detect.detector import HOST_SWEEP
-from procwire.detect.observation import Endpoint
 from procwire.output.address import address_text, packed
 from procwire.output.eve import Source, record
+from procwire.record import Endpoint
 
 MAPPED = bytes(10) + b"\xff\xff"
 IPV4 = st.binary(min_size=4, max_size=4).map(MAPPED.__add__)

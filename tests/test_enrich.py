@@ -14,7 +14,6 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 from procwire.cli.main import procwire
-from procwire.detect.observation import Endpoint
 from procwire.errors import InputDamaged
 from procwire.event import CONNECTION_EVENT, FLOW_EVENT, FlowRole, Origin
 from procwire.output.community_id import community_id
@@ -23,7 +22,7 @@ from procwire.owners.enrich import Enricher
 from procwire.owners.history import older
 from procwire.owners.history_writer import HistoryWriter
 from procwire.owners.past_owners import History
-from procwire.record import Process
+from procwire.record import Endpoint, Process
 from procwire.sensor.loader import SensorEvents, no_events
 
 SCHEMA = Path(__file__).parent.parent.parent / "shared" / "facts" / "eve-schema-8.json"

@@ -15,9 +15,9 @@ from procwire.context.store import MEMORY, Store
 from procwire.detect.detector import FIRST_FAN_OUT, ICMP_SWEEP
 from procwire.detect.fanout_detectors import FanoutDetectors
 from procwire.detect.habits import APPROVED, DENIED, LEARNED, PENDING, Habit
-from procwire.detect.observation import Endpoint, Job
+from procwire.detect.observation import Job
 from procwire.event import Origin, Outcome, Subject
-from procwire.record import Attempt, Process
+from procwire.record import Attempt, Endpoint, Process
 from test_alert import row
 from test_baseline import HOUR, NOW, PYTHON, Run, asks
 

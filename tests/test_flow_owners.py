@@ -5,7 +5,6 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 import numpy as np
-from procwire.detect.observation import Endpoint
 from procwire.event import (
     FLAG_ANY_ADDRESS,
     FLAG_OLDER,
@@ -16,6 +15,7 @@ from procwire.event import (
 )
 from procwire.owners.attribution import INFERRED, KERNEL, SNAPSHOT
 from procwire.owners.flow_owners import FlowOwners
+from procwire.record import Endpoint
 
 HOME, ELSEWHERE = 4026531833, 4026532000
 S = 10**9

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from procwire.detect.observation import Endpoint
 from procwire.event import (
     FLAG_ANY_ADDRESS,
     FLAG_OLDER,
@@ -22,7 +21,7 @@ from procwire.owners import history_writer
 from procwire.owners.history import older
 from procwire.owners.history_writer import HistoryWriter
 from procwire.owners.past_owners import Flow, History
-from procwire.record import Process
+from procwire.record import Endpoint, Process
 from procwire.sensor.loader import no_events
 from test_results import room
 

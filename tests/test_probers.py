@@ -13,10 +13,10 @@ from procwire import layers
 from procwire.alert import CLOSED, GROWN, RAISED
 from procwire.detect.detector import XMAS_PROBES, Detector
 from procwire.detect.finding_groups import Hits
-from procwire.detect.observation import Endpoint, Observation
+from procwire.detect.observation import Observation
 from procwire.episodes import Episodes
 from procwire.output.text import text
-from procwire.record import FINDING, Attempt
+from procwire.record import FINDING, Attempt, Endpoint
 from procwire.runs.analysis import Analysis
 from procwire.settings import Settings
 from procwire.settings.traffic import EpisodeSettings

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from procwire import layers
 from procwire.decode.columns import blank_packets
-from procwire.detect.observation import Endpoint
 from procwire.detect.protocol_scan import ProtocolScan
+from procwire.record import Endpoint
 from procwire.settings import Settings
 
 NETWORK = 0xFFFF << 32 | 0x0A000000

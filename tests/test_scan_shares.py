@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 from procwire.alert import Alert
 from procwire.detect.detector import FIN_PROBES, HOST_SWEEP, XMAS_PROBES
 from procwire.detect.flag_probes import DETECTORS_BY_KIND
-from procwire.detect.observation import Endpoint
 from procwire.event import Origin, Outcome
 from procwire.owners.attribution import KERNEL, Owner
 from procwire.owners.scan_shares import ScanShares
-from procwire.record import CONNECTION, Attempt, Process
+from procwire.record import CONNECTION, Attempt, Endpoint, Process
 
 ME = (0xFFFF << 32) | 0x0A620001
 NOW = 1_790_000_000_000_000_000

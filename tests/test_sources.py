@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from procwire.alert import RAISED, Alert
 from procwire.detect.detector import NEW_PROCESS
-from procwire.detect.observation import Endpoint
 from procwire.event import CONNECTION_EVENT, FLOW_EVENT, FlowRole
 from procwire.owners import sources
 from procwire.owners.sources import Sources
-from procwire.record import Process
+from procwire.record import Endpoint, Process
 from procwire.sensor.loader import no_events
 
 OURS, OTHER, FORGED = (bytes(10) + b"\xff\xff" + bytes((10, 0, 0, last)) for last in (1, 2, 3))

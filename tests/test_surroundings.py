@@ -15,14 +15,13 @@ from procwire.context.inventory import Asset, Inventory, ZoneEntry
 from procwire.context.severity import weighed
 from procwire.detect.compiled_site import COMPILED, CompiledSightings
 from procwire.detect.detector import ICS_ENTERPRISE, ICS_NEIGHBOURS, NEW_PROCESS
-from procwire.detect.observation import Endpoint
 from procwire.detect.services import NAMES, services
 from procwire.detect.sightings import Sightings
 from procwire.detect.surroundings import Known, Surroundings
 from procwire.detect.zones import UNKNOWN, Zone, Zones
 from procwire.episodes import Episodes
 from procwire.event import CONNECTION_EVENT, Origin, Outcome
-from procwire.record import CONNECTION, Attempt
+from procwire.record import CONNECTION, Attempt, Endpoint
 from procwire.runs.process_analysis import connection_rows
 from test_alert import SCANNER_PROCESS
 

@@ -8,12 +8,12 @@ from ipaddress import ip_address, ip_network
 
 import numpy as np
 import pytest
-from procwire.detect.observation import Endpoint
 from procwire.event import FLOW_EVENT, FlowRole
 from procwire.output.address import mapped
 from procwire.owners.flow_keys import key_of
 from procwire.owners.flow_owners import FlowOwners
 from procwire.owners.translations import TRANSLATION, Translations
+from procwire.record import Endpoint
 from procwire.sensor.conntrack import translations
 
 HERE, CONTAINER = 11, 12

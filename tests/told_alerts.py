@@ -8,9 +8,9 @@ from dataclasses import replace
 from msgspec.structs import replace as changed
 from procwire.alert import RAISED, Alert
 from procwire.detect.detector import HOST_SWEEP, Detector
-from procwire.detect.observation import Endpoint, Evidence
+from procwire.detect.observation import Evidence
 from procwire.output.eve import Source
-from procwire.record import Process
+from procwire.record import Endpoint, Process
 
 START = 1_790_000_000_123_456_789
 NASTY = "\x1b[31m\u202egnp.exe\x9b2J\n\udcff\U000e0041ok"

@@ -14,8 +14,8 @@ from procwire.capture.batch import PacketBatch
 from procwire.capture.live import LiveCapture
 from procwire.context.site import Site
 from procwire.decode.frame import decode
-from procwire.detect.observation import Endpoint
 from procwire.output.address import address_text
+from procwire.record import Endpoint
 from procwire.runs.live import Live, sensor_settings
 from procwire.sensor.loader import Sensor
 from procwire.sensor.programs import Loader

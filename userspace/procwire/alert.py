@@ -11,8 +11,8 @@ import msgspec
 from msgspec.structs import replace
 
 from procwire.detect.finding_groups import Found
-from procwire.detect.observation import Endpoint, Evidence, Job, Observation
-from procwire.record import Lookup, Process
+from procwire.detect.observation import Evidence, Job, Observation
+from procwire.record import Endpoint, Lookup, Process
 
 RAISED, GROWN, CLOSED = "raised", "grown", "closed"
 LEAST = 4

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from procwire.alert import FORGED_SOURCES, MOST_SOURCES, Alert
 from procwire.detect.finding_groups import WITH_PORTS
-from procwire.detect.observation import Endpoint, Evidence
+from procwire.detect.observation import Evidence
 from procwire.event import SAMPLE_TARGETS
+from procwire.record import Endpoint
 
 Key = bytes | tuple[object, ...]
 """What an episode is of: what its findings share, of which folding.Kept makes bytes, or a rule and

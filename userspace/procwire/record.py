@@ -1,4 +1,5 @@
-"""Record types that pass between the parts, each defined once: Process, CONNECTION, FINDING.
+"""Record types that pass between the parts, each defined once: Process, Endpoint, CONNECTION,
+FINDING.
 
 Packets are the columns of decode/columns.py, alerts the dataclass of alert.py, and the kernel's own
 events the dtypes of event.py.
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from posixpath import normpath
 
+import msgspec
 import numpy as np
 
 from procwire.event import PROCESS_KEY, Attempt
@@ -21,8 +23,10 @@ __all__ = [
     "FINDING",
     "FIRST_DYNAMIC_PORT",
     "Attempt",
+    "Endpoint",
     "Lookup",
     "Process",
+    "ProcessId",
     "interpreter",
     "program_name",
 ]
@@ -86,21 +90,33 @@ CUT = "…"
 _NO_FILES = ("/dev/", "/proc/")
 
 
+ProcessId = tuple[int, int, int]
+"""What tells executions apart: started ns since boot, pid, exec count. Of what another tool
+recorded: started ns since the epoch, pid, running number."""
+
+
+class Endpoint(msgspec.Struct, frozen=True, gc=False):
+    """A peer. address: 16 bytes in network order, IPv4 mapped; port: None where unknown or absent
+    (for ICMP the type or the code)."""
+
+    address: bytes
+    port: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """One execution of a program.
 
-    key: (started ns since boot, pid, exec count); started: ns since the epoch; attribution: kernel
-    (seen by a hook), snapshot (ran before the sensor), recorded (told by another tool's record),
-    inferred (concluded from what happened around it) or none. argv holds the arguments as captured,
-    undecoded bytes replaced; command_line the whole where a system keeps it as one string
-    (Windows). What was cut short ends in CUT. Of what another tool recorded, key is (started ns
-    since the epoch, pid, running number), started and uid are None where the records do not tell
-    them, and host names the machine.
+    started: ns since the epoch; attribution: kernel (seen by a hook), snapshot (ran before the
+    sensor), recorded (told by another tool's record), inferred (concluded from what happened around
+    it) or none. argv holds the arguments as captured, undecoded bytes replaced; command_line the
+    whole where a system keeps it as one string (Windows). What was cut short ends in CUT. Of what
+    another tool recorded, started and uid are None where the records do not tell them, and host
+    names the machine.
     """
 
-    key: tuple[int, int, int]
-    parent: tuple[int, int, int]
+    key: ProcessId
+    parent: ProcessId
     started: int | None
     uid: int | None
     user: str
@@ -163,5 +179,5 @@ def program_name(path: str) -> str:
     return path[max(path.rfind("/"), path.rfind("\\")) + 1 :].lower().removesuffix(".exe")
 
 
-Lookup = Callable[[tuple[int, int, int]], tuple[Process, Sequence[Process]] | None]
+Lookup = Callable[[ProcessId], tuple[Process, Sequence[Process]] | None]
 """A process key -> the process and its ancestors, parent first; None where it is unknown."""

@@ -19,12 +19,11 @@ import msgspec
 from procwire.alert import Alert
 from procwire.context.moments import later
 from procwire.context.store import Store
-from procwire.detect.observation import Endpoint
 from procwire.errors import UsageError
 from procwire.networks import network_of
 from procwire.output.address import address_text
 from procwire.output.printable import is_text
-from procwire.record import CUT, Process
+from procwire.record import CUT, Endpoint, Process
 
 Digest = Callable[[Process], str | None]
 """The SHA-256 of a process's program in hex, None where it cannot be read any more."""

@@ -22,8 +22,7 @@ from procwire.context.inventory import Inventory
 from procwire.detect.detector import DETECTORS, ICMP_SWEEP, NEW_PROCESS
 from procwire.detect.figures import SENT_THROUGH
 from procwire.detect.habits import FAN_OUT, LARGEST, SMALLEST, Habit, Standing
-from procwire.detect.observation import Endpoint
-from procwire.record import Process, interpreter
+from procwire.record import Endpoint, Process, interpreter
 
 _SCANS = {one.id for one in DETECTORS if one.id.startswith("scan.")} | {NEW_PROCESS.id}
 _CERTAIN = ("kernel", "snapshot", "recorded")

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from procwire.errors import UsageError
-from procwire.record import Process
+from procwire.record import Process, ProcessId
 from procwire.sensor.proc import started_ns
 
 _REMEMBERED = 1024
@@ -26,7 +26,7 @@ class Programs:
 
     def __init__(self, root: Path = Path("/proc")) -> None:
         self._root = root
-        self._known: OrderedDict[tuple[int, int, int], str] = OrderedDict()
+        self._known: OrderedDict[ProcessId, str] = OrderedDict()
 
     def digest(self, process: Process) -> str | None:
         """The SHA-256 in hex of the program that the process runs, None where it cannot be read or

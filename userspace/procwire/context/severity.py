@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from procwire.alert import Alert
 from procwire.context.inventory import CRITICALITIES, SERIOUS, Asset, Inventory
-from procwire.detect.observation import Endpoint, Evidence
+from procwire.detect.observation import Evidence
 from procwire.detect.zones import EXTERNAL, UNKNOWN
+from procwire.record import Endpoint
 
 GRAVEST, LOW = 1, 3
 # Evidence of attempts that somebody answered: a handshake's end, or a refusal.

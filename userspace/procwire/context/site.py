@@ -23,10 +23,11 @@ from procwire.context.severity import weighed
 from procwire.context.store import Store
 from procwire.detect.detector import FIRST_FAN_OUT
 from procwire.detect.habits import DENIED, Habits
-from procwire.detect.observation import Endpoint, Observation
+from procwire.detect.observation import Observation
 from procwire.detect.sightings import address_of
 from procwire.detect.surroundings import Known
 from procwire.errors import ProcwireError
+from procwire.record import Endpoint
 
 # Alerts that wait for room on the disk to be part of the history.
 _MOST_UNSAVED = 10_000

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from procwire.compiled.jit import fused, kernel
 from procwire.compiled.prefetch import AHEAD, lines_of, prefetch
 from procwire.detect.detector import SEQUENTIAL
-from procwire.detect.observation import Endpoint, Observation
+from procwire.detect.observation import Observation
 from procwire.detect.row_hashes import HOST_BITS, home_of
 from procwire.detect.slots import PROBED_LINES, PROBES, TAKEN, after, named, yielding
 from procwire.detect.tried import (
@@ -28,7 +28,7 @@ from procwire.detect.tried import (
     tried,
 )
 from procwire.event import Outcome
-from procwire.record import Attempt
+from procwire.record import Attempt, Endpoint
 from procwire.settings import Settings
 
 _WORDS = 4

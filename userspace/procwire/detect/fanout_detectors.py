@@ -21,13 +21,13 @@ from procwire.detect.figures import (
 from procwire.detect.flag_probes import DETECTORS_BY_KIND, flag_probes
 from procwire.detect.icmp_sweep import icmp_sweep
 from procwire.detect.neighbour_sweep import neighbour_sweep
-from procwire.detect.observation import Observation, ProcessId
+from procwire.detect.observation import Observation
 from procwire.detect.repeated import repeated_attempts
 from procwire.detect.sequential import sequential
 from procwire.detect.sightings import process_of
 from procwire.detect.sweep import sweep
 from procwire.detect.udp_unreachable import udp_unreachable
-from procwire.record import Attempt
+from procwire.record import Attempt, ProcessId
 from procwire.settings import Settings
 
 IsScanner = Callable[[ProcessId], bool]

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from procwire.detect.detector import Detector
-from procwire.detect.observation import Endpoint, Evidence, Job, JobProgram, Observation, ProcessId
+from procwire.detect.observation import Evidence, Job, JobProgram, Observation
 from procwire.detect.scattered import are_scattered
 from procwire.detect.unanswered import is_untold, unanswered
 from procwire.event import SAMPLE_TARGETS, Origin, Subject
-from procwire.record import FIRST_DYNAMIC_PORT, Attempt
+from procwire.record import FIRST_DYNAMIC_PORT, Attempt, Endpoint, ProcessId
 from procwire.settings import Settings
 
 SENT_THROUGH = "sent_through"

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from procwire import layers
 from procwire.detect.forged import FORGED
-from procwire.detect.observation import Endpoint
 from procwire.detect.probes import PROBES
+from procwire.record import Endpoint
 
 if TYPE_CHECKING:
     # Importing it loads numba, which the watch over processes does without.

@@ -33,11 +33,12 @@ from procwire.detect.habits import (
     Habits,
 )
 from procwire.detect.key_map import KeyMap
-from procwire.detect.observation import Evidence, Observation, ProcessId
+from procwire.detect.observation import Evidence, Observation
 from procwire.detect.services import NAMES
 from procwire.detect.shown import is_carried, lasting_port, thing
 from procwire.detect.sightings import Sightings, observation, process_of, taken
 from procwire.detect.tally import NONE
+from procwire.record import ProcessId
 from procwire.settings import Settings
 
 ProgramOf = Callable[[ProcessId], str | None]

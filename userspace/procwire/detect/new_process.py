@@ -13,7 +13,7 @@ from procwire.detect.detector import NEW_PROCESS
 from procwire.detect.distinct import Distinct, Reached
 from procwire.detect.fields import from_somewhere
 from procwire.detect.key_map import KeyMap
-from procwire.detect.observation import Evidence, Observation, ProcessId
+from procwire.detect.observation import Evidence, Observation
 from procwire.detect.scattered import SETTING, are_scattered, least_unanswered
 from procwire.detect.sightings import (
     Sightings,
@@ -23,6 +23,7 @@ from procwire.detect.sightings import (
     taken,
 )
 from procwire.event import Origin, Outcome
+from procwire.record import ProcessId
 from procwire.settings import Settings
 
 Started = Callable[[ProcessId], int | None]

@@ -8,18 +8,7 @@ import msgspec
 
 from procwire.detect.detector import Detector
 from procwire.event import Subject
-from procwire.record import Attempt, Process
-
-ProcessId = tuple[int, int, int]
-"""A process key as record.Process has it: started ns since boot, pid, exec count."""
-
-
-class Endpoint(msgspec.Struct, frozen=True, gc=False):
-    """A peer. address: 16 bytes in network order, IPv4 mapped; port: None where unknown or absent
-    (for ICMP the type or the code)."""
-
-    address: bytes
-    port: int | None = None
+from procwire.record import Attempt, Endpoint, Process, ProcessId
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from procwire.compiled.jit import fused, kernel
 from procwire.compiled.prefetch import AHEAD, CACHE_LINE, lines_of, prefetch
 from procwire.detect.detector import SLOW_PORTS
-from procwire.detect.observation import Endpoint, Observation
+from procwire.detect.observation import Observation
 from procwire.detect.row_hashes import home_of
 from procwire.detect.slots import PROBES, TAKEN, after, named, yielding
 from procwire.detect.tried import (
@@ -31,7 +31,7 @@ from procwire.detect.tried import (
     tried,
 )
 from procwire.event import Origin, Outcome
-from procwire.record import Attempt
+from procwire.record import Attempt, Endpoint
 from procwire.settings import Settings
 
 _WORDS = 16

@@ -18,9 +18,9 @@ from procwire.decode.columns import Packets
 from procwire.detect.detector import PROTOCOL_SCAN
 from procwire.detect.fanout import FanOut
 from procwire.detect.figures import Figures, Verdict, observation, reaches
-from procwire.detect.observation import Endpoint, Evidence, Observation
+from procwire.detect.observation import Evidence, Observation
 from procwire.event import Origin, Outcome
-from procwire.record import CONNECTION, Attempt
+from procwire.record import CONNECTION, Attempt, Endpoint
 from procwire.settings import Settings
 
 # Of IANA's register those in use: ICMP, IGMP, IP in IP, TCP, UDP, IPv6, RSVP, GRE, ESP, AH, ICMPv6,

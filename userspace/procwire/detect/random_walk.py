@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from procwire.detect.detector import SLOW_WALK
 from procwire.detect.fanout_state import TARGET
-from procwire.detect.observation import Endpoint, Evidence, Observation
+from procwire.detect.observation import Evidence, Observation
 from procwire.detect.row_hashes import row_hashes
 from procwire.detect.walkers import COUNTERS, KNOWN, REPORT, WALKER, State, walk
 from procwire.event import SAMPLE_TARGETS
-from procwire.record import Attempt
+from procwire.record import Attempt, Endpoint
 from procwire.settings import Settings
 
 _DECIDES = "random_walk.false_alarm"

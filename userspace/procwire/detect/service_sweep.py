@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from procwire.compiled.aligned_records import zeros_in_lines
 from procwire.detect.detector import SERVICE_SWEEP
-from procwire.detect.observation import Endpoint, Evidence, Observation
+from procwire.detect.observation import Evidence, Observation
 from procwire.detect.row_hashes import row_hashes
 from procwire.detect.service_hosts import (
     COUNTERS,
@@ -26,7 +26,7 @@ from procwire.detect.service_hosts import (
     follow,
 )
 from procwire.event import SAMPLE_TARGETS
-from procwire.record import Attempt
+from procwire.record import Attempt, Endpoint
 from procwire.settings import Settings
 
 

@@ -19,11 +19,11 @@ from procwire.detect.fields import (
     is_between_stations,
 )
 from procwire.detect.key_map import KeyMap, combined
-from procwire.detect.observation import Endpoint, Evidence, Observation, ProcessId
+from procwire.detect.observation import Evidence, Observation
 from procwire.detect.services import services
 from procwire.detect.zones import Zones
 from procwire.event import Origin, Outcome
-from procwire.record import FIRST_DYNAMIC_PORT, Attempt
+from procwire.record import FIRST_DYNAMIC_PORT, Attempt, Endpoint, ProcessId
 
 # Kinds whose destination has a port that names a service.
 _WITH_SERVICE = (Attempt.CONNECT, Attempt.DATAGRAM)

@@ -16,10 +16,10 @@ from procwire.detect.habits import Habits
 from procwire.detect.ics_enterprise import IcsEnterprise
 from procwire.detect.ics_neighbours import IcsNeighbours
 from procwire.detect.new_process import NewProcess
-from procwire.detect.observation import Observation, ProcessId
+from procwire.detect.observation import Observation
 from procwire.detect.sightings import Means
 from procwire.detect.zones import Zones
-from procwire.record import Lookup
+from procwire.record import Lookup, ProcessId
 from procwire.settings import Settings
 
 

@@ -18,10 +18,10 @@ from numpy.typing import DTypeLike, NDArray
 from procwire.compiled.aligned_records import whole_lines, zeros_in_lines
 from procwire.compiled.jit import fused
 from procwire.detect.detector import Detector
-from procwire.detect.observation import Endpoint, Evidence, Observation
+from procwire.detect.observation import Evidence, Observation
 from procwire.detect.row_hashes import row_hashes
 from procwire.event import Outcome
-from procwire.record import Attempt
+from procwire.record import Attempt, Endpoint
 
 COUNTERS = ("evicted",)
 """What was forgotten because the table was full around it."""

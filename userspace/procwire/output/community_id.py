@@ -9,8 +9,8 @@ from __future__ import annotations
 import binascii
 import hashlib
 
-from procwire.detect.observation import Endpoint
 from procwire.output.address import packed
+from procwire.record import Endpoint
 
 # Protocol -> pairs of types that ask and answer, which are one conversation. As ports count the
 # type and the other type of its pair, else type and code, and that flow has one direction only.

@@ -17,14 +17,14 @@ import msgspec
 from msgspec import UNSET
 
 from procwire.alert import Alert
-from procwire.detect.observation import Endpoint, Evidence, Job
+from procwire.detect.observation import Evidence, Job
 from procwire.event import Subject
 from procwire.output.address import address_text, ip_version, protocol_name
 from procwire.output.community_id import flow_digest, id_of
 from procwire.output.eve_record import AlertObject, Context, FlowRecord, Metadata, Record
 from procwire.output.printable import is_harmful
 from procwire.output.timestamp import timestamp
-from procwire.record import Process
+from procwire.record import Endpoint, Process
 
 DENIED_FLOW = "denied"
 """Key of the variable of a denied program's flow."""

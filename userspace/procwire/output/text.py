@@ -12,7 +12,7 @@ import click
 
 from procwire.alert import FORGED_SOURCES, MOST_SOURCES, RECEIVER, Alert
 from procwire.detect.figures import SENT_THROUGH
-from procwire.detect.observation import Endpoint, Job
+from procwire.detect.observation import Job
 from procwire.event import SAMPLE_TARGETS
 from procwire.output.address import PROTOCOL_NAMES, address_text
 from procwire.output.eve import ICMP
@@ -20,7 +20,7 @@ from procwire.output.printable import printable
 from procwire.output.terminal import folded
 from procwire.output.timestamp import duration, timestamp
 from procwire.owners.attribution import INFERRED
-from procwire.record import Process
+from procwire.record import Endpoint, Process
 
 # Severity -> word and colour.
 SEVERITIES = {

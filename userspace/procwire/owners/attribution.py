@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from procwire.detect.observation import ProcessId
+from procwire.record import ProcessId
 
 KERNEL, SNAPSHOT, INFERRED, NONE = "kernel", "snapshot", "inferred", "none"
 SURENESS = (KERNEL, SNAPSHOT, INFERRED)

@@ -17,12 +17,11 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from procwire.alert import CLOSED, GROWN, RECEIVER, SENDER, Alert, Share
-from procwire.detect.observation import ProcessId
 from procwire.owners.attribution import INFERRED, KERNEL, NONE, SNAPSHOT, Owner
 from procwire.owners.flow_counts import FlowCounts
 from procwire.owners.flow_keys import keys_of_contacts
 from procwire.owners.scan_shares import ScanShares
-from procwire.record import Lookup
+from procwire.record import Lookup, ProcessId
 
 if TYPE_CHECKING:
     from procwire.owners.flow_owners import FlowOwners

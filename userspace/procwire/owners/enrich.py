@@ -14,12 +14,12 @@ from typing import Any
 
 import msgspec
 
-from procwire.detect.observation import Endpoint
 from procwire.output.address import PROTOCOL_NAMES
 from procwire.output.community_id import community_id
 from procwire.output.eve import encode
 from procwire.output.timestamp import nanoseconds
 from procwire.owners.past_owners import Flow, History, Owner
+from procwire.record import Endpoint
 
 SETTLE_S = 1.5
 """How long a record waits while it is followed: the sensor writes what it sees twice a second."""

@@ -13,7 +13,6 @@ from ipaddress import IPv4Address, IPv6Address
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.detect.observation import Endpoint
 from procwire.detect.zones import Zone, Zones
 from procwire.event import EventKind
 from procwire.output.address import mapped
@@ -30,6 +29,7 @@ from procwire.owners.claims import (
 from procwire.owners.flow_keys import WITHOUT_PORTS, key_of
 from procwire.owners.owner_lookup import FOUND, Places, find
 from procwire.owners.translations import Translations
+from procwire.record import Endpoint
 from procwire.sensor.namespaces import Network
 
 CAPACITY = 1 << 17

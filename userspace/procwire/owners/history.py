@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from procwire.detect.observation import ProcessId
+from procwire.record import ProcessId
 from procwire.state_folder import state_folder
 
 FILE_NAME = "history.jsonl"

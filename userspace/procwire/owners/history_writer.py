@@ -16,7 +16,6 @@ from typing import BinaryIO
 import msgspec
 import numpy as np
 
-from procwire.detect.observation import Endpoint, ProcessId
 from procwire.errors import Unavailable
 from procwire.event import FLAG_ANY_ADDRESS, FLAG_OLDER, EventKind, FlowRole
 from procwire.output.address import address_text
@@ -24,7 +23,7 @@ from procwire.output.community_id import community_id
 from procwire.output.eve import encode, process_fields
 from procwire.output.lines import Lines
 from procwire.owners.history import HOME, Claim, Described, Exit, Hold, Line, Local, Start, older
-from procwire.record import Lookup
+from procwire.record import Endpoint, Lookup, ProcessId
 from procwire.sensor.loader import SensorEvents
 from procwire.sensor.namespaces import Network
 from procwire.sensor.processes import key_of

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from procwire.alert import RECEIVER, SENDER
-from procwire.detect.observation import Endpoint, ProcessId
 from procwire.event import FlowRole
 from procwire.output.address import address_text
 from procwire.owners.attribution import INFERRED, KERNEL, SNAPSHOT
 from procwire.owners.history import Claim, Described, Exit, Hold, Line, Local, Start, older
+from procwire.record import Endpoint, ProcessId
 from procwire.runs.following import Following
 
 # Claims of one flow, and on one end, that are remembered: who held it lately.

@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 
 from procwire.alert import Alert
 from procwire.detect.flag_probes import DETECTORS_BY_KIND
-from procwire.detect.observation import Endpoint, ProcessId
 from procwire.event import Outcome
 from procwire.owners.attribution import Owner
 from procwire.owners.flow_keys import keys_of_contacts
-from procwire.record import Attempt
+from procwire.record import Attempt, Endpoint, ProcessId
 
 if TYPE_CHECKING:
     from procwire.owners.flow_owners import FlowOwners

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from procwire.alert import Alert
-from procwire.detect.observation import Endpoint
 from procwire.event import PROCESS_KEY, FlowRole
+from procwire.record import Endpoint
 from procwire.sensor.loader import SensorEvents
 
 REMEMBERED = 1024

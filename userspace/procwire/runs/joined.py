@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from procwire.alert import Alert
 from procwire.context.site import Site
-from procwire.detect.observation import ProcessId
 from procwire.output.eve import Source
 from procwire.owners.correlate import Correlator
 from procwire.owners.sources import Sources
-from procwire.record import Process
+from procwire.record import Process, ProcessId
 from procwire.runs.process_analysis import ProcessAnalysis
 from procwire.sensor.loader import SensorEvents
 from procwire.sensor.namespaces import Network

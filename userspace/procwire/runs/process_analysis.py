@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from procwire.alert import Alert
 from procwire.context.site import Site
 from procwire.detect.fanout_detectors import FanoutDetectors
-from procwire.detect.observation import ProcessId
 from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Admit, Episodes
-from procwire.record import CONNECTION, Attempt, Lookup, Process
+from procwire.record import CONNECTION, Attempt, Lookup, Process, ProcessId
 from procwire.settings import Settings
 
 # IP protocol -> kind of attempt; a connection of any other is one of neither.

@@ -19,12 +19,12 @@ from procwire.alert import Alert
 from procwire.context.site import Site
 from procwire.detect.compiled_site import COMPILED
 from procwire.detect.detector import KNOWN_SCANNER
-from procwire.detect.observation import Endpoint, Evidence, Observation
+from procwire.detect.observation import Evidence, Observation
 from procwire.detect.scans import Scans
 from procwire.detect.surroundings import Surroundings
 from procwire.episodes import Episodes
 from procwire.event import Origin
-from procwire.record import Attempt, program_name
+from procwire.record import Attempt, Endpoint, program_name
 from procwire.settings import Settings
 from procwire.telemetry.event import Event
 from procwire.telemetry.join import Join, Joined

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from procwire.event import COMM_SIZE, PROCESS_KEY
+from procwire.record import ProcessId
 from procwire.sensor.bcc_maps import NOT_EXISTING, Maps
 from procwire.sensor.older_sockets import INTERNET, sender
 from procwire.sensor.open_sockets import open_sockets
@@ -42,7 +43,7 @@ _SENDS_FRAMES, _SENDS_PACKETS = 1, 2
 _APART_ITSELF, _APART_CHILDREN = 1, 2
 
 
-def key_of(maps: Maps, process: Running) -> tuple[int, int, int]:
+def key_of(maps: Maps, process: Running) -> ProcessId:
     """The process's key as events have it: started_ns, pid, exec_count."""
     known = np.zeros(1, _KNOWN_PROCESS)
     if maps.look_up("processes", process.pid, known):
@@ -77,7 +78,7 @@ def tell_of_processes(
             maps.delete("processes", process.pid)
 
 
-def _tell_of_sockets(maps: Maps, process: Running, key: tuple[int, int, int]) -> int:
+def _tell_of_sockets(maps: Maps, process: Running, key: ProcessId) -> int:
     """Keeps the process's raw sockets; what its AF_PACKET ones take, as bits."""
     takes = 0
     for found in open_sockets(process.pid):

@@ -21,8 +21,8 @@ from procwire.event import (
     FlowRole,
 )
 from procwire.output.address import mapped
+from procwire.record import ProcessId
 from procwire.sensor.open_sockets import OpenSocket
-from procwire.sensor.processes import Key
 from procwire.sensor.running import Running
 
 INTERNET = (socket.AF_INET, socket.AF_INET6)
@@ -54,7 +54,7 @@ _SOCKET_BITS = 0xFFFFFFFF
 def sender(
     found: OpenSocket,
     process: Running,
-    key: Key,
+    key: ProcessId,
     kind: np.dtype[np.void] = SENDING_SOCKET,
 ) -> NDArray[np.void]:
     """(1,) of a kind: a socket as the programs keep it, and that the process sends through it."""
@@ -65,7 +65,7 @@ def sender(
 
 
 def datagram_sender(
-    found: OpenSocket, process: Running, key: Key, flow: NDArray[np.void] | None
+    found: OpenSocket, process: Running, key: ProcessId, flow: NDArray[np.void] | None
 ) -> NDArray[np.void]:
     """The same, (1,) DATAGRAM_SOCKET. flow: what is told of it, if anything; again once another
     process sends."""
@@ -95,7 +95,7 @@ def namespace_of(found: OpenSocket) -> int:
         os.close(opened)
 
 
-def flow_of(found: OpenSocket, key: Key) -> NDArray[np.void] | None:
+def flow_of(found: OpenSocket, key: ProcessId) -> NDArray[np.void] | None:
     """What a process of this key holds with a socket, (1,) FLOW_EVENT, time since boot; None if it
     holds nothing."""
     try:

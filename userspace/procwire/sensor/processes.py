@@ -23,13 +23,12 @@ from procwire.event import (
     FLAG_EXE_TRUNCATED,
     EventKind,
 )
-from procwire.record import CUT, Process
+from procwire.record import CUT, Process, ProcessId
 from procwire.sensor.cgroups import CgroupPaths, container_of
 from procwire.sensor.machine import boot_epoch_ns
 from procwire.sensor.proc import ProcFacts, kept_once, read_facts, split_argv
 
-Key = tuple[int, int, int]
-Change = Process | Key
+Change = Process | ProcessId
 """A process that runs from now on, or the key of one that has ended."""
 
 ENDED_LIMIT = 4096
@@ -47,9 +46,9 @@ class ProcessTable:
     """
 
     def __init__(self, ended_limit: int = ENDED_LIMIT, running_limit: int = RUNNING_LIMIT) -> None:
-        self._running: OrderedDict[Key, Process] = OrderedDict()
-        self._ended: OrderedDict[Key, Process] = OrderedDict()
-        self._latest: dict[tuple[int, int], Key] = {}
+        self._running: OrderedDict[ProcessId, Process] = OrderedDict()
+        self._ended: OrderedDict[ProcessId, Process] = OrderedDict()
+        self._latest: dict[tuple[int, int], ProcessId] = {}
         self._ended_limit, self._running_limit = ended_limit, running_limit
         self._cgroups = CgroupPaths()
         # Taken once: a process has one start time, even if the wall clock is set.
@@ -92,7 +91,7 @@ class ProcessTable:
                     self._run(self._described(key, row))
                 self._end(key)
 
-    def get(self, key: Key, keep: bool = True) -> Process | None:
+    def get(self, key: ProcessId, keep: bool = True) -> Process | None:
         """The process of that key, running or ended lately; None if it was never seen or is
         forgotten. keep: one that has ended is forgotten later for it. Who asks beside the run
         leaves that as it is, so that a replay, where nobody does, forgets the same."""
@@ -103,7 +102,7 @@ class ProcessTable:
             process = self._ended[key]
         return process
 
-    def ancestry(self, key: Key, keep: bool = True) -> list[Process]:
+    def ancestry(self, key: ProcessId, keep: bool = True) -> list[Process]:
         """Parent, grandparent and so on, as far as known; keep: as of get().
 
         A parent that has executed another program since the fork and whose earlier record is
@@ -131,7 +130,7 @@ class ProcessTable:
         if len(self._running) > self._running_limit:
             self._end(next(iter(self._running)))
 
-    def _end(self, key: Key) -> None:
+    def _end(self, key: ProcessId) -> None:
         process = self._running.pop(key, None)
         if process is None:
             return
@@ -144,7 +143,7 @@ class ProcessTable:
             if self._latest.get(oldest[:2]) == oldest:
                 del self._latest[oldest[:2]]
 
-    def _described(self, key: Key, row: Any) -> Process:
+    def _described(self, key: ProcessId, row: Any) -> Process:
         """What an event alone tells."""
         cgroup = self._cgroups.path_of(int(row["cgroup"])) if row["cgroup"] else None
         return Process(
@@ -162,12 +161,12 @@ class ProcessTable:
             attribution="kernel",
         )
 
-    def _same(self, key: Key) -> Key:
+    def _same(self, key: ProcessId) -> ProcessId:
         """The key, by the object that the table has of it."""
         found = self.get(key, keep=False)
         return key if found is None else found.key
 
-    def _forked(self, key: Key, row: Any) -> Process:
+    def _forked(self, key: ProcessId, row: Any) -> Process:
         process = self._described(key, row)
         parent = self.get(process.parent, keep=False)
         if parent is None:
@@ -175,7 +174,7 @@ class ProcessTable:
         child = replace(process, exe=parent.exe, argv=parent.argv, cwd=parent.cwd)
         return _placed(child, parent.cgroup, parent.container)
 
-    def _executed(self, key: Key, before: Key, row: Any) -> Process:
+    def _executed(self, key: ProcessId, before: ProcessId, row: Any) -> Process:
         process = self._described(key, row)
         facts = read_facts(key[0], key[1])
         if facts is not None and _same_program(facts, row):
@@ -187,7 +186,7 @@ class ProcessTable:
         return _placed(replace(process, cwd=forked.cwd), forked.cgroup, forked.container)
 
 
-def key_of(row: Any) -> Key:
+def key_of(row: Any) -> ProcessId:
     """The tuple of a PROCESS_KEY row."""
     return int(row["started_ns"]), int(row["pid"]), int(row["exec_count"])
 

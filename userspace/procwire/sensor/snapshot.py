@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from procwire.record import Process
+from procwire.record import Process, ProcessId
 from procwire.sensor.machine import boot_epoch_ns
 from procwire.sensor.proc import ProcFacts, read_facts, split_argv
-from procwire.sensor.processes import Key, key_of, user_name
+from procwire.sensor.processes import key_of, user_name
 
-_UNKNOWN: Key = (0, 0, 0)
+_UNKNOWN: ProcessId = (0, 0, 0)
 
 
 def processes_before(rows: NDArray[np.void]) -> Iterator[Process]:
@@ -48,7 +48,7 @@ def processes_before(rows: NDArray[np.void]) -> Iterator[Process]:
 
 
 def _process(
-    key: Key, parent: Key, boot: int, uid: int, comm: str, facts: ProcFacts | None
+    key: ProcessId, parent: ProcessId, boot: int, uid: int, comm: str, facts: ProcFacts | None
 ) -> Process:
     return Process(
         key=key,

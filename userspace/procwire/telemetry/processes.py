@@ -11,8 +11,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 
-from procwire.detect.observation import Endpoint, ProcessId
-from procwire.record import Process
+from procwire.record import Endpoint, Process, ProcessId
 from procwire.telemetry.event import Actor
 
 ENTRIES = 65536
