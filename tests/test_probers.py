@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -64,6 +65,18 @@ def told(alerts):
 
 def probes(count, prober=SCANNER):
     return [(START + i, prober, NETWORK + i, XMAS) for i in range(count)]
+
+
+def test_what_a_scan_takes_to_begin_does_not_grow_with_those_that_are_open():
+    """As many sources may scan as there are addresses to forge."""
+    episodes = Episodes(rules=RULES)
+    scans = [scan(START, SCANNER + number, 13) for number in range(4001)]
+    episodes.update(START, scans[:-1])
+    tracemalloc.start()
+    episodes.update(START, scans[-1:])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4000 * 8
 
 
 def test_the_scan_goes_on_with_the_episode_that_its_first_probe_began():

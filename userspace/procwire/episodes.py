@@ -139,7 +139,7 @@ class Episodes:
                 return
             known = self._lookup(scan.subject) if scan.subject is not None else None
             alert = scan_alert(scan, known, self._scanners)
-            same = self._jobs.same(key, scan, alert, self._open.all())
+            same = self._jobs.same(key, scan, alert, self._open)
             current = (self._open.current(one.key, scan.time) for one in same)
             episode = next((one for one in current if one is not None), None)
             is_new = episode is None

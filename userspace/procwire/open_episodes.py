@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, KeysView
+from collections.abc import Callable, Iterator, KeysView
 
 from msgspec.structs import replace
 
@@ -43,9 +43,9 @@ class OpenEpisodes:
     def __len__(self) -> int:
         return len(self._open)
 
-    def all(self) -> list[Episode]:
+    def __iter__(self) -> Iterator[Episode]:
         """Every open episode, in the order in which they began."""
-        return list(self._open.values())
+        return iter(self._open.values())
 
     def current(self, key: Key, time: int) -> Episode | None:
         """The open episode of `key`; one that was quiet for too long by `time` is closed first."""
@@ -102,7 +102,7 @@ class OpenEpisodes:
 
     def close_all(self) -> None:
         """End everything."""
-        for episode in self.all():
+        for episode in list(self):
             self._close(episode, self.clock)
         self._due.clear()
 
