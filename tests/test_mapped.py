@@ -3,8 +3,10 @@ meanwhile."""
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from captures import START, Frame, enhanced, interface, pcap, section
 from procwire.capture import mapped, source
 from procwire.capture.mapped import Mapped
+from procwire.capture.mapped import _lease as lease
 from procwire.capture.open import read_capture
 from procwire.errors import InputDamaged
 from reading_captures import frames_of, read, seen
@@ -113,6 +116,21 @@ def test_at_the_end_nobody_waits_any_more(write) -> None:
     assert len(read(path)) == len(FRAMES)
     gc.collect()
     assert may_write(path)
+
+
+def test_a_lease_that_the_kernel_took_is_not_missed(write) -> None:
+    path, shown = write(pcap(FRAMES)), []
+    with mock.patch.object(mapped, "_lease", lambda file: shown.append(file) or lease(file)):
+        batches = read_capture(path)
+        # The first is read, to know what the file is.
+        batch = [next(batches), next(batches)][1]
+    assert not may_write(path)
+    fcntl.fcntl(shown[0], fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    with mock.patch.object(sys, "unraisablehook") as untold:
+        del batch
+        assert sum(len(one.start) for one in batches) > 0
+        gc.collect()
+    assert not untold.called
 
 
 def test_what_somebody_writes_is_copied(write) -> None:

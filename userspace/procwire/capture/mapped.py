@@ -74,7 +74,9 @@ class Mapped:
     def _give_back(self) -> None:
         if self._leased and self._ends and not self._shown:
             self._leased = False
-            fcntl.fcntl(self._file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+            # The kernel may have taken it.
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(self._file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
 
 
 def _lease(file: BinaryIO) -> bool:
