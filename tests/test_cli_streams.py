@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from commands import ENDS
+from procwire.errors import INTERRUPTED
 from procwire.rules import packet_rules
 
 PAGE = os.sysconf("SC_PAGESIZE")
@@ -150,3 +151,42 @@ def test_a_signal_during_a_write_loses_nothing() -> None:
     told.send_signal(signal.SIGCONT)
     out, _ = told.communicate(timeout=60)
     assert json.loads(out)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_who_waits_for_a_pipe_can_be_interrupted(broken: Path, workers: str) -> None:
+    command = [Path(sys.executable).with_name("procwire"), "read", "--workers", workers, "-"]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, **pipes) as ran:
+        ran.stdin.write(broken.read_bytes())
+        ran.stdin.flush()
+        assert json.loads(ran.stdout.readline())
+        ran.send_signal(signal.SIGINT)
+        assert (ran.wait(60), ran.stderr.read().strip()) == (INTERRUPTED, b"")
+
+
+def test_a_pipe_that_does_not_wait_is_read_to_its_end(run, broken: Path) -> None:
+    content, told = broken.read_bytes(), run("read", broken).out
+    reads, writes = os.pipe()
+    os.set_blocking(reads, False)
+    command = [Path(sys.executable).with_name("procwire"), "read", "-"]
+    with subprocess.Popen(command, stdin=reads, stdout=subprocess.PIPE) as ran:
+        os.close(reads)
+        os.write(writes, content[: len(content) // 2])
+        first = ran.stdout.readline()
+        os.write(writes, content[len(content) // 2 :])
+        os.close(writes)
+        piped = (first + ran.stdout.read()).decode()
+    assert piped.replace('"pcap_filename":"-"', f'"pcap_filename":"{broken}"') == told
+
+
+@pytest.mark.parametrize("form", ["eve", "text"])
+def test_results_come_whole_where_nobody_can_be_told_of_them(broken: Path, form: str) -> None:
+    command = [Path(sys.executable).with_name("procwire"), "read", "--format", form, broken]
+    with Path("/dev/full").open("wb") as full:
+        ended = [
+            subprocess.run(command, stdout=subprocess.PIPE, stderr=talk, check=False)
+            for talk in (subprocess.DEVNULL, full)
+        ]
+    assert [one.returncode for one in ended] == [ENDS["findings"]] * 2
+    assert ended[0].stdout == ended[1].stdout

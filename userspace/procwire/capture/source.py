@@ -18,7 +18,7 @@ import time
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,9 +149,9 @@ def open_source(path: Path) -> Source:
     """The source of a file, compressed or not, or of STANDARD_INPUT. Raises UsageError where it
     cannot be opened, Unavailable where the package that unpacks it is missing."""
     if path == STANDARD_INPUT:
-        piped = cast(io.BufferedReader, sys.stdin.buffer)
-        head = piped.read(_MAGIC_SIZE)
-        return _streamed(path, io.BufferedReader(_Rejoined(head, piped)), head, piped.fileno())
+        # Not sys.stdin's own buffer: a thread that waits for more would hold it when Python ends.
+        piped = _Piped(sys.stdin.fileno())
+        return _streamed(path, io.BufferedReader(piped), piped.head, piped.fileno())
     check_file(path)
     try:
         file = path.open("rb")
@@ -219,21 +219,28 @@ def _unpacking_errors() -> tuple[type[Exception], ...]:
     )
 
 
-class _Rejoined(io.RawIOBase):
-    """A stream of which the first bytes have been read."""
+class _Piped(io.FileIO):
+    """What comes through a descriptor. head: its first bytes, which are read again."""
 
-    def __init__(self, head: bytes, rest: io.BufferedReader) -> None:
-        self._head, self._rest = head, rest
-
-    def readable(self) -> bool:
-        return True
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, closefd=False)
+        self.head = self._again = b""
+        while len(self.head) < _MAGIC_SIZE and (more := self._wait(_MAGIC_SIZE - len(self.head))):
+            self.head += more
+        self._again = self.head
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        piece = self._head or self._rest.read1(len(buffer))
-        self._head = piece[len(buffer) :]
+        piece = self._again or self._wait(len(buffer))
+        self._again = piece[len(buffer) :]
         piece = piece[: len(buffer)]
         buffer[: len(piece)] = piece
         return len(piece)
+
+    def _wait(self, size: int) -> bytes:
+        # Whoever shares a pipe may have made it one that does not wait.
+        while (piece := self.read(size)) is None:
+            select.select((self,), (), ())
+        return piece
 
 
 class _OfZstd(io.BufferedIOBase):
