@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -20,6 +20,9 @@ from procwire import __version__
 from procwire.errors import INTERRUPTED, ProcwireError, Unavailable, UsageError
 from procwire.output.lines import NO_ROOM
 from procwire.output.printable import printable
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 # Imported only when called: numba alone takes half a second to import.
 COMMANDS = {
@@ -129,7 +132,10 @@ def open_streams() -> None:
     opened would take its number, and what is meant for people would go there."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
+            opened = Path(os.devnull).open(mode)  # noqa: SIM115
+            setattr(sys, name, opened)
+            # What is written through another object lasts as long as this one.
+            setattr(sys, f"__{name}__", opened)
 
 
 def whole_writes(stream: TextIO) -> TextIO:
@@ -150,11 +156,35 @@ def whole_writes(stream: TextIO) -> TextIO:
     )
 
 
+class _Talk(io.FileIO):
+    """What is meant for people. On a disk without room for it nobody hears it, and the run goes
+    on."""
+
+    def write(self, said: Buffer) -> int:
+        try:
+            return super().write(said)
+        except OSError as problem:
+            if problem.errno not in NO_ROOM:
+                raise
+            return memoryview(said).nbytes
+
+
+def talk(stream: TextIO) -> TextIO:
+    """The same stream for what is meant for people; it is written whole, too."""
+    raw = _Talk(stream.fileno(), "w", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=True,
+    )
+
+
 def main() -> None:
     """Run the command line. Exit codes: 0 nothing found, 1 findings, 2 usage, 3 input damaged, 4
     privilege, kernel feature or package missing, 130 interrupted."""
     open_streams()
-    sys.stdout, sys.stderr = whole_writes(sys.stdout), whole_writes(sys.stderr)
+    sys.stdout, sys.stderr = whole_writes(sys.stdout), talk(sys.stderr)
     try:
         code = procwire(standalone_mode=False) or 0
         sys.stdout.flush()
