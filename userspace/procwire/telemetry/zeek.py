@@ -34,8 +34,9 @@ _STATES = {
 _NOBODY_S = frozenset(("OTH", "SHR", "RSTRH"))
 # In history: the originator acknowledged, or sent data.
 _WAS_ANSWERED = frozenset("AD")
-_ICMP_ECHO = {1: 8, 58: 128}
-_TCP, _UDP = PROTOCOLS["tcp"], PROTOCOLS["udp"]
+_ECHO, _ECHO_6 = 8, 128
+_TCP, _UDP, _ICMP = PROTOCOLS["tcp"], PROTOCOLS["udp"], PROTOCOLS["icmp"]
+_ICMP_6 = PROTOCOLS["icmp6"]
 
 
 class Connection(NamedTuple):
@@ -71,8 +72,10 @@ def interpret(record: Connection) -> Attempted | None:
     protocol = PROTOCOLS.get(record.proto.lower(), 0)
     port = number(record.resp_p, PORTS)
     source_port = number(record.orig_p, PORTS)
-    if protocol in _ICMP_ECHO:
-        if source_port != _ICMP_ECHO[protocol]:
+    if protocol == _ICMP:
+        # Zeek has one name for ICMP of both versions of IP.
+        protocol, echo = (_ICMP_6, _ECHO_6) if ":" in record.orig_h else (_ICMP, _ECHO)
+        if source_port != echo:
             return None
         # The answer belongs to the same record, whose state says nothing.
         answered = record.resp_pkts not in ("", "0")
