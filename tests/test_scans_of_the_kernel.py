@@ -14,8 +14,8 @@ from procwire.settings import Settings
 from test_fanout import SECOND, START
 
 
-def of_the_kernel(kind, origin, **figures):
-    """Ids of what a row of the kernel raises: 60 attempts of one process at as many hosts."""
+def seen_in(kind, origin, **figures):
+    """What a row of the kernel raises: 60 attempts of one process at as many hosts."""
     row = np.zeros(1, FANOUT_EVENT)
     row["time_ns"], row["window_ns"], row["attempt"], row["origin"] = START, SECOND, kind, origin
     row["process"]["pid"] = 7
@@ -23,7 +23,12 @@ def of_the_kernel(kind, origin, **figures):
         row[name] = 60
     for name, value in figures.items():
         row[name] = value
-    return [seen.detector.id for seen in FanoutDetectors().update(row)]
+    return FanoutDetectors().update(row)
+
+
+def of_the_kernel(kind, origin, **figures):
+    """The ids of it."""
+    return [seen.detector.id for seen in seen_in(kind, origin, **figures)]
 
 
 @pytest.mark.parametrize(
@@ -62,6 +67,43 @@ def test_what_leaves_through_a_raw_socket_is_judged_without_answers(kind, origin
 )
 def test_what_finds_no_route_is_no_attempt(figures, ids):
     assert of_the_kernel(Attempt.CONNECT, Origin.CONNECT, **figures) == ids
+
+
+FEW = {"attempts": 20, "hosts": 20, "host_ports": 20, "failures": 20}
+AGAIN = {"attempts": 100, "hosts": 1, "host_ports": 4, "failures": 100}
+
+
+@pytest.mark.parametrize(
+    ("figures", "ids"),
+    [
+        ({"attempts": 25, "hosts": 25, "failures": 25}, ["scan.host_sweep"]),
+        ({"attempts": 24, "hosts": 24, "failures": 24}, []),
+        ({"hosts": 3, "host_ports": 50, "failures": 50, "attempts": 50}, ["scan.port_vertical"]),
+        ({"hosts": 3, "host_ports": 49, "failures": 49, "attempts": 49}, []),
+        ({"established": 30, "failures": 30}, ["scan.host_sweep"]),
+        ({"established": 31, "failures": 29}, []),
+        (FEW | {"sequential_run": 20}, ["scan.sequential"]),
+        (FEW | {"sequential_run": 19}, []),
+        # A run that began before the window.
+        (FEW | {"sequential_run": 40}, ["scan.sequential"]),
+        (FEW | {"sequential_run": 41}, []),
+        (AGAIN, ["scan.repeated_attempts"]),
+        (AGAIN | {"host_ports": 5}, []),
+        (AGAIN | {"failures": 99}, []),
+        (AGAIN | {"attempts": 99}, []),
+        (AGAIN | {"attempts": 200, "established": 100}, ["scan.repeated_attempts"]),
+        (AGAIN | {"attempts": 201, "established": 101}, []),
+    ],
+)
+def test_a_figure_that_reaches_its_threshold_is_enough(figures, ids):
+    assert of_the_kernel(Attempt.CONNECT, Origin.CONNECT, **figures) == ids
+
+
+@pytest.mark.parametrize(("failures", "graver"), [(18, 1), (17, 0)])
+def test_nine_in_ten_in_vain_make_a_run_in_order_graver(failures, graver):
+    figures = FEW | {"failures": failures, "established": 20 - failures, "sequential_run": 20}
+    (seen,) = seen_in(Attempt.CONNECT, Origin.CONNECT, **figures)
+    assert seen.severity == seen.detector.severity - graver
 
 
 def test_rows_of_the_kernel_are_judged_in_order_of_time():
