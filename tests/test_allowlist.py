@@ -227,7 +227,7 @@ def test_a_wish_that_means_nothing_is_refused(named: dict[str, object], expected
 
 
 def test_when_an_entry_ends() -> None:
-    assert later("2d", NOW) == NOW + 2 * DAY
+    assert [later(text, NOW) - NOW for text in ("12h", "2d", "3w")] == [DAY // 2, 2 * DAY, 21 * DAY]
     assert written(later("2030-01-31", NOW)) == "2030-01-31 00:00"
     assert written(later("2030-01-31T12:00+02:00", NOW)) == "2030-01-31 10:00"
 

@@ -59,7 +59,8 @@ def test_each_figure_stands_beside_its_threshold_and_setting(run):
     assert re.search(r"hosts +about \d+ +threshold 25 \(fanout\.hosts\)", text)
     assert "/tmp/seven (pid 7, www-data)" in text
     assert "kernel; a hook saw it" in text
-    assert re.search(r"10\.20\.0\.\d+:445", text)
+    assert re.search(r"source +10\.0\.0\.1\n", text)
+    assert re.search(r"last target +10\.20\.0\.\d+:445", text)
     assert "procwire allow add --exe /tmp/seven --user www-data --analytic AN1949" in text
     assert "kernel.lost_flow_ring_full 3" in text
 
