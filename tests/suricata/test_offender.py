@@ -80,6 +80,10 @@ def denied_flow(address: str, key: str = "denied") -> dict[str, Any]:
         (record("first_seen.program", evidence={"state": "denied"}), None),
         (record("first_seen.zone_flow", **REFUSED_AGAIN), None),
         (record("udp.len_mismatch", **CONNECTED), None),
+        *(
+            ({"src_ip": "10.9.0.1", "alert": {"severity": 2, "metadata": metadata}}, None)
+            for metadata in ({"rule": []}, {"rule": "scan.host_sweep"}, ["scan.host_sweep"])
+        ),
         (denied_flow("10.9.0.2"), ("10.9.0.2", True)),
         (denied_flow("10.9.0.2", "process"), None),
         (denied_flow("x"), None),
