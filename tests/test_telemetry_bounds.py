@@ -12,6 +12,7 @@ import pytest
 from network_records import WRITERS
 from procwire.record import CUT
 from procwire.settings import Settings
+from procwire.telemetry import join
 from procwire.telemetry.asked import MACHINES, Asked
 from procwire.telemetry.event import TEXT_LIMIT, Actor, Attempted, Resolved, Started
 from procwire.telemetry.faults import Faults
@@ -116,6 +117,20 @@ def test_of_a_name_so_many_addresses_are_taken_as_an_answer_has(tmp_path: Path) 
     (_, told) = events(written(tmp_path, FIRST + sysmon(22, QueryResults=results)))
     assert isinstance(told, Resolved)
     assert len(told.addresses) == 256
+
+
+def test_names_with_many_addresses_are_not_held_as_long(monkeypatch) -> None:
+    monkeypatch.setattr(join, "_HELD_LIMIT", 1000)
+    few, many = (
+        [Resolved(0, "WS1", Actor(7), ((0, 1),) * addresses) for _ in range(999)]
+        for addresses in (1, 256)
+    )
+    held = []
+    for names in few, many:
+        joined = Join(Settings())
+        joined.update(names)
+        held.append(len(joined._held))
+    assert held == [999, 0]
 
 
 def test_the_process_of_an_attempt_is_remembered_once(tmp_path: Path) -> None:

@@ -119,7 +119,10 @@ class Reading:
             for batch in _batches(form.read(source, faults)):
                 alerts = self._records.update(batch)
                 read = source.base + source.at
-                yield Step(read - before, len(batch), alerts)
+                step = Step(read - before, len(batch), alerts)
+                # They are large, and nobody needs them while the next are read.
+                del batch
+                yield step
                 before = read
         finally:
             self._malformed += faults.malformed

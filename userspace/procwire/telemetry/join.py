@@ -45,6 +45,8 @@ _NO_PROCESS = (0, 0, 0)
 _SAME_ATTEMPT = 10_000_000_000
 _REMEMBERED = 65536
 _HELD_LIMIT = 1 << 17
+# A few addresses take as much memory as an attempt.
+_ADDRESSES_OF_ONE = 4
 _MAPPED = 0xFFFF
 
 
@@ -61,14 +63,15 @@ class Joined(NamedTuple):
 
 
 class _Held(msgspec.Struct, gc=False):
-    """What waits for its turn. setting: how often its machine's clock had been set; joined: whether
-    it has had its turn."""
+    """What waits for its turn. setting: how often its machine's clock had been set; size: what it
+    takes of _HELD_LIMIT; joined: whether it has had its turn."""
 
     time: int
     setting: int
     clock: Clock
     event: Attempted | Resolved
     entry: Execution | None
+    size: int = 1
     joined: bool = False
 
     @property
@@ -110,7 +113,7 @@ class Join:
         kept: list[_Held] = []
         for one in self._held:
             (due if one.is_due else kept).append(one)
-        if len(kept) < _HELD_LIMIT:
+        if sum(one.size for one in kept) < _HELD_LIMIT:
             self._held = kept
             return self._joined(due, started)
         return self._joined(self._let_go(), started)
@@ -146,6 +149,8 @@ class Join:
             # It is remembered once, with its execution.
             event.actor = None
         held = _Held(time, clock.settings, clock, event, entry)
+        if isinstance(event, Resolved):
+            held.size += len(event.addresses) // _ADDRESSES_OF_ONE
         if not (isinstance(event, Attempted) and self._is_told_twice(event, held)):
             self._held.append(held)
 
