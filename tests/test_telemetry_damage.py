@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import struct
 import zipfile
 from pathlib import Path
 
@@ -12,13 +14,17 @@ from commands import ENDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from network_records import WRITERS
-from procwire.errors import InputDamaged, RecordsDamaged
+from procwire.errors import InputDamaged, RecordsDamaged, Unavailable
 from procwire.settings import Settings
+from procwire.telemetry import event_log
+from procwire.telemetry.event_log import MAGIC
 from procwire.telemetry.faults import Faults
 from procwire.telemetry.join import Join
 from procwire.telemetry.lines import LINE_LIMIT
 from procwire.telemetry.value import epoch, moment
 from reading_records import FEW, events, read, written
+
+CHUNK = 65536
 
 
 @pytest.mark.parametrize("form", WRITERS)
@@ -107,6 +113,19 @@ def test_an_event_log_that_is_cut_is_read_as_far_as_it_goes(
     assert counters.get("records.events", 0) == {40_000: 32, 69_000: 53}.get(keep, 0)
 
 
+def test_an_event_log_is_unpacked_as_far_as_one_may_go_and_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = MAGIC + bytes(CHUNK * 3)
+    monkeypatch.setattr(event_log, "_MOST_CHUNKS", 2)
+    (problem,) = read(written(tmp_path, gzip.compress(log)))[2]
+    assert "offset 135168: the log goes on, expected its end" in problem
+    monkeypatch.setattr(event_log.tempfile, "SpooledTemporaryFile", lambda _: full.open("wb", 0))
+    full = Path("/dev/full")
+    with pytest.raises(Unavailable, match="No space left on device; free space, or name another"):
+        read(written(tmp_path, gzip.compress(log[:CHUNK])))
+
+
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(128, 69_000), st.integers(0, 255)), min_size=1, max_size=8))
 def test_an_event_log_with_changed_bytes_is_read_or_counted(
@@ -167,3 +186,16 @@ def test_what_is_left_out_ends_with_its_own_code_and_is_named(run, tmp_path: Pat
     assert f"{path}: line 5: " in ran.talk
     assert "6 more were left out" in ran.talk
     assert "records.malformed 9" in ran.talk.replace("\n", " ")
+
+
+def test_an_archive_takes_no_more_memory_than_there_may_be(tmp_path: Path) -> None:
+    """LZMA's header says how much is taken."""
+    packed = bytearray(archive(tmp_path / "a.zip", records.flat(FEW), zipfile.ZIP_LZMA))
+    sizes = struct.unpack_from("<2H", packed, 26)
+    place = 30 + sum(sizes) + 5
+    assert int.from_bytes(packed[place : place + 4], "little") == 8 << 20
+    for size, is_read in ((64 << 20, True), ((64 << 20) + 1, False)):
+        packed[place : place + 4] = size.to_bytes(4, "little")
+        problems = read(written(tmp_path, bytes(packed)))[2]
+        assert (not problems) == is_read
+    assert "dictionary of 67,108,865 bytes, expected 64 MB at most" in str(problems[0])

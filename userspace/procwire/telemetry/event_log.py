@@ -21,11 +21,12 @@ MAGIC = b"ElfFile\0"
 _IN_MEMORY = 64 << 20
 # [MS-EVEN6] does not tell; Metz, Windows XML Event Log (EVTX) format, sections 2 and 3.
 _HEADER, _CHUNK, _CHUNK_COUNT_AT = 4096, 65536, 42
+_MOST_CHUNKS = 65535
 
 
 def read_event_log(source: Source, faults: Faults) -> Iterator[Event]:
-    """Events of an EVTX file. Raises Unavailable without the package evtx, InputDamaged where its
-    header is none."""
+    """Events of an EVTX file. Raises Unavailable without the package evtx or room to unpack the
+    log, InputDamaged where its header is none or more follows than a log may have."""
     try:
         evtx = importlib.import_module("evtx")
     except ImportError as error:
@@ -62,12 +63,19 @@ def _events(records: Iterator[dict[str, str]], faults: Faults) -> Iterator[Event
 def _copy(source: Source, file: IO[bytes]) -> tuple[int, int]:
     """The size of the log and how many bytes of it are missing. The parser goes back and forth,
     which what is unpacked or piped in cannot, and skips a chunk that is not whole in silence."""
+    size, most = 0, _HEADER + _CHUNK * _MOST_CHUNKS
     while True:
-        file.write(source.data[source.at :].tobytes())
+        size += len(source.data) - source.at
+        if size > most:
+            raise InputDamaged(source.path, most, "the log goes on, expected its end")
+        try:
+            file.write(source.data[source.at :].tobytes())
+        except OSError as error:
+            remedy = "free space, or name another folder: TMPDIR=FOLDER"
+            raise Unavailable(f"{tempfile.gettempdir()}: {error.strerror}", remedy) from error
         source.at = len(source.data)
         if not source.advance():
             break
-    size = file.tell()
     file.seek(_CHUNK_COUNT_AT)
     chunks = int.from_bytes(file.read(2), "little")
     whole = _HEADER + _CHUNK * max(chunks, -(-(size - _HEADER) // _CHUNK))
