@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from procwire.output.address import address_text, mapped
+from procwire.output.address import PROTOCOL_NAMES, address_text, mapped
 
 WORDS = st.sampled_from([0, 0, 1, 0xA, 0xBC0, 0xFFFF])
 
@@ -27,3 +28,9 @@ def test_addresses_that_c_writes_with_dots(text):
 @given(st.binary(min_size=4, max_size=4))
 def test_ipv4_is_unmapped(address):
     assert address_text(mapped(address)) == str(IPv4Address(address))
+
+
+@pytest.mark.parametrize("number", PROTOCOL_NAMES)
+def test_protocols_have_the_numbers_of_the_system(number):
+    name = PROTOCOL_NAMES[number].upper().replace("IPV6-ICMP", "ICMPV6")
+    assert getattr(socket, f"IPPROTO_{name}") == number

@@ -99,6 +99,22 @@ def test_a_figure_that_reaches_its_threshold_is_enough(figures, ids):
     assert of_the_kernel(Attempt.CONNECT, Origin.CONNECT, **figures) == ids
 
 
+ASKED = {"attempts": 25, "hosts": 1, "host_ports": 25, "failures": 20, "established": 5}
+
+
+@pytest.mark.parametrize(
+    ("figures", "ids"),
+    [
+        (ASKED | {"refused": 10}, ["scan.udp_icmp_unreach"]),
+        (ASKED | {"refused": 9}, []),
+        (ASKED | {"refused": 10, "host_ports": 24}, []),
+        (ASKED | {"refused": 10, "failures": 19, "established": 6}, []),
+    ],
+)
+def test_so_many_refused_datagrams_are_a_scan(figures, ids):
+    assert of_the_kernel(Attempt.DATAGRAM, Origin.WIRE, **figures) == ids
+
+
 @pytest.mark.parametrize(("failures", "graver"), [(18, 1), (17, 0)])
 def test_nine_in_ten_in_vain_make_a_run_in_order_graver(failures, graver):
     figures = FEW | {"failures": failures, "established": 20 - failures, "sequential_run": 20}

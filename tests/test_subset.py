@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 from pathlib import Path
 
 import pytest
-from procwire.compiler.subset import NotInSubset, read
+from procwire.compiler.subset import NotInSubset, least_arguments, read
 
 REFUSED = {
     "an int is a condition": ("if u8(p, 0):\n        return True\n    return False", "condition"),
@@ -45,7 +46,12 @@ REFUSED = {
     "an unknown modulus": ("return u8(p, 0) % u8(p, 1) == 1", "constant above 0"),
     "a list": ("return u8(p, 0) in [1, 2]", "tuple of ints"),
     "a variable width": ("return bits(u8(p, 0), 0, u8(p, 1)) == 1", "constant"),
-    "a wide width": ("return bits(u8(p, 0), 0, 40) == 1", "width of 1 to 32"),
+    "a wide width": ("return bits(u8(p, 0), 0, 33) == 1", "width of 1 to 32"),
+    "no width": ("return bits(u8(p, 0), 0, 0) == 1", "width of 1 to 32"),
+    "a far shift": ("return bits(u8(p, 0), 33, 1) == 1", "shift of 0 to 32"),
+    "a shift to the left": ("return bits(u8(p, 0), -1, 1) == 1", "shift of 0 to 32"),
+    "no run": ("return same(p, 0, 4, 0)", "1 to 64 bytes"),
+    "a long run": ("return filled(p, 0, 65, 0)", "1 to 64 bytes"),
     "a string": ("return 'a' == 'a'", "neither int nor bool"),
     "a named word": ("u8 = 1\n    return u8 == 1", "already names"),
     "wrong arguments": ("return u8(p) == 1", "takes 2 arguments"),
@@ -61,6 +67,8 @@ ACCEPTED = {
         "    return offset > 10"
     ),
     "a table": "return u8(p, 0) in TABLE and u8(p, 1) not in TABLE",
+    "the widest field": "return bits(u32(p, 0), 0, 32) == bits(u32(p, 0), 32, 1)",
+    "the longest run": "return same(p, 0, 64, 64) and filled(p, 0, 1, 0)",
     "a chain": "return 1 < u8(p, 0) <= 3",
     "a break keeps what was set": (
         "found = False\n    for i in range(9):\n        if u8(p, i) == 7:\n"
@@ -72,8 +80,8 @@ ACCEPTED = {
 def written(tmp_path: Path, body: str, head: str = "def checked(p):"):
     """The function with that body, in a module of its own."""
     path = tmp_path / "written.py"
-    words = "from procwire.words import bits, captured, length, u8, u16, u32\n\nTABLE = (1, 2, 3)\n"
-    path.write_text(f'{words}\n\n{head}\n    """A rule."""\n    {body}\n')
+    words = "from procwire.words import bits, captured, filled, length, same, u8, u16, u32\n"
+    path.write_text(f'{words}\nTABLE = (1, 2, 3)\n\n\n{head}\n    """A rule."""\n    {body}\n')
     spec = importlib.util.spec_from_file_location("written", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -94,6 +102,27 @@ def test_refused(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_accepted(name: str, tmp_path: Path) -> None:
     read(written(tmp_path, ACCEPTED[name]))
+
+
+@pytest.mark.parametrize(
+    ("offset", "least"),
+    [
+        ("u8(p, 0) + u8(p, 1) - 3", -3),
+        ("5 - u8(p, 0)", -250),
+        ("-u8(p, 0)", -255),
+        ("7 + u16(p, 0) + bits(u8(p, 2), 4, 4)", 7),
+        ("(u8(p, 0) - 2) * (u8(p, 1) - 3)", -3 * 253),
+        ("(3 - u8(p, 0)) * (u8(p, 1) - 3)", -252 * 252),
+        ("u8(p, 0) % 7 - 1", -1),
+    ],
+)
+def test_how_far_below_zero_a_rule_may_read_is_known(
+    offset: str, least: int, tmp_path: Path
+) -> None:
+    """Lua counts such offsets from the end."""
+    function = written(tmp_path, f"return u8(p, {offset}) == 1")
+    known = least_arguments(read(function), function.__globals__)
+    assert {ast.unparse(node): low for node, low in known.items()}[offset] == least
 
 
 @pytest.mark.parametrize(
