@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import ENDS
 from hypothesis import HealthCheck, given, settings
@@ -12,8 +13,12 @@ from hypothesis import strategies as st
 from procwire import examples
 from procwire.context.inventory import Inventory, replace_all, stored
 from procwire.context.inventory_files import LARGEST, read_inventory
+from procwire.context.site import Site
 from procwire.context.store import MEMORY, Store
-from test_surroundings import halves
+from procwire.detect.fanout_detectors import FanoutDetectors
+from procwire.episodes import Episodes
+from test_alert import KEY, SCANNER_PROCESS, START, row
+from test_surroundings import connections, halves
 
 TOML = """\
 # the plant
@@ -225,3 +230,32 @@ def test_an_inventory_weighs_what_read_finds(run, folder, tmp_path: Path) -> Non
     assert (evidence["service"], evidence["zones"]) == ("smb", "office -> cell 1")
     text = run("read", "--context", context, "--format", "text", capture).out
     assert "smb · office -> cell 1 · ics.hosts is 3" in text
+
+
+@pytest.mark.parametrize(
+    ("sources", "crossed"),
+    [
+        ([], None),
+        (["192.0.2.1"], None),
+        (["10.10.0.5"], "office -> cell 1"),
+        (["10.20.9.9", "10.10.0.5", "192.0.2.1"], "office -> cell 1"),
+        (["10.10.0.5", "10.20.9.9"], None),
+    ],
+)
+def test_a_process_counts_with_the_address_it_last_connected_from(folder, sources, crossed):
+    inventory, _ = read_inventory(folder(site_toml=TOML))
+    scan = row(process=[KEY])
+    scan["source"] = 0
+    for end in ("first", "last", "sample"):
+        scan[end]["address"] = np.array(halves("10.20.0.9"), ">u8").view(np.uint8)
+    with Store(MEMORY) as store:
+        replace_all(store, inventory)
+        site = Site(store)
+        for source in sources:
+            site.note_home(connections({"src": source, "dst": "10.20.0.9"}))
+        (alert,) = site.admit(
+            Episodes(lookup=lambda key: (SCANNER_PROCESS, [])).update(
+                START, FanoutDetectors().update(scan)
+            )
+        )
+    assert {one.name: one.value for one in alert.evidence}.get("zones") == crossed

@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from procwire.alert import CLOSED, GROWN, RAISED
 from procwire.detect.fanout_detectors import FanoutDetectors
 from procwire.episode_records import told_in
@@ -51,8 +52,8 @@ def of_a_process(key, number=77, kind=Subject.CGROUP, **figures):
     return made
 
 
-def scans(*rows):
-    episodes = Episodes(lookup=lookup)
+def scans(*rows, known=lookup):
+    episodes = Episodes(lookup=known)
     return [
         alert
         for number, one in enumerate(rows)
@@ -113,6 +114,18 @@ def test_a_new_worker_that_is_seen_to_fail_is_part_of_its_job():
     elsewhere = of_a_process(ELSEWHERE, first_ns=START + SECOND)
     elsewhere["job_kind"] = elsewhere["job"] = 0
     assert len({one.episode for one in scans(of_a_job(), elsewhere)}) == 2
+
+
+@pytest.mark.parametrize("cgroup", [None, "/"])
+@pytest.mark.parametrize(("parent", "episodes"), [((1, 1, 1), 1), ((2, 2, 2), 2)])
+def test_without_a_container_who_has_the_same_parent_is_part_of_the_job(cgroup, parent, episodes):
+    def known(key):
+        worker = replace(PROBE, cgroup=cgroup, key=WORKER, parent=parent)
+        return {LAST: replace(PROBE, cgroup=cgroup), KEY: OTHER, WORKER: worker}[key], [PARENT]
+
+    worker = of_a_process(WORKER, first_ns=START + SECOND)
+    worker["job_kind"] = worker["job"] = 0
+    assert len({one.episode for one in scans(of_a_job(), worker, known=known)}) == episodes
 
 
 def test_workers_that_come_after_the_job_was_added_to_one_of_them_are_added_as_well():
