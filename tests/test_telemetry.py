@@ -63,7 +63,7 @@ def test_a_new_program_that_goes_through_a_small_network_is_named(
     assert (alert.check.id, process.key[1], process.host) == ("scan.service_sweep", 700, MACHINE)
     assert process.program.startswith("sweep")
     assert process.user.endswith("eve")
-    assert process.attribution == "recorded"
+    assert {one.attribution for one in (process, *alert.ancestors)} == {"recorded"}
     figures = {one.name: one.value for one in alert.evidence}
     assert figures["process_age_s"] == 3.0
     assert counters["records.connections"] == 3
