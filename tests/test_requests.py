@@ -238,6 +238,17 @@ def test_an_icmp_error_needs_the_packet_it_quotes():
     assert found == [(3, name, False), (4, name, False)]
 
 
+@pytest.mark.parametrize(
+    ("kind", "quoted", "refused"), [(3, 100, True), (3, 99, False), (11, 100, False)]
+)
+def test_who_is_told_that_nobody_is_there_opens_anew_at_once(kind, quoted, refused):
+    there, back = IP(src=CLIENT, dst=SERVER), IP(src=SERVER, dst=CLIENT)
+    syns = [there / TCP(sport=5000, dport=80, flags="S", seq=seq) for seq in (100, quoted, 4000)]
+    packets = [syns[0], back / ICMP(type=kind, code=1) / syns[1], syns[2]]
+    found = observe(fresh(), [(i / 9, bytes(FRAME / one)) for i, one in enumerate(packets)])
+    assert found == ([] if refused else [(3, "stream.hs_resend_differs", False)])
+
+
 def test_an_icmp_error_may_quote_a_tunnel_whose_packets_are_known():
     there, back = IP(src=CLIENT, dst=SERVER), IP(src=SERVER, dst=CLIENT)
     carried = VXLAN(vni=5) / FRAME / there / UDP(sport=5001, dport=9)

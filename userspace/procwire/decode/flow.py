@@ -43,7 +43,7 @@ from procwire.decode.message_spans import (
 from procwire.decode.observations import RST_NO_SESSION, UNSOLICITED_ERROR
 from procwire.decode.payload import flush_streams, read_payload
 from procwire.decode.proofs import is_proven
-from procwire.decode.quoted_flow import quotes_unknown_flow
+from procwire.decode.quoted_flow import on_icmp_error
 from procwire.decode.source import (
     Ended,
     FlowColumns,
@@ -172,7 +172,7 @@ def _follow_rows(
             state.figures[LAST_EVICTION] = NEVER
         transport = packets.transport[row]
         if transport == layers.ICMP4:
-            if quotes_unknown_flow(table, source, row):
+            if on_icmp_error(table, source, row):
                 columns.observed[row] |= UNSOLICITED_ERROR
                 weigh(table, -1, state, source, row, columns)
         elif transport == layers.TCP:

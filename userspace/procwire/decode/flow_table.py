@@ -54,7 +54,7 @@ END = np.dtype(
         ("stream", "u2"),  # where its payload is read (stream_table.py), or that of a flow which
         # had the slot before, plus 1; 0 is nowhere
         ("scale", "u1"),  # one more than its SYN's window scale; 0 without that option
-        ("sent", "u1"),  # SENT_ bits, ASKED_TO_OPEN and BARELY_BEGUN
+        ("sent", "u1"),  # SENT_ bits, ASKED_TO_OPEN, BARELY_BEGUN and REFUSED
         ("speaks", "u1"),  # layer of its first payload, of spoken.py; 0 if that is not known
     ],
     align=True,
@@ -73,9 +73,9 @@ MISMATCH_TOLD, TLS_ASKED, TLS_DUE = 32, 64, 128
 end was taken as established without its SYN being seen; counted for the capture's health; that
 protocols contradict each other was reported; STARTTLS was asked for; it was granted."""
 
-SENT_SYN, SENT_FIN, SENT_RESET, ASKED_TO_OPEN, BARELY_BEGUN = 1, 2, 4, 8, 16
+SENT_SYN, SENT_FIN, SENT_RESET, ASKED_TO_OPEN, BARELY_BEGUN, REFUSED = 1, 2, 4, 8, 16, 32
 """What an end sent: a SYN, a FIN, a reset; a SYN without ACK, which alone a SYN-ACK answers; so far
-too few bytes to tell what it speaks."""
+too few bytes to tell what it speaks; a SYN that cannot be delivered, as an ICMP error says."""
 
 BEGUN = 0
 """Where FlowTable.counts has the flows begun."""

@@ -1,4 +1,4 @@
-"""ICMP errors that quote what nobody sent."""
+"""ICMP errors: those that quote what nobody sent, and those that refuse a connection."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from procwire import layers
 from procwire.compiled.jit import fused
 from procwire.decode.columns import span_at
 from procwire.decode.flow_hash import end_hash, flow_hash
-from procwire.decode.flow_table import FlowTable, Path, find, key_of
+from procwire.decode.flow_table import REFUSED, SYN_SENT, FlowTable, Path, find, key_of
 from procwire.decode.source import Source
 from procwire.decode.tunnel import TUNNEL_PORTS
 from procwire.words import u8, u16, u32
 
 # RFC 792: the messages that quote the packet they are about.
 _ICMP_ERRORS = (3, 4, 5, 11, 12)
+_UNREACHABLE = 3
 _QUOTED_AT = 8
 _FRAGMENT_OFFSET = 0x1FFF
 _PROTOCOL_TCP, _PROTOCOL_UDP = 6, 17
@@ -23,8 +24,9 @@ _ZERO = np.uint64(0)
 
 
 @fused
-def quotes_unknown_flow(table: FlowTable, source: Source, row: int) -> bool:
-    """Whether an ICMP error quotes a segment or datagram that nobody sent (RFC 5927 section 4)."""
+def on_icmp_error(table: FlowTable, source: Source, row: int) -> bool:
+    """Enter what ICMP packet `row` says of a SYN that was not answered. Returns whether it is an
+    error that quotes a segment or datagram which nobody sent (RFC 5927 section 4)."""
     message = span_at(source.data, source.spans, int(source.span[row]))
     if u8(message, 0) not in _ICMP_ERRORS:
         return False
@@ -53,4 +55,10 @@ def quotes_unknown_flow(table: FlowTable, source: Source, row: int) -> bool:
     other = end_hash(path.dst_hi, path.dst_lo, path.dst_port)
     key = key_of(path)
     slot = find(table.flows, key, flow_hash(one, other, protocol))
-    return bool(slot < 0 or table.ends[slot, key.sender].packets == 0)
+    if slot < 0 or table.ends[slot, key.sender].packets == 0:
+        return True
+    end = table.ends[slot, key.sender]
+    opening = table.flows[slot].state == SYN_SENT and u32(message, ports_at + 4) == end.initial
+    if opening and u8(message, 0) == _UNREACHABLE:
+        end.sent |= REFUSED
+    return False

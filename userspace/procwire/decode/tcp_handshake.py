@@ -15,6 +15,7 @@ from procwire.decode.flow_table import (
     FAST_OPEN,
     FROM_SYN,
     GUESSED,
+    REFUSED,
     RESET,
     SENT_RESET,
     SENT_SYN,
@@ -77,8 +78,10 @@ def in_syn_sent(table: FlowTable, slot: int, segment: Segment) -> int:
             return SYNACK_UNSOLICITED | HS_RESEND_DIFFERS
         if flags & SYN:
             seen = _syn_again(flow, mine, segment)
-            # Who was not answered gives up at last, and opens anew from the same port.
-            gave_up = segment.time - flow.last >= _SOONEST_AGAIN_NS
+            # Who was not answered gives up at last, or when told that nobody is there (RFC 1122
+            # 4.2.3.9), and opens anew from the same port.
+            late = segment.time - flow.last >= _SOONEST_AGAIN_NS
+            gave_up = late or mine.sent & REFUSED != 0
             return seen & ~HS_RESEND_DIFFERS if gave_up else seen
         # The answer passed elsewhere or was lost to the capture.
         _prefers_later(flow, mine, segment.seq)
