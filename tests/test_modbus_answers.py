@@ -1,4 +1,4 @@
-"""Answers to one question of Modbus, however its messages lie in segments."""
+"""Answers to questions of Modbus, however their messages lie in segments, and what is none."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import pytest
 from scapy.layers.inet import TCP
 from scapy.layers.l2 import Ether
 from test_requests import fresh, modbus, unasked
+from test_spoken import RESPONSE, connection, told
+
+READ = bytes.fromhex("0001 0000 0006 01 03 0000 0001")
+ANSWER = bytes.fromhex("0001 0000 0005 01 03 02 0007")
+SERIAL_READ = bytes.fromhex("01 03 0000 0002 c4 0b")
+SERIAL_ANSWER = bytes.fromhex("01 03 04 0001 0002 2a 32")
+OF_ANOTHER = b"\xff\xfe\xfd\xfc and so on"
 
 
 def in_order(*said):
@@ -44,3 +51,21 @@ def test_a_question_of_modbus_has_one_answer(said, wrong):
 def test_a_modbus_question_that_the_capture_lacks_was_asked_all_the_same():
     packets = in_order((False, [1]), (True, [1]), (False, [1]), (True, [1]))
     assert unasked(fresh(), [*packets[:2], packets[3]]) == []
+
+
+@pytest.mark.parametrize(
+    ("payloads", "wrong"),
+    [
+        ([(True, READ), (False, OF_ANOTHER)], [3]),
+        ([(True, READ), (False, OF_ANOTHER[:4])], [3]),
+        ([(True, READ), (False, OF_ANOTHER[:3]), (False, OF_ANOTHER[3:])], [4]),
+        ([(True, READ), (False, ANSWER), (False, OF_ANOTHER)], []),
+        ([(True, READ), (False, ANSWER[:3]), (False, ANSWER[3:])], []),
+        ([(False, OF_ANOTHER), (True, READ)], []),
+        ([(True, SERIAL_READ), (False, SERIAL_ANSWER)], []),
+        ([(True, READ + b"\0"), (False, OF_ANOTHER)], []),
+        ([(True, READ), (False, RESPONSE)], []),
+    ],
+)
+def test_a_question_of_modbus_is_answered_with_its_header(payloads, wrong):
+    assert told(connection(502, payloads), "modbus.bad_protocol_id") == wrong

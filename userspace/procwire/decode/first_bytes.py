@@ -19,6 +19,7 @@ _PROXIED = (int.from_bytes(b"PROX", "big"), 0x0D0A0D0A)
 # How HTTP/2 begins, which servers of HTTP/1 are to answer as a request (RFC 9113 3.4).
 _PREFACE = int.from_bytes(b"PRI ", "big"), int.from_bytes(b"* HT", "big")
 _SLASHED = folded(span(b"http/"), 0, 5)
+_MODBUS_COUNTED_FROM, _MODBUS_COUNTED = 6, (4, 254)
 _CAPITALS = tuple(int.from_bytes(name, "big") for name in (b"GET ", b"HEAD", b"POST", b"PUT "))
 _METHODS = tuple(folded(span(name.to_bytes(4, "big")), 0, 4) for name in _CAPITALS)
 
@@ -83,3 +84,12 @@ def is_behind_zeros(message: Span) -> bool:
     while at < _MOST_ZEROS and u8(message, at) == 0:
         at += 1
     return at > 0 and folded(message, at, 5) == _SLASHED
+
+
+@fused
+def is_modbus_request(message: Span) -> bool:
+    """Whether a payload is one whole message of Modbus to the byte. The few that ask by their
+    function alone are left out: a line of serial Modbus could look like them."""
+    counted = u16(message, 4)
+    fits = counted == message.length - _MODBUS_COUNTED_FROM
+    return u16(message, 2) == 0 and fits and _MODBUS_COUNTED[0] <= counted <= _MODBUS_COUNTED[1]

@@ -37,6 +37,7 @@ OBSERVATIONS = (
     "http.request_line_bad",
     "http.response_bad",
     "tls.record_bad",
+    "modbus.bad_protocol_id",
 )
 """The checks, from the lowest bit on."""
 
@@ -75,6 +76,7 @@ OBSERVATIONS = (
     NO_HTTP_REQUEST,
     NO_HTTP_RESPONSE,
     NO_TLS_RECORD,
+    NO_MODBUS_HEADER,
 ) = (1 << _bit for _bit in range(len(OBSERVATIONS)))
 
 REPEATED = 1 << len(OBSERVATIONS)

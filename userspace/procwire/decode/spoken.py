@@ -5,8 +5,9 @@ anything. They are those of its first payload, with what follows in its stream w
 or may be a request whose line goes on. What application.py knows by them is compared. What it does
 not know is no evidence, except where the peer says what is due: of either end of SSH its
 identification (RFC 4253 4.2), before a response of HTTP a request (RFC 9112 section 3, 9.2), before
-a server's first record of TLS one of the client (RFC 8446 section 4). After STARTTLS (RFC 3207
-section 4) the next payload counts once more: it has to be TLS.
+a server's first record of TLS one of the client (RFC 8446 section 4), behind a request of Modbus
+its header (Modbus messaging on TCP/IP V1.0b 3.1.3). After STARTTLS (RFC 3207 section 4) the next
+payload counts once more: it has to be TLS.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from procwire.decode.columns import span_at
 from procwire.decode.first_bytes import (
     goes_before_tls,
     is_behind_zeros,
+    is_modbus_request,
     is_no_record,
     is_no_request,
     is_of_tls_server,
@@ -37,6 +39,7 @@ from procwire.decode.observations import (
     GAP,
     NO_HTTP_REQUEST,
     NO_HTTP_RESPONSE,
+    NO_MODBUS_HEADER,
     NO_SSH_IDENTIFICATION,
     NO_TLS_RECORD,
     OUT_OF_WINDOW,
@@ -57,7 +60,7 @@ from procwire.decode.stream_table import (
 )
 from procwire.decode.tcp_segment import apart
 from procwire.layers import DNS, HTTP1, MODBUS, SMB, SMTP, SSH, TLS
-from procwire.words import Span, folded, span, u8, u32
+from procwire.words import Span, folded, span, u8, u16, u32
 
 _KNOWN_BY_BYTES = (HTTP1, TLS, SSH, SMB, SMTP)
 # IANA, Service Name and Transport Protocol Port Number Registry: what these system ports carry.
@@ -86,6 +89,7 @@ _NOTHING = 0
 _ORIGINATOR = 0
 _DISORDER = GAP | RETRANSMIT | OUT_OF_WINDOW
 _SSH_NEEDED = 4
+_MODBUS_PROTOCOL, _MODBUS_NEEDED = 2, 4  # where its header has a 0, and the bytes up to behind it
 _START_NEEDED = 10  # up to the first digit of an HTTP status; others are known by fewer
 _FIRST_OF_TEXT = 9  # a tab; what begins lower is no line
 _STARTTLS = folded(span(b"starttls"), 0, 8)
@@ -174,6 +178,8 @@ def _on_start(
     server's; asked: as in _out_of_turn()."""
     observed = 0
     end.speaks = layer
+    if layer == MODBUS and not is_modbus_request(message):
+        end.speaks = _NOTHING
     unknown = layer == _NOTHING or layer == HTTP1 and folded(message, 0, 5) != _SLASHED
     if from_client and unknown and not goes_before_tls(message):
         if layer == _NOTHING and is_no_record(message):
@@ -187,8 +193,11 @@ def _on_start(
             observed |= NO_SSH_IDENTIFICATION
         elif layer == TLS and asked and peer.speaks in (_NO_RECORD, _NO_REQUEST):
             observed |= NO_TLS_RECORD if is_of_tls_server(message) else 0
-    if not from_client and layer == _NOTHING and peer.speaks == HTTP1 and is_behind_zeros(message):
-        observed |= NO_HTTP_RESPONSE
+    if not from_client and layer == _NOTHING:
+        if peer.speaks == HTTP1 and is_behind_zeros(message):
+            observed |= NO_HTTP_RESPONSE
+        elif peer.speaks == MODBUS and asked and not disorder and _is_no_modbus(message):
+            observed |= NO_MODBUS_HEADER
     if layer in _KNOWN_BY_BYTES:
         other = peer.speaks in _KNOWN_BY_BYTES and peer.speaks != layer
         if other or _is_foreign(port, layer):
@@ -197,6 +206,12 @@ def _on_start(
     elif peer.speaks == SSH and (from_client or u8(message, 0) < _FIRST_OF_TEXT):
         observed |= NO_SSH_IDENTIFICATION if message.captured >= _SSH_NEEDED else 0
     return observed
+
+
+@fused
+def _is_no_modbus(message: Span) -> bool:
+    """Whether a payload has another protocol's number where Modbus has 0."""
+    return message.captured >= _MODBUS_NEEDED and u16(message, _MODBUS_PROTOCOL) != 0
 
 
 @fused
