@@ -130,7 +130,8 @@ OTHERWISE = {
 # known by their place in it; of port 0 one is in a UDP layer's span what only TCP forbids.
 GOING_ON = {
     *("http.chunk_bad", "http.field_syntax", "http.request_line_bad", "l4.port_zero"),
-    *("modbus.bad_length", "smb.malformed", "smtp.line_bad", "tls.record_bad"),
+    *("modbus.bad_length", "modbus.bad_protocol_id", "smb.malformed"),
+    *("smtp.line_bad", "tls.record_bad"),
 }
 
 

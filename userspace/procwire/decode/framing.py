@@ -78,7 +78,8 @@ def begins_message(layer: int, p: Span, marks: int) -> bool:
     if layer == layers.DNS:
         return u16(p, 0) >= _DNS_HEADER or marks & GOES_ON != 0
     if layer == layers.MODBUS:
-        fits = u16(p, 4) == p.length - _MODBUS_COUNTED_FROM
+        possible = _MODBUS_COUNTED[0] <= u16(p, 4) <= _MODBUS_COUNTED[1]
+        fits = possible and u16(p, 4) == p.length - _MODBUS_COUNTED_FROM
         # In the middle of a stream two zeros may stand anywhere.
         likely = u16(p, 2) == 0 and u16(p, 4) < layers.MODBUS_LENGTHS
         return bool(likely or fits or marks & SURE)

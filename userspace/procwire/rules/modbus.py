@@ -10,8 +10,8 @@ from procwire.rule import rule
 from procwire.words import captured, length, u8, u16
 
 PORT = 502
-COUNTED_FROM = 6
-MOST_COUNTED = 254  # the unit and 253 bytes
+HEADER, COUNTED_FROM = 8, 6
+FEWEST_COUNTED, MOST_COUNTED = 2, 254  # the unit and up to 253 bytes
 EXCEPTION = 128
 # Modbus V1.1b3 section 7, and 5 and 7 of older editions.
 EXCEPTION_CODES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 11)
@@ -42,13 +42,28 @@ READ_ANSWER = "0001 0000 0009 11 03 06 022b 0000 0064"
     needs=8,
     at=(2, 2),
     suricata=("app.modbus.invalid_protocol_id",),
-    fires_on=["0001 0001 0006 11 03 006b 0003", "0001 0100 0009 11 03 06 022b 0000 0064"],
-    silent_on=[READ, "1603 0101 0006 0100 00fc 0303", "0001 0001 0006 11 00 006b 0003"],
+    fires_on=[
+        "0001 0001 0006 11 03 006b 0003",
+        "0001 0100 0009 11 03 06 022b 0000 0064",
+        "0001 0001 ffff 11 03",
+    ],
+    silent_on=[
+        READ,
+        "1603 0101 0006 0100 00fc 0303",
+        "0001 0001 0006 11 00 006b 0003",
+        "0001 0001 ffff 11 03 00",
+        "0001 0000 ffff 11 03",
+        "0001 0001 0002 11 5a",
+    ],
 )
 def modbus_protocol_unknown(p):
-    """Its length fits to the byte and its function is a public one, so the message is Modbus."""
+    """Its length fits to the byte and its function is a public one, so the message is Modbus. So is
+    what follows one in its stream; where its length is impossible, only its header is seen."""
     function = u8(p, 7)
-    plausible = 0 < function < 44 and length(p) == COUNTED_FROM + u16(p, 4)
+    counted = u16(p, 4)
+    plausible = 0 < function < 44 and length(p) == COUNTED_FROM + counted
+    if length(p) == HEADER and not FEWEST_COUNTED <= counted <= MOST_COUNTED:
+        plausible = True
     return u16(p, 2) != 0 and plausible and length(p) <= COUNTED_FROM + MOST_COUNTED
 
 

@@ -419,10 +419,14 @@ local OF_MESSAGES = true
 do
 -- modbus.bad_protocol_id: Modbus header with a protocol identifier other than 0 (Modbus messaging on TCP/IP V1.0b 3.1.3)
 local function modbus_protocol_unknown(p, outer)
-  local function_, plausible
+  local counted, function_, plausible
   if #p < 8 then return false end
   function_ = byte(p, 8)
-  plausible = ((0 < function_ and function_ < 44) and (#p == (6 + (byte(p, 5) * 256 + byte(p, 6)))))
+  counted = (byte(p, 5) * 256 + byte(p, 6))
+  plausible = ((0 < function_ and function_ < 44) and (#p == (6 + counted)))
+  if ((#p == 8) and (not (2 <= counted and counted <= 254))) then
+    plausible = true
+  end
   do return (((byte(p, 3) * 256 + byte(p, 4)) ~= 0) and plausible and (#p <= (6 + 254))) end
 end
 RULES.modbus[#RULES.modbus + 1] = { 9101151, modbus_protocol_unknown }
