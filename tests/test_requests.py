@@ -215,12 +215,14 @@ def test_an_address_claimed_in_turn_is_evidence_and_a_change_is_not():
     assert found == [(3, "arp.ip_mac_flip", False), (4, "arp.ip_mac_flip", True)]
 
 
-def test_routers_are_learned_before_a_new_one_is_evidence():
-    first, second, third = (discovery(ICMPv6ND_RA(), f"fe80::{i}") for i in "abc")
-    packets = [(0, first), (61, first), (62, second), (63, second), (1800, third)]
-    assert observe(fresh(), packets) == [
+@pytest.mark.parametrize("start", [0, 1_790_000_000])
+def test_routers_are_learned_before_a_new_one_is_evidence(start):
+    first, second, third, fourth = (discovery(ICMPv6ND_RA(), f"fe80::{i}") for i in "abcd")
+    told = [(0, first), (61, first), (62, second), (63, second), (1799, third), (1800, fourth)]
+    assert observe(fresh(), [(start + time, frame) for time, frame in told]) == [
         (3, "icmp6.new_ra_source", False),
-        (5, "icmp6.new_ra_source", True),
+        (5, "icmp6.new_ra_source", False),
+        (6, "icmp6.new_ra_source", True),
     ]
 
 
