@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import struct
 import zipfile
 from pathlib import Path
 
@@ -172,10 +171,9 @@ def test_archives_that_are_damaged_say_so(tmp_path: Path) -> None:
         locked[flags] |= 1
     (problem,) = read(written(tmp_path, bytes(locked)))[2]
     assert "encrypted" in problem
-    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
-        spoiled = bytearray(archive(tmp_path / "c.zip", records.flat(FEW) * 200, method))
-        spoiled[len(spoiled) // 3] ^= 0xFF
-        assert len(read(written(tmp_path, bytes(spoiled)))[2]) == 1
+    spoiled = bytearray(archive(tmp_path / "c.zip", records.flat(FEW) * 200))
+    spoiled[len(spoiled) // 3] ^= 0xFF
+    assert len(read(written(tmp_path, bytes(spoiled)))[2]) == 1
 
 
 def test_what_is_left_out_ends_with_its_own_code_and_is_named(run, tmp_path: Path) -> None:
@@ -188,14 +186,8 @@ def test_what_is_left_out_ends_with_its_own_code_and_is_named(run, tmp_path: Pat
     assert "records.malformed 9" in ran.talk.replace("\n", " ")
 
 
-def test_an_archive_takes_no_more_memory_than_there_may_be(tmp_path: Path) -> None:
-    """LZMA's header says how much is taken."""
-    packed = bytearray(archive(tmp_path / "a.zip", records.flat(FEW), zipfile.ZIP_LZMA))
-    sizes = struct.unpack_from("<2H", packed, 26)
-    place = 30 + sum(sizes) + 5
-    assert int.from_bytes(packed[place : place + 4], "little") == 8 << 20
-    for size, is_read in ((64 << 20, True), ((64 << 20) + 1, False)):
-        packed[place : place + 4] = size.to_bytes(4, "little")
-        problems = read(written(tmp_path, bytes(packed)))[2]
-        assert (not problems) == is_read
-    assert "dictionary of 67,108,865 bytes, expected 64 MB at most" in str(problems[0])
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_is_unpacked_all_at_once_is_refused(tmp_path: Path, method: int) -> None:
+    packed = archive(tmp_path / "a.zip", records.flat(FEW), method)
+    (problem,) = read(written(tmp_path, packed))[2]
+    assert f"a.json is packed by method {method}, expected deflate" in problem

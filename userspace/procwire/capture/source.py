@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import importlib
 import io
-import lzma
 import mmap
 import select
 import stat
@@ -212,7 +211,6 @@ def _unpacking_errors() -> tuple[type[Exception], ...]:
     return (
         EOFError,
         OSError,
-        lzma.LZMAError,
         zlib.error,
         zipfile.BadZipFile,
         *([loaded.ZstdError] if loaded else []),
