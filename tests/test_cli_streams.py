@@ -155,7 +155,9 @@ def test_a_signal_during_a_write_loses_nothing() -> None:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_who_waits_for_a_pipe_can_be_interrupted(broken: Path, workers: str) -> None:
-    command = [Path(sys.executable).with_name("procwire"), "read", "--workers", workers, "-"]
+    program = Path(sys.executable).with_name("procwire")
+    # What runs the tests may ignore the signal itself, as nohup does, and would hand that on.
+    command = ["env", "--default-signal=INT", program, "read", "--workers", workers, "-"]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen(command, **pipes) as ran:
         ran.stdin.write(broken.read_bytes())
