@@ -67,7 +67,7 @@ def workers(live: Sensing) -> None:
     """Processes that live on, each below the thresholds."""
     command = python(WORKERS, *["6"] * 8)
     session, _ = live.run(*command)
-    of_sixes(live, session, command)
+    of_sixes(live, session, command, 28)
     assert not of_processes(live, session)
 
 
@@ -75,16 +75,20 @@ def workers_and_a_scanner(live: Sensing) -> None:
     """A process that is told of by itself takes what it tried with it: the rest is told alone."""
     command = python(WORKERS, "40", *["6"] * 8)
     session, _ = live.run(*command)
-    of_sixes(live, session, command)
+    # Its hosts are taken from those of the job, an estimate from an estimate: in one run of
+    # twenty-five the difference reaches 25 with the 29th host or later, in none of 100,000 with the
+    # 37th.
+    of_sixes(live, session, command, 36)
     assert len(of_processes(live, session)) == 1
 
 
-def of_sixes(live: Sensing, session: int, command: tuple[str, ...]) -> None:
-    """While they lived the job was told of with what workers of six hosts each tried, alone."""
+def of_sixes(live: Sensing, session: int, command: tuple[str, ...], most: int) -> None:
+    """While they lived the job was told of with what workers of six hosts each tried, alone.
+    most: as many attempts as that may have taken."""
     row = told(live, Subject.SESSION, session)
     tried = int(row["attempts"])
     # hosts is an estimate.
-    assert 22 <= tried <= 28
+    assert 22 <= tried <= most
     assert (row["by_children"], row["refused"]) == (0, tried)
     assert programs(live, row) == [(command, -(-tried // 6), tried)]
     processes = live.all("process")
