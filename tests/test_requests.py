@@ -21,7 +21,7 @@ from procwire.settings.traffic import FlowSettings
 from scapy.layers.dhcp import BOOTP
 from scapy.layers.dns import DNS, DNSQR
 from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
-from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, IPv6
+from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6Unknown, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.layers.ntp import NTPHeader
 from scapy.layers.vxlan import VXLAN
@@ -247,6 +247,22 @@ def test_who_is_told_that_nobody_is_there_opens_anew_at_once(kind, quoted, refus
     there, back = IP(src=CLIENT, dst=SERVER), IP(src=SERVER, dst=CLIENT)
     syns = [there / TCP(sport=5000, dport=80, flags="S", seq=seq) for seq in (100, quoted, 4000)]
     packets = [syns[0], back / ICMP(type=kind, code=1) / syns[1], syns[2]]
+    found = observe(fresh(), [(i / 9, bytes(FRAME / one)) for i, one in enumerate(packets)])
+    assert found == ([] if refused else [(3, "stream.hs_resend_differs", False)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "quoted", "kept", "refused"),
+    [(1, 100, 56, True), (1, 99, 56, False), (1, 100, 55, False), (3, 100, 56, False)],
+)
+def test_who_is_told_so_by_icmp6_opens_anew_at_once(kind, quoted, kept, refused):
+    there, back = (
+        IPv6(src="2001:db8::1", dst="2001:db8::2"),
+        IPv6(src="2001:db8::2", dst="2001:db8::1"),
+    )
+    syns = [there / TCP(sport=5000, dport=80, flags="S", seq=seq) for seq in (100, quoted, 4000)]
+    error = ICMPv6Unknown(type=kind, code=1, msgbody=(bytes(4) + bytes(syns[1]))[: kept - 4])
+    packets = [syns[0], back / error, syns[2]]
     found = observe(fresh(), [(i / 9, bytes(FRAME / one)) for i, one in enumerate(packets)])
     assert found == ([] if refused else [(3, "stream.hs_resend_differs", False)])
 

@@ -43,7 +43,7 @@ from procwire.decode.message_spans import (
 from procwire.decode.observations import RST_NO_SESSION, UNSOLICITED_ERROR
 from procwire.decode.payload import flush_streams, read_payload
 from procwire.decode.proofs import is_proven
-from procwire.decode.quoted_flow import on_icmp_error
+from procwire.decode.quoted_flow import on_icmp6_error, on_icmp_error
 from procwire.decode.source import (
     Ended,
     FlowColumns,
@@ -187,6 +187,8 @@ def _follow_rows(
                 table.counts[_TWO_SIDED if counted > 0 else _ONE_SIDED] += 1
         elif transport == layers.UDP:
             _slot_of(table, state, source, row, columns)
+        elif transport == layers.ICMP6:
+            on_icmp6_error(table, source, row)
     return end
 
 

@@ -11,16 +11,17 @@ from procwire.decode.flow_hash import end_hash, flow_hash
 from procwire.decode.flow_table import REFUSED, SYN_SENT, FlowTable, Path, find, key_of
 from procwire.decode.source import Source
 from procwire.decode.tunnel import TUNNEL_PORTS
-from procwire.words import u8, u16, u32
+from procwire.words import Span, u8, u16, u32
 
 # RFC 792: the messages that quote the packet they are about.
 _ICMP_ERRORS = (3, 4, 5, 11, 12)
-_UNREACHABLE = 3
+_UNREACHABLE, _UNREACHABLE6 = 3, 1
 _QUOTED_AT = 8
+_PORTS6_AT = _QUOTED_AT + 40
 _FRAGMENT_OFFSET = 0x1FFF
 _PROTOCOL_TCP, _PROTOCOL_UDP = 6, 17
 _MAPPED = np.uint64(0xFFFF << 32)
-_ZERO = np.uint64(0)
+_ZERO, _HALF = np.uint64(0), np.uint64(32)
 
 
 @fused
@@ -62,3 +63,36 @@ def on_icmp_error(table: FlowTable, source: Source, row: int) -> bool:
     if opening and u8(message, 0) == _UNREACHABLE:
         end.sent |= REFUSED
     return False
+
+
+@fused
+def on_icmp6_error(table: FlowTable, source: Source, row: int) -> None:
+    """Enter what ICMPv6 packet `row` says of a SYN that was not answered (RFC 4443 3.1)."""
+    message = span_at(source.data, source.spans, int(source.span[row]))
+    if u8(message, 0) != _UNREACHABLE6 or message.captured < _PORTS6_AT + 8:
+        return
+    if u8(message, _QUOTED_AT) >> 4 != 6 or u8(message, _QUOTED_AT + 6) != _PROTOCOL_TCP:
+        return
+    path = Path(
+        _u64(message, _QUOTED_AT + 8),
+        _u64(message, _QUOTED_AT + 16),
+        _u64(message, _QUOTED_AT + 24),
+        _u64(message, _QUOTED_AT + 32),
+        u16(message, _PORTS6_AT),
+        u16(message, _PORTS6_AT + 2),
+        layers.TCP,
+    )
+    one = end_hash(path.src_hi, path.src_lo, path.src_port)
+    other = end_hash(path.dst_hi, path.dst_lo, path.dst_port)
+    key = key_of(path)
+    slot = find(table.flows, key, flow_hash(one, other, _PROTOCOL_TCP))
+    if slot < 0 or table.flows[slot].state != SYN_SENT:
+        return
+    end = table.ends[slot, key.sender]
+    if end.packets > 0 and u32(message, _PORTS6_AT + 4) == end.initial:
+        end.sent |= REFUSED
+
+
+@fused
+def _u64(message: Span, offset: int) -> np.uint64:
+    return np.uint64(u32(message, offset)) << _HALF | np.uint64(u32(message, offset + 4))
