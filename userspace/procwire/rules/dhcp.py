@@ -32,6 +32,8 @@ DISCOVER = f"{BOOTP} 63825363 3501 01"
     fires_on=[
         BOOTP[:-2],
         DISCOVER,
+        f"{DISCOVER} 00 00",
+        f"{BOOTP} 63825363 {'00' * 60}",
         f"{DISCOVER} 3704 0103",
         f"{DISCOVER} 0c",
         f"{DISCOVER} 3203 c00002 ff",
@@ -70,7 +72,7 @@ def dhcp_message_malformed(p):
         if at >= length(p):
             return True
         if at + 2 > captured(p):
-            return captured(p) == length(p) and u8(p, at) != PAD and u8(p, at) != END
+            return captured(p) == length(p) and u8(p, at) != END
         code = u8(p, at)
         size = u8(p, at + 1)
         if code == END:

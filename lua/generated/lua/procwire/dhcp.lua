@@ -441,7 +441,7 @@ local function dhcp_message_malformed(p, outer)
       do return true end
     end
     if ((at + 2) > #p) then
-      do return ((#p == #p) and ((byte(p, at + 1) or 0) ~= 0) and ((byte(p, at + 1) or 0) ~= 255)) end
+      do return ((#p == #p) and ((byte(p, at + 1) or 0) ~= 255)) end
     end
     code = (byte(p, at + 1) or 0)
     size = (byte(p, (at + 1) + 1) or 0)
