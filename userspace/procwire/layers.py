@@ -97,4 +97,8 @@ UDP_PORTS = {
     20000: DNP3,
 }
 TCP_PORTS = {53: DNS, 502: MODBUS, 20000: DNP3, **dict.fromkeys(MAIL_PORTS, SMTP)}
+# Modbus messaging on TCP/IP V1.0b 3.1.3: the header with the function behind it, the bytes before
+# those that its length counts, and how many it may count: the unit and up to 253 more.
+MODBUS_HEADER, MODBUS_COUNTED_FROM = 8, 6
+MODBUS_FEWEST, MODBUS_MOST = 2, 254
 MODBUS_LENGTHS = 1024  # what has a length from here on behind two zeros is another protocol's

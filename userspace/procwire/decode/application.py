@@ -59,7 +59,6 @@ _NETBIOS, _SESSION_REQUEST, _SESSION_REFUSED = 139, 0x81, 0x83
 
 _DNS_PREFIX, _DNS_HEADER = 2, 12
 _DNS_NEEDED = 16  # bytes by which another protocol would be known
-_MODBUS_HEADER, _MODBUS_COUNTED_FROM = 8, 6
 _DNP3_START = 0x0564
 _OF_NUMBERS = (layers.DNS, layers.MODBUS, layers.DNP3)
 
@@ -215,10 +214,10 @@ def _may_be_dns(message: Span) -> bool:
 @fused
 def _begins_modbus(data: NDArray[np.uint8], message: Extent) -> bool:
     """One of the header's two fixed points holds, so that the other can be judged."""
-    if message.captured < _MODBUS_HEADER:
+    if message.captured < layers.MODBUS_HEADER:
         return False
     protocol, size = u16(data, message.start + 2, True), u16(data, message.start + 4, True)
-    return protocol == 0 or size == message.length - _MODBUS_COUNTED_FROM
+    return protocol == 0 or size == message.length - layers.MODBUS_COUNTED_FROM
 
 
 @fused

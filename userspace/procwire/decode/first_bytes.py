@@ -7,6 +7,7 @@ there allow, and says no where more of them might tell otherwise.
 from __future__ import annotations
 
 from procwire.compiled.jit import fused
+from procwire.layers import MODBUS_COUNTED_FROM, MODBUS_MOST
 from procwire.words import Span, find, folded, span, token_end, u8, u16, u32
 
 _HEADER_NEEDED = 5  # bytes by which a TLS record is known
@@ -19,7 +20,7 @@ _PROXIED = (int.from_bytes(b"PROX", "big"), 0x0D0A0D0A)
 # How HTTP/2 begins, which servers of HTTP/1 are to answer as a request (RFC 9113 3.4).
 _PREFACE = int.from_bytes(b"PRI ", "big"), int.from_bytes(b"* HT", "big")
 _SLASHED = folded(span(b"http/"), 0, 5)
-_MODBUS_COUNTED_FROM, _MODBUS_COUNTED = 6, (4, 254)
+_FEWEST_ASKED = 4  # what Modbus counts of a request that says more than its function
 _CAPITALS = tuple(int.from_bytes(name, "big") for name in (b"GET ", b"HEAD", b"POST", b"PUT "))
 _METHODS = tuple(folded(span(name.to_bytes(4, "big")), 0, 4) for name in _CAPITALS)
 
@@ -91,5 +92,5 @@ def is_modbus_request(message: Span) -> bool:
     """Whether a payload is one whole message of Modbus to the byte. The few that ask by their
     function alone are left out: a line of serial Modbus could look like them."""
     counted = u16(message, 4)
-    fits = counted == message.length - _MODBUS_COUNTED_FROM
-    return u16(message, 2) == 0 and fits and _MODBUS_COUNTED[0] <= counted <= _MODBUS_COUNTED[1]
+    fits = counted == message.length - MODBUS_COUNTED_FROM
+    return u16(message, 2) == 0 and fits and _FEWEST_ASKED <= counted <= MODBUS_MOST

@@ -22,7 +22,6 @@ from procwire.decode.stream_table import (
 from procwire.words import Span, u8, u16, u32
 
 _DNS_PREFIX, _DNS_HEADER = 2, 12
-_MODBUS_HEADER, _MODBUS_COUNTED_FROM, _MODBUS_COUNTED = 8, 6, (2, 254)
 _DNP3_START, _DNP3_HEADER, _DNP3_LEAST, _DNP3_BLOCK = 0x0564, 10, 5, 16
 _TLS_HEADER, _TLS_TYPES, _TLS_MAJOR, _TLS_LAST_MINOR = 5, (20, 24), 3, 4
 _TLS_CHANGE_CIPHER_SPEC, _TLS_ALERT, _TLS_APPLICATION_DATA = 20, 21, 23
@@ -36,7 +35,7 @@ _PRINTABLE = (32, 126)
 
 HEADER_SIZES = (
     (layers.DNS, _DNS_PREFIX),
-    (layers.MODBUS, _MODBUS_HEADER),
+    (layers.MODBUS, layers.MODBUS_HEADER),
     (layers.DNP3, 3),
     (layers.TLS, _TLS_HEADER),
     (layers.HTTP1, _HTTP_HEADER),
@@ -78,10 +77,11 @@ def begins_message(layer: int, p: Span, marks: int) -> bool:
     if layer == layers.DNS:
         return u16(p, 0) >= _DNS_HEADER or marks & GOES_ON != 0
     if layer == layers.MODBUS:
-        possible = _MODBUS_COUNTED[0] <= u16(p, 4) <= _MODBUS_COUNTED[1]
-        fits = possible and u16(p, 4) == p.length - _MODBUS_COUNTED_FROM
+        counted = u16(p, 4)
+        possible = layers.MODBUS_FEWEST <= counted <= layers.MODBUS_MOST
+        fits = possible and counted == p.length - layers.MODBUS_COUNTED_FROM
         # In the middle of a stream two zeros may stand anywhere.
-        likely = u16(p, 2) == 0 and u16(p, 4) < layers.MODBUS_LENGTHS
+        likely = u16(p, 2) == 0 and counted < layers.MODBUS_LENGTHS
         return bool(likely or fits or marks & SURE)
     if layer == layers.DNP3:
         return u16(p, 0) == _DNP3_START
@@ -101,8 +101,8 @@ def frame(layer: int, p: Span, marks: int) -> Frame:
         return Frame(size, min(size, MESSAGE_ROOM), _DNS_PREFIX, True)
     if layer == layers.MODBUS:
         counted = u16(p, 4)
-        possible = _MODBUS_COUNTED[0] <= counted <= _MODBUS_COUNTED[1]
-        size = _MODBUS_COUNTED_FROM + counted if possible else _MODBUS_HEADER
+        possible = layers.MODBUS_FEWEST <= counted <= layers.MODBUS_MOST
+        size = layers.MODBUS_COUNTED_FROM + counted if possible else layers.MODBUS_HEADER
         return Frame(size, size, 0, possible)
     if layer == layers.DNP3:
         return _frame_dnp3(p)

@@ -27,10 +27,11 @@ from procwire.decode.request_table import (
     slot_of,
 )
 from procwire.decode.source import NO_FLOW, FlowColumns, Source
+from procwire.layers import MODBUS_COUNTED_FROM, MODBUS_FEWEST, MODBUS_HEADER, MODBUS_MOST
 from procwire.words import u8, u16
 
 _PORT = 502
-_TRANSACTION, _HEADER, _COUNTED_FROM, _FEWEST, _MOST = 2, 8, 6, 2, 254
+_TRANSACTION = 2
 _MOST_MESSAGES = 16
 _FUNCTION = 0x7F  # the highest bit tells an exception
 # Unit and function of a request of which a part came by itself; no message has both so.
@@ -54,14 +55,15 @@ def on_modbus(state: State, source: Source, row: int, columns: FlowColumns) -> N
     for _message in range(_MOST_MESSAGES):
         counted = u16(p, at + 4)
         left = p.captured - at
-        begun = asks and _TRANSACTION <= left < _COUNTED_FROM
-        if not begun and (left < _COUNTED_FROM or not _FEWEST <= counted <= _MOST):
+        begun = asks and _TRANSACTION <= left < MODBUS_COUNTED_FROM
+        possible = MODBUS_FEWEST <= counted <= MODBUS_MOST
+        if not begun and (left < MODBUS_COUNTED_FROM or not possible):
             return
         if u16(p, at + 2) != 0:
             return
         transaction = u16(p, at) << 16
         name = pair_of(MODBUS, source, row, asks, np.uint64(transaction | _ANY))
-        whole = left >= _HEADER
+        whole = left >= MODBUS_HEADER
         if whole and (asks or not is_asked(state, name)):
             what = transaction | u8(p, at + 6) << 8 | u8(p, at + 7) & _FUNCTION
             name = pair_of(MODBUS, source, row, asks, np.uint64(what))
@@ -69,7 +71,7 @@ def on_modbus(state: State, source: Source, row: int, columns: FlowColumns) -> N
             _ask(state, name)
         elif whole:
             _answer(state, name, int(packets.ack[row]), row, columns)
-        at += _COUNTED_FROM + counted
+        at += MODBUS_COUNTED_FROM + counted
 
 
 @fused

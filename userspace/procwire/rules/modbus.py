@@ -5,13 +5,17 @@ begins with one.
 The decoder lets pass what has the protocol's number or its exact length; rules ask for more.
 """
 
-from procwire.layers import MODBUS_LENGTHS
+from procwire.layers import (
+    MODBUS_COUNTED_FROM,
+    MODBUS_FEWEST,
+    MODBUS_HEADER,
+    MODBUS_LENGTHS,
+    MODBUS_MOST,
+)
 from procwire.rule import rule
 from procwire.words import captured, length, u8, u16
 
 PORT = 502
-HEADER, COUNTED_FROM = 8, 6
-FEWEST_COUNTED, MOST_COUNTED = 2, 254  # the unit and up to 253 bytes
 EXCEPTION = 128
 # Modbus V1.1b3 section 7, and 5 and 7 of older editions.
 EXCEPTION_CODES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 11)
@@ -61,10 +65,10 @@ def modbus_protocol_unknown(p):
     what follows one in its stream; where its length is impossible, only its header is seen."""
     function = u8(p, 7)
     counted = u16(p, 4)
-    plausible = 0 < function < 44 and length(p) == COUNTED_FROM + counted
-    if length(p) == HEADER and not FEWEST_COUNTED <= counted <= MOST_COUNTED:
+    plausible = 0 < function < 44 and length(p) == MODBUS_COUNTED_FROM + counted
+    if length(p) == MODBUS_HEADER and not MODBUS_FEWEST <= counted <= MODBUS_MOST:
         plausible = True
-    return u16(p, 2) != 0 and plausible and length(p) <= COUNTED_FROM + MOST_COUNTED
+    return u16(p, 2) != 0 and plausible and length(p) <= MODBUS_COUNTED_FROM + MODBUS_MOST
 
 
 @rule(
@@ -136,7 +140,7 @@ def modbus_length_wrong(p, outer):
         return False
     size = u16(p, 4)
     function = u8(p, 7)
-    if size < 2 or size > MOST_COUNTED:
+    if size < MODBUS_FEWEST or size > MODBUS_MOST:
         return function in DATA_ACCESS or 0 < function < 44 and size < MODBUS_LENGTHS
     if function in SINGLE_WRITES:
         return size != 6
@@ -206,7 +210,7 @@ def modbus_function_unknown(p, outer):
     public, reserved for old products or free for anyone's own use; of what is diagnosed most
     numbers are reserved for nobody."""
     size = u16(p, 4)
-    if u16(p, 2) != 0 or size < 2 or COUNTED_FROM + size > length(p):
+    if u16(p, 2) != 0 or size < MODBUS_FEWEST or MODBUS_COUNTED_FROM + size > length(p):
         return False
     function = u8(p, 7)
     if function == 0:
