@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from procwire import protocol_words, words
-from procwire.compiler import values
+from procwire.compiler import values, vocabulary
 from procwire.compiler.values import BOOL, NotInSubset, Scope, Source, Value, Values, spelling
 from procwire.compiler.vocabulary import WORDS
 
@@ -79,7 +79,13 @@ def least_arguments(source: Source, names: dict[str, Any]) -> dict[ast.expr, int
 
 
 # The check itself and the words that it goes by.
-_FILES = (__file__, values.__file__, words.__file__, protocol_words.__file__)
+_FILES = (
+    __file__,
+    values.__file__,
+    vocabulary.__file__,
+    words.__file__,
+    protocol_words.__file__,
+)
 _THIS = "".join(map(_text, _FILES))
 
 

@@ -164,14 +164,14 @@ def ipv6_padding_of_no_length(p):
         return False
     end = 48 + u8(p, 41) * 8
     offset = 42
-    for _step in range(64):
+    for _option in range(MOST_OPTIONS):
         if offset + 2 > end or offset + 2 > captured(p):
             break
         option = u8(p, offset)
         step = 1
         if option != 0:
             step = 2 + u8(p, offset + 1)
-        if option == 1 and step == 2:
+        if option == PAD_N and step == 2:
             return True
         offset += step
     return False
