@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import click.testing
 import pytest
@@ -129,6 +131,18 @@ def test_nothing_stays_of_rules_that_suricata_refuses(
     assert "refuses the rules" in text
     assert site.config.read_text() == before
     assert Path("procwire.rules") not in files_of(site.rules)
+
+
+def test_a_full_disk_is_said(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(ruleset, "write", write)
+    code, text = refusal(site.call("install", "--write"))
+    assert (code, text) == (
+        4,
+        f"cannot write {site.rules}: No space left on device; free space",
+    )
 
 
 def test_nothing_is_half_installed_by_an_interruption(site: Site, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from procwire.compiler import HEADLINE
 from procwire.compiler.to_suricata import GATE_SID, RULES_FILE, SCRIPTS
 from procwire.errors import Unavailable, UsageError
+from procwire.output.lines import NO_ROOM
 from procwire.suricata import config_file, ruleset
 from procwire.suricata.needs import LUA, Naming, Need, as_lines, edited, unmet
 from procwire.suricata.program import Suricata, find
@@ -69,9 +70,10 @@ def install(suricata: Suricata, drop: bool, write: bool) -> Installed:
         if is_new:
             _remove(directory)
         if isinstance(problem, OSError):
+            # A full disk names no file.
+            remedy = "free space" if problem.errno in NO_ROOM else "run as its owner, with sudo"
             raise Unavailable(
-                f"cannot write {problem.filename}: {problem.strerror}",
-                "run as its owner, with sudo",
+                f"cannot write {problem.filename or directory}: {problem.strerror}", remedy
             ) from None
         raise
     return Installed(paths, merged, [] if edits else as_lines(needs, naming))
@@ -227,7 +229,8 @@ def _draft_of(path: Path, text: str) -> Iterator[Path]:
             os.fsync(file.fileno())
         yield draft
     except OSError as problem:
-        raise Unavailable(f"cannot write {path}: {problem.strerror}", "run with sudo") from None
+        remedy = "free space" if problem.errno in NO_ROOM else "run with sudo"
+        raise Unavailable(f"cannot write {path}: {problem.strerror}", remedy) from None
     finally:
         draft.unlink(missing_ok=True)
 
