@@ -191,3 +191,4 @@ def test_what_is_unpacked_all_at_once_is_refused(tmp_path: Path, method: int) ->
     packed = archive(tmp_path / "a.zip", records.flat(FEW), method)
     (problem,) = read(written(tmp_path, packed))[2]
     assert f"a.json is packed by method {method}, expected deflate" in problem
+    assert "unpack it and read its files" in problem

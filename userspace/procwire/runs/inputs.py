@@ -68,7 +68,10 @@ class Inputs:
                     if member.is_dir():
                         continue
                     if member.compress_type not in _METHODS:
-                        packed = f"packed by method {member.compress_type}, expected deflate"
+                        packed = (
+                            f"packed by method {member.compress_type}, expected deflate; unpack it"
+                            " and read its files, or pack it anew"
+                        )
                         raise NotImplementedError(f"{member.filename} is {packed}")
                     with archive.open(member) as stream:
                         found = _recognised(_member(f"{name}/{member.filename}", stream))
