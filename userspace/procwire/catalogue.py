@@ -15,7 +15,7 @@ from procwire.compiler.sights import (
 )
 from procwire.detect.detector import DETECTORS, Detector
 from procwire.rule import Observed, Rule
-from procwire.rules import observed_checks, packet_rules
+from procwire.rules import all_rules
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,8 @@ class Entry:
 
 
 def catalogue() -> list[Entry]:
-    """Every check, by sid."""
-    entries = [entry_of(rule) for rule in packet_rules()]
-    entries += [entry_of(check) for check in observed_checks()]
-    return sorted(entries, key=lambda entry: entry.sid) + [entry_of(one) for one in DETECTORS]
+    """Every check of packets, by sid, then every detector, by sid."""
+    return [entry_of(check) for check in (*all_rules(), *DETECTORS)]
 
 
 def entry_of(check: Rule | Observed | Detector) -> Entry:

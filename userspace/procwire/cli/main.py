@@ -146,14 +146,7 @@ def whole_writes(stream: TextIO) -> TextIO:
     below = getattr(stream, "buffer", None)
     if not isinstance(below, io.RawIOBase):
         return stream
-    return open(
-        below.fileno(),
-        "w",
-        encoding=stream.encoding,
-        errors=stream.errors,
-        closefd=False,
-        buffering=1,
-    )
+    return _by_lines(io.FileIO(below.fileno(), "w", closefd=False), stream)
 
 
 class _Talk(io.FileIO):
@@ -171,7 +164,11 @@ class _Talk(io.FileIO):
 
 def talk(stream: TextIO) -> TextIO:
     """The same stream for what is meant for people; it is written whole, too."""
-    raw = _Talk(stream.fileno(), "w", closefd=False)
+    return _by_lines(_Talk(stream.fileno(), "w", closefd=False), stream)
+
+
+def _by_lines(raw: io.FileIO, stream: TextIO) -> TextIO:
+    """Text for `raw`, in the encoding of `stream`; each line is written as it ends."""
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=stream.encoding,
