@@ -58,3 +58,11 @@ def test_so_may_one_of_two_bytes(data: bytes, place: int) -> None:
     for end in (len(data), place + 1):
         found = compiled_pair(array, 0, end)
         assert found == may_hold(array, 0, end, PAIR) == naive(data[:end], PAIR)
+
+
+def test_what_lies_before_is_no_part_of_what_is_searched() -> None:
+    for start in (1, len(TEXT)):
+        for size in range(len(TEXT), 200):
+            array = np.frombuffer(TEXT + b"x" * size, np.uint8)
+            assert not may_hold(array, start, len(array), TEXT)
+            assert not compiled(array, start, len(array))

@@ -6,6 +6,8 @@ import struct
 from functools import partial
 from random import Random
 
+import numba
+import pytest
 from batches import batch_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -21,6 +23,9 @@ from procwire.warm import warm_up
 
 UDP = 17
 HOP_BY_HOP = bytes([44, 0, 1, 4, 0, 0, 0, 0])
+# Of 24 bytes (RFC 4302 2.2), and a fragment that is whole, with another header behind it.
+AUTHENTICATION = bytes([44, 4]) + bytes(22)
+ATOMIC_FRAGMENT = bytes([44, 0, 0, 0, 0, 0, 0, 9])
 ADDRESSES = bytes(range(1, 9))
 
 
@@ -32,10 +37,12 @@ def ipv4(fragment: Fragment, options: bytes = b"") -> bytes:
     return header + ADDRESSES + options + fragment.payload
 
 
-def ipv6(fragment: Fragment, before: bytes = b"") -> bytes:
+def ipv6(fragment: Fragment, before: bytes = b"", kind: int = 0) -> bytes:
+    """kind: the first header's, of those `before` that of the fragment."""
     place = struct.pack(">BBHI", UDP, 0, fragment.offset | fragment.more, fragment.key)
     body = before + place + fragment.payload
-    return struct.pack(">IHBB", 0x60000000, len(body), 0 if before else 44, 64) + bytes(32) + body
+    first = kind if before else 44
+    return struct.pack(">IHBB", 0x60000000, len(body), first, 64) + bytes(32) + body
 
 
 raw_batch = partial(batch_of, link=RAW)
@@ -115,10 +122,17 @@ def test_the_first_fragments_headers_are_put_right() -> None:
     assert sum(struct.unpack(">12H", datagram[:24])) % 0xFFFF == 0
     assert datagram[20:] == options + DATAGRAM
 
-    parts = [ipv6(part, HOP_BY_HOP) for part in halves(DATAGRAM, 6)]
+
+@pytest.mark.parametrize(
+    ("kind", "before"),
+    [(0, HOP_BY_HOP), (51, AUTHENTICATION), (44, ATOMIC_FRAGMENT)],
+    ids=["hop-by-hop", "authentication", "fragment"],
+)
+def test_headers_before_the_fragments_stay(kind: int, before: bytes) -> None:
+    parts = [ipv6(part, before, kind) for part in halves(DATAGRAM, 6)]
     ((_, datagram),), _ = reassemble(Defragmenter(), raw_batch(parts))
-    assert datagram[4:7] == struct.pack(">HB", 8 + len(DATAGRAM), 0)
-    assert datagram[40:] == bytes([UDP]) + HOP_BY_HOP[1:] + DATAGRAM
+    assert datagram[4:7] == struct.pack(">HB", len(before) + len(DATAGRAM), kind)
+    assert datagram[40:] == bytes([UDP]) + before[1:] + DATAGRAM
 
 
 def test_an_unfinished_datagram_is_forgotten() -> None:
@@ -187,6 +201,7 @@ def test_overlaps_are_findings() -> None:
         assert found == [(number, name) for number in overlapping]
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 def test_warming_up_compiles_what_fragments_need() -> None:
     warm_up()
     known = list(defrag._collect.signatures)
