@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 from procwire.capture.batch import ETHERNET, PacketBatch
+from procwire.decode.event_time import Timed
 
 
 def batch_of(
@@ -26,3 +27,8 @@ def batch_of(
         cut=np.zeros(len(packets), np.bool_),
         first=first,
     )
+
+
+def timed(batch: PacketBatch) -> Timed:
+    """A batch whose packets' times are the time reached with them."""
+    return Timed(batch, batch.time, np.empty(0, np.int64))

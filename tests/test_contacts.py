@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from batches import timed
 from hypothesis import given
 from hypothesis import strategies as st
 from naive_contacts import ACK, FIN, PSH, RST, SYN, TCP, UDP, URG, contacts
@@ -74,7 +75,9 @@ def track(tracker, packets, times):
     sums = Verified(np.zeros(0, np.uint8), np.zeros(0, np.uint64))
     located = hashes(packets), np.full(count, NO_SPAN, np.int32), sums
     skipped, suspects = np.zeros(8, np.int64), np.zeros(0, np.int32)
-    return tracker.update(batch, Decoded(packets, spans, skipped, *located, suspects), times)
+    decoded = Decoded(packets, spans, skipped, *located, suspects)
+    (rows,) = tracker.update(timed(batch), decoded)
+    return rows
 
 
 def outcomes(rows):

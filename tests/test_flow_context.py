@@ -84,3 +84,18 @@ def test_a_clock_that_is_set_makes_no_stray_of_what_goes_on(step):
     # What the capture shows since then counts again.
     again = connections(20, after, 4 * SECOND)
     assert trusted([*warm, *again, *late(strays, after + 77 * SECOND)]) == ["fin_no_session"]
+
+
+@pytest.mark.parametrize("step", [0, DAY, -DAY])
+def test_where_a_clock_was_set_a_connection_may_open_anew(step):
+    """As where captures were joined: the same again, or another of the same ports."""
+    before = connections(2, 2 * DAY, SECOND)
+    elsewhere = ask(ACK, 7, 9, 1, 2 * DAY + step, 5000)
+    for syn in (100, 4000):
+        opens = ask(SYN, syn, time=2 * DAY + 5 * SECOND, port=1000)
+        answer = reply(SYN | ACK, 500, syn + 1, time=2 * DAY + 5 * SECOND, port=1000)
+        seen = update(Flows(), [*before, elsewhere, opens, answer]).observed[-2:]
+        if step:
+            assert not seen.any()
+        else:
+            assert names(seen[0]) == ["syn_in_established"]

@@ -12,6 +12,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from batches import timed
 from frames import LINKS, frame
 from numpy.typing import NDArray
 from procwire.capture.batch import PacketBatch
@@ -42,7 +43,7 @@ class Judge:
         """All that is said of the packets, positions counted from each packet's first byte."""
         decoded, judged = self._examiner.complete(batch, examine(batch))
         observed = self._observer.update(batch, decoded)
-        attempts = self._contacts.update(batch, decoded, batch.time)
+        (attempts,) = self._contacts.update(timed(batch), decoded)
         spans = decoded.spans
         places = spans.start - batch.start[spans.packet]
         told = [*decoded.packets, *spans._replace(start=places), decoded.skipped]

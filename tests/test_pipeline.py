@@ -16,13 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from procwire import examples
 from procwire.alert import CLOSED, GROWN, RAISED
+from procwire.capture.batch import rows_of
 from procwire.capture.interfaces import SECONDS_LIMIT
 from procwire.capture.open import read_capture
+from procwire.decode.event_time import AHEAD, SET, EventTime
 from procwire.errors import InputDamaged, Unavailable
 from procwire.rules import packet_rules
 from procwire.runs import pipeline
 from procwire.runs.analysis import Analysis
-from procwire.runs.parts import AHEAD, SET, Parts, rows_of
 from procwire.runs.pipeline import alerts_of
 from procwire.settings import Settings
 
@@ -91,20 +92,20 @@ def test_packets_of_another_day_end_no_scan(size, workers):
     assert [alert.state for alert in told] == [RAISED, GROWN, CLOSED]
 
 
-def parts_of(times, size):
+def stretches_of(times, size):
     """Of packets at those seconds, in batches of `size`: time and time reached of each, and the
-    numbers of those with which parts begin."""
+    numbers of those with which stretches begin."""
     talk = Conversations()
     for _ in times:
         talk.segment(0, ("10.0.0.1", 1, "10.0.0.2", 2), ACK)
     batch = talk.batch()
     batch.time[:] = [START + at * SECOND for at in times]
-    parts, found, firsts = Parts(10 * SECOND), [], set()
+    clock, found, firsts = EventTime(10 * SECOND), [], set()
     for at in range(0, len(times), size):
-        for part, reached, _ in parts.of(rows_of(batch, at, at + size)):
-            seconds = [(one // SECOND - START // SECOND).tolist() for one in (part.time, reached)]
-            found += zip(*seconds, strict=True)
-            firsts.add(part.first)
+        timed = clock.of(rows_of(batch, at, at + size))
+        both = timed.batch.time, timed.reached
+        found += zip(*[(one // SECOND - START // SECOND).tolist() for one in both], strict=True)
+        firsts |= {at + 1 + begin for begin, _ in timed.stretches()}
     return found, firsts
 
 
@@ -112,10 +113,10 @@ SIZES = pytest.mark.parametrize("size", [1, 4, 1000])
 
 
 @SIZES
-def test_parts_end_where_the_clock_is_set_back(size):
+def test_stretches_end_where_the_clock_is_set_back(size):
     """By more than an attempt waits, and for good."""
     late = [3] * (SET + 5)
-    found, firsts = parts_of([0, 9, 8, 100, *late, 4], size)
+    found, firsts = stretches_of([0, 9, 8, 100, *late, 4], size)
     told = SET - 1
     assert found == [
         *[(0, 0), (9, 9), (8, 9), (100, 100)],
@@ -128,9 +129,9 @@ def test_parts_end_where_the_clock_is_set_back(size):
 
 
 @SIZES
-def test_stray_time_stamps_end_no_part(size):
+def test_stray_time_stamps_end_no_stretch(size):
     strays = [100, *[3] * (SET - 1), 100, *[3] * (SET - 1), 91] + [3, 101] * SET
-    found, firsts = parts_of(strays, size)
+    found, firsts = stretches_of(strays, size)
     assert [reached for _, reached in found] == list(itertools.accumulate(strays, max))
     assert firsts == set(range(1, len(strays) + 1, size))
 
@@ -141,7 +142,7 @@ def test_a_clock_that_is_set_forward_is_followed(size):
     night, far = AHEAD // SECOND, AHEAD // SECOND + 9
     strays = [0, far, 1, *[far + 1] * (SET - 1), 2, far + 1]
     later = [*[2 * far] * SET, 2 * far + night, 3]
-    found, firsts = parts_of([*strays, *later], size)
+    found, firsts = stretches_of([*strays, *later], size)
     assert [reached for _, reached in found] == [
         *[0, 0, 1, *[1] * (SET - 1), 2, 2],
         *[2] * (SET - 2),
@@ -154,7 +155,7 @@ def test_a_clock_that_is_set_forward_is_followed(size):
 @SIZES
 def test_times_further_apart_than_64_bits_can_say_are_so(size):
     first, last = (end - START // SECOND for end in (-SECONDS_LIMIT, SECONDS_LIMIT))
-    found, firsts = parts_of(
+    found, firsts = stretches_of(
         [first, *[last] * (SET - 1), first, *[last] * SET, *[first] * SET], size
     )
     assert [reached for _, reached in found] == [
@@ -168,7 +169,7 @@ def test_times_further_apart_than_64_bits_can_say_are_so(size):
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=30), st.integers(1, 30))
 def test_time_reached_is_the_latest_so_far(times, size):
-    found, _ = parts_of(times, size)
+    found, _ = stretches_of(times, size)
     assert found == list(zip(times, itertools.accumulate(times, max), strict=True))
 
 
@@ -254,8 +255,8 @@ def test_who_fails_gives_nobody_its_turn_before_it_has_one(monkeypatch):
         return SimpleNamespace(batch=number)
 
     monkeypatch.setattr(pipeline, "judge", judge)
-    parts, conclude = (lambda one: [one]), (lambda one: [])
-    analysis = SimpleNamespace(parts=parts, track=track, conclude=conclude)
+    indexed, conclude = (lambda one: one), (lambda one: [])
+    analysis = SimpleNamespace(indexed=indexed, track=track, conclude=conclude)
     pairs = pipeline.alerts_of(analysis, iter((1, 2, 3)), 4)
     assert next(pairs) == (1, [])
     assert tracked[0] == 1
@@ -276,8 +277,8 @@ def test_who_would_wait_to_conclude_judges(monkeypatch):
         return number
 
     monkeypatch.setattr(pipeline, "judge", judge)
-    parts, conclude = (lambda one: [one]), (lambda one: [one])
-    analysis = SimpleNamespace(parts=parts, track=lambda one: one, conclude=conclude)
+    indexed, conclude = (lambda one: one), (lambda one: [one])
+    analysis = SimpleNamespace(indexed=indexed, track=lambda one: one, conclude=conclude)
     pairs = pipeline.alerts_of(analysis, iter((1, 2)), 2)
     assert list(pairs) == [(1, [1]), (2, [2])]
     assert helped.is_set() and len(set(judges.values())) == 2
@@ -292,8 +293,8 @@ def test_what_was_read_does_not_wait_for_what_comes(monkeypatch):
         waited.append(more.wait(10))
 
     monkeypatch.setattr(pipeline, "judge", lambda number: number)
-    parts, conclude = (lambda one: [one]), (lambda one: [one])
-    analysis = SimpleNamespace(parts=parts, track=lambda one: one, conclude=conclude)
+    indexed, conclude = (lambda one: one), (lambda one: [one])
+    analysis = SimpleNamespace(indexed=indexed, track=lambda one: one, conclude=conclude)
     pairs = pipeline.alerts_of(analysis, silent(), 2)
     assert next(pairs) == (1, [1])
     assert not waited

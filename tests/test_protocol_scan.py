@@ -28,7 +28,8 @@ def observed(rows, size=None, settings=None):
         packets.src_lo[:] = [src for _, src, _, _ in part]
         packets.dst_lo[:] = [dst for _, _, dst, _ in part]
         packets.protocol[:] = [protocol for *_, protocol in part]
-        found += scans.update(packets, np.array([time for time, *_ in part], np.int64))
+        times = np.array([time for time, *_ in part], np.int64)
+        found += scans.update(packets, times, 0, len(part))
     return found, scans
 
 

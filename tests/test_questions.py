@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scapy.all as scapy
-from batches import batch_of
+from batches import batch_of, timed
 from procwire.decode.contacts import Contacts
 from procwire.decode.frame import decode
 from procwire.event import Outcome
@@ -14,11 +14,12 @@ from procwire.event import Outcome
 SECOND = 1_000_000_000
 
 
-def frames(*packets):
-    """Batch of scapy packets on Ethernet, a millisecond apart, its columns, and the times."""
+def attempts(*packets):
+    """The rows that scapy packets on Ethernet, a millisecond apart, give rise to."""
     times = SECOND + np.arange(len(packets)) * 1_000_000
     batch = batch_of([bytes(packet) for packet in packets], times)
-    return batch, decode(batch), batch.time
+    (rows,) = Contacts().update(timed(batch), decode(batch))
+    return rows
 
 
 UNICAST = scapy.Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01")
@@ -67,7 +68,7 @@ ENDS |= {"udp4": Outcome.REFUSED, "udp6": Outcome.REFUSED}
 @pytest.mark.parametrize("name", EXCHANGES)
 def test_each_question_finds_its_answer(name):
     ask, reply = EXCHANGES[name]
-    rows = Contacts().update(*frames(ask, ask, reply, reply))
+    rows = attempts(ask, ask, reply, reply)
     assert [row["outcome"] for row in rows] == [
         Outcome.PENDING,
         ENDS.get(name, Outcome.ESTABLISHED),
@@ -77,16 +78,16 @@ def test_each_question_finds_its_answer(name):
     for side, host in (("src", 1), ("dst", 2)):
         address = (int(rows[f"{side}_hi"][0]) << 64) | int(rows[f"{side}_lo"][0])
         assert address == network + host
-    assert len(Contacts().update(*frames(reply, reply))) == 0
+    assert len(attempts(reply, reply)) == 0
 
 
 def test_an_init_with_another_tag_is_another_association():
     ask, reply = EXCHANGES["sctp4"]
     again = ASK4 / scapy.SCTP(sport=40000, dport=80) / scapy.SCTPChunkInit(init_tag=8)
-    rows = Contacts().update(*frames(ask, reply, ask, again, reply, again))
+    rows = attempts(ask, reply, ask, again, reply, again)
     assert rows["outcome"].tolist() == [Outcome.PENDING, Outcome.ESTABLISHED] * 2
     cookie = ASK4 / scapy.SCTP(sport=40000, dport=80) / scapy.SCTPChunkCookieEcho()
-    rows = Contacts().update(*frames(ask, cookie, reply))
+    rows = attempts(ask, cookie, reply)
     assert rows["outcome"].tolist() == [Outcome.PENDING, Outcome.ESTABLISHED]
 
 
@@ -105,11 +106,11 @@ def test_an_init_with_another_tag_is_another_association():
     ids=["announcement", "probe", "own address", "broadcast", "fragmentation needed", "trace"],
 )
 def test_no_attempt_at_all(packet):
-    assert len(Contacts().update(*frames(packet))) == 0
+    assert len(attempts(packet)) == 0
 
 
 @pytest.mark.parametrize("name", EXCHANGES)
 def test_cut_messages_end_nothing_and_crash_nothing(name):
     ask, reply = (bytes(packet) for packet in EXCHANGES[name])
     for size in range(14, len(reply)):
-        Contacts().update(*frames(ask, reply[:size]))
+        attempts(ask, reply[:size])

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from procwire.capture.batch import PacketBatch
 from procwire.capture.open import read_capture
 from procwire.decode.contacts import Contacts
+from procwire.decode.event_time import EventTime
 from procwire.decode.frame import decode
 from procwire.detect.scans import Scans
 from procwire.errors import InputDamaged, UsageError
-from procwire.runs.parts import Parts
 from procwire.settings import Settings
 
 Times = NDArray[np.int64]
@@ -59,7 +59,8 @@ def observed(
     """Names of the scans in a capture, by source address in hexadecimal; clock: what to make of its
     time stamps; sight: what is seen of it."""
     settings = Settings()
-    contacts, scans, parts = Contacts(), Scans(settings), Parts(settings.contacts.timeout_ns)
+    contacts, scans = Contacts(), Scans(settings)
+    event_time = EventTime(settings.contacts.timeout_ns)
     found, now = [], 0
     try:
         for recorded in read_capture(path):
@@ -67,8 +68,8 @@ def observed(
             if not len(batch.start):
                 continue
             now = max(now, int(batch.time.max()))
-            for part, reached, _ in parts.of(batch):
-                found += scans.update(contacts.update(part, decode(part), reached))
+            for attempts in contacts.update(event_time.of(batch), decode(batch)):
+                found += scans.update(attempts)
     except (InputDamaged, UsageError):
         # What came before the damage, or nothing of a link type that is not read.
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -40,3 +41,38 @@ class PacketBatch(NamedTuple):
     link: NDArray[np.uint16]
     cut: NDArray[np.bool_]
     first: int
+
+
+def rows_of(batch: PacketBatch, start: int, end: int) -> PacketBatch:
+    """Packets `start` to `end` of a batch."""
+    return batch._replace(
+        start=batch.start[start:end],
+        captured=batch.captured[start:end],
+        length=batch.length[start:end],
+        time=batch.time[start:end],
+        link=batch.link[start:end],
+        cut=batch.cut[start:end],
+        first=batch.first + start,
+    )
+
+
+def joined(batches: Sequence[PacketBatch]) -> PacketBatch:
+    """One batch of several that follow each other; packets are copied where they lie in different
+    memory."""
+    if len(batches) == 1:
+        return batches[0]
+    memories = {id(one.data): one.data for one in batches}
+    ends = np.cumsum([len(data) for data in memories.values()])
+    begins = dict(
+        zip(memories, (ends - [len(data) for data in memories.values()]).tolist(), strict=True)
+    )
+    columns = {
+        name: np.concatenate([getattr(one, name) for one in batches])
+        for name in ("captured", "length", "time", "link", "cut")
+    }
+    return PacketBatch(
+        data=np.concatenate(list(memories.values())) if len(memories) > 1 else batches[0].data,
+        start=np.concatenate([one.start + begins[id(one.data)] for one in batches]),
+        first=batches[0].first,
+        **columns,
+    )

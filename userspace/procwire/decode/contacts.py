@@ -52,6 +52,7 @@ from procwire.decode.control_messages import (
     message_verdict,
     to_one_host,
 )
+from procwire.decode.event_time import Timed
 from procwire.decode.unseen_answers import STREAM, acknowledges, note_answer, note_stream
 from procwire.errors import UsageError
 from procwire.event import Outcome
@@ -95,15 +96,14 @@ class Contacts:
         self._table = new_table(capacity, (timeout_ns, reply_ns))
         self._rows = np.empty(0, CONNECTION)
 
-    def update(
-        self, batch: PacketBatch, decoded: Decoded, reached: NDArray[np.int64]
-    ) -> NDArray[np.void]:
-        """Rows of CONNECTION, in event time, that the packets of `batch` give rise to.
+    def update(self, timed: Timed, decoded: Decoded) -> list[NDArray[np.void]]:
+        """Rows of CONNECTION, in event time, that the packets of each stretch of a batch give rise
+        to.
 
-        decoded: the batch's; reached: event time with each packet (n,), ns since the epoch. An
-        attempt is a row with outcome pending; its end is a second row with the attempt's addresses
-        and the time of the end. Time runs backwards in the rows where it does in `reached`.
+        decoded: the batch's. An attempt is a row with outcome pending; its end is a second row with
+        the attempt's addresses and the time of the end.
         """
+        reached, turns = timed.reached, timed.turns
         count = len(reached)
         if count != len(decoded.packets.transport):
             raise ValueError(f"{count} times for {len(decoded.packets.transport)} packets")
@@ -112,11 +112,13 @@ class Contacts:
         if len(self._rows) < room:
             # With more open in each batch, all would have memory of their own.
             self._rows = np.empty(2 * room, CONNECTION)
-        used = _track(self._table, batch, decoded, reached, self._rows)
+        ends = np.empty(len(turns) + 1, np.int64)
+        _track(self._table, timed, decoded, self._rows, ends)
         if count:
             self._table.state[CLOCK] = reached[-1]
         # A few of many, whose memory, made anew, would be zeroed two megabytes at a time.
-        return self._rows[:used].view(_BYTES).copy().view(CONNECTION)
+        rows = self._rows[: ends[-1]].view(_BYTES).copy().view(CONNECTION)
+        return np.split(rows, ends[:-1]) if len(turns) else [rows]
 
     def touch(self) -> None:
         """See memory.touch."""
@@ -217,19 +219,24 @@ def _is_retry(entry: Record, wanted: Record) -> bool:
 @kernel
 def _track(
     table: Table,
-    batch: PacketBatch,
+    timed: Timed,
     decoded: Decoded,
-    reached: NDArray[np.int64],
     rows: NDArray[np.void],
-) -> int:
-    """Run the packets through the table; the number of rows written."""
+    ends: NDArray[np.int64],
+) -> None:
+    """Run the packets through the table. ends: gets the number of rows written up to the end of
+    each stretch."""
     entries, state, packets, flows = table.entries, table.state, decoded.packets, decoded.flows
-    wanted = table.wanted[0]
-    count, i = 0, 0
+    batch, reached, wanted = timed.batch, timed.reached, table.wanted[0]
+    count, i, stretch = 0, 0, 0
     while True:
         i = next_candidate(table, packets, batch.data, batch.start, reached, flows, i)
+        while stretch < timed.turns.size and timed.turns[stretch] <= i:
+            ends[stretch] = count
+            stretch += 1
         if i == len(flows):
-            return count
+            ends[stretch] = count
+            return
         row, now = i, reached[i]
         wanted.time = now
         if state[DUE] <= now:

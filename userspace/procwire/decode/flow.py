@@ -33,7 +33,15 @@ from procwire.decode.flow_table import (
     place,
     set_key,
 )
-from procwire.decode.health import CLOCK, LAST_EVICTION, NEVER, Health, health, on_time
+from procwire.decode.health import (
+    CLOCK,
+    EARLIER,
+    LAST_EVICTION,
+    NEVER,
+    Health,
+    health,
+    on_time,
+)
 from procwire.decode.message_spans import (
     MessageSpans,
     Reading,
@@ -55,7 +63,7 @@ from procwire.decode.source import (
 from procwire.decode.spoken import contradictions
 from procwire.decode.stream_table import DIRECTIONS, STREAM_COUNTERS, empty_streams
 from procwire.decode.tcp_header import segment_of
-from procwire.decode.tcp_segment import RST
+from procwire.decode.tcp_segment import RST, SYN
 from procwire.decode.tcp_state import on_segment, opening_state
 from procwire.errors import UsageError
 
@@ -170,6 +178,7 @@ def _follow_rows(
         ask_ahead(source, row)
         if on_time(state.figures, int(source.times[row])):
             state.figures[LAST_EVICTION] = NEVER
+            state.figures[EARLIER] = table.counts[BEGUN]
         transport = packets.transport[row]
         if transport == layers.ICMP4:
             if on_icmp_error(table, source, row):
@@ -204,6 +213,10 @@ def _slot_of(
     if slot >= 0 and is_over(table.flows[slot], time):
         table.counts[_TIMED_OUT] += 1
         _begin(table, slot, sender, source, row)
+    elif slot >= 0 and packets.tcp_flags[row] & SYN:
+        # Of one from before the clock was set, or captures were joined, nobody knows the age.
+        if table.flows[slot].number <= figures[EARLIER]:
+            _begin(table, slot, sender, source, row)
     elif slot < 0:
         if packets.transport[row] == layers.TCP and packets.tcp_flags[row] & RST:
             # What belongs to nothing leaves nothing to remember.

@@ -16,8 +16,8 @@ from procwire.compiled.jit import fused
 from procwire.decode.mix import mix_address
 
 # Slots of the figures, an int64 array.
-(STARTED, CLOCK, WARM_UP, TWO_SIDED, ONE_SIDED, SEGMENTS, LOST, LAST_EVICTION) = range(8)
-FIGURES = 8
+(STARTED, CLOCK, WARM_UP, TWO_SIDED, ONE_SIDED, SEGMENTS, LOST, LAST_EVICTION, EARLIER) = range(9)
+FIGURES = 9
 
 _ENOUGH_CONNECTIONS = 8
 _CONNECTIONS_SAMPLE = 1 << 10

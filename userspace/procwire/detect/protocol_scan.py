@@ -61,12 +61,15 @@ class ProtocolScan:
         self._asked = np.zeros(_ROOM, CONNECTION)
         self._asked["origin"], self._asked["outcome"] = Origin.WIRE, Outcome.PENDING
 
-    def update(self, packets: Packets, times: NDArray[np.int64]) -> list[Observation]:
-        """The scans among the packets of a batch. times: (n,) ns since the epoch."""
+    def update(
+        self, packets: Packets, times: NDArray[np.int64], first: int, end: int
+    ) -> list[Observation]:
+        """The scans among the packets of a batch from `first` up to `end`. times: (n,) ns since the
+        epoch."""
         if not self._protocols:
             return []
-        what, found, first = _Looked.of(packets), [], 0
-        while first < len(times):
+        what, found, times = _Looked.of(packets), [], times[:end]
+        while first < end:
             first, count = _list_asked(what, times, _IS_RARE, self._latest, first, self._asked)
             if count:
                 found += self._observations(self._fanout.update(self._asked[:count]))

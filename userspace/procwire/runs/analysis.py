@@ -6,7 +6,7 @@ came. What the kernel counts ends in process_analysis.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from procwire.compiled.unused import leave_out_cffi
 from procwire.context.site import Site
 from procwire.decode.columns import Decoded
 from procwire.decode.contacts import Contacts
+from procwire.decode.event_time import EventTime, Timed
 from procwire.decode.frame import SKIP_REASONS
 from procwire.decode.layer_counts import LayerCounts
 from procwire.decode.while_read import WhileRead
@@ -37,7 +38,6 @@ from procwire.judging.packet_order import in_packet_order
 from procwire.judging.stations import Stations
 from procwire.record import CONNECTION
 from procwire.rules import all_rules
-from procwire.runs.parts import Part, Parts
 from procwire.settings import Settings
 
 # Checks of tier C that a part counts by itself.
@@ -51,32 +51,40 @@ leave_out_cffi()
 Attribute = Callable[[list[Alert], NDArray[np.void]], list[Alert]]
 
 
-class Judged(NamedTuple):
-    """A part of a batch, and what is seen of each of its packets by itself."""
+class Indexed(NamedTuple):
+    """A batch in event time. decoded: what decode() makes of it, if that is known."""
 
-    part: Part
+    timed: Timed
+    decoded: Decoded | None
+
+
+class Judged(NamedTuple):
+    """A batch, and what is seen of each of its packets by itself."""
+
+    timed: Timed
     examined: Examined
 
 
 class Tracked(NamedTuple):
-    """A part of a batch with its datagrams put together.
+    """A batch with its datagrams put together.
 
     findings: FINDING (n,) each, of single packets and of checksums; counted: int64, by rule,
-    findings without a row; attempts: record.CONNECTION (n,); scans: what they show.
+    findings without a row; attempts: record.CONNECTION (n,) of each stretch of event time; scans:
+    what those show.
     """
 
-    part: Part
+    timed: Timed
     decoded: Decoded
     findings: tuple[NDArray[np.void], NDArray[np.void]]
     counted: NDArray[np.int64]
-    attempts: NDArray[np.void]
-    scans: list[Observation]
+    attempts: list[NDArray[np.void]]
+    scans: list[list[Observation]]
 
 
-def judge(part: Part) -> Judged:
-    """The first step of Analysis.packets(), for each of Analysis.parts(). It remembers nothing: any
-    number may run at a time, in any order."""
-    return Judged(part, examine(part.batch, part.decoded))
+def judge(indexed: Indexed) -> Judged:
+    """The first step of Analysis.packets(). It remembers nothing: any number may run at a time, in
+    any order."""
+    return Judged(indexed.timed, examine(indexed.timed.batch, indexed.decoded))
 
 
 class _Admission:
@@ -108,7 +116,7 @@ class _Admission:
 class Analysis:
     """Detectors and episodes of one run. last_time: event time reached, ns since the epoch, None
     before the first packet; while_read: decodes what readers have it index, before it is given to
-    parts() as the next batch.
+    indexed() as the next batch.
 
     site: what is known of the site, asked about each alert; attribute: names the processes of
     alerts, given record.CONNECTION (n,), the attempts and their ends in the same batch.
@@ -123,7 +131,7 @@ class Analysis:
         self._site = site or Site()
         contacts = settings.contacts
         self.while_read = WhileRead()
-        self._parts = Parts(contacts.timeout_ns)
+        self._event_time = EventTime(contacts.timeout_ns)
         self._examiner = Examiner()
         self._verifier = Verifier()
         self._stations = Stations()
@@ -138,48 +146,58 @@ class Analysis:
         self._episodes = Episodes(settings, all_rules(), admit=self._admission.admit)
         self._layers = LayerCounts()
         self._checks = len(all_rules())
+        self._nothing_counted = np.zeros(self._checks, np.int64)
         self._skipped = np.zeros(len(SKIP_REASONS), np.int64)
         self.last_time: int | None = None
         self._counts = {"packets": 0, "bytes": 0, "findings": 0}
 
     def packets(self, batch: PacketBatch) -> list[Alert]:
         """The alerts that a batch of packets raises."""
-        return [one for part in self.parts(batch) for one in self.conclude(self.track(judge(part)))]
+        return self.conclude(self.track(judge(self.indexed(batch))))
 
-    def parts(self, batch: PacketBatch) -> Iterator[Part]:
-        """The parts of a batch that are judged, tracked and concluded each by itself; batches are
-        given in order."""
-        return self._parts.of(batch, self.while_read.decoded(batch))
+    def indexed(self, batch: PacketBatch) -> Indexed:
+        """What the first step takes of a batch; batches are given in order."""
+        return Indexed(self._event_time.of(batch), self.while_read.decoded(batch))
 
     def track(self, judged: Judged) -> Tracked:
         """The second step, in the order of the packets: fragments, checksums and attempts. It may
         run beside conclude() of earlier batches, with which it shares nothing."""
-        batch, reached, _ = judged.part
+        timed, batch = judged.timed, judged.timed.batch
         decoded, single = self._examiner.complete(batch, judged.examined)
         self._stations.weigh(batch, single)
         counted = np.zeros(self._checks, np.int64)
         summed = self._verifier.update(batch, decoded, counted)
         self._layers.update(decoded.spans)
         self._skipped += decoded.skipped
-        attempts = self._contacts.update(batch, decoded, reached)
-        scans = self._scans.update(attempts)
-        return Tracked(judged.part, decoded, (single, summed), counted, attempts, scans)
+        attempts = self._contacts.update(timed, decoded)
+        scans = [self._scans.update(rows) for rows in attempts]
+        return Tracked(timed, decoded, (single, summed), counted, attempts, scans)
 
     def conclude(self, tracked: Tracked) -> list[Alert]:
         """The third step, in the same order: conversations, and what all that means together."""
-        (batch, reached, _), decoded, counted = tracked.part, tracked.decoded, tracked.counted
+        timed, batch, decoded = tracked.timed, tracked.timed.batch, tracked.decoded
+        if not len(batch.start):
+            return []
         self._counts["packets"] += len(batch.start)
         self._counts["bytes"] += int(batch.length.sum(dtype=np.int64))
         findings = in_packet_order(*tracked.findings, self._observer.update(batch, decoded))
-        self._counts["findings"] += len(findings) + int(counted.sum())
-        self._admission.attempts = tracked.attempts
-        scans = tracked.scans + self._surroundings.update(tracked.attempts)
-        clock = int(reached[-1])
-        self.last_time = clock if self.last_time is None else max(self.last_time, clock)
-        hits = Hits(findings, decoded.packets, batch.time, reached, counted)
-        scans += self._backscatter.update(hits)
-        scans += self._protocol_scan.update(decoded.packets, batch.time)
-        return self._episodes.update(clock, scans, hits)
+        self._counts["findings"] += len(findings) + int(tracked.counted.sum())
+        ends, alerts = [len(findings)], list[Alert]()
+        if len(timed.turns):
+            ends = [*np.searchsorted(findings["row"], timed.turns).tolist(), *ends]
+        counted, first = tracked.counted, 0
+        stretches = zip(timed.stretches(), tracked.attempts, tracked.scans, ends, strict=True)
+        for (begin, end), attempts, scans, last in stretches:
+            hits = Hits(findings[first:last], decoded.packets, batch.time, timed.reached, counted)
+            clock = int(timed.reached[end - 1])
+            self.last_time = clock if self.last_time is None else max(self.last_time, clock)
+            self._admission.attempts = attempts
+            scans += self._surroundings.update(attempts)
+            scans += self._backscatter.update(hits)
+            scans += self._protocol_scan.update(decoded.packets, batch.time, begin, end)
+            alerts += self._episodes.update(clock, scans, hits)
+            counted, first = self._nothing_counted, last
+        return alerts
 
     def touch(self) -> None:
         """See memory.touch: of the tables that hold what packets begin."""

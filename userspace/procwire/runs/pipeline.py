@@ -21,8 +21,7 @@ from procwire.alert import Alert
 from procwire.capture.batch import PacketBatch
 from procwire.compiled.memory import share_heap
 from procwire.errors import Unavailable
-from procwire.runs.analysis import Analysis, Judged, Tracked, judge
-from procwire.runs.parts import Part
+from procwire.runs.analysis import Analysis, Indexed, Judged, Tracked, judge
 
 # Batches, besides one a thread, that are read and not concluded.
 _AHEAD = 1
@@ -48,10 +47,10 @@ def alerts_of(
     under_way = _UnderWay(analysis, batches, workers)
     try:
         while (one := under_way.next()) is not None:
-            batch, parts = one
-            yield batch, [alert for part in parts for alert in analysis.conclude(part)]
+            batch, tracked = one
+            yield batch, analysis.conclude(tracked)
             # Megabytes each, and more are under way.
-            del one, batch, parts
+            del one, batch, tracked
     finally:
         under_way.end()
 
@@ -62,16 +61,20 @@ _Job: TypeAlias = Callable[[], None]
 class _Place:
     """One batch in their order, or the end behind the last of them, which is tracked as it is.
 
-    judged: None until it is; problem: what went wrong, which is told in its turn.
+    indexed, judged, tracked: as far as it is, until the next step has it; problem: what went
+    wrong, which is told in its turn.
     """
 
     def __init__(
-        self, batch: PacketBatch | None, parts: list[Part], problem: BaseException | None = None
+        self,
+        batch: PacketBatch | None,
+        indexed: Indexed | None,
+        problem: BaseException | None = None,
     ) -> None:
-        self.batch, self.parts, self.problem = batch, parts, problem
-        self.is_taken = self.is_tracked = batch is None
-        self.judged: list[Judged] | None = None
-        self.tracked: list[Tracked] = []
+        self.batch, self.indexed, self.problem = batch, indexed, problem
+        self.is_taken = self.is_judged = self.is_tracked = batch is None
+        self.judged: Judged | None = None
+        self.tracked: Tracked | None = None
 
 
 class _UnderWay:
@@ -95,8 +98,8 @@ class _UnderWay:
                 raise Unavailable(f"{workers} workers: {problem}", remedy) from None
             self._threads.append(thread)
 
-    def next(self) -> tuple[PacketBatch, list[Tracked]] | None:
-        """The next batch and its parts, once they are tracked; None after the last."""
+    def next(self) -> tuple[PacketBatch, Tracked] | None:
+        """The next batch, as given and as tracked, once it is; None after the last."""
         # Whoever reads may have to wait, and what was read before does not wait for it.
         while self._help(self._is_due, self._to_track, self._to_judge):
             pass
@@ -105,7 +108,9 @@ class _UnderWay:
             self._changed.notify_all()
         if place.problem is not None:
             raise place.problem
-        return None if place.batch is None else (place.batch, place.tracked)
+        if place.batch is None or place.tracked is None:
+            return None
+        return place.batch, place.tracked
 
     def end(self) -> None:
         """Leave no thread behind, but one that waits for its input."""
@@ -159,7 +164,7 @@ class _UnderWay:
 
     def _to_track(self) -> _Job | None:
         place = next((place for place in self._places if not place.is_tracked), None)
-        if self._tracks or place is None or place.judged is None:
+        if self._tracks or place is None or not place.is_judged:
             return None
         self._tracks = True
         return partial(self._track, place)
@@ -167,28 +172,28 @@ class _UnderWay:
     def _read(self) -> None:
         try:
             batch = next(self._batches, None)
-            place = _Place(batch, [] if batch is None else list(self._analysis.parts(batch)))
+            place = _Place(batch, None if batch is None else self._analysis.indexed(batch))
         except BaseException as problem:
-            place = _Place(None, [], problem)
+            place = _Place(None, None, problem)
         with self._changed:
             self._places.append(place)
             self._is_read, self._reads = place.batch is None, False
             self._changed.notify_all()
 
     def _judge(self, place: _Place) -> None:
-        judged: list[Judged] = []
         try:
-            judged = list(map(judge, place.parts))
+            if place.indexed is not None:
+                place.judged, place.indexed = judge(place.indexed), None
         except BaseException as problem:
             place.problem = problem
         with self._changed:
-            place.judged = judged
+            place.is_judged = True
             self._changed.notify_all()
 
     def _track(self, place: _Place) -> None:
         try:
-            place.tracked = list(map(self._analysis.track, place.judged or ()))
-            place.parts, place.judged = [], []
+            if place.judged is not None:
+                place.tracked, place.judged = self._analysis.track(place.judged), None
         except BaseException as problem:
             place.problem = problem
         with self._changed:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from procwire.capture.batch import PacketBatch
+from procwire.capture.batch import PacketBatch, joined, rows_of
 from procwire.capture.open import read_capture
 from procwire.context.site import Site
 from procwire.runs.joined import Emit, Joined
-from procwire.runs.parts import joined, rows_of
 from procwire.runs.recorded import Recording, networks_of
 from procwire.runs.recording import Networks, Packets, Translated, Turn, packets_file
 from procwire.sensor.processes import ProcessTable
