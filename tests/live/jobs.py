@@ -11,7 +11,7 @@ from procwire.detect.fanout_detectors import FanoutDetectors
 from procwire.event import EventKind, Measure, Subject
 from procwire.sensor.processes import key_of
 from senders import ORPHANS, STARTED_FROM_OUTSIDE, WORKERS, python
-from sensing import YEAR, Sensing, cgroup
+from sensing import ESTIMATED_25, YEAR, Sensing, cgroup
 
 
 def told(live: Sensing, kind: Subject, number: int, window: int = YEAR) -> np.void:
@@ -43,8 +43,7 @@ def session(live: Sensing) -> None:
     session, _ = live.run(*python(ORPHANS))
     row = told(live, Subject.SESSION, session)
     tried = int(row["attempts"])
-    # hosts is an estimate.
-    assert 22 <= tried <= 28
+    assert tried in ESTIMATED_25
     assert (row["by_children"], row["refused"]) == (0, tried)
     assert programs(live, row) == [(python(ORPHANS), tried, tried)]
     # The process that is named is the last of them, and none is told of by itself.
@@ -67,7 +66,7 @@ def workers(live: Sensing) -> None:
     """Processes that live on, each below the thresholds."""
     command = python(WORKERS, *["6"] * 8)
     session, _ = live.run(*command)
-    of_sixes(live, session, command, 28)
+    of_sixes(live, session, command, ESTIMATED_25)
     assert not of_processes(live, session)
 
 
@@ -78,17 +77,16 @@ def workers_and_a_scanner(live: Sensing) -> None:
     # Its hosts are taken from those of the job, an estimate from an estimate: in one run of
     # twenty-five the difference reaches 25 with the 29th host or later, in none of 100,000 with the
     # 37th.
-    of_sixes(live, session, command, 36)
+    of_sixes(live, session, command, range(22, 37))
     assert len(of_processes(live, session)) == 1
 
 
-def of_sixes(live: Sensing, session: int, command: tuple[str, ...], most: int) -> None:
+def of_sixes(live: Sensing, session: int, command: tuple[str, ...], within: range) -> None:
     """While they lived the job was told of with what workers of six hosts each tried, alone.
-    most: as many attempts as that may have taken."""
+    within: how many attempts that may have taken."""
     row = told(live, Subject.SESSION, session)
     tried = int(row["attempts"])
-    # hosts is an estimate.
-    assert 22 <= tried <= most
+    assert tried in within
     assert (row["by_children"], row["refused"]) == (0, tried)
     assert programs(live, row) == [(command, -(-tried // 6), tried)]
     processes = live.all("process")
@@ -104,7 +102,7 @@ def container(live: Sensing) -> None:
             live.run(*python(STARTED_FROM_OUTSIDE, str(part)), cgroup=group)
         row = told(live, Subject.CGROUP, number)
     tried = int(row["attempts"])
-    assert 22 <= tried <= 28
+    assert tried in ESTIMATED_25
     assert (row["by_children"], row["refused"]) == (0, tried)
     # Eight hosts a process.
     many = -(-tried // 8)
