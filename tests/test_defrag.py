@@ -125,14 +125,32 @@ def test_the_first_fragments_headers_are_put_right() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "before"),
-    [(0, HOP_BY_HOP), (51, AUTHENTICATION), (44, ATOMIC_FRAGMENT)],
-    ids=["hop-by-hop", "authentication", "fragment"],
+    [
+        (0, HOP_BY_HOP),
+        (51, AUTHENTICATION),
+        (51, bytes([60]) + AUTHENTICATION[1:] + HOP_BY_HOP),
+        (44, ATOMIC_FRAGMENT),
+    ],
+    ids=["hop-by-hop", "authentication", "authentication, destination", "fragment"],
 )
 def test_headers_before_the_fragments_stay(kind: int, before: bytes) -> None:
     parts = [ipv6(part, before, kind) for part in halves(DATAGRAM, 6)]
     ((_, datagram),), _ = reassemble(Defragmenter(), raw_batch(parts))
     assert datagram[4:7] == struct.pack(">HB", len(before) + len(DATAGRAM), kind)
-    assert datagram[40:] == bytes([UDP]) + before[1:] + DATAGRAM
+    named = len(before) - 8 if before.endswith(HOP_BY_HOP) else 0
+    assert datagram[40:] == before[:named] + bytes([UDP]) + before[named + 1 :] + DATAGRAM
+
+
+@pytest.mark.parametrize("size", [255, 256, 511, 512])
+def test_lengths_of_more_than_a_byte_are_put_right(size: int) -> None:
+    payload = bytes(size)
+    for version in (4, 6):
+        parts = [packet(part) for part in halves(payload, version)]
+        ((_, datagram),), _ = reassemble(Defragmenter(), raw_batch(parts))
+        assert len(datagram) == (20 if version == 4 else 40) + len(payload)
+        place, said = (2, len(datagram)) if version == 4 else (4, len(payload))
+        assert datagram[place : place + 2] == struct.pack(">H", said)
+        assert datagram[8 if version == 4 else 7] == 64
 
 
 def test_an_unfinished_datagram_is_forgotten() -> None:
