@@ -41,19 +41,17 @@ class IcsNeighbours:
         if not len(at):
             return []
         limit = self._settings.neighbours
-        found = self._missing.update(seen.attempts(at), limit)
-        figures = (("missing_neighbours", one) for one in found)
         return [
             observation(
                 ICS_NEIGHBOURS,
                 rows[at[one.row]],
                 one,
                 (
-                    Evidence(name, one.targets, limit, "ics.neighbours"),
+                    Evidence("missing_neighbours", one.targets, limit, "ics.neighbours"),
                     Evidence("window_s", self._settings.window_s),
                 ),
             )
-            for name, one in figures
+            for one in self._missing.update(seen.attempts(at), limit)
         ]
 
     def counters(self) -> dict[str, int]:
