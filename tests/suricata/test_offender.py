@@ -197,6 +197,20 @@ def test_what_denied_programs_reach_is_bounded(suricata: Answering, tmp_path: Pa
     assert not suricata.held, "nobody would let them go any more"
 
 
+def test_scanners_that_denied_programs_reach_take_the_room_of_scanners(
+    suricata: Answering, tmp_path: Path
+) -> None:
+    blocker = Blocker(tmp_path / "socket", BlockSettings(), Protected(()), [].append)
+    contacts = [denied_flow(f"10.{i >> 8}.{i & 255}.1") for i in range(MOST_DESTINATIONS + 5)]
+    scans = [record(src_ip=one["dest_ip"], **PROVEN, **WIRE) for one in contacts[:5]]
+    blocker.consider([*scans, *contacts[:5]], now=0)
+    blocker.keep(now=4000)
+    assert not suricata.held
+    blocker.consider(contacts, now=4000)
+    assert len(suricata.held) == MOST_DESTINATIONS
+    blocker.close()
+
+
 def test_who_was_to_be_let_go_is_let_go_once_suricata_answers_again(
     suricata: Answering, tmp_path: Path
 ) -> None:

@@ -33,7 +33,8 @@ _UNPROVEN = "its address may be forged: it completed no handshake (block.unprove
 
 
 class Blocked(NamedTuple):
-    """until: on the clock of the caller, in seconds; whom: why it was blocked at first."""
+    """until: on the clock of the caller, in seconds; whom: why it was blocked, at first or once a
+    process was told with it."""
 
     until: float
     whom: Offender
@@ -165,6 +166,8 @@ class Blocker:
         if known is not None:
             if known.whom.process is not None:
                 whom = known.whom
+            # It gives back the room that it took.
+            whom = whom._replace(is_source=known.whom.is_source)
             self._hosts[whom.address] = Blocked(now + self._settings.expire_s, whom)
             return
         if len(self._hosts) >= MOST_HOSTS or (
