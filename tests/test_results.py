@@ -75,3 +75,15 @@ def test_any_other_run_ends(tmp_path: Path) -> None:
         with pytest.raises(Unavailable, match="results: File too large; free space"):
             results.write([SCAN], Source())
         assert results.counters() == {}
+
+
+def test_more_alerts_than_are_written_at_a_time_are_all_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+    for many in (1000, 2):
+        monkeypatch.setattr("procwire.cli.results._AT_A_TIME", many)
+        with Results(tmp_path / str(many), "eve", "info") as results:
+            results.write([SCAN, HIT, SCAN, HIT, HIT], Source())
+        written.append((tmp_path / str(many)).read_bytes())
+    assert written[0] == written[1] and written[0].count(b"\n") == 5

@@ -251,6 +251,17 @@ def test_a_shape_that_shows_late_is_seen_when_the_window_turns():
     assert observed[-1].evidence[0].value > 150
 
 
+def test_however_many_rows_come_together_is_told_what_a_few_at_a_time_show(monkeypatch):
+    """Of several kinds, whose attempts all end at one moment, as at the end of an input."""
+    every = [attempts(*SCANS[name][:1], hosts(60), [LOST] * 60) for name in ("null", "echo")]
+    rows = np.concatenate([*every, attempts(Attempt.CONNECT, hosts(60, 445), [LOST] * 60)])
+    rows["time"] = np.maximum(rows["time"], START + SECOND)
+    rows.sort(order="time", kind="stable")
+    together = Scans().update(rows)
+    monkeypatch.setattr("procwire.detect.scans._AT_A_TIME", 7)
+    assert together and Scans().update(rows) == together
+
+
 def test_totals_of_what_has_ended_raise_nothing():
     scan = attempts(Attempt.CONNECT, hosts(40), [LOST] * 40)
     later = attempts(Attempt.CONNECT, [(NETWORK, 443)], [FOUND])

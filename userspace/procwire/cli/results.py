@@ -27,6 +27,8 @@ from procwire.output.text import SEVERITIES, text
 LEVELS = {word.lower(): severity for severity, (word, _) in SEVERITIES.items()}
 FINDINGS = 1
 _OWNER_ONLY = 0o600
+# The end of an input may tell tens of thousands of alerts, of 1 to 2 KB each as text.
+_AT_A_TIME = 1000
 
 
 def analysis_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -97,11 +99,15 @@ class Results:
         """Append alerts."""
         listed = list(alerts)
         self.found = self.found or any(alert.gravity <= self._limit for alert in listed)
-        if self._is_text:
-            shown = "".join(text(alert, self._colour, self._width) for alert in listed)
-            self._append(shown.encode(self._encoding, "backslashreplace"), len(listed))
-        else:
-            self._append(eve.lines(listed, source), len(listed))
+        for start in range(0, len(listed), _AT_A_TIME):
+            some = listed[start : start + _AT_A_TIME]
+            self._append(self._shown(some, source), len(some))
+
+    def _shown(self, alerts: list[Alert], source: Source) -> bytes:
+        if not self._is_text:
+            return eve.lines(alerts, source)
+        shown = "".join(text(alert, self._colour, self._width) for alert in alerts)
+        return shown.encode(self._encoding, "backslashreplace")
 
     def denied(self, records: list[Record]) -> None:
         """Append what denied programs reached; text has it in their alerts."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from procwire.capture.batch import PacketBatch, joined, rows_of
-from procwire.capture.open import read_capture
+from procwire.capture.open import AT_A_TIME, read_capture
 from procwire.context.site import Site
 from procwire.runs.joined import Emit, Joined
 from procwire.runs.recorded import Recording, networks_of
@@ -29,7 +29,7 @@ class Replay:
         emit: Emit,
         site: Site,
         workers: int = 1,
-        batch_size: int = 65536,
+        batch_size: int = AT_A_TIME,
     ) -> None:
         self._workers = workers
         self._recording = Recording(folder)
