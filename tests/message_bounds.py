@@ -1,4 +1,4 @@
-"""Bounds of the rules on messages of Modbus and DHCP: what each fires on, and what not."""
+"""Bounds of the rules on messages of Modbus, DHCP and NTP: what each fires on, and what not."""
 
 from __future__ import annotations
 
@@ -26,6 +26,17 @@ def dhcp(
     """A message of DHCP with these options, without the last `cut` bytes."""
     whole = bytes.fromhex(f"{start} {'00' * 232} {cookie} {options}")
     return whole[: len(whole) - cut].hex()
+
+
+def ntp(begins: str, size: int = 48) -> str:
+    """A message that begins so, and has zeros up to its size."""
+    begun = bytes.fromhex(begins)
+    return (begun + bytes(size - len(begun))).hex()
+
+
+def extended(field: int, size: int, first: str = "23") -> str:
+    """One with `size` bytes behind its header, of which a field says how many they are."""
+    return f"{ntp(first)} 0001 {field:04x} {'00' * (size - 4)}"
 
 
 # Rule -> what it fires on, and what not.
@@ -178,6 +189,35 @@ MESSAGE_BOUNDS: dict[str, tuple[Cases, Cases]] = {
             f"0100 0000 {'00' * 231}",
             f"0301 0600 {'00' * 231}",
             f"0101 1010 {'00' * 232}",
+        ),
+    ),
+    "ntp.malformed": (
+        (
+            *(ntp(begins, 47) for begins in ("23", "2310", "2300 11", "2300 00e0", "0b", "24")),
+            *(ntp("23", size) for size in (49, 50, 51)),
+            *(ntp(begins) for begins in ("33", "3b", "10", "20")),
+            *(extended(*sizes) for sizes in ((12, 28), (15, 16), (18, 28), (20, 16))),
+            extended(16, 16, "1b"),
+            *(ntp(f"16{does} 0000 0000 0000 0000 0001", 12) for does in ("01", "0a", "0c", "1f")),
+            ntp("1601", 11),
+            *(ntp(f"1700 0{which}00 0001 0001", 8) for which in (2, 3)),
+            ntp("1700 0200 0fff 0001", 8 + 0xFFE),
+        ),
+        (
+            *(ntp(begins, 47) for begins in ("2311", "2300 12", "2300 0001", "2300 00df", "03")),
+            *(ntp("23", size) for size in (48, 52)),
+            *(ntp("33", size) for size in (47, 49)),
+            *(ntp(begins) for begins in ("2b", "30", "08", "00")),
+            *(extended(*sizes) for sizes in ((16, 16), (28, 28), (12, 12))),
+            *(ntp(f"16{does} 0000 0000 0000 0000 0001", 12) for does in ("00", "0b", "0d", "1e")),
+            ntp("1601 0000 0000 0000 0000 0001", 13),
+            ntp("1601 0000 0000 0000 0001 0001", 12),
+            ntp("5601 0000 0000 0000 0000 0001", 12),
+            *(ntp(f"1700 0{which}00 0001 0001", 8) for which in (1, 4)),
+            ntp("1700 0200 0001 0001", 9),
+            ntp("1700 0200 0001 1001", 8),
+            ntp("1700 0200 1000 0001", 8),
+            ntp("1700 0200 0fff 0001", 8 + 0xFFF),
         ),
     ),
 }
