@@ -217,6 +217,30 @@ def test_what_answers_requests_that_were_not_seen_may_have_no_body(size: int) ->
     assert broken_rules(frames[1:], 9) == Counter({"http.chunk_bad": 1})
 
 
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize(
+    ("between", "broken"),
+    [
+        (b"\r\n", False),
+        (b"\n", False),
+        (b"\r\n ", False),
+        (b" ", True),
+        (b"\r", True),
+        (b"0", True),
+        (b"\r\r\n", True),
+    ],
+)
+def test_the_data_of_a_chunk_ends_where_its_size_says(
+    size: int, between: bytes, broken: bool
+) -> None:
+    answer = head(b"HTTP/1.1 200 x", [b"Transfer-Encoding: chunked"], False) + b" 5\r\nhello"
+    flights = [
+        (head(b"GET / HTTP/1.1", [HOST], False), answer + between + b"5\r\nhello\r\n0\r\n\r\n")
+    ]
+    found = broken_rules(frames_of(flights, [size], []), 9)
+    assert found == Counter({"http.chunk_bad": 1} if broken else {})
+
+
 def test_text_in_another_protocol_is_no_message_for_its_first_bytes() -> None:
     """Rows of a table that hold HTTP may begin a segment; what begins with its line is judged."""
     rows = [

@@ -24,6 +24,7 @@ from procwire.decode.http_framing import (
     chunk_size,
     chunk_size_of_any,
     has_line_ends,
+    is_behind_line,
     is_interim,
     is_response,
     method_of,
@@ -53,7 +54,7 @@ from procwire.decode.stream_table import (
 from procwire.words import Span, u8
 
 CHUNK_LINE_ROOM = 256
-# Of a chunk's line: whether it says anything, and whether it is the first of a request; or of the
+# Of a chunk's line: whether it says anything, whether it is the first, and if so whether of the
 # response to a request that was not seen, which may have been HEAD.
 _SAYS, _FIRST_LINE, _IF_ANY = 1, 4, 8
 _EMPTY_LINE = 2  # bytes
@@ -205,8 +206,8 @@ def _expect_body(stream: Record, body: Body, method: int) -> None:
         stream.skip = body.size
     elif body.kind == CHUNKED:
         stream.phase = CHUNK
-        unseen = _IF_ANY if method == UNSEEN_METHOD else IN_LINE
-        stream.line = _FIRST_LINE if stream.marks & REQUESTS else unseen
+        unseen = method == UNSEEN_METHOD and not stream.marks & REQUESTS
+        stream.line = _FIRST_LINE | _IF_ANY if unseen else _FIRST_LINE
     elif body.kind == TUNNEL:
         stream.phase = UNDECIDED
     elif body.kind != NO_BODY:
@@ -215,9 +216,10 @@ def _expect_body(stream: Record, body: Body, method: int) -> None:
 
 @called
 def _tell_chunk(memory: Streams, spans: MessageSpans, found: Found, line: Span) -> None:
-    """Find the next chunk; tell of a line that says more than a size, or other than that, and of a
-    request's that does not begin and end as it has to. In a response, where a line that ended with
-    a bare LF has led is not known, as readers differ about what belongs to the data behind it."""
+    """Find the next chunk; tell of a line that says more than a size, or other than that, and of
+    one that does not begin as it has to, and in a request end so. In a response, where a line that
+    ended with a bare LF has led is not known, as readers differ about what belongs to the data
+    behind it."""
     stream = memory.streams[found.place]
     first, if_any = stream.line & _FIRST_LINE != 0, stream.line & _IF_ANY != 0
     stream.line = IN_LINE
@@ -232,8 +234,11 @@ def _tell_chunk(memory: Streams, spans: MessageSpans, found: Found, line: Span) 
     if loose and chunk_size_of_any(line) < 0:
         stream.phase = OUT_OF_SYNC
         return
-    if size < 0 or (stream.marks & REQUESTS and not has_line_ends(line, first)):
-        marks = int(stream.marks) | (FIRST_CHUNK if first else 0)
+    begun = first or loose or is_behind_line(line)
+    if stream.marks & REQUESTS:
+        begun = has_line_ends(line, first)
+    if size < 0 or not begun:
+        marks = int(stream.marks) | (FIRST_CHUNK if first or loose else 0)
         tell(memory, spans, found, layers.HTTP1_CHUNK, marks, line)
         size = chunk_size_of_any(line) if size < 0 else size
     if size == 0:

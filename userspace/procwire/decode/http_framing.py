@@ -230,6 +230,12 @@ def has_line_ends(line: Span, first: bool) -> bool:
 
 
 @fused
+def is_behind_line(line: Span) -> bool:
+    """Whether a chunk's line begins with the end of what precedes it, be it a bare LF."""
+    return u8(line, 0) == LF or (u8(line, 0) == CR and u8(line, 1) == LF)
+
+
+@fused
 def chunk_size_of_any(line: Span) -> int:
     """The size of a chunk whose line may have blanks and extensions, -1 if it has none."""
     at = 0

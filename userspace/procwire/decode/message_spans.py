@@ -30,11 +30,11 @@ _ROWS = 1 << 17
 _COPIES = 1 << 20
 # What one packet can deliver: itself, and all that one direction holds.
 _ROOM_FOR_A_PACKET = 1 << 18
-_PORT, _PORTS, _TCP_HEADER = 2, 4, 20
+_PORT, _BEHIND_CHUNK, _PORTS, _TCP_HEADER = 2, 3, 4, 20
 NO_LAYER = 0
 _WITH_PORT = (layers.HTTP1_CHUNK, layers.HTTP1_TRAILER)
 FIRST_CHUNK = 1 << 8
-"""Beside the marks of a direction: a request's head ends where this line begins."""
+"""Beside the marks of a direction: no chunk is known to end where this line begins."""
 
 SPAN_COLUMNS = np.dtype(
     [
@@ -127,8 +127,8 @@ def tell(
         header = message.start - found.header
         outer = Span(message.data, found.header, header, header)
         if layer in _WITH_PORT:
-            size = _port_size(marks)
-            outer = Span(message.data, found.header + _PORT, size, size)
+            size = _part_of_ports(layer, marks)
+            outer = Span(message.data, found.header + _PORTS - size, size, size)
         _add(spans.here, at, found.row, NO_LAYER, outer)
         _add(spans.here, at + 1, found.row, layer, message)
         spans.here.outer[at + 1] = _outer(layer, marks, at)
@@ -153,7 +153,8 @@ def _tell_copy(
     number = at // 2
     outer = Span(message.data, start, _PORTS, _TCP_HEADER)
     if layer in _WITH_PORT:
-        outer = Span(message.data, start + _PORT, _port_size(marks), _port_size(marks))
+        part = _part_of_ports(layer, marks)
+        outer = Span(message.data, start + _PORTS - part, part, part)
     _add(spans.joined, at, number, NO_LAYER, outer)
     _add(spans.joined, at + 1, number, layer, Span(message.data, first, size, message.length))
     spans.joined.outer[at + 1] = _outer(layer, marks, at)
@@ -166,17 +167,19 @@ def _tell_copy(
 
 
 @fused
-def _port_size(marks: int) -> int:
-    return 1 if marks & FIRST_CHUNK else _PORT
+def _part_of_ports(layer: int, marks: int) -> int:
+    if marks & FIRST_CHUNK:
+        return 1
+    return _PORT if layer == layers.HTTP1_TRAILER or marks & REQUESTS else _BEHIND_CHUNK
 
 
 @fused
 def _outer(layer: int, marks: int, header: int) -> int:
     """What belongs to something told before is told from a beginning by having no header around
     it; a chunk of a request, and a trailer, have the port that they go to, of the first chunk a
-    byte of it."""
+    byte of it, and a chunk of a response has a byte more of both ports, the first nothing."""
     part = layer == layers.TLS and marks & GOES_ON != 0
-    part |= layer == layers.HTTP1_CHUNK and marks & REQUESTS == 0
+    part |= layer == layers.HTTP1_CHUNK and marks & (REQUESTS | FIRST_CHUNK) == FIRST_CHUNK
     return -1 if part else header
 
 

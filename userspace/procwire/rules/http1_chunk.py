@@ -1,7 +1,7 @@
 """The chunks of HTTP/1 bodies (RFC 9112 section 7.1). The rule sees the head of a message, and then
 the lines with the sizes of its chunks, one at a time. Of these `outer` is the port that a request
-goes to, of the first line its first byte, and nothing in a response. In Suricata it sees the
-segment that begins with a message, as far as that goes.
+goes to, of the first line a byte of it; in a response one byte more, of the first line nothing. In
+Suricata it sees the segment that begins with a message, as far as that goes.
 """
 
 from procwire.rule import rule
@@ -29,7 +29,7 @@ QUOTE, HYPHEN = 34, 45
 LINE_ENDS = (CR, LF)
 BEFORE_VALUE = (SP, TAB, CR, COLON)
 BEFORE_SIZE = (SP, TAB, CR, LF, 11, 12)
-CHUNK_OF_REQUEST = 2  # bytes of `outer`, which is shorter for the first line
+CHUNK_OF_REQUEST, CHUNK_OF_RESPONSE = 2, 3  # bytes of `outer`, which is shorter for the first line
 SEMICOLON = 59
 BEHIND_SIZE = (CR, SEMICOLON)
 MOST_CHUNKS = 16
@@ -85,6 +85,11 @@ def sent_in_chunks(body: str) -> str:
         sent_in_chunks("5|hello|||"),
         sent_in_chunks("|5|hello|0||"),
         sent_in_chunks("5|hello120||"),
+        in_chunks("5|hello 5|hello|0||"),
+        in_chunks("5|hello0||"),
+        in_chunks("5|hello\r5|hello|0||"),
+        in_chunks("5|hello\r|0||"),
+        f"000bb8 | {text(' 5|')}",
         f"0bb8 | {text('120|')}",
         f"0b | {text('|5|')}",
     ],
@@ -103,6 +108,11 @@ def sent_in_chunks(body: str) -> str:
         sent_in_chunks("5|hello\r"),
         f"0bb8 | {text('|5;a=b|')}",
         f"0b | {text('5;a=b|')}",
+        f"000bb8 | {text('| 5|')}",
+        text(" 5|"),
+        in_chunks("5|hello\n5|hello| 0||"),
+        in_chunks("5|hello"),
+        in_chunks("5|hello\r"),
         in_chunks("FFf|hello"),
         in_chunks("ffffff"),
         in_chunks("0000000000005;a;b = c|hello|00000000000000000000||"),
@@ -113,18 +123,18 @@ def sent_in_chunks(body: str) -> str:
 )
 def http_chunk_wrong(p, outer):
     """A size is hexadecimal, and that many bytes behind its line comes the next one; larger than 31
-    bits it is meant to overflow (7.1). In a response blanks before it, lines that end with a bare
-    LF, where they lead, and whatever follows its digits but a wrong extension, are let pass. Of a
-    request that would be what two servers read differently, and smuggle another one by: an end of
-    line precedes all sizes but the first, and only blanks and extensions may follow the digits.
-    The body is chunked for whoever finds the field, also folded, behind a bare CR or with blanks
-    before its colon."""
+    bits it is meant to overflow (7.1). In a response blanks before it, behind an end of line if a
+    chunk precedes it, lines that end with a bare LF, where they lead, and whatever follows its
+    digits but a wrong extension, are let pass. Of a request that would be what two servers read
+    differently, and smuggle another one by: an end of line precedes all sizes but the first, and
+    only blanks and extensions may follow the digits. The body is chunked for whoever finds the
+    field, also folded, behind a bare CR or with blanks before its colon."""
     end = find(p, 0, LF)
     request = folded(p, end - 9, 7) == VERSION_1 or folded(p, end - 8, 7) == VERSION_1
-    message = length(outer) > CHUNK_OF_REQUEST
+    message = length(outer) > CHUNK_OF_RESPONSE
     strict = request
     if not message:
-        strict = length(outer) > 0
+        strict = 0 < length(outer) < CHUNK_OF_RESPONSE
     if message and (end == captured(p) or not request and folded(p, 0, 5) != SLASHED):
         return False
     at = end + 1
@@ -171,8 +181,11 @@ def http_chunk_wrong(p, outer):
             at += 1
         crlf = u8(p, behind) == CR and u8(p, behind + 1) == LF and at == behind + 2
         cut = at == captured(p) and at <= behind + 2
-        first = chunk == 0 and length(outer) != CHUNK_OF_REQUEST
+        first = chunk == 0 and (message or length(outer) < CHUNK_OF_REQUEST)
         if strict and first and at != behind or strict and not first and not crlf and not cut:
+            return True
+        line_end = u8(p, behind) == LF or u8(p, behind) == CR and u8(p, behind + 1) == LF
+        if not strict and not first and not loose and not line_end and not cut:
             return True
         size = 0
         digits = 0

@@ -926,14 +926,14 @@ local http_chunk_wrong_BLANKS = { [32] = true, [9] = true, [13] = true }
 local http_chunk_wrong_LINE_ENDS = { [13] = true, [10] = true }
 local http_chunk_wrong_SPACES = { [32] = true, [9] = true }
 local function http_chunk_wrong(p, outer)
-  local after, at, bare, behind, chunked, crlf, cut, digits, end_, ends, first, fold, loose, message, request, size, start, strict, value, zeros
+  local after, at, bare, behind, chunked, crlf, cut, digits, end_, ends, first, fold, line_end, loose, message, request, size, start, strict, value, zeros
   if #p < 1 then return false end
   end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
   request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
-  message = (#outer > 2)
+  message = (#outer > 3)
   strict = request
   if (not message) then
-    strict = (#outer > 0)
+    strict = (0 < #outer and #outer < 3)
   end
   if (message and ((end_ == #p) or ((not request) and (folded(p, 0, 5) ~= 407131843)))) then
     do return false end
@@ -998,8 +998,12 @@ local function http_chunk_wrong(p, outer)
     end
     crlf = ((u8(p, behind) == 13) and (u8(p, (behind + 1)) == 10) and (at == (behind + 2)))
     cut = ((at == #p) and (at <= (behind + 2)))
-    first = ((chunk == 0) and (#outer ~= 2))
+    first = ((chunk == 0) and (message or (#outer < 2)))
     if ((strict and first and (at ~= behind)) or (strict and (not first) and (not crlf) and (not cut))) then
+      do return true end
+    end
+    line_end = ((u8(p, behind) == 10) or ((u8(p, behind) == 13) and (u8(p, (behind + 1)) == 10)))
+    if ((not strict) and (not first) and (not loose) and (not line_end) and (not cut)) then
       do return true end
     end
     size = 0
