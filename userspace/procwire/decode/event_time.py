@@ -104,5 +104,5 @@ def _reach(
 
 @fused
 def _further(later: int, earlier: int, span: np.uint64) -> bool:
-    """Whether `later` lies more than a span behind `earlier`, in ns, however far."""
+    """Whether `later` comes more than a span after `earlier`, in ns, however far apart they are."""
     return bool(later > earlier and np.uint64(np.int64(later) - np.int64(earlier)) > span)
