@@ -99,3 +99,10 @@ def test_where_a_clock_was_set_a_connection_may_open_anew(step):
             assert not seen.any()
         else:
             assert names(seen[0]) == ["syn_in_established"]
+
+
+def test_an_answer_after_a_clock_was_set_back_is_judged_by_what_it_answers():
+    asked = ask(SYN, 100, time=2 * DAY)
+    for ack, wanted in ((101, []), (99, ["hs_wrong_seq_ack"])):
+        answer = reply(SYN | ACK, 500, ack, time=DAY)
+        assert names(update(Flows(), [asked, answer]).observed[-1]) == wanted

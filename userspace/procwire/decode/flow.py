@@ -63,7 +63,7 @@ from procwire.decode.source import (
 from procwire.decode.spoken import contradictions
 from procwire.decode.stream_table import DIRECTIONS, STREAM_COUNTERS, empty_streams
 from procwire.decode.tcp_header import segment_of
-from procwire.decode.tcp_segment import RST, SYN
+from procwire.decode.tcp_segment import ACK, RST, SYN
 from procwire.decode.tcp_state import on_segment, opening_state
 from procwire.errors import UsageError
 
@@ -213,7 +213,7 @@ def _slot_of(
     if slot >= 0 and is_over(table.flows[slot], time):
         table.counts[_TIMED_OUT] += 1
         _begin(table, slot, sender, source, row)
-    elif slot >= 0 and packets.tcp_flags[row] & SYN:
+    elif slot >= 0 and packets.tcp_flags[row] & (SYN | ACK) == SYN:
         # Of one from before the clock was set, or captures were joined, nobody knows the age.
         if table.flows[slot].number <= figures[EARLIER]:
             _begin(table, slot, sender, source, row)
