@@ -20,7 +20,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from records import WRITERS  # noqa: E402
+from network_records import WRITERS  # noqa: E402
 
 ATTEMPTS = 20_000
 FORMS = ("flat", "ecs", "sysmon_linux", "audit", "laurel", "zeek_columns", "zeek_json", "eve")
