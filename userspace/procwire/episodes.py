@@ -3,7 +3,8 @@
 An episode is raised at once, again when it turns graver and at each tenfold growth, and closed with
 its totals after a quiet time or at the end. What is only counted is tallied in NumPy, the rest is
 grouped, and alerts are made once per group. Alerts come in order of event time and do not depend
-on where batches end: a packet whose time lies before that of others counts when it comes.
+on where batches end, as long as no episode has to give way to another: a packet whose time lies
+before that of others counts when it comes.
 """
 
 from __future__ import annotations
