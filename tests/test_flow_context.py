@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from procwire.decode.flow import Flows
+from procwire.decode.flow_table import BEGUN
 from procwire.decode.tcp_segment import ACK, FIN, RST, SYN
 from test_flow import PSH, SECOND, ask, handshake, names, reply, update
 
@@ -99,6 +100,19 @@ def test_where_a_clock_was_set_a_connection_may_open_anew(step):
             assert not seen.any()
         else:
             assert names(seen[0]) == ["syn_in_established"]
+
+
+def test_which_flows_are_older_than_a_set_clock_is_known_beyond_32_bits():
+    flows = Flows()
+    flows._table.counts[BEGUN] = (1 << 32) - 2
+    before = connections(1, 2 * DAY, SECOND)
+    elsewhere = ask(ACK, 7, 9, 1, DAY, 5000)
+    opens = ask(SYN, 4000, time=2 * DAY + SECOND, port=1000)
+    again = ask(SYN, 9000, time=2 * DAY + 3 * SECOND, port=1002)
+    after = handshake(1002, 2 * DAY + 2 * SECOND)
+    seen = update(flows, [*before, elsewhere, opens, *after, again]).observed
+    assert names(seen[-5]) == []
+    assert names(seen[-1]) == ["syn_in_established"]
 
 
 def test_an_answer_after_a_clock_was_set_back_is_judged_by_what_it_answers():

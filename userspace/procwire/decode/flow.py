@@ -215,7 +215,7 @@ def _slot_of(
         _begin(table, slot, sender, source, row)
     elif slot >= 0 and packets.tcp_flags[row] & (SYN | ACK) == SYN:
         # Of one from before the clock was set, or captures were joined, nobody knows the age.
-        if table.flows[slot].number <= figures[EARLIER]:
+        if _begun_since(table, slot) >= table.counts[BEGUN] - figures[EARLIER]:
             _begin(table, slot, sender, source, row)
     elif slot < 0:
         if packets.transport[row] == layers.TCP and packets.tcp_flags[row] & RST:
@@ -237,6 +237,12 @@ def _slot_of(
     columns.flow[row] = slot
     columns.sender[row] = sender ^ flow.origin
     return slot
+
+
+@fused
+def _begun_since(table: FlowTable, slot: int) -> int:
+    """How many flows have begun since that in a slot, which numbers of 32 bits tell."""
+    return int((table.counts[BEGUN] - np.int64(table.flows[slot].number)) & 0xFFFFFFFF)
 
 
 @fused

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from procwire.compiled.jit import fused
 from procwire.decode.mix import mix_address
 
-# Slots of the figures, an int64 array.
+# Slots of the figures, an int64 array. EARLIER: flows begun when the capture began anew.
 (STARTED, CLOCK, WARM_UP, TWO_SIDED, ONE_SIDED, SEGMENTS, LOST, LAST_EVICTION, EARLIER) = range(9)
 FIGURES = 9
 

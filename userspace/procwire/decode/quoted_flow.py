@@ -52,16 +52,11 @@ def on_icmp_error(table: FlowTable, source: Source, row: int) -> bool:
         destination_port,
         layers.TCP if protocol == _PROTOCOL_TCP else layers.UDP,
     )
-    one = end_hash(path.src_hi, path.src_lo, path.src_port)
-    other = end_hash(path.dst_hi, path.dst_lo, path.dst_port)
-    key = key_of(path)
-    slot = find(table.flows, key, flow_hash(one, other, protocol))
-    if slot < 0 or table.ends[slot, key.sender].packets == 0:
+    slot, sender = _find(table, path, protocol)
+    if slot < 0 or table.ends[slot, sender].packets == 0:
         return True
-    end = table.ends[slot, key.sender]
-    opening = table.flows[slot].state == SYN_SENT and u32(message, ports_at + 4) == end.initial
-    if opening and u8(message, 0) == _UNREACHABLE:
-        end.sent |= REFUSED
+    if u8(message, 0) == _UNREACHABLE:
+        _refuse(table, slot, sender, u32(message, ports_at + 4))
     return False
 
 
@@ -82,14 +77,25 @@ def on_icmp6_error(table: FlowTable, source: Source, row: int) -> None:
         u16(message, _PORTS6_AT + 2),
         layers.TCP,
     )
+    slot, sender = _find(table, path, _PROTOCOL_TCP)
+    if slot >= 0 and table.ends[slot, sender].packets > 0:
+        _refuse(table, slot, sender, u32(message, _PORTS6_AT + 4))
+
+
+@fused
+def _find(table: FlowTable, path: Path, protocol: int) -> tuple[int, int]:
+    """(slot of the flow of what goes along a path, or -1; the end that sent it)"""
     one = end_hash(path.src_hi, path.src_lo, path.src_port)
     other = end_hash(path.dst_hi, path.dst_lo, path.dst_port)
     key = key_of(path)
-    slot = find(table.flows, key, flow_hash(one, other, _PROTOCOL_TCP))
-    if slot < 0 or table.flows[slot].state != SYN_SENT:
-        return
-    end = table.ends[slot, key.sender]
-    if end.packets > 0 and u32(message, _PORTS6_AT + 4) == end.initial:
+    return find(table.flows, key, flow_hash(one, other, protocol)), key.sender
+
+
+@fused
+def _refuse(table: FlowTable, slot: int, sender: int, seq: int) -> None:
+    """What was quoted cannot be delivered: does that end a SYN that waits for its answer?"""
+    end = table.ends[slot, sender]
+    if table.flows[slot].state == SYN_SENT and seq == end.initial:
         end.sent |= REFUSED
 
 
