@@ -4,14 +4,35 @@ first that it does not. Examples of the rules tell what a rule means; these, whe
 from __future__ import annotations
 
 import pytest
+from dns_bounds import DNS_BOUNDS
+from dns_record_bounds import DNS_RECORD_BOUNDS
 from header_bounds import HEADER_BOUNDS
+from http_body_bounds import HTTP_BODY_BOUNDS
+from http_bounds import HTTP_BOUNDS
+from http_chunk_bounds import HTTP_CHUNK_BOUNDS
+from line_bounds import LINE_BOUNDS
 from message_bounds import MESSAGE_BOUNDS
 from procwire.rule import example, fires
 from procwire.rules import packet_rules
 from transport_bounds import TRANSPORT_BOUNDS
 
-BOUNDS = HEADER_BOUNDS | TRANSPORT_BOUNDS | MESSAGE_BOUNDS
+BOUNDS = (
+    HEADER_BOUNDS
+    | TRANSPORT_BOUNDS
+    | MESSAGE_BOUNDS
+    | LINE_BOUNDS
+    | HTTP_BOUNDS
+    | HTTP_BODY_BOUNDS
+    | HTTP_CHUNK_BOUNDS
+    | DNS_BOUNDS
+    | DNS_RECORD_BOUNDS
+)
+LONGEST_CUT = 300  # bytes
 BY_ID = {rule.id: rule for rule in packet_rules()}
+# Whether a header contradicts itself, decode tells by the same lengths.
+OF_WELL_FORMED = [
+    name for name in BOUNDS if not any(layer.endswith("malformed") for layer in BY_ID[name].layers)
+]
 CASES = [
     pytest.param(name, text, wanted, id=f"{name}-{verb}-{number}")
     for name, sides in BOUNDS.items()
@@ -23,3 +44,11 @@ CASES = [
 @pytest.mark.parametrize(("name", "text", "wanted"), CASES)
 def test_on_either_side_of_a_bound(name: str, text: str, wanted: bool) -> None:
     assert fires(BY_ID[name], *example(text)) == wanted
+
+
+@pytest.mark.parametrize("name", OF_WELL_FORMED)
+def test_what_a_snap_length_cuts_off_crosses_no_bound(name: str) -> None:
+    for text in BOUNDS[name][1]:
+        p, outer = example(text)
+        cuts = (p._replace(captured=size) for size in range(min(p.captured, LONGEST_CUT)))
+        assert not any(fires(BY_ID[name], cut, outer) for cut in cuts), text

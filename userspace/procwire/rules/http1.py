@@ -76,12 +76,15 @@ def http_request_line_wrong(p, outer):
     if folded(p, end - 8, 7) != VERSION_1:
         # Another version, or another protocol's, such as RTSP/1.0, which has no such methods.
         version = u8(p, end - 4) == SLASH and u8(p, end - 2) == DOT
+        version = version and ZERO <= u8(p, end - 3) <= NINE and ZERO <= u8(p, end - 1) <= NINE
         if version and (u32(p, 0) not in METHODS or folded(p, end - 8, 5) == SLASHED):
             return False
         return u16(outer, 2) in HTTP_PORTS
     method_end = token_end(p, 0)
     target_end = find(p, method_end + 1, SP)
-    if u8(p, method_end) != SP or target_end == method_end + 1 or target_end + 9 != end:
+    if method_end == 0 or u8(p, method_end) != SP:
+        return True
+    if target_end == method_end + 1 or target_end + 9 != end:
         return True
     tabs = find_before(p, 0, end, TAB) < end or find_before(p, 0, end, VT) < end
     if tabs or find_before(p, 0, end, FF) < end or find_before(p, 0, end, CR) < end:
@@ -169,5 +172,5 @@ def http_status_line_wrong(p):
         at += 1
     for i in range(3):
         if not ZERO <= u8(p, at + i) <= NINE:
-            return True
+            return at + i < captured(p)
     return at + 3 < captured(p) and u8(p, at + 3) not in STATUS_ENDS

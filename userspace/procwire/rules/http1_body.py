@@ -111,7 +111,8 @@ def http_content_length_wrong(p):
                 if start + i < end and ZERO <= u8(p, start + i) <= NINE:
                     figures += 1
             # Of what is folded the number may come in the next line.
-            none = after == start and u8(p, end + 1) not in SPACES
+            folds = end + 1 == captured(p) or u8(p, end + 1) in SPACES
+            none = after == start and not folds
             if after == start + MOST_DIGITS or none and (request or figures == 0):
                 return True
             if request and after > start + 1 and u8(p, start) == ZERO:
@@ -231,7 +232,8 @@ def http_transfer_encoding_wrong(p):
                 chunked += 1
             coding = folded(p, start, after - start)
             foreign = start < after and (u8(p, start) == 0 or coding not in CODINGS)
-            empty = parts == 0 and u8(p, end + 1) not in SPACES
+            folds = end + 1 == captured(p) or u8(p, end + 1) in SPACES
+            empty = parts == 0 and not folds
             if foreign or empty or parts > 1 or not request and coding == IDENTITY:
                 unknown += 1
         at = end + 1

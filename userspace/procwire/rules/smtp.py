@@ -112,15 +112,15 @@ def smtp_line_wrong(p, outer):
             end = find(p, at, LF)
             if u16(outer, 0) not in MAIL_PORTS or at == captured(p):
                 return False
-            if end == captured(p):
-                return end - at > LONGEST_REPLY
-            if end - at >= LONGEST_REPLY or find_before(p, at, end, CR) != end - 1:
+            if end - at >= LONGEST_REPLY:
                 return True
-            if find_before(p, at, end, 0) < end:
+            if end == captured(p):
+                return False
+            if find_before(p, at, end, CR) != end - 1 or find_before(p, at, end, 0) < end:
                 return True
             if not TWO <= u8(p, at) <= FIVE or not ZERO <= u8(p, at + 1) <= FIVE:
                 return True
-            code = u8(p, at) * 100 + u8(p, at + 1) * 10 + u8(p, at + 2) - ZERO * 111
+            code = u16(p, at) * 256 + u8(p, at + 2)
             if not ZERO <= u8(p, at + 2) <= NINE or continued != 0 and code != continued:
                 return True
             if u8(p, at + 3) not in AFTER_CODE:

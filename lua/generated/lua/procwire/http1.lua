@@ -432,6 +432,7 @@ local function http_request_line_wrong(p, outer)
   end
   if (folded(p, (end_ - 8), 7) ~= 2008366859) then
     version = ((u8(p, (end_ - 4)) == 47) and (u8(p, (end_ - 2)) == 46))
+    version = (version and (48 <= u8(p, (end_ - 3)) and u8(p, (end_ - 3)) <= 57) and (48 <= u8(p, (end_ - 1)) and u8(p, (end_ - 1)) <= 57))
     if (version and ((http_request_line_wrong_METHODS[u32(p, 0)] == nil) or (folded(p, (end_ - 8), 5) == 407131843))) then
       do return false end
     end
@@ -439,7 +440,10 @@ local function http_request_line_wrong(p, outer)
   end
   method_end = token_end(p, 0)
   target_end = ((seek(p, "\32", (method_end + 1) + 1, true) or #p + 1) - 1)
-  if (((byte(p, method_end + 1) or 0) ~= 32) or (target_end == (method_end + 1)) or ((target_end + 9) ~= end_)) then
+  if ((method_end == 0) or ((byte(p, method_end + 1) or 0) ~= 32)) then
+    do return true end
+  end
+  if ((target_end == (method_end + 1)) or ((target_end + 9) ~= end_)) then
     do return true end
   end
   tabs = ((find_before(p, 0, end_, 9) < end_) or (find_before(p, 0, end_, 11) < end_))
@@ -505,7 +509,7 @@ local function http_status_line_wrong(p, outer)
   end
   for i = 0, 2, 1 do
     if (not (48 <= (byte(p, (at + i) + 1) or 0) and (byte(p, (at + i) + 1) or 0) <= 57)) then
-      do return true end
+      do return ((at + i) < #p) end
     end
   end
   do return (((at + 3) < #p) and (http_status_line_wrong_STATUS_ENDS[(byte(p, (at + 3) + 1) or 0)] == nil)) end
@@ -751,7 +755,7 @@ do
 -- http.content_length_bad: HTTP Content-Length that is no number, contradicts another or the Expect field (RFC 9112 6.2, 6.3; RFC 9110 8.6, 10.1.1)
 local http_content_length_wrong_SPACES = { [32] = true, [9] = true }
 local function http_content_length_wrong(p, outer)
-  local after, at, empty, end_, expects, figures, found, given, none, request, start
+  local after, at, empty, end_, expects, figures, folds, found, given, none, request, start
   if #p < 16 then return false end
   end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
   request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
@@ -793,7 +797,8 @@ local function http_content_length_wrong(p, outer)
           figures = figures + 1
         end
       end
-      none = ((after == start) and (http_content_length_wrong_SPACES[(byte(p, (end_ + 1) + 1) or 0)] == nil))
+      folds = (((end_ + 1) == #p) or (http_content_length_wrong_SPACES[(byte(p, (end_ + 1) + 1) or 0)] == true))
+      none = ((after == start) and (not folds))
       if ((after == (start + 20)) or (none and (request or (figures == 0)))) then
         do return true end
       end
@@ -831,7 +836,7 @@ local http_transfer_encoding_wrong_CODINGS = { [488913554] = true, [1756468154] 
 local http_transfer_encoding_wrong_SPACES = { [32] = true, [9] = true }
 local http_transfer_encoding_wrong_STATUS_ENDS = { [32] = true, [9] = true, [11] = true, [12] = true, [13] = true, [10] = true }
 local function http_transfer_encoding_wrong(p, outer)
-  local after, at, chunked, coding, empty, encodings, end_, first, foreign, last, lengths, minor, parts, request, start, unframed, unknown
+  local after, at, chunked, coding, empty, encodings, end_, first, folds, foreign, last, lengths, minor, parts, request, start, unframed, unknown
   if #p < 16 then return false end
   end_ = ((seek(p, "\10", 0 + 1, true) or #p + 1) - 1)
   request = ((folded(p, (end_ - 9), 7) == 2008366859) or (folded(p, (end_ - 8), 7) == 2008366859))
@@ -898,7 +903,8 @@ local function http_transfer_encoding_wrong(p, outer)
       end
       coding = folded(p, start, (after - start))
       foreign = ((start < after) and (((byte(p, start + 1) or 0) == 0) or (http_transfer_encoding_wrong_CODINGS[coding] == nil)))
-      empty = ((parts == 0) and (http_transfer_encoding_wrong_SPACES[(byte(p, (end_ + 1) + 1) or 0)] == nil))
+      folds = (((end_ + 1) == #p) or (http_transfer_encoding_wrong_SPACES[(byte(p, (end_ + 1) + 1) or 0)] == true))
+      empty = ((parts == 0) and (not folds))
       if (foreign or empty or (parts > 1) or ((not request) and (coding == 946630368))) then
         unknown = unknown + 1
       end

@@ -441,19 +441,19 @@ local function smtp_line_wrong(p, outer)
       if ((smtp_line_wrong_MAIL_PORTS[outer_u16_0] == nil) or (at == #p)) then
         do return false end
       end
-      if (end_ == #p) then
-        do return ((end_ - at) > 512) end
-      end
-      if (((end_ - at) >= 512) or (find_before(p, at, end_, 13) ~= (end_ - 1))) then
+      if ((end_ - at) >= 512) then
         do return true end
       end
-      if (find_before(p, at, end_, 0) < end_) then
+      if (end_ == #p) then
+        do return false end
+      end
+      if ((find_before(p, at, end_, 13) ~= (end_ - 1)) or (find_before(p, at, end_, 0) < end_)) then
         do return true end
       end
       if ((not (50 <= (byte(p, at + 1) or 0) and (byte(p, at + 1) or 0) <= 53)) or (not (48 <= (byte(p, (at + 1) + 1) or 0) and (byte(p, (at + 1) + 1) or 0) <= 53))) then
         do return true end
       end
-      code = (((((byte(p, at + 1) or 0) * 100) + ((byte(p, (at + 1) + 1) or 0) * 10)) + (byte(p, (at + 2) + 1) or 0)) - (48 * 111))
+      code = ((u16(p, at) * 256) + (byte(p, (at + 2) + 1) or 0))
       if ((not (48 <= (byte(p, (at + 2) + 1) or 0) and (byte(p, (at + 2) + 1) or 0) <= 57)) or ((continued ~= 0) and (code ~= continued))) then
         do return true end
       end
