@@ -6,14 +6,19 @@ from __future__ import annotations
 import pytest
 from dns_bounds import DNS_BOUNDS
 from dns_record_bounds import DNS_RECORD_BOUNDS
+from extension_bounds import EXTENSION_BOUNDS
 from header_bounds import HEADER_BOUNDS
 from http_body_bounds import HTTP_BODY_BOUNDS
 from http_bounds import HTTP_BOUNDS
 from http_chunk_bounds import HTTP_CHUNK_BOUNDS
 from line_bounds import LINE_BOUNDS
 from message_bounds import MESSAGE_BOUNDS
+from option_bounds import OPTION_BOUNDS
 from procwire.rule import example, fires
 from procwire.rules import packet_rules
+from smb_bounds import SMB_BOUNDS
+from snmp_bounds import SNMP_BOUNDS
+from tls_bounds import TLS_BOUNDS
 from transport_bounds import TRANSPORT_BOUNDS
 
 BOUNDS = (
@@ -26,6 +31,11 @@ BOUNDS = (
     | HTTP_CHUNK_BOUNDS
     | DNS_BOUNDS
     | DNS_RECORD_BOUNDS
+    | TLS_BOUNDS
+    | SMB_BOUNDS
+    | OPTION_BOUNDS
+    | EXTENSION_BOUNDS
+    | SNMP_BOUNDS
 )
 LONGEST_CUT = 300  # bytes
 BY_ID = {rule.id: rule for rule in packet_rules()}

@@ -102,3 +102,12 @@ TCP_PORTS = {53: DNS, 502: MODBUS, 20000: DNP3, **dict.fromkeys(MAIL_PORTS, SMTP
 MODBUS_HEADER, MODBUS_COUNTED_FROM = 8, 6
 MODBUS_FEWEST, MODBUS_MOST = 2, 254
 MODBUS_LENGTHS = 1024  # what has a length from here on behind two zeros is another protocol's
+# RFC 8446 5.1, RFC 6520: a record's header, types and versions; RFC 5246 6.2.3: the most that it
+# holds. RFC 8446 4.1.2: all versions from 3.0 on have one major number.
+TLS_HEADER = 5
+TLS_CHANGE_CIPHER_SPEC, TLS_ALERT, TLS_HANDSHAKE, TLS_DATA, TLS_HEARTBEAT = 20, 21, 22, 23, 24
+TLS_FIRST_TYPE, TLS_LAST_TYPE = TLS_CHANGE_CIPHER_SPEC, TLS_HEARTBEAT
+TLS_MAJOR, TLS_LAST_MINOR = 3, 4
+TLS_LARGEST = 2**14 + 2048
+TLS_CLIENT_HELLO, TLS_SERVER_HELLO = 1, 2
+SSL_2 = 0x8000  # set in the length with which a message of SSL 2.0 begins

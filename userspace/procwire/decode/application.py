@@ -62,10 +62,10 @@ _DNS_NEEDED = 16  # bytes by which another protocol would be known
 _DNP3_START = 0x0564
 _OF_NUMBERS = (layers.DNS, layers.MODBUS, layers.DNP3)
 
-# RFC 8446 5.1 and Appendix E of RFC 5246: a record's header and the type of a message in it.
-_TLS_HEADER, _TLS_HANDSHAKE, _TLS_HELLOS = 5, 22, (1, 2)
-_TLS_FIRST_TYPE, _TLS_LAST_TYPE, _TLS_FIRST_VERSION, _TLS_LAST_VERSION = 20, 24, 0x0300, 0x0304
-_SSL_2_COUNTED_FROM, _SSL_2_LENGTH, _SSL_2_HELLOS = 2, 0x8000, (1, 4)
+_TLS_HELLOS = (layers.TLS_CLIENT_HELLO, layers.TLS_SERVER_HELLO)
+_TLS_FIRST_VERSION = layers.TLS_MAJOR << 8
+_TLS_LAST_VERSION = _TLS_FIRST_VERSION + layers.TLS_LAST_MINOR
+_SSL_2_COUNTED_FROM, _SSL_2_HELLOS = 2, (layers.TLS_CLIENT_HELLO, 4)
 _SSL_2_FIELDS, _SSL_2_SUITE = 11, 3
 
 
@@ -229,14 +229,14 @@ def _begins_dnp3(data: NDArray[np.uint8], message: Extent) -> bool:
 def _begins_tls(data: NDArray[np.uint8], message: Extent) -> bool:
     """A record's header, on any port; or with another version, a hello that fills its record; or
     a hello of SSL 2.0 that fills the segment, or a client's whose fields fill it."""
-    if message.captured < _TLS_HEADER:
+    if message.captured < layers.TLS_HEADER:
         return False
     at = message.start
     kind, version = data[at], u16(data, at + 1, True)
-    if u16(data, at, True) >= _SSL_2_LENGTH:
-        whole = u16(data, at, True) - _SSL_2_LENGTH == message.length - _SSL_2_COUNTED_FROM
+    if u16(data, at, True) >= layers.SSL_2:
+        whole = u16(data, at, True) - layers.SSL_2 == message.length - _SSL_2_COUNTED_FROM
         return whole and data[at + 2] in _SSL_2_HELLOS or _begins_ssl_2(data, message)
-    if not _TLS_FIRST_TYPE <= kind <= _TLS_LAST_TYPE:
+    if not layers.TLS_FIRST_TYPE <= kind <= layers.TLS_LAST_TYPE:
         return False
     return _TLS_FIRST_VERSION <= version <= _TLS_LAST_VERSION or _is_whole_hello(data, message)
 
@@ -250,7 +250,7 @@ def _begins_ssl_2(data: NDArray[np.uint8], message: Extent) -> bool:
         return False
     suites = u16(data, at + 5, True)
     size = _SSL_2_FIELDS + suites + u16(data, at + 7, True) + u16(data, at + 9, True)
-    fills = size == u16(data, at, True) - _SSL_2_LENGTH + _SSL_2_COUNTED_FROM
+    fills = size == u16(data, at, True) - layers.SSL_2 + _SSL_2_COUNTED_FROM
     return bool(fills and suites > 0 and suites % _SSL_2_SUITE == 0)
 
 
@@ -258,7 +258,7 @@ def _begins_ssl_2(data: NDArray[np.uint8], message: Extent) -> bool:
 def _is_whole_hello(data: NDArray[np.uint8], message: Extent) -> bool:
     """Whether a hello that fills its record begins the message, of whatever version."""
     at = message.start
-    if message.captured < _TLS_HEADER + 4 or data[at] != _TLS_HANDSHAKE:
+    if message.captured < layers.TLS_HEADER + 4 or data[at] != layers.TLS_HANDSHAKE:
         return False
-    fills = u32(data, at + _TLS_HEADER, True) & 0xFFFFFF == u16(data, at + 3, True) - 4
-    return bool(fills and data[at + _TLS_HEADER] in _TLS_HELLOS)
+    fills = u32(data, at + layers.TLS_HEADER, True) & 0xFFFFFF == u16(data, at + 3, True) - 4
+    return bool(fills and data[at + layers.TLS_HEADER] in _TLS_HELLOS)

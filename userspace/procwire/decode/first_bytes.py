@@ -7,12 +7,23 @@ there allow, and says no where more of them might tell otherwise.
 from __future__ import annotations
 
 from procwire.compiled.jit import fused
-from procwire.layers import MODBUS_COUNTED_FROM, MODBUS_MOST
+from procwire.layers import (
+    MODBUS_COUNTED_FROM,
+    MODBUS_MOST,
+    SSL_2,
+    TLS_ALERT,
+    TLS_CLIENT_HELLO,
+    TLS_FIRST_TYPE,
+    TLS_HANDSHAKE,
+    TLS_HEADER,
+    TLS_LAST_TYPE,
+    TLS_SERVER_HELLO,
+)
 from procwire.words import Span, find, folded, span, token_end, u8, u16, u32
 
-_HEADER_NEEDED = 5  # bytes by which a TLS record is known
-_TLS_TYPES, _SSL_2 = (20, 24), 0x80
-_TLS_ALERT, _ALERT_SIZE, _TLS_HANDSHAKE, _CLIENT_HELLO, _SERVER_HELLO = 21, 2, 22, 1, 2
+_HEADER_NEEDED = TLS_HEADER  # bytes by which a TLS record is known
+_ALERT_SIZE = 2
+_SSL_2_START = SSL_2 >> 8  # of a first byte
 _CARRIAGE_RETURN, _LINE_FEED, _SPACE = 13, 10, 32
 _MOST_EMPTY_LINES, _MOST_ZEROS = 4, 4
 # HAProxy's PROXY protocol, versions 1 and 2, which comes before all else.
@@ -32,7 +43,7 @@ def is_no_record(message: Span) -> bool:
     if message.captured >= _HEADER_NEEDED:
         return True
     first = u8(message, 0)
-    record = _TLS_TYPES[0] <= first <= _TLS_TYPES[1] or first >= _SSL_2
+    record = TLS_FIRST_TYPE <= first <= TLS_LAST_TYPE or first >= _SSL_2_START
     return message.captured == message.length and not record
 
 
@@ -40,7 +51,9 @@ def is_no_record(message: Span) -> bool:
 def goes_before_tls(message: Span) -> bool:
     """Whether it is a hello of SSL 2.0, of which not all may have come, or HAProxy's line."""
     first = u8(message, 0)
-    return first >= _SSL_2 and u8(message, 2) == _CLIENT_HELLO or u32(message, 0) in _PROXIED
+    return (
+        first >= _SSL_2_START and u8(message, 2) == TLS_CLIENT_HELLO or u32(message, 0) in _PROXIED
+    )
 
 
 @fused
@@ -48,8 +61,8 @@ def is_of_tls_server(message: Span) -> bool:
     """Whether a payload that was found to be TLS is surely what a server begins with: its hello, or
     an alert."""
     kind, size = u8(message, 0), u16(message, 3)
-    hello = kind == _TLS_HANDSHAKE and u8(message, 5) == _SERVER_HELLO
-    return hello or kind == _TLS_ALERT and size == _ALERT_SIZE
+    hello = kind == TLS_HANDSHAKE and u8(message, 5) == TLS_SERVER_HELLO
+    return hello or kind == TLS_ALERT and size == _ALERT_SIZE
 
 
 @fused

@@ -19,15 +19,23 @@ from procwire.decode.stream_table import (
     SURE,
     UNBROKEN,
 )
+from procwire.layers import (
+    SSL_2,
+    TLS_ALERT,
+    TLS_CHANGE_CIPHER_SPEC,
+    TLS_DATA,
+    TLS_FIRST_TYPE,
+    TLS_HANDSHAKE,
+    TLS_HEADER,
+    TLS_LARGEST,
+    TLS_LAST_MINOR,
+    TLS_LAST_TYPE,
+    TLS_MAJOR,
+)
 from procwire.words import Span, u8, u16, u32
 
 _DNS_PREFIX, _DNS_HEADER = 2, 12
 _DNP3_START, _DNP3_HEADER, _DNP3_LEAST, _DNP3_BLOCK = 0x0564, 10, 5, 16
-_TLS_HEADER, _TLS_TYPES, _TLS_MAJOR, _TLS_LAST_MINOR = 5, (20, 24), 3, 4
-_TLS_CHANGE_CIPHER_SPEC, _TLS_ALERT, _TLS_APPLICATION_DATA = 20, 21, 23
-# RFC 5246 6.2.3.
-_TLS_LARGEST = 2**14 + 2048
-_SSL_2 = 0x8000
 _HTTP_HEADER, _LINE_HEADER = 4, 4
 _SMB_HEADER, _SMB_TYPES = 4, (0x81, 0x85)
 _SSH_HEADER, _SSH_COUNTED_FROM, _SSH_COUNTED, _SSH_NEWKEYS = 6, 4, (12, 1 << 18), 21
@@ -37,7 +45,7 @@ HEADER_SIZES = (
     (layers.DNS, _DNS_PREFIX),
     (layers.MODBUS, layers.MODBUS_HEADER),
     (layers.DNP3, 3),
-    (layers.TLS, _TLS_HEADER),
+    (layers.TLS, TLS_HEADER),
     (layers.HTTP1, _HTTP_HEADER),
     (layers.SMB, _SMB_HEADER),
     (layers.SMTP, _LINE_HEADER),
@@ -90,7 +98,7 @@ def begins_message(layer: int, p: Span, marks: int) -> bool:
     if layer == layers.SSH_PACKET:
         # A server may refuse with a line of text.
         return not _PRINTABLE[0] <= u8(p, 0) <= _PRINTABLE[1]
-    return bool(marks & SURE or _is_record(p) or u16(p, 0) >= _SSL_2 or u8(p, 0) == 22)
+    return bool(marks & SURE or _is_record(p) or u16(p, 0) >= SSL_2 or u8(p, 0) == TLS_HANDSHAKE)
 
 
 @fused
@@ -147,22 +155,27 @@ def _frame_ssh(p: Span) -> Frame:
 def _frame_tls(p: Span, marks: int) -> Frame:
     """RFC 8446 5.1. Of what is encrypted only the header says anything; behind an alert the
     connection may go on without TLS, and behind a hello of SSL 2.0 with another framing."""
-    kind, size = u8(p, 0), _TLS_HEADER + u16(p, 3)
-    if u16(p, 0) >= _SSL_2 and marks & GOES_ON:
+    kind, size = u8(p, 0), TLS_HEADER + u16(p, 3)
+    if u16(p, 0) >= SSL_2 and marks & GOES_ON:
         # Not behind a record; but what began in the middle of a stream may go on as anything.
-        return Frame(_TLS_HEADER, _TLS_HEADER, 0 if marks & UNBROKEN else _TLS_HEADER, False)
-    if u16(p, 0) >= _SSL_2:
+        return Frame(
+            TLS_HEADER,
+            TLS_HEADER,
+            0 if marks & UNBROKEN else TLS_HEADER,
+            False,
+        )
+    if u16(p, 0) >= SSL_2:
         # None is as short as the header of a record, whatever its length says.
-        size = max(_TLS_HEADER, 2 + u16(p, 0) - _SSL_2)
+        size = max(TLS_HEADER, 2 + u16(p, 0) - SSL_2)
         return Frame(size, min(size, MESSAGE_ROOM), 0, False)
-    if not _is_record(p) or size > _TLS_HEADER + _TLS_LARGEST:
-        hello = kind == 22 and _TLS_HEADER < size <= _TLS_HEADER + _TLS_LARGEST
-        return Frame(size, min(size, MESSAGE_ROOM) if hello else _TLS_HEADER, 0, False)
-    if kind == _TLS_APPLICATION_DATA:
-        return Frame(size, _TLS_HEADER, _TLS_HEADER, True)
-    sealed = marks & SEALED and kind == 22
-    wanted = _TLS_HEADER if sealed else min(size, MESSAGE_ROOM)
-    return Frame(size, wanted, 0, kind != _TLS_ALERT)
+    if not _is_record(p) or size > TLS_HEADER + TLS_LARGEST:
+        hello = kind == TLS_HANDSHAKE and TLS_HEADER < size <= TLS_HEADER + TLS_LARGEST
+        return Frame(size, min(size, MESSAGE_ROOM) if hello else TLS_HEADER, 0, False)
+    if kind == TLS_DATA:
+        return Frame(size, TLS_HEADER, TLS_HEADER, True)
+    sealed = marks & SEALED and kind == TLS_HANDSHAKE
+    wanted = TLS_HEADER if sealed else min(size, MESSAGE_ROOM)
+    return Frame(size, wanted, 0, kind != TLS_ALERT)
 
 
 @fused
@@ -173,11 +186,11 @@ def behind_sealed(p: Span, skip: int) -> int:
     while at < p.captured:
         rest = Span(p.data, p.start + at, p.captured - at, p.captured - at)
         size = u16(rest, 3)
-        if u8(rest, 0) != _TLS_APPLICATION_DATA or not _is_record(rest):
+        if u8(rest, 0) != TLS_DATA or not _is_record(rest):
             return -1
-        if rest.captured < _TLS_HEADER or size > _TLS_LARGEST:
+        if rest.captured < TLS_HEADER or size > TLS_LARGEST:
             return -1
-        at += _TLS_HEADER + size
+        at += TLS_HEADER + size
     return at - p.captured
 
 
@@ -185,9 +198,9 @@ def behind_sealed(p: Span, skip: int) -> int:
 def _is_record(p: Span) -> bool:
     kind = u8(p, 0)
     return (
-        _TLS_TYPES[0] <= kind <= _TLS_TYPES[1]
-        and u8(p, 1) == _TLS_MAJOR
-        and u8(p, 2) <= _TLS_LAST_MINOR
+        TLS_FIRST_TYPE <= kind <= TLS_LAST_TYPE
+        and u8(p, 1) == TLS_MAJOR
+        and u8(p, 2) <= TLS_LAST_MINOR
     )
 
 
@@ -197,4 +210,4 @@ def seals(layer: int, p: Span) -> bool:
     7.3)."""
     if layer == layers.SSH_PACKET:
         return u8(p, _SSH_HEADER - 1) == _SSH_NEWKEYS
-    return layer == layers.TLS and u8(p, 0) == _TLS_CHANGE_CIPHER_SPEC and _is_record(p)
+    return layer == layers.TLS and u8(p, 0) == TLS_CHANGE_CIPHER_SPEC and _is_record(p)

@@ -2,7 +2,7 @@
 
 from procwire.compiled.byte_search import may_hold
 from procwire.compiled.jit import called, fused, kernel
-from procwire.rules import dns, dns_direction, dns_record
+from procwire.rules import dns, dns_direction, dns_name, dns_record
 
 RULES = (
     "dns.malformed",
@@ -17,8 +17,8 @@ RULES = (
 )
 
 dns_message_cut = fused(dns.dns_message_cut)
-dns_name_over_limit = fused(dns.dns_name_over_limit)
-dns_pointer_not_backwards = fused(dns.dns_pointer_not_backwards)
+dns_name_over_limit = fused(dns_name.dns_name_over_limit)
+dns_pointer_not_backwards = fused(dns_name.dns_pointer_not_backwards)
 dns_opcode_unassigned = fused(dns.dns_opcode_unassigned)
 dns_reserved_bit = fused(dns.dns_reserved_bit)
 dns_counts_impossible = fused(dns.dns_counts_impossible)

@@ -447,7 +447,7 @@ local function tls_record_impossible(p, outer)
     end
     if ((kind == 22) and (u16(p, (at + 5)) == (2 * 256)) and ((byte(p, (at + 9) + 1) or 0) == 3)) then
       fits = (((4 + u16(p, (at + 7))) <= size) and ((byte(p, (at + 43) + 1) or 0) <= 32))
-      if (fits and ((at + 11) <= #p) and ((byte(p, (at + 2) + 1) or 0) ~= (byte(p, (at + 10) + 1) or 0))) then
+      if (fits and ((at + 43) < #p) and ((byte(p, (at + 2) + 1) or 0) ~= (byte(p, (at + 10) + 1) or 0))) then
         do return true end
       end
     end
@@ -520,12 +520,21 @@ local function tls_handshake_inconsistent(p, outer)
   if (at > #p) then
     do return (at > end_) end
   end
-  if ((at > end_) or ((at < end_) and ((at + 2) <= #p) and (((at + 2) + u16(p, at)) ~= end_))) then
+  if ((at > end_) or ((at + 1) == end_)) then
+    do return true end
+  end
+  if ((at < end_) and ((at + 2) <= #p) and (((at + 2) + u16(p, at)) ~= end_)) then
     do return true end
   end
   at = at + 2
   for _extension = 0, 63, 1 do
-    if ((at >= end_) or ((at + 4) > #p)) then
+    if (at >= end_) then
+      do break end
+    end
+    if ((at + 4) > end_) then
+      do return true end
+    end
+    if ((at + 4) > #p) then
       do break end
     end
     at = at + (4 + u16(p, (at + 2)))
