@@ -10,6 +10,12 @@ from test_spoken import RESPONSE, connection, told
 
 READ = bytes.fromhex("0001 0000 0006 01 03 0000 0001")
 ANSWER = bytes.fromhex("0001 0000 0005 01 03 02 0007")
+STATUS = bytes.fromhex("0001 0000 0002 01 07")
+STATUS_ANSWER = bytes.fromhex("0001 0000 0003 01 07 00")
+COUNTER_ANSWER = bytes.fromhex("0001 0000 0006 01 0b 0000 0001")
+THREE_COUNTED, FOUR_COUNTED = (
+    bytes.fromhex(f"0001 0000 {size:04x} 01 18") + bytes(size - 2) for size in (3, 4)
+)
 SERIAL_READ = bytes.fromhex("01 03 0000 0002 c4 0b")
 SERIAL_ANSWER = bytes.fromhex("01 03 04 0001 0002 2a 32")
 OF_ANOTHER = b"\xff\xfe\xfd\xfc and so on"
@@ -53,12 +59,20 @@ def test_a_modbus_question_that_the_capture_lacks_was_asked_all_the_same():
     assert unasked(fresh(), [*packets[:2], packets[3]]) == []
 
 
+@pytest.mark.parametrize(("answer", "wrong"), [(STATUS_ANSWER, []), (COUNTER_ANSWER, [3])])
+def test_what_asks_by_its_function_alone_is_answered_by_that_function(answer, wrong):
+    frames = connection(502, [(True, STATUS), (False, answer)])
+    assert told(frames, "modbus.unsolicited_response") == wrong
+
+
 @pytest.mark.parametrize(
     ("payloads", "wrong"),
     [
         ([(True, READ), (False, OF_ANOTHER)], [3]),
         ([(True, READ), (False, OF_ANOTHER[:4])], [3]),
         ([(True, READ), (False, OF_ANOTHER[:3]), (False, OF_ANOTHER[3:])], [4]),
+        ([(True, FOUR_COUNTED), (False, OF_ANOTHER)], [3]),
+        ([(True, THREE_COUNTED), (False, OF_ANOTHER)], []),
         ([(True, READ), (False, ANSWER), (False, OF_ANOTHER)], [4]),
         ([(True, READ), (False, ANSWER + OF_ANOTHER)], [3]),
         ([(True, READ), (False, ANSWER), (True, OF_ANOTHER)], [4]),

@@ -109,6 +109,22 @@ def test_no_attempt_at_all(packet):
     assert len(attempts(packet)) == 0
 
 
+@pytest.mark.parametrize(
+    ("hops", "ports", "tried"),
+    [
+        (31, (33434, 33533), 0),
+        (32, (33434, 33533), 2),
+        (31, (33433, 33534, 33000, 65535), 1),
+        (32, (33433, 33534, 33000, 65535), 4),
+        (1, (32998, 32999), 2),
+    ],
+)
+def test_of_who_traces_a_path_one_port_counts(hops, ports, tried):
+    sent = [UNICAST / scapy.IP(src="10.0.0.1", dst="10.0.0.2", ttl=hops) for _port in ports]
+    pairs = zip(sent, ports, strict=True)
+    assert len(attempts(*(ip / scapy.UDP(sport=40000, dport=port) for ip, port in pairs))) == tried
+
+
 @pytest.mark.parametrize("name", EXCHANGES)
 def test_cut_messages_end_nothing_and_crash_nothing(name):
     ask, reply = (bytes(packet) for packet in EXCHANGES[name])

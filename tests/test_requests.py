@@ -215,6 +215,24 @@ def test_an_address_claimed_in_turn_is_evidence_and_a_change_is_not():
     assert found == [(3, "arp.ip_mac_flip", False), (4, "arp.ip_mac_flip", True)]
 
 
+def test_who_looks_whether_an_address_is_free_claims_none():
+    probes = [
+        (time, arp(1, "0.0.0.0", mac, SERVER))
+        for time, mac in enumerate((CLIENT_MAC, OTHER_MAC, CLIENT_MAC), 70)
+    ]
+    assert observe(fresh(), [(0, echo(8, CLIENT, SERVER)), *probes]) == []
+
+
+@pytest.mark.parametrize(("told", "wrong"), [(50, []), (0, [2])])
+def test_a_client_of_ntp_is_answered_by_what_it_received_if_it_says_so(told, wrong):
+    """RFC 9769 section 2: so it asks for an answer to the exchange before."""
+    packets = [
+        (0, asks(NTPHeader(mode=3, orig=told, recv=79, sent=80), 5000, 123)),
+        (1, answers(NTPHeader(mode=4, orig=79), 123, 5000)),
+    ]
+    assert unasked(fresh(), packets) == [(packet, "ntp.unsolicited", False) for packet in wrong]
+
+
 @pytest.mark.parametrize("start", [0, 1_790_000_000])
 def test_routers_are_learned_before_a_new_one_is_evidence(start):
     first, second, third, fourth = (discovery(ICMPv6ND_RA(), f"fe80::{i}") for i in "abcd")
@@ -285,12 +303,13 @@ def test_data_on_a_syn_counts_with_fast_open_only(options, accepted):
     assert found == ([] if accepted else [(2, "stream.hs_wrong_seq_ack", False)])
 
 
-def test_a_full_table_forgets_and_vouches_for_nothing_then():
+@pytest.mark.parametrize("start", [1, 1_790_000_000])
+def test_a_full_table_forgets_and_vouches_for_nothing_then(start):
     question = echo(8, CLIENT, SERVER)
     count = 2 * CAPACITY
     data = np.frombuffer(question * count, np.uint8).reshape(count, len(question)).copy()
     data[:, 38:42] = np.arange(count, dtype=">u4").view(np.uint8).reshape(count, 4)
-    flood = batch_of([row.tobytes() for row in data], SECOND)
+    flood = batch_of([row.tobytes() for row in data], start * SECOND)
     observer = fresh()
     observer.update(flood, decode(flood))
     assert observer.counters()["requests"] == count
