@@ -123,6 +123,14 @@ def test_inside_tunnels_both_headers_are_summed() -> None:
     assert (states[summed] != UNCHECKED).all() and sum(summed) == 3
 
 
+@pytest.mark.parametrize(("name", "checksum"), [("TCP", 14 + 20 + 16), ("UDP", 14 + 20 + 6)])
+def test_what_is_shown_of_a_wrong_one_is_the_checksum(name: str, checksum: int) -> None:
+    good, bad = WHOLE[name], WHOLE[name][:-1] + b"!"
+    batch = batch_of([(data, len(data), 1) for data in [*[good] * 1024, bad]])
+    found = Verifier().update(batch, decode(batch), np.zeros(len(all_rules()), np.int64))
+    assert [(one["packet"], one["start"], one["size"]) for one in found] == [(1025, checksum, 2)]
+
+
 def test_a_wrong_one_among_many_right_ones_stands_alone() -> None:
     good, bad = WHOLE["TCP"], WHOLE["TCP"][:-1] + b"!"
     batch = batch_of([(data, len(data), 1) for data in [bad, *[good] * 1024, bad, bad]])

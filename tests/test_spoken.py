@@ -142,7 +142,7 @@ def test_who_speaks_ssh_identifies_itself(payloads, wrong):
         ([(True, b" " + REQUEST), (False, RESPONSE)], [3]),
         ([(True, REQUEST.lower()), (False, RESPONSE)], [3]),
         ([(True, UNKNOWN), (False, RESPONSE), (False, RESPONSE)], [3]),
-        ([(True, b"\r\n" + REQUEST), (False, RESPONSE)], []),
+        *(([(True, b"\r\n" * lines + REQUEST), (False, RESPONSE)], []) for lines in (1, 2, 4)),
         ([(True, b"REPORT / HTTP/1.1\r\n"), (False, RESPONSE)], []),
         ([(True, b"PROPFIN"), (True, b"D / HTTP/1.1\r\n"), (False, RESPONSE)], []),
         ([(True, bytes.fromhex("0d0a0d0a000d0a515549540a21")), (False, RESPONSE)], []),
