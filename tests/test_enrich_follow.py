@@ -67,22 +67,21 @@ def following() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         one.communicate()
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)]
-)
-def test_following_ends_with_what_it_counted(
-    tmp_path: Path, following, number: int, code: int
-) -> None:
+def test_following_ends_with_what_it_counted(tmp_path: Path, following) -> None:
     eve, path = tmp_path / "eve.json", history(tmp_path / "h", (0, KEY, 4000))
     eve.write_bytes(line(record(SECOND, 4000)))
     # What runs the tests may ignore signals itself, as nohup does, and would hand that on.
     program = "env", "--default-signal", PROCWIRE
-    began = following(*program, "enrich", "--follow", eve, "--history", path)
-    assert process_of(began.stdout.readline())
-    began.send_signal(number)
-    _, talk = began.communicate(timeout=60)
-    assert began.returncode == code
-    assert b"1 records, 1 with their process" in talk
+    command = (*program, "enrich", "--follow", eve, "--history", path)
+    # All at once: each waits for the history first.
+    codes = {signal.SIGINT: 130, signal.SIGTERM: 0, signal.SIGHUP: 0}
+    begun = {number: following(*command) for number in codes}
+    for number, one in begun.items():
+        assert process_of(one.stdout.readline())
+        one.send_signal(number)
+        _, talk = one.communicate(timeout=60)
+        assert one.returncode == codes[number], number
+        assert b"1 records, 1 with their process" in talk
 
 
 def test_following_outlives_a_terminal_where_that_is_asked_for(tmp_path: Path, following) -> None:
