@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,21 +21,22 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root to load eBPF programs"),
 ]
 PROCWIRE = Path(sys.executable).with_name("procwire")
-FLOOD_S, FLOODS = 20, 2
+FLOODS = 2
+# Before the reader gets no time, and at least so long again afterwards, until a scan is told.
+FLOODED_S, PATIENCE_S = 4, 10
 # A machine that gives the reader no time for so long: more than rings of blocks that are full hold.
 STOPPED_S = 5
 # Segments of one call, which the kernel makes packets of before any capture sees them
 # (linux/udp.h, UDP_SEGMENT).
 SEGMENTS, SIZE = 60, 64
 FLOOD = f"""
-import socket, time
+import socket
 one = socket.socket(type=socket.SOCK_DGRAM)
 one.setsockopt(socket.IPPROTO_UDP, 103, {SIZE})
 one.connect(({FAR_4!r}, 5000))
-data, end = bytes({SEGMENTS * SIZE}), time.monotonic() + {FLOOD_S}
-while time.monotonic() < end:
-    for _ in range(100):
-        one.send(data)
+data = bytes({SEGMENTS * SIZE})
+while True:
+    one.send(data)
 """
 # Nobody listens on these ports, and each is refused.
 SCAN = f"""
@@ -80,6 +83,19 @@ def scan_of(record: dict) -> str | None:
     return record["alert"]["metadata"]["rule"][0] if record["dest_ip"] == FAR_4 else None
 
 
+@contextmanager
+def flooding(*near: str) -> Iterator[None]:
+    """Floods meanwhile, begun by the command `near`."""
+    floods = [subprocess.Popen([*near, sys.executable, "-c", FLOOD]) for _ in range(FLOODS)]
+    try:
+        yield
+        assert [flood.poll() for flood in floods] == [None] * FLOODS
+    finally:
+        for flood in floods:
+            flood.kill()
+            flood.wait()
+
+
 def test_a_flood_is_read_or_counted_and_scans_are_told_meanwhile(tmp_path: Path) -> None:
     results = tmp_path / "eve.json"
     # Unlike ip netns exec, it leaves the mounts alone, among them that of the cgroups.
@@ -92,20 +108,19 @@ def test_a_flood_is_read_or_counted_and_scans_are_told_meanwhile(tmp_path: Path)
             assert any("ends it" in line for line in watch.stderr)
             try:
                 before = passed()
-                floods = [
-                    subprocess.Popen([*near, sys.executable, "-c", FLOOD]) for _ in range(FLOODS)
-                ]
-                time.sleep(FLOOD_S / 4)
-                first = highest = resident_mb(watch.pid)
-                watch.send_signal(signal.SIGSTOP)
-                subprocess.run(within(NEAR, sys.executable, "-c", SCAN), check=True, timeout=60)
-                time.sleep(STOPPED_S)
-                watch.send_signal(signal.SIGCONT)
-                scans = set()
-                while any(flood.poll() is None for flood in floods):
-                    time.sleep(0.2)
-                    highest = max(highest, resident_mb(watch.pid))
-                    scans |= {name for name in map(scan_of, told(results)) if name}
+                with flooding(*near):
+                    time.sleep(FLOODED_S)
+                    first = highest = resident_mb(watch.pid)
+                    watch.send_signal(signal.SIGSTOP)
+                    subprocess.run(within(NEAR, sys.executable, "-c", SCAN), check=True, timeout=60)
+                    time.sleep(STOPPED_S)
+                    watch.send_signal(signal.SIGCONT)
+                    goes_on, lasts, scans = time.monotonic(), 0.0, False
+                    while lasts < FLOODED_S or not scans and lasts < PATIENCE_S:
+                        time.sleep(0.2)
+                        lasts = time.monotonic() - goes_on
+                        highest = max(highest, resident_mb(watch.pid))
+                        scans = any(map(scan_of, told(results)))
                 sent = passed() - before
                 watch.send_signal(signal.SIGINT)
                 watch.communicate(timeout=120)
