@@ -44,7 +44,7 @@ def place_of(group: Path) -> int:
 def test_a_job_is_one_when_another_at_its_first_place_goes_quiet(live: Sensing) -> None:
     """Two jobs whose names hash to one place: the second lies at the next one, and what it counted
     there still counts once the first could be replaced."""
-    window = 10 * SECOND
+    window = 6 * SECOND
     settings = SensorSettings(
         window_ns=(window // 2, window // 2, window), failures=0, sequential_run=0
     )
