@@ -50,8 +50,8 @@ from test_sensor import (
 )
 from test_skipped_programs import (
     allowed,
-    test_its_processes_and_their_forks_are_not_counted_and_others_are,
-    test_one_that_runs_already_is_skipped,
+    begun,
+    test_its_processes_older_ones_too_and_their_forks_are_not_counted_and_others_are,
     test_what_it_starts_is_skipped_where_asked_for,
 )
 from test_ways_out import (
@@ -66,6 +66,7 @@ from ways import WAYS, Way, holds
 
 __all__ = [
     "allowed",
+    "begun",
     "older",
     "script",
     "test_a_cgroup_program_that_forbids_is_told_apart_from_no_route",
@@ -78,9 +79,8 @@ __all__ = [
     "test_firewall_rules_are_a_refusal_an_unreachable_host_and_a_timeout",
     "test_io_uring",
     "test_its_executable_is_the_interpreter_without_any_look_into_proc",
-    "test_its_processes_and_their_forks_are_not_counted_and_others_are",
+    "test_its_processes_older_ones_too_and_their_forks_are_not_counted_and_others_are",
     "test_nmap_is_named_with_command_line_user_and_parents",
-    "test_one_that_runs_already_is_skipped",
     "test_ping_of_one_host_is_an_echo_and_no_fan_out",
     "test_two_hundred_thousand_connects_are_counted_and_cost_a_few_events",
     "test_they_are_forgotten",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,14 +48,30 @@ def attempts(seen: Sensing, *command: str) -> int:
     return int(rows["attempts"][ours & (rows["measure"] == 0)].sum())
 
 
-def test_its_processes_and_their_forks_are_not_counted_and_others_are(
-    live: Sensing, allowed: str
+@pytest.fixture
+def begun(live: Sensing, allowed: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of that program, which probes once it is written to."""
+    command = ["ip", "netns", "exec", live.namespace, allowed, "-c"]
+    command.append(f"echo ready; read line; {PROCESS_PER_PROBE}")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        yield process
+
+
+def test_its_processes_older_ones_too_and_their_forks_are_not_counted_and_others_are(
+    live: Sensing, allowed: str, begun: subprocess.Popen[bytes]
 ) -> None:
     with Sensor(skipping(allowed), loader=live.sensor.loader) as sensor:
-        sensor.snapshot()
         seen = Sensing(sensor, live.namespace)
+        begun.communicate(b"\n", timeout=30)
+        seen.wait("process", begun.pid, lambda rows: EventKind.EXIT in rows["kind"])
+        assert len(seen.rows("fanout", begun.pid)) == 0
+        before = sensor.counters()["skipped_program"]
+        assert before >= 40
         assert attempts(seen, allowed, "-c", PROCESS_PER_PROBE) == 0
-        assert sensor.counters()["skipped_program"] >= 40
+        assert sensor.counters()["skipped_program"] >= before + 40
         assert attempts(seen, "/bin/bash", "-c", PROCESS_PER_PROBE) == 40
         # What it starts is another program, unless it is asked for.
         child = ("-c", '/bin/bash -c "$0"; true', PROCESS_PER_PROBE)
@@ -71,21 +88,6 @@ def test_what_it_starts_is_skipped_where_asked_for(live: Sensing, allowed: str) 
         seen = Sensing(sensor, live.namespace)
         assert attempts(seen, allowed, *child) == 0
         assert attempts(seen, "/bin/bash", "-c", PROCESS_PER_PROBE) == 40
-
-
-def test_one_that_runs_already_is_skipped(live: Sensing, allowed: str) -> None:
-    command = [allowed, "-c", f"echo ready; read line; {PROCESS_PER_PROBE}"]
-    namespace = ["ip", "netns", "exec", live.namespace]
-    pipe = subprocess.PIPE
-    with subprocess.Popen([*namespace, *command], stdin=pipe, stdout=pipe) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline() == b"ready\n"
-        with Sensor(skipping(allowed), loader=live.sensor.loader) as sensor:
-            seen = Sensing(sensor, live.namespace)
-            running.communicate(b"\n", timeout=30)
-            seen.wait("process", running.pid, lambda rows: EventKind.EXIT in rows["kind"])
-            assert sensor.counters()["skipped_program"] >= 40
-    assert len(seen.rows("fanout", running.pid)) == 0
 
 
 def test_a_script_or_a_missing_file_is_refused(tmp_path: Path) -> None:
