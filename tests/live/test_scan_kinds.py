@@ -58,8 +58,8 @@ def scan(network: None, tmp_path: Path) -> Scan:
     def scanned(*arguments: str) -> dict[str, str]:
         file = tmp_path / "scan.pcap"
         with captured(file):
-            hurried = ("-n", "-T5", "--max-retries", "1", "--host-timeout", "20s")
-            run(NEAR, "nmap", *hurried, *arguments)
+            hurried = ("-n", "-T5", "--max-retries", "1", "--max-rtt-timeout", "100ms")
+            run(NEAR, "nmap", *hurried, "--host-timeout", "20s", *arguments)
         return episodes_in(file)
 
     return scanned
