@@ -60,6 +60,7 @@ OPTION_BOUNDS: dict[str, tuple[Cases, Cases]] = {
             *(optioned(option(68, f"{at:02x} 00 0000 0000")) for at in (0, 1, 4, 6, 7, 8)),
             *(optioned(f"44 {size:02x} 05") for size in (2, 3)),
             *(optioned(option(kind, "00" * size)) for kind in (136, 148) for size in (0, 1, 3)),
+            *(optioned(option(25, "00" * size)) for size in (0, 5, 7)),  # RFC 4782 3.1
             *(optioned(option(kind)) for kind in (130, 133)),
             *(optioned(option(134, "00" * size)) for size in (0, 1, 4, 5)),
             *(optioned(option(134, f"00000001 01 {tag:02x}")) for tag in (0, 1, 3, 255)),
@@ -81,6 +82,7 @@ OPTION_BOUNDS: dict[str, tuple[Cases, Cases]] = {
             *(optioned(option(68, f"{at:02x} 00 0000 0000")) for at in (5, 9)),
             optioned(option(68, "05 00")),
             *(optioned(option(kind, "0000")) for kind in (136, 148, 130, 133)),
+            optioned(option(25, "00" * 6)),
             *(optioned(option(kind, "00")) for kind in (130, 133)),
             *(optioned(option(134, f"00000001 01 {tag:02x}" + "00" * (tag - 2))) for tag in (2, 3)),
             *(optioned(option(134, f"00000001 01 {tag:02x}" + "00" * (tag - 2))) for tag in (8,)),

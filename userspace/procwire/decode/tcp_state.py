@@ -159,10 +159,12 @@ def _after_reset(table: FlowTable, slot: int, segment: Segment) -> int:
     """Who has reset a connection has forgotten it. If it goes on from where the reset stood,
     someone else sent the reset."""
     flow, mine = table.flows[slot], table.ends[slot, segment.sender]
+    other = table.ends[slot, 1 - segment.sender]
+    if segment.flags & SYN and not segment.flags & RST and not other.sent & ASKED_TO_OPEN:
+        return SYNACK_UNSOLICITED
     if segment.flags & RST or not mine.sent & SENT_RESET:
         return 0
     if segment.flags & SYN:
-        other = table.ends[slot, 1 - segment.sender]
         accepts = segment.sender != flow.origin and acknowledges_syn(flow, other, segment.ack)
         return RST_INJECTION if accepts and not mine.sent & SENT_SYN else 0
     # What ends its data may have been captured behind the reset, or be sent again.

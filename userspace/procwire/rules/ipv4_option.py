@@ -7,6 +7,7 @@ from procwire.words import bits, captured, u8
 
 ROUTE_OPTIONS = (7, 131, 137)
 FOUR_BYTE_OPTIONS = (136, 148)  # stream identifier and router alert
+QUICK_START = 25
 SECURITY_OPTIONS = (130, 133)
 COMMERCIAL_SECURITY = 134  # a domain of interpretation, and a tag at least
 LOOSE_ROUTE, STRICT_ROUTE, TIME_STAMP = 131, 137, 68
@@ -24,8 +25,8 @@ ASSIGNED = (
     sid=9100105,
     title="Malformed, repeated or unknown IPv4 option",
     layers=("ipv4",),
-    reference="RFC 791 3.1, Options; RFC 1108; RFC 2113; RFC 7126 4.23; FIPS 188; IANA IP option"
-    " numbers",
+    reference="RFC 791 3.1, Options; RFC 1108; RFC 2113; RFC 4782 3.1; RFC 7126 4.23; FIPS 188;"
+    " IANA IP option numbers",
     needs=21,
     at=(20, 40),
     suricata=(
@@ -47,9 +48,11 @@ ASSIGNED = (
         HEADER.replace("4500 0014", "4800 0020") + " 4404 0500 4404 0500 0000 0000",
         HEADER.replace("4500 0014", "4600 0018") + " 0103 0300",
         HEADER.replace("4500 0014", "4600 0018") + " 0101 0194",
+        HEADER.replace("4500 0014", "4600 0018") + " 1904 0000",
     ],
     silent_on=[
         HEADER.replace("4500 0014", "4600 0018") + " 9404 0000",
+        HEADER.replace("4500 0014", "4700 001c") + " 1908 0500 0000 0000",
         HEADER.replace("4500 0014", "4700 001c") + " 0707 04c0 0002 0100",
         HEADER.replace("4500 0014", "4700 001c") + " 4408 0500 0000 0000",
         HEADER.replace("4500 0014", "4600 0018") + " 0101 0100",
@@ -59,9 +62,9 @@ ASSIGNED = (
 )
 def ipv4_option_malformed(p):
     """An option's length counts its type and length bytes and stays inside the header; stream
-    identifier and router alert have four bytes, security at least three, commercial security eight
-    with a tag inside of it (FIPS 188 4.2), a route or time stamp option a pointer behind its own
-    three or four, which steps from one entry to the next."""
+    identifier and router alert have four bytes, Quick-Start eight, security at least three,
+    commercial security eight with a tag inside of it (FIPS 188 4.2), a route or time stamp option
+    a pointer behind its own three or four, which steps from one entry to the next."""
     end = bits(u8(p, 0), 0, 4) * 4
     offset = 20
     for _step in range(40):
@@ -80,6 +83,8 @@ def ipv4_option_malformed(p):
             if size < 2 or offset + size > end:
                 return True
             if kind in FOUR_BYTE_OPTIONS and size != 4:
+                return True
+            if kind == QUICK_START and size != 8:
                 return True
             if kind in SECURITY_OPTIONS and size < 3:
                 return True

@@ -417,7 +417,7 @@ local RULES, ANSWERS = { ipv4 = {} }, {}
 local OF_MESSAGES = false
 
 do
--- ipv4.opt_malformed: Malformed, repeated or unknown IPv4 option (RFC 791 3.1, Options; RFC 1108; RFC 2113; RFC 7126 4.23; FIPS 188; IANA IP option numbers)
+-- ipv4.opt_malformed: Malformed, repeated or unknown IPv4 option (RFC 791 3.1, Options; RFC 1108; RFC 2113; RFC 4782 3.1; RFC 7126 4.23; FIPS 188; IANA IP option numbers)
 local ipv4_option_malformed_ASSIGNED = { [0] = true, [1] = true, [7] = true, [10] = true, [11] = true, [12] = true, [15] = true, [25] = true, [30] = true, [68] = true, [82] = true, [94] = true, [130] = true, [131] = true, [133] = true, [134] = true, [136] = true, [137] = true, [142] = true, [144] = true, [145] = true, [147] = true, [148] = true, [149] = true, [151] = true, [152] = true, [158] = true, [205] = true, [222] = true }
 local ipv4_option_malformed_FOUR_BYTE_OPTIONS = { [136] = true, [148] = true }
 local ipv4_option_malformed_LONE_OPTIONS = { [7] = true, [68] = true, [130] = true, [131] = true, [136] = true, [137] = true, [134] = true }
@@ -449,6 +449,9 @@ local function ipv4_option_malformed(p, outer)
         do return true end
       end
       if ((ipv4_option_malformed_FOUR_BYTE_OPTIONS[kind] == true) and (size ~= 4)) then
+        do return true end
+      end
+      if ((kind == 25) and (size ~= 8)) then
         do return true end
       end
       if ((ipv4_option_malformed_SECURITY_OPTIONS[kind] == true) and (size < 3)) then
