@@ -132,6 +132,7 @@ MORE = [
     *(modbus(3, transaction, answer=True) for transaction in (5, 6, 7)),
     bytes(FRAME / IP(src=SERVER, dst="255.255.255.255") / UDP(sport=161, dport=9) / b"c"),
 ]
+IN_STREAMS = ("stream.", "modbus.bad_protocol_id")
 
 
 def batch(packets, first=1):
@@ -152,7 +153,7 @@ def unasked(observer, packets, first=1):
     """As observe(), without what is found of TCP's state, and in its messages: segments here begin
     at one place, so what is taken for a stream may be of several."""
     found = observe(observer, packets, first)
-    return [one for one in found if one[1] in OBSERVATIONS and not one[1].startswith("stream.")]
+    return [one for one in found if one[1] in OBSERVATIONS and not one[1].startswith(IN_STREAMS)]
 
 
 def fresh():
