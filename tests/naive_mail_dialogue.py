@@ -10,6 +10,7 @@ from naive_application import SMTP_VERBS
 
 UNJUDGED = re.compile(rb"(bdat|auth|star|turn|atrn|xexc)", re.IGNORECASE)
 COMMAND = re.compile(rb"[\r\n]|[A-Za-z0-9!#$%&'*+.^_`|~-]+[ \r\n]")
+ENDED = re.compile(rb"[\r\n]|[^\r]*\r\n$")
 FURTHER = re.compile(rb"(noop|vrfy|expn|help)[^A-Za-z0-9!#$%&'*+.^_`|~-]", re.IGNORECASE)
 
 
@@ -19,20 +20,20 @@ class Due:
 
     greeted: bool = False
     judged: bool = True
-    reply: bool = False
+    replies: bool = False
 
 
 def is_amiss(due: Due, from_client: bool, line: bytes) -> bool:
     """Whether a line is not what is due, of a dialogue of which nothing was lost."""
     if not from_client:
-        wrong = due.reply and not re.match(rb"\d{3}", line)
-        due.greeted, due.reply = True, False
+        wrong = due.replies and due.judged and not re.match(rb"\d{3}", line)
+        due.greeted = True
         due.judged &= not line.startswith(b"334")
         return wrong
     if not due.judged:
         return False
-    if UNJUDGED.match(line):
-        due.judged = False
-    elif line[:4].lower() in SMTP_VERBS or (due.greeted and FURTHER.match(line)):
-        due.reply = True
-    return due.greeted and not COMMAND.match(line)
+    is_needed = line[:4].lower() in SMTP_VERBS
+    due.judged = not UNJUDGED.match(line)
+    due.replies = is_needed or bool(due.greeted and FURTHER.match(line))
+    is_command = COMMAND.match(line) and (is_needed or ENDED.match(line))
+    return due.greeted and not is_command

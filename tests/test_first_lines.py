@@ -130,6 +130,47 @@ def test_a_request_that_ends_in_its_line_is_told(sent: bytes, flags: int, count:
             assert checks([*frames[:-1], last])[BAD_LINE] == count
 
 
+ANSWERED: Payloads = [GET, (False, RESPONSE)]
+TUNNEL = (False, b"HTTP/1.1 101 a\r\n\r\n")
+TO_THE_CLOSE = (False, b"HTTP/1.1 200 OK\r\n\r\nok")
+BODY_OF_HEAD = [(True, b"HEAD" + GET[1][3:]), (False, RESPONSE)]
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [
+        b"\0\1\2\3\4",
+        b"GE(T / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"hello\r\n\r\n",
+        b"hello\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    ],
+)
+def test_behind_requests_that_were_answered_come_others(stray: bytes) -> None:
+    """Whatever a body has more than its length says is taken for a request (RFC 9112 6.3)."""
+    payloads = [*ANSWERED, *ANSWERED, (True, stray)]
+    for one in (payloads, *cuts(payloads, 4)):
+        assert checks(connection(3000, one))[BAD_LINE] == 1
+
+
+@pytest.mark.parametrize(
+    "payloads",
+    [
+        [GET],
+        [GET, TUNNEL],
+        [GET, TO_THE_CLOSE],
+        [GET, (False, RESPONSE[:-1])],
+        [GET, *ANSWERED],
+        BODY_OF_HEAD,
+    ],
+)
+def test_what_comes_elsewhere_may_be_anything(payloads: Payloads) -> None:
+    for stray in (b"\0\1\2\3\4", b"hello\r\n\r\n"):
+        assert checks(connection(3000, [*payloads, (True, stray)])) == {}
+    for lines in (b"\r\n\r\n", b"\r\nFOO /a HTTP/1.1\r\nHost: a\r\n\r\n"):
+        for one in cuts([*ANSWERED, (True, lines)], 2):
+            assert checks(connection(3000, one)) == {}
+
+
 @pytest.mark.parametrize(("answer", "count"), [(RESPONSE, 1), (b"+OK\r\n", 0)])
 def test_a_server_that_answers_in_http_was_sent_a_request_on_any_port(
     answer: bytes, count: int
@@ -165,3 +206,12 @@ def test_text_without_a_line_is_no_request(port: int, sent: bytes) -> None:
     """Data connections of FTP and protocols of words begin like methods, too."""
     end = segment(port, True, FIN_ACK, (100 + len(sent), 500))
     assert checks([*connection(port, [(True, sent)]), end]) == {}
+
+
+@pytest.mark.parametrize(("flags", "count"), [(FIN_ACK, 1), (RST_ACK, 0)])
+def test_a_request_that_is_due_does_not_end_in_any_text(flags: int, count: int) -> None:
+    payloads = [*ANSWERED, (True, b"a=b")]
+    place = (100 + len(GET[1]) + 3, 500 + len(RESPONSE))
+    for one in (payloads, *cuts(payloads, 2)):
+        end = segment(3000, True, flags, place)
+        assert checks([*connection(3000, one), end])[BAD_LINE] == count

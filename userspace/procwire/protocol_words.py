@@ -134,7 +134,7 @@ def name_walk(p: Span, offset: int) -> int:
         if label >= 192:
             target = u16(p, offset) - 0xC000
             if not 12 <= target < piece:
-                return 8 * step + 4
+                return 8 * step + (5 if _is_label_before(p, target, piece, offset) else 4)
             offset = piece = target
         else:
             size += 1 + label
@@ -145,10 +145,21 @@ def name_walk(p: Span, offset: int) -> int:
 
 
 @fused
+def _is_label_before(p: Span, target: int, first: int, end: int) -> bool:
+    """Whether one of the labels from `first` up to `end` begins at `target`."""
+    for _label in range(MOST_LABELS):
+        if first >= target:
+            break
+        first += 1 + u8(p, first)
+    return first == target and target < end
+
+
+@fused
 def name_fault(p: Span, offset: int) -> int:
     """What is wrong with the domain name at `offset`, its pointers followed: 0 nothing, 1 it runs
     out of the captured bytes, 2 a label longer than 63 bytes, 3 a name longer than 255, 4 a pointer
-    that leads to no earlier place in the message, or one more than a name can have."""
+    that leads to no earlier place in the message, or one more than a name can have, 5 a pointer
+    back to labels that lead to it, so that the name has no end."""
     return name_walk(p, offset) % 8
 
 

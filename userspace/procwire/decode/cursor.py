@@ -12,7 +12,7 @@ from procwire.compiled.byte_copy import copy_bytes
 from procwire.compiled.jit import called, fused
 from procwire.decode.flow_table import Record
 from procwire.decode.framing import begins_message, frame, header_size, seals
-from procwire.decode.http_cursor import take_lines, take_trailer, tell_lines
+from procwire.decode.http_cursor import is_request_due, take_lines, take_trailer, tell_lines
 from procwire.decode.http_start import ends_in_request_line
 from procwire.decode.line_cursor import pass_text, take_line, tell_kept_line
 from procwire.decode.message_parts import NO_MESSAGE, behind_start, elsewhere, keep
@@ -97,15 +97,17 @@ def finish(memory: Streams, spans: MessageSpans, found: Found) -> None:
 
 @fused
 def _is_in_request_line(memory: Streams, stream: Record, found: Found) -> bool:
-    """Whether of a request no more than a part of its first line has come: to a port of HTTP, or to
-    a server that answered as one."""
+    """Whether of a request no more than a part of its first line has come, be it any text where one
+    is due: to a port of HTTP, or to a server that answered as one."""
     size = int(stream.filled)
     if stream.layer != layers.HTTP1 or stream.phase != MESSAGE or not stream.marks & REQUESTS:
         return False
     answered = found.back >= 0 and memory.streams[found.back].layer == layers.HTTP1
     if found.destination not in layers.HTTP_PORTS and not answered:
         return False
-    return ends_in_request_line(own_span(memory.store, room_at(int(stream.room)), size, size))
+    sent = own_span(memory.store, room_at(int(stream.room)), size, size)
+    is_due = find(sent, 0, _LF) == size and is_request_due(memory, stream, found)
+    return ends_in_request_line(sent) or is_due
 
 
 @fused

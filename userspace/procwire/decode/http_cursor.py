@@ -36,22 +36,25 @@ from procwire.decode.message_spans import FIRST_CHUNK, Found, MessageSpans, tell
 from procwire.decode.read_only import own_span
 from procwire.decode.stream_table import (
     CHUNK,
+    FROM_START,
     GOES_ON,
     LOOSE,
     MESSAGE,
     MESSAGE_ROOM,
+    NO_REQUEST,
     OUT_OF_SYNC,
     OVERFLOWING,
     REQUESTS,
     SURE,
     SYNC_LOST,
     TRAILER,
+    UNBROKEN,
     UNDECIDED,
     Streams,
     drop_part,
     room_at,
 )
-from procwire.words import Span, u8
+from procwire.words import Span, find, u8
 
 CHUNK_LINE_ROOM = 256
 # Of a chunk's line: whether it says anything, whether it is the first, and if so whether of the
@@ -77,7 +80,7 @@ def take_lines(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> i
             return step
         begun = p.captured >= header_size(layers.HTTP1)
         if begun and not begins_message(layers.HTTP1, p, int(stream.marks)):
-            return NO_MESSAGE
+            return _no_message(memory, stream, found)
     line, limit = int(stream.line), min(p.captured, most - filled)
     ended = False
     if not chunk:
@@ -103,13 +106,35 @@ def take_lines(memory: Streams, spans: MessageSpans, found: Found, p: Span) -> i
         if not chunk and filled < header <= filled + step:
             part = own_span(memory.store, room_at(int(stream.room)), header, header)
             if not begins_message(layers.HTTP1, part, int(stream.marks)):
-                return NO_MESSAGE
+                return _no_message(memory, stream, found)
         if ended or full:
             tell_lines(memory, spans, found)
     if full and not ended:
         memory.counts[OVERFLOWING] += 1
         stream.phase = OUT_OF_SYNC
     return step
+
+
+@called
+def _no_message(memory: Streams, stream: Record, found: Found) -> int:
+    """NO_MESSAGE, of a direction in which none begins where one has to."""
+    if is_request_due(memory, stream, found):
+        stream.marks |= NO_REQUEST
+    return NO_MESSAGE
+
+
+@fused
+def is_request_due(memory: Streams, stream: Record, found: Found) -> bool:
+    """Whether nothing but a request can follow (RFC 9112 section 3): behind others that were all
+    answered, with HTTP to the end and with no tunnel, on a connection of which nothing was lost."""
+    followed = FROM_START | UNBROKEN | GOES_ON
+    if stream.marks & (followed | REQUESTS) != followed | REQUESTS:
+        return False
+    if stream.requests != 0 or found.back < 0:
+        return False
+    back = memory.streams[found.back]
+    at_message = back.phase == MESSAGE and back.skip == 0 and back.filled == 0
+    return bool(back.layer == layers.HTTP1 and at_message and back.marks & followed == followed)
 
 
 @called
@@ -167,6 +192,8 @@ def _tell_head(memory: Streams, spans: MessageSpans, found: Found, head: Span) -
     stream = memory.streams[found.place]
     request = bool(stream.marks & REQUESTS and is_blurred_request(head))
     if not (request or begins_http(head)):
+        if find(head, 0, LF) < head.captured and is_request_due(memory, stream, found):
+            stream.marks |= NO_REQUEST
         memory.counts[SYNC_LOST] += 1
         stream.phase = OUT_OF_SYNC
         return

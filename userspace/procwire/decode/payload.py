@@ -29,6 +29,7 @@ from procwire.decode.stream_table import (
     AMISS,
     DIRECTIONS,
     MESSAGE,
+    NO_REQUEST,
     OUT_OF_SYNC,
     Streams,
     end_stream,
@@ -83,12 +84,12 @@ def read_payload(
     piece = _piece(table, slot, source, row, sender)
     differs = read_segment(reading.streams, reading.spans, found, payload, piece)
     observed, stream = OVERLAP_DIFFERS if differs else 0, reading.streams.streams[place]
-    if stream.marks & AMISS:
-        stream.marks &= ~AMISS
+    if stream.marks & (AMISS | NO_REQUEST):
         if stream.layer == layers.SMTP:
             observed |= MAIL_AMISS
-        elif flags & FIN:
+        elif flags & FIN or stream.marks & NO_REQUEST:
             observed |= NO_HTTP_REQUEST
+        stream.marks &= ~(AMISS | NO_REQUEST)
     return observed
 
 

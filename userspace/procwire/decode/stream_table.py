@@ -76,9 +76,13 @@ encrypted; its FIN was seen; it is read from its very first byte; a message of i
 was never lost where its messages begin; the last message of HTTP in it was a request, or the first
 one is to be."""
 
-AMISS, NOT_JUDGED, REPLY_DUE = 256, 512, 1024
+AMISS, NOT_JUDGED, REPLIES = 256, 512, 1024
 """Marks of a direction of mail: a line was not what was due, which is to be told of, as is one of a
-request that its direction ends in; commands are not judged any more; its client awaits a reply."""
+request that its direction ends in; commands are not judged any more; its client's last command has
+replies and nothing else behind it."""
+
+NO_REQUEST = 8192
+"""Mark of a direction of HTTP: where a request is due came what is none, which is to be told of."""
 
 OTHER_TEXT = 4096
 """Mark of a direction that began with text of a protocol that is not known."""

@@ -15,7 +15,7 @@ from procwire.rules.dns import (
 )
 from procwire.words import bits, captured, length, u8
 
-RAN_OUT, LABEL_TOO_LONG, NAME_TOO_LONG, BAD_POINTER = 1, 2, 3, 4
+RAN_OUT, NAME_TOO_LONG, BAD_POINTER, WITHOUT_END = 1, 3, 4, 5  # see name_fault()
 # Labels and pointers that the names of a message may take to read, so that cost grows with bytes.
 # The longest names in use, those of IPv6 addresses (RFC 3596 2.5), have 34 labels, and a record
 # that points to one has 12 bytes at least: 3 for each byte.
@@ -53,6 +53,7 @@ LABEL_63 = "3f" + "61" * 63
         "1234 0100 0001 0000 0000 0000 07 6578",
         f"{ANSWER} c00c 0005 0001 00000e10 0042 40 {'61' * 64} 00",
         f"{ANSWER} c00c 000f 0001 00000e10 0044 000a 40 {'61' * 64} 00",
+        "1234 0100 0001 0000 0000 0000 01 61 01 62 c00e 0001 0001",
     ],
     silent_on=[
         QUERY,
@@ -60,12 +61,14 @@ LABEL_63 = "3f" + "61" * 63
         MULTICAST,
         EDNS_QUERY,
         f"1234 2800 0001 0000 0001 0000 {EXAMPLE_COM} 0006 0001 c00c 000c 00ff 00000000 0000",
+        "1234 0100 0001 0000 0000 0000 c00c 0001 0001",
+        "1234 0100 0001 0000 0000 0000 01 61 c010 0001 0001",
         f"1234 4100 9999 0000 0000 0000 40 {'61' * 64} 00 0001 0001",
     ],
 )
 def dns_name_over_limit(p):
-    """Names that break the limits overflow fixed buffers; a label's two upper bits are its type, so
-    64 to 191 is no length at all."""
+    """Names that break the limits overflow fixed buffers, as do those that a pointer leads back
+    into; a label's two upper bits are its type, so 64 to 191 is no length at all."""
     if bits(u8(p, 2), 3, 4) not in OPCODES or captured(p) < length(p):
         return False
     entries = dns_entries(p)
@@ -76,7 +79,7 @@ def dns_name_over_limit(p):
             break
         walk = dns_entry_walk(p, offset, index)
         steps += bits(walk, 3, 10)
-        if RAN_OUT <= bits(walk, 0, 3) <= NAME_TOO_LONG:
+        if RAN_OUT <= bits(walk, 0, 3) <= NAME_TOO_LONG or bits(walk, 0, 3) == WITHOUT_END:
             return True
         if steps > FREE_STEPS + STEPS_PER_BYTE * captured(p):
             break
@@ -127,7 +130,7 @@ def dns_pointer_not_backwards(p):
             break
         walk = dns_entry_walk(p, offset, index)
         steps += bits(walk, 3, 10)
-        if bits(walk, 0, 3) == BAD_POINTER or steps > FREE_STEPS + STEPS_PER_BYTE * captured(p):
+        if bits(walk, 0, 3) >= BAD_POINTER or steps > FREE_STEPS + STEPS_PER_BYTE * captured(p):
             return True
         offset = dns_entry_end(p, offset, index)
     return False

@@ -106,10 +106,14 @@ def modbus_protocol_unknown(p):
         f"{RESPONSE} 0001 0000 0007 11 18 0006 0001 01",
         f"{REQUEST} 0001 0000 0004 11 2b 0e 01",
         f"{RESPONSE} 0001 0000 0006 11 2b 0e 01 01 00",
+        f"{REQUEST} 0a00 0b00 0000 0601",
+        f"{REQUEST} 0a00 0b00 00ff 0601",
     ],
     silent_on=[
         f"{REQUEST} {READ}",
         f"{RESPONSE} {READ_ANSWER}",
+        f"{REQUEST} 0a00 0b00 00fe 0601",
+        f"{REQUEST} 0a00 0b00 0000 0601 03",
         f"{REQUEST} 0001 0000 000b 11 10 0001 0002 04 000a 0102",
         f"{RESPONSE} 0001 0000 0006 11 10 0001 0002",
         f"{RESPONSE} 0001 0000 0003 11 83 02",
@@ -135,12 +139,15 @@ def modbus_protocol_unknown(p):
     ],
 )
 def modbus_length_wrong(p, outer):
-    """It counts the unit and at most 253 bytes of function and data; most functions fix it."""
-    if u16(p, 2) != 0:
-        return False
+    """It counts the unit and at most 253 bytes of function and data; most functions fix it. Of what
+    follows a message in its stream only the header is seen where its length is impossible; it is
+    Modbus whatever its number."""
     size = u16(p, 4)
     function = u8(p, 7)
-    if size < MODBUS_FEWEST or size > MODBUS_MOST:
+    impossible = size < MODBUS_FEWEST or size > MODBUS_MOST
+    if u16(p, 2) != 0:
+        return length(p) == MODBUS_HEADER and impossible
+    if impossible:
         return function in DATA_ACCESS or 0 < function < 44 and size < MODBUS_LENGTHS
     if function in SINGLE_WRITES:
         return size != 6

@@ -212,7 +212,11 @@ local function read_name(p, offset)
     if not label or (label >= 192 and offset + 2 > #p) then return 8 * step + 1 end
     if label >= 192 then
       local target = u16(p, offset) - 0xC000
-      if target < 12 or target >= piece then return 8 * step + 4 end
+      if target < 12 or target >= piece then
+        while piece < target and piece < offset do piece = piece + 1 + byte(p, piece + 1) end
+        if piece == target and target < offset then return 8 * step + 5 end
+        return 8 * step + 4
+      end
       offset, piece = target, target
     else
       if label >= 64 then return 8 * step + 2 end

@@ -212,7 +212,11 @@ local function read_name(p, offset)
     if not label or (label >= 192 and offset + 2 > #p) then return 8 * step + 1 end
     if label >= 192 then
       local target = u16(p, offset) - 0xC000
-      if target < 12 or target >= piece then return 8 * step + 4 end
+      if target < 12 or target >= piece then
+        while piece < target and piece < offset do piece = piece + 1 + byte(p, piece + 1) end
+        if piece == target and target < offset then return 8 * step + 5 end
+        return 8 * step + 4
+      end
       offset, piece = target, target
     else
       if label >= 64 then return 8 * step + 2 end
@@ -466,7 +470,7 @@ local function dns_name_over_limit(p, outer)
     end
     walk = dns_entry_walk(p, offset, index)
     steps = steps + ((walk - walk % 8) / 8 % 1024)
-    if (1 <= (walk % 8) and (walk % 8) <= 3) then
+    if ((1 <= (walk % 8) and (walk % 8) <= 3) or ((walk % 8) == 5)) then
       do return true end
     end
     if (steps > (256 + (4 * #p))) then
@@ -497,7 +501,7 @@ local function dns_pointer_not_backwards(p, outer)
     end
     walk = dns_entry_walk(p, offset, index)
     steps = steps + ((walk - walk % 8) / 8 % 1024)
-    if (((walk % 8) == 4) or (steps > (256 + (4 * #p)))) then
+    if (((walk % 8) >= 4) or (steps > (256 + (4 * #p)))) then
       do return true end
     end
     offset = dns_entry_end(p, offset, index)

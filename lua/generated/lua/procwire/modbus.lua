@@ -212,7 +212,11 @@ local function read_name(p, offset)
     if not label or (label >= 192 and offset + 2 > #p) then return 8 * step + 1 end
     if label >= 192 then
       local target = u16(p, offset) - 0xC000
-      if target < 12 or target >= piece then return 8 * step + 4 end
+      if target < 12 or target >= piece then
+        while piece < target and piece < offset do piece = piece + 1 + byte(p, piece + 1) end
+        if piece == target and target < offset then return 8 * step + 5 end
+        return 8 * step + 4
+      end
       offset, piece = target, target
     else
       if label >= 64 then return 8 * step + 2 end
@@ -441,14 +445,15 @@ local modbus_length_wrong_MULTIPLE_WRITES = { [15] = true, [16] = true }
 local modbus_length_wrong_READS = { [1] = true, [2] = true, [3] = true, [4] = true }
 local modbus_length_wrong_SINGLE_WRITES = { [5] = true, [6] = true }
 local function modbus_length_wrong(p, outer)
-  local function_, identification, size
+  local function_, identification, impossible, size
   if #p < 8 then return false end
-  if ((byte(p, 3) * 256 + byte(p, 4)) ~= 0) then
-    do return false end
-  end
   size = (byte(p, 5) * 256 + byte(p, 6))
   function_ = byte(p, 8)
-  if ((size < 2) or (size > 254)) then
+  impossible = ((size < 2) or (size > 254))
+  if ((byte(p, 3) * 256 + byte(p, 4)) ~= 0) then
+    do return ((#p == 8) and impossible) end
+  end
+  if impossible then
     do return ((modbus_length_wrong_DATA_ACCESS[function_] == true) or ((0 < function_ and function_ < 44) and (size < 1024))) end
   end
   if (modbus_length_wrong_SINGLE_WRITES[function_] == true) then
