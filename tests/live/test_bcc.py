@@ -106,8 +106,9 @@ HIDE_BTF = 'mount -t tmpfs none /sys/kernel/btf && exec "$@"'
 OLD = ["setarch", "--uname-2.6"]
 HIDE_ERRORS = """
 events=/sys/kernel/tracing
-mount -t tracefs none $events && mount -t tmpfs none $events/events/sock/inet_sk_error_report
-exec "$@"
+# Most systems have it mounted, and do not mount it twice.
+mountpoint -q $events || mount -t tracefs none $events
+mount -t tmpfs none $events/events/sock/inet_sk_error_report && exec "$@"
 """
 # A connect that waits, and one that does not.
 REFUSED = """
