@@ -158,12 +158,7 @@ def _frame_tls(p: Span, marks: int) -> Frame:
     kind, size = u8(p, 0), TLS_HEADER + u16(p, 3)
     if u16(p, 0) >= SSL_2 and marks & GOES_ON:
         # Not behind a record; but what began in the middle of a stream may go on as anything.
-        return Frame(
-            TLS_HEADER,
-            TLS_HEADER,
-            0 if marks & UNBROKEN else TLS_HEADER,
-            False,
-        )
+        return Frame(TLS_HEADER, TLS_HEADER, 0 if marks & UNBROKEN else TLS_HEADER, False)
     if u16(p, 0) >= SSL_2:
         # None is as short as the header of a record, whatever its length says.
         size = max(TLS_HEADER, 2 + u16(p, 0) - SSL_2)

@@ -51,7 +51,8 @@ def read_payload(
 ) -> int:
     """Read the payload of a segment in its stream. Observed is that it contradicts what was sent
     before, that a line of mail is not what was due, and that a sender ends in the line of a
-    request. What has no place in a stream is judged by itself."""
+    request, or sends something else where one is due. What has no place in a stream is judged by
+    itself."""
     packets, span = source.packets, int(source.span[row])
     size, flags = int(np.int64(packets.payload[row])), int(packets.tcp_flags[row])
     if span < 0 or (size == 0 and flags & (FIN | RST) == 0):

@@ -160,9 +160,11 @@ def _after_reset(table: FlowTable, slot: int, segment: Segment) -> int:
     someone else sent the reset."""
     flow, mine = table.flows[slot], table.ends[slot, segment.sender]
     other = table.ends[slot, 1 - segment.sender]
-    if segment.flags & SYN and not segment.flags & RST and not other.sent & ASKED_TO_OPEN:
+    if segment.flags & RST:
+        return 0
+    if segment.flags & SYN and not other.sent & ASKED_TO_OPEN:
         return SYNACK_UNSOLICITED
-    if segment.flags & RST or not mine.sent & SENT_RESET:
+    if not mine.sent & SENT_RESET:
         return 0
     if segment.flags & SYN:
         accepts = segment.sender != flow.origin and acknowledges_syn(flow, other, segment.ack)
