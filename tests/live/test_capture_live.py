@@ -8,6 +8,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -168,6 +169,19 @@ def test_only_a_block_that_is_ready_ends_a_wait(pair: None) -> None:
     assert capture.stopped() == 1
     assert [f"interface {SEE} went down" in line for line in said] == [True]
     capture.close()
+
+
+def test_what_is_closed_captures_nothing_any_more(pair: None) -> None:
+    before = packet_sockets()
+    capture = LiveCapture(SEE, rings=2)
+    assert packet_sockets() == before + 2
+    capture.close()
+    assert packet_sockets() == before
+
+
+def packet_sockets() -> int:
+    """How many there are in this network namespace, proc(5)."""
+    return len(Path("/proc/net/packet").read_text().splitlines())
 
 
 def test_an_unknown_interface_is_refused_with_the_known_ones() -> None:

@@ -95,6 +95,8 @@ class LiveCapture:
                     one.close()
                 del self._sockets[1:]
             memory = _mapped(self._sockets)
+            # A ring that stays mapped keeps its socket open, whoever closes that.
+            opened.callback(_place, memory, 0, len(memory))
             self._rings = Rings(np.frombuffer(memory, np.uint8), self.link)
             self._wakes = opened.enter_context(select.epoll())
             for one in self._sockets:
@@ -219,18 +221,23 @@ def _packet_socket() -> socket.socket:
 def _mapped(sockets: list[socket.socket]) -> mmap.mmap:
     """The sockets' rings, one behind the other, so that one index reaches the packets of all."""
     memory = mmap.mmap(-1, RING_SIZE * len(sockets))
+    for number, one in enumerate(sockets):
+        _place(memory, number * RING_SIZE, RING_SIZE, one)
+    return memory
+
+
+def _place(memory: mmap.mmap, at: int, size: int, ring: socket.socket | None = None) -> None:
+    """Map a socket's ring, or without one fresh memory, over `size` bytes of `memory`."""
     # Python maps nothing at a given place. What is mapped within goes when `memory` does.
     place = ctypes.CDLL(None, use_errno=True).mmap
     place.restype = ctypes.c_void_p
     place.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
-    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    access, kind = mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED | _MAP_FIXED
-    for number, one in enumerate(sockets):
-        wanted = start + number * RING_SIZE
-        if place(wanted, RING_SIZE, access, kind, one.fileno(), 0) != wanted:
-            error = ctypes.get_errno()
-            raise Unavailable(
-                f"the ring of an interface cannot be mapped: {os.strerror(error)}",
-                "give procwire more memory",
-            )
-    return memory
+    wanted = ctypes.addressof(ctypes.c_char.from_buffer(memory)) + at
+    access = mmap.PROT_READ | mmap.PROT_WRITE
+    kind = mmap.MAP_SHARED if ring else mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    if place(wanted, size, access, kind | _MAP_FIXED, ring.fileno() if ring else -1, 0) != wanted:
+        error = ctypes.get_errno()
+        raise Unavailable(
+            f"the ring of an interface cannot be mapped: {os.strerror(error)}",
+            "give procwire more memory",
+        )
