@@ -89,14 +89,12 @@ int drain_wake_by(struct ring_buffer *rings, int descriptor)
 	return 0;
 }
 
-int drain(struct ring_buffer *rings, struct drain_lane *lanes, size_t count, int timeout_ms,
-	  int *full)
+int drain(struct ring_buffer *rings, struct drain_lane *lanes, size_t count, int timeout_ms)
 {
 	struct epoll_event ready;
 	int result;
 	int stored = 0;
 
-	*full = 0;
 	for (size_t i = 0; i < count; i++)
 		lanes[i].used = lanes[i].count = lanes[i].longest = 0;
 	if (timeout_ms != 0 &&
@@ -104,9 +102,7 @@ int drain(struct ring_buffer *rings, struct drain_lane *lanes, size_t count, int
 		return -errno;
 	/* All rings in the order of the lanes, whichever was ready. */
 	result = ring_buffer__consume(rings);
-	if (result == -ENOBUFS)
-		*full = 1;
-	else if (result < 0)
+	if (result < 0 && result != -ENOBUFS)
 		return result;
 	for (size_t i = 0; i < count; i++)
 		stored += lanes[i].count;

@@ -25,9 +25,8 @@ int drain_wake_by(struct ring_buffer *rings, int descriptor);
 
 /* Waits up to timeout_ms for an event (0: not at all), then reads what there is. Returns the number
  * of events stored, or a negative errno; -EINTR when a signal came. When a lane is full, reading
- * stops and *full is 1: nothing is lost, the next call goes on. */
-int drain(struct ring_buffer *rings, struct drain_lane *lanes, size_t count, int timeout_ms,
-	  int *full);
+ * stops: nothing is lost, the next call goes on. */
+int drain(struct ring_buffer *rings, struct drain_lane *lanes, size_t count, int timeout_ms);
 
 /* Writes the lane's events into `count` rows of row_size bytes, which is `longest` at the least; what
  * an event does not fill of its row is zero. They may be asked for once. */

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from procwire.alert import FORGED_SOURCES, MOST_SOURCES, Alert
+from procwire.detect.detector import BLOCK, HOST_SWEEP, PORT_VERTICAL, Detector
 from procwire.detect.finding_groups import WITH_PORTS
 from procwire.detect.observation import Evidence
 from procwire.event import SAMPLE_TARGETS
@@ -47,7 +48,7 @@ class Episode(msgspec.Struct, gc=False):
     others: dict[bytes, int | None] = msgspec.field(default_factory=dict)
 
     def see_others(self, members: NDArray[np.void], count: int) -> None:
-        """Remember the other ends of those findings (hits.Groups), of which it knows one: the
+        """Remember the other ends of those findings (Groups.members), of which it knows one: the
         targets of probes, as many as alerts list, or forged sources, as many as are counted. count:
         the findings before these."""
         others = self.others
@@ -69,3 +70,10 @@ class Episode(msgspec.Struct, gc=False):
         if len(others) < 2:
             return self.latest
         return replace(self.latest, targets=tuple(map(Endpoint, others, others.values())))
+
+
+def wider(one: Detector, other: Detector) -> Detector:
+    """What an episode is that two detectors see: one of them, or, of hosts and ports, a block."""
+    if {one.id, other.id} == {HOST_SWEEP.id, PORT_VERTICAL.id}:
+        return BLOCK
+    return other if other.width > one.width else one

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from procwire.alert import CLOSED, GROWN, Alert, Check, finding_alert, grown, named, scan_alert
-from procwire.detect.detector import BLOCK, HOST_SWEEP, PROTOCOL_SCAN, Detector, wider
+from procwire.detect.detector import BLOCK, HOST_SWEEP, PROTOCOL_SCAN, Detector
 from procwire.detect.finding_groups import (
     ADDRESS,
     BY_PAIR,
@@ -31,7 +31,7 @@ from procwire.detect.finding_groups import (
     fold_of,
 )
 from procwire.detect.observation import Observation
-from procwire.episode import Episode, Key, Prober
+from procwire.episode import Episode, Key, Prober, wider
 from procwire.job_scans import JobScans
 from procwire.open_episodes import OpenEpisodes, Told
 from procwire.record import Lookup

@@ -24,8 +24,7 @@ _SCRIPT = b"#!"
 class Programs:
     """Digests by process, so that what was said of one holds when it has ended."""
 
-    def __init__(self, root: Path = Path("/proc")) -> None:
-        self._root = root
+    def __init__(self) -> None:
         self._known: OrderedDict[ProcessId, str] = OrderedDict()
 
     def digest(self, process: Process) -> str | None:
@@ -37,9 +36,9 @@ class Programs:
         if known is not None:
             return known
         started, pid, _ = process.key
-        found = _digest_of(self._root / str(pid) / "exe")
+        found = _digest_of(Path("/proc", str(pid), "exe"))
         # Last, so that it covers the above; an exec since then is another program by its path.
-        if found is None or started_ns(pid, self._root) != started:
+        if found is None or started_ns(pid) != started:
             return None
         self._known[process.key] = found
         if len(self._known) > _REMEMBERED:

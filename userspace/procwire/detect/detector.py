@@ -297,10 +297,3 @@ DETECTORS = (
     FIRST_FAN_OUT,
 )
 """Every detector, by sid."""
-
-
-def wider(one: Detector, other: Detector) -> Detector:
-    """What an episode is that two detectors see: one of them, or, of hosts and ports, a block."""
-    if {one.id, other.id} == {HOST_SWEEP.id, PORT_VERTICAL.id}:
-        return BLOCK
-    return other if other.width > one.width else one

@@ -141,7 +141,7 @@ class FirstSeen:
         return sorted(found, key=lambda one: one.time)
 
     def counters(self) -> dict[str, int]:
-        """unknown: processes and sources that were not told apart for want of room."""
+        """overflow: processes and sources that were not told apart for want of room."""
         return {"overflow": self._processes.overflow + self._sources.overflow}
 
     def _judge(

@@ -29,7 +29,7 @@ from procwire.detect.finding_groups import (
     Hits,
 )
 
-# As hits.Found; addresses are halves in network order.
+# As Found; addresses are halves in network order.
 _HALVES = [(name, "u8") for name in ("src_hi", "src_lo", "dst_hi", "dst_lo")]
 _FIELDS = [("time", "i8"), ("packet", "i8"), ("start", "u4"), ("rule", "u2"), ("size", "u2")]
 _FIELDS += [("src_port", "u2"), ("dst_port", "u2"), ("in_context", "u1"), ("network", "u1")]

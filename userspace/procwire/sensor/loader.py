@@ -191,10 +191,9 @@ class Sensor:
         if self._rings == self._ffi.NULL:
             self._bpf.fail("open the rings", self._ffi.errno)
         self._cleanup.callback(self._lib.drain_close, self._rings)
-        self._full = self._ffi.new("int *")
 
     def _drain(self, timeout_ms: int) -> SensorEvents:
-        stored = self._lib.drain(self._rings, self._lanes, len(_LANES), timeout_ms, self._full)
+        stored = self._lib.drain(self._rings, self._lanes, len(_LANES), timeout_ms)
         if stored < 0 and stored != -errno.EINTR:
             self._bpf.fail("read the rings", -stored)
         fanout, connection, socket, flow, process = (

@@ -68,12 +68,11 @@ class Execution:
 class Processes:
     """Executions by number. evicted: how many were forgotten for want of room."""
 
-    def __init__(self, limit: int = ENTRIES) -> None:
+    def __init__(self) -> None:
         self._entries: OrderedDict[int, Execution] = OrderedDict()
         self._by_guid: dict[tuple[str, str], Execution] = {}
         self._by_pid: dict[tuple[str, int], Execution] = {}
         self._programs: dict[tuple[str, str], None] = {}
-        self._limit = limit
         self._last = 0
         self.evicted = 0
 
@@ -159,7 +158,7 @@ class Processes:
         if name in self._programs:
             return False
         self._programs[name] = None
-        if len(self._programs) > self._limit:
+        if len(self._programs) > ENTRIES:
             del self._programs[next(iter(self._programs))]
         return True
 
@@ -170,7 +169,7 @@ class Processes:
         self._by_pid[host, actor.pid] = entry
         if actor.guid:
             self._by_guid[host, actor.guid] = entry
-        if len(self._entries) > self._limit:
+        if len(self._entries) > ENTRIES:
             self._forget(self._entries.popitem(last=False)[1])
         return entry
 
