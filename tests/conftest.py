@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
-import hashlib
+import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import procwire
 import pytest
 from commands import Ran
 from hypothesis import settings
@@ -19,7 +18,6 @@ from procwire.cli.main import main
 from procwire.compiled.memory import keep_little
 
 DIGEST = Path(__file__).with_name("digest.py")
-PACKAGE = Path(procwire.__file__).parent
 CORPUS = Path(__file__).parent.parent.parent / "shared" / "corpus"
 
 # How long an example takes says more about the machine than about the code.
@@ -104,22 +102,28 @@ def context_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 class Bounds:
     """The digest as kernels with checked indices make it. They take minutes to compile, so that
-    begins beside the other tests, at the lowest priority, and they are kept as long as no source
-    changes."""
+    begins beside the other tests, at the lowest priority, and each is kept as long as none of its
+    sources changes."""
 
     process: subprocess.Popen[str] | None = None
 
     def begin(self, kept: Path) -> None:
         """kept: a folder for the kernels. In the usual cache they were compiled without checks."""
-        sources = hashlib.sha256()
-        for path in sorted(PACKAGE.rglob("*.py")):
-            sources.update(path.read_bytes())
-        cache = kept / sources.hexdigest()
-        for other in set(kept.iterdir()) - {cache}:
-            shutil.rmtree(other, ignore_errors=True)
+        # numba, which few tests need.
+        from procwire.compiled.kernel_cache import digests
+
+        noted, before, sources = kept / "sources.json", dict[str, str](), digests()
+        # There may be none yet, or one that was cut short.
+        with contextlib.suppress(OSError, ValueError):
+            before = json.loads(noted.read_text())
+        # numba finds out what is too old, and leaves it where it is.
+        for module in (name for name, digest in sources.items() if before.get(name) != digest):
+            for compiled in kept.glob(f"*/{module.rpartition('.')[2]}.*.nb[ic]"):
+                compiled.unlink()
+        noted.write_text(json.dumps(sources))
         self.process = subprocess.Popen(
             ["nice", "-n", "19", sys.executable, "-W", "ignore", str(DIGEST)],
-            env={**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(cache)},
+            env={**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(kept)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
