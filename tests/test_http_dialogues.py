@@ -11,11 +11,11 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from observing import batch
 from procwire.decode.frame import decode
 from procwire.judging.observe import Observer
 from procwire.rules import all_rules
 from procwire.settings.traffic import FlowSettings
-from test_requests import batch
 
 CLIENT, SERVER = 0, 1
 PORTS, ADDRESSES = (5000, 80), (bytes((192, 0, 2, 1)), bytes((192, 0, 2, 2)))

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from message_examples import BAD_LINE, CONVERSATIONS, HTTP, POST
+from observing import batch
 from procwire import layers
 from procwire.decode.frame import decode
 from procwire.decode.framing import HEADER_SIZES, begins_message
@@ -20,7 +21,6 @@ from procwire.output.summary import summary
 from procwire.rules import all_rules
 from procwire.settings.traffic import FlowSettings
 from procwire.words import span
-from test_requests import batch
 from test_spoken import connection, told
 
 FIRST = 4_294_967_000  # numbers wrap soon

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from observing import fresh, unasked
+from question_frames import modbus
 from scapy.layers.inet import TCP
 from scapy.layers.l2 import Ether
-from test_requests import fresh, modbus, unasked
 from test_spoken import RESPONSE, connection, told
 
 READ = bytes.fromhex("0001 0000 0006 01 03 0000 0001")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import struct
 
 import numpy as np
 import pytest
@@ -11,153 +10,29 @@ from batches import batch_of
 from hypothesis import given
 from hypothesis import strategies as st
 from naive_requests import unsolicited
+from observing import SECOND, WARM_UP, batch, fresh, observe, unasked
 from procwire.decode.frame import decode
 from procwire.decode.observations import OBSERVATIONS
 from procwire.decode.request_table import CAPACITY
 from procwire.judging.examine import Examiner, examine
-from procwire.judging.observe import Observer
-from procwire.rules import all_rules
-from procwire.settings.traffic import FlowSettings
-from scapy.layers.dhcp import BOOTP
-from scapy.layers.dns import DNS, DNSQR
+from question_frames import (
+    CLIENT,
+    CLIENT_MAC,
+    FRAME,
+    MORE,
+    OTHER_MAC,
+    PAIRS,
+    SERVER,
+    answers,
+    arp,
+    asks,
+    discovery,
+    echo,
+)
 from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
-from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6Unknown, IPv6
-from scapy.layers.l2 import ARP, Ether
+from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_RA, ICMPv6Unknown, IPv6
 from scapy.layers.ntp import NTPHeader
 from scapy.layers.vxlan import VXLAN
-
-SECOND = 1_000_000_000
-WARM_UP = 60
-CLIENT, SERVER, OTHER = "192.0.2.1", "192.0.2.2", "192.0.2.3"
-CLIENT_MAC, SERVER_MAC, OTHER_MAC = (f"02:00:00:00:00:0{i}" for i in (1, 2, 3))
-
-GROUP_MAC = "ff:ff:ff:ff:ff:ff"
-# With both addresses given, scapy looks nothing up on the network.
-FRAME = Ether(src=CLIENT_MAC, dst=SERVER_MAC)
-
-
-def arp(op, psrc, hwsrc, pdst, hwdst="00:00:00:00:00:00"):
-    message = ARP(op=op, psrc=psrc, hwsrc=hwsrc, pdst=pdst, hwdst=hwdst)
-    return bytes(Ether(src=hwsrc, dst=GROUP_MAC) / message)
-
-
-def asks(below, sport, dport):
-    return bytes(FRAME / IP(src=CLIENT, dst=SERVER) / UDP(sport=sport, dport=dport) / below)
-
-
-def answers(below, sport, dport):
-    return bytes(FRAME / IP(src=SERVER, dst=CLIENT) / UDP(sport=sport, dport=dport) / below)
-
-
-def echo(kind, src, dst, number=7):
-    return bytes(FRAME / IP(src=src, dst=dst) / ICMP(type=kind, id=9, seq=number))
-
-
-def discovery(message, src="fe80::1", dst="ff02::1"):
-    return bytes(FRAME / IPv6(src=src, dst=dst) / message)
-
-
-ANSWERS = {3: bytes((2, 0, 1)), 0x83: bytes((2,))}
-
-
-def modbus(function, *transactions, answer=False):
-    """Messages of unit 17 in one segment."""
-    ends = (SERVER, CLIENT, 502, 5000) if answer else (CLIENT, SERVER, 5000, 502)
-    src, dst, sport, dport = ends
-    body = bytes((17, function)) + (answer and ANSWERS.get(function) or bytes((0, 0, 0, 1)))
-    messages = [struct.pack(">HHH", n, 0, len(body)) + body for n in transactions]
-    segment = TCP(sport=sport, dport=dport, flags="PA") / b"".join(messages)
-    return bytes(FRAME / IP(src=src, dst=dst) / segment)
-
-
-# The rest of the message follows in another segment.
-HEADER_ALONE, FIVE_BYTES, TWO_BYTES = (
-    bytes(
-        FRAME
-        / IP(src=CLIENT, dst=SERVER)
-        / TCP(sport=5000, dport=502, flags="PA")
-        / struct.pack(">HHH", transaction, 0, 6)[:size]
-    )
-    for transaction, size in ((5, 6), (6, 5), (7, 2))
-)
-
-
-def dns(number, answer):
-    return DNS(id=number, qr=int(answer), qd=DNSQR(qname="example.org"))
-
-
-PAIRS = {
-    "arp.unsolicited_reply": (
-        arp(1, CLIENT, CLIENT_MAC, SERVER),
-        arp(2, SERVER, SERVER_MAC, CLIENT, CLIENT_MAC),
-    ),
-    "icmp4.unsolicited_echo_reply": (echo(8, CLIENT, SERVER), echo(0, SERVER, CLIENT)),
-    "icmp6.unsolicited_na": (
-        discovery(ICMPv6ND_NS(tgt="fe80::2")),
-        discovery(ICMPv6ND_NA(tgt="fe80::2", S=1), "fe80::2"),
-    ),
-    "udp.unsolicited_response": (asks(b"a", 5000, 161), answers(b"b", 161, 5000)),
-    "dns.unsolicited_response": (asks(dns(5, False), 5000, 53), answers(dns(5, True), 53, 5000)),
-    "ntp.unsolicited": (
-        asks(NTPHeader(mode=3, sent=77), 5000, 123),
-        answers(NTPHeader(mode=4, orig=77, sent=99), 123, 5000),
-    ),
-    "dhcp.unsolicited_or_rogue": (
-        asks(BOOTP(op=1, xid=4), 68, 67),
-        answers(BOOTP(op=2, xid=4), 67, 68),
-    ),
-    "modbus.unsolicited_response": (modbus(3, 1), modbus(3, 1, answer=True)),
-}
-MORE = [
-    arp(2, SERVER, OTHER_MAC, CLIENT, CLIENT_MAC),
-    arp(2, SERVER, OTHER_MAC, SERVER, GROUP_MAC),
-    arp(1, "0.0.0.0", CLIENT_MAC, SERVER),
-    echo(0, OTHER, CLIENT),
-    echo(0, SERVER, CLIENT, 8),
-    discovery(ICMPv6ND_NA(tgt="fe80::3"), "fe80::3"),
-    discovery(ICMPv6ND_RA(), "fe80::a"),
-    discovery(ICMPv6ND_RA(), "fe80::b"),
-    answers(dns(6, True), 53, 5000),
-    answers(dns(5, True), 53, 5001),
-    answers(NTPHeader(mode=4, orig=78), 123, 5000),
-    asks(NTPHeader(mode=3, orig=50, recv=79, sent=80), 5000, 123),
-    asks(NTPHeader(mode=3, orig=0, recv=81, sent=82), 5000, 123),
-    *(answers(NTPHeader(mode=4, orig=stamp), 123, 5000) for stamp in (79, 80, 81, 82)),
-    answers(BOOTP(op=2, xid=5), 67, 68),
-    modbus(3, 1, 2),
-    modbus(3, 2, 4, answer=True),
-    modbus(0x83, 1, answer=True),
-    modbus(6, 1, answer=True),
-    *(HEADER_ALONE, FIVE_BYTES, TWO_BYTES),
-    *(modbus(3, transaction, answer=True) for transaction in (5, 6, 7)),
-    bytes(FRAME / IP(src=SERVER, dst="255.255.255.255") / UDP(sport=161, dport=9) / b"c"),
-]
-IN_STREAMS = ("stream.", "modbus.bad_protocol_id")
-
-
-def batch(packets, first=1):
-    """Frames as captured, with their times in s."""
-    times = [time * SECOND for time, _ in packets]
-    return batch_of([frame for _, frame in packets], times, first=first)
-
-
-def observe(observer, packets, first=1):
-    """(packet number, check, whether its context holds) of each finding."""
-    made = batch(packets, first)
-    findings = observer.update(made, decode(made))
-    ids = [check.id for check in all_rules()]
-    return [(int(f["packet"]), ids[f["rule"]], bool(f["in_context"])) for f in findings]
-
-
-def unasked(observer, packets, first=1):
-    """As observe(), without what is found of TCP's state, and in its messages: segments here begin
-    at one place, so what is taken for a stream may be of several."""
-    found = observe(observer, packets, first)
-    return [one for one in found if one[1] in OBSERVATIONS and not one[1].startswith(IN_STREAMS)]
-
-
-def fresh():
-    return Observer(FlowSettings(capacity=1024, warm_up_s=float(WARM_UP)))
 
 
 @pytest.mark.parametrize("check", PAIRS)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from naive_stream import differing
+from observing import fresh, observe
 from procwire.decode.stream_table import WINDOW
-from test_requests import fresh, observe
 
 BASE = 1000
 PSH_ACK = 0x18
