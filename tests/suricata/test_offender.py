@@ -7,17 +7,16 @@ import itertools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
+from answering import Answering, wait_until
 from procwire.alert import SOURCE_PROVEN
 from procwire.context.inventory import Asset, Inventory, replace_all
 from procwire.context.store import Store
@@ -100,46 +99,6 @@ def test_whom_records_tell_of(one: dict[str, Any], expected: tuple[str, bool] | 
 def at(one: dict[str, Any], age_s: float) -> dict[str, Any]:
     """The record as if it had been told so long ago."""
     return one | {"timestamp": timestamp(time.time_ns() - round(age_s * NANOSECONDS))}
-
-
-class Answering:
-    """A command socket that keeps a dataset."""
-
-    def __init__(self, path: Path) -> None:
-        self.held: set[str] = set()
-        # Hangs up instead of answering the first of these commands.
-        self.deaf_to: set[str] = set()
-        self._server = socket.socket(socket.AF_UNIX)
-        self._server.bind(str(path))
-        self._server.listen()
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            client, _ = self._server.accept()
-            with client, client.makefile("rw") as lines:
-                for line in lines:
-                    if json.loads(line).get("command") in self.deaf_to:
-                        self.deaf_to.clear()
-                        break
-                    lines.write(json.dumps({"return": "OK", "message": self._answer(line)}) + "\n")
-                    lines.flush()
-
-    def _answer(self, line: str) -> str:
-        asked = json.loads(line)
-        address = asked.get("arguments", {}).get("datavalue")
-        if address and asked["command"] == "dataset-remove":
-            self.held.discard(address)
-        elif address:
-            self.held.add(address)
-        return "7.0.10"
-
-
-def wait_until(state: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not state() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert state()
 
 
 @pytest.fixture
@@ -228,6 +187,17 @@ def test_who_was_to_be_let_go_is_let_go_once_suricata_answers_again(
     assert any("trying again" in line for line in said)
     assert blocker.counters()["block.expired"] == 1
     blocker.close()
+
+
+def test_who_is_blocked_is_let_go_at_the_end_where_the_connection_was_lost(
+    suricata: Answering, tmp_path: Path
+) -> None:
+    blocker = Blocker(tmp_path / "socket", BlockSettings(), Protected(()), [].append)
+    blocker.consider([record(src_ip="172.16.0.1", **CONNECTED)], now=0)
+    suricata.deaf_to = {"ruleset-reload-time"}
+    blocker.keep(now=10)
+    blocker.close()
+    assert not suricata.held
 
 
 def test_feed_follows_records_and_the_inventory(suricata: Answering, tmp_path: Path) -> None:

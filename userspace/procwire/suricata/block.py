@@ -108,14 +108,16 @@ class Blocker:
 
     def close(self) -> None:
         """Let go of all that is blocked, as nobody would do so any more, and end the connection."""
-        if self._socket is None:
-            return
         try:
+            # What was lost may be there again, with all that is blocked.
+            if self._socket is None and self._hosts:
+                self._take(_connect(self._path))
             for one in self._hosts.values():
                 self._ask("dataset-remove", datavalue=str(one.whom.address))
         except Unavailable as problem:
             self._tell(f"{problem.missing}; what is blocked stays so until Suricata starts again")
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
 
     def consider(self, records: Iterable[Mapping[str, Any]], now: float) -> None:
         """Block whom EVE records of procwire, made at `now`, tell of."""
