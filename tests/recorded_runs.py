@@ -5,8 +5,10 @@ Only what reads the machine is replaced: the sensor, the captures, the clock and
 
 from __future__ import annotations
 
+import errno
 import io
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from ipaddress import ip_network
 from pathlib import Path
@@ -28,6 +30,7 @@ from procwire.runs.live import Live
 from procwire.runs.replay import Replay
 from procwire.sensor import networks
 from procwire.sensor.loader import SensorEvents, no_events
+from procwire.sensor.namespaces import Network
 from procwire.sensor.processes import ProcessTable
 from procwire.sensor.programs import Loader
 
@@ -144,7 +147,7 @@ def watched(
         patch.setattr(live, "ProcessTable", few_ended)
         patch.setattr(live, "_BACKLOG", 1)
         patch.setattr(networks, "interfaces_up", lambda: [])
-        patch.setattr(networks, "local_networks", lambda: NETWORK)
+        patch.setattr(networks, "local_networks", asked_every_other_time())
         run = Live(
             mixture.settings,
             sensor,
@@ -164,6 +167,18 @@ def watched(
 
         run.run(stopped, lambda: None)
     return told.lines
+
+
+def asked_every_other_time() -> Callable[[], list[Network]]:
+    """The host's networks, from a kernel that does not always answer."""
+    fails = itertools.cycle((False, True))
+
+    def local_networks() -> list[Network]:
+        if next(fails):
+            raise OSError(errno.ENOBUFS, "no answer")
+        return NETWORK
+
+    return local_networks
 
 
 def replayed(record: Path, size: int, workers: int) -> list[bytes]:

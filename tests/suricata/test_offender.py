@@ -140,6 +140,18 @@ def test_refuses_whom_it_must_and_says_so(suricata: Answering, tmp_path: Path) -
     assert "10.9.0.9" in suricata.held
 
 
+def test_what_cannot_be_asked_for_stays_protected(monkeypatch: pytest.MonkeyPatch) -> None:
+    protected = Protected(())
+    monkeypatch.setattr(protection, "LOOK_EVERY_S", 0)
+    monkeypatch.setattr(protection, "surroundings", no_answer)
+    assert not protected.renew()
+    assert protected.why(ip_address("10.0.0.254"), is_source=True) is not None
+
+
+def no_answer() -> Surroundings:
+    raise OSError("no answer")
+
+
 def test_what_denied_programs_reach_is_bounded(suricata: Answering, tmp_path: Path) -> None:
     said: list[str] = []
     blocker = Blocker(tmp_path / "socket", BlockSettings(), Protected(()), said.append)

@@ -262,7 +262,9 @@ class Live:
         if now - self._saved >= SAVE_EVERY_S:
             self._save(now)
         if now - self._located >= NETWORKS_EVERY_S:
-            self._locate()
+            # Where the kernel does not answer, what was known holds until it does.
+            with suppress(OSError):
+                self._locate()
 
     def _save(self, now: float) -> None:
         self._site.observed(self._in_force, round((now - self._saved) * NANOSECONDS))
@@ -278,13 +280,13 @@ class Live:
         # Importing it takes a third of a second.
         from procwire.sensor.networks import interfaces_up, local_networks
 
+        self._located = time.monotonic()
         captured = {capture.interface for capture in self._captures}
         if captured:
             self._not_captured = [name for name in interfaces_up() if name not in captured]
         self._local = local_networks()
         self._namespaces.refresh()
         self._tell_networks()
-        self._located = time.monotonic()
 
     def _tell_networks(self) -> None:
         self._joined.networks(self._local, self._namespaces.networks)

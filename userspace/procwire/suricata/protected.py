@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import NamedTuple
@@ -35,7 +36,7 @@ class Surroundings(NamedTuple):
 
 
 def surroundings() -> Surroundings:
-    """Those of now, in this network namespace."""
+    """Those of now, in this network namespace. Raises OSError where they cannot be asked for."""
     # Importing it takes a third of a second.
     from procwire.sensor.networks import gateways, local_networks
 
@@ -65,7 +66,10 @@ class Protected:
         """Look again; whether anything is protected now that may not have been before."""
         before = self._inventory.assets, self._around
         if time.monotonic() - self._looked >= LOOK_EVERY_S:
-            self._around, self._looked = surroundings(), time.monotonic()
+            self._looked = time.monotonic()
+            # What cannot be asked now is as it was.
+            with suppress(OSError):
+                self._around = surroundings()
         if self._store is not None:
             try:
                 if self._store.changed():
