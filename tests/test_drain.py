@@ -3,14 +3,21 @@ no longer than the longest needs, and nothing of an earlier event behind a short
 
 from __future__ import annotations
 
+import re
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 from procwire._libbpf import ffi, lib
 from procwire.event import ARGV_SIZE, PROCESS_EVENT, PROCESS_HEADER, cut_process_event
+from procwire.sensor.loader import LANES
 
-WORD = 8
+WORD, PAGE = 8, 4096
+KERNEL = Path(__file__).parent.parent / "kernel"
+# The rings of either loader, in bytes and in pages; that of flows where somebody asks for them.
+RINGS = re.compile(r"max_entries, (\d+) << (\d+)\);\n} (\w+_ring) ")
+BCC_RINGS = re.compile(r"BPF_RINGBUF_OUTPUT\((\w+_ring), (?:FLOWS \? )?(\d+)")
 
 
 def event(argv: bytes) -> bytes:
@@ -52,3 +59,14 @@ def test_a_cut_type_has_the_fields_of_the_whole_one():
     ]
     assert cut_process_event(whole.itemsize).itemsize == whole.itemsize
     assert cut_process_event(0).itemsize > PROCESS_HEADER
+
+
+def test_all_that_a_ring_holds_has_room_in_its_lane():
+    """Otherwise the ring of processes, which is read last, is left to the next drain."""
+    of_libbpf = RINGS.findall((KERNEL / "maps.bpf.h").read_text())
+    rings = {name: int(number) << int(shift) for number, shift, name in of_libbpf}
+    of_bcc = BCC_RINGS.findall((KERNEL / "bcc" / "maps.h").read_text())
+    assert {name: int(pages) * PAGE for name, pages in of_bcc} == rings
+    largest = {name: size - dtype.itemsize - 2 * WORD for name, dtype, size in LANES}
+    assert [name for name, size in rings.items() if size > largest[name]] == []
+    assert list(largest)[-1] == "process_ring"

@@ -29,7 +29,7 @@ BPF_RINGBUF_OUTPUT(socket_ring, 16);
 BPF_RINGBUF_OUTPUT(connection_ring, 128);
 BPF_RINGBUF_OUTPUT(fanout_ring, 64);
 /* Readers open every ring, even where nobody asks for flows. */
-BPF_RINGBUF_OUTPUT(flow_ring, FLOWS ? 256 : 1);
+BPF_RINGBUF_OUTPUT(flow_ring, FLOWS ? 1024 : 1);
 
 /*
  * Every process, by pid.

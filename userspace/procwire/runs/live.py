@@ -50,7 +50,7 @@ _APART_S, _EVENTS_APART_S = 0.02, 0.1
 _BACKLOG = 16
 # What is less is the clock being slewed, or the time between two looks at it.
 _SET_NS = NANOSECONDS
-# Polls of one turn, each of which empties rings of a megabyte.
+# Polls of one turn, each of which empties all rings.
 _DRAINS = 8
 
 

@@ -33,16 +33,16 @@ from procwire.sensor.programs import Libbpf, Loader, Programs
 from procwire.sensor.selftest import loopback_connection
 from procwire.sensor.settings import SensorSettings
 
-# A process event must be read no later than the events that name the process: its ring is read
-# last, and each lane has more bytes than its ring, so that none stops the reading early. What stays
-# unused costs no memory.
-_LANES = (
+LANES = (
     ("fanout_ring", FANOUT_EVENT, 512 << 10),
     ("connection_ring", CONNECTION_EVENT, 1 << 20),
     ("socket_ring", SOCKET_EVENT, 128 << 10),
-    ("flow_ring", FLOW_EVENT, 2 << 20),
+    ("flow_ring", FLOW_EVENT, 8 << 20),
     ("process_ring", PROCESS_EVENT, 4 << 20),
 )
+"""Rings, what they hold, and bytes of the memory that each is read into. A process event must be
+read no later than the events that name the process: its ring is read last, and each lane has twice
+the room of its ring, so that none stops the reading early. What stays unused costs no memory."""
 _TEST_POLL_MS = 100
 _SCRIPT = b"#!"
 
@@ -179,25 +179,23 @@ class Sensor:
                 )
 
     def _open_rings(self) -> None:
-        self._memory = [sparse_zeros((size,), np.uint8) for _, _, size in _LANES]
-        self._lanes = self._ffi.new("struct drain_lane[]", len(_LANES))
-        for lane, memory, (name, dtype, size) in zip(
-            self._lanes, self._memory, _LANES, strict=True
-        ):
+        self._memory = [sparse_zeros((size,), np.uint8) for _, _, size in LANES]
+        self._lanes = self._ffi.new("struct drain_lane[]", len(LANES))
+        for lane, memory, (name, dtype, size) in zip(self._lanes, self._memory, LANES, strict=True):
             lane.memory = self._ffi.cast("char *", memory.ctypes.data)
             lane.room, lane.largest = size, dtype.itemsize
             lane.map = self._programs.ring(name)
-        self._rings = self._lib.drain_open(self._lanes, len(_LANES))
+        self._rings = self._lib.drain_open(self._lanes, len(LANES))
         if self._rings == self._ffi.NULL:
             self._bpf.fail("open the rings", self._ffi.errno)
         self._cleanup.callback(self._lib.drain_close, self._rings)
 
     def _drain(self, timeout_ms: int) -> SensorEvents:
-        stored = self._lib.drain(self._rings, self._lanes, len(_LANES), timeout_ms)
+        stored = self._lib.drain(self._rings, self._lanes, len(LANES), timeout_ms)
         if stored < 0 and stored != -errno.EINTR:
             self._bpf.fail("read the rings", -stored)
         fanout, connection, socket, flow, process = (
-            self._rows(place, dtype) for place, (_, dtype, _) in enumerate(_LANES)
+            self._rows(place, dtype) for place, (_, dtype, _) in enumerate(LANES)
         )
         process = self._programs.complete(process, socket, connection, fanout, flow)
         return _in_epoch(SensorEvents(process, socket, connection, fanout, flow))
