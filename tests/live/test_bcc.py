@@ -56,10 +56,10 @@ from test_skipped_programs import (
 )
 from test_ways_out import (
     older,
+    test_a_hundred_thousand_connects_are_counted_and_cost_a_few_events,
     test_a_raw_socket_older_than_the_sensor_is_attributed,
     test_io_uring,
     test_ping_of_one_host_is_an_echo_and_no_fan_out,
-    test_two_hundred_thousand_connects_are_counted_and_cost_a_few_events,
     uring,
 )
 from ways import WAYS, Way, holds
@@ -70,6 +70,7 @@ __all__ = [
     "older",
     "script",
     "test_a_cgroup_program_that_forbids_is_told_apart_from_no_route",
+    "test_a_hundred_thousand_connects_are_counted_and_cost_a_few_events",
     "test_a_killed_process_keeps_what_it_tried",
     "test_a_raw_socket_older_than_the_sensor_is_attributed",
     "test_a_script_is_known_by_its_whole_path",
@@ -82,7 +83,6 @@ __all__ = [
     "test_its_processes_older_ones_too_and_their_forks_are_not_counted_and_others_are",
     "test_nmap_is_named_with_command_line_user_and_parents",
     "test_ping_of_one_host_is_an_echo_and_no_fan_out",
-    "test_two_hundred_thousand_connects_are_counted_and_cost_a_few_events",
     "test_they_are_forgotten",
     "test_what_it_starts_is_skipped_where_asked_for",
     "test_what_ran_before_is_known_by_the_same_key",

@@ -27,7 +27,7 @@ from ordinary import DNS, NTP, SNMP, question  # noqa: E402
 
 # Where nobody answers no answer is waited for; everywhere else one comes, however busy the machine.
 SILENT = ("9.", "10.99.", "2001:db8:99:")
-NO_TIME_S, ENOUGH_S = 0.05, 60
+NO_TIME_S, ENOUGH_S = 0.02, 60
 # Around the time that is printed.
 STILL_S = 0.002
 HTTP, MODBUS, PEER = 80, 502, 30303
