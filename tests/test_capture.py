@@ -27,6 +27,7 @@ from captures import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from procwire.capture import source
+from procwire.capture.batch import joined
 from procwire.capture.interfaces import SECONDS_LIMIT
 from procwire.capture.open import read_capture
 from reading_captures import FRAMES, NG, PCAP, frames_of, read, read_until_damage, seen
@@ -54,6 +55,13 @@ def test_batches_have_the_dtypes_of_the_contract(write) -> None:
         (batch,) = read_capture(write(content))
         kinds = [column.dtype.name for column in batch[:-1]]
         assert kinds == ["uint8", "int64", "int32", "int32", "int64", "uint16", "bool"]
+
+
+def test_packets_of_several_windows_are_one_batch_of_captured_memory(write) -> None:
+    windows = [batch for _ in range(2) for batch in read_capture(write(pcap(FRAMES)), 2)]
+    whole = joined(windows)
+    assert frames_of(whole) == seen(FRAMES) * 2
+    assert not whole.data.flags.writeable
 
 
 def test_frame_check_sequence_bits_are_not_part_of_the_link_type(write) -> None:

@@ -70,8 +70,13 @@ def joined(batches: Sequence[PacketBatch]) -> PacketBatch:
         name: np.concatenate([getattr(one, name) for one in batches])
         for name in ("captured", "length", "time", "link", "cut")
     }
+    data = batches[0].data
+    if len(memories) > 1:
+        data = np.concatenate(list(memories.values()))
+        # As captured memory is: kernels are compiled for that kind of array alone.
+        data.flags.writeable = False
     return PacketBatch(
-        data=np.concatenate(list(memories.values())) if len(memories) > 1 else batches[0].data,
+        data=data,
         start=np.concatenate([one.start + begins[id(one.data)] for one in batches]),
         first=batches[0].first,
         **columns,
