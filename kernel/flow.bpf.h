@@ -80,9 +80,11 @@ SUBPROGRAM int tell_end(const struct sk_buff *packet, const struct sock *sock,
 {
 	struct packet_end end = {};
 	struct process_key current;
+	__u32 network;
+	__be16 protocol = protocol_of(packet, &network);
 	__u64 mark;
 
-	if (!read_end(&end, packet->head, packet->protocol, packet->network_header))
+	if (!read_end(&end, packet->head, protocol, network))
 		return 0;
 	mark = mark_of(&end);
 	if (*told == mark)

@@ -14,6 +14,13 @@
 #define ETHERTYPE_IPV4 0x0800
 #define ETHERTYPE_ARP 0x0806
 #define ETHERTYPE_IPV6 0x86dd
+#define ETHERTYPE_VLAN 0x8100
+#define ETHERTYPE_SERVICE_VLAN 0x88a8
+
+/* IEEE 802.1Q: a tag ends in the type of what follows, as the Ethernet header does. */
+#define VLAN_TAG 4
+/* A service and a customer tag, and one that some providers add; user space decodes as many. */
+#define MAX_VLAN_TAGS 3
 
 #define IPV4_GROUPS 224
 #define IPV4_FRAGMENT 0x1fff
@@ -115,6 +122,22 @@ static __always_inline __u64 u64_at(const struct transport *header, __u32 place)
 {
 	return (__u64)u16_at(header, place) << 48 | (__u64)u16_at(header, place + 2) << 32 |
 	       (__u64)u16_at(header, place + 4) << 16 | u16_at(header, place + 6);
+}
+
+/* The protocol that a frame says it holds. network: where its Ethernet header ends; moved behind tags. */
+static __always_inline __be16 type_of_frame(packet_source from, __u32 *network)
+{
+	__be16 type = 0;
+
+	FIXED_ROUNDS
+	for (int tags = 0; tags <= MAX_VLAN_TAGS; tags++) {
+		if (read_bytes(&type, sizeof(type), from, *network - sizeof(type)))
+			return 0;
+		if (type != bpf_htons(ETHERTYPE_VLAN) && type != bpf_htons(ETHERTYPE_SERVICE_VLAN))
+			break;
+		*network += VLAN_TAG;
+	}
+	return type;
 }
 
 static __always_inline int segment_kind(const struct transport *header, __u32 payload)

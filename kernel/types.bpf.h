@@ -136,7 +136,9 @@ struct sock {
 	__u16 sk_protocol;
 };
 
-struct net_device;
+struct net_device {
+	unsigned short type;
+};
 
 struct sk_buff {
 	struct net_device *dev;

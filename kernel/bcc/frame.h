@@ -8,7 +8,6 @@
  */
 
 #define ETHERNET_HEADER 14
-#define ETHERNET_TYPE 12
 
 /* struct sockaddr_ll, as far as it is read. */
 struct link_address {
@@ -123,19 +122,20 @@ static __always_inline int next_message(struct frames *frames)
  * interest. */
 static __always_inline int find_network(struct frames *frames, __be16 *protocol, u32 *network)
 {
+	struct packet_bytes bytes = { .frame = frames->bytes };
 	struct link_address to = {};
-	__be16 type = 0;
+	__be16 type;
 
 	if (frames->address &&
 	    (bpf_probe_read_user(&to, sizeof(to), (void *)frames->address) ||
 	     to.family != AF_PACKET))
 		return 0;
+	*network = ETHERNET_HEADER;
+	type = type_of_frame(&bytes, network);
 	if (frames->types & SENDS_FRAMES &&
-	    !bpf_probe_read_user(&type, sizeof(type), (void *)(frames->bytes + ETHERNET_TYPE)) &&
 	    (type == bpf_htons(ETHERTYPE_IPV4) || type == bpf_htons(ETHERTYPE_IPV6) ||
 	     type == bpf_htons(ETHERTYPE_ARP))) {
 		*protocol = type;
-		*network = ETHERNET_HEADER;
 		return 1;
 	}
 	*protocol = to.protocol;

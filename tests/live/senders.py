@@ -98,9 +98,10 @@ with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
 """
 PACKET = """
 with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
-    raw.bind(("hole", 0))
-    if sys.argv[1:]: raw.setsockopt(263, 20, 1)  # SOL_PACKET, PACKET_QDISC_BYPASS
-    frame = bytes.fromhex("020000000077 020000000001 0800")
+    raw.bind(("hole", 0xdd86 if "bound" in sys.argv else 0))
+    if "bypass" in sys.argv: raw.setsockopt(263, 20, 1)  # SOL_PACKET, PACKET_QDISC_BYPASS
+    tag = "8100 0000" if "tagged" in sys.argv else ""
+    frame = bytes.fromhex(f"020000000077 020000000001 {tag} 0800")
     for n in range(40): raw.send(frame + syn(host(n)))
 """
 PROBED_PORT = 7002

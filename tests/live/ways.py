@@ -87,6 +87,9 @@ WAYS = (
     Way("a process for each probe", ("bash", "-c", PROCESS_PER_PROBE), by_children=40),
     Way("a raw IP socket", python(RAW_IP), origin=Origin.RAW),
     Way("AF_PACKET", python(PACKET), origin=Origin.RAW),
+    Way("AF_PACKET, bound to another protocol", python(PACKET, "bound"), origin=Origin.RAW),
+    Way("AF_PACKET, frames with a VLAN tag", python(PACKET, "tagged"), origin=Origin.RAW),
+    Way("AF_PACKET, both", python(PACKET, "bound", "tagged"), origin=Origin.RAW),
     Way(
         "AF_PACKET with PACKET_QDISC_BYPASS",
         python(PACKET, "bypass"),

@@ -89,7 +89,6 @@ _RAW = Input(
         "PACKET_QDISC_BYPASS",
         "senders with PACKET_QDISC_BYPASS",
         "raw sockets handed to another process",
-        "VLAN tags written by the sender",
         "software switches on AF_PACKET",
         "AF_PACKET frames that no send call takes",
         "whether AF_PACKET frames left as they were",

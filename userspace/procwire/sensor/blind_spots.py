@@ -42,10 +42,6 @@ BLIND_SPOTS = (
         without=("tp_btf/sock_send_length",),
     ),
     BlindSpot(
-        "VLAN tags written by the sender",
-        "AF_PACKET frames with a tag of their own are counted as skipped_raw_packets",
-    ),
-    BlindSpot(
         "answers to datagrams and raw packets",
         "the kernel hands them to no hook of ours; raw packets are judged by width and order, "
         "datagrams by refusals of a connected socket's peer; -i sees the answers",
