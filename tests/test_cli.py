@@ -117,6 +117,19 @@ def test_usage_errors_name_the_nearest(run, words: list[str], expected: str) -> 
     assert expected in ran.talk
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [(["no-such-if"], "no interface no-such-if"), (["lo", "prot", "22"], "prot")],
+)
+def test_what_cannot_be_captured_is_told_before_kernels_are_compiled(
+    run, monkeypatch: pytest.MonkeyPatch, words: list[str], expected: str
+) -> None:
+    monkeypatch.setattr("procwire.warm.warm_up", lambda: pytest.fail("it compiles"))
+    ran = run("watch", "-i", *words)
+    assert ran.code in (ENDS["usage"], ENDS["missing"])
+    assert expected in ran.talk or "CAP_NET_RAW" in ran.talk
+
+
 @pytest.mark.parametrize("options", [[], ["--continuous"]], ids=["each", "continuous"])
 def test_a_file_that_is_missing_is_told_before_results_are_begun(
     run, broken: Path, tmp_path: Path, options: list[str]

@@ -118,8 +118,11 @@ def watch(
             from procwire.capture.live import LiveCapture
             from procwire.warm import warm_up
 
+            # A name that is none, or a right that is missing, is said before minutes of compiling.
+            for interface in interfaces:
+                LiveCapture(interface, " ".join(expression)).close()
             if sys.stderr.isatty():
-                click.echo("procwire: preparing kernels (the first time, a minute)", err=True)
+                click.echo("procwire: preparing kernels (the first time, minutes)", err=True)
             warm_up()
         else:
             keep_little()
