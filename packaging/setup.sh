@@ -29,10 +29,11 @@ mkdir -p .cache
 logged() {
     local name=$1 limit=$2
     shift 2
-    if ! timeout "$limit" "$@" >".cache/$name.log" 2>&1 </dev/null; then
-        tail -n 15 ".cache/$name.log" >&2
-        die "failed: $* (all of its output: .cache/$name.log)"
-    fi
+    timeout "$limit" "$@" >".cache/$name.log" 2>&1 </dev/null && return
+    # What timeout(1) returns of what it ended.
+    [[ $? != 124 ]] || die "ended after $limit s: $*; set up again, it goes on from there"
+    tail -n 15 ".cache/$name.log" >&2
+    die "failed: $* (all of its output: .cache/$name.log)"
 }
 
 stamped() { [[ -f .cache/$1.stamp && $(<".cache/$1.stamp") == "$2" ]]; }
