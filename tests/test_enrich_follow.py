@@ -7,14 +7,41 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from ipaddress import ip_network
 from pathlib import Path
+from weakref import WeakSet
 
 import pytest
+from procwire.owners import past_owners
 from procwire.owners.enrich import Settling
+from procwire.owners.history import Local, older
+from procwire.owners.history_writer import HistoryWriter
 from procwire.runs.following import Following
 from test_enrich import KEY, SECOND, history, line, process_of, record
 
 PROCWIRE = Path(sys.executable).with_name("procwire")
+
+
+def test_what_rotations_take_away_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Containers come and go, each with a network namespace of its own."""
+    known = WeakSet()
+
+    class Addresses(past_owners._Addresses):
+        def __init__(self, local: Local) -> None:
+            super().__init__(local)
+            known.add(self)
+
+    monkeypatch.setattr(past_owners, "_Addresses", Addresses)
+    path = tmp_path / "history.jsonl"
+    writer = HistoryWriter(path, lambda key: None, 0, largest=2000)
+    history = past_owners.History(path)
+    for number in range(1, 200):
+        writer.networks((), {number: [ip_network("10.1.0.0/16")]}, number * SECOND)
+        history.refresh()
+    lines = path.read_bytes() + older(path).read_bytes()
+    assert 0 < len(known) <= lines.count(b'"local"')
 
 
 def test_follows_over_rotations_and_half_lines(tmp_path: Path) -> None:

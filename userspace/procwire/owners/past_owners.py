@@ -64,7 +64,6 @@ class History:
         # As in the files: what a rotation takes away is forgotten with the next one.
         self._recent = _Index()
         self._before = _Index()
-        self._local: dict[int, list[_Addresses]] = {}
         self._starts: list[int] = []
         self._following = Following(path)
         self.unread = 0
@@ -166,7 +165,11 @@ class History:
 
     def _is_local(self, address: str, time: int, hold: Hold) -> bool:
         """Whether the address was one of the namespace in which an end is held."""
-        known = self._local.get(hold.namespace, [])
+        known = [
+            one
+            for index in (self._before, self._recent)
+            for one in index.local.get(hold.namespace, ())
+        ]
         for local in reversed(known):
             if local.since <= time + _EARLY_NS:
                 return address in local
@@ -181,30 +184,30 @@ class History:
         for line in lines:
             try:
                 one = _LINES.decode(line)
-                if isinstance(one, Local):
-                    self._local.setdefault(one.namespace, []).append(_Addresses(one))
+                if isinstance(one, Start):
+                    self._starts.append(one.time)
+                else:
+                    self._recent.enter(one, len(self._starts))
             except (ValueError, RecursionError):
                 self.unread += 1
-                continue
-            if isinstance(one, Start):
-                self._starts.append(one.time)
-            elif not isinstance(one, Local):
-                self._recent.enter(one, len(self._starts))
 
 
 class _Index:
     """One file of the history. claims: by flow; holds: by protocol, address and port, each with the
-    number of its run; both in the order of their lines."""
+    number of its run; local: by network namespace; all in the order of their lines."""
 
     def __init__(self) -> None:
         self.processes: dict[ProcessId, dict[str, Any]] = {}
         self.exits: dict[ProcessId, int] = {}
         self.claims: dict[str, list[Claim]] = {}
         self.holds: dict[tuple[int, str, int], list[tuple[Hold, int]]] = {}
+        self.local: dict[int, list[_Addresses]] = {}
 
-    def enter(self, one: Described | Claim | Hold | Exit, run: int) -> None:
-        """Enter a line."""
-        if isinstance(one, Described):
+    def enter(self, one: Described | Claim | Hold | Exit | Local, run: int) -> None:
+        """Enter a line. Raises ValueError where its networks are none."""
+        if isinstance(one, Local):
+            self.local.setdefault(one.namespace, []).append(_Addresses(one))
+        elif isinstance(one, Described):
             self.processes[one.key] = one.process
         elif isinstance(one, Exit):
             self.exits[one.key] = one.time
