@@ -165,16 +165,13 @@ class History:
 
     def _is_local(self, address: str, time: int, hold: Hold) -> bool:
         """Whether the address was one of the namespace in which an end is held."""
-        known = [
-            one
-            for index in (self._before, self._recent)
-            for one in index.local.get(hold.namespace, ())
-        ]
-        for local in reversed(known):
-            if local.since <= time + _EARLY_NS:
-                return address in local
+        local: _Addresses | None = None
+        for index in (self._recent, self._before):
+            for local in reversed(index.local.get(hold.namespace, ())):
+                if local.since <= time + _EARLY_NS:
+                    return address in local
         # What is older than the sensor came to the addresses that it found.
-        return bool(known) and address in known[0]
+        return local is not None and address in local
 
     def _process(self, key: ProcessId) -> dict[str, Any]:
         index = self._recent if key in self._recent.processes else self._before
