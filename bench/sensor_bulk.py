@@ -18,7 +18,16 @@ from contextlib import contextmanager
 from statistics import median
 
 import click
-from watchers import Watcher, hooks_table, missing, program_runs, spent, statistic_of, watchers
+from watchers import (
+    Watcher,
+    clean_up_when_ended,
+    hooks_table,
+    missing,
+    program_runs,
+    spent,
+    statistic_of,
+    watchers,
+)
 
 HERE, THERE = (f"procwire-bulk-{side}-{os.getpid()}" for side in ("a", "b"))
 RECEIVE = """
@@ -63,6 +72,7 @@ def pair() -> Iterator[None]:
             for command in (f"addr add 10.96.0.{number}/24 dev {end}", f"link set {end} up")
         ),
     )
+    clean_up_when_ended()
     try:
         for command in commands:
             subprocess.run(["ip", *command.split()], check=True)

@@ -8,7 +8,6 @@ share stand what was lost on the way, and the processor time of the watcher for 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import click
 from procwire.output.statistics import last_statistics
-from watchers import cpu_seconds, resident_megabytes
+from watchers import clean_up_when_ended, cpu_seconds, resident_megabytes
 
 NEAR, FAR = (f"procwire-bench-{side}-{os.getpid()}" for side in ("near", "far"))
 WIRE, PEER, NETWORK = "veth0", "10.97.0.2", "10.97.0"
@@ -78,6 +77,7 @@ def two_hosts() -> Iterator[None]:
     def ip(*arguments: str) -> None:
         subprocess.run(["ip", *arguments], check=True)
 
+    clean_up_when_ended()
     try:
         ip("netns", "add", NEAR)
         ip("netns", "add", FAR)
@@ -111,17 +111,19 @@ def watched(kind: str, rate: int, seconds: int, processes: int, folder: Path) ->
         [*watch, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
-        if not any("ends it" in line for line in process.stderr):
-            raise SystemExit("procwire watch ended")
-        time.sleep(1)
-        before = cpu_seconds(process.pid)
-        counts = [str(number) for number in (rate, seconds, processes)]
-        load = [sys.executable, "-I", "-S", "-c", LOAD, kind, *counts]
-        ran = subprocess.run(within(NEAR, *load), capture_output=True, text=True, check=True)
-        time.sleep(1)
-        spent, resident = cpu_seconds(process.pid) - before, resident_megabytes(process.pid)
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=120)
+        try:
+            if not any("ends it" in line for line in process.stderr):
+                raise SystemExit("procwire watch ended")
+            time.sleep(1)
+            before = cpu_seconds(process.pid)
+            counts = [str(number) for number in (rate, seconds, processes)]
+            load = [sys.executable, "-I", "-S", "-c", LOAD, kind, *counts]
+            ran = subprocess.run(within(NEAR, *load), capture_output=True, text=True, check=True)
+            time.sleep(1)
+            spent, resident = cpu_seconds(process.pid) - before, resident_megabytes(process.pid)
+        finally:
+            process.terminate()
+            process.communicate(timeout=120)
     return line_of(kind, rate, processes, ran.stdout, spent, resident, results)
 
 

@@ -19,6 +19,7 @@ from statistics import median
 import click
 from watchers import (
     Watcher,
+    clean_up_when_ended,
     hooks_table,
     missing,
     program_runs,
@@ -69,6 +70,7 @@ def run_round(watcher: Watcher, connects: int) -> None:
 
 @contextmanager
 def namespace() -> Iterator[None]:
+    clean_up_when_ended()
     subprocess.run(["ip", "netns", "add", NAMESPACE], check=True)
     try:
         subprocess.run(["ip", "-n", NAMESPACE, "link", "set", "lo", "up"], check=True)

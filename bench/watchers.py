@@ -12,6 +12,7 @@ import ctypes
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -103,18 +104,20 @@ class Watcher:
         ) as process:
             assert process.stdout is not None
             said = []
-            for line in process.stdout:
-                said.append(line)
-                if self.sign in line:
-                    break
-            else:
-                raise SystemExit(f"{self.name} ended:\n{''.join(said)}")
-            self.start = cpu_seconds(process.pid)
-            self.idle = min(self.idle, idle_share(process.pid))
-            yield
-            self.resident = resident_megabytes(process.pid)
-            process.terminate()
-            process.communicate(timeout=60)
+            try:
+                for line in process.stdout:
+                    said.append(line)
+                    if self.sign in line:
+                        break
+                else:
+                    raise SystemExit(f"{self.name} ended:\n{''.join(said)}")
+                self.start = cpu_seconds(process.pid)
+                self.idle = min(self.idle, idle_share(process.pid))
+                yield
+                self.resident = resident_megabytes(process.pid)
+            finally:
+                process.terminate()
+                process.communicate(timeout=60)
 
     @contextmanager
     def counting(self, before: set[int], hooks: dict[str, Runs]) -> Iterator[None]:
@@ -129,6 +132,11 @@ class Watcher:
             known, more = hooks.get(name), runs - quiet[number][1]
             if more.times and (known is None or more.each < known.each):
                 hooks[name] = more
+
+
+def clean_up_when_ended() -> None:
+    """From now on SIGTERM ends as an exit does: what was made for the benchmark is taken away."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 def cpu_seconds(pid: int) -> float:
