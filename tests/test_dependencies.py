@@ -1,4 +1,5 @@
-"""Dependencies point one way: a part knows nothing of what comes after it on a packet's way."""
+"""Dependencies point one way: a part knows nothing of what comes after it on a packet's way. And
+nothing lies in the package that nobody needs."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import procwire
+from procwire.cli.main import COMMANDS
 
 PACKAGE = Path(procwire.__file__).parent
 WAY = (("event",), ("sensor", "capture"), ("decode",), ("rules", "detect"), ("alert",), ("output",))
@@ -50,3 +52,30 @@ def test_nobody_knows_what_comes_later() -> None:
 
 def test_what_anybody_may_use_knows_nobody() -> None:
     assert [one for one in imports() if one[0] in ANYBODYS] == []
+
+
+# Python and the mark that it is typed; what the set-up builds, and what is compiled where it runs.
+KINDS = {".py", ".typed", ".so", ".o", ".c", ".h", ".lua"}
+# The program's own entry, and what the distribution's Python runs.
+ENTERED = {"cli.main", "sensor.bcc_child"}
+
+
+def test_every_file_is_of_a_known_kind() -> None:
+    files = (path for path in PACKAGE.rglob("*") if path.is_file())
+    strays = [path for path in files if path.suffix not in KINDS]
+    assert [path for path in strays if path.parent.name != "__pycache__"] == []
+
+
+def test_every_module_is_imported_or_entered() -> None:
+    found = {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        for path in PACKAGE.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    # Of `from procwire.a import b`, b may be what a module holds.
+    used = {imported.rpartition(".")[0] for _, imported in imports()}
+    used |= {imported for _, imported in imports()}
+    # The package of rules imports all that it has.
+    used |= {name for name in found if name.startswith("rules.")}
+    commands = {place.partition(":")[0].removeprefix("procwire.") for place in COMMANDS.values()}
+    assert found - used == commands | ENTERED
