@@ -199,6 +199,12 @@ def test_a_segment_that_no_connection_explains_is_a_probe(flags, kind):
     ]
 
 
+@pytest.mark.parametrize("flags", [0, FIN, FIN | PSH | URG, FIN | ACK, ACK])
+def test_from_a_service_to_a_client_what_acknowledges_is_no_probe(flags):
+    probe = (5, CLIENT, 80, SERVER, 50000, flags, 1)
+    assert len(replay(Contacts(), [probe])) == (flags & ACK == 0)
+
+
 @pytest.mark.parametrize("flags", [0, FIN, FIN | PSH | URG, FIN | ACK, ACK, PSH | ACK])
 def test_what_follows_a_connection_is_no_probe(flags):
     later = (9, CLIENT, 40000, SERVER, 80, flags, 2)

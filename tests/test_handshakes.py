@@ -55,6 +55,15 @@ def test_before_1970_as_well():
     assert not has_completed(flows, address=0, time=begin)
 
 
+def test_an_address_of_zeros_opens_nothing():
+    """In a half of an address they are nothing special."""
+    flows, router = Flows(), 0x20010DB8 << 96
+    update(flows, handshake(client=router))
+    assert has_completed(flows, router)
+    assert not has_completed(flows, 0)
+    assert not has_completed(Flows(), 0)
+
+
 def test_whoever_cannot_know_the_answer_does_not():
     """What was guessed, resets, and connections of which the answer is missing."""
     syn, answer, _ = handshake()

@@ -176,6 +176,16 @@ def clocks(t: Conversations, version: int) -> None:
         t.datagram(i * 0.05, (ME[version], 123, afar(version, i), 123), b"\x23" + bytes(47))
 
 
+def questions_from_the_servers_port(t: Conversations, version: int) -> None:
+    """Whatever the flags say: who answers a name server is another one."""
+    draw = Random(9)
+    for i in range(200):
+        name = f"{draw.randbytes(4).hex()}.{i}.probe.example"
+        asked, answered = question(name, draw), b"\x12\x34\x84\0" + bytes(8)
+        t.datagram(i * 0.05, (ME[version], 53, afar(version, i), 53), asked)
+        t.datagram(i * 0.05, (ME[version], 53, host(version, i), 161), answered)
+
+
 def half_open(t: Conversations, version: int) -> None:
     for i in range(200):
         ends = (ME[version], 40000, host(version, i), 22)
@@ -191,7 +201,16 @@ def lone_acknowledgements(t: Conversations, version: int) -> None:
 @pytest.mark.parametrize("version", [IPV4, IPV6])
 @pytest.mark.parametrize(
     "made",
-    [open_resolvers, telephones, payloads, key_exchanges, clocks, half_open, lone_acknowledgements],
+    [
+        open_resolvers,
+        telephones,
+        payloads,
+        key_exchanges,
+        clocks,
+        questions_from_the_servers_port,
+        half_open,
+        lone_acknowledgements,
+    ],
     ids=lambda made: made.__name__,
 )
 def test_who_scans_is_told_although_nobody_is_seen_to_answer(made: Made, version: int) -> None:
