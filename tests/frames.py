@@ -7,7 +7,8 @@ from random import Random
 
 LINKS = (0, 1, 9, 12, 50, 101, 104, 108, 113, 228, 229, 276)
 ETHERTYPES = (0x8847, 0x8863, 0x0026, 0x0005)
-TAGS = (0x8100, 0x88A8, 0x9100)
+TAGS = {0x8100: 0, 0x88A8: 0, 0x9100: 0, 0x8926: 2, 0x893F: 4}  # bytes beside VLAN's
+NEXT_PROTOCOLS = {0x0800: 1, 0x86DD: 2, 0x6558: 3, 0x894F: 4, 0x8847: 5}
 EXTENSIONS = (0, 43, 44, 51, 60, 135, 139, 140)
 OTHER_PROTOCOLS = (50, 59, 47, 132, 2)
 HTTP_STARTS = (
@@ -27,8 +28,9 @@ def frame(source: Random) -> tuple[bytes, int, int]:
     """(captured bytes, length on the wire, link type)"""
     ethertype, body = encapsulated(source, *network(source))
     for _ in range(source.choice((0, 0, 0, 0, 0, 1, 2, 4, 5))):
+        tag = source.choice(list(TAGS))
         body = struct.pack(">HH", source.randrange(4096), ethertype) + body
-        ethertype = source.choice(TAGS)
+        ethertype, body = tag, source.randbytes(TAGS[tag]) + body
     link = 1 if source.random() < 0.5 else source.choice(LINKS)
     whole = bytearray(link_header(source, link, ethertype) + body)
     if whole and source.random() < 0.2:
@@ -71,7 +73,7 @@ def network(source: Random) -> tuple[int, bytes]:
 
 
 def encapsulated(source: Random, ethertype: int, body: bytes) -> tuple[int, bytes]:
-    """Perhaps in LLC/SNAP, PPPoE, MPLS (length or end of stack rarely wrong) or FabricPath."""
+    """Perhaps in LLC/SNAP, PPPoE, MPLS (length or end of stack rarely wrong), NSH or Ethernet."""
     kind = source.random()
     if kind < 0.03:
         snap = rarely(source, 0xAAAA03000000, (0xAAAA03000001, 0x424203000000)).to_bytes(6, "big")
@@ -87,9 +89,20 @@ def encapsulated(source: Random, ethertype: int, body: bytes) -> tuple[int, byte
         stack[-1] |= rarely(source, 0x100, (0,))
         labels = struct.pack(f">{len(stack)}I", *stack)
         return source.choice((0x8847, 0x8848)), labels + control + body
-    if kind < 0.12:
-        return 0x8903, source.randbytes(14) + struct.pack(">H", ethertype) + body
+    if kind < 0.13:
+        around = source.choice((0x8903, 0x88E7, 0x6558))
+        size = {0x8903: 2, 0x88E7: 4, 0x6558: 0}[around] + 12
+        return around, source.randbytes(size) + struct.pack(">H", ethertype) + body
+    if kind < 0.17:
+        return 0x894F, service_header(source, ethertype) + body
     return ethertype, body
+
+
+def service_header(source: Random, ethertype: int) -> bytes:
+    words = source.choice((2, 6, 6, 10))
+    written = rarely(source, words, (0, 1, words + 1, 63, 0x3000 | words, 0x4000 | words))
+    following = rarely(source, NEXT_PROTOCOLS.get(ethertype, 0), (1, 2, 3, 4, 5, 254))
+    return struct.pack(">HBB", written, 1, following) + source.randbytes(4 * words - 4)
 
 
 def padding(source: Random) -> bytes:
@@ -171,17 +184,23 @@ def transport(source: Random, icmp: int) -> tuple[int, bytes]:
 
 
 def tunnel(source: Random) -> tuple[int, bytes]:
-    """(protocol, segment): a packet inside GRE, IP, VXLAN, Geneve or Teredo."""
+    """(protocol, segment): a packet inside GRE, IP, VXLAN, VXLAN-GPE, Geneve or Teredo."""
     ethertype, body = network(source)
     protocol = rarely(source, {0x0800: 4, 0x86DD: 41}.get(ethertype, 47), (4, 41))
-    kind = source.randrange(5)
+    kind = source.randrange(6)
     if kind == 0:
         return protocol, body
+    if source.random() < 0.2:
+        ethertype, body = 0x894F, service_header(source, ethertype) + body
     if kind == 1:
         return 47, gre(source, ethertype, body)
     if source.random() < 0.5:
         ethertype, body = 0x6558, source.randbytes(12) + struct.pack(">H", ethertype) + body
-    if kind == 2:
+    if kind == 5:
+        flags = rarely(source, 0x0C000000, (0x08000000, 0x0E000000, 0x0C000100))
+        flags |= rarely(source, NEXT_PROTOCOLS.get(ethertype, 0), (0, 1, 2, 3, 4, 5, 6))
+        port, payload = 4790, struct.pack(">II", flags, 77 << 8) + body
+    elif kind == 2:
         flags = rarely(source, 0x08000000, (0, 0x08000001, 0x88400007, 0x0C000003, 0x0C000001))
         port, payload = 4789, struct.pack(">II", flags, 77 << 8) + body
     elif kind == 3:
@@ -199,9 +218,32 @@ def gre(source: Random, ethertype: int, body: bytes) -> bytes:
     if source.random() < 0.3:
         body = {0x0800: b"\x21", 0x86DD: b"\0\x57"}.get(ethertype, b"\xc0\x21") + body
         flags, ethertype = source.choice((0x2001, 0x3081)), rarely(source, 0x880B, (0x0800,))
+    elif source.random() < 0.4:
+        flags, ethertype, body = mirrored(source, flags, ethertype, body)
     words = (flags & 0xB080).bit_count()
     header = struct.pack(">HH", flags, ethertype) + source.randbytes(4 * words) + body
     return header[: rarely(source, len(header), (0, 3, 4, 7, 4 + 4 * words))]
+
+
+def mirrored(source: Random, flags: int, ethertype: int, body: bytes) -> tuple[int, int, bytes]:
+    """(flags of GRE, its protocol, payload): a frame in ERSPAN, perhaps cut."""
+    frame = source.randbytes(12) + struct.pack(">H", ethertype) + body
+    kind = source.choice((1, 2, 3))
+    if kind == 1:
+        return flags & ~0x1000, 0x88BE, frame
+    version, cut = rarely(source, kind - 1, (0, 1, 2, 3)), source.choice((0, 0, 0x0400))
+    if cut:
+        frame = frame[: source.randrange(len(frame) + 1)]
+    header = struct.pack(">HHI", version << 12 | 77, cut | 9, source.randrange(2**32))
+    platform = source.choice((0, 0, 1))
+    if kind == 3:
+        third = rarely(source, platform, (platform | 2 << 10, 1 - platform))
+        header += struct.pack(">HH", 0, third) + bytes(8 * platform)
+    return (
+        flags | 0x1000,
+        rarely(source, {2: 0x88BE, 3: 0x22EB}[kind], (0x88BE, 0x22EB)),
+        header + frame,
+    )
 
 
 def teredo(source: Random) -> bytes:

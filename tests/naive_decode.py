@@ -19,9 +19,10 @@ from naive_packet import (
     Packet,
     Skip,
 )
-from naive_tunnel import Inner, unwrap
+from naive_tunnel import BARE, TUNNELLED, Inner, unwrap
 
-FIXED_LINKS = {228: 0x0800, 229: 0x86DD}
+FIXED_LINKS = {228: 0x0800, 229: 0x86DD, **{BARE + kind: kind for kind in TUNNELLED}}
+TAGS = {0x8100: 4, 0x88A8: 4, 0x9100: 4, 0x8926: 6, 0x893F: 8}
 PPP_ETHERTYPES = {0x0021: 0x0800, 0x0057: 0x86DD}
 FAMILY_ETHERTYPES = {2: 0x0800} | dict.fromkeys((10, 23, 24, 28, 30), 0x86DD)
 
@@ -50,7 +51,8 @@ def decode_nested(packet: Packet, link: int, depth: int = 0) -> None:
         if depth == 3:
             raise Skip("too many layers") from None
         cut = packet.cut and packet.fields["network"] == 0
-        within = Packet(packet.data[inner.start : inner.end], inner.end - inner.start, cut)
+        length = inner.end - inner.start + inner.lacks
+        within = Packet(packet.data[inner.start : inner.end], length, cut)
         within.fields, within.spans = packet.fields, packet.spans
         known = len(packet.spans)
         try:
@@ -73,15 +75,18 @@ def decode_link(packet: Packet, link: int, inside: bool, carrier: int) -> None:
         if loops(packet, link):
             outer = packet.span(LOOPBACK, 0, start, -1)
     tags = 0
-    while ethertype in (0x8100, 0x88A8, 0x9100):
+    while size := TAGS.get(ethertype):
         if tags == 4:
             raise Skip("too many VLAN tags")
         tags += 1
-        packet.span(VLAN, start, packet.length, outer)
-        if packet.length - start < 4:
-            return
-        packet.read(start, 4)
-        ethertype, start = packet.number(start + 2, 2), start + 4
+        if size == 4:
+            packet.span(VLAN, start, packet.length, outer)
+        if packet.length - start < size:
+            if size == 4:
+                return
+            raise Skip("truncated link header")
+        packet.read(start, size)
+        ethertype, start = packet.number(start + size - 2, 2), start + size
     unwrapped = unwrap(packet, ethertype, start)
     if unwrapped is None:
         cut = packet.length > len(packet.data)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from naive_packet import Packet, Skip
 
-TUNNELLED = {0x0800: 228, 0x86DD: 229, 0x6558: 1}
+BARE = 65536
+TUNNELLED = {0x6558: 1, **{kind: BARE + kind for kind in (0x0800, 0x86DD, 0x894F, 0x8847, 0x8848)}}
+NEXT = {1: 0x0800, 2: 0x86DD, 3: 0x6558, 4: 0x894F, 5: 0x8847}
 VXLAN = (b"\x08\0\0\0", b"\x0c\0\0\3")
+TRUNCATED, PLATFORM, FRAME_TYPE = 0x0400, 0x0001, 0x7C00
 
 
 class Inner(Exception):
-    """What was decoded carries a packet: its link type and where it lies."""
+    """What was decoded carries a packet: its link type, where it lies, and how many bytes more it
+    had at most."""
 
-    def __init__(self, link: int, start: int, end: int) -> None:
+    def __init__(self, link: int, start: int, end: int, lacks: int = 0) -> None:
         super().__init__()
-        self.link, self.start, self.end = link, start, end
+        self.link, self.start, self.end, self.lacks = link, start, end, lacks
 
 
 def ip_link(protocol: int) -> int:
@@ -21,7 +25,15 @@ def ip_link(protocol: int) -> int:
 
 
 def unwrap(packet: Packet, ethertype: int, start: int) -> tuple[int, int, int] | None:
-    """(ethertype, start, end) of what LLC/SNAP, PPPoE or MPLS carries; None where it is cut."""
+    """(ethertype, start, end) of what NSH, LLC, PPPoE or MPLS carries; None where it is cut."""
+    if ethertype == 0x894F:
+        header, end = packet.data[start : start + 8], packet.length
+        if len(header) < 8:
+            return None
+        size = header[1] % 64 * 4
+        if header[0] >= 64 or not 8 <= size <= end - start:
+            return 0xFFFF, start, end
+        ethertype, start = NEXT.get(header[3], 0xFFFF), start + size
     data, end = packet.data[start:], packet.length
     if ethertype < 1536:
         snap = data[:6] == bytes.fromhex("aaaa03000000") and len(data) >= 8
@@ -37,8 +49,11 @@ def unwrap(packet: Packet, ethertype: int, start: int) -> tuple[int, int, int] |
         return kind, start + 8, end
     if ethertype in (0x8847, 0x8848):
         return unwrap_labels(packet, start)
-    if ethertype == 0x8903 and packet.length - start >= 2:
-        raise Inner(1, start + 2, packet.length)
+    tag = {0x8903: 2, 0x88E7: 4, 0x6558: 0}.get(ethertype)
+    if tag is not None:
+        if end - start < tag:
+            return None
+        raise Inner(1, start + tag, end)
     return ethertype, start, end
 
 
@@ -70,6 +85,8 @@ def enter_gre(packet: Packet, start: int, end: int, own: int) -> None:
     inner = start + 4 * words
     if version > 1 or inner > end:
         return
+    if carried in (0x88BE, 0x22EB) and not flags & 0x4007:
+        enter_erspan(packet, inner, end, carried == 0x88BE and not flags & 0x1000)
     link = {0x880B: 9}.get(carried) if version == 1 else TUNNELLED.get(carried)
     if version == 0 and flags & 0x4000:
         link = None
@@ -77,6 +94,23 @@ def enter_gre(packet: Packet, start: int, end: int, own: int) -> None:
         raise Skip("IP protocol not decoded")
     if inner < end or version == 0:
         raise Inner(link, inner, end)
+
+
+def enter_erspan(packet: Packet, start: int, end: int, bare: bool) -> None:
+    if bare:
+        raise Inner(1, start, end)
+    data = packet.data[start:end]
+    version = data[0] >> 4 if data else 1
+    size = 12 if version == 2 else 8
+    if len(data) < size:
+        raise Skip("snapped header" if len(data) < end - start else "truncated link header")
+    flags = packet.number(start + 10, 2) if version == 2 else 0
+    if version not in (1, 2) or flags & FRAME_TYPE:
+        raise Skip("IP protocol not decoded")
+    inner = start + size + (8 if flags & PLATFORM else 0)
+    if inner > end:
+        raise Skip("truncated link header")
+    raise Inner(1, inner, end, 65535 if packet.number(start + 2, 2) & TRUNCATED else 0)
 
 
 def enter_udp(packet: Packet, start: int, end: int) -> None:
@@ -87,6 +121,10 @@ def enter_udp(packet: Packet, start: int, end: int) -> None:
         grouped = data[0] == 0x88 and not data[1] & ~0x48
         if grouped or data[:4] in VXLAN:
             raise Inner(1, start + 8, end)
+    elif destination == 4790 and len(data) >= 8:
+        link = TUNNELLED.get(NEXT.get(data[3], 0))
+        if link and data[:3] == b"\x0c\0\0":
+            raise Inner(link, start + 8, end)
     elif destination == 6081 and len(data) >= 8:
         inner = start + 8 + data[0] % 64 * 4
         link = TUNNELLED.get(int.from_bytes(data[2:4], "big"))

@@ -17,7 +17,7 @@ from procwire.rule import Rule
 from procwire.rules import all_rules, packet_rules
 from procwire.settings.traffic import FlowSettings
 from test_decode import ETHERNET_IPV4, batch_of, ipv4
-from test_tunnels import ipv6, label, udp
+from test_tunnels import ipv6, label, mirrored, service, udp, vxlan_gpe
 
 Frames = list[bytes]
 TO_IPV4, TO_IPV6 = 0x0800, 0x86DD
@@ -101,6 +101,31 @@ CARRIERS: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
         links.ETHERNET,
         lambda frame: ETHERNET_IPV4 + udp(6081, b"\0\0\x65\x58" + bytes(4) + frame),
     ),
+    "VXLAN-GPE": (
+        links.ETHERNET,
+        lambda frame: vxlan_gpe({TO_IPV4: 1, TO_IPV6: 2}[kind(frame)], frame[14:]),
+    ),
+    "a VN-Tag": (links.ETHERNET, lambda frame: frame[:12] + b"\x89\x26\0\0\0\7" + frame[12:]),
+    "an E-Tag": (
+        links.ETHERNET,
+        lambda frame: frame[:12] + b"\x89\x3f\0\0\0\7\0\0" + frame[12:],
+    ),
+    "NSH": (
+        links.ETHERNET,
+        lambda frame: (
+            frame[:12] + b"\x89\x4f" + service({TO_IPV4: 1, TO_IPV6: 2}[kind(frame)]) + frame[14:]
+        ),
+    ),
+    "802.1ah": (
+        links.ETHERNET,
+        lambda frame: frame[:12] + b"\x88\xe7\0\0\0\7" + frame,
+    ),
+    "ERSPAN": (
+        links.ETHERNET,
+        lambda frame: ETHERNET_IPV4 + ipv4(b"\0\0\x88\xbe" + frame, protocol=47),
+    ),
+    "ERSPAN II": (links.ETHERNET, lambda frame: mirrored(1, bytes(6), frame)),
+    "ERSPAN III": (links.ETHERNET, lambda frame: mirrored(2, bytes(10), frame)),
 }
 
 # What a carrier changes of what an example says: (carrier, rule) -> why.
@@ -113,7 +138,7 @@ OTHERWISE = {
     ("a family", "ipv4.land"): "what a loopback device carries may be its host's own",
     **{
         (carrier, "ipv4.land"): "the Ethernet header is gone that showed a loopback device"
-        for carrier in ("cooked", "cooked, version 2", "raw", "PPP", "GRE")
+        for carrier in ("cooked", "cooked, version 2", "raw", "PPP", "GRE", "VXLAN-GPE")
         + ("IP in IPv4", "IP in IPv6")
     },
     ("over IPv6", "udp6.zero_checksum"): "only IPv4 may leave the checksum out",

@@ -126,6 +126,7 @@ TSHARK_DIFFERS = {
     "extension 139": "tshark ends at HIP (RFC 7401 5.1: nothing has to follow it)",
     "pseudowire": "tshark guesses by known addresses whether there is a control word",
     "FabricPath": "tshark has other names for the outer addresses",
+    "802.1ah": "tshark has other names for the inner addresses",
 }
 
 

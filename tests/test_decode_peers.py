@@ -202,9 +202,9 @@ def test_packets_times_and_bytes_are_those_that_dpkt_reads(corpus: Path) -> None
 
 
 def inside_others(batch: PacketBatch, decoded: Decoded) -> set[int]:
-    """Rows whose columns are of a packet in a tunnel, PPPoE, MPLS, FabricPath or LLC, into which
-    dpkt does not look: several Ethernet or IP headers, or one that does not follow an ethertype of
-    its own."""
+    """Rows whose columns are of a packet in a tunnel, PPPoE, MPLS, NSH, FabricPath, LLC or behind a
+    port's tag, into which dpkt does not look: several Ethernet or IP headers, or one that does not
+    follow an ethertype of its own."""
     spans = decoded.spans
     found: Counter[int] = Counter()
     enclosed = set()
@@ -217,7 +217,10 @@ def inside_others(batch: PacketBatch, decoded: Decoded) -> set[int]:
             found[row] += 1
             before = batch.data[start - 2 : start].tobytes()
             framed = batch.link[row] == ETHERNET
-            if found[row] > 1 or (framed and before not in (b"\x08\0", b"\x86\xdd")):
+            kind = batch.data[batch.start[row] + 12 :][:2].tobytes()
+            behind_port = framed and kind in (b"\x89\x26", b"\x89\x3f")
+            unnamed = framed and before not in (b"\x08\0", b"\x86\xdd")
+            if found[row] > 1 or behind_port or unnamed:
                 enclosed.add(row)
     return enclosed
 

@@ -31,6 +31,24 @@ def label(number: int, bottom: bool) -> bytes:
     return struct.pack(">I", number << 12 | bottom << 8 | 64)
 
 
+def vxlan_gpe(following: int, inner: bytes) -> bytes:
+    payload = bytes([0x0C, 0, 0, following]) + bytes(4) + inner
+    return ETHERNET_IPV4 + udp(4790, payload)
+
+
+def service(following: int, words: int = 6) -> bytes:
+    """A network service header."""
+    kind = 1 if words == 6 else 2
+    return bytes([0, words, kind, following]) + bytes(4 * words - 4)
+
+
+def mirrored(version: int, header: bytes, frame: bytes) -> bytes:
+    """A frame in ERSPAN of type II or III."""
+    kind = {1: b"\x88\xbe", 2: b"\x22\xeb"}[version]
+    header = bytes([version << 4, 7]) + header
+    return ETHERNET_IPV4 + ipv4(b"\x10\0" + kind + b"\0\0\0\1" + header + frame, protocol=47)
+
+
 TUNNELS = {
     "IP in IP": ETHERNET_IPV4 + ipv4(INNER, protocol=4),
     "IPv4 in IPv6": bytes(12) + b"\x86\xdd" + ipv6(INNER, 4),
@@ -49,6 +67,24 @@ TUNNELS = {
     "MPLS": bytes(12) + b"\x88\x47" + label(16, False) + label(17, True) + INNER,
     "pseudowire": bytes(12) + b"\x88\x47" + label(16, True) + bytes(4) + ETHERNET_INNER,
     "FabricPath": bytes(12) + b"\x89\x03\x04\x20" + ETHERNET_INNER,
+    "802.1ah": bytes(12) + b"\x88\xe7\0\0\0\7" + ETHERNET_INNER,
+    "bridged Ethernet": bytes(12) + b"\x65\x58" + ETHERNET_INNER,
+    "VN-Tag": bytes(12) + b"\x89\x26\x80\1\0\7\x08\0" + INNER,
+    "E-Tag": bytes(12) + b"\x89\x3f\0\0\0\1\0\0\x08\0" + INNER,
+    "NSH": bytes(12) + b"\x89\x4f" + service(1) + INNER,
+    "NSH with more metadata": bytes(12) + b"\x89\x4f" + service(1, 9) + INNER,
+    "Ethernet in NSH": bytes(12) + b"\x89\x4f" + service(3) + ETHERNET_INNER,
+    "MPLS in NSH": bytes(12) + b"\x89\x4f" + service(5) + label(16, True) + INNER,
+    "NSH in GRE": ETHERNET_IPV4 + ipv4(b"\0\0\x89\x4f" + service(1) + INNER, protocol=47),
+    "MPLS in GRE": ETHERNET_IPV4 + ipv4(b"\0\0\x88\x47" + label(16, True) + INNER, protocol=47),
+    "IPv4 in VXLAN-GPE": vxlan_gpe(1, INNER),
+    "Ethernet in VXLAN-GPE": vxlan_gpe(3, ETHERNET_INNER),
+    "NSH in VXLAN-GPE": vxlan_gpe(4, service(3) + ETHERNET_INNER),
+    "MPLS in VXLAN-GPE": vxlan_gpe(5, label(16, True) + INNER),
+    "ERSPAN": ETHERNET_IPV4 + ipv4(b"\0\0\x88\xbe" + ETHERNET_INNER, protocol=47),
+    "ERSPAN II": mirrored(1, bytes(6), ETHERNET_INNER),
+    "ERSPAN III": mirrored(2, bytes(10), ETHERNET_INNER),
+    "ERSPAN III with a platform's header": mirrored(2, bytes(9) + b"\1" + bytes(8), ETHERNET_INNER),
     "SNAP": bytes(12) + struct.pack(">H", 48) + bytes.fromhex("aaaa030000000800") + INNER,
 }
 
@@ -73,6 +109,8 @@ def test_columns_and_last_span_are_those_of_the_inner_packet(name: str) -> None:
         udp(4789, b"\x88\1\0\0" + bytes(4) + ETHERNET_INNER),
         udp(4789, b"\x0c\0\0\1" + bytes(4) + ETHERNET_INNER),
         udp(4790, b"\x08" + bytes(7) + ETHERNET_INNER),
+        udp(4790, b"\x0e\0\0\3" + bytes(4) + ETHERNET_INNER),
+        udp(4790, b"\x0c\0\0\6" + bytes(4) + ETHERNET_INNER),
         udp(6081, b"\x41\0\x65\x58" + bytes(8) + ETHERNET_INNER),
         udp(3544, ipv6(TCP, 6)),
         udp(3544, ipv6(TCP, 6, LINK_LOCAL) + b"more"),
@@ -81,6 +119,44 @@ def test_columns_and_last_span_are_those_of_the_inner_packet(name: str) -> None:
 )
 def test_a_port_alone_makes_no_tunnel(ordinary: bytes) -> None:
     assert row(decode_one(ETHERNET_IPV4 + ordinary))["transport"] == layers.UDP
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (bytes(12) + b"\x89\x4f\x40" + service(1)[1:] + INNER, "unknown ethertype"),
+        (bytes(12) + b"\x89\x4f" + service(1, 1) + bytes(4) + INNER, "unknown ethertype"),
+        (bytes(12) + b"\x89\x4f" + service(1)[:20], "unknown ethertype"),
+        (bytes(12) + b"\x89\x4f" + service(4) + service(1) + INNER, "unknown ethertype"),
+        (bytes(12) + b"\x89\x4f" + service(1)[:7], "truncated link header"),
+        (bytes(12) + b"\x89\x26" + bytes(5), "truncated link header"),
+        (bytes(12) + b"\x89\x3f" + bytes(7), "truncated link header"),
+        (bytes(12) + b"\x88\xe7" + bytes(3), "truncated link header"),
+        (bytes(12) + b"\x89\x26\0\0\0\0" * 4 + b"\x89\x26" + bytes(6), "too many VLAN tags"),
+        (mirrored(1, bytes(5), b""), "truncated link header"),
+        (mirrored(2, bytes(9), b""), "truncated link header"),
+        (mirrored(2, bytes(9) + b"\1" + bytes(7), b""), "truncated link header"),
+        (mirrored(2, bytes(8) + b"\x08\0", INNER), "IP protocol not decoded"),
+        (ETHERNET_IPV4 + ipv4(b"\x50\0\x88\xbe" + bytes(12), 47), "IP protocol not decoded"),
+        (ETHERNET_IPV4 + ipv4(b"\x10\0\x88\xbe" + bytes(12), 47), "IP protocol not decoded"),
+    ],
+)
+def test_what_a_header_does_not_tell_is_counted(frame: bytes, reason: str) -> None:
+    decoded = decode_one(frame)
+    assert row(decoded)["transport"] == 0
+    counted = dict(zip(SKIP_REASONS, decoded.skipped.tolist(), strict=True))
+    assert counted == {name: int(name == reason) for name in SKIP_REASONS}
+
+
+@pytest.mark.parametrize("kept", [len(ETHERNET_INNER) - 1, 14 + 39, 14 + 19, 20, 13, 0])
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_a_mirror_cut_breaks_no_rule(version: int, kept: int) -> None:
+    fields = b"\4\0" + bytes(8)
+    frame = mirrored(version, fields[: 4 * version + 2], ETHERNET_INNER[:kept])
+    decoded, findings = examine(batch_of([(frame, len(frame), 1)]))
+    assert findings.size == 0
+    assert row(decoded)["transport"] == 0
+    assert decoded.skipped[SKIP_REASONS.index("snapped header")] == 1
 
 
 def nested_frame(times: int) -> bytes:

@@ -42,10 +42,8 @@ TSHARK_NEXT = {
     "hip": "hip.proto",
     "shim6": "shim6.nxt",
 }
-# Tunnels, and tags, that tshark enters and procwire does not.
-NOT_ENTERED = frozenset(
-    ("capwap.data", "erspan", "etag", "gtp", "gtpprime", "nsh", "vntag", "wlan")
-)
+# Tunnels that tshark enters and procwire does not.
+NOT_ENTERED = frozenset(("capwap.data", "gtp", "gtpprime", "wlan"))
 FRAGMENT_MARKS = {
     "ip": {"more": "ip.flags.mf", "offset": "ip.frag_offset"},
     "ipv6.fraghdr": {"more": "ipv6.fraghdr.more", "offset": "ipv6.fraghdr.offset"},

@@ -16,17 +16,29 @@ from procwire.capture.fields import u8, u16
 from procwire.compiled.jit import fused
 from procwire.decode.checksum import verify
 from procwire.decode.columns import NO_SPAN, Verified, forget
-from procwire.decode.encapsulation import CUT, PSEUDOWIRE, unwrap_llc, unwrap_mpls, unwrap_pppoe
+from procwire.decode.encapsulation import (
+    CUT,
+    unwrap_backbone,
+    unwrap_llc,
+    unwrap_mpls,
+    unwrap_nsh,
+    unwrap_pppoe,
+)
 from procwire.decode.link import (
     ETHERTYPE_ARP,
+    ETHERTYPE_BACKBONE,
+    ETHERTYPE_ETHERNET,
     ETHERTYPE_FABRIC_PATH,
     ETHERTYPE_IPV4,
     ETHERTYPE_IPV6,
+    ETHERTYPE_NSH,
     ETHERTYPE_PPPOE,
     ETHERTYPES_MPLS,
+    VLAN_TAG,
     is_loopback,
     link_ethertype,
     link_header_size,
+    tag_size,
 )
 from procwire.decode.network import decode_arp, decode_ipv4, decode_ipv6
 from procwire.decode.output import (
@@ -46,9 +58,6 @@ from procwire.decode.output import (
     first,
 )
 
-_TAG = 4
-# Cisco FabricPath: the frame inside follows a tree and a time to live.
-_FABRIC_PATH_TAG = 2
 _TAG_LIMIT = 4
 _TUNNEL_LIMIT = 3
 MOST_SPANS = (_TAG_LIMIT + 4) * (_TUNNEL_LIMIT + 1) + 1
@@ -57,8 +66,6 @@ malformed network layer in a tunnel has two spans and nothing behind; one more f
 cut."""
 _IPV4_HEADER, _IPV6_HEADER = 20, 40
 
-# IEEE 802.1Q, 802.1ad, and what came before 802.1ad.
-_TAG_ETHERTYPES = (0x8100, 0x88A8, 0x9100)
 # IEEE 802.3 clause 3.2.6: smaller values are lengths.
 _SMALLEST_ETHERTYPE = 1536
 
@@ -146,29 +153,33 @@ def _decode_frame(
     if is_loopback(data, frame, link):
         outer = emit(data, output, row, layers.LOOPBACK, first(frame, size), -1)
     tags = 0
-    while ethertype in _TAG_ETHERTYPES:
+    while tag_size(ethertype) > 0:
         if tags == _TAG_LIMIT:
             return TOO_MANY_TAGS
         tags += 1
-        emit(data, output, row, layers.VLAN, rest, outer)
-        if rest.length < _TAG:
-            return NOT_SKIPPED
-        if rest.captured < _TAG:
+        tag = tag_size(ethertype)
+        if tag == VLAN_TAG:
+            emit(data, output, row, layers.VLAN, rest, outer)
+        if rest.length < tag:
+            return NOT_SKIPPED if tag == VLAN_TAG else LINK_TRUNCATED
+        if rest.captured < tag:
             return SNAPPED
-        ethertype = u16(data, rest.start + 2, True)
-        rest = after(rest, _TAG)
+        ethertype = u16(data, rest.start + tag - 2, True)
+        rest = after(rest, tag)
+    if ethertype == ETHERTYPE_NSH:
+        ethertype, rest = unwrap_nsh(data, rest)
     if ethertype < _SMALLEST_ETHERTYPE:
         ethertype, rest = unwrap_llc(data, ethertype, rest)
     elif ethertype == ETHERTYPE_PPPOE:
         ethertype, rest = unwrap_pppoe(data, rest)
     elif ethertype in ETHERTYPES_MPLS:
         ethertype, rest = unwrap_mpls(data, rest)
-        if ethertype == PSEUDOWIRE:
-            return carry(output, links.ETHERNET, rest)
-    elif ethertype == ETHERTYPE_FABRIC_PATH and rest.length >= _FABRIC_PATH_TAG:
-        return carry(output, links.ETHERNET, after(rest, _FABRIC_PATH_TAG))
+    elif ethertype in (ETHERTYPE_FABRIC_PATH, ETHERTYPE_BACKBONE):
+        ethertype, rest = unwrap_backbone(ethertype, rest)
     if ethertype == CUT:
         return SNAPPED if rest.captured < rest.length else LINK_TRUNCATED
+    if ethertype == ETHERTYPE_ETHERNET:
+        return carry(output, links.ETHERNET, rest)
     in_tunnel = inside and ethertype in (ETHERTYPE_IPV4, ETHERTYPE_IPV6)
     # A pseudowire may have no packet around it.
     outermost = output.packets.network[row] == 0

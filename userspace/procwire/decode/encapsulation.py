@@ -1,4 +1,5 @@
-"""Unwraps what lies between a link header and the network layer: LLC/SNAP, PPPoE and MPLS.
+"""Unwraps what lies between a link header and the network layer: LLC/SNAP, PPPoE, MPLS, the network
+service header, and what Ethernet is put into on its way through backbones.
 
 Each returns an ethertype and what follows, or CUT where the packet ends before that.
 """
@@ -10,10 +11,19 @@ from numpy.typing import NDArray
 
 from procwire.capture.fields import u8, u16, u32
 from procwire.compiled.jit import fused
-from procwire.decode.link import ETHERTYPE_IPV4, ETHERTYPE_IPV6, NO_ETHERTYPE, ppp_ethertype
+from procwire.decode.link import (
+    ETHERTYPE_ETHERNET,
+    ETHERTYPE_FABRIC_PATH,
+    ETHERTYPE_IPV4,
+    ETHERTYPE_IPV6,
+    ETHERTYPE_NSH,
+    ETHERTYPES_MPLS,
+    NO_ETHERTYPE,
+    ppp_ethertype,
+)
 from procwire.decode.output import Extent, after, first
 
-CUT, PSEUDOWIRE = -1, -2
+CUT = -1
 
 # RFC 1042: LLC for SNAP, with the organisation code of ethertypes.
 _SNAP_HEADER = 8
@@ -26,6 +36,15 @@ _LABEL, _BOTTOM_OF_STACK = 4, 0x100
 _LABEL_LIMIT = 16
 _LABEL_SHIFT, _IPV4_FOLLOWS, _IPV6_FOLLOWS = 12, 0, 2  # explicit null, RFC 3032 2.1
 _CONTROL_WORD = 4
+
+# Cisco FabricPath: the frame inside follows a tree and a time to live. IEEE 802.1ah: it follows the
+# number of its service.
+_FABRIC_PATH_TAG, _SERVICE_TAG = 2, 4
+
+_NSH_HEADER, _WORD = 8, 4
+_NSH_VERSION_SHIFT, _NSH_LENGTH_SHIFT, _NSH_LENGTH = 30, 16, 0x3F
+# RFC 8300 section 11.2.5, and VXLAN-GPE (IETF draft), which numbers protocols alike.
+_NEXT_IPV4, _NEXT_IPV6, _NEXT_ETHERNET, _NEXT_NSH, _NEXT_MPLS = 1, 2, 3, 4, 5
 
 
 @fused
@@ -71,5 +90,38 @@ def unwrap_mpls(data: NDArray[np.uint8], rest: Extent) -> tuple[int, Extent]:
     if bottom and (label == _IPV6_FOLLOWS or kind == 6):
         return ETHERTYPE_IPV6, rest
     if bottom and kind == 0 and rest.length > _CONTROL_WORD:
-        return PSEUDOWIRE, after(rest, _CONTROL_WORD)
+        return ETHERTYPE_ETHERNET, after(rest, _CONTROL_WORD)
     return NO_ETHERTYPE, rest
+
+
+@fused
+def unwrap_backbone(ethertype: int, rest: Extent) -> tuple[int, Extent]:
+    """An Ethernet frame behind the tag of FabricPath or of IEEE 802.1ah."""
+    size = _FABRIC_PATH_TAG if ethertype == ETHERTYPE_FABRIC_PATH else _SERVICE_TAG
+    return (ETHERTYPE_ETHERNET, after(rest, size)) if rest.length >= size else (CUT, rest)
+
+
+@fused
+def unwrap_nsh(data: NDArray[np.uint8], rest: Extent) -> tuple[int, Extent]:
+    """A network service header (RFC 8300 section 2), whose length counts words."""
+    if rest.captured < _NSH_HEADER:
+        return CUT, rest
+    base = u32(data, rest.start, True)
+    size = (base >> _NSH_LENGTH_SHIFT & _NSH_LENGTH) * _WORD
+    if base >> _NSH_VERSION_SHIFT or not _NSH_HEADER <= size <= rest.length:
+        return NO_ETHERTYPE, rest
+    return next_ethertype(base & 0xFF), after(rest, size)
+
+
+@fused
+def next_ethertype(protocol: int) -> int:
+    """The ethertype of what the next protocol of a network service header or of VXLAN-GPE names."""
+    if protocol == _NEXT_IPV4:
+        return ETHERTYPE_IPV4
+    if protocol == _NEXT_IPV6:
+        return ETHERTYPE_IPV6
+    if protocol == _NEXT_ETHERNET:
+        return ETHERTYPE_ETHERNET
+    if protocol == _NEXT_NSH:
+        return ETHERTYPE_NSH
+    return ETHERTYPES_MPLS[0] if protocol == _NEXT_MPLS else NO_ETHERTYPE

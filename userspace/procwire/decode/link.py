@@ -15,10 +15,17 @@ from procwire.decode.output import Extent
 
 ETHERTYPE_IPV4, ETHERTYPE_ARP, ETHERTYPE_IPV6 = 0x0800, 0x0806, 0x86DD
 ETHERTYPE_PPPOE, ETHERTYPES_MPLS = 0x8864, (0x8847, 0x8848)
-ETHERTYPE_FABRIC_PATH = 0x8903
+ETHERTYPE_FABRIC_PATH, ETHERTYPE_BACKBONE, ETHERTYPE_NSH = 0x8903, 0x88E7, 0x894F
+ETHERTYPE_ETHERNET = 0x6558  # RFC 1701: another frame
 ETHERNET_HEADER, ETHERNET_TYPE = 14, 12
 # Stands for whatever else a link header names that has no ethertype.
 NO_ETHERTYPE = 0xFFFF
+BARE = 1 << 16
+"""Added to an ethertype, the link type of what has no link header: a tunnel named its ethertype."""
+
+# IEEE 802.1Q, 802.1ad, and what came before 802.1ad; Cisco's VN-Tag, IEEE 802.1BR.
+_VLANS, _VN_TAG, _E_TAG = (0x8100, 0x88A8, 0x9100), 0x8926, 0x893F
+VLAN_TAG, _VN_TAG_SIZE, _E_TAG_SIZE = 4, 6, 8
 
 _SLL_HEADER, _SLL_TYPE = 16, 14
 _SLL2_HEADER, _SLL2_TYPE = 20, 0
@@ -60,6 +67,8 @@ def link_header_size(data: NDArray[np.uint8], frame: Extent, link: int) -> int:
 @fused
 def link_ethertype(data: NDArray[np.uint8], frame: Extent, link: int) -> int:
     """What the link header, all of it captured, says that it carries."""
+    if link >= BARE:
+        return link - BARE
     if link == links.ETHERNET:
         return u16(data, frame.start + ETHERNET_TYPE, True)
     if link == links.LINUX_SLL:
@@ -80,6 +89,16 @@ def link_ethertype(data: NDArray[np.uint8], frame: Extent, link: int) -> int:
         version_6 = frame.captured > 0 and u8(data, frame.start) >> 4 == 6
         return ETHERTYPE_IPV6 if version_6 else ETHERTYPE_IPV4
     return NO_ETHERTYPE
+
+
+@fused
+def tag_size(ethertype: int) -> int:
+    """Bytes of the tag that an ethertype stands for, which end with the next one; 0 if for none."""
+    if ethertype in _VLANS:
+        return VLAN_TAG
+    if ethertype == _VN_TAG:
+        return _VN_TAG_SIZE
+    return _E_TAG_SIZE if ethertype == _E_TAG else 0
 
 
 @fused
