@@ -200,6 +200,20 @@ def test_what_a_datagram_breaks_is_found_in_the_packet_that_completes_it() -> No
     assert decoded.packets.dst_port.tolist() == [0, 53]
 
 
+def test_what_headers_of_fragments_break_is_told_of_each_fragment_alone() -> None:
+    """Also where a batch completes several datagrams."""
+    route = bytes([131, 3, 4, 0])
+    routed = [
+        ipv4(Fragment(key, 4, offset, not offset, bytes(8)), route)
+        for key in (1, 2)
+        for offset in (0, 8)
+    ]
+    batch = raw_batch(routed)
+    _, findings = Examiner().complete(batch, examine(batch))
+    rows = [one["row"] for one in findings if all_rules()[one["rule"]].id == "ipv4.source_route"]
+    assert rows == [0, 1, 2, 3]
+
+
 def test_a_completed_datagram_gives_its_packet_the_transports_columns() -> None:
     parts = [packet(part) for part in halves(DATAGRAM, version=6)]
     decoded, findings = examined(parts)

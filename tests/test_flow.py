@@ -170,6 +170,12 @@ def test_a_late_reset_of_a_connection_of_before_ends_nothing():
     assert seen == [[]] * 7 + [["out_of_window"], []]
 
 
+@pytest.mark.parametrize("resets", [ask(RST, 101), reply(RST, 501)])
+def test_an_answer_to_whoever_did_not_ask_is_one_behind_a_reset_of_either_end(resets):
+    seen = observed([*handshake(), resets, ask(SYN | ACK, 9000, 501)])
+    assert seen == [[]] * 4 + [["synack_unsolicited"]]
+
+
 @pytest.mark.parametrize(
     "packets",
     [

@@ -21,7 +21,7 @@ from procwire.output.summary import summary
 from procwire.rules import all_rules
 from procwire.settings.traffic import FlowSettings
 from procwire.words import span
-from test_spoken import connection, told
+from test_spoken import connection, segment, told
 
 FIRST = 4_294_967_000  # numbers wrap soon
 ACK, SYN = 0x18, 0x02
@@ -143,6 +143,19 @@ def test_segments_behind_a_gap_are_held_up_to_a_bound():
     _, counters = found(segments, HTTP)
     assert counters["segments_held"] == 500
     assert counters["gaps_skipped"] == 500 - 64
+
+
+@pytest.mark.parametrize(
+    ("acknowledged", "filled"), [(10, True), (9, True), (11, False), (10 + (1 << 30), True)]
+)
+def test_what_precedes_a_segment_is_waited_for_unless_the_receiver_has_it(acknowledged, filled):
+    """Nor does a number that nobody can have received say so."""
+    request = b"GET / HTTP/1.1\r\nHost: a\r\nA b: c\r\n\r\n"
+    frames = connection(80, [(True, request[:10])])
+    frames.append(segment(80, False, 0x10, (500, 100 + acknowledged)))
+    for part in (slice(20, None), slice(10, 20)):
+        frames.append(segment(80, True, ACK, (100 + part.start, 500), request[part]))
+    assert told(frames, "http.field_syntax") == [len(frames) - 1] * filled
 
 
 def losses(payload, offset, clients):

@@ -7,7 +7,7 @@ from observing import fresh, unasked
 from question_frames import modbus
 from scapy.layers.inet import TCP
 from scapy.layers.l2 import Ether
-from test_spoken import RESPONSE, connection, told
+from test_spoken import DATA, RESPONSE, SYN, SYN_ACK, connection, segment, told
 
 READ = bytes.fromhex("0001 0000 0006 01 03 0000 0001")
 ANSWER = bytes.fromhex("0001 0000 0005 01 03 02 0007")
@@ -87,3 +87,15 @@ def test_what_asks_by_its_function_alone_is_answered_by_that_function(answer, wr
 )
 def test_a_question_of_modbus_is_answered_with_its_header(payloads, wrong):
     assert told(connection(502, payloads), "modbus.bad_protocol_id") == wrong
+
+
+def test_where_sequence_numbers_wrap_an_answer_may_come_in_parts():
+    last, end = 0xFFFFFFFF, len(READ)
+    frames = [
+        segment(502, True, SYN, (last, 0)),
+        segment(502, False, SYN_ACK, (last, 0)),
+        segment(502, True, DATA, (0, 0), READ),
+        segment(502, False, DATA, (0, end), OF_ANOTHER[:3]),
+        segment(502, False, DATA, (3, end), OF_ANOTHER[3:]),
+    ]
+    assert told(frames, "modbus.bad_protocol_id") == [4]
