@@ -26,6 +26,7 @@ from procwire.words import captured, length, u8, u16
 
 NEVER_EMPTY = (TLS_CHANGE_CIPHER_SPEC, TLS_ALERT, TLS_HANDSHAKE)
 MOST_RECORDS = 64
+DRAFT = 0x7F  # of 1.3: servers of drafts 16 to 21 named this and the draft's number as version
 LARGEST_PLAIN = 2**14  # more of an encrypted record
 SESSION_ID, LONGEST_SESSION_ID = 43, 32
 SSL_2_SERVER_HELLO, SSL_2_HELLO, SSL_2_VERSION = 4, 13, 0x0002
@@ -71,6 +72,7 @@ PADDING = "00" * 16
         "8013 01 00 01 0002",
         f"c000 01bb | 8013 04 00 01 0002 0001 0003 0004 30 010080 {'22' * 4}",
         f"16 0303 002a {HELLO_SERVER.replace('0303', '0403')}",
+        f"16 0301 002d {HELLO_CLIENT.replace('0303', '7f14')}",
         f"16 0301 002d {HELLO_CLIENT.replace('0303', 'fe03')}",
     ],
     silent_on=[
@@ -82,6 +84,7 @@ PADDING = "00" * 16
         "c000 01bb | 17 0303 4801 a1b2c3d4",
         "15 0303 0002 0100 32 32 36 20 6f 6b 0d 0a",
         f"16 0301 002a {HELLO_SERVER.replace('0303', '0301')}",
+        f"16 0301 0028 02 000024 7f14 {RANDOM} 1301",
         "16 0303 002a 02 00d5 5555 0301 d5d5",
         f"c000 01bb | 801c 01 0002 0003 0000 0010 0700c0 {'22' * 16}",
     ],
@@ -120,9 +123,10 @@ def tls_record_impossible(p, outer):
         hello = kind == TLS_HANDSHAKE and u16(p, at + 5) == TLS_CLIENT_HELLO * 256
         if hello and u8(p, at + 9) == TLS_MAJOR and size > LARGEST_PLAIN:
             return True
-        hello = hello or kind == TLS_HANDSHAKE and u16(p, at + 5) == TLS_SERVER_HELLO * 256
-        whole = hello and 4 + u16(p, at + 7) == size and at + 10 <= captured(p)
-        if whole and u8(p, at + 9) != TLS_MAJOR:
+        answer = kind == TLS_HANDSHAKE and u16(p, at + 5) == TLS_SERVER_HELLO * 256
+        whole = (hello or answer) and 4 + u16(p, at + 7) == size and at + 10 <= captured(p)
+        draft = answer and u8(p, at + 9) == DRAFT
+        if whole and u8(p, at + 9) != TLS_MAJOR and not draft:
             return True
         if kind == TLS_ALERT:
             return False

@@ -424,7 +424,7 @@ do
 -- tls.record_bad: TLS record of an unknown type or version, or of an impossible length (RFC 8446 5.1; RFC 5246 6.2, E.1; RFC 6176 section 3)
 local tls_record_impossible_NEVER_EMPTY = { [20] = true, [21] = true, [22] = true }
 local function tls_record_impossible(p, outer)
-  local at, fields, fits, hello, kind, size, whole
+  local answer, at, draft, fields, fits, hello, kind, size, whole
   if #p < 5 then return false end
   if ((byte(p, 1) * 256 + byte(p, 2)) >= 32768) then
     if (#outer == 0) then
@@ -459,9 +459,10 @@ local function tls_record_impossible(p, outer)
     if (hello and ((byte(p, (at + 9) + 1) or 0) == 3) and (size > 16384)) then
       do return true end
     end
-    hello = (hello or ((kind == 22) and (u16(p, (at + 5)) == (2 * 256))))
-    whole = (hello and ((4 + u16(p, (at + 7))) == size) and ((at + 10) <= #p))
-    if (whole and ((byte(p, (at + 9) + 1) or 0) ~= 3)) then
+    answer = ((kind == 22) and (u16(p, (at + 5)) == (2 * 256)))
+    whole = ((hello or answer) and ((4 + u16(p, (at + 7))) == size) and ((at + 10) <= #p))
+    draft = (answer and ((byte(p, (at + 9) + 1) or 0) == 127))
+    if (whole and ((byte(p, (at + 9) + 1) or 0) ~= 3) and (not draft)) then
       do return true end
     end
     if (kind == 21) then
