@@ -53,9 +53,11 @@
 /* RFC 2131: both sides speak before they have addresses, and so through raw sockets. */
 #define DHCP_SERVER_PORT 67
 #define DHCP_CLIENT_PORT 68
-/* traceroute counts its ports up from IANA's, three for each of 30 hops. */
+/* Who traces a path counts up through ports where nobody listens, with few hops to go: traceroute
+ * through IANA's, three for each of 30 hops, mtr from 33000 for as long as it runs. */
 #define TRACE_FIRST 33434
 #define TRACE_END 33534
+#define TRACE_LEAST 33000
 #define TRACE_HOPS 32
 
 #define NO_ATTEMPT -1
@@ -193,6 +195,9 @@ static __always_inline int transport_kind(struct leaving *leaving, const struct 
 	}
 	case IPPROTO_UDP:
 		target->port = u16_at(header, 2);
+		/* A scanner may lower its hops, too: of each host one such port counts. */
+		if (target->port >= TRACE_LEAST && leaving->hops < TRACE_HOPS)
+			target->port = TRACE_LEAST;
 		return datagram_kind(header, leaving->hops);
 	case IPPROTO_SCTP:
 		target->port = u16_at(header, 2);

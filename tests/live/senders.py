@@ -96,6 +96,14 @@ RAW_IP = """
 with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
     for n in range(40): raw.sendto(syn(host(n)), (host(n), 0))
 """
+# As `mtr -u` does, of 12 hops.
+TRACES_A_PATH = """
+with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+    for n in range(60):
+        udp = struct.pack("!4H", 40000, 33000 + n, 44, 0) + bytes(36)
+        raw.sendto(struct.pack("!BBHHHBBH4s4s", 0x45, 0, 64, 7, 0, n % 12 + 1, 17, 0,
+            socket.inet_aton("10.99.0.250"), socket.inet_aton(host(0))) + udp, (host(0), 0))
+"""
 PACKET = """
 with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
     raw.bind(("hole", 0xdd86 if "bound" in sys.argv else 0))

@@ -19,7 +19,7 @@ from identity import is_whole, process_of
 from procwire.event import FLAG_UNSEEN_PACKETS, EventKind, FlowRole, Origin, Outcome
 from procwire.sensor.loader import Sensor
 from procwire.sensor.settings import SensorSettings
-from senders import ACCEPTS, OLDER_SOCKETS, PACKET, python
+from senders import ACCEPTS, OLDER_SOCKETS, PACKET, TRACES_A_PATH, python
 from sensing import SETTINGS, Sensing
 from ways import DIRECT_SENDS, WAYS, Way, holds
 
@@ -66,6 +66,12 @@ def test_ping_of_one_host_is_an_echo_and_no_fan_out(live: Sensing) -> None:
     pid, _ = live.run(*command)
     rows = live.wait("process", pid, lambda rows: EventKind.EXIT in rows["kind"])
     is_whole(live, rows[rows["kind"] == EventKind.EXEC][-1], command)
+    assert len(live.rows("fanout", pid)) == 0
+
+
+def test_who_traces_a_path_tries_one_port(live: Sensing) -> None:
+    pid, _ = live.run(*python(TRACES_A_PATH))
+    live.wait("process", pid, lambda rows: EventKind.EXIT in rows["kind"])
     assert len(live.rows("fanout", pid)) == 0
 
 
