@@ -42,7 +42,10 @@
 #define SCTP_FIRST_CHUNK 12
 #define SCTP_INIT 1
 
+/* RFC 792, RFC 950: who asks for the time or the network's mask looks for hosts as well. */
 #define ICMP_ECHO_REQUEST 8
+#define ICMP_TIMESTAMP 13
+#define ICMP_ADDRESS_MASK 17
 #define ICMPV6_ECHO_REQUEST 128
 #define NEIGHBOUR_SOLICITATION 135
 #define SOLICITED_ADDRESS 8
@@ -167,6 +170,13 @@ static __always_inline int segment_kind(const struct transport *header, __u32 pa
 	}
 }
 
+static __always_inline int question_kind(__u32 type)
+{
+	return type == ICMP_ECHO_REQUEST || type == ICMP_TIMESTAMP || type == ICMP_ADDRESS_MASK ?
+		       ATTEMPT_ECHO :
+		       NO_ATTEMPT;
+}
+
 static __always_inline int datagram_kind(const struct transport *header, __u32 hops)
 {
 	__u32 from = u16_at(header, 0);
@@ -191,6 +201,9 @@ static __always_inline int transport_kind(struct leaving *leaving, const struct 
 		__u32 size = header->bytes[12] >> 4 << 2;
 
 		target->port = u16_at(header, 2);
+		/* The flags are in the next fragment (nmap -f). */
+		if (leaving->payload <= TCP_FLAGS)
+			return ATTEMPT_CONNECT;
 		return segment_kind(header, leaving->payload > size);
 	}
 	case IPPROTO_UDP:
@@ -204,7 +217,7 @@ static __always_inline int transport_kind(struct leaving *leaving, const struct 
 		return header->bytes[SCTP_FIRST_CHUNK] == SCTP_INIT ? ATTEMPT_CONNECT : NO_ATTEMPT;
 	case IPPROTO_ICMP:
 		target->port = header->bytes[0];
-		return target->port == ICMP_ECHO_REQUEST ? ATTEMPT_ECHO : NO_ATTEMPT;
+		return question_kind(target->port);
 	case IPPROTO_ICMPV6:
 		target->port = header->bytes[0];
 		if (target->port == NEIGHBOUR_SOLICITATION) {

@@ -96,6 +96,10 @@ RAW_IP = """
 with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
     for n in range(40): raw.sendto(syn(host(n)), (host(n), 0))
 """
+TIMESTAMPS = """
+with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+    for n in range(40): raw.sendto(struct.pack("!BBHHH12x", 13, 0, 0, 7, n), (host(n), 0))
+"""
 # As `mtr -u` does, of 12 hops.
 TRACES_A_PATH = """
 with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:

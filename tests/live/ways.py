@@ -24,6 +24,7 @@ from senders import (
     SENDMSG_MAPPED,
     SENDTO,
     THREADS,
+    TIMESTAMPS,
     python,
 )
 from sensing import RUN_S, Sensing
@@ -86,6 +87,7 @@ WAYS = (
     ),
     Way("a process for each probe", ("bash", "-c", PROCESS_PER_PROBE), by_children=40),
     Way("a raw IP socket", python(RAW_IP), origin=Origin.RAW),
+    Way("ICMP timestamps", python(TIMESTAMPS), kind=Attempt.ECHO, origin=Origin.RAW),
     Way("AF_PACKET", python(PACKET), origin=Origin.RAW),
     Way("AF_PACKET, bound to another protocol", python(PACKET, "bound"), origin=Origin.RAW),
     Way("AF_PACKET, frames with a VLAN tag", python(PACKET, "tagged"), origin=Origin.RAW),
@@ -100,6 +102,14 @@ WAYS = (
     Way(
         "nmap -sS",
         ("nmap", "-sS", "-Pn", "-n", "-p", "1-60", "10.99.0.1"),
+        60,
+        origin=Origin.RAW,
+        hosts=1,
+        tool=True,
+    ),
+    Way(
+        "nmap -sS, in fragments",
+        ("nmap", "-sS", "-f", "-Pn", "-n", "-p", "1-60", "10.99.0.1"),
         60,
         origin=Origin.RAW,
         hosts=1,
