@@ -140,6 +140,23 @@ def test_a_scan_is_one_episode_of_its_name(made, name: str, version: int) -> Non
         assert decided <= {shown for shown, _, _ in decided_by(alert.check, Settings())}
 
 
+@pytest.mark.parametrize("question", [13, 17], ids=["time", "mask"])
+def test_who_asks_many_hosts_for_the_time_or_the_mask_sweeps_them_unless_they_answer(
+    question: int,
+) -> None:
+    named = []
+    for answering in (9, 1):
+        traffic = Conversations()
+        for i in range(60):
+            target = host(IPV4, 3 * i)
+            traffic.icmp(i * 0.1, ME[IPV4], target, question, 0, rest=b"\0\7\0\1" + bytes(12))
+            if i % answering == 0:
+                back = (i * 0.1 + ROUND_TRIP, target, ME[IPV4], question + 1, 0)
+                traffic.icmp(*back, rest=b"\0\7\0\1" + bytes(12))
+        named.append([check for _, check in names_of(traffic).items()])
+    assert named == [["scan.icmp_sweep"], []]
+
+
 def test_an_episode_is_told_again_at_tenfold_growth_and_at_its_end() -> None:
     traffic = Conversations()
     for i in range(3000):

@@ -29,8 +29,10 @@ _CONNECT = int(Attempt.CONNECT)
 
 _ICMP, _TCP, _UDP, _ICMP6, _SCTP = 1, 6, 17, 58, 132
 _ARP_REQUEST, _ARP_REPLY = 1, 2
-# RFC 792 and RFC 4443.
+# RFC 792, RFC 950 and RFC 4443. Who asks for the time or the network's mask looks for hosts, too:
+# both have the form of an echo, and the answer's type is the next one.
 _ECHO_REPLY, _ECHO_REQUEST, _UNREACHABLE_TYPE = 0, 8, 3
+_TIMESTAMP, _MASK = 13, 17
 _ECHO6_REQUEST, _ECHO6_REPLY, _UNREACHABLE6_TYPE = 128, 129, 1
 _PORT_UNREACHABLE, _TOO_BIG, _PORT_UNREACHABLE6 = 3, 4, 4
 # RFC 4861.
@@ -114,13 +116,14 @@ def message_verdict(batch: PacketBatch, decoded: Decoded, row: int, wanted: Reco
     if packets.transport[row] == layers.ICMP4:
         if kind == _UNREACHABLE_TYPE:
             return _unreachable4(batch, decoded, row, wanted)
-        if kind in (_ECHO_REQUEST, _ECHO_REPLY):
-            return _echo(batch, decoded, row, wanted)
+        request = _question(kind)
+        if request:
+            return _echo(batch, decoded, row, wanted, request)
     elif packets.transport[row] == layers.ICMP6:
         if kind == _UNREACHABLE6_TYPE:
             return _unreachable6(batch, decoded, row, wanted)
         if kind in (_ECHO6_REQUEST, _ECHO6_REPLY):
-            return _echo(batch, decoded, row, wanted)
+            return _echo(batch, decoded, row, wanted, _ECHO6_REQUEST)
         if kind in (_SOLICITATION, _ADVERTISEMENT):
             return _discovery(batch, decoded, row, wanted)
     elif packets.transport[row] == layers.SCTP:
@@ -136,13 +139,24 @@ def _without_ports(wanted: Record, first: int, second: int, kind: int) -> None:
 
 
 @fused
-def _echo(batch: PacketBatch, decoded: Decoded, row: int, wanted: Record) -> int:
+def _question(kind: int) -> int:
+    """The type of the question that an ICMP message is or answers, 0 for any other message."""
+    if kind in (_ECHO_REQUEST, _ECHO_REPLY):
+        return _ECHO_REQUEST
+    if kind in (_TIMESTAMP, _TIMESTAMP + 1):
+        return _TIMESTAMP
+    return _MASK if kind in (_MASK, _MASK + 1) else 0
+
+
+@fused
+def _echo(batch: PacketBatch, decoded: Decoded, row: int, wanted: Record, request: int) -> int:
+    """request: the type of the question."""
     packets = decoded.packets
-    over_ipv4, span = packets.transport[row] == layers.ICMP4, decoded.span[row]
+    protocol = _ICMP if packets.transport[row] == layers.ICMP4 else _ICMP6
+    span = decoded.span[row]
     if span < 0 or decoded.spans.captured[span] < _HEADER:
         return NOTHING
     identifier = u16(batch.data, int(decoded.spans.start[span]) + 4, True)
-    protocol, request = (_ICMP, _ECHO_REQUEST) if over_ipv4 else (_ICMP6, _ECHO6_REQUEST)
     if packets.src_port[row] == request:
         forward(wanted, packets, row, protocol)
         _without_ports(wanted, identifier, request, _ECHO)
@@ -264,8 +278,11 @@ def _quoted(batch: PacketBatch, at: int, wanted: Record, port_unreachable: bool)
         wanted.src_port = u16(batch.data, at, True)
         wanted.dst_port = u16(batch.data, at + 2, True)
         return _REFUSED if port_unreachable and wanted.protocol == _UDP else _UNREACHABLE
-    request = _ECHO_REQUEST if wanted.protocol == _ICMP else _ECHO6_REQUEST
-    if u8(batch.data, at) != request or wanted.protocol not in (_ICMP, _ICMP6):
+    if wanted.protocol not in (_ICMP, _ICMP6):
+        return NOTHING
+    request = u8(batch.data, at)
+    known = _question(request) if wanted.protocol == _ICMP else _ECHO6_REQUEST
+    if request != known:
         return NOTHING
     _without_ports(wanted, u16(batch.data, at + 4, True), request, _ECHO)
     return _UNREACHABLE
