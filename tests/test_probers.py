@@ -227,3 +227,23 @@ def test_lone_segments_to_many_hosts_are_one_alert(version, flags, at):
     during = [one for one in alerts if one.first >= t.batch().time[-120]]
     assert len({one.episode for one in during}) == 1
     assert during[-1].check.id.startswith("scan.")
+
+
+def test_one_client_that_offers_ssl_2_to_many_hosts_is_one_alert():
+    t = Conversations()
+    hello = bytes.fromhex("801c 01 0002 0003 0000 0010 0700c0") + bytes(16)
+    for i in range(20):
+        there = (ME[IPV4], t.port(), host(IPV4, i), 443)
+        back = (there[2], 443, there[0], there[1])
+        t.segment(i, there, SYN, 9)
+        t.segment(i + 0.02, back, SYN | ACK, 6)
+        t.segment(i + 0.04, there, ACK, 10)
+        t.segment(i + 0.06, there, PSH | ACK, 10, payload=hello)
+    analysis = Analysis(Settings())
+    alerts = analysis.packets(t.batch()) + analysis.finish()
+    alerts = [one for one in alerts if not one.is_anomaly]
+    told = [(one.check.id, one.state, one.count) for one in alerts]
+    assert told == [
+        ("tls.sslv2", state, n) for state, n in ((RAISED, 1), (GROWN, 10), (CLOSED, 20))
+    ]
+    assert len({one.episode for one in alerts}) == 1

@@ -20,6 +20,8 @@ PROBES = frozenset(
         "tcp.flags_null_xmas",
         "tcp.flags_syn_fin",
         "tcp.flags_syn_rst",
+        "tls.heartbeat_abuse",
+        "tls.sslv2",
     )
 )
 """Ids of checks of packets that scanners and those who tell systems apart by their answers send,
