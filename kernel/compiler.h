@@ -29,7 +29,8 @@
 #define FIXED_ROUNDS
 #endif
 
-/* Makes the compiler test a bound that it knows to hold: the verifier has to see the test. */
+/* Makes the compiler forget what it knows of a number, and make it here: it tests a bound that it
+ * knows to hold, as the verifier has to see the test, and keeps arithmetic free of branches. */
 #define VISIBLE(number) asm volatile("" : "+r"(number))
 
 #endif

@@ -105,6 +105,8 @@ static __always_inline __u64 distinct_add(struct distinct *set, __u64 hash, __u6
 	__u64 before = set->rank[index];
 	__u64 rises = is_below(before, rank);
 
+	/* LLVM 19 makes a branch of each use of what it knows to be 0 or 1. */
+	VISIBLE(rises);
 	set->zeros -= rises & is_below(before, 1);
 	set->sum -= -rises & (distinct_weight(before & 63) - distinct_weight(rank & 63));
 	set->rank[index] = before + (-rises & (rank - before));

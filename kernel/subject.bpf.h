@@ -118,10 +118,8 @@ SUBPROGRAM void send_crossing(struct subject *subject, __u32 slot,
 /* The last report of a subject, of its longest window, if anything of it was reported before. */
 SUBPROGRAM void tell_totals(struct subject *subject, __u32 slot, __u64 now)
 {
-	struct fanout_crossing crossing;
-
-	if (fanout_final(&subject->state, &settings, &crossing))
-		send_crossing(subject, slot, &crossing, now);
+	if (fanout_final(&subject->state, &settings, &subject->crossing))
+		send_crossing(subject, slot, &subject->crossing, now);
 }
 
 SUBPROGRAM void tell_crossing(const struct subject_key *key, struct subject *subject, __u64 crossed,

@@ -228,6 +228,10 @@ SUBPROGRAM void fanout_turn(struct fanout_state *state,
 		turn_in = lesser(turn_in, length - age);
 		youngest += -is_below(age, least_age) & (b - youngest);
 		least_age = lesser(age, least_age);
+		/* Or LLVM 19 puts them off to the last round, with what they are made of on the stack. */
+		VISIBLE(turn_in);
+		VISIBLE(youngest);
+		VISIBLE(least_age);
 	}
 	FIXED_ROUNDS
 	for (int w = 0; w < FANOUT_WINDOWS; w++)
