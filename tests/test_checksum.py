@@ -183,7 +183,9 @@ def test_tshark_finds_the_same_wrong(corpus: Path, name: str) -> None:
     path = corpus / "wire" / "pcaps" / name
     if not path.exists():
         pytest.skip(f"{path} is not among the recordings")
-    shown = "tcp.checksum.status==0 || udp.checksum.status==0 || ip.checksum.status==0"
+    # Later ones (4.4) find what a network card completes, a sum of the pseudo-header alone, good.
+    shown = " || ".join(f"{name}.checksum.status==0" for name in ("ip", "tcp", "udp"))
+    shown += ' || _ws.expert.message contains "Partial (pseudo header)"'
     command = ["tshark", "-r", str(path), *VALIDATE, "-Y", shown, "-Tfields", "-eframe.number"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     found = set()

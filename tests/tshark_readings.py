@@ -68,7 +68,6 @@ TSHARK_FIELDS = (
 TSHARK_PREFERENCES = (
     "ip.defragment:FALSE",
     "ipv6.defragment:FALSE",
-    "tcp.desegment_tcp_streams:FALSE",
 )
 
 Row = dict[str, list[str]]

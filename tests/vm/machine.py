@@ -22,9 +22,12 @@ from threading import Event
 
 QEMU = "qemu-system-x86_64"
 BUSYBOX = Path("/bin/busybox")
-# Debian 12 ships the older of the two with QEMU; their options differ.
+# Debian 12 ships the older of the two with QEMU; their options differ. The guest mounts its own
+# /proc, /sys and /run over the host's, which it may not where it is told that they are mounts.
 SHARING_DAEMONS = {
-    Path("/usr/libexec/virtiofsd"): ["--shared-dir=/", "--cache=always", "--sandbox=none"],
+    Path("/usr/libexec/virtiofsd"): [
+        *("--shared-dir=/", "--cache=always", "--sandbox=none", "--no-announce-submounts"),
+    ],
     Path("/usr/lib/qemu/virtiofsd"): ["-o", "source=/,cache=always,sandbox=chroot"],
 }
 # /dev/kvm alone proves nothing: where a hypervisor emulates it in software these kernels hang.
