@@ -77,7 +77,8 @@ for package in "$work"/archives/*.deb; do
     dpkg-deb --fsys-tarfile "$package" |
         tar -C "$work/root" -xf - --exclude='./usr/share/doc/*' --exclude='./usr/share/man/*'
 done
-loader=$(cd "$work/root" && find lib* usr/lib* -maxdepth 1 -name 'ld-linux*.so.*' -print -quit)
+# The file itself: Debian 12's link to it is absolute, and would lead to the machine's own.
+loader=$(cd "$work/root" && find lib* usr/lib* -type f -name 'ld-linux*.so.*' -print -quit)
 [[ -n $loader ]] || die "the fetched C library has no loader"
 mv "$work/root" "$target/root"
 
@@ -88,4 +89,8 @@ libraries=\$(printf '%s:' "\$root"/usr/lib/*-linux-gnu* "\$root"/lib/*-linux-gnu
 exec "\$root/$loader" --library-path "\$libraries" --argv0 suricata "\$root/usr/bin/suricata" "\$@"
 WRAPPER
 chmod +x "$target/suricata"
-usable "$target/suricata" || die "the fetched Suricata does not run; $target/suricata --build-info tells why"
+usable "$target/suricata" || {
+    why=$("$target/suricata" --build-info 2>&1 >/dev/null | head -n 1) || true
+    rm "$target/suricata"
+    die "the fetched Suricata does not run: $why"
+}
