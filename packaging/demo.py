@@ -58,6 +58,19 @@ def run(*command: str) -> None:
         sys.exit(128 + ended_by[0])
 
 
+def ip(*arguments: str) -> None:
+    """Run `ip`, which says itself why it fails."""
+    try:
+        run("ip", *arguments)
+    except subprocess.CalledProcessError as error:
+        print(
+            f"demo: `ip {' '.join(arguments)}` ended with {error.returncode}; the scan needs"
+            " network namespaces: run it on a machine, or in a container started with --privileged",
+            file=sys.stderr,
+        )
+        sys.exit(UNAVAILABLE)
+
+
 @contextmanager
 def namespaces() -> Iterator[None]:
     """Scanner 10.98.0.1 and target 10.98.0.2, which answers for every address of NETWORK."""
@@ -66,15 +79,15 @@ def namespaces() -> Iterator[None]:
         for name in (SCANNER, TARGET):
             # Noted first: an interrupt may come between its making and the next line.
             made.append(name)
-            run("ip", "netns", "add", name)
-            run("ip", "-n", name, "link", "set", "lo", "up")
+            ip("netns", "add", name)
+            ip("-n", name, "link", "set", "lo", "up")
         veth = ("type", "veth", "peer", "name", "veth0", "netns", TARGET)
-        run("ip", "-n", SCANNER, "link", "add", "veth0", *veth)
+        ip("-n", SCANNER, "link", "add", "veth0", *veth)
         for name, address in ((SCANNER, "10.98.0.1/24"), (TARGET, "10.98.0.2/24")):
-            run("ip", "-n", name, "address", "add", address, "dev", "veth0")
-            run("ip", "-n", name, "link", "set", "veth0", "up")
-        run("ip", "-n", SCANNER, "route", "add", NETWORK, "via", "10.98.0.2")
-        run("ip", "-n", TARGET, "route", "add", "local", NETWORK, "dev", "lo")
+            ip("-n", name, "address", "add", address, "dev", "veth0")
+            ip("-n", name, "link", "set", "veth0", "up")
+        ip("-n", SCANNER, "route", "add", NETWORK, "via", "10.98.0.2")
+        ip("-n", TARGET, "route", "add", "local", NETWORK, "dev", "lo")
         yield
     finally:
         for name in made:

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from nobody import needs_open_folders
 from procwire.compiled import kernel_cache
 
 MODULE = """
@@ -68,6 +69,7 @@ def use(folder: Path, user: int, cache: Path | None = None, script: str = USE) -
     return done.stdout.splitlines()
 
 
+@needs_open_folders
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be another user")
 def test_another_user_takes_over_what_is_compiled_and_compiled_anew(folder: Path) -> None:
     cache = folder / "cache"
@@ -170,6 +172,7 @@ def test_a_kernel_is_never_older_than_what_it_calls(folder: Path, beside: bool) 
     assert use(folder, user, elsewhere, IN_THE_PACKAGE) == ["63 0"]
 
 
+@needs_open_folders
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be another user")
 def test_who_may_write_nowhere_uses_what_is_there(folder: Path) -> None:
     write_package(folder)

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from differences import differences
+from nobody import needs_open_folders
 from procwire.event import EventKind, Measure, Outcome
 from procwire.sensor.counters import Counter
 from procwire.sensor.doctor import checks
@@ -155,6 +156,7 @@ def test_packets_end_a_wait_for_events(live: Sensing) -> None:
     os.close(far)
 
 
+@needs_open_folders
 def test_without_privilege_the_capability_is_named() -> None:
     script = "from procwire.sensor.loader import Sensor; Sensor()"
     refused = subprocess.run(

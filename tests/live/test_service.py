@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from commands_running import PROCWIRE, ROOT, records, started
+from nobody import needs_open_folders
 from sensing import namespace as network
 
 CONFINED = Path(__file__).with_name("confined.py")
@@ -85,6 +86,7 @@ def test_no_file_is_wanted_before_its_folder_is_made() -> None:
 
 
 @needs_root
+@needs_open_folders
 @pytest.mark.live
 def test_the_capabilities_of_the_unit_are_enough_on_files_that_nobody_may_write() -> None:
     watch = started(as_the_unit_says(str(PROCWIRE), "watch"), "watching")
@@ -119,6 +121,7 @@ def test_packets_are_watched_under_the_system_call_filter_of_the_unit() -> None:
 
 
 @needs_root
+@needs_open_folders
 @pytest.mark.live
 def test_packets_are_watched_by_a_user_who_has_compiled_nothing() -> None:
     """From a cache that is empty, with what whoever installed the project compiled."""

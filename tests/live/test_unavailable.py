@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from commands_running import PROCWIRE, ROOT, ended
+from nobody import needs_open_folders
 
 pytestmark = [
     pytest.mark.live,
@@ -15,6 +16,7 @@ pytestmark = [
 UNAVAILABLE = 4
 
 
+@needs_open_folders
 def test_without_privilege_the_missing_one_and_its_remedy_are_named() -> None:
     user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
     ran = ended([*user, str(PROCWIRE), "watch"])
@@ -51,3 +53,13 @@ def test_the_demo_without_ebpf_says_why_and_checks_packets() -> None:
     assert ran.returncode == 0
     assert "BTF" in ran.stderr
     assert "RFC 9293" in ran.stdout
+
+
+def test_the_demo_without_network_namespaces_names_what_would_mend_it() -> None:
+    demo = ROOT / "packaging" / "demo.py"
+    hidden = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o ro tmpfs /run && exec "$@"', "sh"]
+    ran = ended([*hidden, sys.executable, str(demo)])
+    assert ran.returncode == UNAVAILABLE
+    assert "ip netns add" in ran.stderr
+    assert "--privileged" in ran.stderr
+    assert "Traceback" not in ran.stderr
