@@ -6,7 +6,7 @@ import functools
 
 from scapy.layers.dhcp import BOOTP
 from scapy.layers.dns import DNS
-from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.layers.ntp import NTPHeader
@@ -22,8 +22,6 @@ def _parsed(frame):
 
 def conversations(packet):
     """(check, question, whether this is the answer) of each message in a packet."""
-    if TCP in packet and 502 in (packet[TCP].sport, packet[TCP].dport):
-        return list(_modbus(packet))
     found = conversation(packet)
     if found is None:
         return []
@@ -31,20 +29,6 @@ def conversations(packet):
     if check == "ntp.unsolicited" and not answer and packet[NTPHeader].orig:
         return [found, (check, (*question[:2], str(packet[NTPHeader].recv)), False)]
     return [found]
-
-
-def _modbus(packet):
-    answer = packet[TCP].sport == 502
-    here, there = (packet[IP].src, packet[TCP].sport), (packet[IP].dst, packet[TCP].dport)
-    messages = bytes(packet[TCP].payload)
-    while messages:
-        size = 6 + int.from_bytes(messages[4:6], "big")
-        if answer and len(messages) < 8:
-            return
-        asked = messages[:2], *((messages[6], messages[7] % 128) if len(messages) > 7 else ())
-        ends = (there, here) if answer else (here, there)
-        yield "modbus.unsolicited_response", (*ends, *asked), answer
-        messages = messages[size:]
 
 
 def conversation(packet):
@@ -101,9 +85,7 @@ def unsolicited(packets, warm_up):
             if not answer:
                 asked[key] = time
                 continue
-            # A Modbus request of which a part came by itself is known by its transaction.
-            keys = [key, (check, question[:3])] if check.startswith("modbus") else [key]
-            if all(time - asked.get(one, -WITHIN) >= WITHIN for one in keys):
+            if time - asked.get(key, -WITHIN) >= WITHIN:
                 broken.add(check)
         if ARP in packet and packet[ARP].psrc != "0.0.0.0":
             address, holder = packet[ARP].psrc, packet[ARP].hwsrc

@@ -11,7 +11,6 @@ from procwire.settings.traffic import FlowSettings
 
 SECOND = 1_000_000_000
 WARM_UP = 60
-IN_STREAMS = ("stream.", "modbus.bad_protocol_id")
 
 
 def batch(packets, first=1):
@@ -29,10 +28,9 @@ def observe(observer, packets, first=1):
 
 
 def unasked(observer, packets, first=1):
-    """As observe(), without what is found of TCP's state, and in its messages: segments here begin
-    at one place, so what is taken for a stream may be of several."""
+    """As observe(), without what is found of TCP's state."""
     found = observe(observer, packets, first)
-    return [one for one in found if one[1] in OBSERVATIONS and not one[1].startswith(IN_STREAMS)]
+    return [one for one in found if one[1] in OBSERVATIONS and not one[1].startswith("stream.")]
 
 
 def fresh():

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import struct
-
 from scapy.layers.dhcp import BOOTP
 from scapy.layers.dns import DNS, DNSQR
-from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RA, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.layers.ntp import NTPHeader
@@ -40,31 +38,6 @@ def discovery(message, src="fe80::1", dst="ff02::1"):
     return bytes(FRAME / IPv6(src=src, dst=dst) / message)
 
 
-ANSWERS = {3: bytes((2, 0, 1)), 0x83: bytes((2,))}
-
-
-def modbus(function, *transactions, answer=False):
-    """Messages of unit 17 in one segment."""
-    ends = (SERVER, CLIENT, 502, 5000) if answer else (CLIENT, SERVER, 5000, 502)
-    src, dst, sport, dport = ends
-    body = bytes((17, function)) + (answer and ANSWERS.get(function) or bytes((0, 0, 0, 1)))
-    messages = [struct.pack(">HHH", n, 0, len(body)) + body for n in transactions]
-    segment = TCP(sport=sport, dport=dport, flags="PA") / b"".join(messages)
-    return bytes(FRAME / IP(src=src, dst=dst) / segment)
-
-
-# The rest of the message follows in another segment.
-HEADER_ALONE, FIVE_BYTES, TWO_BYTES = (
-    bytes(
-        FRAME
-        / IP(src=CLIENT, dst=SERVER)
-        / TCP(sport=5000, dport=502, flags="PA")
-        / struct.pack(">HHH", transaction, 0, 6)[:size]
-    )
-    for transaction, size in ((5, 6), (6, 5), (7, 2))
-)
-
-
 def dns(number, answer):
     return DNS(id=number, qr=int(answer), qd=DNSQR(qname="example.org"))
 
@@ -90,7 +63,6 @@ PAIRS = {
         asks(BOOTP(op=1, xid=4), 68, 67),
         answers(BOOTP(op=2, xid=4), 67, 68),
     ),
-    "modbus.unsolicited_response": (modbus(3, 1), modbus(3, 1, answer=True)),
 }
 # What belongs to others of them, or to none.
 MORE = [
@@ -109,11 +81,5 @@ MORE = [
     asks(NTPHeader(mode=3, orig=0, recv=81, sent=82), 5000, 123),
     *(answers(NTPHeader(mode=4, orig=stamp), 123, 5000) for stamp in (79, 80, 81, 82)),
     answers(BOOTP(op=2, xid=5), 67, 68),
-    modbus(3, 1, 2),
-    modbus(3, 2, 4, answer=True),
-    modbus(0x83, 1, answer=True),
-    modbus(6, 1, answer=True),
-    *(HEADER_ALONE, FIVE_BYTES, TWO_BYTES),
-    *(modbus(3, transaction, answer=True) for transaction in (5, 6, 7)),
     bytes(FRAME / IP(src=SERVER, dst="255.255.255.255") / UDP(sport=161, dport=9) / b"c"),
 ]

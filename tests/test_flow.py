@@ -53,7 +53,7 @@ def update(flows, packets):
     # Read-only, as captured memory is: for another kind of array all would be compiled again.
     data = np.frombuffer(bytes(1), np.uint8)
     source = Source(data, made, NO_SPANS, times, hashes(made), spans)
-    flows.update(source, columns, lambda spans: None)
+    flows.update(source, columns, lambda spans, rows: None)
     return columns
 
 

@@ -55,6 +55,7 @@ from procwire.decode.quoted_flow import on_icmp6_error, on_icmp_error
 from procwire.decode.source import (
     Ended,
     FlowColumns,
+    RowRange,
     Source,
     ask_ahead,
     ends_of_streams,
@@ -97,20 +98,24 @@ class Flows:
         touch(*self._table)
 
     def update(
-        self, source: Source, columns: FlowColumns, judge: Callable[[MessageSpans], None]
+        self,
+        source: Source,
+        columns: FlowColumns,
+        judge: Callable[[NDArray[np.void], RowRange], None],
     ) -> None:
         """Fill flow and sender of the columns, and add what is observed of TCP and of ICMP errors.
 
-        source, columns: of the same n packets; judge: is shown the messages that their streams
-        carried, in packet order, in one or several parts; each is only valid during the call.
+        source, columns: of the same n packets; judge: is shown MESSAGE_SPANS (1,), the messages
+        that their streams carried, in packet order, in one or several parts, each with the rows
+        that carried them; each is only valid during the call.
         """
         row, count = 0, source.times.size
         while row < count:
-            self._spans["used"] = 0
+            self._spans["used"], self._spans["passed"], first = 0, 0, row
             row = _follow(
                 self._table, self._health, self._streams, self._spans, source, columns, row
             )
-            judge(self._spans[0])
+            judge(self._spans, RowRange(first, row))
 
     def flush(self, judge: Callable[[MessageSpans], None]) -> Ended:
         """The input ends: the same for messages that have begun and not ended. Their rows are those

@@ -60,6 +60,7 @@ MESSAGE_SPANS = np.dtype(
         ("copies", COPY, (_ROWS // 2,)),
         ("kept", "u1", (_COPIES,)),
         ("used", "i8", (3,)),  # rows of here, rows of joined, bytes of kept
+        ("passed", "i8", (2,)),  # rows of here and of joined that questions were followed in
     ],
     align=True,
 )

@@ -3,19 +3,22 @@
 someone else's, is seen. A question has one answer (4.2): of a second one the client cannot know
 which is the device's.
 
-The entry of a question holds how many like it are open (`holder`), and where the client's stream
-stood when the last was answered (`before`): a second answer to what may have been asked once more,
-unseen, is none.
+Messages are those of the streams, however they are cut into segments. Where a part of a stream was
+not seen, or cannot be read, the client may have asked anything there: for as long as that may be
+answered no answer of the connection is unasked.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from procwire import layers
 from procwire.compiled.jit import fused
 from procwire.decode.columns import Packets
 from procwire.decode.datagram_requests import pair_of
-from procwire.decode.observations import OUT_OF_WINDOW, RETRANSMIT
+from procwire.decode.message_spans import MessageSpans
+from procwire.decode.observations import DATA_NO_SESSION, GAP, OUT_OF_WINDOW, RETRANSMIT
+from procwire.decode.read_only import own_span
 from procwire.decode.request_table import (
     MODBUS,
     NOBODY,
@@ -27,51 +30,81 @@ from procwire.decode.request_table import (
     slot_of,
 )
 from procwire.decode.source import NO_FLOW, FlowColumns, Source
-from procwire.layers import MODBUS_COUNTED_FROM, MODBUS_FEWEST, MODBUS_HEADER, MODBUS_MOST
-from procwire.words import u8, u16
+from procwire.layers import MODBUS_FEWEST, MODBUS_HEADER, MODBUS_MOST
+from procwire.words import Span, u8, u16
 
 _PORT = 502
-_TRANSACTION = 2
-_MOST_MESSAGES = 16
 _FUNCTION = 0x7F  # the highest bit tells an exception
-# Unit and function of a request of which a part came by itself; no message has both so.
-_ANY = 0xFFFF
+# Said instead of transaction, unit and function.
+_ANYTHING = np.uint64(1 << 32)
 _ONE = np.uint64(1)
 
 
 @fused
 def is_modbus(packets: Packets, row: int) -> bool:
-    """Whether a TCP segment goes to a device, or comes from one, and carries something."""
-    asks, answers = packets.dst_port[row] == _PORT, packets.src_port[row] == _PORT
-    return bool(asks != answers and packets.payload[row] != 0)
+    """Whether a TCP segment goes to a device, or comes from one."""
+    return bool((packets.dst_port[row] == _PORT) != (packets.src_port[row] == _PORT))
 
 
 @fused
-def on_modbus(state: State, source: Source, row: int, columns: FlowColumns) -> None:
-    """Remember what the messages of Modbus in packet `row` ask, or check what they answer."""
-    packets, asks = source.packets, source.packets.dst_port[row] == _PORT
+def on_modbus(
+    state: State, source: Source, spans: MessageSpans, row: int, columns: FlowColumns
+) -> None:
+    """Remember what the messages of Modbus in packet `row` ask, or check what they answer. spans:
+    the messages of its part of the batch, whose packets are followed in order."""
+    if _hides_questions(source, row, int(columns.observed[row])):
+        ask(state, _name_of(source, row, _ANYTHING))
+    here, at = spans.here, int(spans.passed[0])
+    while at < spans.used[0] and here.packet[at] <= row:
+        if here.packet[at] == row and here.layer[at + 1] == layers.MODBUS:
+            start, size = int(here.start[at + 1]), int(np.int64(here.captured[at + 1]))
+            _on_message(state, source, row, Span(source.data, start, size, size), columns)
+        at += 2
+    spans.passed[0] = at
+    copies, at = spans.copies, int(spans.passed[1])
+    while at < spans.used[1] and copies[at // 2].row <= row:
+        copy = copies[at // 2]
+        if copy.row == row and spans.joined.layer[at + 1] == layers.MODBUS:
+            start, size = int(copy.start), int(np.int64(copy.length))
+            _on_message(state, source, row, own_span(spans.kept, start, size, size), columns)
+        at += 2
+    spans.passed[1] = at
+
+
+@fused
+def _hides_questions(source: Source, row: int, observed: int) -> bool:
+    """Whether there are bytes of the client, in packet `row` or before it, that were not seen or
+    have no place in its stream."""
+    if source.packets.dst_port[row] != _PORT:
+        return observed & (GAP | DATA_NO_SESSION) != 0
     p = layer_of(source, row)
-    at = p.length - int(packets.payload[row])
-    for _message in range(_MOST_MESSAGES):
-        counted = u16(p, at + 4)
-        left = p.captured - at
-        begun = asks and _TRANSACTION <= left < MODBUS_COUNTED_FROM
-        possible = MODBUS_FEWEST <= counted <= MODBUS_MOST
-        if not begun and (left < MODBUS_COUNTED_FROM or not possible):
-            return
-        if u16(p, at + 2) != 0:
-            return
-        transaction = u16(p, at) << 16
-        name = pair_of(MODBUS, source, row, asks, np.uint64(transaction | _ANY))
-        whole = left >= MODBUS_HEADER
-        if whole and (asks or not is_asked(state, name)):
-            what = transaction | u8(p, at + 6) << 8 | u8(p, at + 7) & _FUNCTION
-            name = pair_of(MODBUS, source, row, asks, np.uint64(what))
+    return p.captured < p.length or observed & (GAP | DATA_NO_SESSION | OUT_OF_WINDOW) != 0
+
+
+@fused
+def _name_of(source: Source, row: int, what: np.uint64) -> np.uint64:
+    """The question `what` between client and device of packet `row`."""
+    return pair_of(MODBUS, source, row, bool(source.packets.dst_port[row] == _PORT), what)
+
+
+@fused
+def _on_message(state: State, source: Source, row: int, p: Span, columns: FlowColumns) -> None:
+    if p.captured < MODBUS_HEADER or u16(p, 2) != 0:
+        return
+    asks = source.packets.dst_port[row] == _PORT
+    if not MODBUS_FEWEST <= u16(p, 4) <= MODBUS_MOST:
         if asks:
-            _ask(state, name)
-        elif whole:
-            _answer(state, name, int(packets.ack[row]), row, columns)
-        at += MODBUS_COUNTED_FROM + counted
+            # Nobody knows where the next one begins.
+            ask(state, _name_of(source, row, _ANYTHING))
+        return
+    what = u16(p, 0) << 16 | u8(p, 6) << 8 | u8(p, 7) & _FUNCTION
+    name = _name_of(source, row, np.uint64(what))
+    if asks:
+        _ask(state, name)
+        return
+    answers = _answers(state, name, row, columns)
+    if answers or not is_asked(state, _name_of(source, row, _ANYTHING)):
+        note(state, MODBUS, answers, row, columns)
 
 
 @fused
@@ -84,15 +117,16 @@ def _ask(state: State, name: np.uint64) -> None:
 
 
 @fused
-def _answer(state: State, name: np.uint64, ack: int, row: int, columns: FlowColumns) -> None:
-    """Check the answer in packet `row`, which acknowledges the client's stream up to `ack`. What is
-    sent again answers nothing anew."""
-    entry, asked = state.questions[slot_of(state.questions, name)], is_asked(state, name)
+def _answers(state: State, name: np.uint64, row: int, columns: FlowColumns) -> bool:
+    """Whether packet `row` answers an open question, which is not open then. What is sent again
+    answers nothing anew."""
+    if not is_asked(state, name):
+        return False
     again = columns.observed[row] & (RETRANSMIT | OUT_OF_WINDOW) != 0
-    if asked and not again and columns.flow[row] != NO_FLOW:
-        if entry.holder == NOBODY:
-            asked = entry.before != np.uint64(ack)
-        else:
-            entry.holder -= _ONE
-            entry.before = np.uint64(ack)
-    note(state, MODBUS, asked, row, columns)
+    if again or columns.flow[row] == NO_FLOW:
+        return True
+    entry = state.questions[slot_of(state.questions, name)]
+    if entry.holder == NOBODY:
+        return False
+    entry.holder -= _ONE
+    return True

@@ -35,8 +35,8 @@ ANSWER_WITHIN_NS = 60_000_000_000
 
 MEMORY = np.dtype([("name", "u8"), ("time", "i8"), ("holder", "u8"), ("before", "u8")])
 """name: hash of a question or of an address, 0 if free; time: ns, when last put or seen; holder,
-before: link addresses that hold it now and held it before, 0 if unknown; of a question of Modbus
-see modbus_requests.py."""
+before: link addresses that hold it now and held it before, 0 if unknown. The holder of a question
+of Modbus is how many like it are open."""
 
 # Kinds of questions. Each has a bit of observations.py for an answer that lacks it.
 KINDS = ("arp", "neighbour", "echo", "datagram", "dns", "ntp", "dhcp", "modbus")

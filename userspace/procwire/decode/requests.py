@@ -8,12 +8,14 @@ that changes hands is reported, and is evidence if two hosts claim it in turn.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from procwire import layers
 from procwire.compiled.jit import called, fused, kernel
 from procwire.compiled.memory import touch
 from procwire.decode.datagram_requests import on_datagram
 from procwire.decode.health import CLOCK, NEVER, STARTED, WARM_UP, later
+from procwire.decode.message_spans import MessageSpans
 from procwire.decode.modbus_requests import is_modbus, on_modbus
 from procwire.decode.observations import (
     ARP_IP_MAC_FLIP,
@@ -46,7 +48,7 @@ from procwire.decode.request_table import (
     slot_of,
     u64,
 )
-from procwire.decode.source import FlowColumns, Source, joined_source
+from procwire.decode.source import FlowColumns, RowRange, Source, joined_source
 from procwire.words import Span, u8, u16, u32
 
 _ARP_REQUEST, _ARP_REPLY = 1, 2
@@ -74,12 +76,16 @@ class Requests:
         """See memory.touch."""
         touch(*self._state)
 
-    def update(self, source: Source, columns: FlowColumns) -> None:
-        """Add what is observed to the columns of the source's packets."""
-        _answer(self._state, source, columns)
+    def update(
+        self, source: Source, columns: FlowColumns, spans: NDArray[np.void], rows: RowRange
+    ) -> None:
+        """Add what is observed to the columns of some rows of the source, which flows were followed
+        in; spans: MESSAGE_SPANS (1,), the messages that these rows carried."""
+        _answer(self._state, source, columns, spans, rows)
 
     def counters(self) -> dict[str, int]:
-        """requests and answers seen, answers that were unsolicited, and what a full neighbourhood
+        """requests and answers seen, also requests of Modbus that a capture may lack, answers that
+        were unsolicited, and what a full neighbourhood
         of a table made forgotten though it was still waited for."""
         figures = self._state.figures
         return {
@@ -91,28 +97,32 @@ class Requests:
 
 
 @kernel
-def _answer(state: State, source: Source, columns: FlowColumns) -> None:
-    rows, row = source.joined.rows, 0
-    for at in range(rows.size):
-        end = int(rows[at])
-        _answer_rows(state, source, columns, row, end)
-        _answer_rows(state, joined_source(source), columns, end, end + 1)
-        row = end + 1
-    _answer_rows(state, source, columns, row, source.times.size)
+def _answer(
+    state: State, source: Source, columns: FlowColumns, spans: NDArray[np.void], rows: RowRange
+) -> None:
+    joined, row = source.joined.rows, rows.first
+    for at in range(joined.size):
+        end = int(joined[at])
+        if rows.first <= end < rows.end:
+            _answer_rows(state, source, columns, spans[0], RowRange(row, end))
+            _answer_rows(state, joined_source(source), columns, spans[0], RowRange(end, end + 1))
+            row = end + 1
+    _answer_rows(state, source, columns, spans[0], RowRange(row, rows.end))
 
 
 @called
-def _answer_rows(state: State, source: Source, columns: FlowColumns, first: int, end: int) -> None:
-    """Follow rows from `first` up to `end`."""
+def _answer_rows(
+    state: State, source: Source, columns: FlowColumns, spans: MessageSpans, rows: RowRange
+) -> None:
     packets, figures = source.packets, state.figures
     clock = int(figures[CLOCK])
-    for row in range(first, end):
+    for row in range(rows.first, rows.end):
         clock = later(figures, clock, int(source.times[row]))
         transport = packets.transport[row]
         if transport == layers.TCP:
             if is_modbus(packets, row):
                 figures[CLOCK] = clock
-                on_modbus(state, source, row, columns)
+                on_modbus(state, source, spans, row, columns)
             continue
         figures[CLOCK] = clock
         if packets.network[row] == layers.ARP:

@@ -67,6 +67,13 @@ class FlowColumns(NamedTuple):
     trusted: NDArray[np.int64]
 
 
+class RowRange(NamedTuple):
+    """A part of a batch. first: its first row; end: the one behind its last."""
+
+    first: int
+    end: int
+
+
 def source(batch: PacketBatch, decoded: Decoded) -> Source:
     """A batch and what decode() made of it."""
     packets, spans, flows, span = decoded.packets, decoded.spans, decoded.flows, decoded.span
@@ -91,7 +98,7 @@ def joined_source(source: Source) -> Source:
 
 
 def ends_of_streams() -> Ended:
-    """Rows for all streams, none of them ended."""
+    """RowRange for all streams, none of them ended."""
     zeros = np.zeros(DIRECTIONS, np.int64)
     return Ended(blank_packets(DIRECTIONS), zeros, zeros.copy())
 

@@ -18,7 +18,7 @@ from procwire.decode.message_spans import MessageSpans, message_rows, used_spans
 from procwire.decode.observations import OBSERVATIONS
 from procwire.decode.read_only import read_only
 from procwire.decode.requests import Requests
-from procwire.decode.source import NO_FLOW, FlowColumns, Source, blank_columns, source
+from procwire.decode.source import NO_FLOW, FlowColumns, RowRange, Source, blank_columns, source
 from procwire.detect.finding_groups import Hits
 from procwire.judging.evaluate import Extents, judge
 from procwire.judging.packet_order import in_packet_order
@@ -57,11 +57,12 @@ class Observer:
         """FINDING (n,) of every message and observation, in packet order."""
         seen, columns = source(batch, decoded), self._blank(len(batch.time))
         parts: list[NDArray[np.void]] = []
-        extents = batch.start, batch.captured
-        self._flows.update(
-            seen, columns, lambda spans: parts.extend(_judge(spans, batch.data, extents))
-        )
-        self._requests.update(seen, columns)
+
+        def follow(spans: NDArray[np.void], rows: RowRange) -> None:
+            parts.extend(_judge(spans[0], batch.data, (batch.start, batch.captured)))
+            self._requests.update(seen, columns, spans, rows)
+
+        self._flows.update(seen, columns, follow)
         findings = in_packet_order(*parts, self._observations(columns, seen, batch.start))
         findings["packet"] = findings["row"] + batch.first
         return findings
