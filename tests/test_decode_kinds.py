@@ -130,7 +130,10 @@ TSHARK_DIFFERS = {
 # By version of tshark.
 TSHARK_MAY_DIFFER = {
     "pseudowire": "4.0 guesses by known addresses whether there is a control word",
-    "MPLS": "4.4 leaves the IP header out of its list of protocols",
+    **dict.fromkeys(
+        ("MPLS", "MPLS in GRE", "MPLS in NSH", "MPLS in VXLAN-GPE"),
+        "4.4 leaves the IP header out of its list of protocols",
+    ),
 }
 
 
