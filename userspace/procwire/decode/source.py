@@ -98,7 +98,7 @@ def joined_source(source: Source) -> Source:
 
 
 def ends_of_streams() -> Ended:
-    """RowRange for all streams, none of them ended."""
+    """Rows for all streams, none of them ended."""
     zeros = np.zeros(DIRECTIONS, np.int64)
     return Ended(blank_packets(DIRECTIONS), zeros, zeros.copy())
 
