@@ -197,3 +197,18 @@ def test_an_answer_comes_within_a_minute(after, wrong):
 def test_what_is_lost_may_be_answered_within_a_minute(after, wrong):
     frames = connection(502, [asked(ask(1)), asked(ask(2)), answered(answer(3))])
     assert observed(frames[:HANDSHAKE] + frames[HANDSHAKE + 1 :], 0, after) == wrong
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_who_sends_headers_by_themselves_is_answered_whatever_was_lost(first):
+    said = []
+    for number in range(5):
+        said += [*map(asked, cut(ask(number), 7)), answered(answer(number))]
+    times = [100 * number for number in range(5) for _ in range(3)]
+    frames = connection(502, said)
+    kept = HANDSHAKE + 3 + first
+    frames, times = frames[:kept] + frames[kept + 1 :], times[: kept - 2] + times[kept - 1 :]
+    assert observed(frames, *times) == []
+    of_the_middle = [*frames[HANDSHAKE + 1 :]]
+    found = observe(fresh(), list(zip(times[1:], of_the_middle, strict=True)))
+    assert NAME not in [check for _, check, _ in found]

@@ -5,7 +5,8 @@ which is the device's.
 
 Messages are those of the streams, however they are cut into segments. Where a part of a stream was
 not seen, or cannot be read, the client may have asked anything there: for as long as that may be
-answered no answer of the connection is unasked.
+answered no answer of the connection is unasked. Nor is one where questions come in more than two
+segments each, as they do where it is not known where they begin.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from procwire.decode.request_table import (
     is_asked,
     layer_of,
     note,
+    remember,
     slot_of,
 )
 from procwire.decode.source import NO_FLOW, FlowColumns, Source
@@ -35,8 +37,8 @@ from procwire.words import Span, u8, u16
 
 _PORT = 502
 _FUNCTION = 0x7F  # the highest bit tells an exception
-# Said instead of transaction, unit and function.
-_ANYTHING = np.uint64(1 << 32)
+# Said instead of transaction, unit and function; _PART is a segment that ends no message.
+_ANYTHING, _PART = np.uint64(1 << 32), np.uint64(2 << 32)
 _ONE = np.uint64(1)
 
 
@@ -53,12 +55,14 @@ def on_modbus(
     """Remember what the messages of Modbus in packet `row` ask, or check what they answer. spans:
     the messages of its part of the batch, whose packets are followed in order."""
     if _hides_questions(source, row, int(columns.observed[row])):
-        ask(state, _name_of(source, row, _ANYTHING))
+        remember(state, _name_of(source, row, _ANYTHING))
+    found = 0
     here, at = spans.here, int(spans.passed[0])
     while at < spans.used[0] and here.packet[at] <= row:
         if here.packet[at] == row and here.layer[at + 1] == layers.MODBUS:
             start, size = int(here.start[at + 1]), int(np.int64(here.captured[at + 1]))
             _on_message(state, source, row, Span(source.data, start, size, size), columns)
+            found += 1
         at += 2
     spans.passed[0] = at
     copies, at = spans.copies, int(spans.passed[1])
@@ -67,8 +71,12 @@ def on_modbus(
         if copy.row == row and spans.joined.layer[at + 1] == layers.MODBUS:
             start, size = int(copy.start), int(np.int64(copy.length))
             _on_message(state, source, row, own_span(spans.kept, start, size, size), columns)
+            found += 1
         at += 2
     spans.passed[1] = at
+    packets = source.packets
+    if found == 0 and packets.payload[row] != 0 and packets.dst_port[row] == _PORT:
+        _on_part(state, source, row)
 
 
 @fused
@@ -79,6 +87,21 @@ def _hides_questions(source: Source, row: int, observed: int) -> bool:
         return observed & (GAP | DATA_NO_SESSION) != 0
     p = layer_of(source, row)
     return p.captured < p.length or observed & (GAP | DATA_NO_SESSION | OUT_OF_WINDOW) != 0
+
+
+@fused
+def _on_part(state: State, source: Source, row: int) -> None:
+    """No message ends in packet `row` of a client. If none did in what precedes it, either, it may
+    not be known where messages begin."""
+    packets, name = source.packets, _name_of(source, row, _PART)
+    seq = np.int64(packets.seq[row])
+    if is_asked(state, name):
+        before = state.questions[slot_of(state.questions, name)].before
+        if before == np.uint64(seq):
+            remember(state, _name_of(source, row, _ANYTHING))
+    remember(state, name)
+    end = (seq + np.int64(packets.payload[row])) & 0xFFFFFFFF
+    state.questions[slot_of(state.questions, name)].before = np.uint64(end)
 
 
 @fused
@@ -95,7 +118,7 @@ def _on_message(state: State, source: Source, row: int, p: Span, columns: FlowCo
     if not MODBUS_FEWEST <= u16(p, 4) <= MODBUS_MOST:
         if asks:
             # Nobody knows where the next one begins.
-            ask(state, _name_of(source, row, _ANYTHING))
+            remember(state, _name_of(source, row, _ANYTHING))
         return
     what = u16(p, 0) << 16 | u8(p, 6) << 8 | u8(p, 7) & _FUNCTION
     name = _name_of(source, row, np.uint64(what))

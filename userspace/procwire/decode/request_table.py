@@ -36,7 +36,8 @@ ANSWER_WITHIN_NS = 60_000_000_000
 MEMORY = np.dtype([("name", "u8"), ("time", "i8"), ("holder", "u8"), ("before", "u8")])
 """name: hash of a question or of an address, 0 if free; time: ns, when last put or seen; holder,
 before: link addresses that hold it now and held it before, 0 if unknown. The holder of a question
-of Modbus is how many like it are open."""
+of Modbus is how many like it are open; of a part of one, before is the number of the byte behind
+it."""
 
 # Kinds of questions. Each has a bit of observations.py for an answer that lacks it.
 KINDS = ("arp", "neighbour", "echo", "datagram", "dns", "ntp", "dhcp", "modbus")
@@ -96,6 +97,13 @@ def slot_of(table: NDArray[np.void], name: np.uint64) -> int:
 @fused
 def ask(state: State, name: np.uint64) -> None:
     """Remember that a question was put just now."""
+    remember(state, name)
+    state.figures[REQUESTS] += 1
+
+
+@fused
+def remember(state: State, name: np.uint64) -> None:
+    """As ask(), of what is no question that was seen."""
     now = state.figures[CLOCK]
     entry = state.questions[slot_of(state.questions, name)]
     lost = entry.name != 0 and entry.name != name
@@ -103,7 +111,6 @@ def ask(state: State, name: np.uint64) -> None:
         state.figures[FORGOTTEN] += 1
     entry.name = name
     entry.time = now
-    state.figures[REQUESTS] += 1
 
 
 @fused

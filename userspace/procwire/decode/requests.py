@@ -84,8 +84,7 @@ class Requests:
         _answer(self._state, source, columns, spans, rows)
 
     def counters(self) -> dict[str, int]:
-        """requests and answers seen, also requests of Modbus that a capture may lack, answers that
-        were unsolicited, and what a full neighbourhood
+        """requests and answers seen, answers that were unsolicited, and what a full neighbourhood
         of a table made forgotten though it was still waited for."""
         figures = self._state.figures
         return {
