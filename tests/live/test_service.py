@@ -157,14 +157,14 @@ def held(pid: int) -> dict[str, set[int]]:
 
 def alive(own: dict[str, set[int]]) -> list[str]:
     """Those of them that the kernel still has."""
+    # bpftool 7.5 shows links and fails all the same.
     return [
         f"{kind} {number}"
         for kind, numbers in own.items()
         for number in sorted(numbers)
         if subprocess.run(
             ["bpftool", kind, "show", "id", str(number)], capture_output=True, check=False
-        ).returncode
-        == 0
+        ).stdout
     ]
 
 
